@@ -1,0 +1,22 @@
+/**
+ * The errno values that Gregor tells apart; seams return them negated (Linux, x86-64 and aarch64).
+ *
+ * @module
+ */
+
+export const EPERM = 1;
+export const ENOENT = 2;
+export const EINTR = 4;
+export const EIO = 5;
+export const EAGAIN = 11;
+export const ENOMEM = 12;
+export const EEXIST = 17;
+export const EINVAL = 22;
+export const EMFILE = 24;
+export const ENOSPC = 28;
+export const EPIPE = 32;
+export const EADDRINUSE = 98;
+export const ECONNRESET = 104;
+export const ENOBUFS = 105;
+export const ETIME = 62;
+export const ECANCELED = 125;
