@@ -1,0 +1,78 @@
+/**
+ * What a Kafka API is to the broker: one {@linkcode Handler} per API key, in `handlers/`.
+ *
+ * A handler is a task: it reads state, may wait (for a commit, for another shard), and returns the
+ * response. It sees decoded plain objects; Produce and Fetch alone are read in place and do not pass
+ * here (`src/kafka/produce.ts`, `src/kafka/fetch.ts`).
+ *
+ * Where it runs is its {@linkcode Route}: the shard that holds the connection, one other shard (the
+ * controller's, a group coordinator's), or every shard that owns some of the partitions asked for. The
+ * router (`src/kafka/router.ts`) carries the request there and the response back, so that a handler
+ * is written as if its shard were the whole broker.
+ *
+ * @module
+ */
+
+import type { Task } from "../io/task.ts";
+import type { Api } from "../wire/generated/apis.ts";
+import type { Services } from "./services.ts";
+
+/** Who asks, when, in which version. */
+export interface RequestContext {
+  readonly version: number;
+  readonly clientId: string | null;
+  /** Kafka's form: a slash and the address, `/127.0.0.1`. */
+  readonly clientHost: string;
+  /** The clock's monotonic time when the request was taken up (ms). */
+  readonly nowMs: number;
+  /** The wall clock at that moment (ms since the epoch). */
+  readonly wallMs: number;
+  /** The shard that runs the handler. */
+  readonly services: Services;
+}
+
+/** Runs where the connection is. */
+export interface LocalRoute {
+  readonly kind: "local";
+}
+
+/** Runs on one shard, named by the request. */
+export interface ShardRoute<Request> {
+  readonly kind: "shard";
+  shardOf(request: Request, services: Services): number;
+}
+
+/**
+ * Runs on every shard that owns a part of the request. `split` gives each its part (a shard without
+ * one is not asked); `merge` makes one response of theirs, in the request's order where that matters.
+ */
+export interface SplitRoute<Request, Response> {
+  readonly kind: "split";
+  split(request: Request, services: Services): Map<number, Request>;
+  merge(request: Request, responses: readonly Response[]): Response;
+}
+
+export type Route<Request, Response> =
+  | LocalRoute
+  | ShardRoute<Request>
+  | SplitRoute<Request, Response>;
+
+export const LOCAL: LocalRoute = { kind: "local" };
+
+/** The controller's shard: group 0 lives there. */
+export const CONTROLLER_SHARD = 0;
+
+export const ON_CONTROLLER: ShardRoute<unknown> = {
+  kind: "shard",
+  shardOf: () => CONTROLLER_SHARD,
+};
+
+export interface Handler<Request, Response> {
+  readonly api: Api<Request, Response>;
+  /** Lowest version advertised and served. */
+  readonly minVersion: number;
+  /** Highest version advertised and served. */
+  readonly maxVersion: number;
+  readonly route: Route<Request, Response>;
+  handle(context: RequestContext, request: Request): Task<Response>;
+}
