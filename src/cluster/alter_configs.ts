@@ -9,6 +9,7 @@
  * @module
  */
 
+import { splitList } from "../base/setting.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { type CommandContext, type Outcome, refuse, SUCCESS } from "./command.ts";
 import { ALL_BROKERS, ResourceType } from "./config_table.ts";
@@ -159,8 +160,9 @@ function applyChange(
     const message = `'${name}' is not a list: nothing can be appended to or subtracted from it`;
     return refuse(ErrorCode.INVALID_CONFIG, message);
   }
-  const items = itemsOf(wanted.get(name) ?? schema.defaultValue(name, context.image) ?? "");
-  for (const item of itemsOf(value)) {
+  const set = wanted.get(name);
+  const items = set === undefined ? schema.defaultElements(name, context.image) : splitList(set);
+  for (const item of splitList(value)) {
     const at = items.indexOf(item);
     if (operation === ConfigOperation.APPEND && at < 0) items.push(item);
     else if (operation === ConfigOperation.SUBTRACT && at >= 0) items.splice(at, 1);
@@ -181,16 +183,12 @@ function install(
   for (const [name, value] of wanted) if (current.get(name) !== value) changed.set(name, value);
   for (const name of current.keys()) if (!wanted.has(name)) changed.set(name, null);
   const problem = configSchemaOf(resourceType).problem(wanted, changed);
-  if (problem !== null) return refuse(ErrorCode.INVALID_CONFIG, problem);
+  if (problem !== null) return problem;
   if (validateOnly) return SUCCESS;
   for (const [name, value] of changed) {
     context.emit({ type: RecordType.CONFIG, body: { resourceType, resourceName, name, value } });
   }
   return SUCCESS;
-}
-
-function itemsOf(list: string): string[] {
-  return list.split(",").map((item) => item.trim()).filter((item) => item !== "");
 }
 
 function duplicateName(name: string): Outcome {

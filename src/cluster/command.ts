@@ -16,25 +16,14 @@ import type { MetadataRecord } from "./records.ts";
 
 /** Most partitions that one request may create (Kafka's limit of records per operation). */
 export const PARTITIONS_PER_REQUEST_MAX = 10_000;
-/** Most configuration values that one request may change. */
-export const CONFIGS_PER_REQUEST_MAX = 10_000;
-
-/** What the operator allows and presets. */
-export interface ControllerOptions {
-  /** Partitions of a topic that does not say how many (`num.partitions`). */
-  readonly defaultPartitions: number;
-  /** Replicas of a topic that does not say how many (`default.replication.factor`). */
-  readonly defaultReplicationFactor: number;
-  /** Most partition replicas on one node; memory and recovery time are sized for it. */
-  readonly partitionsPerNodeMax: number;
-  /** Whether clients may delete topics (`delete.topic.enable`). */
-  readonly deleteTopicEnabled: boolean;
-}
+/** Longest value of a configuration (bytes of UTF-8; the encoding's limit). */
+export const CONFIG_VALUE_BYTES_MAX = 32_767;
 
 export interface CommandContext {
   /** The committed state and what is on its way to be committed. */
   readonly image: ClusterImage;
-  readonly options: ControllerOptions;
+  /** Most replicas on one node; its memory and its recovery time are sized for them. */
+  readonly partitionsPerNodeMax: number;
   readonly random: Random;
   /** Makes `record` part of the command. */
   emit(record: MetadataRecord): void;

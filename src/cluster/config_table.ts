@@ -19,15 +19,6 @@ export const ResourceType = {
   GROUP: 32,
 } as const;
 
-/** Kafka's numbers for where a value comes from, the strongest first. */
-export const ConfigSource = {
-  DYNAMIC_TOPIC: 1,
-  DYNAMIC_BROKER: 2,
-  DYNAMIC_DEFAULT_BROKER: 3,
-  STATIC_BROKER: 4,
-  DEFAULT: 5,
-} as const;
-
 /** The broker resource that stands for all brokers. */
 export const ALL_BROKERS = "";
 

@@ -20,7 +20,7 @@ import { assert } from "../base/assert.ts";
 import type { Random } from "../base/prng.ts";
 import type { Completion } from "../io/completion.ts";
 import { io, type Task } from "../io/task.ts";
-import type { CommandContext, ControllerOptions } from "./command.ts";
+import type { CommandContext } from "./command.ts";
 import { ClusterImage } from "./image.ts";
 import { encodeCommand, type MetadataRecord } from "./records.ts";
 
@@ -40,9 +40,8 @@ export type Executed<Result> = { readonly result: Result } | null;
 export class ControllerService {
   readonly #image: ClusterImage;
   readonly #log: MetadataLog;
-  readonly #options: ControllerOptions;
+  readonly #partitionsPerNodeMax: number;
   readonly #random: Random;
-  readonly #newImage: () => ClusterImage;
   #ahead: ClusterImage | null = null;
   /** Grows when leadership is gained or lost, so that a late completion is known as such. */
   #reign = 0;
@@ -53,18 +52,12 @@ export class ControllerService {
   constructor(
     image: ClusterImage,
     log: MetadataLog,
-    rest: {
-      readonly options: ControllerOptions;
-      readonly random: Random;
-      /** Makes an empty image with the same settings. */
-      readonly newImage: () => ClusterImage;
-    },
+    rest: { readonly random: Random; readonly partitionsPerNodeMax: number },
   ) {
     this.#image = image;
     this.#log = log;
-    this.#options = rest.options;
+    this.#partitionsPerNodeMax = rest.partitionsPerNodeMax;
     this.#random = rest.random;
-    this.#newImage = rest.newImage;
   }
 
   /** Whether this node is the controller. */
@@ -76,7 +69,7 @@ export class ControllerService {
   activate(): void {
     assert(this.#ahead === null, "the controller is active already");
     this.#reign++;
-    this.#ahead = this.#newImage();
+    this.#ahead = new ClusterImage(this.#image.nodeId, this.#image.startupSettings);
     for (const record of this.#image.snapshotRecords()) this.#ahead.replay(record);
   }
 
@@ -94,7 +87,7 @@ export class ControllerService {
     const records: MetadataRecord[] = [];
     const result = command({
       image: ahead,
-      options: this.#options,
+      partitionsPerNodeMax: this.#partitionsPerNodeMax,
       random: this.#random,
       emit: (record) => {
         records.push(record);

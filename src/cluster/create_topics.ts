@@ -19,7 +19,7 @@ import { ResourceType } from "./config_table.ts";
 import { newUuid } from "./ids.ts";
 import { Placement } from "./placement.ts";
 import { RecordType } from "./records.ts";
-import { topicConfigProblem } from "./topic_config.ts";
+import { topicConfigsProblem } from "./topic_config.ts";
 import { METADATA_TOPIC, topicNameProblem } from "./topic_names.ts";
 
 /** Replicas of one partition, chosen by the client. */
@@ -68,7 +68,7 @@ export function createTopics(
   validateOnly: boolean,
 ): CreateTopicResult[] {
   const duplicates = duplicateNames(topics);
-  const placement = new Placement(context.image, context.options.partitionsPerNodeMax);
+  const placement = new Placement(context.image, context.partitionsPerNodeMax);
   const budget = { partitions: PARTITIONS_PER_REQUEST_MAX };
   const results: CreateTopicResult[] = [];
   for (const topic of topics) {
@@ -134,7 +134,7 @@ export function createPartitions(
   validateOnly: boolean,
 ): (Outcome & { name: string })[] {
   const duplicates = duplicateNames(topics);
-  const placement = new Placement(context.image, context.options.partitionsPerNodeMax);
+  const placement = new Placement(context.image, context.partitionsPerNodeMax);
   const budget = { partitions: PARTITIONS_PER_REQUEST_MAX };
   const results: (Outcome & { name: string })[] = [];
   for (const topic of topics) {
@@ -242,7 +242,7 @@ function collectConfigs(topic: NewTopic, configs: Map<string, string>): Outcome 
     }
     configs.set(name, value);
   }
-  const problem = topicConfigProblem(configs);
+  const problem = topicConfigsProblem(configs);
   return problem === null ? null : refuse(ErrorCode.INVALID_CONFIG, problem);
 }
 
@@ -291,7 +291,7 @@ function chosenReplicas(
   topic: NewTopic,
   scope: CreateScope,
 ): number[][] | Outcome {
-  const { options } = context;
+  const { settings } = context.image;
   if (topic.replicationFactor < -1 || topic.replicationFactor === 0) {
     const message = "the replication factor has to be positive, or -1 for the default";
     return refuse(ErrorCode.INVALID_REPLICATION_FACTOR, message);
@@ -300,10 +300,10 @@ function chosenReplicas(
     const message = "the number of partitions has to be positive, or -1 for the default";
     return refuse(ErrorCode.INVALID_PARTITIONS, message);
   }
-  const count = topic.numPartitions === -1 ? options.defaultPartitions : topic.numPartitions;
+  const count = topic.numPartitions === -1 ? settings.number("num.partitions") : topic.numPartitions;
   if (count > scope.budget.partitions) return tooManyAtOnce();
   const replicationFactor = topic.replicationFactor === -1
-    ? options.defaultReplicationFactor
+    ? settings.number("default.replication.factor")
     : topic.replicationFactor;
   const placed = placeAll(context, scope.placement, { count, replicationFactor });
   if (Array.isArray(placed)) scope.budget.partitions -= count;
@@ -351,7 +351,7 @@ function assignmentProblem(
 
 function nodesFull(context: CommandContext): Outcome {
   const message = "not enough brokers have room for the partitions: " +
-    `each may hold ${context.options.partitionsPerNodeMax}`;
+    `each may hold ${context.partitionsPerNodeMax}`;
   return refuse(ErrorCode.INVALID_PARTITIONS, message);
 }
 

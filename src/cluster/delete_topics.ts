@@ -62,7 +62,7 @@ function deleteTopic(
     const message = "both a topic name and a topic id are given";
     return { ...refuse(ErrorCode.INVALID_REQUEST, message), ...reference };
   }
-  if (!context.options.deleteTopicEnabled) {
+  if (!context.image.settings.boolean("delete.topic.enable")) {
     const message = "deleting topics is switched off (delete.topic.enable)";
     return { ...refuse(ErrorCode.TOPIC_DELETION_DISABLED, message), ...reference };
   }

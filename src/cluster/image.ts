@@ -15,13 +15,15 @@
  */
 
 import { assert, unreachable } from "../base/assert.ts";
+import { Settings } from "../base/settings.ts";
 import { ALL_BROKERS, ConfigTable, ResourceType } from "./config_table.ts";
 import { bytesOfUuid } from "./ids.ts";
 import { type MetadataRecord, RecordType } from "./records.ts";
 import type { ConfigRecord, NodeRecord, PartitionRecord, TopicRecord } from "./records.ts";
-import type { TopicConfig } from "./topic_config.ts";
+import { TopicConfig } from "./topic_config.ts";
 import { TopicLookup } from "./topic_lookup.ts";
 import { collisionKey, isInternalTopic } from "./topic_names.ts";
+import { TopicValues } from "./topic_values.ts";
 
 /** One partition of a topic. */
 export interface PartitionImage {
@@ -43,8 +45,10 @@ export class TopicImage {
   /** Written by coordinators, not by clients. */
   readonly internal: boolean;
   readonly partitions: PartitionImage[] = [];
-  /** The configuration in force; replaced as a whole when it changes. */
+  /** The configuration in force, as text; replaced as a whole when it changes. */
   config: TopicConfig;
+  /** The same as numbers, for hot paths; read it through the topic, do not keep it. */
+  values: TopicValues;
   /** Cleared when the topic is removed, for those who still hold the object. */
   alive = true;
 
@@ -54,6 +58,7 @@ export class TopicImage {
     this.handle = handle;
     this.internal = isInternalTopic(record.name);
     this.config = config;
+    this.values = new TopicValues(config);
   }
 }
 
@@ -69,21 +74,17 @@ export interface ImageListener {
   nodesChanged?(): void;
 }
 
-/** Resolves a topic's effective configuration from what is set on it and on the brokers. */
-export type ResolveTopicConfig = (
-  topicConfigs: ReadonlyMap<string, string>,
-  brokerConfigs: ReadonlyMap<string, string>,
-  allBrokersConfigs: ReadonlyMap<string, string>,
-) => TopicConfig;
-
 /** Group ids start here; 0 is the controller's own group. */
 export const FIRST_GROUP_ID = 1;
 
 export class ClusterImage {
   readonly lookup = new TopicLookup();
+  /** What was set over the Kafka API. */
   readonly configs = new ConfigTable();
-  #nodeId: number;
-  #resolveTopicConfig: ResolveTopicConfig;
+  /** The broker settings in force on this node: start-up values under what was set since. */
+  readonly settings: Settings;
+  readonly #nodeId: number;
+  readonly #startupSettings: ReadonlyMap<string, string>;
   #listeners: ImageListener[] = [];
   #epoch = 0;
   #clusterId = "";
@@ -100,11 +101,12 @@ export class ClusterImage {
 
   /**
    * @param nodeId whose broker configuration counts here
-   * @param resolveTopicConfig from `topic_config.ts`, with this node's start-up settings
+   * @param startupSettings what the node was started with (`--set`), valid
    */
-  constructor(nodeId: number, resolveTopicConfig: ResolveTopicConfig) {
+  constructor(nodeId: number, startupSettings: ReadonlyMap<string, string>) {
     this.#nodeId = nodeId;
-    this.#resolveTopicConfig = resolveTopicConfig;
+    this.#startupSettings = startupSettings;
+    this.settings = new Settings(startupSettings);
   }
 
   /** Grows with every replayed record. */
@@ -175,13 +177,14 @@ export class ClusterImage {
     return topic.partitions[partitionIndex]?.groupId ?? -1;
   }
 
-  /** What `topicConfigs` would amount to on top of the brokers' configuration. */
-  resolveTopicConfig(topicConfigs: ReadonlyMap<string, string>): TopicConfig {
-    return this.#resolveTopicConfig(
-      topicConfigs,
-      this.configs.get(ResourceType.BROKER, `${this.#nodeId}`),
-      this.configs.get(ResourceType.BROKER, ALL_BROKERS),
-    );
+  /** Broker settings given at start-up, by name. */
+  get startupSettings(): ReadonlyMap<string, string> {
+    return this.#startupSettings;
+  }
+
+  /** The node whose image this is. */
+  get nodeId(): number {
+    return this.#nodeId;
   }
 
   /** Calls `listener` about every change from now on. */
@@ -272,7 +275,7 @@ export class ClusterImage {
   #replayTopic(record: TopicRecord): void {
     assert(!this.#topicsByName.has(record.name), "a topic's name is free when it is created");
     assert(!this.#topicsById.has(record.topicId), "a topic's id is used once");
-    const config = this.resolveTopicConfig(this.configs.get(ResourceType.TOPIC, record.name));
+    const config = this.#topicConfig(record.name);
     const handle = this.#topicsByHandle.length;
     const topic = new TopicImage(record, handle, config);
     this.#topicsByHandle.push(topic);
@@ -316,13 +319,25 @@ export class ClusterImage {
       const topic = this.#topicsByName.get(record.resourceName);
       if (topic !== undefined) this.#refreshTopicConfig(topic);
     } else if (record.resourceType === ResourceType.BROKER) {
+      const given = new Map(this.#startupSettings);
+      for (const resourceName of [ALL_BROKERS, `${this.#nodeId}`]) {
+        for (const [name, value] of this.configs.get(ResourceType.BROKER, resourceName)) {
+          given.set(name, value);
+        }
+      }
+      this.settings.replace(given);
       this.#notify((listener) => listener.brokerConfigChanged?.());
       for (const topic of this.#topicsByName.values()) this.#refreshTopicConfig(topic);
     }
   }
 
+  #topicConfig(name: string): TopicConfig {
+    return new TopicConfig(new Map(this.configs.get(ResourceType.TOPIC, name)), this.settings);
+  }
+
   #refreshTopicConfig(topic: TopicImage): void {
-    topic.config = this.resolveTopicConfig(this.configs.get(ResourceType.TOPIC, topic.name));
+    topic.config = this.#topicConfig(topic.name);
+    topic.values = new TopicValues(topic.config);
     this.#notify((listener) => listener.topicConfigChanged?.(topic));
   }
 }

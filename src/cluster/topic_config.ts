@@ -304,6 +304,7 @@ export class TopicConfig {
 /** Where a value in force comes from, as DescribeConfigs numbers it. */
 export const CONFIG_SOURCE = {
   TOPIC: 1,
+  DYNAMIC_BROKER: 2,
   DYNAMIC_DEFAULT_BROKER: 3,
   STATIC_BROKER: 4,
   DEFAULT: 5,
