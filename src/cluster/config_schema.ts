@@ -10,7 +10,12 @@ import { ErrorCode } from "../wire/errors.ts";
 import { CONFIG_VALUE_BYTES_MAX, type Outcome, refuse } from "./command.ts";
 import { ResourceType } from "./config_table.ts";
 import type { ClusterImage } from "./image.ts";
-import { isTopicConfigName, TOPIC_CONFIGS, TopicConfig, topicConfigsProblem } from "./topic_config.ts";
+import {
+  isTopicConfigName,
+  TOPIC_CONFIGS,
+  TopicConfig,
+  topicConfigsProblem,
+} from "./topic_config.ts";
 
 export interface ConfigSchema {
   /** Whether values may be appended to and subtracted from it. */

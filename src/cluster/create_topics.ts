@@ -8,6 +8,7 @@
  */
 
 import { ErrorCode } from "../wire/errors.ts";
+import { type Uuid, ZERO_UUID } from "../wire/uuid.ts";
 import {
   type CommandContext,
   type Outcome,
@@ -43,7 +44,7 @@ export interface NewTopic {
 export interface CreateTopicResult extends Outcome {
   readonly name: string;
   /** All zero when nothing was created. */
-  readonly topicId: string;
+  readonly topicId: Uuid;
   readonly partitionCount: number;
   readonly replicationFactor: number;
   /** What the topic sets itself. */
@@ -58,8 +59,6 @@ export interface NewPartitions {
   /** The nodes of each new partition; null for placement by the controller. */
   readonly assignments: readonly (readonly number[])[] | null;
 }
-
-const ZERO_UUID = "0".repeat(32);
 
 /** Creates `topics`, or with `validateOnly` only says what would happen. */
 export function createTopics(
@@ -300,7 +299,9 @@ function chosenReplicas(
     const message = "the number of partitions has to be positive, or -1 for the default";
     return refuse(ErrorCode.INVALID_PARTITIONS, message);
   }
-  const count = topic.numPartitions === -1 ? settings.number("num.partitions") : topic.numPartitions;
+  const count = topic.numPartitions === -1
+    ? settings.number("num.partitions")
+    : topic.numPartitions;
   if (count > scope.budget.partitions) return tooManyAtOnce();
   const replicationFactor = topic.replicationFactor === -1
     ? settings.number("default.replication.factor")

@@ -9,6 +9,7 @@
  */
 
 import { ErrorCode } from "../wire/errors.ts";
+import { type Uuid, ZERO_UUID } from "../wire/uuid.ts";
 import { type CommandContext, type Outcome, refuse, SUCCESS } from "./command.ts";
 import type { TopicImage } from "./image.ts";
 import { RecordType } from "./records.ts";
@@ -16,13 +17,10 @@ import { RecordType } from "./records.ts";
 /** Names one topic: exactly one of the two is given, a null name or an all-zero id is none. */
 export interface TopicReference {
   readonly name: string | null;
-  /** 32 hexadecimal digits. */
-  readonly topicId: string;
+  readonly topicId: Uuid;
 }
 
 export interface DeleteTopicResult extends Outcome, TopicReference {}
-
-const ZERO_UUID = "0".repeat(32);
 
 /** Deletes `topics`, each of which succeeds or fails alone. */
 export function deleteTopics(

@@ -16,8 +16,8 @@
 
 import { assert, unreachable } from "../base/assert.ts";
 import { Settings } from "../base/settings.ts";
+import { UUID_SIZE, uuidToBytes } from "../wire/uuid.ts";
 import { ALL_BROKERS, ConfigTable, ResourceType } from "./config_table.ts";
-import { bytesOfUuid } from "./ids.ts";
 import { type MetadataRecord, RecordType } from "./records.ts";
 import type { ConfigRecord, NodeRecord, PartitionRecord, TopicRecord } from "./records.ts";
 import { TopicConfig } from "./topic_config.ts";
@@ -282,7 +282,9 @@ export class ClusterImage {
     this.#topicsByName.set(topic.name, topic);
     this.#topicsById.set(topic.id, topic);
     this.#namesByCollisionKey.set(collisionKey(topic.name), topic.name);
-    this.lookup.add(handle, this.#encoder.encode(topic.name), bytesOfUuid(topic.id));
+    const id = new Uint8Array(UUID_SIZE);
+    uuidToBytes(topic.id, id);
+    this.lookup.add(handle, this.#encoder.encode(topic.name), id);
     this.#notify((listener) => listener.topicAdded?.(topic));
   }
 

@@ -5,14 +5,15 @@
  */
 
 import { assert } from "../base/assert.ts";
+import { uuidToBase64 } from "../wire/uuid.ts";
 import type { CommandContext } from "./command.ts";
-import { base64OfUuid, newUuid } from "./ids.ts";
+import { newUuid } from "./ids.ts";
 import { type NodeRecord, RecordType } from "./records.ts";
 
 /** Gives a new cluster its id; does nothing when it has one. */
 export function formCluster(context: CommandContext): void {
   if (context.image.clusterId !== "") return;
-  const clusterId = base64OfUuid(newUuid(context.random));
+  const clusterId = uuidToBase64(newUuid(context.random));
   context.emit({ type: RecordType.CLUSTER, body: { clusterId } });
 }
 

@@ -1,9 +1,16 @@
 import { strict as assert } from "node:assert";
 import { Xoshiro128 } from "../base/prng.ts";
-import { bytesOfUuid, newUuid } from "./ids.ts";
+import { uuidToBytes } from "../wire/uuid.ts";
+import { newUuid } from "./ids.ts";
 import { TopicLookup } from "./topic_lookup.ts";
 
 const encoder = new TextEncoder();
+
+function bytesOfUuid(uuid: string): Uint8Array {
+  const bytes = new Uint8Array(16);
+  uuidToBytes(uuid, bytes);
+  return bytes;
+}
 
 Deno.test("findName() and findId() read the bytes where they lie", () => {
   const lookup = new TopicLookup();
