@@ -209,7 +209,9 @@ class MessageEmitter {
         continue;
       }
       body.push(`  if (${when}) {`, `    ${this.#write(field, struct)};`);
-      if (!field.ignorable) body.push(`  } else if (${this.#differs(field)}) {`, `    ${this.#refuse(field)};`);
+      if (!field.ignorable) {
+        body.push(`  } else if (${this.#differs(field)}) {`, `    ${this.#refuse(field)};`);
+      }
       body.push(`  }`);
     }
     this.#encodeTags(struct, body);
@@ -344,7 +346,9 @@ class MessageEmitter {
     if (!some) return this.#writeAs(field.type, checked, false, flexible);
     // The encodings of a value agree; only null is refused where it may not occur.
     const guarded = `${when} ? ${value} : ${checked}`;
-    if (field.type.kind === "struct") throw new Error(`${struct.name}.${field.name}: not supported`);
+    if (field.type.kind === "struct") {
+      throw new Error(`${struct.name}.${field.name}: not supported`);
+    }
     return this.#writeAs(field.type, guarded, true, flexible);
   }
 
@@ -409,7 +413,8 @@ class MessageEmitter {
         if (this.#comparesStruct(struct.name)) return true;
         if (field.tag >= 0) return overlaps(field.versions, struct.versions);
         if (field.ignorable) return false;
-        return !contains(field.versions, struct.versions) && overlaps(field.versions, struct.versions);
+        return !contains(field.versions, struct.versions) &&
+          overlaps(field.versions, struct.versions);
       })
     );
   }

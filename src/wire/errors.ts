@@ -7,7 +7,7 @@
  * @module
  */
 
-/** Name, code, retriable. The message is what tools print; it is not sent unless a response has room for it. */
+/** The message is what tools print and what a response carries that has room for one. */
 type Row = readonly [name: string, code: number, retriable: boolean, message: string];
 
 const R = true;
@@ -32,7 +32,12 @@ const ROWS = [
   ["COORDINATOR_LOAD_IN_PROGRESS", 14, R, "The coordinator is still loading"],
   ["COORDINATOR_NOT_AVAILABLE", 15, R, "The coordinator is not available"],
   ["NOT_COORDINATOR", 16, R, "This server is not the coordinator"],
-  ["INVALID_TOPIC_EXCEPTION", 17, F, "The operation is not valid for this topic, or its name is not"],
+  [
+    "INVALID_TOPIC_EXCEPTION",
+    17,
+    F,
+    "The operation is not valid for this topic, or its name is not",
+  ],
   ["RECORD_LIST_TOO_LARGE", 18, F, "The record batch is larger than a segment may be"],
   ["NOT_ENOUGH_REPLICAS", 19, R, "Fewer replicas are in sync than required"],
   ["NOT_ENOUGH_REPLICAS_AFTER_APPEND", 20, R, "Written, but to fewer replicas than required"],
@@ -149,4 +154,41 @@ const ROWS = [
   ["STREAMS_INVALID_TOPOLOGY_EPOCH", 131, F, "The topology's epoch is not valid"],
   ["STREAMS_TOPOLOGY_FENCED", 132, F, "The topology's epoch is old"],
   ["SHARE_SESSION_LIMIT_REACHED", 133, R, "There are as many share sessions as there may be"],
+  ["CONTROLLER_ID_NOT_REGISTERED", 136, F, "No controller is registered with the id"],
 ] as const satisfies readonly Row[];
+
+type Name = (typeof ROWS)[number][0];
+
+/** The codes by name, as in `ErrorCode.NONE`. */
+export const ErrorCode = Object.fromEntries(
+  ROWS.map((row) => [row[0], row[1]]),
+) as { readonly [Row in (typeof ROWS)[number] as Row[0]]: Row[1] };
+
+/** One of the codes of {@linkcode ErrorCode}. */
+export type ErrorCode = (typeof ErrorCode)[Name];
+
+/** What is known of an error code. */
+export interface ErrorInfo {
+  readonly name: string;
+  readonly code: number;
+  /** A client may send the request again. */
+  readonly retriable: boolean;
+  readonly message: string;
+}
+
+const BY_CODE: ReadonlyMap<number, ErrorInfo> = new Map(
+  (ROWS as readonly Row[]).map(([name, code, retriable, message]) => [
+    code,
+    { name, code, retriable, message },
+  ]),
+);
+
+/** The entry of `code`; that of UNKNOWN_SERVER_ERROR for a code that is none. */
+export function errorInfo(code: number): ErrorInfo {
+  return BY_CODE.get(code) ?? BY_CODE.get(-1)!;
+}
+
+/** All entries, by ascending code. */
+export function errorInfos(): readonly ErrorInfo[] {
+  return [...BY_CODE.values()];
+}
