@@ -204,7 +204,7 @@ Deno.test("createTopics() uses the defaults, answers what it made, and configure
   cluster.image.listen({
     topicAdded: (topic) => calls.push(`topic ${topic.name}`),
     partitionAdded: ({ topic, index }) =>
-      calls.push(`partition ${index} segment.bytes=${topic.values.segmentBytes}`),
+      calls.push(`partition ${index} segment.bytes=${topic.config.number("segment.bytes")}`),
   });
   const topic = newTopic("t", { configs: [{ name: "segment.bytes", value: "2097152" }] });
   const [result] = cluster.run((context) => createTopics(context, [topic], false));

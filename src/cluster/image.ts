@@ -23,7 +23,6 @@ import type { ConfigRecord, NodeRecord, PartitionRecord, TopicRecord } from "./r
 import { TopicConfig } from "./topic_config.ts";
 import { TopicLookup } from "./topic_lookup.ts";
 import { collisionKey, isInternalTopic } from "./topic_names.ts";
-import { TopicValues } from "./topic_values.ts";
 
 /** One partition of a topic. */
 export interface PartitionImage {
@@ -45,10 +44,8 @@ export class TopicImage {
   /** Written by coordinators, not by clients. */
   readonly internal: boolean;
   readonly partitions: PartitionImage[] = [];
-  /** The configuration in force, as text; replaced as a whole when it changes. */
+  /** The configuration in force; replaced as a whole when it changes. */
   config: TopicConfig;
-  /** The same as numbers, for hot paths; read it through the topic, do not keep it. */
-  values: TopicValues;
   /** Cleared when the topic is removed, for those who still hold the object. */
   alive = true;
 
@@ -58,7 +55,6 @@ export class TopicImage {
     this.handle = handle;
     this.internal = isInternalTopic(record.name);
     this.config = config;
-    this.values = new TopicValues(config);
   }
 }
 
@@ -339,7 +335,6 @@ export class ClusterImage {
 
   #refreshTopicConfig(topic: TopicImage): void {
     topic.config = this.#topicConfig(topic.name);
-    topic.values = new TopicValues(topic.config);
     this.#notify((listener) => listener.topicConfigChanged?.(topic));
   }
 }

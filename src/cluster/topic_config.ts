@@ -300,12 +300,3 @@ export class TopicConfig {
     return null;
   }
 }
-
-/** Where a value in force comes from, as DescribeConfigs numbers it. */
-export const CONFIG_SOURCE = {
-  TOPIC: 1,
-  DYNAMIC_BROKER: 2,
-  DYNAMIC_DEFAULT_BROKER: 3,
-  STATIC_BROKER: 4,
-  DEFAULT: 5,
-} as const;
