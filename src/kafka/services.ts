@@ -8,7 +8,7 @@
  */
 
 import type { Task } from "../io/task.ts";
-import type { Api } from "../wire/generated/apis.ts";
+import type { Api } from "../wire/api.ts";
 
 export interface Services {
   /** This shard's index. */
