@@ -22,6 +22,7 @@ import type { Completion } from "../io/completion.ts";
 import { io, type Task } from "../io/task.ts";
 import type { CommandContext } from "./command.ts";
 import { ClusterImage } from "./image.ts";
+import { ProducerIdBlock } from "./producer_ids.ts";
 import { encodeCommand, type MetadataRecord } from "./records.ts";
 
 /** The metadata log as the controller needs it; implemented over Raft group 0. */
@@ -38,6 +39,8 @@ export interface MetadataLog {
 export type Executed<Result> = { readonly result: Result } | null;
 
 export class ControllerService {
+  /** What is left of the block of producer ids that this node hands out. */
+  readonly producerIds = new ProducerIdBlock();
   readonly #image: ClusterImage;
   readonly #log: MetadataLog;
   readonly #partitionsPerNodeMax: number;
@@ -77,6 +80,7 @@ export class ControllerService {
   resign(): void {
     this.#reign++;
     this.#ahead = null;
+    this.producerIds.discard();
   }
 
   /** Runs one command; ends when what it saw and did is committed. */

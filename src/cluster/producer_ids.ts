@@ -1,9 +1,9 @@
 /**
  * Producer ids: unique for the life of the cluster, handed out in blocks.
  *
- * The controller gives each shard a block of {@linkcode PRODUCER_ID_BLOCK_SIZE} by one record; the
- * shard then answers its clients from the block without asking anybody. What a shard has not used
- * when it stops is lost, which is fine: there are 2^53 of them.
+ * One record takes a block of {@linkcode PRODUCER_ID_BLOCK_SIZE}; the next clients are answered from
+ * the block without another one. What is not used when the node stops is lost, which is fine: there are
+ * 2^53 of them.
  *
  * @module
  */
@@ -22,7 +22,16 @@ export function allocateProducerIds(context: CommandContext): number {
   return first;
 }
 
-/** What a shard has left of its block. */
+/**
+ * Takes one id, and a new block when `block` is used up. As a command it ends when the block that the
+ * id is from is committed.
+ */
+export function nextProducerId(context: CommandContext, block: ProducerIdBlock): number {
+  if (block.remaining === 0) block.refill(allocateProducerIds(context));
+  return block.take();
+}
+
+/** What is left of a block. */
 export class ProducerIdBlock {
   #next = 0;
   #end = 0;
@@ -35,6 +44,11 @@ export class ProducerIdBlock {
   /** The next id, or -1 when a new block is needed. */
   take(): number {
     return this.#next < this.#end ? this.#next++ : -1;
+  }
+
+  /** Forgets what is left: the block may never be committed. */
+  discard(): void {
+    this.#end = this.#next;
   }
 
   /** Starts on the block that begins at `first`. */
