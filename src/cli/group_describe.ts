@@ -5,7 +5,12 @@
  */
 
 import type { Cluster } from "./client/cluster.ts";
-import { committedOffsets, type DescribedGroup, describeGroup, type Member } from "./client/groups.ts";
+import {
+  committedOffsets,
+  type DescribedGroup,
+  describeGroup,
+  type Member,
+} from "./client/groups.ts";
 import { listRanges } from "./client/offsets.ts";
 import { CLIENT_FLAGS, FORMAT_FLAG, printJson, printRows, withCluster } from "./client_flags.ts";
 import { command } from "./command.ts";
