@@ -23,7 +23,6 @@ import {
   batchIsTransactional,
   batchLastOffsetDelta,
   batchMagic,
-  batchMaxTimestamp,
   batchProducerEpoch,
   batchProducerId,
   batchRecordCount,
@@ -94,7 +93,7 @@ function checkFields(view: DataView, address: number, size: number): ErrorCode {
 
 /**
  * Checks the records of a batch that {@linkcode checkBatch} found good: that they fill it exactly, that
- * their offsets count up from 0, that none is later than the header says, and, for a compacted topic, that each has a key. A
+ * their offsets count up from 0, and, for a compacted topic, that each has a key. A
  * compressed batch passes unseen.
  *
  * @param reader any reader; it is pointed elsewhere
@@ -109,7 +108,6 @@ export function checkRecords(
   if (batchCompression(view, address) !== Compression.NONE) return ErrorCode.NONE;
   const end = address + batchSize(view, address);
   const count = batchRecordCount(view, address);
-  const maxTimestamp = batchMaxTimestamp(view, address);
   reader.open(
     memory,
     address + BATCH_HEADER_SIZE,
@@ -120,7 +118,7 @@ export function checkRecords(
   );
   let offset = 0;
   while (reader.next()) {
-    if (reader.offset !== offset || reader.timestamp > maxTimestamp) {
+    if (reader.offset !== offset) {
       return ErrorCode.INVALID_RECORD;
     }
     if (keysRequired && reader.keyLength < 0) return ErrorCode.INVALID_RECORD;
