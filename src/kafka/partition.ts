@@ -11,6 +11,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { PartitionImage } from "../cluster/image.ts";
+import type { PartitionLimits } from "./partition_limits.ts";
 import { SoleReplica } from "../raft/sole_replica.ts";
 import type { Log, LogListener } from "../storage/log.ts";
 
@@ -39,6 +40,7 @@ export class Partition implements LogListener {
   readonly log: Log;
   readonly replica: SoleReplica;
   commitListener: CommitListener | null = null;
+  #limits: PartitionLimits | null = null;
   #onWritable: () => void;
   #gone = false;
 
@@ -61,6 +63,17 @@ export class Partition implements LogListener {
     this.#onWritable = onWritable;
     log.listener = this;
     this.replica.begin();
+  }
+
+  /** What the topic's configuration says now. */
+  get limits(): PartitionLimits {
+    assert(this.#limits !== null, "a partition is configured when it is opened");
+    return this.#limits;
+  }
+
+  configure(limits: PartitionLimits): void {
+    this.#limits = limits;
+    this.log.segmentLimits = limits.segments;
   }
 
   get gone(): boolean {
