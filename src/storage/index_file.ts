@@ -32,17 +32,17 @@ export const INDEX_BLOCK_ENTRIES = (BLOCK_SIZE - HEADER_SIZE) / ENTRY_SIZE;
 /** Numbers of one entry outside of a block; see {@linkcode packEntries}. */
 export const PACKED_ENTRY_CELLS = 5;
 
-/** Fills the block at `address` with entries from number `first` on; returns how many. */
+/** Fills the block at `address` with `count` entries from number `first` on; returns `count`. */
 export function encodeIndexBlock(
   memory: Memory,
   crc32c: Crc32c,
   address: number,
   segment: Segment,
   first: number,
+  count: number,
 ): number {
   const { view, bytes } = memory;
   const index = segment.index;
-  const count = Math.min(INDEX_BLOCK_ENTRIES, index.count - first);
   bytes.fill(0, address, address + BLOCK_SIZE);
   view.setUint32(address + 4, MAGIC, true);
   view.setUint32(address + 8, first / INDEX_BLOCK_ENTRIES, true);

@@ -128,6 +128,7 @@ function cutSegment(
   segment.sizeBytes = position;
   segment.endOffset = offset;
   segment.closed = false;
+  segment.settled = false;
   if (segment.writtenPosition > position) segment.writtenPosition = position;
   kept.end = position;
   const length = position - kept.start;

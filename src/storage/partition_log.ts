@@ -98,6 +98,9 @@ export class PartitionLog implements Log {
   directoryMade = false;
   /** The last preparation met a full disk. */
   noSpace = false;
+  spaceRetryMs = 0;
+  /** The record of its creation is in the journal, or a row of it in a checkpoint. */
+  recorded = false;
   /** The next record must carry the bytes before it in its block. */
   carryNeeded = true;
   /** Waits for a notice that it may append again. */

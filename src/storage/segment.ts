@@ -54,6 +54,8 @@ export class Segment {
   unfiledEntries: Float64Array<ArrayBuffer> | null = null;
   /** A preparation for appends is under way. */
   preparing = false;
+  /** Closed, written, indexed, and part of a checkpoint since: nothing is left to do. */
+  settled = false;
 
   /** The open extent, and the oldest of the chunks that are not on disk. */
   tail: Chunk | null = null;
