@@ -22,6 +22,7 @@ import {
   CHECKPOINT_PAYLOAD_SIZE,
   CHECKPOINT_SEQUENCE_OFFSET,
   HEAD_BLOCK_COUNT_OFFSET,
+  HEAD_DIGEST_OFFSET,
   HEAD_LSN_OFFSET,
   HEAD_MOUNT_EPOCH_OFFSET,
   HEAD_ROW_COUNT_OFFSET,
@@ -29,6 +30,7 @@ import {
   ROW_PREFIX_SIZE,
   rowSize,
 } from "./checkpoint_format.ts";
+import { foldChain } from "./journal_format.ts";
 
 /** What became of a slot. */
 export type SlotState =
@@ -125,14 +127,19 @@ function* checkSlot(options: CheckpointReadOptions, slot: number): Task<Checkpoi
     blockCount: view.getUint32(at + HEAD_BLOCK_COUNT_OFFSET, true),
     streamBytes: getInt64Le(view, at + HEAD_STREAM_BYTES_OFFSET),
   };
+  const digest = view.getUint32(at + HEAD_DIGEST_OFFSET, true);
+  let found = 0;
   const bufferBlocks = Math.floor(options.bufferBytes / BLOCK_SIZE);
   for (let block = 1; block < head.blockCount; block += bufferBlocks) {
     const count = Math.min(bufferBlocks, head.blockCount - block);
     const result = yield* readBlocks(options, handle, block, count, at, sequence);
     if (result < 0) return result;
     if (result === 0) return DAMAGED_SLOT;
+    for (let i = 0; i < count; i++) {
+      found = foldChain(found, view.getUint32(at + i * BLOCK_SIZE, true));
+    }
   }
-  return head;
+  return found === digest ? head : DAMAGED_SLOT;
 }
 
 /** Hands out the rows of a slot that was found valid; zero or a negative errno. */

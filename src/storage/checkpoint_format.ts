@@ -12,14 +12,15 @@
  *    8 u64 journal id                           80 u64 bytes of the row stream
  *   16 u64 sequence of the checkpoint           88 u32 blocks of the slot, with this one
  *   24 u32 index of the block in the slot       92 u32 mount epoch
- *   28 u32 zero                                 96 ... zero
- *   32 ... zero up to 63
+ *   28 u32 zero                                 96 u32 digest of the other blocks' CRCs
+ *   32 ... zero up to 63                      100 ... zero
  *   64 .. 4095 row stream (4032 bytes), from block 1 on
  *
  *   row:  u32 length | bytes | zeros to a multiple of 8
  * ```
  *
- * A block that rotted, or was left by an older checkpoint (another sequence), makes the slot damaged.
+ * A block that rotted, or is of another checkpoint than the head, makes the slot damaged. (The sequence
+ * alone does not bind them: after damage a sequence may be given out again.)
  * That costs nothing while the other one is valid: the journal keeps all that is newer than the older.
  *
  * @module
@@ -43,6 +44,7 @@ export const HEAD_ROW_COUNT_OFFSET = 72;
 export const HEAD_STREAM_BYTES_OFFSET = 80;
 export const HEAD_BLOCK_COUNT_OFFSET = 88;
 export const HEAD_MOUNT_EPOCH_OFFSET = 92;
+export const HEAD_DIGEST_OFFSET = 96;
 
 /** Bytes before a row in the stream. */
 export const ROW_PREFIX_SIZE = 4;

@@ -26,6 +26,7 @@ import {
   CHECKPOINT_PAYLOAD_SIZE,
   CHECKPOINT_SEQUENCE_OFFSET,
   HEAD_BLOCK_COUNT_OFFSET,
+  HEAD_DIGEST_OFFSET,
   HEAD_LSN_OFFSET,
   HEAD_MOUNT_EPOCH_OFFSET,
   HEAD_ROW_COUNT_OFFSET,
@@ -33,6 +34,7 @@ import {
   ROW_PREFIX_SIZE,
   rowSize,
 } from "./checkpoint_format.ts";
+import { foldChain } from "./journal_format.ts";
 
 export interface CheckpointWriterOptions {
   readonly disk: Disk;
@@ -58,6 +60,7 @@ export class CheckpointWriter {
   #writtenBlocks = 0;
   #rowCount = 0;
   #streamBytes = 0;
+  #digest = 0;
   #error = 0;
 
   constructor(options: CheckpointWriterOptions) {
@@ -126,6 +129,7 @@ export class CheckpointWriter {
     setInt64Le(view, at + HEAD_STREAM_BYTES_OFFSET, this.#streamBytes);
     view.setUint32(at + HEAD_BLOCK_COUNT_OFFSET, this.#writtenBlocks + 1, true);
     view.setUint32(at + HEAD_MOUNT_EPOCH_OFFSET, mountEpoch, true);
+    view.setUint32(at + HEAD_DIGEST_OFFSET, this.#digest, true);
     return yield* this.#writeSealed(0, 1);
   }
 
@@ -139,6 +143,10 @@ export class CheckpointWriter {
     const error = yield* this.#writeSealed(1 + this.#writtenBlocks, blocks);
     if (error !== 0) return error;
     this.#writtenBlocks += blocks;
+    for (let i = 0; i < blocks; i++) {
+      const crc = memory.view.getUint32(bufferAddress + i * BLOCK_SIZE, true);
+      this.#digest = foldChain(this.#digest, crc);
+    }
     this.#streamAt = Math.max(0, this.#streamAt - blocks * CHECKPOINT_PAYLOAD_SIZE);
     if (this.#streamAt > 0) {
       const from = bufferAddress + blocks * BLOCK_SIZE;
