@@ -46,6 +46,17 @@ export interface Disk {
     durable: boolean,
     done: Completion,
   ): void;
+  /**
+   * A durable write of blocks that validate by themselves: the CRC-32C of bytes 4 to 4095 of each
+   * 4 KiB block is stored in its bytes 0 to 3 (little-endian), in the region too, and then written.
+   */
+  writeSealed(
+    handle: number,
+    position: number,
+    address: number,
+    length: number,
+    done: Completion,
+  ): void;
   /** fdatasync of one file. */
   sync(handle: number, done: Completion): void;
   /** syncfs of the data directory's file system; runs beside the shard, not on it. */

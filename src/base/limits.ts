@@ -1,0 +1,40 @@
+/**
+ * Every limit of a shard, by name. What is empty makes somebody wait; nothing grows without one.
+ *
+ * @module
+ */
+
+/** Size of one buffer of the shared receive group (bytes). */
+export const RECEIVE_BUFFER_SIZE = 64 * 1024;
+
+/** Share of a shard's memory that the receive group takes, and its bounds (bytes). */
+export const RECEIVE_BUFFERS_SHARE = 1 / 16;
+export const RECEIVE_BUFFERS_SIZE_MIN = 16 * RECEIVE_BUFFER_SIZE;
+export const RECEIVE_BUFFERS_SIZE_MAX = 256 * RECEIVE_BUFFER_SIZE;
+
+/** Share of a shard's memory for frames that do not fit into a receive buffer. */
+export const LARGE_FRAMES_SHARE = 1 / 4;
+
+/** Share of a shard's memory for responses being written and sent. */
+export const RESPONSES_SHARE = 1 / 8;
+
+/** Requests of one connection that may be open before it is not read any more. */
+export const REQUESTS_PER_CONNECTION_MAX = 256;
+
+/** Connections of one shard; a further one is closed at once. */
+export const CONNECTIONS_PER_SHARD_MAX = 16_384;
+
+/** A frame that has begun must be complete within this time (ms). */
+export const FRAME_DEADLINE_MS = 60_000;
+
+/** A response whose peer takes nothing for this long costs the connection (ms). */
+export const SEND_DEADLINE_MS = 60_000;
+
+/** A turn of the reactor that takes longer is reported (ms). */
+export const STALL_LIMIT_MS = 25;
+
+/** Fetches of one shard that wait for data; a further one is answered at once with what there is. */
+export const WAITING_FETCHES_MAX = 65_536;
+
+/** Partitions in one fetch or produce request that are served; more is an invalid request. */
+export const PARTITIONS_PER_REQUEST_MAX = 100_000;

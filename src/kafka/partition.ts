@@ -1,0 +1,212 @@
+/**
+ * A partition as Kafka's APIs see it: a log, its replica, and who waits for it.
+ *
+ * Two kinds wait: produce requests for the commit of what they appended, in order, and fetches for any
+ * new data. Both are told in the turn in which a journal write completes.
+ *
+ * Lives on the shard that owns the group, from the topic's creation (or start-up) to its deletion.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import type { PartitionImage } from "../cluster/image.ts";
+import type { PartitionLimits } from "./partition_limits.ts";
+import { SoleReplica } from "../raft/sole_replica.ts";
+import type { Log, LogListener } from "../storage/log.ts";
+
+/** Waits for commits; `token` tells one wait from another. */
+export interface CommitWaiter {
+  /** Everything below the offset waited for is committed. */
+  onCommitted(token: number): void;
+  /** It never will be: the partition is gone or its disk failed. */
+  onLost(token: number): void;
+}
+
+/** Waits for new data in any of several partitions. */
+export interface DataWaiter {
+  /** Changes each time the waiter stops waiting; older registrations are then void. */
+  readonly waitEpoch: number;
+  onData(): void;
+}
+
+/** Told of a partition's commits for its shard's own sake (coordinators, the controller). */
+export interface CommitListener {
+  onCommit(partition: Partition): void;
+}
+
+export class Partition implements LogListener {
+  readonly image: PartitionImage;
+  readonly log: Log;
+  readonly replica: SoleReplica;
+  commitListener: CommitListener | null = null;
+  #limits: PartitionLimits | null = null;
+  #onWritable: () => void;
+  #gone = false;
+
+  // Commit waiters, oldest first: a growing ring.
+  #waitOffsets = new Float64Array(8);
+  #waitTokens = new Int32Array(8);
+  #waiters: (CommitWaiter | null)[] = new Array<CommitWaiter | null>(8).fill(null);
+  #waitHead = 0;
+  #waitCount = 0;
+
+  #dataWaiters: DataWaiter[] = [];
+  #dataEpochs: number[] = [];
+  #dataPurgeAt = 16;
+
+  /** @param onWritable called when refused appends may be tried again */
+  constructor(image: PartitionImage, log: Log, nodeId: number, onWritable: () => void) {
+    this.image = image;
+    this.log = log;
+    this.replica = new SoleReplica(log, nodeId);
+    this.#onWritable = onWritable;
+    log.listener = this;
+    this.replica.begin();
+  }
+
+  /** What the topic's configuration says now. */
+  get limits(): PartitionLimits {
+    assert(this.#limits !== null, "a partition is configured when it is opened");
+    return this.#limits;
+  }
+
+  configure(limits: PartitionLimits): void {
+    this.#limits = limits;
+    this.log.segmentLimits = limits.segments;
+  }
+
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  /** May be written by clients. */
+  get leading(): boolean {
+    return this.replica.leading && !this.#gone;
+  }
+
+  /** May be read by clients. */
+  get readable(): boolean {
+    return (this.replica.leading || this.replica.readOnly) && !this.#gone;
+  }
+
+  get leaderEpoch(): number {
+    return this.replica.term;
+  }
+
+  get startOffset(): number {
+    return this.log.startOffset;
+  }
+
+  get highWatermark(): number {
+    return Math.max(this.replica.commitOffset, this.log.startOffset);
+  }
+
+  /** First offset that a read-committed consumer may not read. */
+  get lastStableOffset(): number {
+    return this.highWatermark;
+  }
+
+  /** Calls `waiter` back once everything below `offset` is committed; never from inside this call. */
+  awaitCommit(offset: number, waiter: CommitWaiter, token: number): void {
+    const capacity = this.#waitOffsets.length;
+    if (this.#waitCount === capacity) this.#growWaiters();
+    const at = (this.#waitHead + this.#waitCount) & (this.#waitOffsets.length - 1);
+    this.#waitOffsets[at] = offset;
+    this.#waitTokens[at] = token;
+    this.#waiters[at] = waiter;
+    this.#waitCount++;
+  }
+
+  /** Registers `waiter` until its `waitEpoch` changes. */
+  awaitData(waiter: DataWaiter): void {
+    if (this.#dataWaiters.length >= this.#dataPurgeAt) this.#purgeDataWaiters();
+    this.#dataWaiters.push(waiter);
+    this.#dataEpochs.push(waiter.waitEpoch);
+  }
+
+  onDurable(): void {
+    if (!this.replica.onDurable()) return;
+    const commit = this.replica.commitOffset;
+    const mask = this.#waitOffsets.length - 1;
+    while (this.#waitCount > 0 && this.#waitOffsets[this.#waitHead]! <= commit) {
+      const at = this.#waitHead;
+      const waiter = this.#waiters[at]!;
+      this.#waiters[at] = null;
+      this.#waitHead = (at + 1) & mask;
+      this.#waitCount--;
+      waiter.onCommitted(this.#waitTokens[at]!);
+    }
+    this.commitListener?.onCommit(this);
+    this.#notifyData();
+  }
+
+  onWritable(): void {
+    if (!this.replica.opened && !this.replica.readOnly) this.replica.begin();
+    this.#onWritable();
+  }
+
+  /** The partition is being deleted, or its disk is lost: everybody who waits is told. */
+  close(): void {
+    this.#gone = true;
+    const mask = this.#waitOffsets.length - 1;
+    while (this.#waitCount > 0) {
+      const at = this.#waitHead;
+      const waiter = this.#waiters[at]!;
+      this.#waiters[at] = null;
+      this.#waitHead = (at + 1) & mask;
+      this.#waitCount--;
+      waiter.onLost(this.#waitTokens[at]!);
+    }
+    this.#notifyData();
+  }
+
+  #notifyData(): void {
+    const count = this.#dataWaiters.length;
+    for (let i = 0; i < count; i++) {
+      const waiter = this.#dataWaiters[i]!;
+      if (waiter.waitEpoch === this.#dataEpochs[i]) waiter.onData();
+    }
+    assert(this.#dataWaiters.length === count, "a waiter registered while being told");
+    this.#dataWaiters.length = 0;
+    this.#dataEpochs.length = 0;
+  }
+
+  #purgeDataWaiters(): void {
+    let kept = 0;
+    for (let i = 0; i < this.#dataWaiters.length; i++) {
+      const waiter = this.#dataWaiters[i]!;
+      if (waiter.waitEpoch !== this.#dataEpochs[i]) continue;
+      this.#dataWaiters[kept] = waiter;
+      this.#dataEpochs[kept] = this.#dataEpochs[i]!;
+      kept++;
+    }
+    this.#dataWaiters.length = kept;
+    this.#dataEpochs.length = kept;
+    this.#dataPurgeAt = Math.max(16, 2 * kept);
+  }
+
+  #growWaiters(): void {
+    const old = this.#waitOffsets.length;
+    const offsets = new Float64Array(old * 2);
+    const tokens = new Int32Array(old * 2);
+    const waiters = new Array<CommitWaiter | null>(old * 2).fill(null);
+    for (let i = 0; i < this.#waitCount; i++) {
+      const from = (this.#waitHead + i) & (old - 1);
+      offsets[i] = this.#waitOffsets[from]!;
+      tokens[i] = this.#waitTokens[from]!;
+      waiters[i] = this.#waiters[from]!;
+    }
+    this.#waitOffsets = offsets;
+    this.#waitTokens = tokens;
+    this.#waiters = waiters;
+    this.#waitHead = 0;
+  }
+}
+
+/** The partitions that a shard owns. */
+export interface PartitionDirectory {
+  /** The partition of a Raft group, if this shard owns it. */
+  byGroup(groupId: number): Partition | undefined;
+  all(): Iterable<Partition>;
+}

@@ -1,0 +1,94 @@
+/**
+ * Responses on their way out: what a connection's queue holds, in request order.
+ *
+ * A response is either bytes that a handler encoded (cold APIs) or a {@linkcode StreamedResponse} that
+ * writes itself into the region when its turn comes and may point at record bytes that lie elsewhere
+ * (a fetch sends straight from the batch cache).
+ *
+ * @module
+ */
+
+/** Ranges of the region to send, in order; neighbours are joined. */
+export class RangeList {
+  #addresses: Float64Array;
+  #lengths: Float64Array;
+  count = 0;
+  /** Sum of all lengths (bytes). */
+  bytes = 0;
+
+  constructor(capacity: number) {
+    this.#addresses = new Float64Array(capacity);
+    this.#lengths = new Float64Array(capacity);
+  }
+
+  clear(): void {
+    this.count = 0;
+    this.bytes = 0;
+  }
+
+  push(address: number, length: number): void {
+    if (length === 0) return;
+    this.bytes += length;
+    const last = this.count - 1;
+    if (last >= 0 && this.#addresses[last]! + this.#lengths[last]! === address) {
+      this.#lengths[last]! += length;
+      return;
+    }
+    if (this.count === this.#addresses.length) this.#grow();
+    this.#addresses[this.count] = address;
+    this.#lengths[this.count] = length;
+    this.count++;
+  }
+
+  address(index: number): number {
+    return this.#addresses[index]!;
+  }
+
+  length(index: number): number {
+    return this.#lengths[index]!;
+  }
+
+  #grow(): void {
+    const addresses = new Float64Array(this.#addresses.length * 2);
+    const lengths = new Float64Array(this.#addresses.length * 2);
+    addresses.set(this.#addresses);
+    lengths.set(this.#lengths);
+    this.#addresses = addresses;
+    this.#lengths = lengths;
+  }
+}
+
+/** A response that is written into the region only when it is sent. */
+export interface StreamedResponse {
+  /** Upper bound of the bytes that {@linkcode write} writes itself, frame header included. */
+  inlineSizeMax(): number;
+  /**
+   * Writes the frame at `address` and appends its ranges, inline pieces and records, to `ranges`.
+   *
+   * @returns the bytes written at `address`
+   */
+  write(address: number, correlationId: number, ranges: RangeList): number;
+  /** The last byte has left, or the connection is gone: pins may be released. Called exactly once. */
+  onSent(): void;
+}
+
+/** Place of one request in its connection's order of responses. */
+export class ResponseSlot {
+  apiKey = 0;
+  apiVersion = 0;
+  correlationId = 0;
+  /** The response may be sent (or, without one, forgotten). */
+  ready = false;
+  /** A whole frame without its size prefix: header and body. */
+  encoded: Uint8Array | null = null;
+  streamed: StreamedResponse | null = null;
+
+  reset(apiKey: number, apiVersion: number, correlationId: number): void {
+    this.apiKey = apiKey;
+    this.apiVersion = apiVersion;
+    this.correlationId = correlationId;
+    this.ready = false;
+    this.encoded = null;
+    this.streamed = null;
+  }
+}

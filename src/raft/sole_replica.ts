@@ -1,0 +1,101 @@
+/**
+ * A Raft group with one voter: the leader of itself.
+ *
+ * It drives a log exactly as a group of several does: a term of its own, opened by a no-op entry whose
+ * durability is the right to serve; an entry is committed when a majority (here: this disk) made it
+ * durable, and only entries of the own term commit by count. Replication replaces this file, not the
+ * log under it nor the partition above.
+ *
+ * States: opening (hard state and no-op on their way) → leading. A suspect log stays in `opening` with
+ * {@linkcode SoleReplica.readOnly} set: it may be read up to what was committed, and not written.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import { type Log, MetaKind } from "../storage/log.ts";
+
+const NO_PAYLOAD = new Uint8Array(0);
+
+export class SoleReplica {
+  readonly log: Log;
+  readonly #nodeId: number;
+  #term = 0;
+  #noOpIndex = -1;
+  #commitIndex = 0;
+  #commitOffset: number;
+  #leading = false;
+
+  /** @param nodeId the only voter */
+  constructor(log: Log, nodeId: number) {
+    this.log = log;
+    this.#nodeId = nodeId;
+    this.#commitOffset = log.startOffset;
+  }
+
+  /** The term, which is the leader epoch; 0 before {@linkcode begin}. */
+  get term(): number {
+    return this.#term;
+  }
+
+  /** The own term's no-op is in the log, durable or not. */
+  get opened(): boolean {
+    return this.#noOpIndex >= 0;
+  }
+
+  /** The no-op of the own term is committed: clients may be served. */
+  get leading(): boolean {
+    return this.#leading;
+  }
+
+  /** The log is damaged: what is there may be read, nothing may be added. */
+  get readOnly(): boolean {
+    return this.log.suspect;
+  }
+
+  /** The first offset that is not committed: the high watermark. */
+  get commitOffset(): number {
+    return this.#commitOffset;
+  }
+
+  get commitIndex(): number {
+    return this.#commitIndex;
+  }
+
+  /**
+   * Opens the next term: hard state, then the no-op.
+   *
+   * @returns false when the log had no room; call again when it is writable
+   */
+  begin(): boolean {
+    assert(this.#noOpIndex < 0, "a term was opened twice");
+    const log = this.log;
+    if (log.suspect) {
+      // Everything that recovery kept was durable before; with one voter that is committed.
+      this.#term = log.lastTerm;
+      this.#commitOffset = log.durableEndOffset;
+      return true;
+    }
+    if (this.#term === 0) {
+      const term = Math.max(log.hardTerm, log.lastTerm) + 1;
+      if (log.setHardState(term, this.#nodeId) < 0) return false;
+      this.#term = term;
+    }
+    const index = log.appendMeta(MetaKind.NO_OP, this.#term, NO_PAYLOAD);
+    if (index < 0) return false;
+    this.#noOpIndex = index;
+    return true;
+  }
+
+  /** More of the log became durable; returns whether the commit moved. */
+  onDurable(): boolean {
+    if (this.#noOpIndex < 0) return false;
+    const durable = this.log.durableIndex;
+    if (durable < this.#noOpIndex || durable <= this.#commitIndex) return false;
+    this.#commitIndex = durable;
+    this.#commitOffset = this.log.durableEndOffset;
+    this.log.setCommitted(durable);
+    this.#leading = true;
+    return true;
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Calls a shard has open at other shards, and the credits that bound them.
+ *
+ * A call is a small number that its reply carries back; the object behind it says what happens then.
+ * Without a credit no call is opened: the caller registers to be told, and in the meantime the
+ * connection that asked is simply not read.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import { CALLS_PER_PAIR_MAX, type Mailboxes } from "./mailbox.ts";
+
+/** Receives the reply to a call. */
+export interface OpenCall {
+  onReply(fromShard: number, view: DataView, at: number): void;
+}
+
+export class Calls {
+  readonly mailboxes: Mailboxes;
+  #open: (OpenCall | null)[] = [];
+  #free: number[] = [];
+  #perShard: Int32Array;
+  #waiting: (() => void)[] = [];
+
+  constructor(mailboxes: Mailboxes) {
+    this.mailboxes = mailboxes;
+    this.#perShard = new Int32Array(mailboxes.shardCount);
+  }
+
+  /** Whether a call to `shard` may be opened now. */
+  hasCredit(shard: number): boolean {
+    return this.#perShard[shard]! < CALLS_PER_PAIR_MAX;
+  }
+
+  /** Calls `again` once when a credit comes back, to any shard. */
+  awaitCredit(again: () => void): void {
+    this.#waiting.push(again);
+  }
+
+  /** Opens a call; there must be a credit. Returns its number. */
+  open(shard: number, call: OpenCall): number {
+    assert(this.hasCredit(shard), "a call was opened without a credit");
+    this.#perShard[shard]!++;
+    const id = this.#free.pop() ?? this.#open.length;
+    this.#open[id] = call;
+    return id;
+  }
+
+  /** A reply came: closes the call and hands it on. */
+  reply(fromShard: number, id: number, view: DataView, at: number): void {
+    const call = this.#open[id];
+    assert(call !== null && call !== undefined, "a reply to a call that is not open");
+    this.#open[id] = null;
+    this.#free.push(id);
+    this.#perShard[fromShard]!--;
+    call.onReply(fromShard, view, at);
+    if (this.#waiting.length > 0) {
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      for (const again of waiting) again();
+    }
+  }
+}

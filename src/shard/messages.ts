@@ -1,0 +1,44 @@
+/**
+ * What shards say to each other, by message type, with the meaning of each argument.
+ *
+ * ```text
+ *   CALL              call  apiKey, version, address, length        request block of the caller
+ *   CALL_REPLY        call  address, length (-1: refused)           reply block of the callee
+ *   RELEASE_BLOCK           address                                 the caller has read the reply
+ *   PRODUCE           call  address, count, acks                    slice table of the caller, see produce.ts
+ *   PRODUCE_REPLY     call                                          results stand in the same table
+ *   FETCH             call  address, count, maxBytes, isolation     slice table of the caller, see fetch.ts
+ *   FETCH_REPLY       call  pinned                                  results in the table; extents are pinned
+ *   FETCH_RELEASE           pinned                                  the caller has sent the extents
+ *   FETCH_WATCH       call  address, count                          reply once any of the groups has news
+ *   FETCH_WATCH_REPLY call
+ *   FETCH_UNWATCH           call                                    the watch of that call is over
+ *   CONNECTION              socket, ip (packed), port               a descriptor changes hands
+ *   CONNECTIONS             count                                   how many the sender holds now
+ *   METADATA          call  address, length                         committed records, to be replayed
+ *   METADATA_REPLY    call                                          replayed, logs made and deleted
+ * ```
+ *
+ * A block or table belongs to the shard that allocated it, until the reply.
+ *
+ * @module
+ */
+
+export const MessageType = {
+  CALL: 1,
+  CALL_REPLY: 2,
+  RELEASE_BLOCK: 3,
+  PRODUCE: 4,
+  PRODUCE_REPLY: 5,
+  FETCH: 6,
+  FETCH_REPLY: 7,
+  FETCH_RELEASE: 8,
+  FETCH_WATCH: 9,
+  FETCH_WATCH_REPLY: 10,
+  FETCH_UNWATCH: 11,
+  CONNECTION: 12,
+  CONNECTIONS: 13,
+  METADATA: 14,
+  METADATA_REPLY: 15,
+} as const;
+export type MessageType = typeof MessageType[keyof typeof MessageType];

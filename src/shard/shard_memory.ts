@@ -1,0 +1,134 @@
+/**
+ * Who may take how much of a shard's memory.
+ *
+ * Frames and responses draw from budgets of their own, so that neither can starve the other, and
+ * small frames have a lane beside the large ones. What no budget holds is batch cache, and is given
+ * back when a budget needs it (`reclaim`). An empty budget is back-pressure: the connection that asked
+ * is put in a queue and resumed, in order, when something was released.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import { LARGE_FRAMES_SHARE, RESPONSES_SHARE } from "../base/limits.ts";
+import type { Arena } from "../bytes/arena.ts";
+import type { ConnectionMemory } from "../kafka/connection.ts";
+
+/** Frames up to this size have a lane of their own (bytes). */
+const SMALL_FRAME_SIZE = 128 * 1024;
+
+/** Who waits is tried again this often although nothing was released (ms). */
+const RETRY_INTERVAL_MS = 5;
+
+/** A named amount that may be taken, and what is taken of it (bytes). */
+export class Budget {
+  readonly name: string;
+  readonly limit: number;
+  used = 0;
+  /** The most that was ever taken. */
+  usedMax = 0;
+
+  constructor(name: string, limit: number) {
+    this.name = name;
+    this.limit = limit;
+  }
+
+  fits(size: number): boolean {
+    return this.used + size <= this.limit;
+  }
+
+  take(size: number): void {
+    this.used += size;
+    if (this.used > this.usedMax) this.usedMax = this.used;
+  }
+
+  give(size: number): void {
+    this.used -= size;
+    assert(this.used >= 0, "a budget was given more than was taken");
+  }
+}
+
+export class ShardMemory implements ConnectionMemory {
+  readonly arena: Arena;
+  readonly smallFrames: Budget;
+  readonly largeFrames: Budget;
+  readonly responses: Budget;
+  readonly frameSizeMax: number;
+  /** Frees cached batches; set when storage stands. */
+  reclaim: (bytes: number) => boolean = () => false;
+  #waiting: (() => void)[] = [];
+  #released = false;
+  #retryAtMs = 0;
+
+  /** @param frameSizeMax `socket.request.max.bytes`; the arena may allow less */
+  constructor(arena: Arena, frameSizeMax: number) {
+    this.arena = arena;
+    const large = Math.floor(arena.size * LARGE_FRAMES_SHARE);
+    this.largeFrames = new Budget("large frames", large);
+    this.smallFrames = new Budget("small frames", Math.floor(large / 2));
+    this.responses = new Budget("responses", Math.floor(arena.size * RESPONSES_SHARE));
+    this.frameSizeMax = Math.min(frameSizeMax, arena.blockSizeMax);
+  }
+
+  allocateFrame(size: number): number {
+    return this.#take(size <= SMALL_FRAME_SIZE ? this.smallFrames : this.largeFrames, size);
+  }
+
+  releaseFrame(address: number): void {
+    const size = this.arena.blockSize(address);
+    (size <= SMALL_FRAME_SIZE ? this.smallFrames : this.largeFrames).give(size);
+    this.#release(address);
+  }
+
+  allocateResponse(size: number): number {
+    return this.#take(this.responses, size);
+  }
+
+  releaseResponse(address: number): void {
+    this.responses.give(this.arena.blockSize(address));
+    this.#release(address);
+  }
+
+  /** Calls `again` once, after something was released; in order. */
+  await(again: () => void): void {
+    this.#waiting.push(again);
+  }
+
+  /** Something outside (a receive buffer) came back. */
+  noteReleased(): void {
+    this.#released = true;
+  }
+
+  /**
+   * Resumes who waited: when something was released, and now and then because cached batches may have
+   * become reclaimable. Once a turn.
+   */
+  resumeWaiting(nowMs: number): void {
+    if (this.#waiting.length === 0) return;
+    if (!this.#released && nowMs < this.#retryAtMs) return;
+    this.#released = false;
+    this.#retryAtMs = nowMs + RETRY_INTERVAL_MS;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const again of waiting) again();
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.length;
+  }
+
+  #take(budget: Budget, size: number): number {
+    let blockSize = 4096;
+    while (blockSize < size) blockSize *= 2;
+    if (!budget.fits(blockSize)) return -1;
+    let address = this.arena.allocate(blockSize);
+    if (address < 0 && this.reclaim(blockSize)) address = this.arena.allocate(blockSize);
+    if (address >= 0) budget.take(blockSize);
+    return address;
+  }
+
+  #release(address: number): void {
+    this.arena.release(address);
+    this.#released = true;
+  }
+}

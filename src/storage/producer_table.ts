@@ -1,0 +1,353 @@
+/**
+ * Idempotent producers of one partition: Kafka's rules, and undo for what is not committed yet.
+ *
+ * Per producer id: its epoch, the last five batches (sequence range, base offset, timestamp), the first
+ * offset of its open transaction. A batch is *new* when its first sequence follows the last one seen, a
+ * *duplicate* when its range is among the five. An unknown producer may begin anywhere (its state may
+ * have expired, or gone with the records), a new epoch begins at 0. Sequences wrap from 2^31-1 to 0.
+ *
+ * The table stands for the log's end. Every append leaves an undo record (the producer's whole previous
+ * state) until it is committed; truncation pops them, so a cut batch is forgotten exactly.
+ *
+ * State lies in two Float64Arrays, because there may be very many producers. One producer's cells:
+ *
+ *     0 id  1 epoch  2 last timestamp  3 transaction first offset (-1)  4 batch count
+ *     5 + 4i  first sequence, last sequence, base offset, timestamp  (oldest first)
+ *
+ * An undo record is the log index behind which it applies, then those cells (epoch -1: was unknown).
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import { getInt64Le, setInt64Le } from "../bytes/int64.ts";
+
+/** Batches remembered per producer: Kafka's bound on requests in flight with idempotence. */
+export const BATCHES_PER_PRODUCER = 5;
+/** `producer.id.expiration.ms`: 24 hours. */
+export const PRODUCER_EXPIRATION_MS_DEFAULT = 86_400_000;
+
+/** Outcome of {@linkcode ProducerTable.check}. */
+export const ProducerCheck = {
+  NEW: 0,
+  /** Appended before; see `duplicateOffset`. */
+  DUPLICATE: 1,
+  /** INVALID_PRODUCER_EPOCH: a newer instance of the producer has written. */
+  INVALID_EPOCH: 2,
+  /** OUT_OF_ORDER_SEQUENCE_NUMBER. */
+  OUT_OF_ORDER: 3,
+} as const;
+export type ProducerCheck = typeof ProducerCheck[keyof typeof ProducerCheck];
+
+const SEQUENCE_MAX = 0x7fff_ffff;
+const ID = 0;
+const EPOCH = 1;
+const TIMESTAMP = 2;
+const TXN_FIRST = 3;
+const COUNT = 4;
+const BATCHES = 5;
+const BATCH_CELLS = 4;
+const CELLS = BATCHES + BATCHES_PER_PRODUCER * BATCH_CELLS;
+const UNDO_CELLS = CELLS + 1;
+const FORMAT_VERSION = 1;
+
+/** The sequence of the last of `recordCount` records that begin at `first`. */
+export function lastSequenceOf(first: number, recordCount: number): number {
+  return (first + recordCount - 1) % (SEQUENCE_MAX + 1);
+}
+
+export class ProducerTable {
+  /** Base offset of the batch that the last check found to be a duplicate, and its timestamp. */
+  duplicateOffset = -1;
+  duplicateTimestampMs = -1;
+  #slots = new Map<number, number>();
+  #free: number[] = [];
+  #cells = new Float64Array(0);
+  #undo = new Float64Array(0);
+  // Undo records in use: a ring of records, oldest at #undoHead.
+  #undoHead = 0;
+  #undoCount = 0;
+
+  /** Producers known. */
+  get size(): number {
+    return this.#slots.size;
+  }
+
+  /** Appends that could still be cut. */
+  get uncommittedCount(): number {
+    return this.#undoCount;
+  }
+
+  /** Latest epoch of a producer, -1 when unknown. */
+  epochOf(producerId: number): number {
+    const slot = this.#slots.get(producerId);
+    return slot === undefined ? -1 : this.#cells[slot * CELLS + EPOCH]!;
+  }
+
+  /** What appending sequences `first` to `last` would be. */
+  check(producerId: number, epoch: number, first: number, last: number): ProducerCheck {
+    const slot = this.#slots.get(producerId);
+    if (slot === undefined) return ProducerCheck.NEW;
+    const cells = this.#cells;
+    const at = slot * CELLS;
+    const currentEpoch = cells[at + EPOCH]!;
+    if (epoch < currentEpoch) return ProducerCheck.INVALID_EPOCH;
+    if (epoch > currentEpoch) return first === 0 ? ProducerCheck.NEW : ProducerCheck.OUT_OF_ORDER;
+    const count = cells[at + COUNT]!;
+    for (let i = count - 1; i >= 0; i--) {
+      const batch = at + BATCHES + i * BATCH_CELLS;
+      if (cells[batch] === first && cells[batch + 1] === last) {
+        this.duplicateOffset = cells[batch + 2]!;
+        this.duplicateTimestampMs = cells[batch + 3]!;
+        return ProducerCheck.DUPLICATE;
+      }
+    }
+    const lastSeen = count === 0 ? -1 : cells[at + BATCHES + (count - 1) * BATCH_CELLS + 1]!;
+    const follows = first === lastSeen + 1 || (first === 0 && lastSeen === SEQUENCE_MAX);
+    return follows ? ProducerCheck.NEW : ProducerCheck.OUT_OF_ORDER;
+  }
+
+  /**
+   * Takes note of an appended batch.
+   *
+   * @param index log index of its last record, for undo
+   * @param transactionFirst its base offset when transactional, -1 otherwise
+   */
+  append(
+    index: number,
+    producerId: number,
+    epoch: number,
+    first: number,
+    last: number,
+    baseOffset: number,
+    timestampMs: number,
+    transactional: boolean,
+  ): void {
+    const at = this.#change(index, producerId, epoch);
+    const cells = this.#cells;
+    cells[at + TIMESTAMP] = timestampMs;
+    if (transactional && cells[at + TXN_FIRST]! < 0) cells[at + TXN_FIRST] = baseOffset;
+    let count = cells[at + COUNT]!;
+    if (count === BATCHES_PER_PRODUCER) {
+      cells.copyWithin(at + BATCHES, at + BATCHES + BATCH_CELLS, at + CELLS);
+      count--;
+    }
+    const batch = at + BATCHES + count * BATCH_CELLS;
+    cells[batch] = first;
+    cells[batch + 1] = last;
+    cells[batch + 2] = baseOffset;
+    cells[batch + 3] = timestampMs;
+    cells[at + COUNT] = count + 1;
+  }
+
+  /** Takes note of a transaction marker: it may raise the epoch, and ends the open transaction. */
+  appendMarker(index: number, producerId: number, epoch: number, timestampMs: number): void {
+    const at = this.#change(index, producerId, epoch);
+    this.#cells[at + TIMESTAMP] = timestampMs;
+    this.#cells[at + TXN_FIRST] = -1;
+  }
+
+  /** First offset of the oldest open transaction, -1 when there is none. */
+  firstOpenTransaction(): number {
+    let first = -1;
+    for (const slot of this.#slots.values()) {
+      const offset = this.#cells[slot * CELLS + TXN_FIRST]!;
+      if (offset >= 0 && (first < 0 || offset < first)) first = offset;
+    }
+    return first;
+  }
+
+  /** Appends up to `index` are committed and cannot be cut any more. */
+  commit(index: number): void {
+    const capacity = this.#undo.length / UNDO_CELLS;
+    while (this.#undoCount > 0 && this.#undo[this.#undoHead * UNDO_CELLS]! <= index) {
+      this.#undoHead = (this.#undoHead + 1) % capacity;
+      this.#undoCount--;
+    }
+  }
+
+  /** Forgets appends beyond `index`. */
+  truncate(index: number): void {
+    const capacity = this.#undo.length / UNDO_CELLS;
+    while (this.#undoCount > 0) {
+      const from = ((this.#undoHead + this.#undoCount - 1) % capacity) * UNDO_CELLS;
+      if (this.#undo[from]! <= index) break;
+      this.#restore(from + 1);
+      this.#undoCount--;
+    }
+  }
+
+  /** Drops producers silent for `expirationMs` that have no open transaction; returns how many. */
+  expire(nowMs: number, expirationMs: number): number {
+    let dropped = 0;
+    for (const [producerId, slot] of this.#slots) {
+      const at = slot * CELLS;
+      if (nowMs - this.#cells[at + TIMESTAMP]! < expirationMs) continue;
+      if (this.#cells[at + TXN_FIRST]! >= 0) continue;
+      this.#slots.delete(producerId);
+      this.#free.push(slot);
+      dropped++;
+    }
+    return dropped;
+  }
+
+  clear(): void {
+    this.#slots.clear();
+    this.#free.length = 0;
+    this.#cells = new Float64Array(0);
+    this.#undo = new Float64Array(0);
+    this.#undoHead = 0;
+    this.#undoCount = 0;
+  }
+
+  /** Bytes of {@linkcode encode}. */
+  encodedSize(): number {
+    let size = 12;
+    for (const slot of this.#slots.values()) size += stateSize(this.#cells, slot * CELLS);
+    const capacity = this.#undo.length / UNDO_CELLS;
+    for (let i = 0; i < this.#undoCount; i++) {
+      size += 8 +
+        stateSize(this.#undo, ((this.#undoHead + i) % capacity) * UNDO_CELLS + 1);
+    }
+    return size;
+  }
+
+  /** Writes the table with its undo records (format: docs/formats/checkpoint_row.md); returns the end. */
+  encode(view: DataView, at: number): number {
+    view.setUint32(at, FORMAT_VERSION, true);
+    view.setUint32(at + 4, this.#slots.size, true);
+    view.setUint32(at + 8, this.#undoCount, true);
+    at += 12;
+    for (const slot of this.#slots.values()) at = encodeState(view, at, this.#cells, slot * CELLS);
+    const capacity = this.#undo.length / UNDO_CELLS;
+    for (let i = 0; i < this.#undoCount; i++) {
+      const from = ((this.#undoHead + i) % capacity) * UNDO_CELLS;
+      setInt64Le(view, at, this.#undo[from]!);
+      at = encodeState(view, at + 8, this.#undo, from + 1);
+    }
+    return at;
+  }
+
+  /** Replaces the table by an encoded one; returns the end, or -1 when the version is unknown. */
+  decode(view: DataView, at: number): number {
+    this.clear();
+    if (view.getUint32(at, true) !== FORMAT_VERSION) return -1;
+    const producers = view.getUint32(at + 4, true);
+    const undos = view.getUint32(at + 8, true);
+    at += 12;
+    for (let i = 0; i < producers; i++) {
+      const slot = this.#slotFor(getInt64Le(view, at));
+      at = decodeState(view, at, this.#cells, slot * CELLS);
+    }
+    for (let i = 0; i < undos; i++) {
+      const to = this.#pushUndo(getInt64Le(view, at));
+      at = decodeState(view, at + 8, this.#undo, to);
+    }
+    return at;
+  }
+
+  /** Saves the state of a producer, makes it one of `epoch`, and returns where its cells are. */
+  #change(index: number, producerId: number, epoch: number): number {
+    const undo = this.#pushUndo(index);
+    const at = this.#slotFor(producerId) * CELLS;
+    const cells = this.#cells;
+    for (let i = 0; i < CELLS; i++) this.#undo[undo + i] = cells[at + i]!;
+    if (cells[at + EPOCH] !== epoch) {
+      cells[at + EPOCH] = epoch;
+      cells[at + COUNT] = 0;
+      cells.fill(0, at + BATCHES, at + CELLS);
+    }
+    return at;
+  }
+
+  #slotFor(producerId: number): number {
+    const known = this.#slots.get(producerId);
+    if (known !== undefined) return known;
+    const slot = this.#free.pop() ?? this.#slots.size;
+    if ((slot + 1) * CELLS > this.#cells.length) {
+      const grown = new Float64Array(Math.max(CELLS, this.#cells.length * 2));
+      grown.set(this.#cells);
+      this.#cells = grown;
+    }
+    const at = slot * CELLS;
+    this.#cells.fill(0, at, at + CELLS);
+    this.#cells[at + ID] = producerId;
+    this.#cells[at + EPOCH] = -1;
+    this.#cells[at + TXN_FIRST] = -1;
+    this.#slots.set(producerId, slot);
+    return slot;
+  }
+
+  #pushUndo(index: number): number {
+    const capacity = this.#undo.length / UNDO_CELLS;
+    if (this.#undoCount === capacity) {
+      const grown = new Float64Array(Math.max(4, capacity * 2) * UNDO_CELLS);
+      for (let i = 0; i < this.#undoCount; i++) {
+        const from = ((this.#undoHead + i) % capacity) * UNDO_CELLS;
+        grown.set(this.#undo.subarray(from, from + UNDO_CELLS), i * UNDO_CELLS);
+      }
+      this.#undo = grown;
+      this.#undoHead = 0;
+    }
+    const slot = (this.#undoHead + this.#undoCount) % (this.#undo.length / UNDO_CELLS);
+    this.#undoCount++;
+    this.#undo[slot * UNDO_CELLS] = index;
+    return slot * UNDO_CELLS + 1;
+  }
+
+  #restore(from: number): void {
+    const producerId = this.#undo[from + ID]!;
+    if (this.#undo[from + EPOCH]! < 0) {
+      const slot = this.#slots.get(producerId);
+      if (slot === undefined) return;
+      this.#slots.delete(producerId);
+      this.#free.push(slot);
+      return;
+    }
+    const at = this.#slotFor(producerId) * CELLS;
+    for (let i = 0; i < CELLS; i++) this.#cells[at + i] = this.#undo[from + i]!;
+  }
+}
+
+function stateSize(cells: Float64Array, at: number): number {
+  return 28 + cells[at + COUNT]! * 24;
+}
+
+function encodeState(view: DataView, at: number, cells: Float64Array, from: number): number {
+  setInt64Le(view, at, cells[from + ID]!);
+  view.setInt16(at + 8, cells[from + EPOCH]!, true);
+  view.setUint16(at + 10, cells[from + COUNT]!, true);
+  setInt64Le(view, at + 12, cells[from + TIMESTAMP]!);
+  setInt64Le(view, at + 20, cells[from + TXN_FIRST]!);
+  at += 28;
+  for (let i = 0; i < cells[from + COUNT]!; i++) {
+    const batch = from + BATCHES + i * BATCH_CELLS;
+    view.setInt32(at, cells[batch]!, true);
+    view.setInt32(at + 4, cells[batch + 1]!, true);
+    setInt64Le(view, at + 8, cells[batch + 2]!);
+    setInt64Le(view, at + 16, cells[batch + 3]!);
+    at += 24;
+  }
+  return at;
+}
+
+function decodeState(view: DataView, at: number, cells: Float64Array, to: number): number {
+  cells.fill(0, to, to + CELLS);
+  const count = view.getUint16(at + 10, true);
+  assert(count <= BATCHES_PER_PRODUCER, "encoded producer has too many batches");
+  cells[to + ID] = getInt64Le(view, at);
+  cells[to + EPOCH] = view.getInt16(at + 8, true);
+  cells[to + COUNT] = count;
+  cells[to + TIMESTAMP] = getInt64Le(view, at + 12);
+  cells[to + TXN_FIRST] = getInt64Le(view, at + 20);
+  at += 28;
+  for (let i = 0; i < count; i++) {
+    const batch = to + BATCHES + i * BATCH_CELLS;
+    cells[batch] = view.getInt32(at, true);
+    cells[batch + 1] = view.getInt32(at + 4, true);
+    cells[batch + 2] = getInt64Le(view, at + 8);
+    cells[batch + 3] = getInt64Le(view, at + 16);
+    at += 24;
+  }
+  return at;
+}

@@ -1,0 +1,117 @@
+/**
+ * One segment file of a log, in memory: where it begins and ends, what of it is on disk, its chunks.
+ *
+ * A segment holds Kafka batches verbatim, back to back from position 0 (docs/formats/segment.md). Its
+ * authority is the checkpoint row and the journal: bytes in the file beyond `sizeBytes` are garbage.
+ *
+ *     0            writtenPosition        sizeBytes       reservedEnd
+ *     | on disk    | closed, dirty | tail | room reserved |
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import type { Chunk } from "./chunk_cache.ts";
+import { ExtentIndex } from "./extent_index.ts";
+import type { FileSlot } from "./file_table.ts";
+
+export class Segment {
+  readonly groupId: number;
+  readonly baseOffset: number;
+  /** Index of the first entry that it holds. */
+  readonly baseIndex: number;
+  readonly term: number;
+  /** Counts the files of a log: no name is ever used twice. */
+  readonly generation: number;
+  /** The data file and the index file, through the descriptor table. */
+  readonly file: FileSlot;
+  readonly indexFile: FileSlot;
+
+  endOffset: number;
+  sizeBytes = 0;
+  maxTimestampMs = -1;
+  /** Base offset of the batch with the largest timestamp. */
+  maxTimestampOffset = -1;
+  /** Wall clock of the first append; 0 while empty. */
+  createdMs = 0;
+  /** No more appends: a younger segment follows. */
+  closed = false;
+  /** The file is made, or known to exist. */
+  created = false;
+  /** File space that cannot meet ENOSPC any more ends here. */
+  reservedEnd = 0;
+  /** Every byte before it has been written (not necessarily synced). */
+  writtenPosition = 0;
+  /** Cut or retired: pending readers and writers stop caring. */
+  dropped = false;
+
+  /** Extents; columns of a segment found at start are filled on first use. */
+  readonly index = new ExtentIndex();
+  indexLoaded = true;
+  /** Entries that the index has, also while it is not loaded. */
+  entryCount = 0;
+
+  /** The open extent, and the oldest of the chunks that are not on disk. */
+  tail: Chunk | null = null;
+  dirtyHead: Chunk | null = null;
+  dirtyTail: Chunk | null = null;
+  writesInFlight = 0;
+  /** A write that ends in a padded block is in flight: nothing else may touch that block. */
+  paddedInFlight = false;
+
+  constructor(
+    groupId: number,
+    baseOffset: number,
+    baseIndex: number,
+    term: number,
+    generation: number,
+    file: FileSlot,
+    indexFile: FileSlot,
+  ) {
+    this.groupId = groupId;
+    this.baseOffset = baseOffset;
+    this.baseIndex = baseIndex;
+    this.term = term;
+    this.generation = generation;
+    this.file = file;
+    this.indexFile = indexFile;
+    this.endOffset = baseOffset;
+  }
+
+  /** Called when a cached chunk is given up. */
+  forgetChunk(chunk: Chunk): void {
+    assert(this.index.chunks[chunk.extent] === chunk, "evicted chunk is not in its index");
+    this.index.chunks[chunk.extent] = null;
+  }
+
+  /** Appends a closed chunk to what must be written. */
+  pushDirty(chunk: Chunk): void {
+    chunk.nextDirty = null;
+    if (this.dirtyTail === null) this.dirtyHead = chunk;
+    else this.dirtyTail.nextDirty = chunk;
+    this.dirtyTail = chunk;
+  }
+
+  /** Takes the oldest dirty chunk off the list. */
+  shiftDirty(): void {
+    const chunk = this.dirtyHead!;
+    this.dirtyHead = chunk.nextDirty;
+    if (this.dirtyHead === null) this.dirtyTail = null;
+    chunk.nextDirty = null;
+  }
+}
+
+/** Name of a segment's data file in the log's directory. */
+export function segmentFileName(
+  baseOffset: number,
+  baseIndex: number,
+  term: number,
+  generation: number,
+): string {
+  return `${String(baseOffset).padStart(20, "0")}-${baseIndex}-${term}-${generation}.log`;
+}
+
+/** Name of the index file beside a data file. */
+export function indexPathOf(segmentPath: string): string {
+  return segmentPath.slice(0, -".log".length) + ".index";
+}

@@ -1,0 +1,79 @@
+/**
+ * The storage of one shard, as the rest of the shard sees it: its logs, and the turn's end.
+ *
+ * The implementation is `engine.ts`; `recovery.ts` makes it (`openShard`).
+ *
+ * @module
+ */
+
+import type { Arena } from "../bytes/arena.ts";
+import type { Memory } from "../bytes/memory.ts";
+import type { Disk } from "../io/disk.ts";
+import type { Task } from "../io/task.ts";
+import type { Log, LogListener, SegmentLimits } from "./log.ts";
+
+/** CRC-32C of `length` bytes of the region at `address`, continuing from `seed` (0 to begin). */
+export type Crc32c = (seed: number, address: number, length: number) => number;
+
+/** What storage runs on. */
+export interface StorageContext {
+  readonly disk: Disk;
+  readonly memory: Memory;
+  readonly arena: Arena;
+  readonly crc32c: Crc32c;
+  /** Told once of an I/O error that makes the process exit (EIO on write or flush, lost journal). */
+  readonly onFatal: (errno: number, message: string) => void;
+  /** Told of damaged bytes met while running: the file, the position, what is lost. */
+  readonly onDamage: (damage: Damage) => void;
+}
+
+/** Damaged bytes, and what they cost. */
+export interface Damage {
+  readonly file: string;
+  readonly position: number;
+  readonly lost: string;
+  /** The group it belongs to, or -1. */
+  readonly groupId: number;
+}
+
+/** A group that a shard begins to hold. */
+export interface LogCreation {
+  readonly groupId: number;
+  readonly incarnation: number;
+  /** A name for people, such as `orders-3`; made unique with the group id. */
+  readonly name: string;
+  readonly segmentLimits: SegmentLimits;
+  readonly listener: LogListener | null;
+}
+
+export interface StorageStats {
+  readonly logCount: number;
+  readonly dirtyBytes: number;
+  readonly cachedBytes: number;
+  readonly journalUsedBytes: number;
+  readonly journalSizeBytes: number;
+  readonly writesInFlight: number;
+  readonly openFiles: number;
+  readonly checkpoints: number;
+  readonly cacheHits: number;
+  readonly cacheMisses: number;
+}
+
+export interface ShardStorage {
+  readonly shard: number;
+  /** Logs by group id. */
+  readonly logs: ReadonlyMap<number, Log>;
+  /** Makes an empty log at once; its files follow, and the first appends may be refused with LOG_BUSY. */
+  createLog(creation: LogCreation): Log;
+  /** Deletes a log; finishes when that is durable. Its files go afterwards, paced. */
+  deleteLog(groupId: number): Task<number>;
+  /** False: appends of `bytes` would be refused now; stop reading from connections. */
+  canAppend(bytes: number): boolean;
+  /** Frees cached batches until `bytes` could be allocated; false when too little is free or clean. */
+  reclaim(bytes: number): boolean;
+  /** Ends a turn of the loop: journal flush, write-behind, checkpoint slices, notices. */
+  turnEnd(nowMs: number): void;
+  /** Writes everything out: clean checkpoint, SEAL. No append may follow. */
+  stop(): Task<number>;
+  stats(): StorageStats;
+}
