@@ -9,7 +9,6 @@
 
 import type { Completion } from "./completion.ts";
 import type { Disk } from "./disk.ts";
-import { ENOENT } from "./errno.ts";
 import { encodeText, type Shim } from "./shim.ts";
 import type { Uring } from "./uring.ts";
 import {
@@ -73,10 +72,6 @@ export class UringDisk implements Disk {
     this.#uring.start(Op.Write, flags, 0, handle, length, address, position, done);
   }
 
-  /**
-   * A durable write whose blocks are sealed first: the CRC-32C of each block's bytes 4 to 4095 is
-   * stored, little-endian, in its bytes 0 to 3, before this call's op reaches the kernel.
-   */
   writeSealed(
     handle: number,
     position: number,
@@ -150,8 +145,8 @@ export class UringDisk implements Disk {
   }
 
   size(path: string): number {
-    const bytes = encodeText(path);
-    return bytes.length === 0 ? -ENOENT : this.#shim.gregor_file_size(bytes, bytes.length);
+    const bytes = encodeText(path === "" ? "." : path);
+    return this.#shim.gregor_file_size(bytes, bytes.length);
   }
 
   freeBytes(): number {
