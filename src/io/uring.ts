@@ -60,12 +60,20 @@ const SLOT_MASK = (1 << SLOT_BITS) - 1;
 const GENERATION_MASK = 0x3ff;
 const SLOTS_MAX = 1 << SLOT_BITS;
 const END = -1;
+/** "Sender" of a wake-up. */
+const WOKEN = -1;
+
+/** Ends the present or next wait of ring `index`, from any thread; its owner sees `takeWake()`. */
+export function wakeRing(shim: Shim, index: number): void {
+  // A ring that is not open has nobody to wake.
+  shim.gregor_ring_wake(index);
+}
 
 export class Uring {
   /** Index of the ring in the process: its shard. */
   readonly index: number;
   readonly shim: Shim;
-  /** Doorbells and wake-ups that the last turn brought. */
+  /** Doorbells of other rings that the last turn brought. */
   doorbells = 0;
   /** Doorbells that could not be delivered since the start: the other ring was closed. */
   doorbellsFailed = 0;
@@ -86,6 +94,7 @@ export class Uring {
   #nextFree = new Int32Array(1024);
   #firstFree = END;
   #pending = 0;
+  #woken = false;
 
   /**
    * Opens ring `index` for the calling thread, which alone may use it from then on.
@@ -129,8 +138,8 @@ export class Uring {
    *
    * @param timeoutUs how long to wait at most; 0 = only collect
    * @param pollUs how much of that to poll before sleeping
-   * @returns operations completed; a doorbell ends the wait but only counts in {@linkcode doorbells}
-   * @throws {UringFailure} when the ring is broken: the process cannot go on
+   * @returns operations completed (a doorbell or wake-up ends the wait without counting); a negative
+   * errno when the ring itself is broken: the process cannot go on
    */
   turn(timeoutUs: number, pollUs: number): number {
     const prepared = this.#prepared;
@@ -138,8 +147,14 @@ export class Uring {
     this.#namesUsed = 0;
     this.doorbells = 0;
     const count = this.#turn(this.index, prepared, 1, timeoutUs, pollUs);
-    if (count < 0) throw new UringFailure(`The io_uring ${this.index} is broken`, -count);
-    return this.#dispatch(count);
+    return count < 0 ? count : this.#dispatch(count);
+  }
+
+  /** Whether another thread has called {@linkcode wakeRing} since this was last asked. */
+  takeWake(): boolean {
+    const woken = this.#woken;
+    this.#woken = false;
+    return woken;
   }
 
   #dispatch(count: number): number {
@@ -149,8 +164,7 @@ export class Uring {
       const base = at << 2;
       const userData = words[base]! >>> 0;
       if (userData >= DOORBELL_FAILED) {
-        if (userData === DOORBELL) this.doorbells++;
-        else this.doorbellsFailed++;
+        this.#onSignal(userData, words[base + 1]!);
         continue;
       }
       const result = words[base + 1]!;
@@ -166,6 +180,12 @@ export class Uring {
       done.complete(result, flags);
     }
     return dispatched;
+  }
+
+  #onSignal(userData: number, from: number): void {
+    if (userData === DOORBELL_FAILED) this.doorbellsFailed++;
+    else if (from === WOKEN) this.#woken = true;
+    else this.doorbells++;
   }
 
   /** Submits what is prepared without waiting or dispatching. */
@@ -276,7 +296,7 @@ export class Uring {
     this.#opWords[at * 12 + 8] = id;
   }
 
-  /** Wakes another ring's turn at the next hand-over. */
+  /** Ends another ring's wait; it is rung when this ring's operations are next handed over. */
   doorbell(ring: number): void {
     this.prepare(Op.Doorbell, 0, 0, ring, 0, null);
   }
