@@ -42,6 +42,19 @@ pub fn lock_file(path: &[u8]) -> Outcome<i32> {
     }
 }
 
+/// Whether the data directory takes direct transfers. EINVAL: it does not.
+pub fn probe_direct() -> Outcome<i32> {
+    let flags = libc::O_RDWR | libc::O_DIRECT | libc::O_TMPFILE | libc::O_CLOEXEC;
+    // SAFETY: a NUL-terminated path; the file has no name, and is gone once closed.
+    match check(unsafe { libc::openat(root()?, c".".as_ptr(), flags, 0o600) }) {
+        // SAFETY: our descriptor.
+        Ok(fd) => check(unsafe { libc::close(fd) }),
+        // No unnamed files there: nothing is known, and opening real ones will tell.
+        Err(libc::EOPNOTSUPP | libc::EISDIR) => Ok(0),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Bytes of the file at `path`, or a negative errno.
 pub fn size(path: &[u8]) -> f64 {
     let found = || -> Outcome<f64> {

@@ -131,6 +131,11 @@ pub extern "C" fn gregor_ring_add_group(index: u32, group: u32, entries: u32) ->
 }
 
 #[unsafe(no_mangle)]
+pub extern "C" fn gregor_ring_watch(index: u32, address: f64) -> i32 {
+    with_ring(index, |ring| ring.watch(address))
+}
+
+#[unsafe(no_mangle)]
 pub extern "C" fn gregor_turn(
     index: u32,
     ops: u32,
@@ -209,6 +214,11 @@ unsafe fn give_text(text: &str, target: *mut u8, capacity: u32) -> Outcome<i32> 
 pub unsafe extern "C" fn gregor_set_root(path: *const u8, length: u32) -> i32 {
     // SAFETY: see `bytes_of`.
     to_c(files::set_root(unsafe { bytes_of(path, length) }))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_probe_direct() -> i32 {
+    to_c(files::probe_direct())
 }
 
 #[unsafe(no_mangle)]

@@ -117,3 +117,36 @@ pub fn resolve(address: f64, length: usize) -> Outcome<*mut u8> {
     }
     Ok((BASE.load(Ordering::Relaxed) + offset) as *mut u8)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_once_and_resolves_inside_alone() {
+        assert_eq!(resolve(0.0, 1), Err(libc::EFAULT), "nothing is mapped yet");
+        for bad in [0.0, -4096.0, 4097.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(map(bad, 0), Err(libc::EINVAL), "{bad}");
+        }
+        let bytes = 3.0 * 4096.0;
+        assert_eq!(map(bytes, POPULATE | HUGE), Ok(0));
+        assert_eq!(map(bytes, 0), Err(libc::EEXIST));
+        assert_eq!(size(), 3 * 4096);
+        assert_eq!(base() as usize % ALIGNMENT, 0);
+        for (address, length) in [(0.0, 3 * 4096), (12_287.0, 1), (12_288.0, 0), (5.0, 100)] {
+            let start = resolve(address, length).map(|start| start as usize - base() as usize);
+            assert_eq!(start, Ok(address as usize));
+        }
+        let outside = [
+            (0.0, 3 * 4096 + 1),
+            (12_288.0, 1),
+            (-1.0, 1),
+            (f64::NAN, 1),
+            (1e300, 1),
+            (0.0, usize::MAX),
+        ];
+        for (address, length) in outside {
+            assert_eq!(resolve(address, length), Err(libc::EFAULT), "{address} {length}");
+        }
+    }
+}

@@ -13,7 +13,7 @@ use crate::{region, table};
 use io_uring::{IoUring, Probe, cqueue, opcode, squeue, types};
 use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Bytes of the names area, at the start of a ring's mapping.
@@ -72,6 +72,8 @@ pub struct Ring {
     wake_fd: i32,
     wake_armed: bool,
     doorbell_attempts: u32,
+    /// Null without one; see `turn.rs`.
+    pub watched_word: *const AtomicU32,
     groups: [Option<BufferGroup>; GROUPS_MAX],
     // What entries not yet submitted point to. The kernel copies it all when it takes an entry, so
     // it is emptied after each submission; the capacities are never exceeded, so nothing moves.
@@ -134,6 +136,7 @@ impl Ring {
             wake_fd,
             wake_armed: false,
             doorbell_attempts: 0,
+            watched_word: std::ptr::null(),
             groups: [const { None }; GROUPS_MAX],
             iovecs: Vec::with_capacity(IOVECS_MAX),
             headers: Vec::with_capacity(HEADERS_MAX),

@@ -25,6 +25,7 @@ export const EPIPE = 32;
 export const ENOSYS = 38;
 export const ENOTEMPTY = 39;
 export const EADDRINUSE = 98;
+export const EADDRNOTAVAIL = 99;
 export const ECONNRESET = 104;
 export const ENOBUFS = 105;
 export const ECONNREFUSED = 111;

@@ -301,6 +301,18 @@ export class Uring {
     this.prepare(Op.Doorbell, 0, 0, ring, 0, null);
   }
 
+  /**
+   * Makes waits look at the 32-bit word at `address`: 0 = awake, 1 = asleep, 2 = polling.
+   *
+   * The owner stores 2 before a turn that may wait, after a last look at its mailboxes; the shim makes
+   * it 1 before it sleeps. Who has a message exchanges it for 0 after publishing: the wait ends at
+   * once if it was 2, and needs a {@linkcode doorbell} only if it was 1.
+   */
+  watch(address: number): void {
+    const result = this.shim.gregor_ring_watch(this.index, address);
+    assert(result === 0, "the watched word is an aligned word of the region");
+  }
+
   // What UringDisk is made of.
 
   /**

@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { type Uring, wakeRing } from "./uring.ts";
 import type { EchoOrder } from "./uring_signals_worker.ts";
-import { finish, openTestRing, testShim, Told } from "./uring_fixture.ts";
+import { finish, openTestRing, testMemory, testShim, Told } from "./uring_fixture.ts";
 import { Op } from "./uring_ops.ts";
 
 function nop(ring: Uring, done: Told): void {
@@ -75,6 +75,45 @@ Deno.test("wakeRing() ends a wait before or after it has begun", () => {
   assert.equal(ring.turn(1000, 0), 0);
   assert.equal(ring.takeWake(), false, "one call wakes once");
   wakeRing(testShim(), 255);
+});
+
+Deno.test("Uring watch() ends polling when the word says so, and says when it sleeps", async () => {
+  using ring = openTestRing();
+  const address = 4096;
+  const word = new Int32Array(testMemory().bytes.buffer, address, 1);
+  ring.watch(address);
+  word[0] = 0;
+  assert(timed(() => ring.turn(1_000_000, 1_000_000)) < 500, "a message had come already");
+  assert(timed(() => ring.turn(1_000_000, 0)) < 500, "without polling too");
+  word[0] = 2;
+  assert(timed(() => ring.turn(20_000, 1_000)) >= 19.9);
+  assert.equal(word[0], 1, "whoever has a message now must ring");
+  word[0] = 2;
+  ring.turn(0, 0);
+  assert.equal(word[0], 2, "nothing slept");
+  const source = `self.onmessage = (event) => {
+    const { pointer, delayMs } = event.data;
+    const view = Deno.UnsafePointerView.getArrayBuffer(Deno.UnsafePointer.create(pointer), 4);
+    const deadline = performance.now() + delayMs;
+    self.postMessage("ready");
+    while (performance.now() < deadline);
+    self.postMessage(Atomics.exchange(new Int32Array(view), 0, 0));
+  };`;
+  const worker = new Worker(`data:text/javascript,${encodeURIComponent(source)}`, {
+    type: "module",
+  });
+  const next = (): Promise<unknown> =>
+    new Promise((resolve) => worker.onmessage = (event) => resolve(event.data));
+  const ready = next();
+  const base = Deno.UnsafePointer.value(testShim().gregor_region_pointer());
+  worker.postMessage({ pointer: BigInt(base) + BigInt(address), delayMs: 30 });
+  assert.equal(await ready, "ready");
+  const was = next();
+  word[0] = 2;
+  assert(timed(() => ring.turn(5_000_000, 5_000_000)) < 2000);
+  assert.equal(word[0], 0);
+  assert.equal(await was, 2, "the sender saw a poller: no doorbell needed");
+  worker.terminate();
 });
 
 Deno.test("two Workers ring each other, and the main thread wakes one", async () => {
