@@ -50,17 +50,20 @@ export function emitApis(messages: readonly Message[]): string {
 /** `src/wire/generated/catalog.ts`: what a property test must know to invent any message. */
 export function emitCatalog(messages: readonly Message[]): string {
   const imports = messages.map((message) =>
-    importOf(message, (name) => `decode${name}, encode${name}, new${name}`)
+    `import * as ${moduleName(message)} from "./${snakeCase(message.name)}.ts";`
   );
   const entries = messages.map((message) => {
-    const structs = message.structs.filter((struct) => !isEmpty(struct.versions));
+    const module = moduleName(message);
     return [
       `  {`,
       `    name: "${message.name}", minVersion: ${message.versions.low}, ` +
       `maxVersion: ${message.versions.high}, flexibleSince: ${flexibleSince(message)},`,
-      `    create: new${message.name}, decode: decode${message.name}, encode: encode${message.name},`,
+      `    decode: ${module}.decode${message.name}, encode: ${module}.encode${message.name},`,
       `    structs: {`,
-      ...structs.map((struct) => `      ${struct.name}: [${describeStruct(struct)}],`),
+      ...occurring(message).map((struct) =>
+        `      ${struct.name}: { create: ${module}.new${struct.name}, ` +
+        `fields: [${describeStruct(struct)}] },`
+      ),
       `    },`,
       `  },`,
     ].join("\n");
@@ -77,6 +80,15 @@ export function emitCatalog(messages: readonly Message[]): string {
     `];`,
     "",
   ].join("\n");
+}
+
+/** Structs that exist in some version. */
+function occurring(message: Message): readonly Struct[] {
+  return message.structs.filter((struct) => !isEmpty(struct.versions));
+}
+
+function moduleName(message: Message): string {
+  return message.name[0]!.toLowerCase() + message.name.slice(1);
 }
 
 function describeStruct(struct: Struct): string {

@@ -48,6 +48,16 @@ export class Cursor {
     this.#elementsLeft = elementsMax;
   }
 
+  /** Points it at other bytes; what is reused allocates nothing. */
+  reset(source: ByteSource, start: number, end: number, elementsMax: number = ELEMENTS_MAX): void {
+    this.bytes = source.bytes;
+    this.view = source.view;
+    this.at = start;
+    this.end = end;
+    this.bad = start < 0 || end < start || end > source.bytes.length;
+    this.#elementsLeft = elementsMax;
+  }
+
   /** A cursor over all of `bytes`. */
   static of(bytes: Uint8Array, elementsMax: number = ELEMENTS_MAX): Cursor {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -173,22 +183,17 @@ export class Cursor {
 
   /** A length-prefixed string that may not be null. */
   string(flexible: boolean): string {
-    const length = flexible ? this.unsignedVarint() - 1 : this.int16();
-    if (length >= 0) return this.#text(length);
-    this.bad = true;
-    return "";
+    return this.#text(this.stringLength(flexible));
   }
 
   nullableString(flexible: boolean): string | null {
-    const length = flexible ? this.unsignedVarint() - 1 : this.int16();
-    if (length >= 0) return this.#text(length);
-    if (length !== -1) this.bad = true;
-    return null;
+    const length = this.nullableStringLength(flexible);
+    return length < 0 ? null : this.#text(length);
   }
 
   /** Length-prefixed bytes, *borrowed*: a view of the input, valid as long as that. */
   byteString(flexible: boolean): Uint8Array {
-    const length = flexible ? this.unsignedVarint() - 1 : this.int32();
+    const length = this.nullableByteStringLength(flexible);
     if (length >= 0) return this.borrow(length);
     this.bad = true;
     return NO_BYTES;
@@ -196,10 +201,26 @@ export class Cursor {
 
   /** As {@linkcode byteString}, or null. */
   nullableByteString(flexible: boolean): Uint8Array | null {
-    const length = flexible ? this.unsignedVarint() - 1 : this.int32();
-    if (length >= 0) return this.borrow(length);
-    if (length !== -1) this.bad = true;
-    return null;
+    const length = this.nullableByteStringLength(flexible);
+    return length < 0 ? null : this.borrow(length);
+  }
+
+  /** Length of the string whose bytes come next: for readers in place, who step over them. */
+  stringLength(flexible: boolean): number {
+    const length = this.nullableStringLength(flexible);
+    if (length >= 0) return length;
+    this.bad = true;
+    return 0;
+  }
+
+  /** As {@linkcode stringLength}, -1 for null. */
+  nullableStringLength(flexible: boolean): number {
+    return this.#length(flexible ? this.unsignedVarint() - 1 : this.int16());
+  }
+
+  /** As {@linkcode nullableStringLength}, of bytes or records. */
+  nullableByteStringLength(flexible: boolean): number {
+    return this.#length(flexible ? this.unsignedVarint() - 1 : this.int32());
   }
 
   /** The next `length` bytes, borrowed. */
@@ -259,6 +280,14 @@ export class Cursor {
       this.unsignedVarint();
       this.leaveTag(this.tagEnd());
     }
+  }
+
+  /** What was read as a length: -1 (null) up to the bytes that are left. */
+  #length(length: number): number {
+    if (this.bad) return 0;
+    if (length >= -1 && length <= this.end - this.at) return length;
+    this.bad = true;
+    return 0;
   }
 
   #text(length: number): string {

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { assert } from "../base/assert.ts";
 import { setInt64 } from "./int64.ts";
 import type { ByteSource } from "./cursor.ts";
 import { encodeUtf8, utf8Size } from "./utf8.ts";
@@ -54,6 +55,17 @@ export class Writer {
   /** What was written, copied. */
   copyBytes(): Uint8Array {
     return this.bytes.slice(this.#start, this.at);
+  }
+
+  /** Points a bounded writer at another place. */
+  reset(target: ByteSource, start: number, end: number): void {
+    assert(!this.#growable, "a growable writer has a buffer of its own");
+    this.bytes = target.bytes;
+    this.view = target.view;
+    this.at = start;
+    this.overflow = false;
+    this.#start = start;
+    this.#end = end;
   }
 
   /** Starts again with the same buffer. */
@@ -147,6 +159,12 @@ export class Writer {
     if (at >= 0) encodeUtf8(value, this.bytes, at);
   }
 
+  /** The bytes of a string, without a length. */
+  text(value: string): void {
+    const at = this.#claim(utf8Size(value));
+    if (at >= 0) encodeUtf8(value, this.bytes, at);
+  }
+
   nullableString(value: string | null, flexible: boolean): void {
     if (value !== null) this.string(value, flexible);
     else if (flexible) this.unsignedVarint(0);
@@ -164,6 +182,12 @@ export class Writer {
     if (value !== null) this.byteString(value, flexible);
     else if (flexible) this.unsignedVarint(0);
     else this.int32(-1);
+  }
+
+  /** Bytes of the same buffer, as they are: from the region to the region. */
+  copyWithin(from: number, size: number): void {
+    const at = this.#claim(size);
+    if (at >= 0) this.bytes.copyWithin(at, from, from + size);
   }
 
   /** Bytes as they are. */

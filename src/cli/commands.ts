@@ -17,6 +17,55 @@ export interface CommandEntry {
 
 export const COMMANDS: readonly CommandEntry[] = [
   { name: "start", summary: "Run a broker", load: () => import("./start.ts") },
+  { name: "topic create", summary: "Make topics", load: () => import("./topic_create.ts") },
+  { name: "topic list", summary: "List topics", load: () => import("./topic_list.ts") },
+  {
+    name: "topic describe",
+    summary: "Show partitions, offsets and configs of topics",
+    load: () => import("./topic_describe.ts"),
+  },
+  {
+    name: "topic alter",
+    summary: "Change configs, add partitions",
+    load: () => import("./topic_alter.ts"),
+  },
+  {
+    name: "topic delete",
+    summary: "Delete topics and their records",
+    load: () => import("./topic_delete.ts"),
+  },
+  {
+    name: "topic trim",
+    summary: "Delete records before an offset",
+    load: () => import("./topic_trim.ts"),
+  },
+  { name: "group list", summary: "List groups", load: () => import("./group_list.ts") },
+  {
+    name: "group describe",
+    summary: "Show members, committed offsets and lag of groups",
+    load: () => import("./group_describe.ts"),
+  },
+  {
+    name: "group seek",
+    summary: "Move a group's committed offsets",
+    load: () => import("./group_seek.ts"),
+  },
+  { name: "group delete", summary: "Delete groups", load: () => import("./group_delete.ts") },
+  {
+    name: "cluster info",
+    summary: "Show the cluster's nodes",
+    load: () => import("./cluster_info.ts"),
+  },
+  {
+    name: "cluster health",
+    summary: "Look for what is not as it should be",
+    load: () => import("./cluster_health.ts"),
+  },
+  {
+    name: "cluster config",
+    summary: "Show or change the cluster's settings",
+    load: () => import("./cluster_config.ts"),
+  },
 ];
 
 /** The command at the beginning of `argv`, and how many words name it. */

@@ -20,7 +20,7 @@ import {
   size,
   text,
 } from "./flags.ts";
-import { parseDuration, parseSize } from "./size.ts";
+import { plainValue } from "./plain_configs.ts";
 
 export const START_FLAGS = {
   "data-dir": text({ value: "DIR", default: "gregor-data", help: "Where the data lives" }),
@@ -219,15 +219,8 @@ function isWildcard(host: string): boolean {
 }
 
 /** Turns `7d` and `1GiB` into the plain numbers that settings hold; leaves anything else alone. */
-export function plainSettingValue(name: string, value: string): string {
-  if (!isSettingName(name) || /^-?\d+$/.test(value)) return value;
-  const unit = SETTINGS[name].unit;
-  if (unit === "bytes") return String(parseSize(value) ?? value);
-  const ms = unit === "ms" || unit === "minutes" || unit === "hours"
-    ? parseDuration(value)
-    : undefined;
-  if (ms === undefined) return value;
-  return String(unit === "ms" ? ms : unit === "minutes" ? ms / 60e3 : ms / 3600e3);
+function plainSettingValue(name: string, value: string): string {
+  return plainValue(isSettingName(name) ? SETTINGS[name] : undefined, value);
 }
 
 /** Everything about `gregor start` except what it does. */

@@ -19,6 +19,8 @@ export class PartitionLimits {
   readonly afterMaxMs: number;
   /** `min.insync.replicas`. */
   readonly insyncReplicasMin: number;
+  /** A compacted topic takes no record without a key. */
+  readonly keysRequired: boolean;
   /** `retention.ms` and `retention.bytes`, -1 for no limit; also -1 where nothing is deleted. */
   readonly retentionMs: number;
   readonly retentionBytes: number;
@@ -30,6 +32,7 @@ export class PartitionLimits {
     this.beforeMaxMs = config.number("message.timestamp.before.max.ms");
     this.afterMaxMs = config.number("message.timestamp.after.max.ms");
     this.insyncReplicasMin = config.number("min.insync.replicas");
+    this.keysRequired = config.isCompacted;
     this.retentionMs = config.isDeleted ? config.number("retention.ms") : -1;
     this.retentionBytes = config.isDeleted ? config.number("retention.bytes") : -1;
     this.segments = {

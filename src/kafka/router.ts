@@ -11,7 +11,7 @@
 import { Cursor } from "../bytes/cursor.ts";
 import { Writer } from "../bytes/writer.ts";
 import { all, runTask, type Task } from "../io/task.ts";
-import type { Api } from "../wire/generated/apis.ts";
+import type { Api } from "../wire/api.ts";
 import type { Handler, RequestContext, Route } from "./handler.ts";
 import type { Services } from "./services.ts";
 

@@ -6,7 +6,7 @@
  * bytes until the receiver says otherwise, and addresses mean the same on every shard.
  *
  * ```text
- *   control block (per consumer, 64 bytes):   u32 sleeping
+ *   control block (per consumer, 64 bytes):   u32 sleeping | u32 called by the control thread
  *   ring (per pair):  u32 tail | pad to 64 | u32 head | pad to 64 | SLOTS x 64 bytes
  *
  *   message:   0  u32 type        4  u32 call        8..63  seven f64 arguments
@@ -20,7 +20,7 @@
  * Sending never blocks and never fails: {@linkcode Credits} bound what is outstanding, so that the
  * slots of a reply are reserved with its request. A pair has at most {@linkcode CALLS_PER_PAIR_MAX}
  * calls open in each direction, and each call puts at most a request, a reply and a release into a
- * ring, with one more for one-way messages that are bounded by their own protocol.
+ * ring. Notices, which belong to no call, are sent only into a ring that is nearly empty.
  *
  * @module
  */
@@ -32,6 +32,8 @@ import type { Memory } from "../bytes/memory.ts";
 export const CALLS_PER_PAIR_MAX = 256;
 /** Messages a ring holds; see the header for the factor. */
 export const MAILBOX_SLOTS = 4 * CALLS_PER_PAIR_MAX;
+/** Notices are sent only while a ring holds fewer messages than this. */
+const NOTICES_MAX = CALLS_PER_PAIR_MAX / 2;
 const SLOT_SIZE = 64;
 const RING_HEADER_SIZE = 128;
 const RING_SIZE = RING_HEADER_SIZE + MAILBOX_SLOTS * SLOT_SIZE;
@@ -52,6 +54,16 @@ export interface MailboxReceiver {
 /** Reads argument `index` of the message whose slot starts at `at`. */
 export function messageArgument(view: DataView, at: number, index: number): number {
   return view.getFloat64(at + ARGUMENTS_AT + 8 * index, true);
+}
+
+function controlWord(shard: number): number {
+  return ((shard * CONTROL_SIZE) >> 2) + 1;
+}
+
+/** The control thread's side: tells a shard to look at its messages (then wake its ring). */
+export function callFromControl(memory: Memory, base: number, shard: number): void {
+  const words = new Int32Array(memory.view.buffer, base + shard * CONTROL_SIZE, 2);
+  Atomics.store(words, 1, 1);
 }
 
 /** All mailboxes as one shard sees them. */
@@ -117,6 +129,12 @@ export class Mailboxes {
     this.#anyUnpublished = true;
   }
 
+  /** How many messages that are no part of a call may be sent to a shard now. */
+  roomForNotices(toShard: number): number {
+    const head = Atomics.load(this.#words, (this.#ringOffset(this.shard, toShard) + 64) >> 2);
+    return NOTICES_MAX - Math.min(NOTICES_MAX, (this.#tails[toShard]! - head) | 0);
+  }
+
   /**
    * Makes what was sent this turn visible.
    *
@@ -178,6 +196,11 @@ export class Mailboxes {
   /** Says that this shard is awake again. */
   awake(): void {
     Atomics.store(this.#words, (this.shard * CONTROL_SIZE) >> 2, 0);
+  }
+
+  /** Whether the control thread has called since the last time. */
+  takeControlCall(): boolean {
+    return Atomics.exchange(this.#words, controlWord(this.shard), 0) === 1;
   }
 
   #ringOffset(from: number, to: number): number {

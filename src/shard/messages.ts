@@ -10,9 +10,8 @@
  *   FETCH             call  address, count, maxBytes, isolation     slice table of the caller, see fetch.ts
  *   FETCH_REPLY       call  pinned                                  results in the table; extents are pinned
  *   FETCH_RELEASE           pinned                                  the caller has sent the extents
- *   FETCH_WATCH       call  address, count                          reply once any of the groups has news
- *   FETCH_WATCH_REPLY call
- *   FETCH_UNWATCH           call                                    the watch of that call is over
+ *   WATCH                   up to 3 x (group, high watermark), -1   say NEWS when there is more
+ *   NEWS                    up to 7 x group, -1                     there is more to read
  *   CONNECTION              socket, ip (packed), port               a descriptor changes hands
  *   CONNECTIONS             count                                   how many the sender holds now
  *   METADATA          call  address, length                         committed records, to be replayed
@@ -33,9 +32,8 @@ export const MessageType = {
   FETCH: 6,
   FETCH_REPLY: 7,
   FETCH_RELEASE: 8,
-  FETCH_WATCH: 9,
-  FETCH_WATCH_REPLY: 10,
-  FETCH_UNWATCH: 11,
+  WATCH: 9,
+  NEWS: 10,
   CONNECTION: 12,
   CONNECTIONS: 13,
   METADATA: 14,

@@ -28,11 +28,9 @@ export interface TurnRing {
    * Submits what was prepared, polls up to `pollUs`, sleeps up to `timeoutUs` if nothing has completed,
    * and delivers completions.
    *
-   * @returns completions delivered; a negative errno when the ring itself failed
+   * @returns completions delivered
    */
   turn(timeoutUs: number, pollUs: number): number;
-  /** The control thread rang since the last call. */
-  takeWake(): boolean;
 }
 
 /** What a turn runs besides completions. */
@@ -82,10 +80,10 @@ export class Reactor {
   }
 
   #run(): void {
-    const { ring } = this.#options;
+    const { mailboxes } = this.#options;
     for (let i = 0; i < TURNS_PER_RUN; i++) {
       const completed = this.#turn();
-      if (this.#stopped || ring.takeWake()) return;
+      if (this.#stopped || mailboxes.takeControlCall()) return;
       if (completed === 0 && this.#idle) return;
     }
   }
@@ -101,7 +99,6 @@ export class Reactor {
     }
     const completed = ring.turn(timeoutUs, pollUs);
     mailboxes.awake();
-    if (completed < 0) throw new Error(`The ring failed with errno ${-completed}`);
     const startMs = clock.monotonicMs();
     this.nowMs = startMs;
     const messages = work.drainMessages();

@@ -20,15 +20,20 @@ export interface CatalogField {
   readonly ignorable?: boolean;
 }
 
+/** A struct: all defaults, and what its fields are. */
+export interface CatalogStruct {
+  create(): object;
+  readonly fields: readonly CatalogField[];
+}
+
 export interface CatalogEntry {
   readonly name: string;
   readonly minVersion: number;
   readonly maxVersion: number;
   readonly flexibleSince: number;
-  create(): object;
   decode(cursor: Cursor, version: number): object;
-  // deno-lint-ignore no-explicit-any -- each entry takes the type that its own `create` gives
+  // deno-lint-ignore no-explicit-any -- each entry takes what its own `decode` gives
   encode(writer: Writer, version: number, message: any): void;
   /** The message itself and its inner structs, by name. */
-  readonly structs: Readonly<Record<string, readonly CatalogField[]>>;
+  readonly structs: Readonly<Record<string, CatalogStruct>>;
 }

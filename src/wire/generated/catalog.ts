@@ -2,511 +2,511 @@
 
 import { NEVER_FLEXIBLE } from "../api.ts";
 import type { CatalogEntry } from "../catalog_entry.ts";
-import { decodeAbortedTxn, encodeAbortedTxn, newAbortedTxn } from "./aborted_txn.ts";
-import { decodeAddOffsetsToTxnRequest, encodeAddOffsetsToTxnRequest, newAddOffsetsToTxnRequest } from "./add_offsets_to_txn_request.ts";
-import { decodeAddOffsetsToTxnResponse, encodeAddOffsetsToTxnResponse, newAddOffsetsToTxnResponse } from "./add_offsets_to_txn_response.ts";
-import { decodeAddPartitionsToTxnRequest, encodeAddPartitionsToTxnRequest, newAddPartitionsToTxnRequest } from "./add_partitions_to_txn_request.ts";
-import { decodeAddPartitionsToTxnResponse, encodeAddPartitionsToTxnResponse, newAddPartitionsToTxnResponse } from "./add_partitions_to_txn_response.ts";
-import { decodeAddRaftVoterRequest, encodeAddRaftVoterRequest, newAddRaftVoterRequest } from "./add_raft_voter_request.ts";
-import { decodeAddRaftVoterResponse, encodeAddRaftVoterResponse, newAddRaftVoterResponse } from "./add_raft_voter_response.ts";
-import { decodeAllocateProducerIdsRequest, encodeAllocateProducerIdsRequest, newAllocateProducerIdsRequest } from "./allocate_producer_ids_request.ts";
-import { decodeAllocateProducerIdsResponse, encodeAllocateProducerIdsResponse, newAllocateProducerIdsResponse } from "./allocate_producer_ids_response.ts";
-import { decodeAlterClientQuotasRequest, encodeAlterClientQuotasRequest, newAlterClientQuotasRequest } from "./alter_client_quotas_request.ts";
-import { decodeAlterClientQuotasResponse, encodeAlterClientQuotasResponse, newAlterClientQuotasResponse } from "./alter_client_quotas_response.ts";
-import { decodeAlterConfigsRequest, encodeAlterConfigsRequest, newAlterConfigsRequest } from "./alter_configs_request.ts";
-import { decodeAlterConfigsResponse, encodeAlterConfigsResponse, newAlterConfigsResponse } from "./alter_configs_response.ts";
-import { decodeAlterPartitionReassignmentsRequest, encodeAlterPartitionReassignmentsRequest, newAlterPartitionReassignmentsRequest } from "./alter_partition_reassignments_request.ts";
-import { decodeAlterPartitionReassignmentsResponse, encodeAlterPartitionReassignmentsResponse, newAlterPartitionReassignmentsResponse } from "./alter_partition_reassignments_response.ts";
-import { decodeAlterPartitionRequest, encodeAlterPartitionRequest, newAlterPartitionRequest } from "./alter_partition_request.ts";
-import { decodeAlterPartitionResponse, encodeAlterPartitionResponse, newAlterPartitionResponse } from "./alter_partition_response.ts";
-import { decodeAlterReplicaLogDirsRequest, encodeAlterReplicaLogDirsRequest, newAlterReplicaLogDirsRequest } from "./alter_replica_log_dirs_request.ts";
-import { decodeAlterReplicaLogDirsResponse, encodeAlterReplicaLogDirsResponse, newAlterReplicaLogDirsResponse } from "./alter_replica_log_dirs_response.ts";
-import { decodeAlterShareGroupOffsetsRequest, encodeAlterShareGroupOffsetsRequest, newAlterShareGroupOffsetsRequest } from "./alter_share_group_offsets_request.ts";
-import { decodeAlterShareGroupOffsetsResponse, encodeAlterShareGroupOffsetsResponse, newAlterShareGroupOffsetsResponse } from "./alter_share_group_offsets_response.ts";
-import { decodeAlterUserScramCredentialsRequest, encodeAlterUserScramCredentialsRequest, newAlterUserScramCredentialsRequest } from "./alter_user_scram_credentials_request.ts";
-import { decodeAlterUserScramCredentialsResponse, encodeAlterUserScramCredentialsResponse, newAlterUserScramCredentialsResponse } from "./alter_user_scram_credentials_response.ts";
-import { decodeApiVersionsRequest, encodeApiVersionsRequest, newApiVersionsRequest } from "./api_versions_request.ts";
-import { decodeApiVersionsResponse, encodeApiVersionsResponse, newApiVersionsResponse } from "./api_versions_response.ts";
-import { decodeAssignReplicasToDirsRequest, encodeAssignReplicasToDirsRequest, newAssignReplicasToDirsRequest } from "./assign_replicas_to_dirs_request.ts";
-import { decodeAssignReplicasToDirsResponse, encodeAssignReplicasToDirsResponse, newAssignReplicasToDirsResponse } from "./assign_replicas_to_dirs_response.ts";
-import { decodeBeginQuorumEpochRequest, encodeBeginQuorumEpochRequest, newBeginQuorumEpochRequest } from "./begin_quorum_epoch_request.ts";
-import { decodeBeginQuorumEpochResponse, encodeBeginQuorumEpochResponse, newBeginQuorumEpochResponse } from "./begin_quorum_epoch_response.ts";
-import { decodeBrokerHeartbeatRequest, encodeBrokerHeartbeatRequest, newBrokerHeartbeatRequest } from "./broker_heartbeat_request.ts";
-import { decodeBrokerHeartbeatResponse, encodeBrokerHeartbeatResponse, newBrokerHeartbeatResponse } from "./broker_heartbeat_response.ts";
-import { decodeBrokerRegistrationRequest, encodeBrokerRegistrationRequest, newBrokerRegistrationRequest } from "./broker_registration_request.ts";
-import { decodeBrokerRegistrationResponse, encodeBrokerRegistrationResponse, newBrokerRegistrationResponse } from "./broker_registration_response.ts";
-import { decodeConsumerGroupDescribeRequest, encodeConsumerGroupDescribeRequest, newConsumerGroupDescribeRequest } from "./consumer_group_describe_request.ts";
-import { decodeConsumerGroupDescribeResponse, encodeConsumerGroupDescribeResponse, newConsumerGroupDescribeResponse } from "./consumer_group_describe_response.ts";
-import { decodeConsumerGroupHeartbeatRequest, encodeConsumerGroupHeartbeatRequest, newConsumerGroupHeartbeatRequest } from "./consumer_group_heartbeat_request.ts";
-import { decodeConsumerGroupHeartbeatResponse, encodeConsumerGroupHeartbeatResponse, newConsumerGroupHeartbeatResponse } from "./consumer_group_heartbeat_response.ts";
-import { decodeConsumerProtocolAssignment, encodeConsumerProtocolAssignment, newConsumerProtocolAssignment } from "./consumer_protocol_assignment.ts";
-import { decodeConsumerProtocolSubscription, encodeConsumerProtocolSubscription, newConsumerProtocolSubscription } from "./consumer_protocol_subscription.ts";
-import { decodeControlRecordTypeSchema, encodeControlRecordTypeSchema, newControlRecordTypeSchema } from "./control_record_type_schema.ts";
-import { decodeControllerRegistrationRequest, encodeControllerRegistrationRequest, newControllerRegistrationRequest } from "./controller_registration_request.ts";
-import { decodeControllerRegistrationResponse, encodeControllerRegistrationResponse, newControllerRegistrationResponse } from "./controller_registration_response.ts";
-import { decodeCreateAclsRequest, encodeCreateAclsRequest, newCreateAclsRequest } from "./create_acls_request.ts";
-import { decodeCreateAclsResponse, encodeCreateAclsResponse, newCreateAclsResponse } from "./create_acls_response.ts";
-import { decodeCreateDelegationTokenRequest, encodeCreateDelegationTokenRequest, newCreateDelegationTokenRequest } from "./create_delegation_token_request.ts";
-import { decodeCreateDelegationTokenResponse, encodeCreateDelegationTokenResponse, newCreateDelegationTokenResponse } from "./create_delegation_token_response.ts";
-import { decodeCreatePartitionsRequest, encodeCreatePartitionsRequest, newCreatePartitionsRequest } from "./create_partitions_request.ts";
-import { decodeCreatePartitionsResponse, encodeCreatePartitionsResponse, newCreatePartitionsResponse } from "./create_partitions_response.ts";
-import { decodeCreateTopicsRequest, encodeCreateTopicsRequest, newCreateTopicsRequest } from "./create_topics_request.ts";
-import { decodeCreateTopicsResponse, encodeCreateTopicsResponse, newCreateTopicsResponse } from "./create_topics_response.ts";
-import { decodeDefaultPrincipalData, encodeDefaultPrincipalData, newDefaultPrincipalData } from "./default_principal_data.ts";
-import { decodeDeleteAclsRequest, encodeDeleteAclsRequest, newDeleteAclsRequest } from "./delete_acls_request.ts";
-import { decodeDeleteAclsResponse, encodeDeleteAclsResponse, newDeleteAclsResponse } from "./delete_acls_response.ts";
-import { decodeDeleteGroupsRequest, encodeDeleteGroupsRequest, newDeleteGroupsRequest } from "./delete_groups_request.ts";
-import { decodeDeleteGroupsResponse, encodeDeleteGroupsResponse, newDeleteGroupsResponse } from "./delete_groups_response.ts";
-import { decodeDeleteRecordsRequest, encodeDeleteRecordsRequest, newDeleteRecordsRequest } from "./delete_records_request.ts";
-import { decodeDeleteRecordsResponse, encodeDeleteRecordsResponse, newDeleteRecordsResponse } from "./delete_records_response.ts";
-import { decodeDeleteShareGroupOffsetsRequest, encodeDeleteShareGroupOffsetsRequest, newDeleteShareGroupOffsetsRequest } from "./delete_share_group_offsets_request.ts";
-import { decodeDeleteShareGroupOffsetsResponse, encodeDeleteShareGroupOffsetsResponse, newDeleteShareGroupOffsetsResponse } from "./delete_share_group_offsets_response.ts";
-import { decodeDeleteShareGroupStateRequest, encodeDeleteShareGroupStateRequest, newDeleteShareGroupStateRequest } from "./delete_share_group_state_request.ts";
-import { decodeDeleteShareGroupStateResponse, encodeDeleteShareGroupStateResponse, newDeleteShareGroupStateResponse } from "./delete_share_group_state_response.ts";
-import { decodeDeleteTopicsRequest, encodeDeleteTopicsRequest, newDeleteTopicsRequest } from "./delete_topics_request.ts";
-import { decodeDeleteTopicsResponse, encodeDeleteTopicsResponse, newDeleteTopicsResponse } from "./delete_topics_response.ts";
-import { decodeDescribeAclsRequest, encodeDescribeAclsRequest, newDescribeAclsRequest } from "./describe_acls_request.ts";
-import { decodeDescribeAclsResponse, encodeDescribeAclsResponse, newDescribeAclsResponse } from "./describe_acls_response.ts";
-import { decodeDescribeClientQuotasRequest, encodeDescribeClientQuotasRequest, newDescribeClientQuotasRequest } from "./describe_client_quotas_request.ts";
-import { decodeDescribeClientQuotasResponse, encodeDescribeClientQuotasResponse, newDescribeClientQuotasResponse } from "./describe_client_quotas_response.ts";
-import { decodeDescribeClusterRequest, encodeDescribeClusterRequest, newDescribeClusterRequest } from "./describe_cluster_request.ts";
-import { decodeDescribeClusterResponse, encodeDescribeClusterResponse, newDescribeClusterResponse } from "./describe_cluster_response.ts";
-import { decodeDescribeConfigsRequest, encodeDescribeConfigsRequest, newDescribeConfigsRequest } from "./describe_configs_request.ts";
-import { decodeDescribeConfigsResponse, encodeDescribeConfigsResponse, newDescribeConfigsResponse } from "./describe_configs_response.ts";
-import { decodeDescribeDelegationTokenRequest, encodeDescribeDelegationTokenRequest, newDescribeDelegationTokenRequest } from "./describe_delegation_token_request.ts";
-import { decodeDescribeDelegationTokenResponse, encodeDescribeDelegationTokenResponse, newDescribeDelegationTokenResponse } from "./describe_delegation_token_response.ts";
-import { decodeDescribeGroupsRequest, encodeDescribeGroupsRequest, newDescribeGroupsRequest } from "./describe_groups_request.ts";
-import { decodeDescribeGroupsResponse, encodeDescribeGroupsResponse, newDescribeGroupsResponse } from "./describe_groups_response.ts";
-import { decodeDescribeLogDirsRequest, encodeDescribeLogDirsRequest, newDescribeLogDirsRequest } from "./describe_log_dirs_request.ts";
-import { decodeDescribeLogDirsResponse, encodeDescribeLogDirsResponse, newDescribeLogDirsResponse } from "./describe_log_dirs_response.ts";
-import { decodeDescribeProducersRequest, encodeDescribeProducersRequest, newDescribeProducersRequest } from "./describe_producers_request.ts";
-import { decodeDescribeProducersResponse, encodeDescribeProducersResponse, newDescribeProducersResponse } from "./describe_producers_response.ts";
-import { decodeDescribeQuorumRequest, encodeDescribeQuorumRequest, newDescribeQuorumRequest } from "./describe_quorum_request.ts";
-import { decodeDescribeQuorumResponse, encodeDescribeQuorumResponse, newDescribeQuorumResponse } from "./describe_quorum_response.ts";
-import { decodeDescribeShareGroupOffsetsRequest, encodeDescribeShareGroupOffsetsRequest, newDescribeShareGroupOffsetsRequest } from "./describe_share_group_offsets_request.ts";
-import { decodeDescribeShareGroupOffsetsResponse, encodeDescribeShareGroupOffsetsResponse, newDescribeShareGroupOffsetsResponse } from "./describe_share_group_offsets_response.ts";
-import { decodeDescribeTopicPartitionsRequest, encodeDescribeTopicPartitionsRequest, newDescribeTopicPartitionsRequest } from "./describe_topic_partitions_request.ts";
-import { decodeDescribeTopicPartitionsResponse, encodeDescribeTopicPartitionsResponse, newDescribeTopicPartitionsResponse } from "./describe_topic_partitions_response.ts";
-import { decodeDescribeTransactionsRequest, encodeDescribeTransactionsRequest, newDescribeTransactionsRequest } from "./describe_transactions_request.ts";
-import { decodeDescribeTransactionsResponse, encodeDescribeTransactionsResponse, newDescribeTransactionsResponse } from "./describe_transactions_response.ts";
-import { decodeDescribeUserScramCredentialsRequest, encodeDescribeUserScramCredentialsRequest, newDescribeUserScramCredentialsRequest } from "./describe_user_scram_credentials_request.ts";
-import { decodeDescribeUserScramCredentialsResponse, encodeDescribeUserScramCredentialsResponse, newDescribeUserScramCredentialsResponse } from "./describe_user_scram_credentials_response.ts";
-import { decodeElectLeadersRequest, encodeElectLeadersRequest, newElectLeadersRequest } from "./elect_leaders_request.ts";
-import { decodeElectLeadersResponse, encodeElectLeadersResponse, newElectLeadersResponse } from "./elect_leaders_response.ts";
-import { decodeEndQuorumEpochRequest, encodeEndQuorumEpochRequest, newEndQuorumEpochRequest } from "./end_quorum_epoch_request.ts";
-import { decodeEndQuorumEpochResponse, encodeEndQuorumEpochResponse, newEndQuorumEpochResponse } from "./end_quorum_epoch_response.ts";
-import { decodeEndTxnMarker, encodeEndTxnMarker, newEndTxnMarker } from "./end_txn_marker.ts";
-import { decodeEndTxnRequest, encodeEndTxnRequest, newEndTxnRequest } from "./end_txn_request.ts";
-import { decodeEndTxnResponse, encodeEndTxnResponse, newEndTxnResponse } from "./end_txn_response.ts";
-import { decodeEnvelopeRequest, encodeEnvelopeRequest, newEnvelopeRequest } from "./envelope_request.ts";
-import { decodeEnvelopeResponse, encodeEnvelopeResponse, newEnvelopeResponse } from "./envelope_response.ts";
-import { decodeExpireDelegationTokenRequest, encodeExpireDelegationTokenRequest, newExpireDelegationTokenRequest } from "./expire_delegation_token_request.ts";
-import { decodeExpireDelegationTokenResponse, encodeExpireDelegationTokenResponse, newExpireDelegationTokenResponse } from "./expire_delegation_token_response.ts";
-import { decodeFetchRequest, encodeFetchRequest, newFetchRequest } from "./fetch_request.ts";
-import { decodeFetchResponse, encodeFetchResponse, newFetchResponse } from "./fetch_response.ts";
-import { decodeFetchSnapshotRequest, encodeFetchSnapshotRequest, newFetchSnapshotRequest } from "./fetch_snapshot_request.ts";
-import { decodeFetchSnapshotResponse, encodeFetchSnapshotResponse, newFetchSnapshotResponse } from "./fetch_snapshot_response.ts";
-import { decodeFindCoordinatorRequest, encodeFindCoordinatorRequest, newFindCoordinatorRequest } from "./find_coordinator_request.ts";
-import { decodeFindCoordinatorResponse, encodeFindCoordinatorResponse, newFindCoordinatorResponse } from "./find_coordinator_response.ts";
-import { decodeGetTelemetrySubscriptionsRequest, encodeGetTelemetrySubscriptionsRequest, newGetTelemetrySubscriptionsRequest } from "./get_telemetry_subscriptions_request.ts";
-import { decodeGetTelemetrySubscriptionsResponse, encodeGetTelemetrySubscriptionsResponse, newGetTelemetrySubscriptionsResponse } from "./get_telemetry_subscriptions_response.ts";
-import { decodeHeartbeatRequest, encodeHeartbeatRequest, newHeartbeatRequest } from "./heartbeat_request.ts";
-import { decodeHeartbeatResponse, encodeHeartbeatResponse, newHeartbeatResponse } from "./heartbeat_response.ts";
-import { decodeIncrementalAlterConfigsRequest, encodeIncrementalAlterConfigsRequest, newIncrementalAlterConfigsRequest } from "./incremental_alter_configs_request.ts";
-import { decodeIncrementalAlterConfigsResponse, encodeIncrementalAlterConfigsResponse, newIncrementalAlterConfigsResponse } from "./incremental_alter_configs_response.ts";
-import { decodeInitProducerIdRequest, encodeInitProducerIdRequest, newInitProducerIdRequest } from "./init_producer_id_request.ts";
-import { decodeInitProducerIdResponse, encodeInitProducerIdResponse, newInitProducerIdResponse } from "./init_producer_id_response.ts";
-import { decodeInitializeShareGroupStateRequest, encodeInitializeShareGroupStateRequest, newInitializeShareGroupStateRequest } from "./initialize_share_group_state_request.ts";
-import { decodeInitializeShareGroupStateResponse, encodeInitializeShareGroupStateResponse, newInitializeShareGroupStateResponse } from "./initialize_share_group_state_response.ts";
-import { decodeJoinGroupRequest, encodeJoinGroupRequest, newJoinGroupRequest } from "./join_group_request.ts";
-import { decodeJoinGroupResponse, encodeJoinGroupResponse, newJoinGroupResponse } from "./join_group_response.ts";
-import { decodeKRaftVersionRecord, encodeKRaftVersionRecord, newKRaftVersionRecord } from "./k_raft_version_record.ts";
-import { decodeLeaderChangeMessage, encodeLeaderChangeMessage, newLeaderChangeMessage } from "./leader_change_message.ts";
-import { decodeLeaveGroupRequest, encodeLeaveGroupRequest, newLeaveGroupRequest } from "./leave_group_request.ts";
-import { decodeLeaveGroupResponse, encodeLeaveGroupResponse, newLeaveGroupResponse } from "./leave_group_response.ts";
-import { decodeListConfigResourcesRequest, encodeListConfigResourcesRequest, newListConfigResourcesRequest } from "./list_config_resources_request.ts";
-import { decodeListConfigResourcesResponse, encodeListConfigResourcesResponse, newListConfigResourcesResponse } from "./list_config_resources_response.ts";
-import { decodeListGroupsRequest, encodeListGroupsRequest, newListGroupsRequest } from "./list_groups_request.ts";
-import { decodeListGroupsResponse, encodeListGroupsResponse, newListGroupsResponse } from "./list_groups_response.ts";
-import { decodeListOffsetsRequest, encodeListOffsetsRequest, newListOffsetsRequest } from "./list_offsets_request.ts";
-import { decodeListOffsetsResponse, encodeListOffsetsResponse, newListOffsetsResponse } from "./list_offsets_response.ts";
-import { decodeListPartitionReassignmentsRequest, encodeListPartitionReassignmentsRequest, newListPartitionReassignmentsRequest } from "./list_partition_reassignments_request.ts";
-import { decodeListPartitionReassignmentsResponse, encodeListPartitionReassignmentsResponse, newListPartitionReassignmentsResponse } from "./list_partition_reassignments_response.ts";
-import { decodeListTransactionsRequest, encodeListTransactionsRequest, newListTransactionsRequest } from "./list_transactions_request.ts";
-import { decodeListTransactionsResponse, encodeListTransactionsResponse, newListTransactionsResponse } from "./list_transactions_response.ts";
-import { decodeMetadataRequest, encodeMetadataRequest, newMetadataRequest } from "./metadata_request.ts";
-import { decodeMetadataResponse, encodeMetadataResponse, newMetadataResponse } from "./metadata_response.ts";
-import { decodeOffsetCommitRequest, encodeOffsetCommitRequest, newOffsetCommitRequest } from "./offset_commit_request.ts";
-import { decodeOffsetCommitResponse, encodeOffsetCommitResponse, newOffsetCommitResponse } from "./offset_commit_response.ts";
-import { decodeOffsetDeleteRequest, encodeOffsetDeleteRequest, newOffsetDeleteRequest } from "./offset_delete_request.ts";
-import { decodeOffsetDeleteResponse, encodeOffsetDeleteResponse, newOffsetDeleteResponse } from "./offset_delete_response.ts";
-import { decodeOffsetFetchRequest, encodeOffsetFetchRequest, newOffsetFetchRequest } from "./offset_fetch_request.ts";
-import { decodeOffsetFetchResponse, encodeOffsetFetchResponse, newOffsetFetchResponse } from "./offset_fetch_response.ts";
-import { decodeOffsetForLeaderEpochRequest, encodeOffsetForLeaderEpochRequest, newOffsetForLeaderEpochRequest } from "./offset_for_leader_epoch_request.ts";
-import { decodeOffsetForLeaderEpochResponse, encodeOffsetForLeaderEpochResponse, newOffsetForLeaderEpochResponse } from "./offset_for_leader_epoch_response.ts";
-import { decodeProduceRequest, encodeProduceRequest, newProduceRequest } from "./produce_request.ts";
-import { decodeProduceResponse, encodeProduceResponse, newProduceResponse } from "./produce_response.ts";
-import { decodePushTelemetryRequest, encodePushTelemetryRequest, newPushTelemetryRequest } from "./push_telemetry_request.ts";
-import { decodePushTelemetryResponse, encodePushTelemetryResponse, newPushTelemetryResponse } from "./push_telemetry_response.ts";
-import { decodeReadShareGroupStateRequest, encodeReadShareGroupStateRequest, newReadShareGroupStateRequest } from "./read_share_group_state_request.ts";
-import { decodeReadShareGroupStateResponse, encodeReadShareGroupStateResponse, newReadShareGroupStateResponse } from "./read_share_group_state_response.ts";
-import { decodeReadShareGroupStateSummaryRequest, encodeReadShareGroupStateSummaryRequest, newReadShareGroupStateSummaryRequest } from "./read_share_group_state_summary_request.ts";
-import { decodeReadShareGroupStateSummaryResponse, encodeReadShareGroupStateSummaryResponse, newReadShareGroupStateSummaryResponse } from "./read_share_group_state_summary_response.ts";
-import { decodeRemoveRaftVoterRequest, encodeRemoveRaftVoterRequest, newRemoveRaftVoterRequest } from "./remove_raft_voter_request.ts";
-import { decodeRemoveRaftVoterResponse, encodeRemoveRaftVoterResponse, newRemoveRaftVoterResponse } from "./remove_raft_voter_response.ts";
-import { decodeRenewDelegationTokenRequest, encodeRenewDelegationTokenRequest, newRenewDelegationTokenRequest } from "./renew_delegation_token_request.ts";
-import { decodeRenewDelegationTokenResponse, encodeRenewDelegationTokenResponse, newRenewDelegationTokenResponse } from "./renew_delegation_token_response.ts";
-import { decodeRequestHeader, encodeRequestHeader, newRequestHeader } from "./request_header.ts";
-import { decodeResponseHeader, encodeResponseHeader, newResponseHeader } from "./response_header.ts";
-import { decodeSaslAuthenticateRequest, encodeSaslAuthenticateRequest, newSaslAuthenticateRequest } from "./sasl_authenticate_request.ts";
-import { decodeSaslAuthenticateResponse, encodeSaslAuthenticateResponse, newSaslAuthenticateResponse } from "./sasl_authenticate_response.ts";
-import { decodeSaslHandshakeRequest, encodeSaslHandshakeRequest, newSaslHandshakeRequest } from "./sasl_handshake_request.ts";
-import { decodeSaslHandshakeResponse, encodeSaslHandshakeResponse, newSaslHandshakeResponse } from "./sasl_handshake_response.ts";
-import { decodeShareAcknowledgeRequest, encodeShareAcknowledgeRequest, newShareAcknowledgeRequest } from "./share_acknowledge_request.ts";
-import { decodeShareAcknowledgeResponse, encodeShareAcknowledgeResponse, newShareAcknowledgeResponse } from "./share_acknowledge_response.ts";
-import { decodeShareFetchRequest, encodeShareFetchRequest, newShareFetchRequest } from "./share_fetch_request.ts";
-import { decodeShareFetchResponse, encodeShareFetchResponse, newShareFetchResponse } from "./share_fetch_response.ts";
-import { decodeShareGroupDescribeRequest, encodeShareGroupDescribeRequest, newShareGroupDescribeRequest } from "./share_group_describe_request.ts";
-import { decodeShareGroupDescribeResponse, encodeShareGroupDescribeResponse, newShareGroupDescribeResponse } from "./share_group_describe_response.ts";
-import { decodeShareGroupHeartbeatRequest, encodeShareGroupHeartbeatRequest, newShareGroupHeartbeatRequest } from "./share_group_heartbeat_request.ts";
-import { decodeShareGroupHeartbeatResponse, encodeShareGroupHeartbeatResponse, newShareGroupHeartbeatResponse } from "./share_group_heartbeat_response.ts";
-import { decodeSnapshotFooterRecord, encodeSnapshotFooterRecord, newSnapshotFooterRecord } from "./snapshot_footer_record.ts";
-import { decodeSnapshotHeaderRecord, encodeSnapshotHeaderRecord, newSnapshotHeaderRecord } from "./snapshot_header_record.ts";
-import { decodeStreamsGroupDescribeRequest, encodeStreamsGroupDescribeRequest, newStreamsGroupDescribeRequest } from "./streams_group_describe_request.ts";
-import { decodeStreamsGroupDescribeResponse, encodeStreamsGroupDescribeResponse, newStreamsGroupDescribeResponse } from "./streams_group_describe_response.ts";
-import { decodeStreamsGroupHeartbeatRequest, encodeStreamsGroupHeartbeatRequest, newStreamsGroupHeartbeatRequest } from "./streams_group_heartbeat_request.ts";
-import { decodeStreamsGroupHeartbeatResponse, encodeStreamsGroupHeartbeatResponse, newStreamsGroupHeartbeatResponse } from "./streams_group_heartbeat_response.ts";
-import { decodeStreamsGroupTopologyDescriptionUpdateRequest, encodeStreamsGroupTopologyDescriptionUpdateRequest, newStreamsGroupTopologyDescriptionUpdateRequest } from "./streams_group_topology_description_update_request.ts";
-import { decodeStreamsGroupTopologyDescriptionUpdateResponse, encodeStreamsGroupTopologyDescriptionUpdateResponse, newStreamsGroupTopologyDescriptionUpdateResponse } from "./streams_group_topology_description_update_response.ts";
-import { decodeSyncGroupRequest, encodeSyncGroupRequest, newSyncGroupRequest } from "./sync_group_request.ts";
-import { decodeSyncGroupResponse, encodeSyncGroupResponse, newSyncGroupResponse } from "./sync_group_response.ts";
-import { decodeTxnOffsetCommitRequest, encodeTxnOffsetCommitRequest, newTxnOffsetCommitRequest } from "./txn_offset_commit_request.ts";
-import { decodeTxnOffsetCommitResponse, encodeTxnOffsetCommitResponse, newTxnOffsetCommitResponse } from "./txn_offset_commit_response.ts";
-import { decodeUnregisterBrokerRequest, encodeUnregisterBrokerRequest, newUnregisterBrokerRequest } from "./unregister_broker_request.ts";
-import { decodeUnregisterBrokerResponse, encodeUnregisterBrokerResponse, newUnregisterBrokerResponse } from "./unregister_broker_response.ts";
-import { decodeUnregisterControllerRequest, encodeUnregisterControllerRequest, newUnregisterControllerRequest } from "./unregister_controller_request.ts";
-import { decodeUnregisterControllerResponse, encodeUnregisterControllerResponse, newUnregisterControllerResponse } from "./unregister_controller_response.ts";
-import { decodeUpdateFeaturesRequest, encodeUpdateFeaturesRequest, newUpdateFeaturesRequest } from "./update_features_request.ts";
-import { decodeUpdateFeaturesResponse, encodeUpdateFeaturesResponse, newUpdateFeaturesResponse } from "./update_features_response.ts";
-import { decodeUpdateRaftVoterRequest, encodeUpdateRaftVoterRequest, newUpdateRaftVoterRequest } from "./update_raft_voter_request.ts";
-import { decodeUpdateRaftVoterResponse, encodeUpdateRaftVoterResponse, newUpdateRaftVoterResponse } from "./update_raft_voter_response.ts";
-import { decodeVoteRequest, encodeVoteRequest, newVoteRequest } from "./vote_request.ts";
-import { decodeVoteResponse, encodeVoteResponse, newVoteResponse } from "./vote_response.ts";
-import { decodeVotersRecord, encodeVotersRecord, newVotersRecord } from "./voters_record.ts";
-import { decodeWriteShareGroupStateRequest, encodeWriteShareGroupStateRequest, newWriteShareGroupStateRequest } from "./write_share_group_state_request.ts";
-import { decodeWriteShareGroupStateResponse, encodeWriteShareGroupStateResponse, newWriteShareGroupStateResponse } from "./write_share_group_state_response.ts";
-import { decodeWriteTxnMarkersRequest, encodeWriteTxnMarkersRequest, newWriteTxnMarkersRequest } from "./write_txn_markers_request.ts";
-import { decodeWriteTxnMarkersResponse, encodeWriteTxnMarkersResponse, newWriteTxnMarkersResponse } from "./write_txn_markers_response.ts";
-import { decodeClusterRecord, encodeClusterRecord, newClusterRecord } from "./cluster_record.ts";
-import { decodeConfigRecord, encodeConfigRecord, newConfigRecord } from "./config_record.ts";
-import { decodeFeatureLevelRecord, encodeFeatureLevelRecord, newFeatureLevelRecord } from "./feature_level_record.ts";
-import { decodeGroupIdsRecord, encodeGroupIdsRecord, newGroupIdsRecord } from "./group_ids_record.ts";
-import { decodeGroupMetadataKey, encodeGroupMetadataKey, newGroupMetadataKey } from "./group_metadata_key.ts";
-import { decodeGroupMetadataValue, encodeGroupMetadataValue, newGroupMetadataValue } from "./group_metadata_value.ts";
-import { decodeNodeRecord, encodeNodeRecord, newNodeRecord } from "./node_record.ts";
-import { decodeNodeRemovedRecord, encodeNodeRemovedRecord, newNodeRemovedRecord } from "./node_removed_record.ts";
-import { decodeOffsetCommitKey, encodeOffsetCommitKey, newOffsetCommitKey } from "./offset_commit_key.ts";
-import { decodeOffsetCommitValue, encodeOffsetCommitValue, newOffsetCommitValue } from "./offset_commit_value.ts";
-import { decodePartitionRecord, encodePartitionRecord, newPartitionRecord } from "./partition_record.ts";
-import { decodeProducerIdsRecord, encodeProducerIdsRecord, newProducerIdsRecord } from "./producer_ids_record.ts";
-import { decodeTopicRecord, encodeTopicRecord, newTopicRecord } from "./topic_record.ts";
-import { decodeTopicRemovedRecord, encodeTopicRemovedRecord, newTopicRemovedRecord } from "./topic_removed_record.ts";
+import * as abortedTxn from "./aborted_txn.ts";
+import * as addOffsetsToTxnRequest from "./add_offsets_to_txn_request.ts";
+import * as addOffsetsToTxnResponse from "./add_offsets_to_txn_response.ts";
+import * as addPartitionsToTxnRequest from "./add_partitions_to_txn_request.ts";
+import * as addPartitionsToTxnResponse from "./add_partitions_to_txn_response.ts";
+import * as addRaftVoterRequest from "./add_raft_voter_request.ts";
+import * as addRaftVoterResponse from "./add_raft_voter_response.ts";
+import * as allocateProducerIdsRequest from "./allocate_producer_ids_request.ts";
+import * as allocateProducerIdsResponse from "./allocate_producer_ids_response.ts";
+import * as alterClientQuotasRequest from "./alter_client_quotas_request.ts";
+import * as alterClientQuotasResponse from "./alter_client_quotas_response.ts";
+import * as alterConfigsRequest from "./alter_configs_request.ts";
+import * as alterConfigsResponse from "./alter_configs_response.ts";
+import * as alterPartitionReassignmentsRequest from "./alter_partition_reassignments_request.ts";
+import * as alterPartitionReassignmentsResponse from "./alter_partition_reassignments_response.ts";
+import * as alterPartitionRequest from "./alter_partition_request.ts";
+import * as alterPartitionResponse from "./alter_partition_response.ts";
+import * as alterReplicaLogDirsRequest from "./alter_replica_log_dirs_request.ts";
+import * as alterReplicaLogDirsResponse from "./alter_replica_log_dirs_response.ts";
+import * as alterShareGroupOffsetsRequest from "./alter_share_group_offsets_request.ts";
+import * as alterShareGroupOffsetsResponse from "./alter_share_group_offsets_response.ts";
+import * as alterUserScramCredentialsRequest from "./alter_user_scram_credentials_request.ts";
+import * as alterUserScramCredentialsResponse from "./alter_user_scram_credentials_response.ts";
+import * as apiVersionsRequest from "./api_versions_request.ts";
+import * as apiVersionsResponse from "./api_versions_response.ts";
+import * as assignReplicasToDirsRequest from "./assign_replicas_to_dirs_request.ts";
+import * as assignReplicasToDirsResponse from "./assign_replicas_to_dirs_response.ts";
+import * as beginQuorumEpochRequest from "./begin_quorum_epoch_request.ts";
+import * as beginQuorumEpochResponse from "./begin_quorum_epoch_response.ts";
+import * as brokerHeartbeatRequest from "./broker_heartbeat_request.ts";
+import * as brokerHeartbeatResponse from "./broker_heartbeat_response.ts";
+import * as brokerRegistrationRequest from "./broker_registration_request.ts";
+import * as brokerRegistrationResponse from "./broker_registration_response.ts";
+import * as consumerGroupDescribeRequest from "./consumer_group_describe_request.ts";
+import * as consumerGroupDescribeResponse from "./consumer_group_describe_response.ts";
+import * as consumerGroupHeartbeatRequest from "./consumer_group_heartbeat_request.ts";
+import * as consumerGroupHeartbeatResponse from "./consumer_group_heartbeat_response.ts";
+import * as consumerProtocolAssignment from "./consumer_protocol_assignment.ts";
+import * as consumerProtocolSubscription from "./consumer_protocol_subscription.ts";
+import * as controlRecordTypeSchema from "./control_record_type_schema.ts";
+import * as controllerRegistrationRequest from "./controller_registration_request.ts";
+import * as controllerRegistrationResponse from "./controller_registration_response.ts";
+import * as createAclsRequest from "./create_acls_request.ts";
+import * as createAclsResponse from "./create_acls_response.ts";
+import * as createDelegationTokenRequest from "./create_delegation_token_request.ts";
+import * as createDelegationTokenResponse from "./create_delegation_token_response.ts";
+import * as createPartitionsRequest from "./create_partitions_request.ts";
+import * as createPartitionsResponse from "./create_partitions_response.ts";
+import * as createTopicsRequest from "./create_topics_request.ts";
+import * as createTopicsResponse from "./create_topics_response.ts";
+import * as defaultPrincipalData from "./default_principal_data.ts";
+import * as deleteAclsRequest from "./delete_acls_request.ts";
+import * as deleteAclsResponse from "./delete_acls_response.ts";
+import * as deleteGroupsRequest from "./delete_groups_request.ts";
+import * as deleteGroupsResponse from "./delete_groups_response.ts";
+import * as deleteRecordsRequest from "./delete_records_request.ts";
+import * as deleteRecordsResponse from "./delete_records_response.ts";
+import * as deleteShareGroupOffsetsRequest from "./delete_share_group_offsets_request.ts";
+import * as deleteShareGroupOffsetsResponse from "./delete_share_group_offsets_response.ts";
+import * as deleteShareGroupStateRequest from "./delete_share_group_state_request.ts";
+import * as deleteShareGroupStateResponse from "./delete_share_group_state_response.ts";
+import * as deleteTopicsRequest from "./delete_topics_request.ts";
+import * as deleteTopicsResponse from "./delete_topics_response.ts";
+import * as describeAclsRequest from "./describe_acls_request.ts";
+import * as describeAclsResponse from "./describe_acls_response.ts";
+import * as describeClientQuotasRequest from "./describe_client_quotas_request.ts";
+import * as describeClientQuotasResponse from "./describe_client_quotas_response.ts";
+import * as describeClusterRequest from "./describe_cluster_request.ts";
+import * as describeClusterResponse from "./describe_cluster_response.ts";
+import * as describeConfigsRequest from "./describe_configs_request.ts";
+import * as describeConfigsResponse from "./describe_configs_response.ts";
+import * as describeDelegationTokenRequest from "./describe_delegation_token_request.ts";
+import * as describeDelegationTokenResponse from "./describe_delegation_token_response.ts";
+import * as describeGroupsRequest from "./describe_groups_request.ts";
+import * as describeGroupsResponse from "./describe_groups_response.ts";
+import * as describeLogDirsRequest from "./describe_log_dirs_request.ts";
+import * as describeLogDirsResponse from "./describe_log_dirs_response.ts";
+import * as describeProducersRequest from "./describe_producers_request.ts";
+import * as describeProducersResponse from "./describe_producers_response.ts";
+import * as describeQuorumRequest from "./describe_quorum_request.ts";
+import * as describeQuorumResponse from "./describe_quorum_response.ts";
+import * as describeShareGroupOffsetsRequest from "./describe_share_group_offsets_request.ts";
+import * as describeShareGroupOffsetsResponse from "./describe_share_group_offsets_response.ts";
+import * as describeTopicPartitionsRequest from "./describe_topic_partitions_request.ts";
+import * as describeTopicPartitionsResponse from "./describe_topic_partitions_response.ts";
+import * as describeTransactionsRequest from "./describe_transactions_request.ts";
+import * as describeTransactionsResponse from "./describe_transactions_response.ts";
+import * as describeUserScramCredentialsRequest from "./describe_user_scram_credentials_request.ts";
+import * as describeUserScramCredentialsResponse from "./describe_user_scram_credentials_response.ts";
+import * as electLeadersRequest from "./elect_leaders_request.ts";
+import * as electLeadersResponse from "./elect_leaders_response.ts";
+import * as endQuorumEpochRequest from "./end_quorum_epoch_request.ts";
+import * as endQuorumEpochResponse from "./end_quorum_epoch_response.ts";
+import * as endTxnMarker from "./end_txn_marker.ts";
+import * as endTxnRequest from "./end_txn_request.ts";
+import * as endTxnResponse from "./end_txn_response.ts";
+import * as envelopeRequest from "./envelope_request.ts";
+import * as envelopeResponse from "./envelope_response.ts";
+import * as expireDelegationTokenRequest from "./expire_delegation_token_request.ts";
+import * as expireDelegationTokenResponse from "./expire_delegation_token_response.ts";
+import * as fetchRequest from "./fetch_request.ts";
+import * as fetchResponse from "./fetch_response.ts";
+import * as fetchSnapshotRequest from "./fetch_snapshot_request.ts";
+import * as fetchSnapshotResponse from "./fetch_snapshot_response.ts";
+import * as findCoordinatorRequest from "./find_coordinator_request.ts";
+import * as findCoordinatorResponse from "./find_coordinator_response.ts";
+import * as getTelemetrySubscriptionsRequest from "./get_telemetry_subscriptions_request.ts";
+import * as getTelemetrySubscriptionsResponse from "./get_telemetry_subscriptions_response.ts";
+import * as heartbeatRequest from "./heartbeat_request.ts";
+import * as heartbeatResponse from "./heartbeat_response.ts";
+import * as incrementalAlterConfigsRequest from "./incremental_alter_configs_request.ts";
+import * as incrementalAlterConfigsResponse from "./incremental_alter_configs_response.ts";
+import * as initProducerIdRequest from "./init_producer_id_request.ts";
+import * as initProducerIdResponse from "./init_producer_id_response.ts";
+import * as initializeShareGroupStateRequest from "./initialize_share_group_state_request.ts";
+import * as initializeShareGroupStateResponse from "./initialize_share_group_state_response.ts";
+import * as joinGroupRequest from "./join_group_request.ts";
+import * as joinGroupResponse from "./join_group_response.ts";
+import * as kRaftVersionRecord from "./k_raft_version_record.ts";
+import * as leaderChangeMessage from "./leader_change_message.ts";
+import * as leaveGroupRequest from "./leave_group_request.ts";
+import * as leaveGroupResponse from "./leave_group_response.ts";
+import * as listConfigResourcesRequest from "./list_config_resources_request.ts";
+import * as listConfigResourcesResponse from "./list_config_resources_response.ts";
+import * as listGroupsRequest from "./list_groups_request.ts";
+import * as listGroupsResponse from "./list_groups_response.ts";
+import * as listOffsetsRequest from "./list_offsets_request.ts";
+import * as listOffsetsResponse from "./list_offsets_response.ts";
+import * as listPartitionReassignmentsRequest from "./list_partition_reassignments_request.ts";
+import * as listPartitionReassignmentsResponse from "./list_partition_reassignments_response.ts";
+import * as listTransactionsRequest from "./list_transactions_request.ts";
+import * as listTransactionsResponse from "./list_transactions_response.ts";
+import * as metadataRequest from "./metadata_request.ts";
+import * as metadataResponse from "./metadata_response.ts";
+import * as offsetCommitRequest from "./offset_commit_request.ts";
+import * as offsetCommitResponse from "./offset_commit_response.ts";
+import * as offsetDeleteRequest from "./offset_delete_request.ts";
+import * as offsetDeleteResponse from "./offset_delete_response.ts";
+import * as offsetFetchRequest from "./offset_fetch_request.ts";
+import * as offsetFetchResponse from "./offset_fetch_response.ts";
+import * as offsetForLeaderEpochRequest from "./offset_for_leader_epoch_request.ts";
+import * as offsetForLeaderEpochResponse from "./offset_for_leader_epoch_response.ts";
+import * as produceRequest from "./produce_request.ts";
+import * as produceResponse from "./produce_response.ts";
+import * as pushTelemetryRequest from "./push_telemetry_request.ts";
+import * as pushTelemetryResponse from "./push_telemetry_response.ts";
+import * as readShareGroupStateRequest from "./read_share_group_state_request.ts";
+import * as readShareGroupStateResponse from "./read_share_group_state_response.ts";
+import * as readShareGroupStateSummaryRequest from "./read_share_group_state_summary_request.ts";
+import * as readShareGroupStateSummaryResponse from "./read_share_group_state_summary_response.ts";
+import * as removeRaftVoterRequest from "./remove_raft_voter_request.ts";
+import * as removeRaftVoterResponse from "./remove_raft_voter_response.ts";
+import * as renewDelegationTokenRequest from "./renew_delegation_token_request.ts";
+import * as renewDelegationTokenResponse from "./renew_delegation_token_response.ts";
+import * as requestHeader from "./request_header.ts";
+import * as responseHeader from "./response_header.ts";
+import * as saslAuthenticateRequest from "./sasl_authenticate_request.ts";
+import * as saslAuthenticateResponse from "./sasl_authenticate_response.ts";
+import * as saslHandshakeRequest from "./sasl_handshake_request.ts";
+import * as saslHandshakeResponse from "./sasl_handshake_response.ts";
+import * as shareAcknowledgeRequest from "./share_acknowledge_request.ts";
+import * as shareAcknowledgeResponse from "./share_acknowledge_response.ts";
+import * as shareFetchRequest from "./share_fetch_request.ts";
+import * as shareFetchResponse from "./share_fetch_response.ts";
+import * as shareGroupDescribeRequest from "./share_group_describe_request.ts";
+import * as shareGroupDescribeResponse from "./share_group_describe_response.ts";
+import * as shareGroupHeartbeatRequest from "./share_group_heartbeat_request.ts";
+import * as shareGroupHeartbeatResponse from "./share_group_heartbeat_response.ts";
+import * as snapshotFooterRecord from "./snapshot_footer_record.ts";
+import * as snapshotHeaderRecord from "./snapshot_header_record.ts";
+import * as streamsGroupDescribeRequest from "./streams_group_describe_request.ts";
+import * as streamsGroupDescribeResponse from "./streams_group_describe_response.ts";
+import * as streamsGroupHeartbeatRequest from "./streams_group_heartbeat_request.ts";
+import * as streamsGroupHeartbeatResponse from "./streams_group_heartbeat_response.ts";
+import * as streamsGroupTopologyDescriptionUpdateRequest from "./streams_group_topology_description_update_request.ts";
+import * as streamsGroupTopologyDescriptionUpdateResponse from "./streams_group_topology_description_update_response.ts";
+import * as syncGroupRequest from "./sync_group_request.ts";
+import * as syncGroupResponse from "./sync_group_response.ts";
+import * as txnOffsetCommitRequest from "./txn_offset_commit_request.ts";
+import * as txnOffsetCommitResponse from "./txn_offset_commit_response.ts";
+import * as unregisterBrokerRequest from "./unregister_broker_request.ts";
+import * as unregisterBrokerResponse from "./unregister_broker_response.ts";
+import * as unregisterControllerRequest from "./unregister_controller_request.ts";
+import * as unregisterControllerResponse from "./unregister_controller_response.ts";
+import * as updateFeaturesRequest from "./update_features_request.ts";
+import * as updateFeaturesResponse from "./update_features_response.ts";
+import * as updateRaftVoterRequest from "./update_raft_voter_request.ts";
+import * as updateRaftVoterResponse from "./update_raft_voter_response.ts";
+import * as voteRequest from "./vote_request.ts";
+import * as voteResponse from "./vote_response.ts";
+import * as votersRecord from "./voters_record.ts";
+import * as writeShareGroupStateRequest from "./write_share_group_state_request.ts";
+import * as writeShareGroupStateResponse from "./write_share_group_state_response.ts";
+import * as writeTxnMarkersRequest from "./write_txn_markers_request.ts";
+import * as writeTxnMarkersResponse from "./write_txn_markers_response.ts";
+import * as clusterRecord from "./cluster_record.ts";
+import * as configRecord from "./config_record.ts";
+import * as featureLevelRecord from "./feature_level_record.ts";
+import * as groupIdsRecord from "./group_ids_record.ts";
+import * as groupMetadataKey from "./group_metadata_key.ts";
+import * as groupMetadataValue from "./group_metadata_value.ts";
+import * as nodeRecord from "./node_record.ts";
+import * as nodeRemovedRecord from "./node_removed_record.ts";
+import * as offsetCommitKey from "./offset_commit_key.ts";
+import * as offsetCommitValue from "./offset_commit_value.ts";
+import * as partitionRecord from "./partition_record.ts";
+import * as producerIdsRecord from "./producer_ids_record.ts";
+import * as topicRecord from "./topic_record.ts";
+import * as topicRemovedRecord from "./topic_removed_record.ts";
 
 /** Every message with its fields; for tests and tools, nothing on the way of a request needs it. */
 export const CATALOG: readonly CatalogEntry[] = [
   {
     name: "AbortedTxn", minVersion: 0, maxVersion: 0, flexibleSince: NEVER_FLEXIBLE,
-    create: newAbortedTxn, decode: decodeAbortedTxn, encode: encodeAbortedTxn,
+    decode: abortedTxn.decodeAbortedTxn, encode: abortedTxn.encodeAbortedTxn,
     structs: {
-      AbortedTxn: [
+      AbortedTxn: { create: abortedTxn.newAbortedTxn, fields: [
         { name: "producerId", type: "int64", versions: [0, 32767] },
         { name: "firstOffset", type: "int64", versions: [0, 32767] },
         { name: "lastOffset", type: "int64", versions: [0, 32767] },
         { name: "lastStableOffset", type: "int64", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AddOffsetsToTxnRequest", minVersion: 0, maxVersion: 4, flexibleSince: 3,
-    create: newAddOffsetsToTxnRequest, decode: decodeAddOffsetsToTxnRequest, encode: encodeAddOffsetsToTxnRequest,
+    decode: addOffsetsToTxnRequest.decodeAddOffsetsToTxnRequest, encode: addOffsetsToTxnRequest.encodeAddOffsetsToTxnRequest,
     structs: {
-      AddOffsetsToTxnRequest: [
+      AddOffsetsToTxnRequest: { create: addOffsetsToTxnRequest.newAddOffsetsToTxnRequest, fields: [
         { name: "transactionalId", type: "string", versions: [0, 32767] },
         { name: "producerId", type: "int64", versions: [0, 32767] },
         { name: "producerEpoch", type: "int16", versions: [0, 32767] },
         { name: "groupId", type: "string", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AddOffsetsToTxnResponse", minVersion: 0, maxVersion: 4, flexibleSince: 3,
-    create: newAddOffsetsToTxnResponse, decode: decodeAddOffsetsToTxnResponse, encode: encodeAddOffsetsToTxnResponse,
+    decode: addOffsetsToTxnResponse.decodeAddOffsetsToTxnResponse, encode: addOffsetsToTxnResponse.encodeAddOffsetsToTxnResponse,
     structs: {
-      AddOffsetsToTxnResponse: [
+      AddOffsetsToTxnResponse: { create: addOffsetsToTxnResponse.newAddOffsetsToTxnResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AddPartitionsToTxnRequest", minVersion: 0, maxVersion: 5, flexibleSince: 3,
-    create: newAddPartitionsToTxnRequest, decode: decodeAddPartitionsToTxnRequest, encode: encodeAddPartitionsToTxnRequest,
+    decode: addPartitionsToTxnRequest.decodeAddPartitionsToTxnRequest, encode: addPartitionsToTxnRequest.encodeAddPartitionsToTxnRequest,
     structs: {
-      AddPartitionsToTxnRequest: [
+      AddPartitionsToTxnRequest: { create: addPartitionsToTxnRequest.newAddPartitionsToTxnRequest, fields: [
         { name: "transactions", type: "[]AddPartitionsToTxnTransaction", versions: [4, 32767] },
         { name: "v3AndBelowTransactionalId", type: "string", versions: [0, 3] },
         { name: "v3AndBelowProducerId", type: "int64", versions: [0, 3] },
         { name: "v3AndBelowProducerEpoch", type: "int16", versions: [0, 3] },
         { name: "v3AndBelowTopics", type: "[]AddPartitionsToTxnTopic", versions: [0, 3] },
-      ],
-      AddPartitionsToTxnTransaction: [
+      ] },
+      AddPartitionsToTxnTransaction: { create: addPartitionsToTxnRequest.newAddPartitionsToTxnTransaction, fields: [
         { name: "transactionalId", type: "string", versions: [4, 32767] },
         { name: "producerId", type: "int64", versions: [4, 32767] },
         { name: "producerEpoch", type: "int16", versions: [4, 32767] },
         { name: "verifyOnly", type: "bool", versions: [4, 32767] },
         { name: "topics", type: "[]AddPartitionsToTxnTopic", versions: [4, 32767] },
-      ],
-      AddPartitionsToTxnTopic: [
+      ] },
+      AddPartitionsToTxnTopic: { create: addPartitionsToTxnRequest.newAddPartitionsToTxnTopic, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AddPartitionsToTxnResponse", minVersion: 0, maxVersion: 5, flexibleSince: 3,
-    create: newAddPartitionsToTxnResponse, decode: decodeAddPartitionsToTxnResponse, encode: encodeAddPartitionsToTxnResponse,
+    decode: addPartitionsToTxnResponse.decodeAddPartitionsToTxnResponse, encode: addPartitionsToTxnResponse.encodeAddPartitionsToTxnResponse,
     structs: {
-      AddPartitionsToTxnResponse: [
+      AddPartitionsToTxnResponse: { create: addPartitionsToTxnResponse.newAddPartitionsToTxnResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [4, 32767], ignorable: true },
         { name: "resultsByTransaction", type: "[]AddPartitionsToTxnResult", versions: [4, 32767] },
         { name: "resultsByTopicV3AndBelow", type: "[]AddPartitionsToTxnTopicResult", versions: [0, 3] },
-      ],
-      AddPartitionsToTxnResult: [
+      ] },
+      AddPartitionsToTxnResult: { create: addPartitionsToTxnResponse.newAddPartitionsToTxnResult, fields: [
         { name: "transactionalId", type: "string", versions: [4, 32767] },
         { name: "topicResults", type: "[]AddPartitionsToTxnTopicResult", versions: [4, 32767] },
-      ],
-      AddPartitionsToTxnTopicResult: [
+      ] },
+      AddPartitionsToTxnTopicResult: { create: addPartitionsToTxnResponse.newAddPartitionsToTxnTopicResult, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "resultsByPartition", type: "[]AddPartitionsToTxnPartitionResult", versions: [0, 32767] },
-      ],
-      AddPartitionsToTxnPartitionResult: [
+      ] },
+      AddPartitionsToTxnPartitionResult: { create: addPartitionsToTxnResponse.newAddPartitionsToTxnPartitionResult, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "partitionErrorCode", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AddRaftVoterRequest", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newAddRaftVoterRequest, decode: decodeAddRaftVoterRequest, encode: encodeAddRaftVoterRequest,
+    decode: addRaftVoterRequest.decodeAddRaftVoterRequest, encode: addRaftVoterRequest.encodeAddRaftVoterRequest,
     structs: {
-      AddRaftVoterRequest: [
+      AddRaftVoterRequest: { create: addRaftVoterRequest.newAddRaftVoterRequest, fields: [
         { name: "clusterId", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "timeoutMs", type: "int32", versions: [0, 32767] },
         { name: "voterId", type: "int32", versions: [0, 32767] },
         { name: "voterDirectoryId", type: "uuid", versions: [0, 32767] },
         { name: "listeners", type: "[]Listener", versions: [0, 32767] },
         { name: "ackWhenCommitted", type: "bool", versions: [1, 32767] },
-      ],
-      Listener: [
+      ] },
+      Listener: { create: addRaftVoterRequest.newListener, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "host", type: "string", versions: [0, 32767] },
         { name: "port", type: "uint16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AddRaftVoterResponse", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newAddRaftVoterResponse, decode: decodeAddRaftVoterResponse, encode: encodeAddRaftVoterResponse,
+    decode: addRaftVoterResponse.decodeAddRaftVoterResponse, encode: addRaftVoterResponse.encodeAddRaftVoterResponse,
     structs: {
-      AddRaftVoterResponse: [
+      AddRaftVoterResponse: { create: addRaftVoterResponse.newAddRaftVoterResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767], ignorable: true },
-      ],
+      ] },
     },
   },
   {
     name: "AllocateProducerIdsRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newAllocateProducerIdsRequest, decode: decodeAllocateProducerIdsRequest, encode: encodeAllocateProducerIdsRequest,
+    decode: allocateProducerIdsRequest.decodeAllocateProducerIdsRequest, encode: allocateProducerIdsRequest.encodeAllocateProducerIdsRequest,
     structs: {
-      AllocateProducerIdsRequest: [
+      AllocateProducerIdsRequest: { create: allocateProducerIdsRequest.newAllocateProducerIdsRequest, fields: [
         { name: "brokerId", type: "int32", versions: [0, 32767] },
         { name: "brokerEpoch", type: "int64", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AllocateProducerIdsResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newAllocateProducerIdsResponse, decode: decodeAllocateProducerIdsResponse, encode: encodeAllocateProducerIdsResponse,
+    decode: allocateProducerIdsResponse.decodeAllocateProducerIdsResponse, encode: allocateProducerIdsResponse.encodeAllocateProducerIdsResponse,
     structs: {
-      AllocateProducerIdsResponse: [
+      AllocateProducerIdsResponse: { create: allocateProducerIdsResponse.newAllocateProducerIdsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "producerIdStart", type: "int64", versions: [0, 32767] },
         { name: "producerIdLen", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AlterClientQuotasRequest", minVersion: 0, maxVersion: 1, flexibleSince: 1,
-    create: newAlterClientQuotasRequest, decode: decodeAlterClientQuotasRequest, encode: encodeAlterClientQuotasRequest,
+    decode: alterClientQuotasRequest.decodeAlterClientQuotasRequest, encode: alterClientQuotasRequest.encodeAlterClientQuotasRequest,
     structs: {
-      AlterClientQuotasRequest: [
+      AlterClientQuotasRequest: { create: alterClientQuotasRequest.newAlterClientQuotasRequest, fields: [
         { name: "entries", type: "[]EntryData", versions: [0, 32767] },
         { name: "validateOnly", type: "bool", versions: [0, 32767] },
-      ],
-      EntryData: [
+      ] },
+      EntryData: { create: alterClientQuotasRequest.newEntryData, fields: [
         { name: "entity", type: "[]EntityData", versions: [0, 32767] },
         { name: "ops", type: "[]OpData", versions: [0, 32767] },
-      ],
-      EntityData: [
+      ] },
+      EntityData: { create: alterClientQuotasRequest.newEntityData, fields: [
         { name: "entityType", type: "string", versions: [0, 32767] },
         { name: "entityName", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      OpData: [
+      ] },
+      OpData: { create: alterClientQuotasRequest.newOpData, fields: [
         { name: "key", type: "string", versions: [0, 32767] },
         { name: "value", type: "float64", versions: [0, 32767] },
         { name: "remove", type: "bool", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AlterClientQuotasResponse", minVersion: 0, maxVersion: 1, flexibleSince: 1,
-    create: newAlterClientQuotasResponse, decode: decodeAlterClientQuotasResponse, encode: encodeAlterClientQuotasResponse,
+    decode: alterClientQuotasResponse.decodeAlterClientQuotasResponse, encode: alterClientQuotasResponse.encodeAlterClientQuotasResponse,
     structs: {
-      AlterClientQuotasResponse: [
+      AlterClientQuotasResponse: { create: alterClientQuotasResponse.newAlterClientQuotasResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "entries", type: "[]EntryData", versions: [0, 32767] },
-      ],
-      EntryData: [
+      ] },
+      EntryData: { create: alterClientQuotasResponse.newEntryData, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "entity", type: "[]EntityData", versions: [0, 32767] },
-      ],
-      EntityData: [
+      ] },
+      EntityData: { create: alterClientQuotasResponse.newEntityData, fields: [
         { name: "entityType", type: "string", versions: [0, 32767] },
         { name: "entityName", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AlterConfigsRequest", minVersion: 0, maxVersion: 2, flexibleSince: 2,
-    create: newAlterConfigsRequest, decode: decodeAlterConfigsRequest, encode: encodeAlterConfigsRequest,
+    decode: alterConfigsRequest.decodeAlterConfigsRequest, encode: alterConfigsRequest.encodeAlterConfigsRequest,
     structs: {
-      AlterConfigsRequest: [
+      AlterConfigsRequest: { create: alterConfigsRequest.newAlterConfigsRequest, fields: [
         { name: "resources", type: "[]AlterConfigsResource", versions: [0, 32767] },
         { name: "validateOnly", type: "bool", versions: [0, 32767] },
-      ],
-      AlterConfigsResource: [
+      ] },
+      AlterConfigsResource: { create: alterConfigsRequest.newAlterConfigsResource, fields: [
         { name: "resourceType", type: "int8", versions: [0, 32767] },
         { name: "resourceName", type: "string", versions: [0, 32767] },
         { name: "configs", type: "[]AlterableConfig", versions: [0, 32767] },
-      ],
-      AlterableConfig: [
+      ] },
+      AlterableConfig: { create: alterConfigsRequest.newAlterableConfig, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "value", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AlterConfigsResponse", minVersion: 0, maxVersion: 2, flexibleSince: 2,
-    create: newAlterConfigsResponse, decode: decodeAlterConfigsResponse, encode: encodeAlterConfigsResponse,
+    decode: alterConfigsResponse.decodeAlterConfigsResponse, encode: alterConfigsResponse.encodeAlterConfigsResponse,
     structs: {
-      AlterConfigsResponse: [
+      AlterConfigsResponse: { create: alterConfigsResponse.newAlterConfigsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "responses", type: "[]AlterConfigsResourceResponse", versions: [0, 32767] },
-      ],
-      AlterConfigsResourceResponse: [
+      ] },
+      AlterConfigsResourceResponse: { create: alterConfigsResponse.newAlterConfigsResourceResponse, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "resourceType", type: "int8", versions: [0, 32767] },
         { name: "resourceName", type: "string", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AlterPartitionReassignmentsRequest", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newAlterPartitionReassignmentsRequest, decode: decodeAlterPartitionReassignmentsRequest, encode: encodeAlterPartitionReassignmentsRequest,
+    decode: alterPartitionReassignmentsRequest.decodeAlterPartitionReassignmentsRequest, encode: alterPartitionReassignmentsRequest.encodeAlterPartitionReassignmentsRequest,
     structs: {
-      AlterPartitionReassignmentsRequest: [
+      AlterPartitionReassignmentsRequest: { create: alterPartitionReassignmentsRequest.newAlterPartitionReassignmentsRequest, fields: [
         { name: "timeoutMs", type: "int32", versions: [0, 32767] },
         { name: "allowReplicationFactorChange", type: "bool", versions: [1, 32767] },
         { name: "topics", type: "[]ReassignableTopic", versions: [0, 32767] },
-      ],
-      ReassignableTopic: [
+      ] },
+      ReassignableTopic: { create: alterPartitionReassignmentsRequest.newReassignableTopic, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]ReassignablePartition", versions: [0, 32767] },
-      ],
-      ReassignablePartition: [
+      ] },
+      ReassignablePartition: { create: alterPartitionReassignmentsRequest.newReassignablePartition, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "replicas", type: "[]int32", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AlterPartitionReassignmentsResponse", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newAlterPartitionReassignmentsResponse, decode: decodeAlterPartitionReassignmentsResponse, encode: encodeAlterPartitionReassignmentsResponse,
+    decode: alterPartitionReassignmentsResponse.decodeAlterPartitionReassignmentsResponse, encode: alterPartitionReassignmentsResponse.encodeAlterPartitionReassignmentsResponse,
     structs: {
-      AlterPartitionReassignmentsResponse: [
+      AlterPartitionReassignmentsResponse: { create: alterPartitionReassignmentsResponse.newAlterPartitionReassignmentsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "allowReplicationFactorChange", type: "bool", versions: [1, 32767], ignorable: true },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "responses", type: "[]ReassignableTopicResponse", versions: [0, 32767] },
-      ],
-      ReassignableTopicResponse: [
+      ] },
+      ReassignableTopicResponse: { create: alterPartitionReassignmentsResponse.newReassignableTopicResponse, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]ReassignablePartitionResponse", versions: [0, 32767] },
-      ],
-      ReassignablePartitionResponse: [
+      ] },
+      ReassignablePartitionResponse: { create: alterPartitionReassignmentsResponse.newReassignablePartitionResponse, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AlterPartitionRequest", minVersion: 2, maxVersion: 3, flexibleSince: 0,
-    create: newAlterPartitionRequest, decode: decodeAlterPartitionRequest, encode: encodeAlterPartitionRequest,
+    decode: alterPartitionRequest.decodeAlterPartitionRequest, encode: alterPartitionRequest.encodeAlterPartitionRequest,
     structs: {
-      AlterPartitionRequest: [
+      AlterPartitionRequest: { create: alterPartitionRequest.newAlterPartitionRequest, fields: [
         { name: "brokerId", type: "int32", versions: [0, 32767] },
         { name: "brokerEpoch", type: "int64", versions: [0, 32767] },
         { name: "topics", type: "[]TopicData", versions: [0, 32767] },
-      ],
-      TopicData: [
+      ] },
+      TopicData: { create: alterPartitionRequest.newTopicData, fields: [
         { name: "topicId", type: "uuid", versions: [2, 32767], ignorable: true },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: alterPartitionRequest.newPartitionData, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [0, 32767] },
         { name: "newIsr", type: "[]int32", versions: [0, 2] },
         { name: "newIsrWithEpochs", type: "[]BrokerState", versions: [3, 32767] },
         { name: "leaderRecoveryState", type: "int8", versions: [1, 32767] },
         { name: "partitionEpoch", type: "int32", versions: [0, 32767] },
-      ],
-      BrokerState: [
+      ] },
+      BrokerState: { create: alterPartitionRequest.newBrokerState, fields: [
         { name: "brokerId", type: "int32", versions: [3, 32767] },
         { name: "brokerEpoch", type: "int64", versions: [3, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AlterPartitionResponse", minVersion: 2, maxVersion: 3, flexibleSince: 0,
-    create: newAlterPartitionResponse, decode: decodeAlterPartitionResponse, encode: encodeAlterPartitionResponse,
+    decode: alterPartitionResponse.decodeAlterPartitionResponse, encode: alterPartitionResponse.encodeAlterPartitionResponse,
     structs: {
-      AlterPartitionResponse: [
+      AlterPartitionResponse: { create: alterPartitionResponse.newAlterPartitionResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "topics", type: "[]TopicData", versions: [0, 32767] },
-      ],
-      TopicData: [
+      ] },
+      TopicData: { create: alterPartitionResponse.newTopicData, fields: [
         { name: "topicId", type: "uuid", versions: [2, 32767], ignorable: true },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: alterPartitionResponse.newPartitionData, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "leaderId", type: "int32", versions: [0, 32767] },
@@ -514,137 +514,137 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "isr", type: "[]int32", versions: [0, 32767] },
         { name: "leaderRecoveryState", type: "int8", versions: [1, 32767], ignorable: true },
         { name: "partitionEpoch", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AlterReplicaLogDirsRequest", minVersion: 1, maxVersion: 2, flexibleSince: 2,
-    create: newAlterReplicaLogDirsRequest, decode: decodeAlterReplicaLogDirsRequest, encode: encodeAlterReplicaLogDirsRequest,
+    decode: alterReplicaLogDirsRequest.decodeAlterReplicaLogDirsRequest, encode: alterReplicaLogDirsRequest.encodeAlterReplicaLogDirsRequest,
     structs: {
-      AlterReplicaLogDirsRequest: [
+      AlterReplicaLogDirsRequest: { create: alterReplicaLogDirsRequest.newAlterReplicaLogDirsRequest, fields: [
         { name: "dirs", type: "[]AlterReplicaLogDir", versions: [0, 32767] },
-      ],
-      AlterReplicaLogDir: [
+      ] },
+      AlterReplicaLogDir: { create: alterReplicaLogDirsRequest.newAlterReplicaLogDir, fields: [
         { name: "path", type: "string", versions: [0, 32767] },
         { name: "topics", type: "[]AlterReplicaLogDirTopic", versions: [0, 32767] },
-      ],
-      AlterReplicaLogDirTopic: [
+      ] },
+      AlterReplicaLogDirTopic: { create: alterReplicaLogDirsRequest.newAlterReplicaLogDirTopic, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AlterReplicaLogDirsResponse", minVersion: 1, maxVersion: 2, flexibleSince: 2,
-    create: newAlterReplicaLogDirsResponse, decode: decodeAlterReplicaLogDirsResponse, encode: encodeAlterReplicaLogDirsResponse,
+    decode: alterReplicaLogDirsResponse.decodeAlterReplicaLogDirsResponse, encode: alterReplicaLogDirsResponse.encodeAlterReplicaLogDirsResponse,
     structs: {
-      AlterReplicaLogDirsResponse: [
+      AlterReplicaLogDirsResponse: { create: alterReplicaLogDirsResponse.newAlterReplicaLogDirsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "results", type: "[]AlterReplicaLogDirTopicResult", versions: [0, 32767] },
-      ],
-      AlterReplicaLogDirTopicResult: [
+      ] },
+      AlterReplicaLogDirTopicResult: { create: alterReplicaLogDirsResponse.newAlterReplicaLogDirTopicResult, fields: [
         { name: "topicName", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]AlterReplicaLogDirPartitionResult", versions: [0, 32767] },
-      ],
-      AlterReplicaLogDirPartitionResult: [
+      ] },
+      AlterReplicaLogDirPartitionResult: { create: alterReplicaLogDirsResponse.newAlterReplicaLogDirPartitionResult, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AlterShareGroupOffsetsRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newAlterShareGroupOffsetsRequest, decode: decodeAlterShareGroupOffsetsRequest, encode: encodeAlterShareGroupOffsetsRequest,
+    decode: alterShareGroupOffsetsRequest.decodeAlterShareGroupOffsetsRequest, encode: alterShareGroupOffsetsRequest.encodeAlterShareGroupOffsetsRequest,
     structs: {
-      AlterShareGroupOffsetsRequest: [
+      AlterShareGroupOffsetsRequest: { create: alterShareGroupOffsetsRequest.newAlterShareGroupOffsetsRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "topics", type: "[]AlterShareGroupOffsetsRequestTopic", versions: [0, 32767] },
-      ],
-      AlterShareGroupOffsetsRequestTopic: [
+      ] },
+      AlterShareGroupOffsetsRequestTopic: { create: alterShareGroupOffsetsRequest.newAlterShareGroupOffsetsRequestTopic, fields: [
         { name: "topicName", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]AlterShareGroupOffsetsRequestPartition", versions: [0, 32767] },
-      ],
-      AlterShareGroupOffsetsRequestPartition: [
+      ] },
+      AlterShareGroupOffsetsRequestPartition: { create: alterShareGroupOffsetsRequest.newAlterShareGroupOffsetsRequestPartition, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "startOffset", type: "int64", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AlterShareGroupOffsetsResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newAlterShareGroupOffsetsResponse, decode: decodeAlterShareGroupOffsetsResponse, encode: encodeAlterShareGroupOffsetsResponse,
+    decode: alterShareGroupOffsetsResponse.decodeAlterShareGroupOffsetsResponse, encode: alterShareGroupOffsetsResponse.encodeAlterShareGroupOffsetsResponse,
     structs: {
-      AlterShareGroupOffsetsResponse: [
+      AlterShareGroupOffsetsResponse: { create: alterShareGroupOffsetsResponse.newAlterShareGroupOffsetsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "responses", type: "[]AlterShareGroupOffsetsResponseTopic", versions: [0, 32767] },
-      ],
-      AlterShareGroupOffsetsResponseTopic: [
+      ] },
+      AlterShareGroupOffsetsResponseTopic: { create: alterShareGroupOffsetsResponse.newAlterShareGroupOffsetsResponseTopic, fields: [
         { name: "topicName", type: "string", versions: [0, 32767] },
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]AlterShareGroupOffsetsResponsePartition", versions: [0, 32767] },
-      ],
-      AlterShareGroupOffsetsResponsePartition: [
+      ] },
+      AlterShareGroupOffsetsResponsePartition: { create: alterShareGroupOffsetsResponse.newAlterShareGroupOffsetsResponsePartition, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AlterUserScramCredentialsRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newAlterUserScramCredentialsRequest, decode: decodeAlterUserScramCredentialsRequest, encode: encodeAlterUserScramCredentialsRequest,
+    decode: alterUserScramCredentialsRequest.decodeAlterUserScramCredentialsRequest, encode: alterUserScramCredentialsRequest.encodeAlterUserScramCredentialsRequest,
     structs: {
-      AlterUserScramCredentialsRequest: [
+      AlterUserScramCredentialsRequest: { create: alterUserScramCredentialsRequest.newAlterUserScramCredentialsRequest, fields: [
         { name: "deletions", type: "[]ScramCredentialDeletion", versions: [0, 32767] },
         { name: "upsertions", type: "[]ScramCredentialUpsertion", versions: [0, 32767] },
-      ],
-      ScramCredentialDeletion: [
+      ] },
+      ScramCredentialDeletion: { create: alterUserScramCredentialsRequest.newScramCredentialDeletion, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "mechanism", type: "int8", versions: [0, 32767] },
-      ],
-      ScramCredentialUpsertion: [
+      ] },
+      ScramCredentialUpsertion: { create: alterUserScramCredentialsRequest.newScramCredentialUpsertion, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "mechanism", type: "int8", versions: [0, 32767] },
         { name: "iterations", type: "int32", versions: [0, 32767] },
         { name: "salt", type: "bytes", versions: [0, 32767] },
         { name: "saltedPassword", type: "bytes", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AlterUserScramCredentialsResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newAlterUserScramCredentialsResponse, decode: decodeAlterUserScramCredentialsResponse, encode: encodeAlterUserScramCredentialsResponse,
+    decode: alterUserScramCredentialsResponse.decodeAlterUserScramCredentialsResponse, encode: alterUserScramCredentialsResponse.encodeAlterUserScramCredentialsResponse,
     structs: {
-      AlterUserScramCredentialsResponse: [
+      AlterUserScramCredentialsResponse: { create: alterUserScramCredentialsResponse.newAlterUserScramCredentialsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "results", type: "[]AlterUserScramCredentialsResult", versions: [0, 32767] },
-      ],
-      AlterUserScramCredentialsResult: [
+      ] },
+      AlterUserScramCredentialsResult: { create: alterUserScramCredentialsResponse.newAlterUserScramCredentialsResult, fields: [
         { name: "user", type: "string", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ApiVersionsRequest", minVersion: 0, maxVersion: 5, flexibleSince: 3,
-    create: newApiVersionsRequest, decode: decodeApiVersionsRequest, encode: encodeApiVersionsRequest,
+    decode: apiVersionsRequest.decodeApiVersionsRequest, encode: apiVersionsRequest.encodeApiVersionsRequest,
     structs: {
-      ApiVersionsRequest: [
+      ApiVersionsRequest: { create: apiVersionsRequest.newApiVersionsRequest, fields: [
         { name: "clientSoftwareName", type: "string", versions: [3, 32767], ignorable: true },
         { name: "clientSoftwareVersion", type: "string", versions: [3, 32767], ignorable: true },
         { name: "clusterId", type: "string", versions: [5, 32767], nullable: [5, 32767], ignorable: true },
         { name: "nodeId", type: "int32", versions: [5, 32767], ignorable: true },
-      ],
+      ] },
     },
   },
   {
     name: "ApiVersionsResponse", minVersion: 0, maxVersion: 5, flexibleSince: 3,
-    create: newApiVersionsResponse, decode: decodeApiVersionsResponse, encode: encodeApiVersionsResponse,
+    decode: apiVersionsResponse.decodeApiVersionsResponse, encode: apiVersionsResponse.encodeApiVersionsResponse,
     structs: {
-      ApiVersionsResponse: [
+      ApiVersionsResponse: { create: apiVersionsResponse.newApiVersionsResponse, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "apiKeys", type: "[]ApiVersion", versions: [0, 32767] },
         { name: "throttleTimeMs", type: "int32", versions: [1, 32767], ignorable: true },
@@ -652,127 +652,127 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "finalizedFeaturesEpoch", type: "int64", versions: [3, 32767], tag: 1, ignorable: true },
         { name: "finalizedFeatures", type: "[]FinalizedFeatureKey", versions: [3, 32767], tag: 2, ignorable: true },
         { name: "zkMigrationReady", type: "bool", versions: [3, 32767], tag: 3, ignorable: true },
-      ],
-      ApiVersion: [
+      ] },
+      ApiVersion: { create: apiVersionsResponse.newApiVersion, fields: [
         { name: "apiKey", type: "int16", versions: [0, 32767] },
         { name: "minVersion", type: "int16", versions: [0, 32767] },
         { name: "maxVersion", type: "int16", versions: [0, 32767] },
-      ],
-      SupportedFeatureKey: [
+      ] },
+      SupportedFeatureKey: { create: apiVersionsResponse.newSupportedFeatureKey, fields: [
         { name: "name", type: "string", versions: [3, 32767] },
         { name: "minVersion", type: "int16", versions: [3, 32767] },
         { name: "maxVersion", type: "int16", versions: [3, 32767] },
-      ],
-      FinalizedFeatureKey: [
+      ] },
+      FinalizedFeatureKey: { create: apiVersionsResponse.newFinalizedFeatureKey, fields: [
         { name: "name", type: "string", versions: [3, 32767] },
         { name: "maxVersionLevel", type: "int16", versions: [3, 32767] },
         { name: "minVersionLevel", type: "int16", versions: [3, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AssignReplicasToDirsRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newAssignReplicasToDirsRequest, decode: decodeAssignReplicasToDirsRequest, encode: encodeAssignReplicasToDirsRequest,
+    decode: assignReplicasToDirsRequest.decodeAssignReplicasToDirsRequest, encode: assignReplicasToDirsRequest.encodeAssignReplicasToDirsRequest,
     structs: {
-      AssignReplicasToDirsRequest: [
+      AssignReplicasToDirsRequest: { create: assignReplicasToDirsRequest.newAssignReplicasToDirsRequest, fields: [
         { name: "brokerId", type: "int32", versions: [0, 32767] },
         { name: "brokerEpoch", type: "int64", versions: [0, 32767] },
         { name: "directories", type: "[]DirectoryData", versions: [0, 32767] },
-      ],
-      DirectoryData: [
+      ] },
+      DirectoryData: { create: assignReplicasToDirsRequest.newDirectoryData, fields: [
         { name: "id", type: "uuid", versions: [0, 32767] },
         { name: "topics", type: "[]TopicData", versions: [0, 32767] },
-      ],
-      TopicData: [
+      ] },
+      TopicData: { create: assignReplicasToDirsRequest.newTopicData, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: assignReplicasToDirsRequest.newPartitionData, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "AssignReplicasToDirsResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newAssignReplicasToDirsResponse, decode: decodeAssignReplicasToDirsResponse, encode: encodeAssignReplicasToDirsResponse,
+    decode: assignReplicasToDirsResponse.decodeAssignReplicasToDirsResponse, encode: assignReplicasToDirsResponse.encodeAssignReplicasToDirsResponse,
     structs: {
-      AssignReplicasToDirsResponse: [
+      AssignReplicasToDirsResponse: { create: assignReplicasToDirsResponse.newAssignReplicasToDirsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "directories", type: "[]DirectoryData", versions: [0, 32767] },
-      ],
-      DirectoryData: [
+      ] },
+      DirectoryData: { create: assignReplicasToDirsResponse.newDirectoryData, fields: [
         { name: "id", type: "uuid", versions: [0, 32767] },
         { name: "topics", type: "[]TopicData", versions: [0, 32767] },
-      ],
-      TopicData: [
+      ] },
+      TopicData: { create: assignReplicasToDirsResponse.newTopicData, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: assignReplicasToDirsResponse.newPartitionData, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "BeginQuorumEpochRequest", minVersion: 0, maxVersion: 1, flexibleSince: 1,
-    create: newBeginQuorumEpochRequest, decode: decodeBeginQuorumEpochRequest, encode: encodeBeginQuorumEpochRequest,
+    decode: beginQuorumEpochRequest.decodeBeginQuorumEpochRequest, encode: beginQuorumEpochRequest.encodeBeginQuorumEpochRequest,
     structs: {
-      BeginQuorumEpochRequest: [
+      BeginQuorumEpochRequest: { create: beginQuorumEpochRequest.newBeginQuorumEpochRequest, fields: [
         { name: "clusterId", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "voterId", type: "int32", versions: [1, 32767], ignorable: true },
         { name: "topics", type: "[]TopicData", versions: [0, 32767] },
         { name: "leaderEndpoints", type: "[]LeaderEndpoint", versions: [1, 32767], ignorable: true },
-      ],
-      TopicData: [
+      ] },
+      TopicData: { create: beginQuorumEpochRequest.newTopicData, fields: [
         { name: "topicName", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: beginQuorumEpochRequest.newPartitionData, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "voterDirectoryId", type: "uuid", versions: [1, 32767], ignorable: true },
         { name: "leaderId", type: "int32", versions: [0, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [0, 32767] },
-      ],
-      LeaderEndpoint: [
+      ] },
+      LeaderEndpoint: { create: beginQuorumEpochRequest.newLeaderEndpoint, fields: [
         { name: "name", type: "string", versions: [1, 32767] },
         { name: "host", type: "string", versions: [1, 32767] },
         { name: "port", type: "uint16", versions: [1, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "BeginQuorumEpochResponse", minVersion: 0, maxVersion: 1, flexibleSince: 1,
-    create: newBeginQuorumEpochResponse, decode: decodeBeginQuorumEpochResponse, encode: encodeBeginQuorumEpochResponse,
+    decode: beginQuorumEpochResponse.decodeBeginQuorumEpochResponse, encode: beginQuorumEpochResponse.encodeBeginQuorumEpochResponse,
     structs: {
-      BeginQuorumEpochResponse: [
+      BeginQuorumEpochResponse: { create: beginQuorumEpochResponse.newBeginQuorumEpochResponse, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "topics", type: "[]TopicData", versions: [0, 32767] },
         { name: "nodeEndpoints", type: "[]NodeEndpoint", versions: [1, 32767], tag: 0 },
-      ],
-      TopicData: [
+      ] },
+      TopicData: { create: beginQuorumEpochResponse.newTopicData, fields: [
         { name: "topicName", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: beginQuorumEpochResponse.newPartitionData, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "leaderId", type: "int32", versions: [0, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [0, 32767] },
-      ],
-      NodeEndpoint: [
+      ] },
+      NodeEndpoint: { create: beginQuorumEpochResponse.newNodeEndpoint, fields: [
         { name: "nodeId", type: "int32", versions: [1, 32767] },
         { name: "host", type: "string", versions: [1, 32767] },
         { name: "port", type: "uint16", versions: [1, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "BrokerHeartbeatRequest", minVersion: 0, maxVersion: 2, flexibleSince: 0,
-    create: newBrokerHeartbeatRequest, decode: decodeBrokerHeartbeatRequest, encode: encodeBrokerHeartbeatRequest,
+    decode: brokerHeartbeatRequest.decodeBrokerHeartbeatRequest, encode: brokerHeartbeatRequest.encodeBrokerHeartbeatRequest,
     structs: {
-      BrokerHeartbeatRequest: [
+      BrokerHeartbeatRequest: { create: brokerHeartbeatRequest.newBrokerHeartbeatRequest, fields: [
         { name: "brokerId", type: "int32", versions: [0, 32767] },
         { name: "brokerEpoch", type: "int64", versions: [0, 32767] },
         { name: "currentMetadataOffset", type: "int64", versions: [0, 32767] },
@@ -780,27 +780,27 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "wantShutDown", type: "bool", versions: [0, 32767] },
         { name: "offlineLogDirs", type: "[]uuid", versions: [1, 32767], tag: 0 },
         { name: "cordonedLogDirs", type: "[]uuid", versions: [2, 32767], nullable: [2, 32767], tag: 1 },
-      ],
+      ] },
     },
   },
   {
     name: "BrokerHeartbeatResponse", minVersion: 0, maxVersion: 2, flexibleSince: 0,
-    create: newBrokerHeartbeatResponse, decode: decodeBrokerHeartbeatResponse, encode: encodeBrokerHeartbeatResponse,
+    decode: brokerHeartbeatResponse.decodeBrokerHeartbeatResponse, encode: brokerHeartbeatResponse.encodeBrokerHeartbeatResponse,
     structs: {
-      BrokerHeartbeatResponse: [
+      BrokerHeartbeatResponse: { create: brokerHeartbeatResponse.newBrokerHeartbeatResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "isCaughtUp", type: "bool", versions: [0, 32767] },
         { name: "isFenced", type: "bool", versions: [0, 32767] },
         { name: "shouldShutDown", type: "bool", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "BrokerRegistrationRequest", minVersion: 0, maxVersion: 4, flexibleSince: 0,
-    create: newBrokerRegistrationRequest, decode: decodeBrokerRegistrationRequest, encode: encodeBrokerRegistrationRequest,
+    decode: brokerRegistrationRequest.decodeBrokerRegistrationRequest, encode: brokerRegistrationRequest.encodeBrokerRegistrationRequest,
     structs: {
-      BrokerRegistrationRequest: [
+      BrokerRegistrationRequest: { create: brokerRegistrationRequest.newBrokerRegistrationRequest, fields: [
         { name: "brokerId", type: "int32", versions: [0, 32767] },
         { name: "clusterId", type: "string", versions: [0, 32767] },
         { name: "incarnationId", type: "uuid", versions: [0, 32767] },
@@ -810,50 +810,50 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "isMigratingZkBroker", type: "bool", versions: [1, 32767] },
         { name: "logDirs", type: "[]uuid", versions: [2, 32767], ignorable: true },
         { name: "previousBrokerEpoch", type: "int64", versions: [3, 32767], ignorable: true },
-      ],
-      Listener: [
+      ] },
+      Listener: { create: brokerRegistrationRequest.newListener, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "host", type: "string", versions: [0, 32767] },
         { name: "port", type: "uint16", versions: [0, 32767] },
         { name: "securityProtocol", type: "int16", versions: [0, 32767] },
-      ],
-      Feature: [
+      ] },
+      Feature: { create: brokerRegistrationRequest.newFeature, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "minSupportedVersion", type: "int16", versions: [0, 32767] },
         { name: "maxSupportedVersion", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "BrokerRegistrationResponse", minVersion: 0, maxVersion: 4, flexibleSince: 0,
-    create: newBrokerRegistrationResponse, decode: decodeBrokerRegistrationResponse, encode: encodeBrokerRegistrationResponse,
+    decode: brokerRegistrationResponse.decodeBrokerRegistrationResponse, encode: brokerRegistrationResponse.encodeBrokerRegistrationResponse,
     structs: {
-      BrokerRegistrationResponse: [
+      BrokerRegistrationResponse: { create: brokerRegistrationResponse.newBrokerRegistrationResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "brokerEpoch", type: "int64", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ConsumerGroupDescribeRequest", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newConsumerGroupDescribeRequest, decode: decodeConsumerGroupDescribeRequest, encode: encodeConsumerGroupDescribeRequest,
+    decode: consumerGroupDescribeRequest.decodeConsumerGroupDescribeRequest, encode: consumerGroupDescribeRequest.encodeConsumerGroupDescribeRequest,
     structs: {
-      ConsumerGroupDescribeRequest: [
+      ConsumerGroupDescribeRequest: { create: consumerGroupDescribeRequest.newConsumerGroupDescribeRequest, fields: [
         { name: "groupIds", type: "[]string", versions: [0, 32767] },
         { name: "includeAuthorizedOperations", type: "bool", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ConsumerGroupDescribeResponse", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newConsumerGroupDescribeResponse, decode: decodeConsumerGroupDescribeResponse, encode: encodeConsumerGroupDescribeResponse,
+    decode: consumerGroupDescribeResponse.decodeConsumerGroupDescribeResponse, encode: consumerGroupDescribeResponse.encodeConsumerGroupDescribeResponse,
     structs: {
-      ConsumerGroupDescribeResponse: [
+      ConsumerGroupDescribeResponse: { create: consumerGroupDescribeResponse.newConsumerGroupDescribeResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "groups", type: "[]DescribedGroup", versions: [0, 32767] },
-      ],
-      DescribedGroup: [
+      ] },
+      DescribedGroup: { create: consumerGroupDescribeResponse.newDescribedGroup, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "groupId", type: "string", versions: [0, 32767] },
@@ -863,8 +863,8 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "assignorName", type: "string", versions: [0, 32767] },
         { name: "members", type: "[]Member", versions: [0, 32767] },
         { name: "authorizedOperations", type: "int32", versions: [0, 32767] },
-      ],
-      Member: [
+      ] },
+      Member: { create: consumerGroupDescribeResponse.newMember, fields: [
         { name: "memberId", type: "string", versions: [0, 32767] },
         { name: "instanceId", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "rackId", type: "string", versions: [0, 32767], nullable: [0, 32767] },
@@ -876,22 +876,22 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "assignment", type: "Assignment", versions: [0, 32767] },
         { name: "targetAssignment", type: "Assignment", versions: [0, 32767] },
         { name: "memberType", type: "int8", versions: [1, 32767], ignorable: true },
-      ],
-      TopicPartitions: [
+      ] },
+      TopicPartitions: { create: consumerGroupDescribeResponse.newTopicPartitions, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "topicName", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]int32", versions: [0, 32767] },
-      ],
-      Assignment: [
+      ] },
+      Assignment: { create: consumerGroupDescribeResponse.newAssignment, fields: [
         { name: "topicPartitions", type: "[]TopicPartitions", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ConsumerGroupHeartbeatRequest", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newConsumerGroupHeartbeatRequest, decode: decodeConsumerGroupHeartbeatRequest, encode: encodeConsumerGroupHeartbeatRequest,
+    decode: consumerGroupHeartbeatRequest.decodeConsumerGroupHeartbeatRequest, encode: consumerGroupHeartbeatRequest.encodeConsumerGroupHeartbeatRequest,
     structs: {
-      ConsumerGroupHeartbeatRequest: [
+      ConsumerGroupHeartbeatRequest: { create: consumerGroupHeartbeatRequest.newConsumerGroupHeartbeatRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "memberId", type: "string", versions: [0, 32767] },
         { name: "memberEpoch", type: "int32", versions: [0, 32767] },
@@ -902,18 +902,18 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "subscribedTopicRegex", type: "string", versions: [1, 32767], nullable: [1, 32767] },
         { name: "serverAssignor", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "topicPartitions", type: "[]TopicPartitions", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      TopicPartitions: [
+      ] },
+      TopicPartitions: { create: consumerGroupHeartbeatRequest.newTopicPartitions, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ConsumerGroupHeartbeatResponse", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newConsumerGroupHeartbeatResponse, decode: decodeConsumerGroupHeartbeatResponse, encode: encodeConsumerGroupHeartbeatResponse,
+    decode: consumerGroupHeartbeatResponse.decodeConsumerGroupHeartbeatResponse, encode: consumerGroupHeartbeatResponse.encodeConsumerGroupHeartbeatResponse,
     structs: {
-      ConsumerGroupHeartbeatResponse: [
+      ConsumerGroupHeartbeatResponse: { create: consumerGroupHeartbeatResponse.newConsumerGroupHeartbeatResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
@@ -921,99 +921,99 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "memberEpoch", type: "int32", versions: [0, 32767] },
         { name: "heartbeatIntervalMs", type: "int32", versions: [0, 32767] },
         { name: "assignment", type: "Assignment", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      Assignment: [
+      ] },
+      Assignment: { create: consumerGroupHeartbeatResponse.newAssignment, fields: [
         { name: "topicPartitions", type: "[]TopicPartitions", versions: [0, 32767] },
-      ],
-      TopicPartitions: [
+      ] },
+      TopicPartitions: { create: consumerGroupHeartbeatResponse.newTopicPartitions, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ConsumerProtocolAssignment", minVersion: 0, maxVersion: 3, flexibleSince: NEVER_FLEXIBLE,
-    create: newConsumerProtocolAssignment, decode: decodeConsumerProtocolAssignment, encode: encodeConsumerProtocolAssignment,
+    decode: consumerProtocolAssignment.decodeConsumerProtocolAssignment, encode: consumerProtocolAssignment.encodeConsumerProtocolAssignment,
     structs: {
-      ConsumerProtocolAssignment: [
+      ConsumerProtocolAssignment: { create: consumerProtocolAssignment.newConsumerProtocolAssignment, fields: [
         { name: "assignedPartitions", type: "[]TopicPartition", versions: [0, 32767] },
         { name: "userData", type: "bytes", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      TopicPartition: [
+      ] },
+      TopicPartition: { create: consumerProtocolAssignment.newTopicPartition, fields: [
         { name: "topic", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ConsumerProtocolSubscription", minVersion: 0, maxVersion: 3, flexibleSince: NEVER_FLEXIBLE,
-    create: newConsumerProtocolSubscription, decode: decodeConsumerProtocolSubscription, encode: encodeConsumerProtocolSubscription,
+    decode: consumerProtocolSubscription.decodeConsumerProtocolSubscription, encode: consumerProtocolSubscription.encodeConsumerProtocolSubscription,
     structs: {
-      ConsumerProtocolSubscription: [
+      ConsumerProtocolSubscription: { create: consumerProtocolSubscription.newConsumerProtocolSubscription, fields: [
         { name: "topics", type: "[]string", versions: [0, 32767] },
         { name: "userData", type: "bytes", versions: [0, 32767], nullable: [0, 32767] },
         { name: "ownedPartitions", type: "[]TopicPartition", versions: [1, 32767], ignorable: true },
         { name: "generationId", type: "int32", versions: [2, 32767], ignorable: true },
         { name: "rackId", type: "string", versions: [3, 32767], nullable: [3, 32767], ignorable: true },
-      ],
-      TopicPartition: [
+      ] },
+      TopicPartition: { create: consumerProtocolSubscription.newTopicPartition, fields: [
         { name: "topic", type: "string", versions: [1, 32767] },
         { name: "partitions", type: "[]int32", versions: [1, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ControlRecordTypeSchema", minVersion: 0, maxVersion: 0, flexibleSince: NEVER_FLEXIBLE,
-    create: newControlRecordTypeSchema, decode: decodeControlRecordTypeSchema, encode: encodeControlRecordTypeSchema,
+    decode: controlRecordTypeSchema.decodeControlRecordTypeSchema, encode: controlRecordTypeSchema.encodeControlRecordTypeSchema,
     structs: {
-      ControlRecordTypeSchema: [
+      ControlRecordTypeSchema: { create: controlRecordTypeSchema.newControlRecordTypeSchema, fields: [
         { name: "type", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ControllerRegistrationRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newControllerRegistrationRequest, decode: decodeControllerRegistrationRequest, encode: encodeControllerRegistrationRequest,
+    decode: controllerRegistrationRequest.decodeControllerRegistrationRequest, encode: controllerRegistrationRequest.encodeControllerRegistrationRequest,
     structs: {
-      ControllerRegistrationRequest: [
+      ControllerRegistrationRequest: { create: controllerRegistrationRequest.newControllerRegistrationRequest, fields: [
         { name: "controllerId", type: "int32", versions: [0, 32767] },
         { name: "incarnationId", type: "uuid", versions: [0, 32767] },
         { name: "zkMigrationReady", type: "bool", versions: [0, 32767] },
         { name: "listeners", type: "[]Listener", versions: [0, 32767] },
         { name: "features", type: "[]Feature", versions: [0, 32767] },
-      ],
-      Listener: [
+      ] },
+      Listener: { create: controllerRegistrationRequest.newListener, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "host", type: "string", versions: [0, 32767] },
         { name: "port", type: "uint16", versions: [0, 32767] },
         { name: "securityProtocol", type: "int16", versions: [0, 32767] },
-      ],
-      Feature: [
+      ] },
+      Feature: { create: controllerRegistrationRequest.newFeature, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "minSupportedVersion", type: "int16", versions: [0, 32767] },
         { name: "maxSupportedVersion", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ControllerRegistrationResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newControllerRegistrationResponse, decode: decodeControllerRegistrationResponse, encode: encodeControllerRegistrationResponse,
+    decode: controllerRegistrationResponse.decodeControllerRegistrationResponse, encode: controllerRegistrationResponse.encodeControllerRegistrationResponse,
     structs: {
-      ControllerRegistrationResponse: [
+      ControllerRegistrationResponse: { create: controllerRegistrationResponse.newControllerRegistrationResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "CreateAclsRequest", minVersion: 1, maxVersion: 3, flexibleSince: 2,
-    create: newCreateAclsRequest, decode: decodeCreateAclsRequest, encode: encodeCreateAclsRequest,
+    decode: createAclsRequest.decodeCreateAclsRequest, encode: createAclsRequest.encodeCreateAclsRequest,
     structs: {
-      CreateAclsRequest: [
+      CreateAclsRequest: { create: createAclsRequest.newCreateAclsRequest, fields: [
         { name: "creations", type: "[]AclCreation", versions: [0, 32767] },
-      ],
-      AclCreation: [
+      ] },
+      AclCreation: { create: createAclsRequest.newAclCreation, fields: [
         { name: "resourceType", type: "int8", versions: [0, 32767] },
         { name: "resourceName", type: "string", versions: [0, 32767] },
         { name: "resourcePatternType", type: "int8", versions: [1, 32767] },
@@ -1021,44 +1021,44 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "host", type: "string", versions: [0, 32767] },
         { name: "operation", type: "int8", versions: [0, 32767] },
         { name: "permissionType", type: "int8", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "CreateAclsResponse", minVersion: 1, maxVersion: 3, flexibleSince: 2,
-    create: newCreateAclsResponse, decode: decodeCreateAclsResponse, encode: encodeCreateAclsResponse,
+    decode: createAclsResponse.decodeCreateAclsResponse, encode: createAclsResponse.encodeCreateAclsResponse,
     structs: {
-      CreateAclsResponse: [
+      CreateAclsResponse: { create: createAclsResponse.newCreateAclsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "results", type: "[]AclCreationResult", versions: [0, 32767] },
-      ],
-      AclCreationResult: [
+      ] },
+      AclCreationResult: { create: createAclsResponse.newAclCreationResult, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "CreateDelegationTokenRequest", minVersion: 1, maxVersion: 3, flexibleSince: 2,
-    create: newCreateDelegationTokenRequest, decode: decodeCreateDelegationTokenRequest, encode: encodeCreateDelegationTokenRequest,
+    decode: createDelegationTokenRequest.decodeCreateDelegationTokenRequest, encode: createDelegationTokenRequest.encodeCreateDelegationTokenRequest,
     structs: {
-      CreateDelegationTokenRequest: [
+      CreateDelegationTokenRequest: { create: createDelegationTokenRequest.newCreateDelegationTokenRequest, fields: [
         { name: "ownerPrincipalType", type: "string", versions: [3, 32767], nullable: [3, 32767] },
         { name: "ownerPrincipalName", type: "string", versions: [3, 32767], nullable: [3, 32767] },
         { name: "renewers", type: "[]CreatableRenewers", versions: [0, 32767] },
         { name: "maxLifetimeMs", type: "int64", versions: [0, 32767] },
-      ],
-      CreatableRenewers: [
+      ] },
+      CreatableRenewers: { create: createDelegationTokenRequest.newCreatableRenewers, fields: [
         { name: "principalType", type: "string", versions: [0, 32767] },
         { name: "principalName", type: "string", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "CreateDelegationTokenResponse", minVersion: 1, maxVersion: 3, flexibleSince: 2,
-    create: newCreateDelegationTokenResponse, decode: decodeCreateDelegationTokenResponse, encode: encodeCreateDelegationTokenResponse,
+    decode: createDelegationTokenResponse.decodeCreateDelegationTokenResponse, encode: createDelegationTokenResponse.encodeCreateDelegationTokenResponse,
     structs: {
-      CreateDelegationTokenResponse: [
+      CreateDelegationTokenResponse: { create: createDelegationTokenResponse.newCreateDelegationTokenResponse, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "principalType", type: "string", versions: [0, 32767] },
         { name: "principalName", type: "string", versions: [0, 32767] },
@@ -1070,78 +1070,78 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "tokenId", type: "string", versions: [0, 32767] },
         { name: "hmac", type: "bytes", versions: [0, 32767] },
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "CreatePartitionsRequest", minVersion: 0, maxVersion: 3, flexibleSince: 2,
-    create: newCreatePartitionsRequest, decode: decodeCreatePartitionsRequest, encode: encodeCreatePartitionsRequest,
+    decode: createPartitionsRequest.decodeCreatePartitionsRequest, encode: createPartitionsRequest.encodeCreatePartitionsRequest,
     structs: {
-      CreatePartitionsRequest: [
+      CreatePartitionsRequest: { create: createPartitionsRequest.newCreatePartitionsRequest, fields: [
         { name: "topics", type: "[]CreatePartitionsTopic", versions: [0, 32767] },
         { name: "timeoutMs", type: "int32", versions: [0, 32767] },
         { name: "validateOnly", type: "bool", versions: [0, 32767] },
-      ],
-      CreatePartitionsTopic: [
+      ] },
+      CreatePartitionsTopic: { create: createPartitionsRequest.newCreatePartitionsTopic, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "count", type: "int32", versions: [0, 32767] },
         { name: "assignments", type: "[]CreatePartitionsAssignment", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      CreatePartitionsAssignment: [
+      ] },
+      CreatePartitionsAssignment: { create: createPartitionsRequest.newCreatePartitionsAssignment, fields: [
         { name: "brokerIds", type: "[]int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "CreatePartitionsResponse", minVersion: 0, maxVersion: 3, flexibleSince: 2,
-    create: newCreatePartitionsResponse, decode: decodeCreatePartitionsResponse, encode: encodeCreatePartitionsResponse,
+    decode: createPartitionsResponse.decodeCreatePartitionsResponse, encode: createPartitionsResponse.encodeCreatePartitionsResponse,
     structs: {
-      CreatePartitionsResponse: [
+      CreatePartitionsResponse: { create: createPartitionsResponse.newCreatePartitionsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "results", type: "[]CreatePartitionsTopicResult", versions: [0, 32767] },
-      ],
-      CreatePartitionsTopicResult: [
+      ] },
+      CreatePartitionsTopicResult: { create: createPartitionsResponse.newCreatePartitionsTopicResult, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "CreateTopicsRequest", minVersion: 2, maxVersion: 7, flexibleSince: 5,
-    create: newCreateTopicsRequest, decode: decodeCreateTopicsRequest, encode: encodeCreateTopicsRequest,
+    decode: createTopicsRequest.decodeCreateTopicsRequest, encode: createTopicsRequest.encodeCreateTopicsRequest,
     structs: {
-      CreateTopicsRequest: [
+      CreateTopicsRequest: { create: createTopicsRequest.newCreateTopicsRequest, fields: [
         { name: "topics", type: "[]CreatableTopic", versions: [0, 32767] },
         { name: "timeoutMs", type: "int32", versions: [0, 32767] },
         { name: "validateOnly", type: "bool", versions: [1, 32767] },
-      ],
-      CreatableTopic: [
+      ] },
+      CreatableTopic: { create: createTopicsRequest.newCreatableTopic, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "numPartitions", type: "int32", versions: [0, 32767] },
         { name: "replicationFactor", type: "int16", versions: [0, 32767] },
         { name: "assignments", type: "[]CreatableReplicaAssignment", versions: [0, 32767] },
         { name: "configs", type: "[]CreatableTopicConfig", versions: [0, 32767] },
-      ],
-      CreatableReplicaAssignment: [
+      ] },
+      CreatableReplicaAssignment: { create: createTopicsRequest.newCreatableReplicaAssignment, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "brokerIds", type: "[]int32", versions: [0, 32767] },
-      ],
-      CreatableTopicConfig: [
+      ] },
+      CreatableTopicConfig: { create: createTopicsRequest.newCreatableTopicConfig, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "value", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "CreateTopicsResponse", minVersion: 2, maxVersion: 7, flexibleSince: 5,
-    create: newCreateTopicsResponse, decode: decodeCreateTopicsResponse, encode: encodeCreateTopicsResponse,
+    decode: createTopicsResponse.decodeCreateTopicsResponse, encode: createTopicsResponse.encodeCreateTopicsResponse,
     structs: {
-      CreateTopicsResponse: [
+      CreateTopicsResponse: { create: createTopicsResponse.newCreateTopicsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [2, 32767], ignorable: true },
         { name: "topics", type: "[]CreatableTopicResult", versions: [0, 32767] },
-      ],
-      CreatableTopicResult: [
+      ] },
+      CreatableTopicResult: { create: createTopicsResponse.newCreatableTopicResult, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "topicId", type: "uuid", versions: [7, 32767], ignorable: true },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
@@ -1150,35 +1150,35 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "numPartitions", type: "int32", versions: [5, 32767], ignorable: true },
         { name: "replicationFactor", type: "int16", versions: [5, 32767], ignorable: true },
         { name: "configs", type: "[]CreatableTopicConfigs", versions: [5, 32767], nullable: [5, 32767], ignorable: true },
-      ],
-      CreatableTopicConfigs: [
+      ] },
+      CreatableTopicConfigs: { create: createTopicsResponse.newCreatableTopicConfigs, fields: [
         { name: "name", type: "string", versions: [5, 32767] },
         { name: "value", type: "string", versions: [5, 32767], nullable: [5, 32767] },
         { name: "readOnly", type: "bool", versions: [5, 32767] },
         { name: "configSource", type: "int8", versions: [5, 32767], ignorable: true },
         { name: "isSensitive", type: "bool", versions: [5, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DefaultPrincipalData", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newDefaultPrincipalData, decode: decodeDefaultPrincipalData, encode: encodeDefaultPrincipalData,
+    decode: defaultPrincipalData.decodeDefaultPrincipalData, encode: defaultPrincipalData.encodeDefaultPrincipalData,
     structs: {
-      DefaultPrincipalData: [
+      DefaultPrincipalData: { create: defaultPrincipalData.newDefaultPrincipalData, fields: [
         { name: "type", type: "string", versions: [0, 32767] },
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "tokenAuthenticated", type: "bool", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DeleteAclsRequest", minVersion: 1, maxVersion: 3, flexibleSince: 2,
-    create: newDeleteAclsRequest, decode: decodeDeleteAclsRequest, encode: encodeDeleteAclsRequest,
+    decode: deleteAclsRequest.decodeDeleteAclsRequest, encode: deleteAclsRequest.encodeDeleteAclsRequest,
     structs: {
-      DeleteAclsRequest: [
+      DeleteAclsRequest: { create: deleteAclsRequest.newDeleteAclsRequest, fields: [
         { name: "filters", type: "[]DeleteAclsFilter", versions: [0, 32767] },
-      ],
-      DeleteAclsFilter: [
+      ] },
+      DeleteAclsFilter: { create: deleteAclsRequest.newDeleteAclsFilter, fields: [
         { name: "resourceTypeFilter", type: "int8", versions: [0, 32767] },
         { name: "resourceNameFilter", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "patternTypeFilter", type: "int8", versions: [1, 32767] },
@@ -1186,23 +1186,23 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "hostFilter", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "operation", type: "int8", versions: [0, 32767] },
         { name: "permissionType", type: "int8", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DeleteAclsResponse", minVersion: 1, maxVersion: 3, flexibleSince: 2,
-    create: newDeleteAclsResponse, decode: decodeDeleteAclsResponse, encode: encodeDeleteAclsResponse,
+    decode: deleteAclsResponse.decodeDeleteAclsResponse, encode: deleteAclsResponse.encodeDeleteAclsResponse,
     structs: {
-      DeleteAclsResponse: [
+      DeleteAclsResponse: { create: deleteAclsResponse.newDeleteAclsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "filterResults", type: "[]DeleteAclsFilterResult", versions: [0, 32767] },
-      ],
-      DeleteAclsFilterResult: [
+      ] },
+      DeleteAclsFilterResult: { create: deleteAclsResponse.newDeleteAclsFilterResult, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "matchingAcls", type: "[]DeleteAclsMatchingAcl", versions: [0, 32767] },
-      ],
-      DeleteAclsMatchingAcl: [
+      ] },
+      DeleteAclsMatchingAcl: { create: deleteAclsResponse.newDeleteAclsMatchingAcl, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "resourceType", type: "int8", versions: [0, 32767] },
@@ -1212,172 +1212,172 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "host", type: "string", versions: [0, 32767] },
         { name: "operation", type: "int8", versions: [0, 32767] },
         { name: "permissionType", type: "int8", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DeleteGroupsRequest", minVersion: 0, maxVersion: 3, flexibleSince: 2,
-    create: newDeleteGroupsRequest, decode: decodeDeleteGroupsRequest, encode: encodeDeleteGroupsRequest,
+    decode: deleteGroupsRequest.decodeDeleteGroupsRequest, encode: deleteGroupsRequest.encodeDeleteGroupsRequest,
     structs: {
-      DeleteGroupsRequest: [
+      DeleteGroupsRequest: { create: deleteGroupsRequest.newDeleteGroupsRequest, fields: [
         { name: "groupsNames", type: "[]string", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DeleteGroupsResponse", minVersion: 0, maxVersion: 3, flexibleSince: 2,
-    create: newDeleteGroupsResponse, decode: decodeDeleteGroupsResponse, encode: encodeDeleteGroupsResponse,
+    decode: deleteGroupsResponse.decodeDeleteGroupsResponse, encode: deleteGroupsResponse.encodeDeleteGroupsResponse,
     structs: {
-      DeleteGroupsResponse: [
+      DeleteGroupsResponse: { create: deleteGroupsResponse.newDeleteGroupsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "results", type: "[]DeletableGroupResult", versions: [0, 32767] },
-      ],
-      DeletableGroupResult: [
+      ] },
+      DeletableGroupResult: { create: deleteGroupsResponse.newDeletableGroupResult, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [3, 32767], nullable: [3, 32767], ignorable: true },
-      ],
+      ] },
     },
   },
   {
     name: "DeleteRecordsRequest", minVersion: 0, maxVersion: 2, flexibleSince: 2,
-    create: newDeleteRecordsRequest, decode: decodeDeleteRecordsRequest, encode: encodeDeleteRecordsRequest,
+    decode: deleteRecordsRequest.decodeDeleteRecordsRequest, encode: deleteRecordsRequest.encodeDeleteRecordsRequest,
     structs: {
-      DeleteRecordsRequest: [
+      DeleteRecordsRequest: { create: deleteRecordsRequest.newDeleteRecordsRequest, fields: [
         { name: "topics", type: "[]DeleteRecordsTopic", versions: [0, 32767] },
         { name: "timeoutMs", type: "int32", versions: [0, 32767] },
-      ],
-      DeleteRecordsTopic: [
+      ] },
+      DeleteRecordsTopic: { create: deleteRecordsRequest.newDeleteRecordsTopic, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]DeleteRecordsPartition", versions: [0, 32767] },
-      ],
-      DeleteRecordsPartition: [
+      ] },
+      DeleteRecordsPartition: { create: deleteRecordsRequest.newDeleteRecordsPartition, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "offset", type: "int64", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DeleteRecordsResponse", minVersion: 0, maxVersion: 2, flexibleSince: 2,
-    create: newDeleteRecordsResponse, decode: decodeDeleteRecordsResponse, encode: encodeDeleteRecordsResponse,
+    decode: deleteRecordsResponse.decodeDeleteRecordsResponse, encode: deleteRecordsResponse.encodeDeleteRecordsResponse,
     structs: {
-      DeleteRecordsResponse: [
+      DeleteRecordsResponse: { create: deleteRecordsResponse.newDeleteRecordsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "topics", type: "[]DeleteRecordsTopicResult", versions: [0, 32767] },
-      ],
-      DeleteRecordsTopicResult: [
+      ] },
+      DeleteRecordsTopicResult: { create: deleteRecordsResponse.newDeleteRecordsTopicResult, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]DeleteRecordsPartitionResult", versions: [0, 32767] },
-      ],
-      DeleteRecordsPartitionResult: [
+      ] },
+      DeleteRecordsPartitionResult: { create: deleteRecordsResponse.newDeleteRecordsPartitionResult, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "lowWatermark", type: "int64", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DeleteShareGroupOffsetsRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newDeleteShareGroupOffsetsRequest, decode: decodeDeleteShareGroupOffsetsRequest, encode: encodeDeleteShareGroupOffsetsRequest,
+    decode: deleteShareGroupOffsetsRequest.decodeDeleteShareGroupOffsetsRequest, encode: deleteShareGroupOffsetsRequest.encodeDeleteShareGroupOffsetsRequest,
     structs: {
-      DeleteShareGroupOffsetsRequest: [
+      DeleteShareGroupOffsetsRequest: { create: deleteShareGroupOffsetsRequest.newDeleteShareGroupOffsetsRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "topics", type: "[]DeleteShareGroupOffsetsRequestTopic", versions: [0, 32767] },
-      ],
-      DeleteShareGroupOffsetsRequestTopic: [
+      ] },
+      DeleteShareGroupOffsetsRequestTopic: { create: deleteShareGroupOffsetsRequest.newDeleteShareGroupOffsetsRequestTopic, fields: [
         { name: "topicName", type: "string", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DeleteShareGroupOffsetsResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newDeleteShareGroupOffsetsResponse, decode: decodeDeleteShareGroupOffsetsResponse, encode: encodeDeleteShareGroupOffsetsResponse,
+    decode: deleteShareGroupOffsetsResponse.decodeDeleteShareGroupOffsetsResponse, encode: deleteShareGroupOffsetsResponse.encodeDeleteShareGroupOffsetsResponse,
     structs: {
-      DeleteShareGroupOffsetsResponse: [
+      DeleteShareGroupOffsetsResponse: { create: deleteShareGroupOffsetsResponse.newDeleteShareGroupOffsetsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "responses", type: "[]DeleteShareGroupOffsetsResponseTopic", versions: [0, 32767] },
-      ],
-      DeleteShareGroupOffsetsResponseTopic: [
+      ] },
+      DeleteShareGroupOffsetsResponseTopic: { create: deleteShareGroupOffsetsResponse.newDeleteShareGroupOffsetsResponseTopic, fields: [
         { name: "topicName", type: "string", versions: [0, 32767] },
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DeleteShareGroupStateRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newDeleteShareGroupStateRequest, decode: decodeDeleteShareGroupStateRequest, encode: encodeDeleteShareGroupStateRequest,
+    decode: deleteShareGroupStateRequest.decodeDeleteShareGroupStateRequest, encode: deleteShareGroupStateRequest.encodeDeleteShareGroupStateRequest,
     structs: {
-      DeleteShareGroupStateRequest: [
+      DeleteShareGroupStateRequest: { create: deleteShareGroupStateRequest.newDeleteShareGroupStateRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "topics", type: "[]DeleteStateData", versions: [0, 32767] },
-      ],
-      DeleteStateData: [
+      ] },
+      DeleteStateData: { create: deleteShareGroupStateRequest.newDeleteStateData, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: deleteShareGroupStateRequest.newPartitionData, fields: [
         { name: "partition", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DeleteShareGroupStateResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newDeleteShareGroupStateResponse, decode: decodeDeleteShareGroupStateResponse, encode: encodeDeleteShareGroupStateResponse,
+    decode: deleteShareGroupStateResponse.decodeDeleteShareGroupStateResponse, encode: deleteShareGroupStateResponse.encodeDeleteShareGroupStateResponse,
     structs: {
-      DeleteShareGroupStateResponse: [
+      DeleteShareGroupStateResponse: { create: deleteShareGroupStateResponse.newDeleteShareGroupStateResponse, fields: [
         { name: "results", type: "[]DeleteStateResult", versions: [0, 32767] },
-      ],
-      DeleteStateResult: [
+      ] },
+      DeleteStateResult: { create: deleteShareGroupStateResponse.newDeleteStateResult, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionResult", versions: [0, 32767] },
-      ],
-      PartitionResult: [
+      ] },
+      PartitionResult: { create: deleteShareGroupStateResponse.newPartitionResult, fields: [
         { name: "partition", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DeleteTopicsRequest", minVersion: 1, maxVersion: 6, flexibleSince: 4,
-    create: newDeleteTopicsRequest, decode: decodeDeleteTopicsRequest, encode: encodeDeleteTopicsRequest,
+    decode: deleteTopicsRequest.decodeDeleteTopicsRequest, encode: deleteTopicsRequest.encodeDeleteTopicsRequest,
     structs: {
-      DeleteTopicsRequest: [
+      DeleteTopicsRequest: { create: deleteTopicsRequest.newDeleteTopicsRequest, fields: [
         { name: "topics", type: "[]DeleteTopicState", versions: [6, 32767] },
         { name: "topicNames", type: "[]string", versions: [0, 5], ignorable: true },
         { name: "timeoutMs", type: "int32", versions: [0, 32767] },
-      ],
-      DeleteTopicState: [
+      ] },
+      DeleteTopicState: { create: deleteTopicsRequest.newDeleteTopicState, fields: [
         { name: "name", type: "string", versions: [6, 32767], nullable: [6, 32767] },
         { name: "topicId", type: "uuid", versions: [6, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DeleteTopicsResponse", minVersion: 1, maxVersion: 6, flexibleSince: 4,
-    create: newDeleteTopicsResponse, decode: decodeDeleteTopicsResponse, encode: encodeDeleteTopicsResponse,
+    decode: deleteTopicsResponse.decodeDeleteTopicsResponse, encode: deleteTopicsResponse.encodeDeleteTopicsResponse,
     structs: {
-      DeleteTopicsResponse: [
+      DeleteTopicsResponse: { create: deleteTopicsResponse.newDeleteTopicsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [1, 32767], ignorable: true },
         { name: "responses", type: "[]DeletableTopicResult", versions: [0, 32767] },
-      ],
-      DeletableTopicResult: [
+      ] },
+      DeletableTopicResult: { create: deleteTopicsResponse.newDeletableTopicResult, fields: [
         { name: "name", type: "string", versions: [0, 32767], nullable: [6, 32767] },
         { name: "topicId", type: "uuid", versions: [6, 32767], ignorable: true },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [5, 32767], nullable: [5, 32767], ignorable: true },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeAclsRequest", minVersion: 1, maxVersion: 3, flexibleSince: 2,
-    create: newDescribeAclsRequest, decode: decodeDescribeAclsRequest, encode: encodeDescribeAclsRequest,
+    decode: describeAclsRequest.decodeDescribeAclsRequest, encode: describeAclsRequest.encodeDescribeAclsRequest,
     structs: {
-      DescribeAclsRequest: [
+      DescribeAclsRequest: { create: describeAclsRequest.newDescribeAclsRequest, fields: [
         { name: "resourceTypeFilter", type: "int8", versions: [0, 32767] },
         { name: "resourceNameFilter", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "patternTypeFilter", type: "int8", versions: [1, 32767] },
@@ -1385,88 +1385,88 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "hostFilter", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "operation", type: "int8", versions: [0, 32767] },
         { name: "permissionType", type: "int8", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeAclsResponse", minVersion: 1, maxVersion: 3, flexibleSince: 2,
-    create: newDescribeAclsResponse, decode: decodeDescribeAclsResponse, encode: encodeDescribeAclsResponse,
+    decode: describeAclsResponse.decodeDescribeAclsResponse, encode: describeAclsResponse.encodeDescribeAclsResponse,
     structs: {
-      DescribeAclsResponse: [
+      DescribeAclsResponse: { create: describeAclsResponse.newDescribeAclsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "resources", type: "[]DescribeAclsResource", versions: [0, 32767] },
-      ],
-      DescribeAclsResource: [
+      ] },
+      DescribeAclsResource: { create: describeAclsResponse.newDescribeAclsResource, fields: [
         { name: "resourceType", type: "int8", versions: [0, 32767] },
         { name: "resourceName", type: "string", versions: [0, 32767] },
         { name: "patternType", type: "int8", versions: [1, 32767] },
         { name: "acls", type: "[]AclDescription", versions: [0, 32767] },
-      ],
-      AclDescription: [
+      ] },
+      AclDescription: { create: describeAclsResponse.newAclDescription, fields: [
         { name: "principal", type: "string", versions: [0, 32767] },
         { name: "host", type: "string", versions: [0, 32767] },
         { name: "operation", type: "int8", versions: [0, 32767] },
         { name: "permissionType", type: "int8", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeClientQuotasRequest", minVersion: 0, maxVersion: 1, flexibleSince: 1,
-    create: newDescribeClientQuotasRequest, decode: decodeDescribeClientQuotasRequest, encode: encodeDescribeClientQuotasRequest,
+    decode: describeClientQuotasRequest.decodeDescribeClientQuotasRequest, encode: describeClientQuotasRequest.encodeDescribeClientQuotasRequest,
     structs: {
-      DescribeClientQuotasRequest: [
+      DescribeClientQuotasRequest: { create: describeClientQuotasRequest.newDescribeClientQuotasRequest, fields: [
         { name: "components", type: "[]ComponentData", versions: [0, 32767] },
         { name: "strict", type: "bool", versions: [0, 32767] },
-      ],
-      ComponentData: [
+      ] },
+      ComponentData: { create: describeClientQuotasRequest.newComponentData, fields: [
         { name: "entityType", type: "string", versions: [0, 32767] },
         { name: "matchType", type: "int8", versions: [0, 32767] },
         { name: "match", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeClientQuotasResponse", minVersion: 0, maxVersion: 1, flexibleSince: 1,
-    create: newDescribeClientQuotasResponse, decode: decodeDescribeClientQuotasResponse, encode: encodeDescribeClientQuotasResponse,
+    decode: describeClientQuotasResponse.decodeDescribeClientQuotasResponse, encode: describeClientQuotasResponse.encodeDescribeClientQuotasResponse,
     structs: {
-      DescribeClientQuotasResponse: [
+      DescribeClientQuotasResponse: { create: describeClientQuotasResponse.newDescribeClientQuotasResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "entries", type: "[]EntryData", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      EntryData: [
+      ] },
+      EntryData: { create: describeClientQuotasResponse.newEntryData, fields: [
         { name: "entity", type: "[]EntityData", versions: [0, 32767] },
         { name: "values", type: "[]ValueData", versions: [0, 32767] },
-      ],
-      EntityData: [
+      ] },
+      EntityData: { create: describeClientQuotasResponse.newEntityData, fields: [
         { name: "entityType", type: "string", versions: [0, 32767] },
         { name: "entityName", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      ValueData: [
+      ] },
+      ValueData: { create: describeClientQuotasResponse.newValueData, fields: [
         { name: "key", type: "string", versions: [0, 32767] },
         { name: "value", type: "float64", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeClusterRequest", minVersion: 0, maxVersion: 2, flexibleSince: 0,
-    create: newDescribeClusterRequest, decode: decodeDescribeClusterRequest, encode: encodeDescribeClusterRequest,
+    decode: describeClusterRequest.decodeDescribeClusterRequest, encode: describeClusterRequest.encodeDescribeClusterRequest,
     structs: {
-      DescribeClusterRequest: [
+      DescribeClusterRequest: { create: describeClusterRequest.newDescribeClusterRequest, fields: [
         { name: "includeClusterAuthorizedOperations", type: "bool", versions: [0, 32767] },
         { name: "endpointType", type: "int8", versions: [1, 32767] },
         { name: "includeFencedBrokers", type: "bool", versions: [2, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeClusterResponse", minVersion: 0, maxVersion: 2, flexibleSince: 0,
-    create: newDescribeClusterResponse, decode: decodeDescribeClusterResponse, encode: encodeDescribeClusterResponse,
+    decode: describeClusterResponse.decodeDescribeClusterResponse, encode: describeClusterResponse.encodeDescribeClusterResponse,
     structs: {
-      DescribeClusterResponse: [
+      DescribeClusterResponse: { create: describeClusterResponse.newDescribeClusterResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
@@ -1475,48 +1475,48 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "controllerId", type: "int32", versions: [0, 32767] },
         { name: "brokers", type: "[]DescribeClusterBroker", versions: [0, 32767] },
         { name: "clusterAuthorizedOperations", type: "int32", versions: [0, 32767] },
-      ],
-      DescribeClusterBroker: [
+      ] },
+      DescribeClusterBroker: { create: describeClusterResponse.newDescribeClusterBroker, fields: [
         { name: "brokerId", type: "int32", versions: [0, 32767] },
         { name: "host", type: "string", versions: [0, 32767] },
         { name: "port", type: "int32", versions: [0, 32767] },
         { name: "rack", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "isFenced", type: "bool", versions: [2, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeConfigsRequest", minVersion: 1, maxVersion: 4, flexibleSince: 4,
-    create: newDescribeConfigsRequest, decode: decodeDescribeConfigsRequest, encode: encodeDescribeConfigsRequest,
+    decode: describeConfigsRequest.decodeDescribeConfigsRequest, encode: describeConfigsRequest.encodeDescribeConfigsRequest,
     structs: {
-      DescribeConfigsRequest: [
+      DescribeConfigsRequest: { create: describeConfigsRequest.newDescribeConfigsRequest, fields: [
         { name: "resources", type: "[]DescribeConfigsResource", versions: [0, 32767] },
         { name: "includeSynonyms", type: "bool", versions: [1, 32767] },
         { name: "includeDocumentation", type: "bool", versions: [3, 32767] },
-      ],
-      DescribeConfigsResource: [
+      ] },
+      DescribeConfigsResource: { create: describeConfigsRequest.newDescribeConfigsResource, fields: [
         { name: "resourceType", type: "int8", versions: [0, 32767] },
         { name: "resourceName", type: "string", versions: [0, 32767] },
         { name: "configurationKeys", type: "[]string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeConfigsResponse", minVersion: 1, maxVersion: 4, flexibleSince: 4,
-    create: newDescribeConfigsResponse, decode: decodeDescribeConfigsResponse, encode: encodeDescribeConfigsResponse,
+    decode: describeConfigsResponse.decodeDescribeConfigsResponse, encode: describeConfigsResponse.encodeDescribeConfigsResponse,
     structs: {
-      DescribeConfigsResponse: [
+      DescribeConfigsResponse: { create: describeConfigsResponse.newDescribeConfigsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "results", type: "[]DescribeConfigsResult", versions: [0, 32767] },
-      ],
-      DescribeConfigsResult: [
+      ] },
+      DescribeConfigsResult: { create: describeConfigsResponse.newDescribeConfigsResult, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "resourceType", type: "int8", versions: [0, 32767] },
         { name: "resourceName", type: "string", versions: [0, 32767] },
         { name: "configs", type: "[]DescribeConfigsResourceResult", versions: [0, 32767] },
-      ],
-      DescribeConfigsResourceResult: [
+      ] },
+      DescribeConfigsResourceResult: { create: describeConfigsResponse.newDescribeConfigsResourceResult, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "value", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "readOnly", type: "bool", versions: [0, 32767] },
@@ -1525,37 +1525,37 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "synonyms", type: "[]DescribeConfigsSynonym", versions: [1, 32767], ignorable: true },
         { name: "configType", type: "int8", versions: [3, 32767], ignorable: true },
         { name: "documentation", type: "string", versions: [3, 32767], nullable: [3, 32767], ignorable: true },
-      ],
-      DescribeConfigsSynonym: [
+      ] },
+      DescribeConfigsSynonym: { create: describeConfigsResponse.newDescribeConfigsSynonym, fields: [
         { name: "name", type: "string", versions: [1, 32767] },
         { name: "value", type: "string", versions: [1, 32767], nullable: [1, 32767] },
         { name: "source", type: "int8", versions: [1, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeDelegationTokenRequest", minVersion: 1, maxVersion: 3, flexibleSince: 2,
-    create: newDescribeDelegationTokenRequest, decode: decodeDescribeDelegationTokenRequest, encode: encodeDescribeDelegationTokenRequest,
+    decode: describeDelegationTokenRequest.decodeDescribeDelegationTokenRequest, encode: describeDelegationTokenRequest.encodeDescribeDelegationTokenRequest,
     structs: {
-      DescribeDelegationTokenRequest: [
+      DescribeDelegationTokenRequest: { create: describeDelegationTokenRequest.newDescribeDelegationTokenRequest, fields: [
         { name: "owners", type: "[]DescribeDelegationTokenOwner", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      DescribeDelegationTokenOwner: [
+      ] },
+      DescribeDelegationTokenOwner: { create: describeDelegationTokenRequest.newDescribeDelegationTokenOwner, fields: [
         { name: "principalType", type: "string", versions: [0, 32767] },
         { name: "principalName", type: "string", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeDelegationTokenResponse", minVersion: 1, maxVersion: 3, flexibleSince: 2,
-    create: newDescribeDelegationTokenResponse, decode: decodeDescribeDelegationTokenResponse, encode: encodeDescribeDelegationTokenResponse,
+    decode: describeDelegationTokenResponse.decodeDescribeDelegationTokenResponse, encode: describeDelegationTokenResponse.encodeDescribeDelegationTokenResponse,
     structs: {
-      DescribeDelegationTokenResponse: [
+      DescribeDelegationTokenResponse: { create: describeDelegationTokenResponse.newDescribeDelegationTokenResponse, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "tokens", type: "[]DescribedDelegationToken", versions: [0, 32767] },
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
-      ],
-      DescribedDelegationToken: [
+      ] },
+      DescribedDelegationToken: { create: describeDelegationTokenResponse.newDescribedDelegationToken, fields: [
         { name: "principalType", type: "string", versions: [0, 32767] },
         { name: "principalName", type: "string", versions: [0, 32767] },
         { name: "tokenRequesterPrincipalType", type: "string", versions: [3, 32767] },
@@ -1566,32 +1566,32 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "tokenId", type: "string", versions: [0, 32767] },
         { name: "hmac", type: "bytes", versions: [0, 32767] },
         { name: "renewers", type: "[]DescribedDelegationTokenRenewer", versions: [0, 32767] },
-      ],
-      DescribedDelegationTokenRenewer: [
+      ] },
+      DescribedDelegationTokenRenewer: { create: describeDelegationTokenResponse.newDescribedDelegationTokenRenewer, fields: [
         { name: "principalType", type: "string", versions: [0, 32767] },
         { name: "principalName", type: "string", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeGroupsRequest", minVersion: 0, maxVersion: 6, flexibleSince: 5,
-    create: newDescribeGroupsRequest, decode: decodeDescribeGroupsRequest, encode: encodeDescribeGroupsRequest,
+    decode: describeGroupsRequest.decodeDescribeGroupsRequest, encode: describeGroupsRequest.encodeDescribeGroupsRequest,
     structs: {
-      DescribeGroupsRequest: [
+      DescribeGroupsRequest: { create: describeGroupsRequest.newDescribeGroupsRequest, fields: [
         { name: "groups", type: "[]string", versions: [0, 32767] },
         { name: "includeAuthorizedOperations", type: "bool", versions: [3, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeGroupsResponse", minVersion: 0, maxVersion: 6, flexibleSince: 5,
-    create: newDescribeGroupsResponse, decode: decodeDescribeGroupsResponse, encode: encodeDescribeGroupsResponse,
+    decode: describeGroupsResponse.decodeDescribeGroupsResponse, encode: describeGroupsResponse.encodeDescribeGroupsResponse,
     structs: {
-      DescribeGroupsResponse: [
+      DescribeGroupsResponse: { create: describeGroupsResponse.newDescribeGroupsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [1, 32767], ignorable: true },
         { name: "groups", type: "[]DescribedGroup", versions: [0, 32767] },
-      ],
-      DescribedGroup: [
+      ] },
+      DescribedGroup: { create: describeGroupsResponse.newDescribedGroup, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [6, 32767], nullable: [6, 32767] },
         { name: "groupId", type: "string", versions: [0, 32767] },
@@ -1600,131 +1600,131 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "protocolData", type: "string", versions: [0, 32767] },
         { name: "members", type: "[]DescribedGroupMember", versions: [0, 32767] },
         { name: "authorizedOperations", type: "int32", versions: [3, 32767] },
-      ],
-      DescribedGroupMember: [
+      ] },
+      DescribedGroupMember: { create: describeGroupsResponse.newDescribedGroupMember, fields: [
         { name: "memberId", type: "string", versions: [0, 32767] },
         { name: "groupInstanceId", type: "string", versions: [4, 32767], nullable: [4, 32767], ignorable: true },
         { name: "clientId", type: "string", versions: [0, 32767] },
         { name: "clientHost", type: "string", versions: [0, 32767] },
         { name: "memberMetadata", type: "bytes", versions: [0, 32767] },
         { name: "memberAssignment", type: "bytes", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeLogDirsRequest", minVersion: 1, maxVersion: 5, flexibleSince: 2,
-    create: newDescribeLogDirsRequest, decode: decodeDescribeLogDirsRequest, encode: encodeDescribeLogDirsRequest,
+    decode: describeLogDirsRequest.decodeDescribeLogDirsRequest, encode: describeLogDirsRequest.encodeDescribeLogDirsRequest,
     structs: {
-      DescribeLogDirsRequest: [
+      DescribeLogDirsRequest: { create: describeLogDirsRequest.newDescribeLogDirsRequest, fields: [
         { name: "topics", type: "[]DescribableLogDirTopic", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      DescribableLogDirTopic: [
+      ] },
+      DescribableLogDirTopic: { create: describeLogDirsRequest.newDescribableLogDirTopic, fields: [
         { name: "topic", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeLogDirsResponse", minVersion: 1, maxVersion: 5, flexibleSince: 2,
-    create: newDescribeLogDirsResponse, decode: decodeDescribeLogDirsResponse, encode: encodeDescribeLogDirsResponse,
+    decode: describeLogDirsResponse.decodeDescribeLogDirsResponse, encode: describeLogDirsResponse.encodeDescribeLogDirsResponse,
     structs: {
-      DescribeLogDirsResponse: [
+      DescribeLogDirsResponse: { create: describeLogDirsResponse.newDescribeLogDirsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [3, 32767], ignorable: true },
         { name: "results", type: "[]DescribeLogDirsResult", versions: [0, 32767] },
-      ],
-      DescribeLogDirsResult: [
+      ] },
+      DescribeLogDirsResult: { create: describeLogDirsResponse.newDescribeLogDirsResult, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "logDir", type: "string", versions: [0, 32767] },
         { name: "topics", type: "[]DescribeLogDirsTopic", versions: [0, 32767] },
         { name: "totalBytes", type: "int64", versions: [4, 32767], ignorable: true },
         { name: "usableBytes", type: "int64", versions: [4, 32767], ignorable: true },
         { name: "isCordoned", type: "bool", versions: [5, 32767], ignorable: true },
-      ],
-      DescribeLogDirsTopic: [
+      ] },
+      DescribeLogDirsTopic: { create: describeLogDirsResponse.newDescribeLogDirsTopic, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]DescribeLogDirsPartition", versions: [0, 32767] },
-      ],
-      DescribeLogDirsPartition: [
+      ] },
+      DescribeLogDirsPartition: { create: describeLogDirsResponse.newDescribeLogDirsPartition, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "partitionSize", type: "int64", versions: [0, 32767] },
         { name: "offsetLag", type: "int64", versions: [0, 32767] },
         { name: "isFutureKey", type: "bool", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeProducersRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newDescribeProducersRequest, decode: decodeDescribeProducersRequest, encode: encodeDescribeProducersRequest,
+    decode: describeProducersRequest.decodeDescribeProducersRequest, encode: describeProducersRequest.encodeDescribeProducersRequest,
     structs: {
-      DescribeProducersRequest: [
+      DescribeProducersRequest: { create: describeProducersRequest.newDescribeProducersRequest, fields: [
         { name: "topics", type: "[]TopicRequest", versions: [0, 32767] },
-      ],
-      TopicRequest: [
+      ] },
+      TopicRequest: { create: describeProducersRequest.newTopicRequest, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitionIndexes", type: "[]int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeProducersResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newDescribeProducersResponse, decode: decodeDescribeProducersResponse, encode: encodeDescribeProducersResponse,
+    decode: describeProducersResponse.decodeDescribeProducersResponse, encode: describeProducersResponse.encodeDescribeProducersResponse,
     structs: {
-      DescribeProducersResponse: [
+      DescribeProducersResponse: { create: describeProducersResponse.newDescribeProducersResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "topics", type: "[]TopicResponse", versions: [0, 32767] },
-      ],
-      TopicResponse: [
+      ] },
+      TopicResponse: { create: describeProducersResponse.newTopicResponse, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionResponse", versions: [0, 32767] },
-      ],
-      PartitionResponse: [
+      ] },
+      PartitionResponse: { create: describeProducersResponse.newPartitionResponse, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "activeProducers", type: "[]ProducerState", versions: [0, 32767] },
-      ],
-      ProducerState: [
+      ] },
+      ProducerState: { create: describeProducersResponse.newProducerState, fields: [
         { name: "producerId", type: "int64", versions: [0, 32767] },
         { name: "producerEpoch", type: "int32", versions: [0, 32767] },
         { name: "lastSequence", type: "int32", versions: [0, 32767] },
         { name: "lastTimestamp", type: "int64", versions: [0, 32767] },
         { name: "coordinatorEpoch", type: "int32", versions: [0, 32767] },
         { name: "currentTxnStartOffset", type: "int64", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeQuorumRequest", minVersion: 0, maxVersion: 2, flexibleSince: 0,
-    create: newDescribeQuorumRequest, decode: decodeDescribeQuorumRequest, encode: encodeDescribeQuorumRequest,
+    decode: describeQuorumRequest.decodeDescribeQuorumRequest, encode: describeQuorumRequest.encodeDescribeQuorumRequest,
     structs: {
-      DescribeQuorumRequest: [
+      DescribeQuorumRequest: { create: describeQuorumRequest.newDescribeQuorumRequest, fields: [
         { name: "topics", type: "[]TopicData", versions: [0, 32767] },
-      ],
-      TopicData: [
+      ] },
+      TopicData: { create: describeQuorumRequest.newTopicData, fields: [
         { name: "topicName", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: describeQuorumRequest.newPartitionData, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeQuorumResponse", minVersion: 0, maxVersion: 2, flexibleSince: 0,
-    create: newDescribeQuorumResponse, decode: decodeDescribeQuorumResponse, encode: encodeDescribeQuorumResponse,
+    decode: describeQuorumResponse.decodeDescribeQuorumResponse, encode: describeQuorumResponse.encodeDescribeQuorumResponse,
     structs: {
-      DescribeQuorumResponse: [
+      DescribeQuorumResponse: { create: describeQuorumResponse.newDescribeQuorumResponse, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [2, 32767], nullable: [2, 32767], ignorable: true },
         { name: "topics", type: "[]TopicData", versions: [0, 32767] },
         { name: "nodes", type: "[]Node", versions: [2, 32767] },
-      ],
-      TopicData: [
+      ] },
+      TopicData: { create: describeQuorumResponse.newTopicData, fields: [
         { name: "topicName", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: describeQuorumResponse.newPartitionData, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [2, 32767], nullable: [2, 32767], ignorable: true },
@@ -1733,107 +1733,107 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "highWatermark", type: "int64", versions: [0, 32767] },
         { name: "currentVoters", type: "[]ReplicaState", versions: [0, 32767] },
         { name: "observers", type: "[]ReplicaState", versions: [0, 32767] },
-      ],
-      Node: [
+      ] },
+      Node: { create: describeQuorumResponse.newNode, fields: [
         { name: "nodeId", type: "int32", versions: [2, 32767] },
         { name: "listeners", type: "[]Listener", versions: [2, 32767] },
-      ],
-      Listener: [
+      ] },
+      Listener: { create: describeQuorumResponse.newListener, fields: [
         { name: "name", type: "string", versions: [2, 32767] },
         { name: "host", type: "string", versions: [2, 32767] },
         { name: "port", type: "uint16", versions: [2, 32767] },
-      ],
-      ReplicaState: [
+      ] },
+      ReplicaState: { create: describeQuorumResponse.newReplicaState, fields: [
         { name: "replicaId", type: "int32", versions: [0, 32767] },
         { name: "replicaDirectoryId", type: "uuid", versions: [2, 32767] },
         { name: "logEndOffset", type: "int64", versions: [0, 32767] },
         { name: "lastFetchTimestamp", type: "int64", versions: [1, 32767], ignorable: true },
         { name: "lastCaughtUpTimestamp", type: "int64", versions: [1, 32767], ignorable: true },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeShareGroupOffsetsRequest", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newDescribeShareGroupOffsetsRequest, decode: decodeDescribeShareGroupOffsetsRequest, encode: encodeDescribeShareGroupOffsetsRequest,
+    decode: describeShareGroupOffsetsRequest.decodeDescribeShareGroupOffsetsRequest, encode: describeShareGroupOffsetsRequest.encodeDescribeShareGroupOffsetsRequest,
     structs: {
-      DescribeShareGroupOffsetsRequest: [
+      DescribeShareGroupOffsetsRequest: { create: describeShareGroupOffsetsRequest.newDescribeShareGroupOffsetsRequest, fields: [
         { name: "groups", type: "[]DescribeShareGroupOffsetsRequestGroup", versions: [0, 32767] },
-      ],
-      DescribeShareGroupOffsetsRequestGroup: [
+      ] },
+      DescribeShareGroupOffsetsRequestGroup: { create: describeShareGroupOffsetsRequest.newDescribeShareGroupOffsetsRequestGroup, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "topics", type: "[]DescribeShareGroupOffsetsRequestTopic", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      DescribeShareGroupOffsetsRequestTopic: [
+      ] },
+      DescribeShareGroupOffsetsRequestTopic: { create: describeShareGroupOffsetsRequest.newDescribeShareGroupOffsetsRequestTopic, fields: [
         { name: "topicName", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeShareGroupOffsetsResponse", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newDescribeShareGroupOffsetsResponse, decode: decodeDescribeShareGroupOffsetsResponse, encode: encodeDescribeShareGroupOffsetsResponse,
+    decode: describeShareGroupOffsetsResponse.decodeDescribeShareGroupOffsetsResponse, encode: describeShareGroupOffsetsResponse.encodeDescribeShareGroupOffsetsResponse,
     structs: {
-      DescribeShareGroupOffsetsResponse: [
+      DescribeShareGroupOffsetsResponse: { create: describeShareGroupOffsetsResponse.newDescribeShareGroupOffsetsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "groups", type: "[]DescribeShareGroupOffsetsResponseGroup", versions: [0, 32767] },
-      ],
-      DescribeShareGroupOffsetsResponseGroup: [
+      ] },
+      DescribeShareGroupOffsetsResponseGroup: { create: describeShareGroupOffsetsResponse.newDescribeShareGroupOffsetsResponseGroup, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "topics", type: "[]DescribeShareGroupOffsetsResponseTopic", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      DescribeShareGroupOffsetsResponseTopic: [
+      ] },
+      DescribeShareGroupOffsetsResponseTopic: { create: describeShareGroupOffsetsResponse.newDescribeShareGroupOffsetsResponseTopic, fields: [
         { name: "topicName", type: "string", versions: [0, 32767] },
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]DescribeShareGroupOffsetsResponsePartition", versions: [0, 32767] },
-      ],
-      DescribeShareGroupOffsetsResponsePartition: [
+      ] },
+      DescribeShareGroupOffsetsResponsePartition: { create: describeShareGroupOffsetsResponse.newDescribeShareGroupOffsetsResponsePartition, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "startOffset", type: "int64", versions: [0, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [0, 32767] },
         { name: "lag", type: "int64", versions: [1, 32767], ignorable: true },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeTopicPartitionsRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newDescribeTopicPartitionsRequest, decode: decodeDescribeTopicPartitionsRequest, encode: encodeDescribeTopicPartitionsRequest,
+    decode: describeTopicPartitionsRequest.decodeDescribeTopicPartitionsRequest, encode: describeTopicPartitionsRequest.encodeDescribeTopicPartitionsRequest,
     structs: {
-      DescribeTopicPartitionsRequest: [
+      DescribeTopicPartitionsRequest: { create: describeTopicPartitionsRequest.newDescribeTopicPartitionsRequest, fields: [
         { name: "topics", type: "[]TopicRequest", versions: [0, 32767] },
         { name: "responsePartitionLimit", type: "int32", versions: [0, 32767] },
         { name: "cursor", type: "DescribeTopicPartitionsRequestCursor", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      TopicRequest: [
+      ] },
+      TopicRequest: { create: describeTopicPartitionsRequest.newTopicRequest, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
-      ],
-      DescribeTopicPartitionsRequestCursor: [
+      ] },
+      DescribeTopicPartitionsRequestCursor: { create: describeTopicPartitionsRequest.newDescribeTopicPartitionsRequestCursor, fields: [
         { name: "topicName", type: "string", versions: [0, 32767] },
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeTopicPartitionsResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newDescribeTopicPartitionsResponse, decode: decodeDescribeTopicPartitionsResponse, encode: encodeDescribeTopicPartitionsResponse,
+    decode: describeTopicPartitionsResponse.decodeDescribeTopicPartitionsResponse, encode: describeTopicPartitionsResponse.encodeDescribeTopicPartitionsResponse,
     structs: {
-      DescribeTopicPartitionsResponse: [
+      DescribeTopicPartitionsResponse: { create: describeTopicPartitionsResponse.newDescribeTopicPartitionsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767], ignorable: true },
         { name: "topics", type: "[]DescribeTopicPartitionsResponseTopic", versions: [0, 32767] },
         { name: "nextCursor", type: "DescribeTopicPartitionsResponseCursor", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      DescribeTopicPartitionsResponseTopic: [
+      ] },
+      DescribeTopicPartitionsResponseTopic: { create: describeTopicPartitionsResponse.newDescribeTopicPartitionsResponseTopic, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "name", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "topicId", type: "uuid", versions: [0, 32767], ignorable: true },
         { name: "isInternal", type: "bool", versions: [0, 32767], ignorable: true },
         { name: "partitions", type: "[]DescribeTopicPartitionsResponsePartition", versions: [0, 32767] },
         { name: "topicAuthorizedOperations", type: "int32", versions: [0, 32767] },
-      ],
-      DescribeTopicPartitionsResponsePartition: [
+      ] },
+      DescribeTopicPartitionsResponsePartition: { create: describeTopicPartitionsResponse.newDescribeTopicPartitionsResponsePartition, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "leaderId", type: "int32", versions: [0, 32767] },
@@ -1843,31 +1843,31 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "eligibleLeaderReplicas", type: "[]int32", versions: [0, 32767], nullable: [0, 32767] },
         { name: "lastKnownElr", type: "[]int32", versions: [0, 32767], nullable: [0, 32767] },
         { name: "offlineReplicas", type: "[]int32", versions: [0, 32767], ignorable: true },
-      ],
-      DescribeTopicPartitionsResponseCursor: [
+      ] },
+      DescribeTopicPartitionsResponseCursor: { create: describeTopicPartitionsResponse.newDescribeTopicPartitionsResponseCursor, fields: [
         { name: "topicName", type: "string", versions: [0, 32767] },
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeTransactionsRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newDescribeTransactionsRequest, decode: decodeDescribeTransactionsRequest, encode: encodeDescribeTransactionsRequest,
+    decode: describeTransactionsRequest.decodeDescribeTransactionsRequest, encode: describeTransactionsRequest.encodeDescribeTransactionsRequest,
     structs: {
-      DescribeTransactionsRequest: [
+      DescribeTransactionsRequest: { create: describeTransactionsRequest.newDescribeTransactionsRequest, fields: [
         { name: "transactionalIds", type: "[]string", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeTransactionsResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newDescribeTransactionsResponse, decode: decodeDescribeTransactionsResponse, encode: encodeDescribeTransactionsResponse,
+    decode: describeTransactionsResponse.decodeDescribeTransactionsResponse, encode: describeTransactionsResponse.encodeDescribeTransactionsResponse,
     structs: {
-      DescribeTransactionsResponse: [
+      DescribeTransactionsResponse: { create: describeTransactionsResponse.newDescribeTransactionsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "transactionStates", type: "[]TransactionState", versions: [0, 32767] },
-      ],
-      TransactionState: [
+      ] },
+      TransactionState: { create: describeTransactionsResponse.newTransactionState, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "transactionalId", type: "string", versions: [0, 32767] },
         { name: "transactionState", type: "string", versions: [0, 32767] },
@@ -1876,219 +1876,219 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "producerId", type: "int64", versions: [0, 32767] },
         { name: "producerEpoch", type: "int16", versions: [0, 32767] },
         { name: "topics", type: "[]TopicData", versions: [0, 32767] },
-      ],
-      TopicData: [
+      ] },
+      TopicData: { create: describeTransactionsResponse.newTopicData, fields: [
         { name: "topic", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeUserScramCredentialsRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newDescribeUserScramCredentialsRequest, decode: decodeDescribeUserScramCredentialsRequest, encode: encodeDescribeUserScramCredentialsRequest,
+    decode: describeUserScramCredentialsRequest.decodeDescribeUserScramCredentialsRequest, encode: describeUserScramCredentialsRequest.encodeDescribeUserScramCredentialsRequest,
     structs: {
-      DescribeUserScramCredentialsRequest: [
+      DescribeUserScramCredentialsRequest: { create: describeUserScramCredentialsRequest.newDescribeUserScramCredentialsRequest, fields: [
         { name: "users", type: "[]UserName", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      UserName: [
+      ] },
+      UserName: { create: describeUserScramCredentialsRequest.newUserName, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "DescribeUserScramCredentialsResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newDescribeUserScramCredentialsResponse, decode: decodeDescribeUserScramCredentialsResponse, encode: encodeDescribeUserScramCredentialsResponse,
+    decode: describeUserScramCredentialsResponse.decodeDescribeUserScramCredentialsResponse, encode: describeUserScramCredentialsResponse.encodeDescribeUserScramCredentialsResponse,
     structs: {
-      DescribeUserScramCredentialsResponse: [
+      DescribeUserScramCredentialsResponse: { create: describeUserScramCredentialsResponse.newDescribeUserScramCredentialsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "results", type: "[]DescribeUserScramCredentialsResult", versions: [0, 32767] },
-      ],
-      DescribeUserScramCredentialsResult: [
+      ] },
+      DescribeUserScramCredentialsResult: { create: describeUserScramCredentialsResponse.newDescribeUserScramCredentialsResult, fields: [
         { name: "user", type: "string", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "credentialInfos", type: "[]CredentialInfo", versions: [0, 32767] },
-      ],
-      CredentialInfo: [
+      ] },
+      CredentialInfo: { create: describeUserScramCredentialsResponse.newCredentialInfo, fields: [
         { name: "mechanism", type: "int8", versions: [0, 32767] },
         { name: "iterations", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ElectLeadersRequest", minVersion: 0, maxVersion: 2, flexibleSince: 2,
-    create: newElectLeadersRequest, decode: decodeElectLeadersRequest, encode: encodeElectLeadersRequest,
+    decode: electLeadersRequest.decodeElectLeadersRequest, encode: electLeadersRequest.encodeElectLeadersRequest,
     structs: {
-      ElectLeadersRequest: [
+      ElectLeadersRequest: { create: electLeadersRequest.newElectLeadersRequest, fields: [
         { name: "electionType", type: "int8", versions: [1, 32767] },
         { name: "topicPartitions", type: "[]TopicPartitions", versions: [0, 32767], nullable: [0, 32767] },
         { name: "timeoutMs", type: "int32", versions: [0, 32767] },
-      ],
-      TopicPartitions: [
+      ] },
+      TopicPartitions: { create: electLeadersRequest.newTopicPartitions, fields: [
         { name: "topic", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ElectLeadersResponse", minVersion: 0, maxVersion: 2, flexibleSince: 2,
-    create: newElectLeadersResponse, decode: decodeElectLeadersResponse, encode: encodeElectLeadersResponse,
+    decode: electLeadersResponse.decodeElectLeadersResponse, encode: electLeadersResponse.encodeElectLeadersResponse,
     structs: {
-      ElectLeadersResponse: [
+      ElectLeadersResponse: { create: electLeadersResponse.newElectLeadersResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [1, 32767] },
         { name: "replicaElectionResults", type: "[]ReplicaElectionResult", versions: [0, 32767] },
-      ],
-      ReplicaElectionResult: [
+      ] },
+      ReplicaElectionResult: { create: electLeadersResponse.newReplicaElectionResult, fields: [
         { name: "topic", type: "string", versions: [0, 32767] },
         { name: "partitionResult", type: "[]PartitionResult", versions: [0, 32767] },
-      ],
-      PartitionResult: [
+      ] },
+      PartitionResult: { create: electLeadersResponse.newPartitionResult, fields: [
         { name: "partitionId", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "EndQuorumEpochRequest", minVersion: 0, maxVersion: 1, flexibleSince: 1,
-    create: newEndQuorumEpochRequest, decode: decodeEndQuorumEpochRequest, encode: encodeEndQuorumEpochRequest,
+    decode: endQuorumEpochRequest.decodeEndQuorumEpochRequest, encode: endQuorumEpochRequest.encodeEndQuorumEpochRequest,
     structs: {
-      EndQuorumEpochRequest: [
+      EndQuorumEpochRequest: { create: endQuorumEpochRequest.newEndQuorumEpochRequest, fields: [
         { name: "clusterId", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "topics", type: "[]TopicData", versions: [0, 32767] },
         { name: "leaderEndpoints", type: "[]LeaderEndpoint", versions: [1, 32767], ignorable: true },
-      ],
-      TopicData: [
+      ] },
+      TopicData: { create: endQuorumEpochRequest.newTopicData, fields: [
         { name: "topicName", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: endQuorumEpochRequest.newPartitionData, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "leaderId", type: "int32", versions: [0, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [0, 32767] },
         { name: "preferredSuccessors", type: "[]int32", versions: [0, 0], ignorable: true },
         { name: "preferredCandidates", type: "[]ReplicaInfo", versions: [1, 32767], ignorable: true },
-      ],
-      ReplicaInfo: [
+      ] },
+      ReplicaInfo: { create: endQuorumEpochRequest.newReplicaInfo, fields: [
         { name: "candidateId", type: "int32", versions: [1, 32767] },
         { name: "candidateDirectoryId", type: "uuid", versions: [1, 32767] },
-      ],
-      LeaderEndpoint: [
+      ] },
+      LeaderEndpoint: { create: endQuorumEpochRequest.newLeaderEndpoint, fields: [
         { name: "name", type: "string", versions: [1, 32767] },
         { name: "host", type: "string", versions: [1, 32767] },
         { name: "port", type: "uint16", versions: [1, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "EndQuorumEpochResponse", minVersion: 0, maxVersion: 1, flexibleSince: 1,
-    create: newEndQuorumEpochResponse, decode: decodeEndQuorumEpochResponse, encode: encodeEndQuorumEpochResponse,
+    decode: endQuorumEpochResponse.decodeEndQuorumEpochResponse, encode: endQuorumEpochResponse.encodeEndQuorumEpochResponse,
     structs: {
-      EndQuorumEpochResponse: [
+      EndQuorumEpochResponse: { create: endQuorumEpochResponse.newEndQuorumEpochResponse, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "topics", type: "[]TopicData", versions: [0, 32767] },
         { name: "nodeEndpoints", type: "[]NodeEndpoint", versions: [1, 32767], tag: 0 },
-      ],
-      TopicData: [
+      ] },
+      TopicData: { create: endQuorumEpochResponse.newTopicData, fields: [
         { name: "topicName", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: endQuorumEpochResponse.newPartitionData, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "leaderId", type: "int32", versions: [0, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [0, 32767] },
-      ],
-      NodeEndpoint: [
+      ] },
+      NodeEndpoint: { create: endQuorumEpochResponse.newNodeEndpoint, fields: [
         { name: "nodeId", type: "int32", versions: [1, 32767] },
         { name: "host", type: "string", versions: [1, 32767] },
         { name: "port", type: "uint16", versions: [1, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "EndTxnMarker", minVersion: 0, maxVersion: 0, flexibleSince: NEVER_FLEXIBLE,
-    create: newEndTxnMarker, decode: decodeEndTxnMarker, encode: encodeEndTxnMarker,
+    decode: endTxnMarker.decodeEndTxnMarker, encode: endTxnMarker.encodeEndTxnMarker,
     structs: {
-      EndTxnMarker: [
+      EndTxnMarker: { create: endTxnMarker.newEndTxnMarker, fields: [
         { name: "coordinatorEpoch", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "EndTxnRequest", minVersion: 0, maxVersion: 5, flexibleSince: 3,
-    create: newEndTxnRequest, decode: decodeEndTxnRequest, encode: encodeEndTxnRequest,
+    decode: endTxnRequest.decodeEndTxnRequest, encode: endTxnRequest.encodeEndTxnRequest,
     structs: {
-      EndTxnRequest: [
+      EndTxnRequest: { create: endTxnRequest.newEndTxnRequest, fields: [
         { name: "transactionalId", type: "string", versions: [0, 32767] },
         { name: "producerId", type: "int64", versions: [0, 32767] },
         { name: "producerEpoch", type: "int16", versions: [0, 32767] },
         { name: "committed", type: "bool", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "EndTxnResponse", minVersion: 0, maxVersion: 5, flexibleSince: 3,
-    create: newEndTxnResponse, decode: decodeEndTxnResponse, encode: encodeEndTxnResponse,
+    decode: endTxnResponse.decodeEndTxnResponse, encode: endTxnResponse.encodeEndTxnResponse,
     structs: {
-      EndTxnResponse: [
+      EndTxnResponse: { create: endTxnResponse.newEndTxnResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "producerId", type: "int64", versions: [5, 32767], ignorable: true },
         { name: "producerEpoch", type: "int16", versions: [5, 32767], ignorable: true },
-      ],
+      ] },
     },
   },
   {
     name: "EnvelopeRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newEnvelopeRequest, decode: decodeEnvelopeRequest, encode: encodeEnvelopeRequest,
+    decode: envelopeRequest.decodeEnvelopeRequest, encode: envelopeRequest.encodeEnvelopeRequest,
     structs: {
-      EnvelopeRequest: [
+      EnvelopeRequest: { create: envelopeRequest.newEnvelopeRequest, fields: [
         { name: "requestData", type: "bytes", versions: [0, 32767] },
         { name: "requestPrincipal", type: "bytes", versions: [0, 32767], nullable: [0, 32767] },
         { name: "clientHostAddress", type: "bytes", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "EnvelopeResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newEnvelopeResponse, decode: decodeEnvelopeResponse, encode: encodeEnvelopeResponse,
+    decode: envelopeResponse.decodeEnvelopeResponse, encode: envelopeResponse.encodeEnvelopeResponse,
     structs: {
-      EnvelopeResponse: [
+      EnvelopeResponse: { create: envelopeResponse.newEnvelopeResponse, fields: [
         { name: "responseData", type: "bytes", versions: [0, 32767], nullable: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ExpireDelegationTokenRequest", minVersion: 1, maxVersion: 2, flexibleSince: 2,
-    create: newExpireDelegationTokenRequest, decode: decodeExpireDelegationTokenRequest, encode: encodeExpireDelegationTokenRequest,
+    decode: expireDelegationTokenRequest.decodeExpireDelegationTokenRequest, encode: expireDelegationTokenRequest.encodeExpireDelegationTokenRequest,
     structs: {
-      ExpireDelegationTokenRequest: [
+      ExpireDelegationTokenRequest: { create: expireDelegationTokenRequest.newExpireDelegationTokenRequest, fields: [
         { name: "hmac", type: "bytes", versions: [0, 32767] },
         { name: "expiryTimePeriodMs", type: "int64", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ExpireDelegationTokenResponse", minVersion: 1, maxVersion: 2, flexibleSince: 2,
-    create: newExpireDelegationTokenResponse, decode: decodeExpireDelegationTokenResponse, encode: encodeExpireDelegationTokenResponse,
+    decode: expireDelegationTokenResponse.decodeExpireDelegationTokenResponse, encode: expireDelegationTokenResponse.encodeExpireDelegationTokenResponse,
     structs: {
-      ExpireDelegationTokenResponse: [
+      ExpireDelegationTokenResponse: { create: expireDelegationTokenResponse.newExpireDelegationTokenResponse, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "expiryTimestampMs", type: "int64", versions: [0, 32767] },
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "FetchRequest", minVersion: 4, maxVersion: 18, flexibleSince: 12,
-    create: newFetchRequest, decode: decodeFetchRequest, encode: encodeFetchRequest,
+    decode: fetchRequest.decodeFetchRequest, encode: fetchRequest.encodeFetchRequest,
     structs: {
-      FetchRequest: [
+      FetchRequest: { create: fetchRequest.newFetchRequest, fields: [
         { name: "clusterId", type: "string", versions: [12, 32767], nullable: [12, 32767], tag: 0, ignorable: true },
         { name: "replicaId", type: "int32", versions: [0, 14] },
         { name: "replicaState", type: "ReplicaState", versions: [15, 32767], tag: 1 },
@@ -2101,17 +2101,17 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "topics", type: "[]FetchTopic", versions: [0, 32767] },
         { name: "forgottenTopicsData", type: "[]ForgottenTopic", versions: [7, 32767] },
         { name: "rackId", type: "string", versions: [11, 32767], ignorable: true },
-      ],
-      ReplicaState: [
+      ] },
+      ReplicaState: { create: fetchRequest.newReplicaState, fields: [
         { name: "replicaId", type: "int32", versions: [15, 32767] },
         { name: "replicaEpoch", type: "int64", versions: [15, 32767] },
-      ],
-      FetchTopic: [
+      ] },
+      FetchTopic: { create: fetchRequest.newFetchTopic, fields: [
         { name: "topic", type: "string", versions: [0, 12], ignorable: true },
         { name: "topicId", type: "uuid", versions: [13, 32767], ignorable: true },
         { name: "partitions", type: "[]FetchPartition", versions: [0, 32767] },
-      ],
-      FetchPartition: [
+      ] },
+      FetchPartition: { create: fetchRequest.newFetchPartition, fields: [
         { name: "partition", type: "int32", versions: [0, 32767] },
         { name: "currentLeaderEpoch", type: "int32", versions: [9, 32767], ignorable: true },
         { name: "fetchOffset", type: "int64", versions: [0, 32767] },
@@ -2120,31 +2120,31 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "partitionMaxBytes", type: "int32", versions: [0, 32767] },
         { name: "replicaDirectoryId", type: "uuid", versions: [17, 32767], tag: 0, ignorable: true },
         { name: "highWatermark", type: "int64", versions: [18, 32767], tag: 1, ignorable: true },
-      ],
-      ForgottenTopic: [
+      ] },
+      ForgottenTopic: { create: fetchRequest.newForgottenTopic, fields: [
         { name: "topic", type: "string", versions: [7, 12], ignorable: true },
         { name: "topicId", type: "uuid", versions: [13, 32767], ignorable: true },
         { name: "partitions", type: "[]int32", versions: [7, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "FetchResponse", minVersion: 4, maxVersion: 18, flexibleSince: 12,
-    create: newFetchResponse, decode: decodeFetchResponse, encode: encodeFetchResponse,
+    decode: fetchResponse.decodeFetchResponse, encode: fetchResponse.encodeFetchResponse,
     structs: {
-      FetchResponse: [
+      FetchResponse: { create: fetchResponse.newFetchResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [1, 32767], ignorable: true },
         { name: "errorCode", type: "int16", versions: [7, 32767], ignorable: true },
         { name: "sessionId", type: "int32", versions: [7, 32767] },
         { name: "responses", type: "[]FetchableTopicResponse", versions: [0, 32767] },
         { name: "nodeEndpoints", type: "[]NodeEndpoint", versions: [16, 32767], tag: 0 },
-      ],
-      FetchableTopicResponse: [
+      ] },
+      FetchableTopicResponse: { create: fetchResponse.newFetchableTopicResponse, fields: [
         { name: "topic", type: "string", versions: [0, 12], ignorable: true },
         { name: "topicId", type: "uuid", versions: [13, 32767], ignorable: true },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: fetchResponse.newPartitionData, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "highWatermark", type: "int64", versions: [0, 32767] },
@@ -2156,73 +2156,73 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "abortedTransactions", type: "[]AbortedTransaction", versions: [4, 32767], nullable: [4, 32767], ignorable: true },
         { name: "preferredReadReplica", type: "int32", versions: [11, 32767] },
         { name: "records", type: "records", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      EpochEndOffset: [
+      ] },
+      EpochEndOffset: { create: fetchResponse.newEpochEndOffset, fields: [
         { name: "epoch", type: "int32", versions: [12, 32767] },
         { name: "endOffset", type: "int64", versions: [12, 32767] },
-      ],
-      LeaderIdAndEpoch: [
+      ] },
+      LeaderIdAndEpoch: { create: fetchResponse.newLeaderIdAndEpoch, fields: [
         { name: "leaderId", type: "int32", versions: [12, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [12, 32767] },
-      ],
-      SnapshotId: [
+      ] },
+      SnapshotId: { create: fetchResponse.newSnapshotId, fields: [
         { name: "endOffset", type: "int64", versions: [0, 32767] },
         { name: "epoch", type: "int32", versions: [0, 32767] },
-      ],
-      AbortedTransaction: [
+      ] },
+      AbortedTransaction: { create: fetchResponse.newAbortedTransaction, fields: [
         { name: "producerId", type: "int64", versions: [4, 32767] },
         { name: "firstOffset", type: "int64", versions: [4, 32767] },
-      ],
-      NodeEndpoint: [
+      ] },
+      NodeEndpoint: { create: fetchResponse.newNodeEndpoint, fields: [
         { name: "nodeId", type: "int32", versions: [16, 32767] },
         { name: "host", type: "string", versions: [16, 32767] },
         { name: "port", type: "int32", versions: [16, 32767] },
         { name: "rack", type: "string", versions: [16, 32767], nullable: [16, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "FetchSnapshotRequest", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newFetchSnapshotRequest, decode: decodeFetchSnapshotRequest, encode: encodeFetchSnapshotRequest,
+    decode: fetchSnapshotRequest.decodeFetchSnapshotRequest, encode: fetchSnapshotRequest.encodeFetchSnapshotRequest,
     structs: {
-      FetchSnapshotRequest: [
+      FetchSnapshotRequest: { create: fetchSnapshotRequest.newFetchSnapshotRequest, fields: [
         { name: "clusterId", type: "string", versions: [0, 32767], nullable: [0, 32767], tag: 0 },
         { name: "replicaId", type: "int32", versions: [0, 32767] },
         { name: "maxBytes", type: "int32", versions: [0, 32767] },
         { name: "topics", type: "[]TopicSnapshot", versions: [0, 32767] },
-      ],
-      TopicSnapshot: [
+      ] },
+      TopicSnapshot: { create: fetchSnapshotRequest.newTopicSnapshot, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionSnapshot", versions: [0, 32767] },
-      ],
-      PartitionSnapshot: [
+      ] },
+      PartitionSnapshot: { create: fetchSnapshotRequest.newPartitionSnapshot, fields: [
         { name: "partition", type: "int32", versions: [0, 32767] },
         { name: "currentLeaderEpoch", type: "int32", versions: [0, 32767] },
         { name: "snapshotId", type: "SnapshotId", versions: [0, 32767] },
         { name: "position", type: "int64", versions: [0, 32767] },
         { name: "replicaDirectoryId", type: "uuid", versions: [1, 32767], tag: 0, ignorable: true },
-      ],
-      SnapshotId: [
+      ] },
+      SnapshotId: { create: fetchSnapshotRequest.newSnapshotId, fields: [
         { name: "endOffset", type: "int64", versions: [0, 32767] },
         { name: "epoch", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "FetchSnapshotResponse", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newFetchSnapshotResponse, decode: decodeFetchSnapshotResponse, encode: encodeFetchSnapshotResponse,
+    decode: fetchSnapshotResponse.decodeFetchSnapshotResponse, encode: fetchSnapshotResponse.encodeFetchSnapshotResponse,
     structs: {
-      FetchSnapshotResponse: [
+      FetchSnapshotResponse: { create: fetchSnapshotResponse.newFetchSnapshotResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767], ignorable: true },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "topics", type: "[]TopicSnapshot", versions: [0, 32767] },
         { name: "nodeEndpoints", type: "[]NodeEndpoint", versions: [1, 32767], tag: 0 },
-      ],
-      TopicSnapshot: [
+      ] },
+      TopicSnapshot: { create: fetchSnapshotResponse.newTopicSnapshot, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionSnapshot", versions: [0, 32767] },
-      ],
-      PartitionSnapshot: [
+      ] },
+      PartitionSnapshot: { create: fetchSnapshotResponse.newPartitionSnapshot, fields: [
         { name: "index", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "snapshotId", type: "SnapshotId", versions: [0, 32767] },
@@ -2230,38 +2230,38 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "size", type: "int64", versions: [0, 32767] },
         { name: "position", type: "int64", versions: [0, 32767] },
         { name: "unalignedRecords", type: "records", versions: [0, 32767] },
-      ],
-      SnapshotId: [
+      ] },
+      SnapshotId: { create: fetchSnapshotResponse.newSnapshotId, fields: [
         { name: "endOffset", type: "int64", versions: [0, 32767] },
         { name: "epoch", type: "int32", versions: [0, 32767] },
-      ],
-      LeaderIdAndEpoch: [
+      ] },
+      LeaderIdAndEpoch: { create: fetchSnapshotResponse.newLeaderIdAndEpoch, fields: [
         { name: "leaderId", type: "int32", versions: [0, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [0, 32767] },
-      ],
-      NodeEndpoint: [
+      ] },
+      NodeEndpoint: { create: fetchSnapshotResponse.newNodeEndpoint, fields: [
         { name: "nodeId", type: "int32", versions: [1, 32767] },
         { name: "host", type: "string", versions: [1, 32767] },
         { name: "port", type: "uint16", versions: [1, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "FindCoordinatorRequest", minVersion: 0, maxVersion: 6, flexibleSince: 3,
-    create: newFindCoordinatorRequest, decode: decodeFindCoordinatorRequest, encode: encodeFindCoordinatorRequest,
+    decode: findCoordinatorRequest.decodeFindCoordinatorRequest, encode: findCoordinatorRequest.encodeFindCoordinatorRequest,
     structs: {
-      FindCoordinatorRequest: [
+      FindCoordinatorRequest: { create: findCoordinatorRequest.newFindCoordinatorRequest, fields: [
         { name: "key", type: "string", versions: [0, 3] },
         { name: "keyType", type: "int8", versions: [1, 32767] },
         { name: "coordinatorKeys", type: "[]string", versions: [4, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "FindCoordinatorResponse", minVersion: 0, maxVersion: 6, flexibleSince: 3,
-    create: newFindCoordinatorResponse, decode: decodeFindCoordinatorResponse, encode: encodeFindCoordinatorResponse,
+    decode: findCoordinatorResponse.decodeFindCoordinatorResponse, encode: findCoordinatorResponse.encodeFindCoordinatorResponse,
     structs: {
-      FindCoordinatorResponse: [
+      FindCoordinatorResponse: { create: findCoordinatorResponse.newFindCoordinatorResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [1, 32767], ignorable: true },
         { name: "errorCode", type: "int16", versions: [0, 3] },
         { name: "errorMessage", type: "string", versions: [1, 3], nullable: [1, 3], ignorable: true },
@@ -2269,31 +2269,31 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "host", type: "string", versions: [0, 3] },
         { name: "port", type: "int32", versions: [0, 3] },
         { name: "coordinators", type: "[]Coordinator", versions: [4, 32767] },
-      ],
-      Coordinator: [
+      ] },
+      Coordinator: { create: findCoordinatorResponse.newCoordinator, fields: [
         { name: "key", type: "string", versions: [4, 32767] },
         { name: "nodeId", type: "int32", versions: [4, 32767] },
         { name: "host", type: "string", versions: [4, 32767] },
         { name: "port", type: "int32", versions: [4, 32767] },
         { name: "errorCode", type: "int16", versions: [4, 32767] },
         { name: "errorMessage", type: "string", versions: [4, 32767], nullable: [4, 32767], ignorable: true },
-      ],
+      ] },
     },
   },
   {
     name: "GetTelemetrySubscriptionsRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newGetTelemetrySubscriptionsRequest, decode: decodeGetTelemetrySubscriptionsRequest, encode: encodeGetTelemetrySubscriptionsRequest,
+    decode: getTelemetrySubscriptionsRequest.decodeGetTelemetrySubscriptionsRequest, encode: getTelemetrySubscriptionsRequest.encodeGetTelemetrySubscriptionsRequest,
     structs: {
-      GetTelemetrySubscriptionsRequest: [
+      GetTelemetrySubscriptionsRequest: { create: getTelemetrySubscriptionsRequest.newGetTelemetrySubscriptionsRequest, fields: [
         { name: "clientInstanceId", type: "uuid", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "GetTelemetrySubscriptionsResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newGetTelemetrySubscriptionsResponse, decode: decodeGetTelemetrySubscriptionsResponse, encode: encodeGetTelemetrySubscriptionsResponse,
+    decode: getTelemetrySubscriptionsResponse.decodeGetTelemetrySubscriptionsResponse, encode: getTelemetrySubscriptionsResponse.encodeGetTelemetrySubscriptionsResponse,
     structs: {
-      GetTelemetrySubscriptionsResponse: [
+      GetTelemetrySubscriptionsResponse: { create: getTelemetrySubscriptionsResponse.newGetTelemetrySubscriptionsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "clientInstanceId", type: "uuid", versions: [0, 32767] },
@@ -2303,137 +2303,137 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "telemetryMaxBytes", type: "int32", versions: [0, 32767] },
         { name: "deltaTemporality", type: "bool", versions: [0, 32767] },
         { name: "requestedMetrics", type: "[]string", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "HeartbeatRequest", minVersion: 0, maxVersion: 4, flexibleSince: 4,
-    create: newHeartbeatRequest, decode: decodeHeartbeatRequest, encode: encodeHeartbeatRequest,
+    decode: heartbeatRequest.decodeHeartbeatRequest, encode: heartbeatRequest.encodeHeartbeatRequest,
     structs: {
-      HeartbeatRequest: [
+      HeartbeatRequest: { create: heartbeatRequest.newHeartbeatRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "generationId", type: "int32", versions: [0, 32767] },
         { name: "memberId", type: "string", versions: [0, 32767] },
         { name: "groupInstanceId", type: "string", versions: [3, 32767], nullable: [3, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "HeartbeatResponse", minVersion: 0, maxVersion: 4, flexibleSince: 4,
-    create: newHeartbeatResponse, decode: decodeHeartbeatResponse, encode: encodeHeartbeatResponse,
+    decode: heartbeatResponse.decodeHeartbeatResponse, encode: heartbeatResponse.encodeHeartbeatResponse,
     structs: {
-      HeartbeatResponse: [
+      HeartbeatResponse: { create: heartbeatResponse.newHeartbeatResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [1, 32767], ignorable: true },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "IncrementalAlterConfigsRequest", minVersion: 0, maxVersion: 1, flexibleSince: 1,
-    create: newIncrementalAlterConfigsRequest, decode: decodeIncrementalAlterConfigsRequest, encode: encodeIncrementalAlterConfigsRequest,
+    decode: incrementalAlterConfigsRequest.decodeIncrementalAlterConfigsRequest, encode: incrementalAlterConfigsRequest.encodeIncrementalAlterConfigsRequest,
     structs: {
-      IncrementalAlterConfigsRequest: [
+      IncrementalAlterConfigsRequest: { create: incrementalAlterConfigsRequest.newIncrementalAlterConfigsRequest, fields: [
         { name: "resources", type: "[]AlterConfigsResource", versions: [0, 32767] },
         { name: "validateOnly", type: "bool", versions: [0, 32767] },
-      ],
-      AlterConfigsResource: [
+      ] },
+      AlterConfigsResource: { create: incrementalAlterConfigsRequest.newAlterConfigsResource, fields: [
         { name: "resourceType", type: "int8", versions: [0, 32767] },
         { name: "resourceName", type: "string", versions: [0, 32767] },
         { name: "configs", type: "[]AlterableConfig", versions: [0, 32767] },
-      ],
-      AlterableConfig: [
+      ] },
+      AlterableConfig: { create: incrementalAlterConfigsRequest.newAlterableConfig, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "configOperation", type: "int8", versions: [0, 32767] },
         { name: "value", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "IncrementalAlterConfigsResponse", minVersion: 0, maxVersion: 1, flexibleSince: 1,
-    create: newIncrementalAlterConfigsResponse, decode: decodeIncrementalAlterConfigsResponse, encode: encodeIncrementalAlterConfigsResponse,
+    decode: incrementalAlterConfigsResponse.decodeIncrementalAlterConfigsResponse, encode: incrementalAlterConfigsResponse.encodeIncrementalAlterConfigsResponse,
     structs: {
-      IncrementalAlterConfigsResponse: [
+      IncrementalAlterConfigsResponse: { create: incrementalAlterConfigsResponse.newIncrementalAlterConfigsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "responses", type: "[]AlterConfigsResourceResponse", versions: [0, 32767] },
-      ],
-      AlterConfigsResourceResponse: [
+      ] },
+      AlterConfigsResourceResponse: { create: incrementalAlterConfigsResponse.newAlterConfigsResourceResponse, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "resourceType", type: "int8", versions: [0, 32767] },
         { name: "resourceName", type: "string", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "InitProducerIdRequest", minVersion: 0, maxVersion: 6, flexibleSince: 2,
-    create: newInitProducerIdRequest, decode: decodeInitProducerIdRequest, encode: encodeInitProducerIdRequest,
+    decode: initProducerIdRequest.decodeInitProducerIdRequest, encode: initProducerIdRequest.encodeInitProducerIdRequest,
     structs: {
-      InitProducerIdRequest: [
+      InitProducerIdRequest: { create: initProducerIdRequest.newInitProducerIdRequest, fields: [
         { name: "transactionalId", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "transactionTimeoutMs", type: "int32", versions: [0, 32767] },
         { name: "producerId", type: "int64", versions: [3, 32767] },
         { name: "producerEpoch", type: "int16", versions: [3, 32767] },
         { name: "enable2Pc", type: "bool", versions: [6, 32767] },
         { name: "keepPreparedTxn", type: "bool", versions: [6, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "InitProducerIdResponse", minVersion: 0, maxVersion: 6, flexibleSince: 2,
-    create: newInitProducerIdResponse, decode: decodeInitProducerIdResponse, encode: encodeInitProducerIdResponse,
+    decode: initProducerIdResponse.decodeInitProducerIdResponse, encode: initProducerIdResponse.encodeInitProducerIdResponse,
     structs: {
-      InitProducerIdResponse: [
+      InitProducerIdResponse: { create: initProducerIdResponse.newInitProducerIdResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767], ignorable: true },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "producerId", type: "int64", versions: [0, 32767] },
         { name: "producerEpoch", type: "int16", versions: [0, 32767] },
         { name: "ongoingTxnProducerId", type: "int64", versions: [6, 32767] },
         { name: "ongoingTxnProducerEpoch", type: "int16", versions: [6, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "InitializeShareGroupStateRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newInitializeShareGroupStateRequest, decode: decodeInitializeShareGroupStateRequest, encode: encodeInitializeShareGroupStateRequest,
+    decode: initializeShareGroupStateRequest.decodeInitializeShareGroupStateRequest, encode: initializeShareGroupStateRequest.encodeInitializeShareGroupStateRequest,
     structs: {
-      InitializeShareGroupStateRequest: [
+      InitializeShareGroupStateRequest: { create: initializeShareGroupStateRequest.newInitializeShareGroupStateRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "topics", type: "[]InitializeStateData", versions: [0, 32767] },
-      ],
-      InitializeStateData: [
+      ] },
+      InitializeStateData: { create: initializeShareGroupStateRequest.newInitializeStateData, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: initializeShareGroupStateRequest.newPartitionData, fields: [
         { name: "partition", type: "int32", versions: [0, 32767] },
         { name: "stateEpoch", type: "int32", versions: [0, 32767] },
         { name: "startOffset", type: "int64", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "InitializeShareGroupStateResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newInitializeShareGroupStateResponse, decode: decodeInitializeShareGroupStateResponse, encode: encodeInitializeShareGroupStateResponse,
+    decode: initializeShareGroupStateResponse.decodeInitializeShareGroupStateResponse, encode: initializeShareGroupStateResponse.encodeInitializeShareGroupStateResponse,
     structs: {
-      InitializeShareGroupStateResponse: [
+      InitializeShareGroupStateResponse: { create: initializeShareGroupStateResponse.newInitializeShareGroupStateResponse, fields: [
         { name: "results", type: "[]InitializeStateResult", versions: [0, 32767] },
-      ],
-      InitializeStateResult: [
+      ] },
+      InitializeStateResult: { create: initializeShareGroupStateResponse.newInitializeStateResult, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionResult", versions: [0, 32767] },
-      ],
-      PartitionResult: [
+      ] },
+      PartitionResult: { create: initializeShareGroupStateResponse.newPartitionResult, fields: [
         { name: "partition", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "JoinGroupRequest", minVersion: 0, maxVersion: 9, flexibleSince: 6,
-    create: newJoinGroupRequest, decode: decodeJoinGroupRequest, encode: encodeJoinGroupRequest,
+    decode: joinGroupRequest.decodeJoinGroupRequest, encode: joinGroupRequest.encodeJoinGroupRequest,
     structs: {
-      JoinGroupRequest: [
+      JoinGroupRequest: { create: joinGroupRequest.newJoinGroupRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "sessionTimeoutMs", type: "int32", versions: [0, 32767] },
         { name: "rebalanceTimeoutMs", type: "int32", versions: [1, 32767], ignorable: true },
@@ -2442,18 +2442,18 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "protocolType", type: "string", versions: [0, 32767] },
         { name: "protocols", type: "[]JoinGroupRequestProtocol", versions: [0, 32767] },
         { name: "reason", type: "string", versions: [8, 32767], nullable: [8, 32767], ignorable: true },
-      ],
-      JoinGroupRequestProtocol: [
+      ] },
+      JoinGroupRequestProtocol: { create: joinGroupRequest.newJoinGroupRequestProtocol, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "metadata", type: "bytes", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "JoinGroupResponse", minVersion: 0, maxVersion: 9, flexibleSince: 6,
-    create: newJoinGroupResponse, decode: decodeJoinGroupResponse, encode: encodeJoinGroupResponse,
+    decode: joinGroupResponse.decodeJoinGroupResponse, encode: joinGroupResponse.encodeJoinGroupResponse,
     structs: {
-      JoinGroupResponse: [
+      JoinGroupResponse: { create: joinGroupResponse.newJoinGroupResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [2, 32767], ignorable: true },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "generationId", type: "int32", versions: [0, 32767] },
@@ -2463,251 +2463,251 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "skipAssignment", type: "bool", versions: [9, 32767] },
         { name: "memberId", type: "string", versions: [0, 32767] },
         { name: "members", type: "[]JoinGroupResponseMember", versions: [0, 32767] },
-      ],
-      JoinGroupResponseMember: [
+      ] },
+      JoinGroupResponseMember: { create: joinGroupResponse.newJoinGroupResponseMember, fields: [
         { name: "memberId", type: "string", versions: [0, 32767] },
         { name: "groupInstanceId", type: "string", versions: [5, 32767], nullable: [5, 32767], ignorable: true },
         { name: "metadata", type: "bytes", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "KRaftVersionRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newKRaftVersionRecord, decode: decodeKRaftVersionRecord, encode: encodeKRaftVersionRecord,
+    decode: kRaftVersionRecord.decodeKRaftVersionRecord, encode: kRaftVersionRecord.encodeKRaftVersionRecord,
     structs: {
-      KRaftVersionRecord: [
+      KRaftVersionRecord: { create: kRaftVersionRecord.newKRaftVersionRecord, fields: [
         { name: "version", type: "int16", versions: [0, 32767] },
         { name: "kRaftVersion", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "LeaderChangeMessage", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newLeaderChangeMessage, decode: decodeLeaderChangeMessage, encode: encodeLeaderChangeMessage,
+    decode: leaderChangeMessage.decodeLeaderChangeMessage, encode: leaderChangeMessage.encodeLeaderChangeMessage,
     structs: {
-      LeaderChangeMessage: [
+      LeaderChangeMessage: { create: leaderChangeMessage.newLeaderChangeMessage, fields: [
         { name: "version", type: "int16", versions: [0, 32767] },
         { name: "leaderId", type: "int32", versions: [0, 32767] },
         { name: "voters", type: "[]Voter", versions: [0, 32767] },
         { name: "grantingVoters", type: "[]Voter", versions: [0, 32767] },
-      ],
-      Voter: [
+      ] },
+      Voter: { create: leaderChangeMessage.newVoter, fields: [
         { name: "voterId", type: "int32", versions: [0, 32767] },
         { name: "voterDirectoryId", type: "uuid", versions: [1, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "LeaveGroupRequest", minVersion: 0, maxVersion: 5, flexibleSince: 4,
-    create: newLeaveGroupRequest, decode: decodeLeaveGroupRequest, encode: encodeLeaveGroupRequest,
+    decode: leaveGroupRequest.decodeLeaveGroupRequest, encode: leaveGroupRequest.encodeLeaveGroupRequest,
     structs: {
-      LeaveGroupRequest: [
+      LeaveGroupRequest: { create: leaveGroupRequest.newLeaveGroupRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "memberId", type: "string", versions: [0, 2] },
         { name: "members", type: "[]MemberIdentity", versions: [3, 32767] },
-      ],
-      MemberIdentity: [
+      ] },
+      MemberIdentity: { create: leaveGroupRequest.newMemberIdentity, fields: [
         { name: "memberId", type: "string", versions: [3, 32767] },
         { name: "groupInstanceId", type: "string", versions: [3, 32767], nullable: [3, 32767] },
         { name: "reason", type: "string", versions: [5, 32767], nullable: [5, 32767], ignorable: true },
-      ],
+      ] },
     },
   },
   {
     name: "LeaveGroupResponse", minVersion: 0, maxVersion: 5, flexibleSince: 4,
-    create: newLeaveGroupResponse, decode: decodeLeaveGroupResponse, encode: encodeLeaveGroupResponse,
+    decode: leaveGroupResponse.decodeLeaveGroupResponse, encode: leaveGroupResponse.encodeLeaveGroupResponse,
     structs: {
-      LeaveGroupResponse: [
+      LeaveGroupResponse: { create: leaveGroupResponse.newLeaveGroupResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [1, 32767], ignorable: true },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "members", type: "[]MemberResponse", versions: [3, 32767] },
-      ],
-      MemberResponse: [
+      ] },
+      MemberResponse: { create: leaveGroupResponse.newMemberResponse, fields: [
         { name: "memberId", type: "string", versions: [3, 32767] },
         { name: "groupInstanceId", type: "string", versions: [3, 32767], nullable: [3, 32767] },
         { name: "errorCode", type: "int16", versions: [3, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ListConfigResourcesRequest", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newListConfigResourcesRequest, decode: decodeListConfigResourcesRequest, encode: encodeListConfigResourcesRequest,
+    decode: listConfigResourcesRequest.decodeListConfigResourcesRequest, encode: listConfigResourcesRequest.encodeListConfigResourcesRequest,
     structs: {
-      ListConfigResourcesRequest: [
+      ListConfigResourcesRequest: { create: listConfigResourcesRequest.newListConfigResourcesRequest, fields: [
         { name: "resourceTypes", type: "[]int8", versions: [1, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ListConfigResourcesResponse", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newListConfigResourcesResponse, decode: decodeListConfigResourcesResponse, encode: encodeListConfigResourcesResponse,
+    decode: listConfigResourcesResponse.decodeListConfigResourcesResponse, encode: listConfigResourcesResponse.encodeListConfigResourcesResponse,
     structs: {
-      ListConfigResourcesResponse: [
+      ListConfigResourcesResponse: { create: listConfigResourcesResponse.newListConfigResourcesResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "configResources", type: "[]ConfigResource", versions: [0, 32767] },
-      ],
-      ConfigResource: [
+      ] },
+      ConfigResource: { create: listConfigResourcesResponse.newConfigResource, fields: [
         { name: "resourceName", type: "string", versions: [0, 32767] },
         { name: "resourceType", type: "int8", versions: [1, 32767], ignorable: true },
-      ],
+      ] },
     },
   },
   {
     name: "ListGroupsRequest", minVersion: 0, maxVersion: 5, flexibleSince: 3,
-    create: newListGroupsRequest, decode: decodeListGroupsRequest, encode: encodeListGroupsRequest,
+    decode: listGroupsRequest.decodeListGroupsRequest, encode: listGroupsRequest.encodeListGroupsRequest,
     structs: {
-      ListGroupsRequest: [
+      ListGroupsRequest: { create: listGroupsRequest.newListGroupsRequest, fields: [
         { name: "statesFilter", type: "[]string", versions: [4, 32767] },
         { name: "typesFilter", type: "[]string", versions: [5, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ListGroupsResponse", minVersion: 0, maxVersion: 5, flexibleSince: 3,
-    create: newListGroupsResponse, decode: decodeListGroupsResponse, encode: encodeListGroupsResponse,
+    decode: listGroupsResponse.decodeListGroupsResponse, encode: listGroupsResponse.encodeListGroupsResponse,
     structs: {
-      ListGroupsResponse: [
+      ListGroupsResponse: { create: listGroupsResponse.newListGroupsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [1, 32767], ignorable: true },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "groups", type: "[]ListedGroup", versions: [0, 32767] },
-      ],
-      ListedGroup: [
+      ] },
+      ListedGroup: { create: listGroupsResponse.newListedGroup, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "protocolType", type: "string", versions: [0, 32767] },
         { name: "groupState", type: "string", versions: [4, 32767], ignorable: true },
         { name: "groupType", type: "string", versions: [5, 32767], ignorable: true },
-      ],
+      ] },
     },
   },
   {
     name: "ListOffsetsRequest", minVersion: 1, maxVersion: 11, flexibleSince: 6,
-    create: newListOffsetsRequest, decode: decodeListOffsetsRequest, encode: encodeListOffsetsRequest,
+    decode: listOffsetsRequest.decodeListOffsetsRequest, encode: listOffsetsRequest.encodeListOffsetsRequest,
     structs: {
-      ListOffsetsRequest: [
+      ListOffsetsRequest: { create: listOffsetsRequest.newListOffsetsRequest, fields: [
         { name: "replicaId", type: "int32", versions: [0, 32767] },
         { name: "isolationLevel", type: "int8", versions: [2, 32767] },
         { name: "topics", type: "[]ListOffsetsTopic", versions: [0, 32767] },
         { name: "timeoutMs", type: "int32", versions: [10, 32767], ignorable: true },
-      ],
-      ListOffsetsTopic: [
+      ] },
+      ListOffsetsTopic: { create: listOffsetsRequest.newListOffsetsTopic, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]ListOffsetsPartition", versions: [0, 32767] },
-      ],
-      ListOffsetsPartition: [
+      ] },
+      ListOffsetsPartition: { create: listOffsetsRequest.newListOffsetsPartition, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "currentLeaderEpoch", type: "int32", versions: [4, 32767], ignorable: true },
         { name: "timestamp", type: "int64", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ListOffsetsResponse", minVersion: 1, maxVersion: 11, flexibleSince: 6,
-    create: newListOffsetsResponse, decode: decodeListOffsetsResponse, encode: encodeListOffsetsResponse,
+    decode: listOffsetsResponse.decodeListOffsetsResponse, encode: listOffsetsResponse.encodeListOffsetsResponse,
     structs: {
-      ListOffsetsResponse: [
+      ListOffsetsResponse: { create: listOffsetsResponse.newListOffsetsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [2, 32767], ignorable: true },
         { name: "topics", type: "[]ListOffsetsTopicResponse", versions: [0, 32767] },
-      ],
-      ListOffsetsTopicResponse: [
+      ] },
+      ListOffsetsTopicResponse: { create: listOffsetsResponse.newListOffsetsTopicResponse, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]ListOffsetsPartitionResponse", versions: [0, 32767] },
-      ],
-      ListOffsetsPartitionResponse: [
+      ] },
+      ListOffsetsPartitionResponse: { create: listOffsetsResponse.newListOffsetsPartitionResponse, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "timestamp", type: "int64", versions: [1, 32767] },
         { name: "offset", type: "int64", versions: [1, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [4, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ListPartitionReassignmentsRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newListPartitionReassignmentsRequest, decode: decodeListPartitionReassignmentsRequest, encode: encodeListPartitionReassignmentsRequest,
+    decode: listPartitionReassignmentsRequest.decodeListPartitionReassignmentsRequest, encode: listPartitionReassignmentsRequest.encodeListPartitionReassignmentsRequest,
     structs: {
-      ListPartitionReassignmentsRequest: [
+      ListPartitionReassignmentsRequest: { create: listPartitionReassignmentsRequest.newListPartitionReassignmentsRequest, fields: [
         { name: "timeoutMs", type: "int32", versions: [0, 32767] },
         { name: "topics", type: "[]ListPartitionReassignmentsTopics", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      ListPartitionReassignmentsTopics: [
+      ] },
+      ListPartitionReassignmentsTopics: { create: listPartitionReassignmentsRequest.newListPartitionReassignmentsTopics, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitionIndexes", type: "[]int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ListPartitionReassignmentsResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newListPartitionReassignmentsResponse, decode: decodeListPartitionReassignmentsResponse, encode: encodeListPartitionReassignmentsResponse,
+    decode: listPartitionReassignmentsResponse.decodeListPartitionReassignmentsResponse, encode: listPartitionReassignmentsResponse.encodeListPartitionReassignmentsResponse,
     structs: {
-      ListPartitionReassignmentsResponse: [
+      ListPartitionReassignmentsResponse: { create: listPartitionReassignmentsResponse.newListPartitionReassignmentsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "topics", type: "[]OngoingTopicReassignment", versions: [0, 32767] },
-      ],
-      OngoingTopicReassignment: [
+      ] },
+      OngoingTopicReassignment: { create: listPartitionReassignmentsResponse.newOngoingTopicReassignment, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]OngoingPartitionReassignment", versions: [0, 32767] },
-      ],
-      OngoingPartitionReassignment: [
+      ] },
+      OngoingPartitionReassignment: { create: listPartitionReassignmentsResponse.newOngoingPartitionReassignment, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "replicas", type: "[]int32", versions: [0, 32767] },
         { name: "addingReplicas", type: "[]int32", versions: [0, 32767] },
         { name: "removingReplicas", type: "[]int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ListTransactionsRequest", minVersion: 0, maxVersion: 2, flexibleSince: 0,
-    create: newListTransactionsRequest, decode: decodeListTransactionsRequest, encode: encodeListTransactionsRequest,
+    decode: listTransactionsRequest.decodeListTransactionsRequest, encode: listTransactionsRequest.encodeListTransactionsRequest,
     structs: {
-      ListTransactionsRequest: [
+      ListTransactionsRequest: { create: listTransactionsRequest.newListTransactionsRequest, fields: [
         { name: "stateFilters", type: "[]string", versions: [0, 32767] },
         { name: "producerIdFilters", type: "[]int64", versions: [0, 32767] },
         { name: "durationFilter", type: "int64", versions: [1, 32767] },
         { name: "transactionalIdPattern", type: "string", versions: [2, 32767], nullable: [2, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ListTransactionsResponse", minVersion: 0, maxVersion: 2, flexibleSince: 0,
-    create: newListTransactionsResponse, decode: decodeListTransactionsResponse, encode: encodeListTransactionsResponse,
+    decode: listTransactionsResponse.decodeListTransactionsResponse, encode: listTransactionsResponse.encodeListTransactionsResponse,
     structs: {
-      ListTransactionsResponse: [
+      ListTransactionsResponse: { create: listTransactionsResponse.newListTransactionsResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "unknownStateFilters", type: "[]string", versions: [0, 32767] },
         { name: "transactionStates", type: "[]TransactionState", versions: [0, 32767] },
-      ],
-      TransactionState: [
+      ] },
+      TransactionState: { create: listTransactionsResponse.newTransactionState, fields: [
         { name: "transactionalId", type: "string", versions: [0, 32767] },
         { name: "producerId", type: "int64", versions: [0, 32767] },
         { name: "transactionState", type: "string", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "MetadataRequest", minVersion: 0, maxVersion: 13, flexibleSince: 9,
-    create: newMetadataRequest, decode: decodeMetadataRequest, encode: encodeMetadataRequest,
+    decode: metadataRequest.decodeMetadataRequest, encode: metadataRequest.encodeMetadataRequest,
     structs: {
-      MetadataRequest: [
+      MetadataRequest: { create: metadataRequest.newMetadataRequest, fields: [
         { name: "topics", type: "[]MetadataRequestTopic", versions: [0, 32767], nullable: [1, 32767] },
         { name: "allowAutoTopicCreation", type: "bool", versions: [4, 32767] },
         { name: "includeClusterAuthorizedOperations", type: "bool", versions: [8, 10] },
         { name: "includeTopicAuthorizedOperations", type: "bool", versions: [8, 32767] },
-      ],
-      MetadataRequestTopic: [
+      ] },
+      MetadataRequestTopic: { create: metadataRequest.newMetadataRequestTopic, fields: [
         { name: "topicId", type: "uuid", versions: [10, 32767], ignorable: true },
         { name: "name", type: "string", versions: [0, 32767], nullable: [10, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "MetadataResponse", minVersion: 0, maxVersion: 13, flexibleSince: 9,
-    create: newMetadataResponse, decode: decodeMetadataResponse, encode: encodeMetadataResponse,
+    decode: metadataResponse.decodeMetadataResponse, encode: metadataResponse.encodeMetadataResponse,
     structs: {
-      MetadataResponse: [
+      MetadataResponse: { create: metadataResponse.newMetadataResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [3, 32767], ignorable: true },
         { name: "brokers", type: "[]MetadataResponseBroker", versions: [0, 32767] },
         { name: "clusterId", type: "string", versions: [2, 32767], nullable: [2, 32767], ignorable: true },
@@ -2715,22 +2715,22 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "topics", type: "[]MetadataResponseTopic", versions: [0, 32767] },
         { name: "clusterAuthorizedOperations", type: "int32", versions: [8, 10] },
         { name: "errorCode", type: "int16", versions: [13, 32767], ignorable: true },
-      ],
-      MetadataResponseBroker: [
+      ] },
+      MetadataResponseBroker: { create: metadataResponse.newMetadataResponseBroker, fields: [
         { name: "nodeId", type: "int32", versions: [0, 32767] },
         { name: "host", type: "string", versions: [0, 32767] },
         { name: "port", type: "int32", versions: [0, 32767] },
         { name: "rack", type: "string", versions: [1, 32767], nullable: [1, 32767], ignorable: true },
-      ],
-      MetadataResponseTopic: [
+      ] },
+      MetadataResponseTopic: { create: metadataResponse.newMetadataResponseTopic, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "name", type: "string", versions: [0, 32767], nullable: [12, 32767] },
         { name: "topicId", type: "uuid", versions: [10, 32767], ignorable: true },
         { name: "isInternal", type: "bool", versions: [1, 32767], ignorable: true },
         { name: "partitions", type: "[]MetadataResponsePartition", versions: [0, 32767] },
         { name: "topicAuthorizedOperations", type: "int32", versions: [8, 32767] },
-      ],
-      MetadataResponsePartition: [
+      ] },
+      MetadataResponsePartition: { create: metadataResponse.newMetadataResponsePartition, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "leaderId", type: "int32", versions: [0, 32767] },
@@ -2738,231 +2738,231 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "replicaNodes", type: "[]int32", versions: [0, 32767] },
         { name: "isrNodes", type: "[]int32", versions: [0, 32767] },
         { name: "offlineReplicas", type: "[]int32", versions: [5, 32767], ignorable: true },
-      ],
+      ] },
     },
   },
   {
     name: "OffsetCommitRequest", minVersion: 2, maxVersion: 10, flexibleSince: 8,
-    create: newOffsetCommitRequest, decode: decodeOffsetCommitRequest, encode: encodeOffsetCommitRequest,
+    decode: offsetCommitRequest.decodeOffsetCommitRequest, encode: offsetCommitRequest.encodeOffsetCommitRequest,
     structs: {
-      OffsetCommitRequest: [
+      OffsetCommitRequest: { create: offsetCommitRequest.newOffsetCommitRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "generationIdOrMemberEpoch", type: "int32", versions: [1, 32767], ignorable: true },
         { name: "memberId", type: "string", versions: [1, 32767], ignorable: true },
         { name: "groupInstanceId", type: "string", versions: [7, 32767], nullable: [7, 32767] },
         { name: "retentionTimeMs", type: "int64", versions: [2, 4], ignorable: true },
         { name: "topics", type: "[]OffsetCommitRequestTopic", versions: [0, 32767] },
-      ],
-      OffsetCommitRequestTopic: [
+      ] },
+      OffsetCommitRequestTopic: { create: offsetCommitRequest.newOffsetCommitRequestTopic, fields: [
         { name: "name", type: "string", versions: [0, 9], ignorable: true },
         { name: "topicId", type: "uuid", versions: [10, 32767], ignorable: true },
         { name: "partitions", type: "[]OffsetCommitRequestPartition", versions: [0, 32767] },
-      ],
-      OffsetCommitRequestPartition: [
+      ] },
+      OffsetCommitRequestPartition: { create: offsetCommitRequest.newOffsetCommitRequestPartition, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "committedOffset", type: "int64", versions: [0, 32767] },
         { name: "committedLeaderEpoch", type: "int32", versions: [6, 32767], ignorable: true },
         { name: "committedMetadata", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "OffsetCommitResponse", minVersion: 2, maxVersion: 10, flexibleSince: 8,
-    create: newOffsetCommitResponse, decode: decodeOffsetCommitResponse, encode: encodeOffsetCommitResponse,
+    decode: offsetCommitResponse.decodeOffsetCommitResponse, encode: offsetCommitResponse.encodeOffsetCommitResponse,
     structs: {
-      OffsetCommitResponse: [
+      OffsetCommitResponse: { create: offsetCommitResponse.newOffsetCommitResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [3, 32767], ignorable: true },
         { name: "topics", type: "[]OffsetCommitResponseTopic", versions: [0, 32767] },
-      ],
-      OffsetCommitResponseTopic: [
+      ] },
+      OffsetCommitResponseTopic: { create: offsetCommitResponse.newOffsetCommitResponseTopic, fields: [
         { name: "name", type: "string", versions: [0, 9], ignorable: true },
         { name: "topicId", type: "uuid", versions: [10, 32767], ignorable: true },
         { name: "partitions", type: "[]OffsetCommitResponsePartition", versions: [0, 32767] },
-      ],
-      OffsetCommitResponsePartition: [
+      ] },
+      OffsetCommitResponsePartition: { create: offsetCommitResponse.newOffsetCommitResponsePartition, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "OffsetDeleteRequest", minVersion: 0, maxVersion: 0, flexibleSince: NEVER_FLEXIBLE,
-    create: newOffsetDeleteRequest, decode: decodeOffsetDeleteRequest, encode: encodeOffsetDeleteRequest,
+    decode: offsetDeleteRequest.decodeOffsetDeleteRequest, encode: offsetDeleteRequest.encodeOffsetDeleteRequest,
     structs: {
-      OffsetDeleteRequest: [
+      OffsetDeleteRequest: { create: offsetDeleteRequest.newOffsetDeleteRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "topics", type: "[]OffsetDeleteRequestTopic", versions: [0, 32767] },
-      ],
-      OffsetDeleteRequestTopic: [
+      ] },
+      OffsetDeleteRequestTopic: { create: offsetDeleteRequest.newOffsetDeleteRequestTopic, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]OffsetDeleteRequestPartition", versions: [0, 32767] },
-      ],
-      OffsetDeleteRequestPartition: [
+      ] },
+      OffsetDeleteRequestPartition: { create: offsetDeleteRequest.newOffsetDeleteRequestPartition, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "OffsetDeleteResponse", minVersion: 0, maxVersion: 0, flexibleSince: NEVER_FLEXIBLE,
-    create: newOffsetDeleteResponse, decode: decodeOffsetDeleteResponse, encode: encodeOffsetDeleteResponse,
+    decode: offsetDeleteResponse.decodeOffsetDeleteResponse, encode: offsetDeleteResponse.encodeOffsetDeleteResponse,
     structs: {
-      OffsetDeleteResponse: [
+      OffsetDeleteResponse: { create: offsetDeleteResponse.newOffsetDeleteResponse, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767], ignorable: true },
         { name: "topics", type: "[]OffsetDeleteResponseTopic", versions: [0, 32767] },
-      ],
-      OffsetDeleteResponseTopic: [
+      ] },
+      OffsetDeleteResponseTopic: { create: offsetDeleteResponse.newOffsetDeleteResponseTopic, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]OffsetDeleteResponsePartition", versions: [0, 32767] },
-      ],
-      OffsetDeleteResponsePartition: [
+      ] },
+      OffsetDeleteResponsePartition: { create: offsetDeleteResponse.newOffsetDeleteResponsePartition, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "OffsetFetchRequest", minVersion: 1, maxVersion: 10, flexibleSince: 6,
-    create: newOffsetFetchRequest, decode: decodeOffsetFetchRequest, encode: encodeOffsetFetchRequest,
+    decode: offsetFetchRequest.decodeOffsetFetchRequest, encode: offsetFetchRequest.encodeOffsetFetchRequest,
     structs: {
-      OffsetFetchRequest: [
+      OffsetFetchRequest: { create: offsetFetchRequest.newOffsetFetchRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 7] },
         { name: "topics", type: "[]OffsetFetchRequestTopic", versions: [0, 7], nullable: [2, 7] },
         { name: "groups", type: "[]OffsetFetchRequestGroup", versions: [8, 32767] },
         { name: "requireStable", type: "bool", versions: [7, 32767] },
-      ],
-      OffsetFetchRequestTopic: [
+      ] },
+      OffsetFetchRequestTopic: { create: offsetFetchRequest.newOffsetFetchRequestTopic, fields: [
         { name: "name", type: "string", versions: [0, 7] },
         { name: "partitionIndexes", type: "[]int32", versions: [0, 7] },
-      ],
-      OffsetFetchRequestGroup: [
+      ] },
+      OffsetFetchRequestGroup: { create: offsetFetchRequest.newOffsetFetchRequestGroup, fields: [
         { name: "groupId", type: "string", versions: [8, 32767] },
         { name: "memberId", type: "string", versions: [9, 32767], nullable: [9, 32767], ignorable: true },
         { name: "memberEpoch", type: "int32", versions: [9, 32767], ignorable: true },
         { name: "topics", type: "[]OffsetFetchRequestTopics", versions: [8, 32767], nullable: [8, 32767] },
-      ],
-      OffsetFetchRequestTopics: [
+      ] },
+      OffsetFetchRequestTopics: { create: offsetFetchRequest.newOffsetFetchRequestTopics, fields: [
         { name: "name", type: "string", versions: [8, 9], ignorable: true },
         { name: "topicId", type: "uuid", versions: [10, 32767], ignorable: true },
         { name: "partitionIndexes", type: "[]int32", versions: [8, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "OffsetFetchResponse", minVersion: 1, maxVersion: 10, flexibleSince: 6,
-    create: newOffsetFetchResponse, decode: decodeOffsetFetchResponse, encode: encodeOffsetFetchResponse,
+    decode: offsetFetchResponse.decodeOffsetFetchResponse, encode: offsetFetchResponse.encodeOffsetFetchResponse,
     structs: {
-      OffsetFetchResponse: [
+      OffsetFetchResponse: { create: offsetFetchResponse.newOffsetFetchResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [3, 32767], ignorable: true },
         { name: "topics", type: "[]OffsetFetchResponseTopic", versions: [0, 7] },
         { name: "errorCode", type: "int16", versions: [2, 7], ignorable: true },
         { name: "groups", type: "[]OffsetFetchResponseGroup", versions: [8, 32767] },
-      ],
-      OffsetFetchResponseTopic: [
+      ] },
+      OffsetFetchResponseTopic: { create: offsetFetchResponse.newOffsetFetchResponseTopic, fields: [
         { name: "name", type: "string", versions: [0, 7] },
         { name: "partitions", type: "[]OffsetFetchResponsePartition", versions: [0, 7] },
-      ],
-      OffsetFetchResponsePartition: [
+      ] },
+      OffsetFetchResponsePartition: { create: offsetFetchResponse.newOffsetFetchResponsePartition, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 7] },
         { name: "committedOffset", type: "int64", versions: [0, 7] },
         { name: "committedLeaderEpoch", type: "int32", versions: [5, 7], ignorable: true },
         { name: "metadata", type: "string", versions: [0, 7], nullable: [0, 7] },
         { name: "errorCode", type: "int16", versions: [0, 7] },
-      ],
-      OffsetFetchResponseGroup: [
+      ] },
+      OffsetFetchResponseGroup: { create: offsetFetchResponse.newOffsetFetchResponseGroup, fields: [
         { name: "groupId", type: "string", versions: [8, 32767] },
         { name: "topics", type: "[]OffsetFetchResponseTopics", versions: [8, 32767] },
         { name: "errorCode", type: "int16", versions: [8, 32767] },
-      ],
-      OffsetFetchResponseTopics: [
+      ] },
+      OffsetFetchResponseTopics: { create: offsetFetchResponse.newOffsetFetchResponseTopics, fields: [
         { name: "name", type: "string", versions: [8, 9], ignorable: true },
         { name: "topicId", type: "uuid", versions: [10, 32767], ignorable: true },
         { name: "partitions", type: "[]OffsetFetchResponsePartitions", versions: [8, 32767] },
-      ],
-      OffsetFetchResponsePartitions: [
+      ] },
+      OffsetFetchResponsePartitions: { create: offsetFetchResponse.newOffsetFetchResponsePartitions, fields: [
         { name: "partitionIndex", type: "int32", versions: [8, 32767] },
         { name: "committedOffset", type: "int64", versions: [8, 32767] },
         { name: "committedLeaderEpoch", type: "int32", versions: [8, 32767], ignorable: true },
         { name: "metadata", type: "string", versions: [8, 32767], nullable: [8, 32767] },
         { name: "errorCode", type: "int16", versions: [8, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "OffsetForLeaderEpochRequest", minVersion: 2, maxVersion: 4, flexibleSince: 4,
-    create: newOffsetForLeaderEpochRequest, decode: decodeOffsetForLeaderEpochRequest, encode: encodeOffsetForLeaderEpochRequest,
+    decode: offsetForLeaderEpochRequest.decodeOffsetForLeaderEpochRequest, encode: offsetForLeaderEpochRequest.encodeOffsetForLeaderEpochRequest,
     structs: {
-      OffsetForLeaderEpochRequest: [
+      OffsetForLeaderEpochRequest: { create: offsetForLeaderEpochRequest.newOffsetForLeaderEpochRequest, fields: [
         { name: "replicaId", type: "int32", versions: [3, 32767], ignorable: true },
         { name: "topics", type: "[]OffsetForLeaderTopic", versions: [0, 32767] },
-      ],
-      OffsetForLeaderTopic: [
+      ] },
+      OffsetForLeaderTopic: { create: offsetForLeaderEpochRequest.newOffsetForLeaderTopic, fields: [
         { name: "topic", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]OffsetForLeaderPartition", versions: [0, 32767] },
-      ],
-      OffsetForLeaderPartition: [
+      ] },
+      OffsetForLeaderPartition: { create: offsetForLeaderEpochRequest.newOffsetForLeaderPartition, fields: [
         { name: "partition", type: "int32", versions: [0, 32767] },
         { name: "currentLeaderEpoch", type: "int32", versions: [2, 32767], ignorable: true },
         { name: "leaderEpoch", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "OffsetForLeaderEpochResponse", minVersion: 2, maxVersion: 4, flexibleSince: 4,
-    create: newOffsetForLeaderEpochResponse, decode: decodeOffsetForLeaderEpochResponse, encode: encodeOffsetForLeaderEpochResponse,
+    decode: offsetForLeaderEpochResponse.decodeOffsetForLeaderEpochResponse, encode: offsetForLeaderEpochResponse.encodeOffsetForLeaderEpochResponse,
     structs: {
-      OffsetForLeaderEpochResponse: [
+      OffsetForLeaderEpochResponse: { create: offsetForLeaderEpochResponse.newOffsetForLeaderEpochResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [2, 32767], ignorable: true },
         { name: "topics", type: "[]OffsetForLeaderTopicResult", versions: [0, 32767] },
-      ],
-      OffsetForLeaderTopicResult: [
+      ] },
+      OffsetForLeaderTopicResult: { create: offsetForLeaderEpochResponse.newOffsetForLeaderTopicResult, fields: [
         { name: "topic", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]EpochEndOffset", versions: [0, 32767] },
-      ],
-      EpochEndOffset: [
+      ] },
+      EpochEndOffset: { create: offsetForLeaderEpochResponse.newEpochEndOffset, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "partition", type: "int32", versions: [0, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [1, 32767], ignorable: true },
         { name: "endOffset", type: "int64", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ProduceRequest", minVersion: 3, maxVersion: 13, flexibleSince: 9,
-    create: newProduceRequest, decode: decodeProduceRequest, encode: encodeProduceRequest,
+    decode: produceRequest.decodeProduceRequest, encode: produceRequest.encodeProduceRequest,
     structs: {
-      ProduceRequest: [
+      ProduceRequest: { create: produceRequest.newProduceRequest, fields: [
         { name: "transactionalId", type: "string", versions: [3, 32767], nullable: [3, 32767] },
         { name: "acks", type: "int16", versions: [0, 32767] },
         { name: "timeoutMs", type: "int32", versions: [0, 32767] },
         { name: "topicData", type: "[]TopicProduceData", versions: [0, 32767] },
-      ],
-      TopicProduceData: [
+      ] },
+      TopicProduceData: { create: produceRequest.newTopicProduceData, fields: [
         { name: "name", type: "string", versions: [0, 12], ignorable: true },
         { name: "topicId", type: "uuid", versions: [13, 32767], ignorable: true },
         { name: "partitionData", type: "[]PartitionProduceData", versions: [0, 32767] },
-      ],
-      PartitionProduceData: [
+      ] },
+      PartitionProduceData: { create: produceRequest.newPartitionProduceData, fields: [
         { name: "index", type: "int32", versions: [0, 32767] },
         { name: "records", type: "records", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ProduceResponse", minVersion: 3, maxVersion: 13, flexibleSince: 9,
-    create: newProduceResponse, decode: decodeProduceResponse, encode: encodeProduceResponse,
+    decode: produceResponse.decodeProduceResponse, encode: produceResponse.encodeProduceResponse,
     structs: {
-      ProduceResponse: [
+      ProduceResponse: { create: produceResponse.newProduceResponse, fields: [
         { name: "responses", type: "[]TopicProduceResponse", versions: [0, 32767] },
         { name: "throttleTimeMs", type: "int32", versions: [1, 32767], ignorable: true },
         { name: "nodeEndpoints", type: "[]NodeEndpoint", versions: [10, 32767], tag: 0 },
-      ],
-      TopicProduceResponse: [
+      ] },
+      TopicProduceResponse: { create: produceResponse.newTopicProduceResponse, fields: [
         { name: "name", type: "string", versions: [0, 12], ignorable: true },
         { name: "topicId", type: "uuid", versions: [13, 32767], ignorable: true },
         { name: "partitionResponses", type: "[]PartitionProduceResponse", versions: [0, 32767] },
-      ],
-      PartitionProduceResponse: [
+      ] },
+      PartitionProduceResponse: { create: produceResponse.newPartitionProduceResponse, fields: [
         { name: "index", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "baseOffset", type: "int64", versions: [0, 32767] },
@@ -2971,121 +2971,121 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "recordErrors", type: "[]BatchIndexAndErrorMessage", versions: [8, 32767], ignorable: true },
         { name: "errorMessage", type: "string", versions: [8, 32767], nullable: [8, 32767], ignorable: true },
         { name: "currentLeader", type: "LeaderIdAndEpoch", versions: [10, 32767], tag: 0 },
-      ],
-      BatchIndexAndErrorMessage: [
+      ] },
+      BatchIndexAndErrorMessage: { create: produceResponse.newBatchIndexAndErrorMessage, fields: [
         { name: "batchIndex", type: "int32", versions: [8, 32767] },
         { name: "batchIndexErrorMessage", type: "string", versions: [8, 32767], nullable: [8, 32767] },
-      ],
-      LeaderIdAndEpoch: [
+      ] },
+      LeaderIdAndEpoch: { create: produceResponse.newLeaderIdAndEpoch, fields: [
         { name: "leaderId", type: "int32", versions: [10, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [10, 32767] },
-      ],
-      NodeEndpoint: [
+      ] },
+      NodeEndpoint: { create: produceResponse.newNodeEndpoint, fields: [
         { name: "nodeId", type: "int32", versions: [10, 32767] },
         { name: "host", type: "string", versions: [10, 32767] },
         { name: "port", type: "int32", versions: [10, 32767] },
         { name: "rack", type: "string", versions: [10, 32767], nullable: [10, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "PushTelemetryRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newPushTelemetryRequest, decode: decodePushTelemetryRequest, encode: encodePushTelemetryRequest,
+    decode: pushTelemetryRequest.decodePushTelemetryRequest, encode: pushTelemetryRequest.encodePushTelemetryRequest,
     structs: {
-      PushTelemetryRequest: [
+      PushTelemetryRequest: { create: pushTelemetryRequest.newPushTelemetryRequest, fields: [
         { name: "clientInstanceId", type: "uuid", versions: [0, 32767] },
         { name: "subscriptionId", type: "int32", versions: [0, 32767] },
         { name: "terminating", type: "bool", versions: [0, 32767] },
         { name: "compressionType", type: "int8", versions: [0, 32767] },
         { name: "metrics", type: "bytes", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "PushTelemetryResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newPushTelemetryResponse, decode: decodePushTelemetryResponse, encode: encodePushTelemetryResponse,
+    decode: pushTelemetryResponse.decodePushTelemetryResponse, encode: pushTelemetryResponse.encodePushTelemetryResponse,
     structs: {
-      PushTelemetryResponse: [
+      PushTelemetryResponse: { create: pushTelemetryResponse.newPushTelemetryResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ReadShareGroupStateRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newReadShareGroupStateRequest, decode: decodeReadShareGroupStateRequest, encode: encodeReadShareGroupStateRequest,
+    decode: readShareGroupStateRequest.decodeReadShareGroupStateRequest, encode: readShareGroupStateRequest.encodeReadShareGroupStateRequest,
     structs: {
-      ReadShareGroupStateRequest: [
+      ReadShareGroupStateRequest: { create: readShareGroupStateRequest.newReadShareGroupStateRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "topics", type: "[]ReadStateData", versions: [0, 32767] },
-      ],
-      ReadStateData: [
+      ] },
+      ReadStateData: { create: readShareGroupStateRequest.newReadStateData, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: readShareGroupStateRequest.newPartitionData, fields: [
         { name: "partition", type: "int32", versions: [0, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ReadShareGroupStateResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newReadShareGroupStateResponse, decode: decodeReadShareGroupStateResponse, encode: encodeReadShareGroupStateResponse,
+    decode: readShareGroupStateResponse.decodeReadShareGroupStateResponse, encode: readShareGroupStateResponse.encodeReadShareGroupStateResponse,
     structs: {
-      ReadShareGroupStateResponse: [
+      ReadShareGroupStateResponse: { create: readShareGroupStateResponse.newReadShareGroupStateResponse, fields: [
         { name: "results", type: "[]ReadStateResult", versions: [0, 32767] },
-      ],
-      ReadStateResult: [
+      ] },
+      ReadStateResult: { create: readShareGroupStateResponse.newReadStateResult, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionResult", versions: [0, 32767] },
-      ],
-      PartitionResult: [
+      ] },
+      PartitionResult: { create: readShareGroupStateResponse.newPartitionResult, fields: [
         { name: "partition", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "stateEpoch", type: "int32", versions: [0, 32767] },
         { name: "startOffset", type: "int64", versions: [0, 32767] },
         { name: "stateBatches", type: "[]StateBatch", versions: [0, 32767] },
-      ],
-      StateBatch: [
+      ] },
+      StateBatch: { create: readShareGroupStateResponse.newStateBatch, fields: [
         { name: "firstOffset", type: "int64", versions: [0, 32767] },
         { name: "lastOffset", type: "int64", versions: [0, 32767] },
         { name: "deliveryState", type: "int8", versions: [0, 32767] },
         { name: "deliveryCount", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ReadShareGroupStateSummaryRequest", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newReadShareGroupStateSummaryRequest, decode: decodeReadShareGroupStateSummaryRequest, encode: encodeReadShareGroupStateSummaryRequest,
+    decode: readShareGroupStateSummaryRequest.decodeReadShareGroupStateSummaryRequest, encode: readShareGroupStateSummaryRequest.encodeReadShareGroupStateSummaryRequest,
     structs: {
-      ReadShareGroupStateSummaryRequest: [
+      ReadShareGroupStateSummaryRequest: { create: readShareGroupStateSummaryRequest.newReadShareGroupStateSummaryRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "topics", type: "[]ReadStateSummaryData", versions: [0, 32767] },
-      ],
-      ReadStateSummaryData: [
+      ] },
+      ReadStateSummaryData: { create: readShareGroupStateSummaryRequest.newReadStateSummaryData, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: readShareGroupStateSummaryRequest.newPartitionData, fields: [
         { name: "partition", type: "int32", versions: [0, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ReadShareGroupStateSummaryResponse", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newReadShareGroupStateSummaryResponse, decode: decodeReadShareGroupStateSummaryResponse, encode: encodeReadShareGroupStateSummaryResponse,
+    decode: readShareGroupStateSummaryResponse.decodeReadShareGroupStateSummaryResponse, encode: readShareGroupStateSummaryResponse.encodeReadShareGroupStateSummaryResponse,
     structs: {
-      ReadShareGroupStateSummaryResponse: [
+      ReadShareGroupStateSummaryResponse: { create: readShareGroupStateSummaryResponse.newReadShareGroupStateSummaryResponse, fields: [
         { name: "results", type: "[]ReadStateSummaryResult", versions: [0, 32767] },
-      ],
-      ReadStateSummaryResult: [
+      ] },
+      ReadStateSummaryResult: { create: readShareGroupStateSummaryResponse.newReadStateSummaryResult, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionResult", versions: [0, 32767] },
-      ],
-      PartitionResult: [
+      ] },
+      PartitionResult: { create: readShareGroupStateSummaryResponse.newPartitionResult, fields: [
         { name: "partition", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
@@ -3093,178 +3093,178 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "leaderEpoch", type: "int32", versions: [0, 32767] },
         { name: "startOffset", type: "int64", versions: [0, 32767] },
         { name: "deliveryCompleteCount", type: "int32", versions: [1, 32767], ignorable: true },
-      ],
+      ] },
     },
   },
   {
     name: "RemoveRaftVoterRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newRemoveRaftVoterRequest, decode: decodeRemoveRaftVoterRequest, encode: encodeRemoveRaftVoterRequest,
+    decode: removeRaftVoterRequest.decodeRemoveRaftVoterRequest, encode: removeRaftVoterRequest.encodeRemoveRaftVoterRequest,
     structs: {
-      RemoveRaftVoterRequest: [
+      RemoveRaftVoterRequest: { create: removeRaftVoterRequest.newRemoveRaftVoterRequest, fields: [
         { name: "clusterId", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "voterId", type: "int32", versions: [0, 32767] },
         { name: "voterDirectoryId", type: "uuid", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "RemoveRaftVoterResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newRemoveRaftVoterResponse, decode: decodeRemoveRaftVoterResponse, encode: encodeRemoveRaftVoterResponse,
+    decode: removeRaftVoterResponse.decodeRemoveRaftVoterResponse, encode: removeRaftVoterResponse.encodeRemoveRaftVoterResponse,
     structs: {
-      RemoveRaftVoterResponse: [
+      RemoveRaftVoterResponse: { create: removeRaftVoterResponse.newRemoveRaftVoterResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767], ignorable: true },
-      ],
+      ] },
     },
   },
   {
     name: "RenewDelegationTokenRequest", minVersion: 1, maxVersion: 2, flexibleSince: 2,
-    create: newRenewDelegationTokenRequest, decode: decodeRenewDelegationTokenRequest, encode: encodeRenewDelegationTokenRequest,
+    decode: renewDelegationTokenRequest.decodeRenewDelegationTokenRequest, encode: renewDelegationTokenRequest.encodeRenewDelegationTokenRequest,
     structs: {
-      RenewDelegationTokenRequest: [
+      RenewDelegationTokenRequest: { create: renewDelegationTokenRequest.newRenewDelegationTokenRequest, fields: [
         { name: "hmac", type: "bytes", versions: [0, 32767] },
         { name: "renewPeriodMs", type: "int64", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "RenewDelegationTokenResponse", minVersion: 1, maxVersion: 2, flexibleSince: 2,
-    create: newRenewDelegationTokenResponse, decode: decodeRenewDelegationTokenResponse, encode: encodeRenewDelegationTokenResponse,
+    decode: renewDelegationTokenResponse.decodeRenewDelegationTokenResponse, encode: renewDelegationTokenResponse.encodeRenewDelegationTokenResponse,
     structs: {
-      RenewDelegationTokenResponse: [
+      RenewDelegationTokenResponse: { create: renewDelegationTokenResponse.newRenewDelegationTokenResponse, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "expiryTimestampMs", type: "int64", versions: [0, 32767] },
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "RequestHeader", minVersion: 1, maxVersion: 2, flexibleSince: 2,
-    create: newRequestHeader, decode: decodeRequestHeader, encode: encodeRequestHeader,
+    decode: requestHeader.decodeRequestHeader, encode: requestHeader.encodeRequestHeader,
     structs: {
-      RequestHeader: [
+      RequestHeader: { create: requestHeader.newRequestHeader, fields: [
         { name: "requestApiKey", type: "int16", versions: [0, 32767] },
         { name: "requestApiVersion", type: "int16", versions: [0, 32767] },
         { name: "correlationId", type: "int32", versions: [0, 32767] },
         { name: "clientId", type: "string", versions: [1, 32767], nullable: [1, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ResponseHeader", minVersion: 0, maxVersion: 1, flexibleSince: 1,
-    create: newResponseHeader, decode: decodeResponseHeader, encode: encodeResponseHeader,
+    decode: responseHeader.decodeResponseHeader, encode: responseHeader.encodeResponseHeader,
     structs: {
-      ResponseHeader: [
+      ResponseHeader: { create: responseHeader.newResponseHeader, fields: [
         { name: "correlationId", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "SaslAuthenticateRequest", minVersion: 0, maxVersion: 2, flexibleSince: 2,
-    create: newSaslAuthenticateRequest, decode: decodeSaslAuthenticateRequest, encode: encodeSaslAuthenticateRequest,
+    decode: saslAuthenticateRequest.decodeSaslAuthenticateRequest, encode: saslAuthenticateRequest.encodeSaslAuthenticateRequest,
     structs: {
-      SaslAuthenticateRequest: [
+      SaslAuthenticateRequest: { create: saslAuthenticateRequest.newSaslAuthenticateRequest, fields: [
         { name: "authBytes", type: "bytes", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "SaslAuthenticateResponse", minVersion: 0, maxVersion: 2, flexibleSince: 2,
-    create: newSaslAuthenticateResponse, decode: decodeSaslAuthenticateResponse, encode: encodeSaslAuthenticateResponse,
+    decode: saslAuthenticateResponse.decodeSaslAuthenticateResponse, encode: saslAuthenticateResponse.encodeSaslAuthenticateResponse,
     structs: {
-      SaslAuthenticateResponse: [
+      SaslAuthenticateResponse: { create: saslAuthenticateResponse.newSaslAuthenticateResponse, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "authBytes", type: "bytes", versions: [0, 32767] },
         { name: "sessionLifetimeMs", type: "int64", versions: [1, 32767], ignorable: true },
-      ],
+      ] },
     },
   },
   {
     name: "SaslHandshakeRequest", minVersion: 0, maxVersion: 1, flexibleSince: NEVER_FLEXIBLE,
-    create: newSaslHandshakeRequest, decode: decodeSaslHandshakeRequest, encode: encodeSaslHandshakeRequest,
+    decode: saslHandshakeRequest.decodeSaslHandshakeRequest, encode: saslHandshakeRequest.encodeSaslHandshakeRequest,
     structs: {
-      SaslHandshakeRequest: [
+      SaslHandshakeRequest: { create: saslHandshakeRequest.newSaslHandshakeRequest, fields: [
         { name: "mechanism", type: "string", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "SaslHandshakeResponse", minVersion: 0, maxVersion: 1, flexibleSince: NEVER_FLEXIBLE,
-    create: newSaslHandshakeResponse, decode: decodeSaslHandshakeResponse, encode: encodeSaslHandshakeResponse,
+    decode: saslHandshakeResponse.decodeSaslHandshakeResponse, encode: saslHandshakeResponse.encodeSaslHandshakeResponse,
     structs: {
-      SaslHandshakeResponse: [
+      SaslHandshakeResponse: { create: saslHandshakeResponse.newSaslHandshakeResponse, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "mechanisms", type: "[]string", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ShareAcknowledgeRequest", minVersion: 1, maxVersion: 2, flexibleSince: 0,
-    create: newShareAcknowledgeRequest, decode: decodeShareAcknowledgeRequest, encode: encodeShareAcknowledgeRequest,
+    decode: shareAcknowledgeRequest.decodeShareAcknowledgeRequest, encode: shareAcknowledgeRequest.encodeShareAcknowledgeRequest,
     structs: {
-      ShareAcknowledgeRequest: [
+      ShareAcknowledgeRequest: { create: shareAcknowledgeRequest.newShareAcknowledgeRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "memberId", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "shareSessionEpoch", type: "int32", versions: [0, 32767] },
         { name: "isRenewAck", type: "bool", versions: [2, 32767] },
         { name: "topics", type: "[]AcknowledgeTopic", versions: [0, 32767] },
-      ],
-      AcknowledgeTopic: [
+      ] },
+      AcknowledgeTopic: { create: shareAcknowledgeRequest.newAcknowledgeTopic, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]AcknowledgePartition", versions: [0, 32767] },
-      ],
-      AcknowledgePartition: [
+      ] },
+      AcknowledgePartition: { create: shareAcknowledgeRequest.newAcknowledgePartition, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "acknowledgementBatches", type: "[]AcknowledgementBatch", versions: [0, 32767] },
-      ],
-      AcknowledgementBatch: [
+      ] },
+      AcknowledgementBatch: { create: shareAcknowledgeRequest.newAcknowledgementBatch, fields: [
         { name: "firstOffset", type: "int64", versions: [0, 32767] },
         { name: "lastOffset", type: "int64", versions: [0, 32767] },
         { name: "acknowledgeTypes", type: "[]int8", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ShareAcknowledgeResponse", minVersion: 1, maxVersion: 2, flexibleSince: 0,
-    create: newShareAcknowledgeResponse, decode: decodeShareAcknowledgeResponse, encode: encodeShareAcknowledgeResponse,
+    decode: shareAcknowledgeResponse.decodeShareAcknowledgeResponse, encode: shareAcknowledgeResponse.encodeShareAcknowledgeResponse,
     structs: {
-      ShareAcknowledgeResponse: [
+      ShareAcknowledgeResponse: { create: shareAcknowledgeResponse.newShareAcknowledgeResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "acquisitionLockTimeoutMs", type: "int32", versions: [2, 32767], ignorable: true },
         { name: "responses", type: "[]ShareAcknowledgeTopicResponse", versions: [0, 32767] },
         { name: "nodeEndpoints", type: "[]NodeEndpoint", versions: [0, 32767] },
-      ],
-      ShareAcknowledgeTopicResponse: [
+      ] },
+      ShareAcknowledgeTopicResponse: { create: shareAcknowledgeResponse.newShareAcknowledgeTopicResponse, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: shareAcknowledgeResponse.newPartitionData, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "currentLeader", type: "LeaderIdAndEpoch", versions: [0, 32767] },
-      ],
-      LeaderIdAndEpoch: [
+      ] },
+      LeaderIdAndEpoch: { create: shareAcknowledgeResponse.newLeaderIdAndEpoch, fields: [
         { name: "leaderId", type: "int32", versions: [0, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [0, 32767] },
-      ],
-      NodeEndpoint: [
+      ] },
+      NodeEndpoint: { create: shareAcknowledgeResponse.newNodeEndpoint, fields: [
         { name: "nodeId", type: "int32", versions: [0, 32767] },
         { name: "host", type: "string", versions: [0, 32767] },
         { name: "port", type: "int32", versions: [0, 32767] },
         { name: "rack", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ShareFetchRequest", minVersion: 1, maxVersion: 2, flexibleSince: 0,
-    create: newShareFetchRequest, decode: decodeShareFetchRequest, encode: encodeShareFetchRequest,
+    decode: shareFetchRequest.decodeShareFetchRequest, encode: shareFetchRequest.encodeShareFetchRequest,
     structs: {
-      ShareFetchRequest: [
+      ShareFetchRequest: { create: shareFetchRequest.newShareFetchRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "memberId", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "shareSessionEpoch", type: "int32", versions: [0, 32767] },
@@ -3277,44 +3277,44 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "isRenewAck", type: "bool", versions: [2, 32767] },
         { name: "topics", type: "[]FetchTopic", versions: [0, 32767] },
         { name: "forgottenTopicsData", type: "[]ForgottenTopic", versions: [0, 32767] },
-      ],
-      FetchTopic: [
+      ] },
+      FetchTopic: { create: shareFetchRequest.newFetchTopic, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]FetchPartition", versions: [0, 32767] },
-      ],
-      FetchPartition: [
+      ] },
+      FetchPartition: { create: shareFetchRequest.newFetchPartition, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "partitionMaxBytes", type: "int32", versions: [0, 0] },
         { name: "acknowledgementBatches", type: "[]AcknowledgementBatch", versions: [0, 32767] },
-      ],
-      AcknowledgementBatch: [
+      ] },
+      AcknowledgementBatch: { create: shareFetchRequest.newAcknowledgementBatch, fields: [
         { name: "firstOffset", type: "int64", versions: [0, 32767] },
         { name: "lastOffset", type: "int64", versions: [0, 32767] },
         { name: "acknowledgeTypes", type: "[]int8", versions: [0, 32767] },
-      ],
-      ForgottenTopic: [
+      ] },
+      ForgottenTopic: { create: shareFetchRequest.newForgottenTopic, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ShareFetchResponse", minVersion: 1, maxVersion: 2, flexibleSince: 0,
-    create: newShareFetchResponse, decode: decodeShareFetchResponse, encode: encodeShareFetchResponse,
+    decode: shareFetchResponse.decodeShareFetchResponse, encode: shareFetchResponse.encodeShareFetchResponse,
     structs: {
-      ShareFetchResponse: [
+      ShareFetchResponse: { create: shareFetchResponse.newShareFetchResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "acquisitionLockTimeoutMs", type: "int32", versions: [1, 32767] },
         { name: "responses", type: "[]ShareFetchableTopicResponse", versions: [0, 32767] },
         { name: "nodeEndpoints", type: "[]NodeEndpoint", versions: [0, 32767] },
-      ],
-      ShareFetchableTopicResponse: [
+      ] },
+      ShareFetchableTopicResponse: { create: shareFetchResponse.newShareFetchableTopicResponse, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: shareFetchResponse.newPartitionData, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
@@ -3323,43 +3323,43 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "currentLeader", type: "LeaderIdAndEpoch", versions: [0, 32767] },
         { name: "records", type: "records", versions: [0, 32767], nullable: [0, 0] },
         { name: "acquiredRecords", type: "[]AcquiredRecords", versions: [0, 32767] },
-      ],
-      LeaderIdAndEpoch: [
+      ] },
+      LeaderIdAndEpoch: { create: shareFetchResponse.newLeaderIdAndEpoch, fields: [
         { name: "leaderId", type: "int32", versions: [0, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [0, 32767] },
-      ],
-      AcquiredRecords: [
+      ] },
+      AcquiredRecords: { create: shareFetchResponse.newAcquiredRecords, fields: [
         { name: "firstOffset", type: "int64", versions: [0, 32767] },
         { name: "lastOffset", type: "int64", versions: [0, 32767] },
         { name: "deliveryCount", type: "int16", versions: [0, 32767] },
-      ],
-      NodeEndpoint: [
+      ] },
+      NodeEndpoint: { create: shareFetchResponse.newNodeEndpoint, fields: [
         { name: "nodeId", type: "int32", versions: [0, 32767] },
         { name: "host", type: "string", versions: [0, 32767] },
         { name: "port", type: "int32", versions: [0, 32767] },
         { name: "rack", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ShareGroupDescribeRequest", minVersion: 1, maxVersion: 1, flexibleSince: 0,
-    create: newShareGroupDescribeRequest, decode: decodeShareGroupDescribeRequest, encode: encodeShareGroupDescribeRequest,
+    decode: shareGroupDescribeRequest.decodeShareGroupDescribeRequest, encode: shareGroupDescribeRequest.encodeShareGroupDescribeRequest,
     structs: {
-      ShareGroupDescribeRequest: [
+      ShareGroupDescribeRequest: { create: shareGroupDescribeRequest.newShareGroupDescribeRequest, fields: [
         { name: "groupIds", type: "[]string", versions: [0, 32767] },
         { name: "includeAuthorizedOperations", type: "bool", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ShareGroupDescribeResponse", minVersion: 1, maxVersion: 1, flexibleSince: 0,
-    create: newShareGroupDescribeResponse, decode: decodeShareGroupDescribeResponse, encode: encodeShareGroupDescribeResponse,
+    decode: shareGroupDescribeResponse.decodeShareGroupDescribeResponse, encode: shareGroupDescribeResponse.encodeShareGroupDescribeResponse,
     structs: {
-      ShareGroupDescribeResponse: [
+      ShareGroupDescribeResponse: { create: shareGroupDescribeResponse.newShareGroupDescribeResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "groups", type: "[]DescribedGroup", versions: [0, 32767] },
-      ],
-      DescribedGroup: [
+      ] },
+      DescribedGroup: { create: shareGroupDescribeResponse.newDescribedGroup, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "groupId", type: "string", versions: [0, 32767] },
@@ -3369,8 +3369,8 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "assignorName", type: "string", versions: [0, 32767] },
         { name: "members", type: "[]Member", versions: [0, 32767] },
         { name: "authorizedOperations", type: "int32", versions: [0, 32767] },
-      ],
-      Member: [
+      ] },
+      Member: { create: shareGroupDescribeResponse.newMember, fields: [
         { name: "memberId", type: "string", versions: [0, 32767] },
         { name: "rackId", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "memberEpoch", type: "int32", versions: [0, 32767] },
@@ -3378,35 +3378,35 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "clientHost", type: "string", versions: [0, 32767] },
         { name: "subscribedTopicNames", type: "[]string", versions: [0, 32767] },
         { name: "assignment", type: "Assignment", versions: [0, 32767] },
-      ],
-      TopicPartitions: [
+      ] },
+      TopicPartitions: { create: shareGroupDescribeResponse.newTopicPartitions, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "topicName", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]int32", versions: [0, 32767] },
-      ],
-      Assignment: [
+      ] },
+      Assignment: { create: shareGroupDescribeResponse.newAssignment, fields: [
         { name: "topicPartitions", type: "[]TopicPartitions", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ShareGroupHeartbeatRequest", minVersion: 1, maxVersion: 1, flexibleSince: 0,
-    create: newShareGroupHeartbeatRequest, decode: decodeShareGroupHeartbeatRequest, encode: encodeShareGroupHeartbeatRequest,
+    decode: shareGroupHeartbeatRequest.decodeShareGroupHeartbeatRequest, encode: shareGroupHeartbeatRequest.encodeShareGroupHeartbeatRequest,
     structs: {
-      ShareGroupHeartbeatRequest: [
+      ShareGroupHeartbeatRequest: { create: shareGroupHeartbeatRequest.newShareGroupHeartbeatRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "memberId", type: "string", versions: [0, 32767] },
         { name: "memberEpoch", type: "int32", versions: [0, 32767] },
         { name: "rackId", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "subscribedTopicNames", type: "[]string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ShareGroupHeartbeatResponse", minVersion: 1, maxVersion: 1, flexibleSince: 0,
-    create: newShareGroupHeartbeatResponse, decode: decodeShareGroupHeartbeatResponse, encode: encodeShareGroupHeartbeatResponse,
+    decode: shareGroupHeartbeatResponse.decodeShareGroupHeartbeatResponse, encode: shareGroupHeartbeatResponse.encodeShareGroupHeartbeatResponse,
     structs: {
-      ShareGroupHeartbeatResponse: [
+      ShareGroupHeartbeatResponse: { create: shareGroupHeartbeatResponse.newShareGroupHeartbeatResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
@@ -3414,55 +3414,55 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "memberEpoch", type: "int32", versions: [0, 32767] },
         { name: "heartbeatIntervalMs", type: "int32", versions: [0, 32767] },
         { name: "assignment", type: "Assignment", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      Assignment: [
+      ] },
+      Assignment: { create: shareGroupHeartbeatResponse.newAssignment, fields: [
         { name: "topicPartitions", type: "[]TopicPartitions", versions: [0, 32767] },
-      ],
-      TopicPartitions: [
+      ] },
+      TopicPartitions: { create: shareGroupHeartbeatResponse.newTopicPartitions, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "SnapshotFooterRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newSnapshotFooterRecord, decode: decodeSnapshotFooterRecord, encode: encodeSnapshotFooterRecord,
+    decode: snapshotFooterRecord.decodeSnapshotFooterRecord, encode: snapshotFooterRecord.encodeSnapshotFooterRecord,
     structs: {
-      SnapshotFooterRecord: [
+      SnapshotFooterRecord: { create: snapshotFooterRecord.newSnapshotFooterRecord, fields: [
         { name: "version", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "SnapshotHeaderRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newSnapshotHeaderRecord, decode: decodeSnapshotHeaderRecord, encode: encodeSnapshotHeaderRecord,
+    decode: snapshotHeaderRecord.decodeSnapshotHeaderRecord, encode: snapshotHeaderRecord.encodeSnapshotHeaderRecord,
     structs: {
-      SnapshotHeaderRecord: [
+      SnapshotHeaderRecord: { create: snapshotHeaderRecord.newSnapshotHeaderRecord, fields: [
         { name: "version", type: "int16", versions: [0, 32767] },
         { name: "lastContainedLogTimestamp", type: "int64", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "StreamsGroupDescribeRequest", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newStreamsGroupDescribeRequest, decode: decodeStreamsGroupDescribeRequest, encode: encodeStreamsGroupDescribeRequest,
+    decode: streamsGroupDescribeRequest.decodeStreamsGroupDescribeRequest, encode: streamsGroupDescribeRequest.encodeStreamsGroupDescribeRequest,
     structs: {
-      StreamsGroupDescribeRequest: [
+      StreamsGroupDescribeRequest: { create: streamsGroupDescribeRequest.newStreamsGroupDescribeRequest, fields: [
         { name: "groupIds", type: "[]string", versions: [0, 32767] },
         { name: "includeAuthorizedOperations", type: "bool", versions: [0, 32767] },
         { name: "includeTopologyDescription", type: "bool", versions: [1, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "StreamsGroupDescribeResponse", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newStreamsGroupDescribeResponse, decode: decodeStreamsGroupDescribeResponse, encode: encodeStreamsGroupDescribeResponse,
+    decode: streamsGroupDescribeResponse.decodeStreamsGroupDescribeResponse, encode: streamsGroupDescribeResponse.encodeStreamsGroupDescribeResponse,
     structs: {
-      StreamsGroupDescribeResponse: [
+      StreamsGroupDescribeResponse: { create: streamsGroupDescribeResponse.newStreamsGroupDescribeResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "groups", type: "[]DescribedGroup", versions: [0, 32767] },
-      ],
-      DescribedGroup: [
+      ] },
+      DescribedGroup: { create: streamsGroupDescribeResponse.newDescribedGroup, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "groupId", type: "string", versions: [0, 32767] },
@@ -3475,19 +3475,19 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "topologyDescription", type: "TopologyDescription", versions: [1, 32767], nullable: [1, 32767] },
         { name: "topologyDescriptionStatus", type: "int8", versions: [1, 32767] },
         { name: "assignorName", type: "string", versions: [1, 32767], nullable: [1, 32767], ignorable: true },
-      ],
-      Topology: [
+      ] },
+      Topology: { create: streamsGroupDescribeResponse.newTopology, fields: [
         { name: "epoch", type: "int32", versions: [0, 32767] },
         { name: "subtopologies", type: "[]Subtopology", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      Subtopology: [
+      ] },
+      Subtopology: { create: streamsGroupDescribeResponse.newSubtopology, fields: [
         { name: "subtopologyId", type: "string", versions: [0, 32767] },
         { name: "sourceTopics", type: "[]string", versions: [0, 32767] },
         { name: "repartitionSinkTopics", type: "[]string", versions: [0, 32767] },
         { name: "stateChangelogTopics", type: "[]TopicInfo", versions: [0, 32767] },
         { name: "repartitionSourceTopics", type: "[]TopicInfo", versions: [0, 32767] },
-      ],
-      Member: [
+      ] },
+      Member: { create: streamsGroupDescribeResponse.newMember, fields: [
         { name: "memberId", type: "string", versions: [0, 32767] },
         { name: "memberEpoch", type: "int32", versions: [0, 32767] },
         { name: "instanceId", type: "string", versions: [0, 32767], nullable: [0, 32767] },
@@ -3503,62 +3503,62 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "assignment", type: "Assignment", versions: [0, 32767] },
         { name: "targetAssignment", type: "Assignment", versions: [0, 32767] },
         { name: "isClassic", type: "bool", versions: [0, 32767] },
-      ],
-      Endpoint: [
+      ] },
+      Endpoint: { create: streamsGroupDescribeResponse.newEndpoint, fields: [
         { name: "host", type: "string", versions: [0, 32767] },
         { name: "port", type: "uint16", versions: [0, 32767] },
-      ],
-      TaskOffset: [
+      ] },
+      TaskOffset: { create: streamsGroupDescribeResponse.newTaskOffset, fields: [
         { name: "subtopologyId", type: "string", versions: [0, 32767] },
         { name: "partition", type: "int32", versions: [0, 32767] },
         { name: "offset", type: "int64", versions: [0, 32767] },
-      ],
-      Assignment: [
+      ] },
+      Assignment: { create: streamsGroupDescribeResponse.newAssignment, fields: [
         { name: "activeTasks", type: "[]TaskIds", versions: [0, 32767] },
         { name: "standbyTasks", type: "[]TaskIds", versions: [0, 32767] },
         { name: "warmupTasks", type: "[]TaskIds", versions: [0, 32767] },
-      ],
-      TaskIds: [
+      ] },
+      TaskIds: { create: streamsGroupDescribeResponse.newTaskIds, fields: [
         { name: "subtopologyId", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]int32", versions: [0, 32767] },
-      ],
-      KeyValue: [
+      ] },
+      KeyValue: { create: streamsGroupDescribeResponse.newKeyValue, fields: [
         { name: "key", type: "string", versions: [0, 32767] },
         { name: "value", type: "string", versions: [0, 32767] },
-      ],
-      TopicInfo: [
+      ] },
+      TopicInfo: { create: streamsGroupDescribeResponse.newTopicInfo, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "int32", versions: [0, 32767] },
         { name: "replicationFactor", type: "int16", versions: [0, 32767] },
         { name: "topicConfigs", type: "[]KeyValue", versions: [0, 32767] },
-      ],
-      TopologyDescription: [
+      ] },
+      TopologyDescription: { create: streamsGroupDescribeResponse.newTopologyDescription, fields: [
         { name: "subtopologies", type: "[]TopologyDescriptionSubtopology", versions: [1, 32767] },
         { name: "globalStores", type: "[]TopologyDescriptionGlobalStore", versions: [1, 32767] },
-      ],
-      TopologyDescriptionSubtopology: [
+      ] },
+      TopologyDescriptionSubtopology: { create: streamsGroupDescribeResponse.newTopologyDescriptionSubtopology, fields: [
         { name: "subtopologyId", type: "string", versions: [1, 32767] },
         { name: "nodes", type: "[]TopologyDescriptionNode", versions: [1, 32767] },
-      ],
-      TopologyDescriptionNode: [
+      ] },
+      TopologyDescriptionNode: { create: streamsGroupDescribeResponse.newTopologyDescriptionNode, fields: [
         { name: "name", type: "string", versions: [1, 32767] },
         { name: "nodeType", type: "int8", versions: [1, 32767] },
         { name: "sourceTopics", type: "[]string", versions: [1, 32767] },
         { name: "sinkTopic", type: "string", versions: [1, 32767], nullable: [1, 32767] },
         { name: "stores", type: "[]string", versions: [1, 32767] },
         { name: "successors", type: "[]string", versions: [1, 32767] },
-      ],
-      TopologyDescriptionGlobalStore: [
+      ] },
+      TopologyDescriptionGlobalStore: { create: streamsGroupDescribeResponse.newTopologyDescriptionGlobalStore, fields: [
         { name: "source", type: "TopologyDescriptionNode", versions: [1, 32767] },
         { name: "processor", type: "TopologyDescriptionNode", versions: [1, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "StreamsGroupHeartbeatRequest", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newStreamsGroupHeartbeatRequest, decode: decodeStreamsGroupHeartbeatRequest, encode: encodeStreamsGroupHeartbeatRequest,
+    decode: streamsGroupHeartbeatRequest.decodeStreamsGroupHeartbeatRequest, encode: streamsGroupHeartbeatRequest.encodeStreamsGroupHeartbeatRequest,
     structs: {
-      StreamsGroupHeartbeatRequest: [
+      StreamsGroupHeartbeatRequest: { create: streamsGroupHeartbeatRequest.newStreamsGroupHeartbeatRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "memberId", type: "string", versions: [0, 32767] },
         { name: "memberEpoch", type: "int32", versions: [0, 32767] },
@@ -3576,12 +3576,12 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "taskOffsets", type: "[]TaskOffset", versions: [0, 32767], nullable: [0, 32767] },
         { name: "taskEndOffsets", type: "[]TaskOffset", versions: [0, 32767], nullable: [0, 32767] },
         { name: "shutdownApplication", type: "bool", versions: [0, 32767] },
-      ],
-      Topology: [
+      ] },
+      Topology: { create: streamsGroupHeartbeatRequest.newTopology, fields: [
         { name: "epoch", type: "int32", versions: [0, 32767] },
         { name: "subtopologies", type: "[]Subtopology", versions: [0, 32767] },
-      ],
-      Subtopology: [
+      ] },
+      Subtopology: { create: streamsGroupHeartbeatRequest.newSubtopology, fields: [
         { name: "subtopologyId", type: "string", versions: [0, 32767] },
         { name: "sourceTopics", type: "[]string", versions: [0, 32767] },
         { name: "sourceTopicRegex", type: "[]string", versions: [0, 32767] },
@@ -3589,42 +3589,42 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "repartitionSinkTopics", type: "[]string", versions: [0, 32767] },
         { name: "repartitionSourceTopics", type: "[]TopicInfo", versions: [0, 32767] },
         { name: "copartitionGroups", type: "[]CopartitionGroup", versions: [0, 32767] },
-      ],
-      CopartitionGroup: [
+      ] },
+      CopartitionGroup: { create: streamsGroupHeartbeatRequest.newCopartitionGroup, fields: [
         { name: "sourceTopics", type: "[]int16", versions: [0, 32767] },
         { name: "sourceTopicRegex", type: "[]int16", versions: [0, 32767] },
         { name: "repartitionSourceTopics", type: "[]int16", versions: [0, 32767] },
-      ],
-      KeyValue: [
+      ] },
+      KeyValue: { create: streamsGroupHeartbeatRequest.newKeyValue, fields: [
         { name: "key", type: "string", versions: [0, 32767] },
         { name: "value", type: "string", versions: [0, 32767] },
-      ],
-      TopicInfo: [
+      ] },
+      TopicInfo: { create: streamsGroupHeartbeatRequest.newTopicInfo, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "int32", versions: [0, 32767] },
         { name: "replicationFactor", type: "int16", versions: [0, 32767] },
         { name: "topicConfigs", type: "[]KeyValue", versions: [0, 32767] },
-      ],
-      Endpoint: [
+      ] },
+      Endpoint: { create: streamsGroupHeartbeatRequest.newEndpoint, fields: [
         { name: "host", type: "string", versions: [0, 32767] },
         { name: "port", type: "uint16", versions: [0, 32767] },
-      ],
-      TaskOffset: [
+      ] },
+      TaskOffset: { create: streamsGroupHeartbeatRequest.newTaskOffset, fields: [
         { name: "subtopologyId", type: "string", versions: [0, 32767] },
         { name: "partition", type: "int32", versions: [0, 32767] },
         { name: "offset", type: "int64", versions: [0, 32767] },
-      ],
-      TaskIds: [
+      ] },
+      TaskIds: { create: streamsGroupHeartbeatRequest.newTaskIds, fields: [
         { name: "subtopologyId", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "StreamsGroupHeartbeatResponse", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newStreamsGroupHeartbeatResponse, decode: decodeStreamsGroupHeartbeatResponse, encode: encodeStreamsGroupHeartbeatResponse,
+    decode: streamsGroupHeartbeatResponse.decodeStreamsGroupHeartbeatResponse, encode: streamsGroupHeartbeatResponse.encodeStreamsGroupHeartbeatResponse,
     structs: {
-      StreamsGroupHeartbeatResponse: [
+      StreamsGroupHeartbeatResponse: { create: streamsGroupHeartbeatResponse.newStreamsGroupHeartbeatResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
@@ -3641,78 +3641,78 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "topologyDescriptionRequired", type: "bool", versions: [1, 32767] },
         { name: "endpointInformationEpoch", type: "int32", versions: [0, 32767] },
         { name: "partitionsByUserEndpoint", type: "[]EndpointToPartitions", versions: [0, 32767], nullable: [0, 32767] },
-      ],
-      EndpointToPartitions: [
+      ] },
+      EndpointToPartitions: { create: streamsGroupHeartbeatResponse.newEndpointToPartitions, fields: [
         { name: "userEndpoint", type: "Endpoint", versions: [0, 32767] },
         { name: "activePartitions", type: "[]TopicPartition", versions: [0, 32767] },
         { name: "standbyPartitions", type: "[]TopicPartition", versions: [0, 32767] },
-      ],
-      Status: [
+      ] },
+      Status: { create: streamsGroupHeartbeatResponse.newStatus, fields: [
         { name: "statusCode", type: "int8", versions: [0, 32767] },
         { name: "statusDetail", type: "string", versions: [0, 32767] },
-      ],
-      TopicPartition: [
+      ] },
+      TopicPartition: { create: streamsGroupHeartbeatResponse.newTopicPartition, fields: [
         { name: "topic", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]int32", versions: [0, 32767] },
-      ],
-      TaskIds: [
+      ] },
+      TaskIds: { create: streamsGroupHeartbeatResponse.newTaskIds, fields: [
         { name: "subtopologyId", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]int32", versions: [0, 32767] },
-      ],
-      Endpoint: [
+      ] },
+      Endpoint: { create: streamsGroupHeartbeatResponse.newEndpoint, fields: [
         { name: "host", type: "string", versions: [0, 32767] },
         { name: "port", type: "uint16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "StreamsGroupTopologyDescriptionUpdateRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newStreamsGroupTopologyDescriptionUpdateRequest, decode: decodeStreamsGroupTopologyDescriptionUpdateRequest, encode: encodeStreamsGroupTopologyDescriptionUpdateRequest,
+    decode: streamsGroupTopologyDescriptionUpdateRequest.decodeStreamsGroupTopologyDescriptionUpdateRequest, encode: streamsGroupTopologyDescriptionUpdateRequest.encodeStreamsGroupTopologyDescriptionUpdateRequest,
     structs: {
-      StreamsGroupTopologyDescriptionUpdateRequest: [
+      StreamsGroupTopologyDescriptionUpdateRequest: { create: streamsGroupTopologyDescriptionUpdateRequest.newStreamsGroupTopologyDescriptionUpdateRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "memberId", type: "string", versions: [0, 32767] },
         { name: "topologyEpoch", type: "int32", versions: [0, 32767] },
         { name: "topologyDescription", type: "TopologyDescription", versions: [0, 32767] },
-      ],
-      TopologyDescription: [
+      ] },
+      TopologyDescription: { create: streamsGroupTopologyDescriptionUpdateRequest.newTopologyDescription, fields: [
         { name: "subtopologies", type: "[]TopologyDescriptionSubtopology", versions: [0, 32767] },
         { name: "globalStores", type: "[]TopologyDescriptionGlobalStore", versions: [0, 32767] },
-      ],
-      TopologyDescriptionSubtopology: [
+      ] },
+      TopologyDescriptionSubtopology: { create: streamsGroupTopologyDescriptionUpdateRequest.newTopologyDescriptionSubtopology, fields: [
         { name: "subtopologyId", type: "string", versions: [0, 32767] },
         { name: "nodes", type: "[]TopologyDescriptionNode", versions: [0, 32767] },
-      ],
-      TopologyDescriptionNode: [
+      ] },
+      TopologyDescriptionNode: { create: streamsGroupTopologyDescriptionUpdateRequest.newTopologyDescriptionNode, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "nodeType", type: "int8", versions: [0, 32767] },
         { name: "sourceTopics", type: "[]string", versions: [0, 32767] },
         { name: "sinkTopic", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "stores", type: "[]string", versions: [0, 32767] },
         { name: "successors", type: "[]string", versions: [0, 32767] },
-      ],
-      TopologyDescriptionGlobalStore: [
+      ] },
+      TopologyDescriptionGlobalStore: { create: streamsGroupTopologyDescriptionUpdateRequest.newTopologyDescriptionGlobalStore, fields: [
         { name: "source", type: "TopologyDescriptionNode", versions: [0, 32767] },
         { name: "processor", type: "TopologyDescriptionNode", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "StreamsGroupTopologyDescriptionUpdateResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newStreamsGroupTopologyDescriptionUpdateResponse, decode: decodeStreamsGroupTopologyDescriptionUpdateResponse, encode: encodeStreamsGroupTopologyDescriptionUpdateResponse,
+    decode: streamsGroupTopologyDescriptionUpdateResponse.decodeStreamsGroupTopologyDescriptionUpdateResponse, encode: streamsGroupTopologyDescriptionUpdateResponse.encodeStreamsGroupTopologyDescriptionUpdateResponse,
     structs: {
-      StreamsGroupTopologyDescriptionUpdateResponse: [
+      StreamsGroupTopologyDescriptionUpdateResponse: { create: streamsGroupTopologyDescriptionUpdateResponse.newStreamsGroupTopologyDescriptionUpdateResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "SyncGroupRequest", minVersion: 0, maxVersion: 5, flexibleSince: 4,
-    create: newSyncGroupRequest, decode: decodeSyncGroupRequest, encode: encodeSyncGroupRequest,
+    decode: syncGroupRequest.decodeSyncGroupRequest, encode: syncGroupRequest.encodeSyncGroupRequest,
     structs: {
-      SyncGroupRequest: [
+      SyncGroupRequest: { create: syncGroupRequest.newSyncGroupRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "generationId", type: "int32", versions: [0, 32767] },
         { name: "memberId", type: "string", versions: [0, 32767] },
@@ -3720,31 +3720,31 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "protocolType", type: "string", versions: [5, 32767], nullable: [5, 32767], ignorable: true },
         { name: "protocolName", type: "string", versions: [5, 32767], nullable: [5, 32767], ignorable: true },
         { name: "assignments", type: "[]SyncGroupRequestAssignment", versions: [0, 32767] },
-      ],
-      SyncGroupRequestAssignment: [
+      ] },
+      SyncGroupRequestAssignment: { create: syncGroupRequest.newSyncGroupRequestAssignment, fields: [
         { name: "memberId", type: "string", versions: [0, 32767] },
         { name: "assignment", type: "bytes", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "SyncGroupResponse", minVersion: 0, maxVersion: 5, flexibleSince: 4,
-    create: newSyncGroupResponse, decode: decodeSyncGroupResponse, encode: encodeSyncGroupResponse,
+    decode: syncGroupResponse.decodeSyncGroupResponse, encode: syncGroupResponse.encodeSyncGroupResponse,
     structs: {
-      SyncGroupResponse: [
+      SyncGroupResponse: { create: syncGroupResponse.newSyncGroupResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [1, 32767], ignorable: true },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "protocolType", type: "string", versions: [5, 32767], nullable: [5, 32767], ignorable: true },
         { name: "protocolName", type: "string", versions: [5, 32767], nullable: [5, 32767], ignorable: true },
         { name: "assignment", type: "bytes", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "TxnOffsetCommitRequest", minVersion: 0, maxVersion: 6, flexibleSince: 3,
-    create: newTxnOffsetCommitRequest, decode: decodeTxnOffsetCommitRequest, encode: encodeTxnOffsetCommitRequest,
+    decode: txnOffsetCommitRequest.decodeTxnOffsetCommitRequest, encode: txnOffsetCommitRequest.encodeTxnOffsetCommitRequest,
     structs: {
-      TxnOffsetCommitRequest: [
+      TxnOffsetCommitRequest: { create: txnOffsetCommitRequest.newTxnOffsetCommitRequest, fields: [
         { name: "transactionalId", type: "string", versions: [0, 32767] },
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "producerId", type: "int64", versions: [0, 32767] },
@@ -3753,167 +3753,167 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "memberId", type: "string", versions: [3, 32767] },
         { name: "groupInstanceId", type: "string", versions: [3, 32767], nullable: [3, 32767] },
         { name: "topics", type: "[]TxnOffsetCommitRequestTopic", versions: [0, 32767] },
-      ],
-      TxnOffsetCommitRequestTopic: [
+      ] },
+      TxnOffsetCommitRequestTopic: { create: txnOffsetCommitRequest.newTxnOffsetCommitRequestTopic, fields: [
         { name: "name", type: "string", versions: [0, 5], ignorable: true },
         { name: "topicId", type: "uuid", versions: [6, 32767], ignorable: true },
         { name: "partitions", type: "[]TxnOffsetCommitRequestPartition", versions: [0, 32767] },
-      ],
-      TxnOffsetCommitRequestPartition: [
+      ] },
+      TxnOffsetCommitRequestPartition: { create: txnOffsetCommitRequest.newTxnOffsetCommitRequestPartition, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "committedOffset", type: "int64", versions: [0, 32767] },
         { name: "committedLeaderEpoch", type: "int32", versions: [2, 32767], ignorable: true },
         { name: "committedMetadata", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "TxnOffsetCommitResponse", minVersion: 0, maxVersion: 6, flexibleSince: 3,
-    create: newTxnOffsetCommitResponse, decode: decodeTxnOffsetCommitResponse, encode: encodeTxnOffsetCommitResponse,
+    decode: txnOffsetCommitResponse.decodeTxnOffsetCommitResponse, encode: txnOffsetCommitResponse.encodeTxnOffsetCommitResponse,
     structs: {
-      TxnOffsetCommitResponse: [
+      TxnOffsetCommitResponse: { create: txnOffsetCommitResponse.newTxnOffsetCommitResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "topics", type: "[]TxnOffsetCommitResponseTopic", versions: [0, 32767] },
-      ],
-      TxnOffsetCommitResponseTopic: [
+      ] },
+      TxnOffsetCommitResponseTopic: { create: txnOffsetCommitResponse.newTxnOffsetCommitResponseTopic, fields: [
         { name: "name", type: "string", versions: [0, 5], ignorable: true },
         { name: "topicId", type: "uuid", versions: [6, 32767], ignorable: true },
         { name: "partitions", type: "[]TxnOffsetCommitResponsePartition", versions: [0, 32767] },
-      ],
-      TxnOffsetCommitResponsePartition: [
+      ] },
+      TxnOffsetCommitResponsePartition: { create: txnOffsetCommitResponse.newTxnOffsetCommitResponsePartition, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "UnregisterBrokerRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newUnregisterBrokerRequest, decode: decodeUnregisterBrokerRequest, encode: encodeUnregisterBrokerRequest,
+    decode: unregisterBrokerRequest.decodeUnregisterBrokerRequest, encode: unregisterBrokerRequest.encodeUnregisterBrokerRequest,
     structs: {
-      UnregisterBrokerRequest: [
+      UnregisterBrokerRequest: { create: unregisterBrokerRequest.newUnregisterBrokerRequest, fields: [
         { name: "brokerId", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "UnregisterBrokerResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newUnregisterBrokerResponse, decode: decodeUnregisterBrokerResponse, encode: encodeUnregisterBrokerResponse,
+    decode: unregisterBrokerResponse.decodeUnregisterBrokerResponse, encode: unregisterBrokerResponse.encodeUnregisterBrokerResponse,
     structs: {
-      UnregisterBrokerResponse: [
+      UnregisterBrokerResponse: { create: unregisterBrokerResponse.newUnregisterBrokerResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "UnregisterControllerRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newUnregisterControllerRequest, decode: decodeUnregisterControllerRequest, encode: encodeUnregisterControllerRequest,
+    decode: unregisterControllerRequest.decodeUnregisterControllerRequest, encode: unregisterControllerRequest.encodeUnregisterControllerRequest,
     structs: {
-      UnregisterControllerRequest: [
+      UnregisterControllerRequest: { create: unregisterControllerRequest.newUnregisterControllerRequest, fields: [
         { name: "controllerId", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "UnregisterControllerResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newUnregisterControllerResponse, decode: decodeUnregisterControllerResponse, encode: encodeUnregisterControllerResponse,
+    decode: unregisterControllerResponse.decodeUnregisterControllerResponse, encode: unregisterControllerResponse.encodeUnregisterControllerResponse,
     structs: {
-      UnregisterControllerResponse: [
+      UnregisterControllerResponse: { create: unregisterControllerResponse.newUnregisterControllerResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "UpdateFeaturesRequest", minVersion: 0, maxVersion: 2, flexibleSince: 0,
-    create: newUpdateFeaturesRequest, decode: decodeUpdateFeaturesRequest, encode: encodeUpdateFeaturesRequest,
+    decode: updateFeaturesRequest.decodeUpdateFeaturesRequest, encode: updateFeaturesRequest.encodeUpdateFeaturesRequest,
     structs: {
-      UpdateFeaturesRequest: [
+      UpdateFeaturesRequest: { create: updateFeaturesRequest.newUpdateFeaturesRequest, fields: [
         { name: "timeoutMs", type: "int32", versions: [0, 32767] },
         { name: "featureUpdates", type: "[]FeatureUpdateKey", versions: [0, 32767] },
         { name: "validateOnly", type: "bool", versions: [1, 32767] },
-      ],
-      FeatureUpdateKey: [
+      ] },
+      FeatureUpdateKey: { create: updateFeaturesRequest.newFeatureUpdateKey, fields: [
         { name: "feature", type: "string", versions: [0, 32767] },
         { name: "maxVersionLevel", type: "int16", versions: [0, 32767] },
         { name: "allowDowngrade", type: "bool", versions: [0, 0] },
         { name: "upgradeType", type: "int8", versions: [1, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "UpdateFeaturesResponse", minVersion: 0, maxVersion: 2, flexibleSince: 0,
-    create: newUpdateFeaturesResponse, decode: decodeUpdateFeaturesResponse, encode: encodeUpdateFeaturesResponse,
+    decode: updateFeaturesResponse.decodeUpdateFeaturesResponse, encode: updateFeaturesResponse.encodeUpdateFeaturesResponse,
     structs: {
-      UpdateFeaturesResponse: [
+      UpdateFeaturesResponse: { create: updateFeaturesResponse.newUpdateFeaturesResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "results", type: "[]UpdatableFeatureResult", versions: [0, 1], ignorable: true },
-      ],
-      UpdatableFeatureResult: [
+      ] },
+      UpdatableFeatureResult: { create: updateFeaturesResponse.newUpdatableFeatureResult, fields: [
         { name: "feature", type: "string", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "UpdateRaftVoterRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newUpdateRaftVoterRequest, decode: decodeUpdateRaftVoterRequest, encode: encodeUpdateRaftVoterRequest,
+    decode: updateRaftVoterRequest.decodeUpdateRaftVoterRequest, encode: updateRaftVoterRequest.encodeUpdateRaftVoterRequest,
     structs: {
-      UpdateRaftVoterRequest: [
+      UpdateRaftVoterRequest: { create: updateRaftVoterRequest.newUpdateRaftVoterRequest, fields: [
         { name: "clusterId", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "currentLeaderEpoch", type: "int32", versions: [0, 32767] },
         { name: "voterId", type: "int32", versions: [0, 32767] },
         { name: "voterDirectoryId", type: "uuid", versions: [0, 32767] },
         { name: "listeners", type: "[]Listener", versions: [0, 32767] },
         { name: "kRaftVersionFeature", type: "KRaftVersionFeature", versions: [0, 32767] },
-      ],
-      Listener: [
+      ] },
+      Listener: { create: updateRaftVoterRequest.newListener, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "host", type: "string", versions: [0, 32767] },
         { name: "port", type: "uint16", versions: [0, 32767] },
-      ],
-      KRaftVersionFeature: [
+      ] },
+      KRaftVersionFeature: { create: updateRaftVoterRequest.newKRaftVersionFeature, fields: [
         { name: "minSupportedVersion", type: "int16", versions: [0, 32767] },
         { name: "maxSupportedVersion", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "UpdateRaftVoterResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newUpdateRaftVoterResponse, decode: decodeUpdateRaftVoterResponse, encode: encodeUpdateRaftVoterResponse,
+    decode: updateRaftVoterResponse.decodeUpdateRaftVoterResponse, encode: updateRaftVoterResponse.encodeUpdateRaftVoterResponse,
     structs: {
-      UpdateRaftVoterResponse: [
+      UpdateRaftVoterResponse: { create: updateRaftVoterResponse.newUpdateRaftVoterResponse, fields: [
         { name: "throttleTimeMs", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "currentLeader", type: "CurrentLeader", versions: [0, 32767], tag: 0 },
-      ],
-      CurrentLeader: [
+      ] },
+      CurrentLeader: { create: updateRaftVoterResponse.newCurrentLeader, fields: [
         { name: "leaderId", type: "int32", versions: [0, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [0, 32767] },
         { name: "host", type: "string", versions: [0, 32767] },
         { name: "port", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "VoteRequest", minVersion: 0, maxVersion: 2, flexibleSince: 0,
-    create: newVoteRequest, decode: decodeVoteRequest, encode: encodeVoteRequest,
+    decode: voteRequest.decodeVoteRequest, encode: voteRequest.encodeVoteRequest,
     structs: {
-      VoteRequest: [
+      VoteRequest: { create: voteRequest.newVoteRequest, fields: [
         { name: "clusterId", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "voterId", type: "int32", versions: [1, 32767], ignorable: true },
         { name: "topics", type: "[]TopicData", versions: [0, 32767] },
-      ],
-      TopicData: [
+      ] },
+      TopicData: { create: voteRequest.newTopicData, fields: [
         { name: "topicName", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: voteRequest.newPartitionData, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "replicaEpoch", type: "int32", versions: [0, 32767] },
         { name: "replicaId", type: "int32", versions: [0, 32767] },
@@ -3922,211 +3922,211 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "lastOffsetEpoch", type: "int32", versions: [0, 32767] },
         { name: "lastOffset", type: "int64", versions: [0, 32767] },
         { name: "preVote", type: "bool", versions: [2, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "VoteResponse", minVersion: 0, maxVersion: 2, flexibleSince: 0,
-    create: newVoteResponse, decode: decodeVoteResponse, encode: encodeVoteResponse,
+    decode: voteResponse.decodeVoteResponse, encode: voteResponse.encodeVoteResponse,
     structs: {
-      VoteResponse: [
+      VoteResponse: { create: voteResponse.newVoteResponse, fields: [
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "topics", type: "[]TopicData", versions: [0, 32767] },
         { name: "nodeEndpoints", type: "[]NodeEndpoint", versions: [1, 32767], tag: 0 },
-      ],
-      TopicData: [
+      ] },
+      TopicData: { create: voteResponse.newTopicData, fields: [
         { name: "topicName", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: voteResponse.newPartitionData, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "leaderId", type: "int32", versions: [0, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [0, 32767] },
         { name: "voteGranted", type: "bool", versions: [0, 32767] },
-      ],
-      NodeEndpoint: [
+      ] },
+      NodeEndpoint: { create: voteResponse.newNodeEndpoint, fields: [
         { name: "nodeId", type: "int32", versions: [1, 32767] },
         { name: "host", type: "string", versions: [1, 32767] },
         { name: "port", type: "uint16", versions: [1, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "VotersRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newVotersRecord, decode: decodeVotersRecord, encode: encodeVotersRecord,
+    decode: votersRecord.decodeVotersRecord, encode: votersRecord.encodeVotersRecord,
     structs: {
-      VotersRecord: [
+      VotersRecord: { create: votersRecord.newVotersRecord, fields: [
         { name: "version", type: "int16", versions: [0, 32767] },
         { name: "voters", type: "[]Voter", versions: [0, 32767] },
-      ],
-      Voter: [
+      ] },
+      Voter: { create: votersRecord.newVoter, fields: [
         { name: "voterId", type: "int32", versions: [0, 32767] },
         { name: "voterDirectoryId", type: "uuid", versions: [0, 32767] },
         { name: "endpoints", type: "[]Endpoint", versions: [0, 32767] },
         { name: "kRaftVersionFeature", type: "KRaftVersionFeature", versions: [0, 32767] },
-      ],
-      Endpoint: [
+      ] },
+      Endpoint: { create: votersRecord.newEndpoint, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "host", type: "string", versions: [0, 32767] },
         { name: "port", type: "uint16", versions: [0, 32767] },
-      ],
-      KRaftVersionFeature: [
+      ] },
+      KRaftVersionFeature: { create: votersRecord.newKRaftVersionFeature, fields: [
         { name: "minSupportedVersion", type: "int16", versions: [0, 32767] },
         { name: "maxSupportedVersion", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "WriteShareGroupStateRequest", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newWriteShareGroupStateRequest, decode: decodeWriteShareGroupStateRequest, encode: encodeWriteShareGroupStateRequest,
+    decode: writeShareGroupStateRequest.decodeWriteShareGroupStateRequest, encode: writeShareGroupStateRequest.encodeWriteShareGroupStateRequest,
     structs: {
-      WriteShareGroupStateRequest: [
+      WriteShareGroupStateRequest: { create: writeShareGroupStateRequest.newWriteShareGroupStateRequest, fields: [
         { name: "groupId", type: "string", versions: [0, 32767] },
         { name: "topics", type: "[]WriteStateData", versions: [0, 32767] },
-      ],
-      WriteStateData: [
+      ] },
+      WriteStateData: { create: writeShareGroupStateRequest.newWriteStateData, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionData", versions: [0, 32767] },
-      ],
-      PartitionData: [
+      ] },
+      PartitionData: { create: writeShareGroupStateRequest.newPartitionData, fields: [
         { name: "partition", type: "int32", versions: [0, 32767] },
         { name: "stateEpoch", type: "int32", versions: [0, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [0, 32767] },
         { name: "startOffset", type: "int64", versions: [0, 32767] },
         { name: "deliveryCompleteCount", type: "int32", versions: [1, 32767], ignorable: true },
         { name: "stateBatches", type: "[]StateBatch", versions: [0, 32767] },
-      ],
-      StateBatch: [
+      ] },
+      StateBatch: { create: writeShareGroupStateRequest.newStateBatch, fields: [
         { name: "firstOffset", type: "int64", versions: [0, 32767] },
         { name: "lastOffset", type: "int64", versions: [0, 32767] },
         { name: "deliveryState", type: "int8", versions: [0, 32767] },
         { name: "deliveryCount", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "WriteShareGroupStateResponse", minVersion: 0, maxVersion: 1, flexibleSince: 0,
-    create: newWriteShareGroupStateResponse, decode: decodeWriteShareGroupStateResponse, encode: encodeWriteShareGroupStateResponse,
+    decode: writeShareGroupStateResponse.decodeWriteShareGroupStateResponse, encode: writeShareGroupStateResponse.encodeWriteShareGroupStateResponse,
     structs: {
-      WriteShareGroupStateResponse: [
+      WriteShareGroupStateResponse: { create: writeShareGroupStateResponse.newWriteShareGroupStateResponse, fields: [
         { name: "results", type: "[]WriteStateResult", versions: [0, 32767] },
-      ],
-      WriteStateResult: [
+      ] },
+      WriteStateResult: { create: writeShareGroupStateResponse.newWriteStateResult, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitions", type: "[]PartitionResult", versions: [0, 32767] },
-      ],
-      PartitionResult: [
+      ] },
+      PartitionResult: { create: writeShareGroupStateResponse.newPartitionResult, fields: [
         { name: "partition", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
         { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "WriteTxnMarkersRequest", minVersion: 1, maxVersion: 2, flexibleSince: 1,
-    create: newWriteTxnMarkersRequest, decode: decodeWriteTxnMarkersRequest, encode: encodeWriteTxnMarkersRequest,
+    decode: writeTxnMarkersRequest.decodeWriteTxnMarkersRequest, encode: writeTxnMarkersRequest.encodeWriteTxnMarkersRequest,
     structs: {
-      WriteTxnMarkersRequest: [
+      WriteTxnMarkersRequest: { create: writeTxnMarkersRequest.newWriteTxnMarkersRequest, fields: [
         { name: "markers", type: "[]WritableTxnMarker", versions: [0, 32767] },
-      ],
-      WritableTxnMarker: [
+      ] },
+      WritableTxnMarker: { create: writeTxnMarkersRequest.newWritableTxnMarker, fields: [
         { name: "producerId", type: "int64", versions: [0, 32767] },
         { name: "producerEpoch", type: "int16", versions: [0, 32767] },
         { name: "transactionResult", type: "bool", versions: [0, 32767] },
         { name: "topics", type: "[]WritableTxnMarkerTopic", versions: [0, 32767] },
         { name: "coordinatorEpoch", type: "int32", versions: [0, 32767] },
         { name: "transactionVersion", type: "int8", versions: [2, 32767], ignorable: true },
-      ],
-      WritableTxnMarkerTopic: [
+      ] },
+      WritableTxnMarkerTopic: { create: writeTxnMarkersRequest.newWritableTxnMarkerTopic, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitionIndexes", type: "[]int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "WriteTxnMarkersResponse", minVersion: 1, maxVersion: 2, flexibleSince: 1,
-    create: newWriteTxnMarkersResponse, decode: decodeWriteTxnMarkersResponse, encode: encodeWriteTxnMarkersResponse,
+    decode: writeTxnMarkersResponse.decodeWriteTxnMarkersResponse, encode: writeTxnMarkersResponse.encodeWriteTxnMarkersResponse,
     structs: {
-      WriteTxnMarkersResponse: [
+      WriteTxnMarkersResponse: { create: writeTxnMarkersResponse.newWriteTxnMarkersResponse, fields: [
         { name: "markers", type: "[]WritableTxnMarkerResult", versions: [0, 32767] },
-      ],
-      WritableTxnMarkerResult: [
+      ] },
+      WritableTxnMarkerResult: { create: writeTxnMarkersResponse.newWritableTxnMarkerResult, fields: [
         { name: "producerId", type: "int64", versions: [0, 32767] },
         { name: "topics", type: "[]WritableTxnMarkerTopicResult", versions: [0, 32767] },
-      ],
-      WritableTxnMarkerTopicResult: [
+      ] },
+      WritableTxnMarkerTopicResult: { create: writeTxnMarkersResponse.newWritableTxnMarkerTopicResult, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "partitions", type: "[]WritableTxnMarkerPartitionResult", versions: [0, 32767] },
-      ],
-      WritableTxnMarkerPartitionResult: [
+      ] },
+      WritableTxnMarkerPartitionResult: { create: writeTxnMarkersResponse.newWritableTxnMarkerPartitionResult, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ClusterRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newClusterRecord, decode: decodeClusterRecord, encode: encodeClusterRecord,
+    decode: clusterRecord.decodeClusterRecord, encode: clusterRecord.encodeClusterRecord,
     structs: {
-      ClusterRecord: [
+      ClusterRecord: { create: clusterRecord.newClusterRecord, fields: [
         { name: "clusterId", type: "string", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ConfigRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newConfigRecord, decode: decodeConfigRecord, encode: encodeConfigRecord,
+    decode: configRecord.decodeConfigRecord, encode: configRecord.encodeConfigRecord,
     structs: {
-      ConfigRecord: [
+      ConfigRecord: { create: configRecord.newConfigRecord, fields: [
         { name: "resourceType", type: "int8", versions: [0, 32767] },
         { name: "resourceName", type: "string", versions: [0, 32767] },
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "value", type: "string", versions: [0, 32767], nullable: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "FeatureLevelRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newFeatureLevelRecord, decode: decodeFeatureLevelRecord, encode: encodeFeatureLevelRecord,
+    decode: featureLevelRecord.decodeFeatureLevelRecord, encode: featureLevelRecord.encodeFeatureLevelRecord,
     structs: {
-      FeatureLevelRecord: [
+      FeatureLevelRecord: { create: featureLevelRecord.newFeatureLevelRecord, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "level", type: "int16", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "GroupIdsRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newGroupIdsRecord, decode: decodeGroupIdsRecord, encode: encodeGroupIdsRecord,
+    decode: groupIdsRecord.decodeGroupIdsRecord, encode: groupIdsRecord.encodeGroupIdsRecord,
     structs: {
-      GroupIdsRecord: [
+      GroupIdsRecord: { create: groupIdsRecord.newGroupIdsRecord, fields: [
         { name: "nextGroupId", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "GroupMetadataKey", minVersion: 2, maxVersion: 2, flexibleSince: NEVER_FLEXIBLE,
-    create: newGroupMetadataKey, decode: decodeGroupMetadataKey, encode: encodeGroupMetadataKey,
+    decode: groupMetadataKey.decodeGroupMetadataKey, encode: groupMetadataKey.encodeGroupMetadataKey,
     structs: {
-      GroupMetadataKey: [
+      GroupMetadataKey: { create: groupMetadataKey.newGroupMetadataKey, fields: [
         { name: "group", type: "string", versions: [2, 2] },
-      ],
+      ] },
     },
   },
   {
     name: "GroupMetadataValue", minVersion: 0, maxVersion: 4, flexibleSince: 4,
-    create: newGroupMetadataValue, decode: decodeGroupMetadataValue, encode: encodeGroupMetadataValue,
+    decode: groupMetadataValue.decodeGroupMetadataValue, encode: groupMetadataValue.encodeGroupMetadataValue,
     structs: {
-      GroupMetadataValue: [
+      GroupMetadataValue: { create: groupMetadataValue.newGroupMetadataValue, fields: [
         { name: "protocolType", type: "string", versions: [0, 32767] },
         { name: "generation", type: "int32", versions: [0, 32767] },
         { name: "protocol", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "leader", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "currentStateTimestamp", type: "int64", versions: [2, 32767], ignorable: true },
         { name: "members", type: "[]MemberMetadata", versions: [0, 32767] },
-      ],
-      MemberMetadata: [
+      ] },
+      MemberMetadata: { create: groupMetadataValue.newMemberMetadata, fields: [
         { name: "memberId", type: "string", versions: [0, 32767] },
         { name: "groupInstanceId", type: "string", versions: [3, 32767], nullable: [3, 32767], ignorable: true },
         { name: "clientId", type: "string", versions: [0, 32767] },
@@ -4135,98 +4135,98 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "sessionTimeout", type: "int32", versions: [0, 32767] },
         { name: "subscription", type: "bytes", versions: [0, 32767] },
         { name: "assignment", type: "bytes", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "NodeRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newNodeRecord, decode: decodeNodeRecord, encode: encodeNodeRecord,
+    decode: nodeRecord.decodeNodeRecord, encode: nodeRecord.encodeNodeRecord,
     structs: {
-      NodeRecord: [
+      NodeRecord: { create: nodeRecord.newNodeRecord, fields: [
         { name: "nodeId", type: "int32", versions: [0, 32767] },
         { name: "incarnation", type: "uuid", versions: [0, 32767] },
         { name: "rack", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "endpoints", type: "[]NodeEndpoint", versions: [0, 32767] },
-      ],
-      NodeEndpoint: [
+      ] },
+      NodeEndpoint: { create: nodeRecord.newNodeEndpoint, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "host", type: "string", versions: [0, 32767] },
         { name: "port", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "NodeRemovedRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newNodeRemovedRecord, decode: decodeNodeRemovedRecord, encode: encodeNodeRemovedRecord,
+    decode: nodeRemovedRecord.decodeNodeRemovedRecord, encode: nodeRemovedRecord.encodeNodeRemovedRecord,
     structs: {
-      NodeRemovedRecord: [
+      NodeRemovedRecord: { create: nodeRemovedRecord.newNodeRemovedRecord, fields: [
         { name: "nodeId", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "OffsetCommitKey", minVersion: 0, maxVersion: 1, flexibleSince: NEVER_FLEXIBLE,
-    create: newOffsetCommitKey, decode: decodeOffsetCommitKey, encode: encodeOffsetCommitKey,
+    decode: offsetCommitKey.decodeOffsetCommitKey, encode: offsetCommitKey.encodeOffsetCommitKey,
     structs: {
-      OffsetCommitKey: [
+      OffsetCommitKey: { create: offsetCommitKey.newOffsetCommitKey, fields: [
         { name: "group", type: "string", versions: [0, 32767] },
         { name: "topic", type: "string", versions: [0, 32767] },
         { name: "partition", type: "int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "OffsetCommitValue", minVersion: 0, maxVersion: 4, flexibleSince: 4,
-    create: newOffsetCommitValue, decode: decodeOffsetCommitValue, encode: encodeOffsetCommitValue,
+    decode: offsetCommitValue.decodeOffsetCommitValue, encode: offsetCommitValue.encodeOffsetCommitValue,
     structs: {
-      OffsetCommitValue: [
+      OffsetCommitValue: { create: offsetCommitValue.newOffsetCommitValue, fields: [
         { name: "offset", type: "int64", versions: [0, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [3, 32767], ignorable: true },
         { name: "metadata", type: "string", versions: [0, 32767] },
         { name: "commitTimestamp", type: "int64", versions: [0, 32767] },
         { name: "expireTimestamp", type: "int64", versions: [1, 1], ignorable: true },
         { name: "topicId", type: "uuid", versions: [4, 32767], tag: 0, ignorable: true },
-      ],
+      ] },
     },
   },
   {
     name: "PartitionRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newPartitionRecord, decode: decodePartitionRecord, encode: encodePartitionRecord,
+    decode: partitionRecord.decodePartitionRecord, encode: partitionRecord.encodePartitionRecord,
     structs: {
-      PartitionRecord: [
+      PartitionRecord: { create: partitionRecord.newPartitionRecord, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "groupId", type: "int32", versions: [0, 32767] },
         { name: "replicas", type: "[]int32", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "ProducerIdsRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newProducerIdsRecord, decode: decodeProducerIdsRecord, encode: encodeProducerIdsRecord,
+    decode: producerIdsRecord.decodeProducerIdsRecord, encode: producerIdsRecord.encodeProducerIdsRecord,
     structs: {
-      ProducerIdsRecord: [
+      ProducerIdsRecord: { create: producerIdsRecord.newProducerIdsRecord, fields: [
         { name: "nextProducerId", type: "int64", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "TopicRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newTopicRecord, decode: decodeTopicRecord, encode: encodeTopicRecord,
+    decode: topicRecord.decodeTopicRecord, encode: topicRecord.encodeTopicRecord,
     structs: {
-      TopicRecord: [
+      TopicRecord: { create: topicRecord.newTopicRecord, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
         { name: "name", type: "string", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
   {
     name: "TopicRemovedRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
-    create: newTopicRemovedRecord, decode: decodeTopicRemovedRecord, encode: encodeTopicRemovedRecord,
+    decode: topicRemovedRecord.decodeTopicRemovedRecord, encode: topicRemovedRecord.encodeTopicRemovedRecord,
     structs: {
-      TopicRemovedRecord: [
+      TopicRemovedRecord: { create: topicRemovedRecord.newTopicRemovedRecord, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
-      ],
+      ] },
     },
   },
 ];

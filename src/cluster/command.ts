@@ -1,0 +1,43 @@
+/**
+ * What a command of the controller works with, and what it answers.
+ *
+ * A command is a function that reads the image, checks what it was asked, and *emits* records. Each
+ * emitted record is replayed into the controller's own image at once, so that the next topic of the
+ * same request, and the next command, see it before it is committed; the response leaves after the
+ * commit (`controller_service.ts`).
+ *
+ * @module
+ */
+
+import type { Random } from "../base/prng.ts";
+import { ErrorCode } from "../wire/errors.ts";
+import type { ClusterImage } from "./image.ts";
+import type { MetadataRecord } from "./records.ts";
+
+/** Most partitions that one request may create (Kafka's limit of records per operation). */
+export const PARTITIONS_PER_REQUEST_MAX = 10_000;
+/** Longest value of a configuration (bytes of UTF-8; the encoding's limit). */
+export const CONFIG_VALUE_BYTES_MAX = 32_767;
+
+export interface CommandContext {
+  /** The committed state and what is on its way to be committed. */
+  readonly image: ClusterImage;
+  /** Most replicas on one node; its memory and its recovery time are sized for them. */
+  readonly partitionsPerNodeMax: number;
+  readonly random: Random;
+  /** Makes `record` part of the command. */
+  emit(record: MetadataRecord): void;
+}
+
+/** The result for one topic or resource of a request. */
+export interface Outcome {
+  readonly error: ErrorCode;
+  /** For people; null when there was no error. */
+  readonly message: string | null;
+}
+
+export const SUCCESS: Outcome = { error: ErrorCode.NONE, message: null };
+
+export function refuse(error: ErrorCode, message: string): Outcome {
+  return { error, message };
+}

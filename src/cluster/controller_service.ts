@@ -1,0 +1,123 @@
+/**
+ * The controller at work: runs commands, appends their records to the metadata log, and answers once
+ * they are committed. Lives on the controller's shard.
+ *
+ * ```
+ * execute(command) -> records -> ahead image -> log.append ... committed -> image -> response
+ * ```
+ *
+ * Commands are decided against the *ahead* image (committed state plus what is in flight), so that
+ * many may be in flight at once and share a flush. A command without records (a refusal, a dry run)
+ * still waits for those before it: what it saw is not told before it is true.
+ *
+ * When an append fails, leadership is lost: everything in flight is answered NOT_CONTROLLER, the ahead
+ * image is dropped, and made anew from the committed one when this node leads again.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import type { Random } from "../base/prng.ts";
+import type { Completion } from "../io/completion.ts";
+import { io, type Task } from "../io/task.ts";
+import type { CommandContext } from "./command.ts";
+import { ClusterImage } from "./image.ts";
+import { ProducerIdBlock } from "./producer_ids.ts";
+import { encodeCommand, type MetadataRecord } from "./records.ts";
+
+/** The metadata log as the controller needs it; implemented over Raft group 0. */
+export interface MetadataLog {
+  /**
+   * Appends one command as one record. Completes with 0 after it was committed *and* replayed into
+   * this shard's image, in order of the calls; with a negative number when it was not and never will be
+   * appended by this leader.
+   */
+  append(command: Uint8Array, done: Completion): void;
+}
+
+/** A command's answer, or null when this node is not (or no longer) the controller. */
+export type Executed<Result> = { readonly result: Result } | null;
+
+export class ControllerService {
+  /** What is left of the block of producer ids that this node hands out. */
+  readonly producerIds = new ProducerIdBlock();
+  readonly #image: ClusterImage;
+  readonly #log: MetadataLog;
+  readonly #partitionsPerNodeMax: number;
+  readonly #random: Random;
+  #ahead: ClusterImage | null = null;
+  /** Grows when leadership is gained or lost, so that a late completion is known as such. */
+  #reign = 0;
+  #appended = 0;
+  #settled = 0;
+  #waiters: { readonly after: number; readonly resume: (result: number) => void }[] = [];
+
+  constructor(
+    image: ClusterImage,
+    log: MetadataLog,
+    rest: { readonly random: Random; readonly partitionsPerNodeMax: number },
+  ) {
+    this.#image = image;
+    this.#log = log;
+    this.#partitionsPerNodeMax = rest.partitionsPerNodeMax;
+    this.#random = rest.random;
+  }
+
+  /** Whether this node is the controller. */
+  get active(): boolean {
+    return this.#ahead !== null;
+  }
+
+  /** This node leads group 0, and its image holds every committed record. */
+  activate(): void {
+    assert(this.#ahead === null, "the controller is active already");
+    this.#reign++;
+    this.#ahead = new ClusterImage(this.#image.nodeId, this.#image.startupSettings);
+    for (const record of this.#image.snapshotRecords()) this.#ahead.replay(record);
+  }
+
+  /** This node no longer leads group 0; commands in flight end as their appends complete. */
+  resign(): void {
+    this.#reign++;
+    this.#ahead = null;
+    this.producerIds.discard();
+  }
+
+  /** Runs one command; ends when what it saw and did is committed. */
+  *execute<Result>(command: (context: CommandContext) => Result): Task<Executed<Result>> {
+    const ahead = this.#ahead;
+    if (ahead === null) return null;
+    const reign = this.#reign;
+    const records: MetadataRecord[] = [];
+    const result = command({
+      image: ahead,
+      partitionsPerNodeMax: this.#partitionsPerNodeMax,
+      random: this.#random,
+      emit: (record) => {
+        records.push(record);
+        ahead.replay(record);
+      },
+    });
+    if (records.length === 0) {
+      if (this.#settled < this.#appended) yield* this.#settlementOf(this.#appended);
+    } else {
+      this.#appended++;
+      const bytes = encodeCommand(records);
+      const failure = yield* io((done) => this.#log.append(bytes, done));
+      if (failure < 0 && reign === this.#reign) this.resign();
+      this.#settle();
+    }
+    return reign === this.#reign ? { result } : null;
+  }
+
+  *#settlementOf(appended: number): Task<number> {
+    return yield (resume) => this.#waiters.push({ after: appended, resume });
+  }
+
+  #settle(): void {
+    this.#settled++;
+    while (this.#waiters.length > 0 && this.#waiters[0]!.after <= this.#settled) {
+      this.#waiters.shift()!.resume(0);
+    }
+  }
+}
