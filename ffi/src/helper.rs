@@ -18,6 +18,8 @@ pub enum Call {
 
 pub struct Job {
     pub ring: u32,
+    /// Of the ring, see `table::Entry`.
+    pub life: u32,
     pub user_data: u32,
     pub call: Call,
     /// Injected: sleep before reporting (microseconds).
@@ -109,7 +111,8 @@ fn report(job: &Job, result: i32) {
         std::thread::sleep(Duration::from_micros(u64::from(job.delay_us)));
     }
     let result = if job.errno != 0 { -job.errno } else { result };
-    table::deliver_late(job.ring, Done { user_data: job.user_data, result, flags: 0, reserved: 0 });
+    let done = Done { user_data: job.user_data, result, flags: 0, reserved: 0 };
+    table::deliver_late(job.ring, job.life, done);
 }
 
 /// The thread inherits the affinity of the shard that started it, which it must not disturb.

@@ -18,6 +18,7 @@ mod net;
 mod op;
 mod region;
 mod ring;
+mod scratch;
 mod table;
 mod translate;
 mod turn;

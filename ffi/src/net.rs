@@ -7,13 +7,14 @@ use std::net::{SocketAddr, ToSocketAddrs};
 const BACKLOG: i32 = 4096;
 
 /// Listens on `host`:`port` (0 = any free one); returns the descriptor. Accepted connections inherit
-/// TCP_NODELAY. EADDRINUSE, EADDRNOTAVAIL, EACCES (low port), ENOENT (the name does not resolve).
+/// TCP_NODELAY and SO_KEEPALIVE. EADDRINUSE, EADDRNOTAVAIL, EACCES (low port), ENOENT (the name does not resolve).
 pub fn listen(host: &str, port: u16) -> Outcome<i32> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let mut found = (bare, port).to_socket_addrs().map_err(|_| libc::ENOENT)?;
     let address = found.next().ok_or(libc::ENOENT)?;
     let fd = socket_of(&address)?;
     set_option(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)
+        .and_then(|_| set_option(fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1))
         .and_then(|_| set_nodelay(fd))
         .and_then(|_| {
             let (storage, length) = raw(&address);

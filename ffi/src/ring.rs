@@ -9,7 +9,8 @@
 use crate::errors::{Outcome, check, last_errno};
 use crate::faults::Fault;
 use crate::op::{DOORBELL, DOORBELL_FAILED, Done, Op, UNWANTED};
-use crate::{region, table};
+use crate::scratch::Scratch;
+use crate::table;
 use io_uring::{IoUring, Probe, cqueue, opcode, squeue, types};
 use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
@@ -19,10 +20,6 @@ use std::time::{Duration, Instant};
 /// Bytes of the names area, at the start of a ring's mapping.
 pub const NAMES_SIZE: usize = 64 << 10;
 const GROUPS_MAX: usize = 4;
-const IOVECS_MAX: usize = 8192;
-const HEADERS_MAX: usize = 1024;
-/// Most parts of one vectored send (the kernel's UIO_MAXIOV).
-const VECTOR_PARTS_MAX: usize = 1024;
 const DOORBELL_ATTEMPTS_MAX: u32 = 100;
 /// Closing a socket takes two entries: cancel, close.
 const ENTRIES_PER_OP_MAX: usize = 2;
@@ -63,7 +60,7 @@ pub struct Ring {
     uring: IoUring,
     enter_fd: i32,
     enter_flags: u32,
-    mapping: *mut u8,
+    pub mapping: *mut u8,
     op_capacity: usize,
     done_capacity: usize,
     /// Completions that did not come from the ring, told before those that did.
@@ -75,11 +72,7 @@ pub struct Ring {
     /// Null without one; see `turn.rs`.
     pub watched_word: *const AtomicU32,
     groups: [Option<BufferGroup>; GROUPS_MAX],
-    // What entries not yet submitted point to. The kernel copies it all when it takes an entry, so
-    // it is emptied after each submission; the capacities are never exceeded, so nothing moves.
-    iovecs: Vec<libc::iovec>,
-    headers: Vec<libc::msghdr>,
-    addresses: Vec<libc::sockaddr_storage>,
+    pub scratch: Scratch,
     held: Vec<Held>,
     faults: Vec<Option<Fault>>,
 }
@@ -138,16 +131,13 @@ impl Ring {
             doorbell_attempts: 0,
             watched_word: std::ptr::null(),
             groups: [const { None }; GROUPS_MAX],
-            iovecs: Vec::with_capacity(IOVECS_MAX),
-            headers: Vec::with_capacity(HEADERS_MAX),
-            addresses: Vec::with_capacity(64),
+            scratch: Scratch::new(),
             held: Vec::new(),
             faults: Vec::new(),
         });
         ring.arm_wake()?;
         let entry = table::entry(index)?;
-        entry.wake_asked.store(false, Ordering::Relaxed);
-        table::take_late(entry);
+        table::begin_life(entry);
         entry.ring_fd.store(ring_fd, Ordering::Release);
         entry.wake_fd.store(wake_fd, Ordering::Release);
         Ok(ring)
@@ -255,7 +245,11 @@ impl Ring {
         let queue = self.uring.submission();
         let free = queue.capacity() - queue.len();
         drop(queue);
-        if free < ENTRIES_PER_OP_MAX { self.submit_all(0) } else { Ok(()) }
+        if free < ENTRIES_PER_OP_MAX || self.scratch.is_tight() {
+            self.submit_all(0)
+        } else {
+            Ok(())
+        }
     }
 
     /// Queues an entry. EBUSY: the queue is full, which `make_room` rules out.
@@ -270,7 +264,7 @@ impl Ring {
         loop {
             let pending = self.uring.submission().len() as u32;
             if pending == 0 {
-                self.forget_scratch();
+                self.scratch.forget();
                 return Ok(());
             }
             match self.enter(pending, 0, flags, None) {
@@ -289,12 +283,6 @@ impl Ring {
                 Err(errno) => return Err(errno),
             }
         }
-    }
-
-    fn forget_scratch(&mut self) {
-        self.iovecs.clear();
-        self.headers.clear();
-        self.addresses.clear();
     }
 
     /// Moves what is in the completion queue to the backlog, to make room in the kernel.
@@ -452,83 +440,6 @@ impl Ring {
     /// When the next held completion is due.
     pub fn next_due(&self) -> Option<Instant> {
         self.held.iter().map(|held| held.due).min()
-    }
-
-    // Scratch space of entries not yet submitted.
-
-    /// Builds the header of a vectored send from `count` pairs (address f64, length f64) at `address`.
-    /// EINVAL: no part or too many. EFAULT: a part outside the region.
-    pub fn vector(&mut self, address: f64, count: usize) -> Outcome<*const libc::msghdr> {
-        if count == 0 || count > VECTOR_PARTS_MAX {
-            return Err(libc::EINVAL);
-        }
-        let pairs = region::resolve(address, count * 16)?.cast::<f64>();
-        if self.iovecs.len() + count > IOVECS_MAX || self.headers.len() == HEADERS_MAX {
-            self.submit_all(0)?;
-        }
-        let first = self.iovecs.len();
-        for at in 0..count {
-            // SAFETY: inside the range resolved above; read without assuming alignment.
-            let (part, length) = unsafe {
-                (pairs.add(2 * at).read_unaligned(), pairs.add(2 * at + 1).read_unaligned())
-            };
-            let length = if (0.0..=4e9).contains(&length) { length as usize } else { usize::MAX };
-            match region::resolve(part, length) {
-                Ok(start) => {
-                    let part = libc::iovec { iov_base: start.cast(), iov_len: length };
-                    self.iovecs.push(part);
-                }
-                Err(errno) => {
-                    self.iovecs.truncate(first);
-                    return Err(errno);
-                }
-            }
-        }
-        // SAFETY: all-zero is a valid empty header.
-        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
-        header.msg_iov = self.iovecs[first..].as_mut_ptr();
-        header.msg_iovlen = count;
-        self.headers.push(header);
-        Ok(&self.headers[self.headers.len() - 1])
-    }
-
-    /// Keeps a socket address until it has been submitted.
-    pub fn keep_address(
-        &mut self,
-        address: libc::sockaddr_storage,
-    ) -> *const libc::sockaddr_storage {
-        if self.addresses.len() == self.addresses.capacity() {
-            // Moving them would break entries that point here; a refusal surfaces at the next turn.
-            let _ = self.submit_all(0);
-        }
-        self.addresses.push(address);
-        &self.addresses[self.addresses.len() - 1]
-    }
-
-    /// The NUL-terminated path at `offset` of the names area. EINVAL: not terminated, absolute, empty
-    /// or with a `..` in it: nothing outside the data directory can be named.
-    pub fn name(&self, offset: f64, length: u32) -> Outcome<*const libc::c_char> {
-        let bytes = self.name_bytes(offset, length as usize + 1)?;
-        let (last, path) = bytes.split_last().ok_or(libc::EINVAL)?;
-        let escapes = path.split(|&byte| byte == b'/').any(|part| part == b"..");
-        if *last != 0 || path.is_empty() || path.contains(&0) || path[0] == b'/' || escapes {
-            return Err(libc::EINVAL);
-        }
-        Ok(bytes.as_ptr().cast())
-    }
-
-    /// The text at `offset` of the names area. EINVAL: not UTF-8.
-    pub fn name_text(&self, offset: f64, length: u32) -> Outcome<String> {
-        let bytes = self.name_bytes(offset, length as usize)?;
-        std::str::from_utf8(bytes).map(String::from).map_err(|_| libc::EINVAL)
-    }
-
-    fn name_bytes(&self, offset: f64, length: usize) -> Outcome<&[u8]> {
-        if !(0.0..=NAMES_SIZE as f64).contains(&offset) || length > NAMES_SIZE - offset as usize {
-            return Err(libc::EFAULT);
-        }
-        // SAFETY: inside the names area, which lives as long as the process.
-        Ok(unsafe { std::slice::from_raw_parts(self.mapping.add(offset as usize), length) })
     }
 
     // The kernel.

@@ -4,7 +4,7 @@
 use crate::errors::Outcome;
 use crate::op::Done;
 use crate::ring::Ring;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Most rings in a process.
@@ -16,6 +16,8 @@ pub struct Entry {
     pub wake_fd: AtomicI32,
     /// Set by `wake`, cleared by the ring's thread when it tells TypeScript.
     pub wake_asked: AtomicBool,
+    /// How often a ring was opened here: what is late for an earlier one is dropped.
+    pub life: AtomicU32,
     late: Mutex<Vec<Done>>,
 }
 
@@ -25,6 +27,7 @@ static ENTRIES: [Entry; RINGS_MAX] = [const {
         ring_fd: AtomicI32::new(-1),
         wake_fd: AtomicI32::new(-1),
         wake_asked: AtomicBool::new(false),
+        life: AtomicU32::new(0),
         late: Mutex::new(Vec::new()),
     }
 }; RINGS_MAX];
@@ -48,9 +51,14 @@ pub fn wake(ring: u32) -> Outcome<i32> {
 }
 
 /// Adds a completion from outside the ring; one for a ring that has been closed is dropped.
-pub fn deliver_late(ring: u32, done: Done) {
+pub fn deliver_late(ring: u32, life: u32, done: Done) {
     if let Ok(entry) = entry(ring) {
-        entry.late.lock().unwrap_or_else(PoisonError::into_inner).push(done);
+        let mut late = entry.late.lock().unwrap_or_else(PoisonError::into_inner);
+        if entry.life.load(Ordering::Relaxed) != life {
+            return;
+        }
+        late.push(done);
+        drop(late);
         // A closed ring has nobody to tell.
         let _ = signal(entry);
     }
@@ -59,6 +67,14 @@ pub fn deliver_late(ring: u32, done: Done) {
 /// Takes the late completions, on the ring's own thread.
 pub fn take_late(entry: &Entry) -> Vec<Done> {
     std::mem::take(&mut *entry.late.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Begins the life of a new ring, without what was meant for the one before.
+pub fn begin_life(entry: &Entry) {
+    let mut late = entry.late.lock().unwrap_or_else(PoisonError::into_inner);
+    entry.life.fetch_add(1, Ordering::Relaxed);
+    late.clear();
+    entry.wake_asked.store(false, Ordering::Relaxed);
 }
 
 fn signal(entry: &Entry) -> Outcome<i32> {

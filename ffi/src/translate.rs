@@ -9,6 +9,7 @@ use crate::ring::{Kind, Ring, tagged};
 use crate::{files, net, region, table};
 use io_uring::{opcode, squeue, types};
 use std::os::fd::RawFd;
+use std::sync::atomic::Ordering;
 
 /// How an op goes on.
 pub enum Step {
@@ -76,7 +77,8 @@ impl Ring {
 
     fn helper_job(&self, op: &Op, call: Call, delay_us: u32, errno: i32) -> Outcome<Step> {
         let ring = self.index;
-        helper::hand_over(Job { ring, user_data: op.user_data, call, delay_us, errno })?;
+        let life = table::entry(ring)?.life.load(Ordering::Relaxed);
+        helper::hand_over(Job { ring, life, user_data: op.user_data, call, delay_us, errno })?;
         Ok(Step::Nothing)
     }
 
@@ -208,7 +210,7 @@ impl Ring {
                 opcode::Send::new(fd, source, op.length).flags(flags).build()
             }
             code::SEND_VECTOR => {
-                let header = self.vector(op.address, op.length as usize)?;
+                let header = self.scratch.vector(op.address, op.length as usize)?;
                 let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
                 opcode::SendMsg::new(fd, header).flags(flags as u32).build()
             }
@@ -216,7 +218,7 @@ impl Ring {
             code::CONNECT => {
                 let text = self.name_text(op.address, op.length)?;
                 let (address, length) = net::socket_address(&text)?;
-                let address = self.keep_address(address);
+                let address = self.scratch.address(address);
                 opcode::Connect::new(fd, address.cast(), length).build()
             }
             _ => return Err(libc::EINVAL),

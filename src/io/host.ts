@@ -165,6 +165,13 @@ function describeListenError(errno: number, address: string): HostProblem {
   }
 }
 
+/** The other end of a connection as `address:port`, or "unknown" when it has gone. */
+export function peerAddress(shim: Shim, fd: number): string {
+  const target = new Uint8Array(64);
+  const length = shim.gregor_peer(fd, target, target.length);
+  return length < 0 ? "unknown" : new TextDecoder().decode(target.subarray(0, length));
+}
+
 const LOCK_FILE = "gregor.lock";
 
 /**

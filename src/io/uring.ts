@@ -3,13 +3,7 @@
  *
  * Operations are written as descriptors into a table in native memory; {@linkcode Uring.turn} hands
  * all of them to the kernel with one call, waits, and gives each completion to its
- * {@linkcode Completion}. Nothing is allocated per operation: completions wait in numbered slots.
- *
- * ```text
- * user data of an op:  generation (10 bits) | slot (20 bits)
- * ```
- *
- * The generation keeps a stale cancel from hitting the slot's next operation. Disk operations are in
+ * {@linkcode Completion}. Nothing is allocated per operation. Disk operations are started by
  * {@linkcode UringDisk}; what concerns sockets and other rings is here.
  *
  * @module
@@ -17,12 +11,12 @@
 
 import { assert } from "../base/assert.ts";
 import type { Completion } from "./completion.ts";
+import { CompletionSlots } from "./completion_slots.ts";
 import { encodeText, type Shim } from "./shim.ts";
 import {
   CANCEL_FD,
   CLOSE_CANCEL_FIRST,
   DONE_SIZE,
-  DOORBELL,
   DOORBELL_FAILED,
   FLAG_MORE,
   NAMES_SIZE,
@@ -55,11 +49,6 @@ export interface UringOptions {
   dones?: number;
 }
 
-const SLOT_BITS = 20;
-const SLOT_MASK = (1 << SLOT_BITS) - 1;
-const GENERATION_MASK = 0x3ff;
-const SLOTS_MAX = 1 << SLOT_BITS;
-const END = -1;
 /** "Sender" of a wake-up. */
 const WOKEN = -1;
 
@@ -88,12 +77,7 @@ export class Uring {
   readonly #doneWords: Int32Array;
   #prepared = 0;
   #namesUsed = 0;
-  // Slots: who waits, which use of the slot it is, and the list of free ones.
-  #waiting: (Completion | null)[] = [];
-  #generations = new Uint16Array(1024);
-  #nextFree = new Int32Array(1024);
-  #firstFree = END;
-  #pending = 0;
+  readonly #slots = new CompletionSlots();
   #woken = false;
 
   /**
@@ -125,7 +109,7 @@ export class Uring {
 
   /** Operations started and not yet completed (an accept counts until it ends). */
   get pending(): number {
-    return this.#pending;
+    return this.#slots.count;
   }
 
   /** Operations prepared and not yet handed to the kernel. */
@@ -169,13 +153,8 @@ export class Uring {
       }
       const result = words[base + 1]!;
       const flags = words[base + 2]! >>> 0;
-      const slot = userData & SLOT_MASK;
-      const done = this.#waiting[slot]!;
-      assert(
-        done !== null && this.#generations[slot] === userData >>> SLOT_BITS,
-        "completion of an operation that is not in flight",
-      );
-      if ((flags & FLAG_MORE) === 0) this.#freeSlot(slot);
+      const done = this.#slots.find(userData);
+      if ((flags & FLAG_MORE) === 0) this.#slots.free(userData);
       dispatched++;
       done.complete(result, flags);
     }
@@ -387,39 +366,7 @@ export class Uring {
     words[base] = opcode | flags << 8 | group << 16;
     words[base + 1] = fd;
     words[base + 2] = length;
-    words[base + 3] = done === null ? UNWANTED : this.#takeSlot(done);
+    words[base + 3] = done === null ? UNWANTED : this.#slots.take(done);
     return at;
-  }
-
-  #takeSlot(done: Completion): number {
-    let slot = this.#firstFree;
-    if (slot === END) slot = this.#addSlot();
-    else this.#firstFree = this.#nextFree[slot]!;
-    this.#waiting[slot] = done;
-    this.#pending++;
-    return this.#generations[slot]! << SLOT_BITS | slot;
-  }
-
-  #addSlot(): number {
-    const slot = this.#waiting.length;
-    assert(slot < SLOTS_MAX, "more operations in flight than there are slots");
-    if (slot === this.#generations.length) {
-      const generations = new Uint16Array(slot * 2);
-      generations.set(this.#generations);
-      this.#generations = generations;
-      const nextFree = new Int32Array(slot * 2);
-      nextFree.set(this.#nextFree);
-      this.#nextFree = nextFree;
-    }
-    this.#waiting.push(null);
-    return slot;
-  }
-
-  #freeSlot(slot: number): void {
-    this.#waiting[slot] = null;
-    this.#generations[slot] = (this.#generations[slot]! + 1) & GENERATION_MASK;
-    this.#nextFree[slot] = this.#firstFree;
-    this.#firstFree = slot;
-    this.#pending--;
   }
 }

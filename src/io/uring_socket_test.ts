@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { ECANCELED, ECONNREFUSED, ENOBUFS } from "./errno.ts";
+import { peerAddress } from "./host.ts";
 import { encodeText } from "./shim.ts";
 import type { Uring } from "./uring.ts";
 import { FLAG_BUFFER, FLAG_MORE } from "./uring_ops.ts";
@@ -48,6 +49,11 @@ Deno.test("Uring receives into provided buffers and gives their ids", () => {
   ring.addBufferGroup(GROUP, 8);
   for (let id = 0; id < 2; id++) ring.provide(GROUP, id, id * BUFFER_SIZE, BUFFER_SIZE);
   const [server, client] = connectPair(ring);
+  assert.equal(
+    peerAddress(testShim(), server),
+    `127.0.0.1:${testShim().gregor_local_port(client)}`,
+  );
+  assert.equal(peerAddress(testShim(), -1), "unknown");
   const seen = new Set<number>();
   for (let round = 0; round < 20; round++) {
     fill(1 << 20, 1000, round);
