@@ -149,7 +149,7 @@ Deno.test("UringDisk faults: a slow flush holds back its completion and nothing 
   using test = openTestDisk();
   const { ring, disk } = test;
   const handle = finish(ring, (done) => disk.open("file", true, done));
-  const delayUs = 20_000;
+  const delayUs = 200_000;
   setFault(testShim(), FAULT_SLOT, { opcodes: [Op.Sync], ring: ring.index, delayUs });
   const synced = new Told();
   const start = performance.now();
@@ -160,12 +160,12 @@ Deno.test("UringDisk faults: a slow flush holds back its completion and nothing 
     finish(ring, (done) => disk.read(handle, 0, 0, BLOCK_SIZE, done));
     others++;
   }
-  assert(others > 5, `${others} other operations`);
+  assert(others > 0, `${others} other operations`);
   assert.equal(synced.count, 0);
   while (synced.count < 2 && performance.now() - start < 5000) ring.turn(1_000_000, 0);
   const elapsedMs = performance.now() - start;
   assert.deepEqual(synced.results, [0, 0]);
-  assert(elapsedMs >= 20 && elapsedMs < 500, `${elapsedMs} ms: the sleep ends when it is due`);
+  assert(elapsedMs >= 200 && elapsedMs < 900, `${elapsedMs} ms: the sleep ends when it is due`);
   clearFault(testShim(), FAULT_SLOT);
   finish(ring, (done) => disk.close(handle, done));
 });

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { type Uring, wakeRing } from "./uring.ts";
-import type { EchoOrder } from "./uring_signals_worker.ts";
+import { type EchoOrder, SignalWords } from "./uring_signals_worker.ts";
 import { finish, openTestRing, testMemory, testShim, Told } from "./uring_fixture.ts";
 import { Op } from "./uring_ops.ts";
 
@@ -17,7 +17,7 @@ function timed(act: () => void): number {
 
 Deno.test("Uring turn() without a timeout only collects", () => {
   using ring = openTestRing();
-  assert(timed(() => assert.equal(ring.turn(0, 0), 0)) < 5);
+  assert(timed(() => assert.equal(ring.turn(0, 0), 0)) < 500);
   const done = new Told();
   for (let i = 0; i < 64; i++) nop(ring, done);
   assert.equal(ring.pending, 64);
@@ -29,7 +29,7 @@ Deno.test("Uring turn() sleeps and polls as long as it may, and no longer", () =
   using ring = openTestRing();
   for (const [timeoutUs, pollUs] of [[20_000, 0], [20_000, 5_000], [20_000, 50_000]] as const) {
     const tookMs = timed(() => assert.equal(ring.turn(timeoutUs, pollUs), 0));
-    assert(tookMs >= 19.9 && tookMs < 200, `${tookMs} ms with ${pollUs} us of polling`);
+    assert(tookMs >= 19.9 && tookMs < 1000, `${tookMs} ms with ${pollUs} us of polling`);
   }
 });
 
@@ -116,9 +116,8 @@ Deno.test("Uring watch() ends polling when the word says so, and says when it sl
   worker.terminate();
 });
 
-Deno.test("two Workers ring each other, and the main thread wakes one", async () => {
-  using ring = openTestRing();
-  const other = ring.index + 100;
+/** Starts the far side; the function given back wakes it and waits for its end. */
+async function startEcho(order: EchoOrder): Promise<() => Promise<void>> {
   const url = new URL("./uring_signals_worker.ts", import.meta.url);
   const worker = new Worker(url, { type: "module" });
   const next = (): Promise<string> =>
@@ -126,12 +125,28 @@ Deno.test("two Workers ring each other, and the main thread wakes one", async ()
       worker.onmessage = (event) => resolve(event.data);
       worker.onerror = (event) => reject(new Error(event.message));
     });
-  const rounds = 2000;
-  const order: EchoOrder = { ring: other, answerTo: ring.index, rounds };
   const opened = next();
   worker.postMessage(order);
   assert.equal(await opened, "open");
-  const ended = next();
+  return async () => {
+    const ended = next();
+    wakeRing(testShim(), order.ring);
+    assert.equal(await ended, "woken");
+    worker.terminate();
+  };
+}
+
+Deno.test("two Workers ring each other, and the main thread wakes one", async () => {
+  using ring = openTestRing();
+  const other = ring.index + 100;
+  const rounds = 2000;
+  const end = await startEcho({
+    ring: other,
+    answerTo: ring.index,
+    rounds,
+    words: 0,
+    pollUs: 0,
+  });
   for (let round = 0; round < rounds; round++) {
     ring.doorbell(other);
     const deadline = performance.now() + 5000;
@@ -140,7 +155,28 @@ Deno.test("two Workers ring each other, and the main thread wakes one", async ()
     );
     assert.equal(ring.doorbells, 1, `round ${round}`);
   }
-  wakeRing(testShim(), other);
-  assert.equal(await ended, "woken");
-  worker.terminate();
+  await end();
 });
+
+for (const pollUs of [0, 3, 50]) {
+  Deno.test(`watched words lose no message, with ${pollUs} us of polling`, async () => {
+    using ring = openTestRing();
+    const other = ring.index + 100;
+    const address = 8192;
+    const rounds = 20_000;
+    testMemory().bytes.fill(0, address, address + 256);
+    const words = new SignalWords(ring, testMemory().bytes.buffer, address, 0, other);
+    const end = await startEcho({
+      ring: other,
+      answerTo: ring.index,
+      rounds,
+      words: address,
+      pollUs,
+    });
+    for (let round = 0; round < rounds; round++) {
+      words.send();
+      assert(words.receive(pollUs), `round ${round}`);
+    }
+    await end();
+  });
+}
