@@ -19,8 +19,8 @@
  *
  * Sending never blocks and never fails: {@linkcode Credits} bound what is outstanding, so that the
  * slots of a reply are reserved with its request. A pair has at most {@linkcode CALLS_PER_PAIR_MAX}
- * calls open in each direction, and each call puts at most a request, a reply and a release into a
- * ring. Notices, which belong to no call, are sent only into a ring that is nearly empty.
+ * calls open in each direction; a call puts a request and a release into one ring, a notice that its
+ * bytes were taken and a reply into the other. Notices, which belong to no call, are sent only into a ring that is nearly empty.
  *
  * @module
  */
@@ -31,7 +31,7 @@ import type { Memory } from "../bytes/memory.ts";
 /** Calls a shard may have open at one other shard. */
 export const CALLS_PER_PAIR_MAX = 256;
 /** Messages a ring holds; see the header for the factor. */
-export const MAILBOX_SLOTS = 4 * CALLS_PER_PAIR_MAX;
+export const MAILBOX_SLOTS = 8 * CALLS_PER_PAIR_MAX;
 /** Notices are sent only while a ring holds fewer messages than this. */
 const NOTICES_MAX = CALLS_PER_PAIR_MAX / 2;
 const SLOT_SIZE = 64;

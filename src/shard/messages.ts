@@ -5,9 +5,10 @@
  *   CALL              call  apiKey, version, address, length        request block of the caller
  *   CALL_REPLY        call  address, length (-1: refused)           reply block of the callee
  *   RELEASE_BLOCK           address                                 the caller has read the reply
- *   PRODUCE           call  address, count, acks                    slice table of the caller, see produce.ts
+ *   PRODUCE           call  address, count, acks, version           table of the caller, see produce_remote.ts
+ *   PRODUCE_TAKEN     call                                          the records are copied
  *   PRODUCE_REPLY     call                                          results stand in the same table
- *   FETCH             call  address, count, maxBytes, isolation     slice table of the caller, see fetch.ts
+ *   FETCH             call  address, count, maxBytes, isolation     table of the caller, see fetch_remote.ts
  *   FETCH_REPLY       call  pinned                                  results in the table; extents are pinned
  *   FETCH_RELEASE           pinned                                  the caller has sent the extents
  *   WATCH                   up to 3 x (group, high watermark), -1   say NEWS when there is more
@@ -38,5 +39,6 @@ export const MessageType = {
   CONNECTIONS: 13,
   METADATA: 14,
   METADATA_REPLY: 15,
+  PRODUCE_TAKEN: 16,
 } as const;
 export type MessageType = typeof MessageType[keyof typeof MessageType];

@@ -106,7 +106,7 @@ export function encodeRequestFrame<Request>(
 
 /** A response as a connection queues it: header and body, without the size. */
 export function encodeResponse<Response>(
-  api: Api<never, Response>,
+  api: Api<unknown, Response>,
   version: number,
   correlationId: number,
   response: Response,

@@ -19,7 +19,7 @@
 import type { ByteSource } from "../bytes/cursor.ts";
 import { Writer } from "../bytes/writer.ts";
 import { type NodeEndpoint, writeNodeEndpointTags, writeTopicName } from "./hot_response.ts";
-import { UUID_SIZE } from "./uuid.ts";
+import { type Uuid, UUID_SIZE, writeUuid } from "./uuid.ts";
 
 const LOG_START_SINCE = 5;
 const RECORD_ERRORS_SINCE = 8;
@@ -88,6 +88,18 @@ export class ProduceResponseWriter {
   /** Opens a topic (up to version 12), its name copied from the region. */
   topicByName(nameAddress: number, nameLength: number, partitionCount: number): void {
     writeTopicName(this.#writer, nameAddress, nameLength, this.#flexible);
+    this.#writer.arrayLength(partitionCount, this.#flexible);
+  }
+
+  /** Opens a topic (up to version 12), its name given as a string. */
+  topicByText(name: string, partitionCount: number): void {
+    this.#writer.string(name, this.#flexible);
+    this.#writer.arrayLength(partitionCount, this.#flexible);
+  }
+
+  /** Opens a topic (from version 13 on), its id given as a uuid. */
+  topicByUuid(id: Uuid, partitionCount: number): void {
+    writeUuid(this.#writer, id);
     this.#writer.arrayLength(partitionCount, this.#flexible);
   }
 
