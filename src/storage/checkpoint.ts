@@ -155,6 +155,6 @@ export function* runCheckpoint(options: CheckpointOptions): Task<number> {
       segment.writtenPosition === segment.sizeBytes;
   }
   yield* options.durable(reflected);
-  const written = yield* options.target.write(rows, floor);
+  const written = yield* options.target.write(rows, floor - 1);
   return written < 0 ? written : floor;
 }

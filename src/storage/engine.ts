@@ -305,7 +305,7 @@ export class Engine implements ShardStorage, LogParts {
       logs: () => [...this.logs.values()],
       target: this.#target,
       nextLsn: () => this.#journal.nextLsn,
-      recordedLsn: () => this.#journal.idle ? this.#journal.durableLsn : this.#journal.nextLsn,
+      recordedLsn: () => this.journal.recordedLsn,
       durable: (lsn) => this.journal.durable(lsn),
     });
     runTask(task, (floor) => {

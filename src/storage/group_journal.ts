@@ -53,6 +53,7 @@ export class GroupJournal {
 
   constructor(journal: Journal, memory: Memory, arena: Arena) {
     this.journal = journal;
+    this.recordedLsn = journal.nextLsn - 1;
     this.#memory = memory;
     this.#arena = arena;
   }
@@ -68,9 +69,7 @@ export class GroupJournal {
   }
 
   /** Everything recorded so far is durable when this LSN is. */
-  get recordedLsn(): number {
-    return this.journal.nextLsn;
-  }
+  recordedLsn = 0;
 
   append(
     log: PartitionLog,
@@ -225,6 +224,7 @@ export class GroupJournal {
 
   #notice(log: PartitionLog, lsn: number): void {
     assert(lsn >= 0, "a record was refused after the room for it was checked");
+    this.recordedLsn = lsn;
     let at = log.noticeAt;
     if (log.noticeLsn !== lsn) {
       if (this.#count === this.#lsns.length) this.#grow();

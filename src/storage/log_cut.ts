@@ -107,23 +107,17 @@ function cutPosition(log: PartitionLog, chunk: Chunk, offset: number): number {
 }
 
 /** Takes the extents beyond `position` off a segment, whose writes are frozen. */
-function cutSegment(
+export function cutSegment(
   log: PartitionLog,
   segment: Segment,
   kept: Chunk,
   position: number,
   offset: number,
 ): void {
-  const { cache, context, writer } = log.parts;
+  const { context, writer } = log.parts;
   const index = segment.index;
   const extent = kept.extent;
-  segment.dirtyHead = rebuildDirty(segment, extent);
-  for (let i = extent + 1; i < index.count; i++) {
-    const chunk = index.chunks[i];
-    if (chunk !== null && chunk !== undefined) cache.drop(chunk);
-  }
-  index.cut(extent + 1);
-  segment.entryCount = index.count;
+  writer.forgetFrom(segment, extent + 1);
   log.sizeBytes -= segment.sizeBytes - position;
   segment.sizeBytes = position;
   segment.endOffset = offset;
@@ -150,18 +144,6 @@ function cutSegment(
   segment.endsPadded = kept.padded;
   kept.afterPadded = true;
   writer.enqueue(kept);
-}
-
-/** The dirty list up to extent number `last`; returns its head. */
-function rebuildDirty(segment: Segment, last: number): Chunk | null {
-  const kept: Chunk[] = [];
-  for (let chunk = segment.dirtyHead; chunk !== null; chunk = chunk.nextDirty) {
-    if (chunk.extent <= last) kept.push(chunk);
-  }
-  segment.dirtyHead = null;
-  segment.dirtyTail = null;
-  for (const chunk of kept) segment.pushDirty(chunk);
-  return segment.dirtyHead;
 }
 
 function recountTimestamps(log: PartitionLog, segment: Segment, kept: Chunk): void {

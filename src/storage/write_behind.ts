@@ -37,6 +37,8 @@ export class WriteBehind {
   readonly #files: FileTable;
   /** Called after every completed write. */
   onProgress: () => void = () => {};
+  /** Whether writes are spread over time; recovery has nobody to spare. */
+  paced = true;
   bytesInFlight = 0;
   writesInFlight = 0;
   bytesWritten = 0;
@@ -104,6 +106,29 @@ export class WriteBehind {
     this.enqueue(last);
   }
 
+  /** Forgets the extents of a segment from number `first` on, and the chunks that hold them. */
+  forgetFrom(segment: Segment, first: number): void {
+    if (segment.tail !== null && (segment.tail.extent < 0 || segment.tail.extent >= first)) {
+      if (segment.tail.extent < 0) this.#cache.drop(segment.tail);
+      segment.tail = null;
+    }
+    let chunk = segment.dirtyHead;
+    segment.dirtyHead = null;
+    segment.dirtyTail = null;
+    while (chunk !== null) {
+      const next = chunk.nextDirty;
+      if (chunk.extent < first) segment.pushDirty(chunk);
+      chunk = next;
+    }
+    const chunks = segment.index.chunks;
+    for (let i = first; i < chunks.length; i++) {
+      const dropped = chunks[i];
+      if (dropped !== null && dropped !== undefined) this.#cache.drop(dropped);
+    }
+    segment.index.cut(first);
+    segment.entryCount = first;
+  }
+
   /** Drops a segment's chunks: it is cut away or deleted. */
   forget(segment: Segment): void {
     segment.dropped = true;
@@ -143,7 +168,7 @@ export class WriteBehind {
 
   #full(): boolean {
     return this.writesInFlight >= WRITES_MAX || this.bytesInFlight >= WRITE_BYTES_MAX ||
-      this.#budgetBytes <= 0;
+      (this.paced && this.#budgetBytes <= 0);
   }
 
   /** False: not possible yet. */
@@ -185,7 +210,10 @@ export class WriteBehind {
     this.#files.open(segment.file, false, {
       complete: (result) => {
         if (result < 0) this.#fail(result, segment);
-        else this.#files.release(segment.file);
+        else {
+          this.#files.release(segment.file);
+          this.onProgress();
+        }
       },
     });
   }
