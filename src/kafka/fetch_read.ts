@@ -80,7 +80,7 @@ export class FetchRead implements Completion {
     }
     this.#noteOffsets(partition);
     const limit = this.isolation === READ_COMMITTED ? this.lastStableOffset : highWatermark;
-    if (this.fetchOffset >= limit) return true;
+    if (this.fetchOffset >= limit || (this.maxBytes === 0 && !this.minOneBatch)) return true;
     return this.#read(partition, limit, owner);
   }
 
