@@ -165,6 +165,17 @@ function describeListenError(errno: number, address: string): HostProblem {
   }
 }
 
+/**
+ * The numeric `address:port` of a host, or null when its name does not resolve. It may block for
+ * seconds: for the control thread alone.
+ */
+export function resolveAddress(shim: Shim, host: string, port: number): string | null {
+  const name = encodeText(host);
+  const target = new Uint8Array(64);
+  const length = shim.gregor_resolve(name, name.length, port, target, target.length);
+  return length < 0 ? null : new TextDecoder().decode(target.subarray(0, length));
+}
+
 /** The other end of a connection as `address:port`, or "unknown" when it has gone. */
 export function peerAddress(shim: Shim, fd: number): string {
   const target = new Uint8Array(64);

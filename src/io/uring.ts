@@ -228,7 +228,9 @@ export class Uring {
   /**
    * Connects to a numeric address (`1.2.3.4:5`, `[::1]:5`); completes with the descriptor.
    *
-   * @returns 0, or a negative errno when no socket could be made (`done` is not called then)
+   * The kernel gives up after minutes; whoever has less patience cancels it.
+   *
+   * @returns its id, or a negative errno when no socket could be made (`done` is not called then)
    */
   connect(address: string, done: Completion): number {
     const bytes = encodeText(address);
@@ -243,7 +245,7 @@ export class Uring {
     const nameAt = this.putName(bytes);
     const at = this.prepare(Op.Connect, 0, 0, fd, bytes.length, connected);
     this.#opDoubles[at * 6 + 2] = nameAt;
-    return 0;
+    return this.#opWords[at * 12 + 3]!;
   }
 
   /** Closes a descriptor, after cancelling what is in flight on it (completes with -ECANCELED). */
