@@ -2,12 +2,12 @@ import { strict as assert } from "node:assert";
 import {
   allowedProcessors,
   claimDataDirectory,
-  describeUringError,
   listen,
   mapMemory,
   resolveAddress,
   uringProblem,
 } from "./host.ts";
+import { describeUringError } from "./host_problem.ts";
 import { EINVAL, ENOSYS, EPERM } from "./errno.ts";
 import { testMemory, testShim } from "./uring_fixture.ts";
 

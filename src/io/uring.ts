@@ -12,6 +12,7 @@
 import { assert } from "../base/assert.ts";
 import type { Completion } from "./completion.ts";
 import { CompletionSlots } from "./completion_slots.ts";
+import { describeUringError } from "./host_problem.ts";
 import { encodeText, type Shim } from "./shim.ts";
 import {
   CANCEL_FD,
@@ -91,7 +92,10 @@ export class Uring {
     const ops = options.ops ?? 1024;
     const dones = options.dones ?? 4096;
     const opened = shim.gregor_ring_open(index, submissions, completions, ops, dones);
-    if (opened < 0) throw new UringFailure(`Cannot open io_uring ${index}`, -opened);
+    if (opened < 0) {
+      const { message, hint } = describeUringError(-opened);
+      throw new UringFailure(`Cannot open the ring of shard ${index}. ${message} ${hint}`, -opened);
+    }
     const pointer = shim.gregor_ring_mapping(index);
     assert(pointer !== null, "an open ring has a mapping");
     const donesAt = NAMES_SIZE + ops * OP_SIZE;
