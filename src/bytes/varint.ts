@@ -9,7 +9,6 @@
  */
 
 const TWO_TO_28 = 0x1000_0000;
-const TWO_TO_35 = 2 ** 35;
 
 /** Bytes of `value` (0 to 2^32 - 1) as an unsigned varint: 1 to 5. */
 export function unsignedVarintSize(value: number): number {
@@ -26,10 +25,10 @@ export function varintSize(value: number): number {
 
 /** Bytes of `value` (a safe integer) as a zigzag varlong: 1 to 8. */
 export function varlongSize(value: number): number {
-  // Zigzag of a safe integer needs up to 54 bits: only sizes need it whole, and those allow doubles.
-  const zigzag = value < 0 ? -2 * value - 1 : 2 * value;
-  if (zigzag < TWO_TO_28) return unsignedVarintSize(zigzag);
-  let size = 5;
-  for (let limit = TWO_TO_35; zigzag >= limit; limit *= 0x80) size++;
+  // The zigzag form of a number and of its complement differ in the lowest bit alone, which changes no
+  // size but that of 0, and that is one byte anyway.
+  const magnitude = value < 0 ? -1 - value : value;
+  let size = 1;
+  for (let limit = 0x40; magnitude >= limit; limit *= 0x80) size++;
   return size;
 }

@@ -16,6 +16,7 @@ import { unsignedVarintSize } from "./varint.ts";
 
 const FIRST_SIZE = 256;
 const STRING_SIZE_MAX = 0x7fff;
+const TWO_TO_32 = 2 ** 32;
 const TWO_TO_63 = 2 ** 63;
 
 /** Writes big-endian fields of the Kafka protocol. */
@@ -139,13 +140,17 @@ export class Writer {
 
   /** Zigzag form of a safe integer. */
   varlong(value: number): void {
-    // In doubles: twice a safe integer is exact, and the low seven bits come off by remainder.
-    let rest = value < 0 ? -2 * value - 1 : 2 * value;
-    while (rest >= 0x80) {
-      this.int8((rest % 0x80) | 0x80);
-      rest = Math.floor(rest / 0x80);
+    // In two halves: a zigzagged safe integer has 54 bits, one more than a double holds exactly.
+    const high = Math.floor(value / TWO_TO_32);
+    const sign = high >> 31;
+    let restHigh = (((high << 1) | ((value >>> 0) >>> 31)) ^ sign) >>> 0;
+    let restLow = ((value << 1) ^ sign) >>> 0;
+    while (restHigh !== 0 || restLow >= 0x80) {
+      this.int8((restLow & 0x7f) | 0x80);
+      restLow = ((restLow >>> 7) | (restHigh << 25)) >>> 0;
+      restHigh >>>= 7;
     }
-    this.int8(rest);
+    this.int8(restLow);
   }
 
   string(value: string, flexible: boolean): void {

@@ -17,6 +17,17 @@ export interface CommandEntry {
 
 export const COMMANDS: readonly CommandEntry[] = [
   { name: "start", summary: "Run a broker", load: () => import("./start.ts") },
+  {
+    name: "produce",
+    summary: "Write lines from stdin as records",
+    load: () => import("./produce.ts"),
+  },
+  { name: "consume", summary: "Print records to stdout", load: () => import("./consume.ts") },
+  {
+    name: "bench",
+    summary: "Load a cluster, report rates and latencies",
+    load: () => import("./bench.ts"),
+  },
   { name: "topic create", summary: "Make topics", load: () => import("./topic_create.ts") },
   { name: "topic list", summary: "List topics", load: () => import("./topic_list.ts") },
   {

@@ -99,7 +99,7 @@ export interface JournalScan {
   readonly newestEpoch: number;
   /** The largest LSN that any block of this journal names; the next mount starts after it. */
   readonly newestLsn: number;
-  /** The last LSN that was replayed (or lies in damage before one that was); zero for none. */
+  /** Replayed, or reported lost, up to this LSN; before the oldest needed one if nothing was found. */
   readonly replayedLsn: number;
   /** Everything up to here had completed, as far as the ring tells. */
   readonly stableLsn: number;
@@ -230,7 +230,7 @@ class Scan {
       this.#reportDamage(expected, this.#stableLsn, lastEnd);
       expected = this.#stableLsn + 1;
     }
-    this.#replayedLsn = expected > first ? expected - 1 : 0;
+    this.#replayedLsn = Math.max(0, expected - 1);
     this.#tornTail = this.#epochNewestLsn >= expected;
     return 0;
   }

@@ -173,6 +173,14 @@ export class JournalSimulation {
     return true;
   }
 
+  /** Makes one record, waiting and releasing for room as long as it takes. */
+  recordForSure(): void {
+    for (let attempt = 0; !this.recordOne(); attempt++) {
+      assert(attempt < 1000, "the simulated journal never has room");
+      this.disk.run();
+    }
+  }
+
   /** Power cut, and the disk of the next life, with its extents open. */
   crashAndReopen(): void {
     this.disk.crash();

@@ -17,6 +17,7 @@ import { VERSION } from "../version.ts";
 
 const RESPONSE_SIZE_MAX = 256 * 2 ** 20;
 const READ_SIZE = 128 * 1024;
+const WATCH_INTERVAL_MS = 100;
 /** Version that every broker since 2.4 answers, and whose refusal older ones word in version 0. */
 const API_VERSIONS_VERSION = 3;
 const ERROR_UNSUPPORTED_VERSION = 35;
@@ -57,9 +58,12 @@ type Versions = Pick<
 >;
 
 interface Pending {
+  readonly apiName: string;
   readonly resolve: (body: Cursor) => void;
   readonly reject: (error: Error) => void;
-  readonly timer: ReturnType<typeof setTimeout>;
+  /** On the clock of `performance.now()`. */
+  readonly deadlineMs: number;
+  readonly timeoutMs: number;
 }
 
 export class Connection {
@@ -73,6 +77,7 @@ export class Connection {
   #unwritten: Uint8Array[] = [];
   #isWriting = false;
   #closedBecause: ConnectionFailure | null = null;
+  #watch: ReturnType<typeof setInterval> | null = null;
 
   private constructor(address: Address, conn: Deno.TcpConn, clientId: string, timeoutMs: number) {
     this.address = address;
@@ -186,15 +191,15 @@ export class Connection {
     const correlation = this.#nextCorrelation++;
     const frame = this.#frame(api, version, correlation, request);
     return new Promise<Cursor>((resolveBody, reject) => {
-      const timer = setTimeout(() => {
-        this.#pending.delete(correlation);
-        reject(this.#fail(`no answer to ${api.name} within ${timeoutMs} ms`));
-      }, timeoutMs);
       const resolve = (body: Cursor): void => {
         if (responseHeaderVersion(api, version) === 1) body.skipTags();
         resolveBody(body);
       };
-      this.#pending.set(correlation, { resolve, reject, timer });
+      const deadlineMs = performance.now() + timeoutMs;
+      const pending = { apiName: api.name, resolve, reject, deadlineMs, timeoutMs };
+      this.#pending.set(correlation, pending);
+      // One timer looks after all: a timer each would cost more than the request.
+      this.#watch ??= setInterval(() => this.#checkDeadlines(), WATCH_INTERVAL_MS);
       this.#write(frame);
     });
   }
@@ -282,9 +287,24 @@ export class Connection {
   #take(correlation: number): Pending | undefined {
     const pending = this.#pending.get(correlation);
     if (pending === undefined) return undefined;
-    clearTimeout(pending.timer);
     this.#pending.delete(correlation);
+    if (this.#pending.size === 0) this.#stopWatching();
     return pending;
+  }
+
+  #checkDeadlines(): void {
+    const nowMs = performance.now();
+    for (const { apiName, deadlineMs, timeoutMs } of this.#pending.values()) {
+      if (deadlineMs > nowMs) continue;
+      // Answers come in order: behind one that does not come, none will.
+      this.#fail(`no answer to ${apiName} within ${timeoutMs} ms`);
+      return;
+    }
+  }
+
+  #stopWatching(): void {
+    if (this.#watch !== null) clearInterval(this.#watch);
+    this.#watch = null;
   }
 
   /** Closes for good; the first reason counts. */
@@ -293,6 +313,7 @@ export class Connection {
     const failure = new ConnectionFailure(this.address, reason, cause);
     this.#closedBecause = failure;
     this.#conn.close();
+    this.#stopWatching();
     for (const correlation of [...this.#pending.keys()]) this.#take(correlation)!.reject(failure);
     return failure;
   }

@@ -59,6 +59,7 @@ export const CREATE_TOPICS_HANDLER: Handler<CreateTopicsRequest, CreateTopicsRes
       }));
       return newCreatableTopicResult({
         name: result.name,
+        errorMessage: null,
         topicId: result.topicId,
         numPartitions: result.partitionCount,
         replicationFactor: result.replicationFactor,

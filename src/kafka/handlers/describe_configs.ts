@@ -55,7 +55,7 @@ export const DESCRIBE_CONFIGS_HANDLER: Handler<DescribeConfigsRequest, DescribeC
       const configs = found
         .filter((config) => keys === null || keys.has(config.name))
         .map((config) => shown(config, request));
-      return newDescribeConfigsResult({ resourceType, resourceName, configs });
+      return newDescribeConfigsResult({ errorMessage: null, resourceType, resourceName, configs });
     });
     return newDescribeConfigsResponse({ results });
   },
