@@ -33,31 +33,27 @@ export interface CheckpointTarget {
   write(rows: readonly Uint8Array<ArrayBuffer>[], lsn: number): Task<number>;
 }
 
-interface Captured {
-  readonly segment: Segment;
-  readonly sizeBytes: number;
-}
-
 /** Takes part in a checkpoint: closes what is open, and returns the row. */
 export function captureLog(
   parts: LogParts,
   log: PartitionLog,
-  captured: Captured[],
+  captured: Segment[],
 ): Uint8Array<ArrayBuffer> {
   for (let i = log.segmentList.length - 1; i >= 0; i--) {
     const segment = log.segmentList[i]!;
     if (segment.settled) break;
     parts.writer.closeTail(segment, true);
-    captured.push({ segment, sizeBytes: segment.sizeBytes });
+    segment.capturedBytes = segment.sizeBytes;
+    captured.push(segment);
   }
   log.carryNeeded = true;
   return encodeRow(log);
 }
 
 /** Waits until everything captured lies in its file. */
-export function* awaitWritten(parts: LogParts, captured: Captured[]): Task<void> {
-  for (const { segment, sizeBytes } of captured) {
-    while (!segment.dropped && segment.writtenPosition < Math.min(sizeBytes, segment.sizeBytes)) {
+export function* awaitWritten(parts: LogParts, captured: Segment[]): Task<void> {
+  for (const segment of captured) {
+    while (!segment.dropped && segment.writtenPosition < segment.capturedBytes) {
       parts.writer.padEnd(segment);
       yield* parts.nextTurn();
     }
@@ -83,16 +79,15 @@ export function* fileIndex(parts: LogParts, segment: Segment): Task<number> {
   while (due() > 0 && result >= 0) {
     const first = index.filedCount;
     const count = due();
+    const cuts = index.cuts;
     const written = encodeIndexBlock(memory, crc32c, address, segment, first, count);
     const position = (first / INDEX_BLOCK_ENTRIES) * BLOCK_SIZE;
     result = yield* io((done) => {
       disk.write(handle, position, address, BLOCK_SIZE, false, done);
     });
     if (result >= 0 && result !== BLOCK_SIZE) result = -EIO;
-    // A truncation may have taken entries back meanwhile.
-    if (result >= 0 && index.filedCount === first && index.count >= first + written) {
-      index.filedCount = first + written;
-    }
+    // A truncation may have changed entries meanwhile.
+    if (result >= 0 && index.cuts === cuts) index.filedCount = first + written;
   }
   parts.cache.arena.release(address);
   parts.files.release(segment.indexFile);
@@ -138,7 +133,7 @@ export function* runCheckpoint(options: CheckpointOptions): Task<number> {
     }
   }
   const rows: Uint8Array<ArrayBuffer>[] = [];
-  const captured: Captured[] = [];
+  const captured: Segment[] = [];
   let inTurn = 0;
   for (const log of options.logs()) {
     if (log.deleted || !log.recorded) continue;
@@ -149,7 +144,7 @@ export function* runCheckpoint(options: CheckpointOptions): Task<number> {
   yield* awaitWritten(parts, captured);
   const synced = yield* io((done) => parts.context.disk.syncFileSystem(done));
   if (synced < 0) return synced;
-  for (const { segment } of captured) {
+  for (const segment of captured) {
     segment.settled = segment.closed && segment.indexLoaded &&
       segment.index.filedCount === segment.index.count &&
       segment.writtenPosition === segment.sizeBytes;

@@ -109,7 +109,6 @@ export class Engine implements ShardStorage, LogParts {
   adopt(log: PartitionLog): void {
     assert(!this.logs.has(log.groupId), "two rows for one group");
     log.recorded = true;
-    log.directoryMade = true;
     if (log.suspect) log.gate = LOG_FAILED;
     this.logs.set(log.groupId, log);
   }
@@ -146,7 +145,7 @@ export class Engine implements ShardStorage, LogParts {
     this.logs.delete(groupId);
     yield* this.journal.durable(lsn);
     for (const segment of segments) this.retire(segment, lsn);
-    if (log.directoryMade) this.#reaper.directory(log.directory, lsn);
+    this.#reaper.directory(log.directory, lsn);
     return 0;
   }
 

@@ -38,7 +38,6 @@ export function* truncateLog(log: PartitionLog, index: number): Task<number> {
 }
 
 function* cut(log: PartitionLog, index: number): Task<number> {
-  const { writer } = log.parts;
   const journal = log.parts.journal!;
   const offset = log.metas.offsetAt(index + 1);
   const segment = log.endOffset > offset ? log.reader.segmentOf(offset) : null;
@@ -47,13 +46,7 @@ function* cut(log: PartitionLog, index: number): Task<number> {
     chunk = yield* loadCut(log, segment, offset);
     if (chunk === null) return LOG_FAILED;
   }
-  for (const each of log.segmentList) {
-    if (each.endOffset <= offset) continue;
-    writer.closeTail(each, false);
-    each.frozen = true;
-    while (each.writesInFlight > 0) yield* log.parts.nextTurn();
-  }
-  while (!journal.hasReservedRoom()) yield* log.parts.nextTurn();
+  yield* freeze(log, offset);
 
   let position = 0;
   let generation = 0;
@@ -84,6 +77,21 @@ function* cut(log: PartitionLog, index: number): Task<number> {
   for (const each of dropped) log.parts.retire(each, 0);
   if (segment !== null) segment.frozen = false;
   return 0;
+}
+
+/** Stops writing to what lies beyond `offset`, with room for the record of the cut. */
+function* freeze(log: PartitionLog, offset: number): Task<void> {
+  const { parts } = log;
+  const beyond = log.segmentList.filter((each) => each.endOffset > offset);
+  for (const each of beyond) parts.writer.closeTail(each, false);
+  for (;;) {
+    for (const each of beyond) each.frozen = true;
+    while (beyond.some((each) => each.writesInFlight > 0)) yield* parts.nextTurn();
+    if (parts.journal!.hasReservedRoom()) return;
+    // The checkpoint that would make room may be waiting for these segments.
+    for (const each of beyond) each.frozen = false;
+    yield* parts.nextTurn();
+  }
 }
 
 function* loadCut(log: PartitionLog, segment: Segment, offset: number): Task<Chunk | null> {
@@ -123,6 +131,7 @@ export function cutSegment(
   segment.endOffset = offset;
   segment.closed = false;
   segment.settled = false;
+  segment.capturedBytes = Math.min(segment.capturedBytes, position);
   if (segment.writtenPosition > position) segment.writtenPosition = position;
   kept.end = position;
   const length = position - kept.start;
@@ -142,7 +151,6 @@ export function cutSegment(
   }
   kept.padded = position % BLOCK_SIZE !== 0;
   segment.endsPadded = kept.padded;
-  kept.afterPadded = true;
   writer.enqueue(kept);
 }
 

@@ -146,7 +146,7 @@ class Recovery {
     } else if ((disk.list(LOGS_DIRECTORY) ?? []).length > 0) {
       return this.#stop("damaged", "There are logs, but no manifest");
     }
-    let result = yield* this.#readShards(buffer);
+    let result = yield* this.#readShards();
     if (result >= 0) result = yield* this.#replay(buffer);
     if (result >= 0) result = yield* this.#switch(buffer);
     this.#store.close(this.#logs.values());
@@ -155,7 +155,7 @@ class Recovery {
   }
 
   /** Checkpoint rows and a survey of every old shard's journal. */
-  *#readShards(buffer: Buffer): Task<number> {
+  *#readShards(): Task<number> {
     const old = this.#old;
     if (old === null) return 0;
     for (let i = 0; i < old.shards.length; i++) {
@@ -171,16 +171,11 @@ class Recovery {
         const log = decodeRow(this.#store, row);
         assert(log !== null, "a sound checkpoint holds a row that cannot be read");
         log.recorded = true;
-        log.directoryMade = true;
         this.#logs.set(log.groupId, log);
       });
       for (const handle of handles) yield* io((done) => this.#context.disk.close(handle, done));
       if (read.error < 0) return read.error;
-      for (let slot = 0; slot < 2; slot++) {
-        if (read.slots[slot]!.state !== "damaged") continue;
-        if (read.newest >= 0 && read.slots[read.newest]!.sequence > 2) continue;
-        this.#noteSlot(manifest, slot, read.newest >= 0);
-      }
+      // One damaged slot is what a crash during its writing leaves; the other one covers it.
       if (read.newest < 0) {
         this.#noteLostSlots(manifest);
         continue;
@@ -188,15 +183,6 @@ class Recovery {
       shard.fromLsn = read.slots[read.newest]!.lsn + 1;
     }
     return 0;
-  }
-
-  #noteSlot(manifest: ShardManifest, slot: number, otherValid: boolean): void {
-    this.#damages.push({
-      file: manifest.checkpoints[slot]!,
-      position: 0,
-      lost: otherValid ? "Nothing: the other checkpoint slot is whole" : "A checkpoint slot",
-      groupId: -1,
-    });
   }
 
   #noteLostSlots(manifest: ShardManifest): void {

@@ -214,22 +214,29 @@ export class Replay implements JournalVisitor {
     const segment = log.segmentList[log.segmentList.length - 1];
     if (segment === undefined || segment.endOffset <= offset) return;
     this.#parts.writer.closeTail(segment, true);
-    const extent = segment.index.findOffset(offset - 1);
-    const chunk = segment.index.chunks[extent];
-    if (chunk !== null && chunk !== undefined) {
-      if (chunk.state !== ChunkState.CLEAN) {
-        cutSegment(log, segment, chunk, position, offset);
-        return;
-      }
+    const index = segment.index;
+    let first = 0;
+    while (first < index.count && index.positions[first]! + index.lengths[first]! <= position) {
+      first++;
+    }
+    const chunk = index.chunks[first];
+    if (
+      segment.indexLoaded && chunk?.state === ChunkState.DIRTY && index.positions[first]! < position
+    ) {
+      cutSegment(log, segment, chunk, position, offset);
+      return;
     }
     // On disk, and its extent's checksum covers what is cut: made anew once everything is written.
-    this.#parts.writer.forgetFrom(segment, extent);
+    segment.indexLoaded = true;
+    segment.unfiledEntries = null;
+    this.#parts.writer.forgetFrom(segment, first);
     log.sizeBytes -= segment.sizeBytes - position;
     segment.sizeBytes = position;
     segment.endOffset = offset;
     segment.closed = false;
-    segment.writtenPosition = position;
+    segment.writtenPosition = Math.min(segment.writtenPosition, position);
     segment.endsPadded = true;
+    this.#parts.writer.padEnd(segment);
     this.rebuild.add(segment);
   }
 }

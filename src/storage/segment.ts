@@ -42,6 +42,8 @@ export class Segment {
   reservedEnd = 0;
   /** Every byte before it has been written (not necessarily synced). */
   writtenPosition = 0;
+  /** What the checkpoint under way waits for; a cut lowers it. */
+  capturedBytes = 0;
   /** Cut or retired: pending readers and writers stop caring. */
   dropped = false;
 
