@@ -16,6 +16,11 @@ import type { MetadataRecord } from "./records.ts";
 
 /** Most partitions that one request may create (Kafka's limit of records per operation). */
 export const PARTITIONS_PER_REQUEST_MAX = 10_000;
+/**
+ * Most partition replicas on one node: the metadata, the checkpoint and the recovery of a node are sized
+ * for it, and its shards' open files and memory follow from it.
+ */
+export const PARTITIONS_PER_NODE_MAX = 40_000;
 /** Longest value of a configuration (bytes of UTF-8; the encoding's limit). */
 export const CONFIG_VALUE_BYTES_MAX = 32_767;
 

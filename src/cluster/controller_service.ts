@@ -20,7 +20,7 @@ import { assert } from "../base/assert.ts";
 import type { Random } from "../base/prng.ts";
 import type { Completion } from "../io/completion.ts";
 import { io, type Task } from "../io/task.ts";
-import type { CommandContext } from "./command.ts";
+import { type CommandContext, PARTITIONS_PER_NODE_MAX } from "./command.ts";
 import { ClusterImage } from "./image.ts";
 import { ProducerIdBlock } from "./producer_ids.ts";
 import { encodeCommand, type MetadataRecord } from "./records.ts";
@@ -55,11 +55,11 @@ export class ControllerService {
   constructor(
     image: ClusterImage,
     log: MetadataLog,
-    rest: { readonly random: Random; readonly partitionsPerNodeMax: number },
+    rest: { readonly random: Random; readonly partitionsPerNodeMax?: number },
   ) {
     this.#image = image;
     this.#log = log;
-    this.#partitionsPerNodeMax = rest.partitionsPerNodeMax;
+    this.#partitionsPerNodeMax = rest.partitionsPerNodeMax ?? PARTITIONS_PER_NODE_MAX;
     this.#random = rest.random;
   }
 
