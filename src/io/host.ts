@@ -12,22 +12,14 @@ import {
   EAGAIN,
   EEXIST,
   EINVAL,
-  EMFILE,
   ENOENT,
-  ENOMEM,
-  ENOSYS,
   ENOTDIR,
   EPERM,
 } from "./errno.ts";
+import { describeUringError, type HostProblem } from "./host_problem.ts";
 import { mapRegion, type RegionOptions } from "./region.ts";
 import { encodeText, type Shim } from "./shim.ts";
 import { setDataDirectory } from "./uring_disk.ts";
-
-/** What the host refuses, and what to do about it. */
-export interface HostProblem {
-  readonly message: string;
-  readonly hint: string;
-}
 
 /** Ids of the processors that this thread may run on, ascending. */
 export function allowedProcessors(shim: Shim): number[] {
@@ -40,44 +32,6 @@ export function allowedProcessors(shim: Shim): number[] {
 export function uringProblem(shim: Shim): HostProblem | null {
   const result = shim.gregor_probe_uring();
   return result < 0 ? describeUringError(-result) : null;
-}
-
-/** Words for the errno with which opening a ring failed. */
-export function describeUringError(errno: number): HostProblem {
-  switch (errno) {
-    case ENOSYS:
-      return {
-        message: "This kernel has no io_uring.",
-        hint: "Gregor needs Linux 6.1 or newer; a sandbox such as gVisor hides io_uring too.",
-      };
-    case EPERM:
-    case EACCES:
-      return {
-        message: "io_uring is forbidden to this process.",
-        hint: "Set the sysctl kernel.io_uring_disabled=0; in a container also allow it in the " +
-          "seccomp profile (docker run --security-opt seccomp=PROFILE).",
-      };
-    case EINVAL:
-      return {
-        message: "This kernel's io_uring is too old (no SINGLE_ISSUER with DEFER_TASKRUN).",
-        hint: "Gregor needs Linux 6.1 or newer.",
-      };
-    case ENOMEM:
-      return {
-        message: "There is no memory for an io_uring.",
-        hint: "Free memory, raise the container's limit, or start with fewer --cores.",
-      };
-    case EMFILE:
-      return {
-        message: "There are too many open files for an io_uring.",
-        hint: "Raise the limit: ulimit -n, or LimitNOFILE= in the systemd unit.",
-      };
-    default:
-      return {
-        message: `io_uring cannot be used (errno ${errno}).`,
-        hint: "The kernel's log may say why.",
-      };
-  }
 }
 
 /** Maps the process's memory region; returns why it cannot be, or null. */
@@ -163,6 +117,17 @@ function describeListenError(errno: number, address: string): HostProblem {
         hint: "Choose another address.",
       };
   }
+}
+
+/**
+ * The numeric `address:port` of a host, or null when its name does not resolve. It may block for
+ * seconds: for the control thread alone.
+ */
+export function resolveAddress(shim: Shim, host: string, port: number): string | null {
+  const name = encodeText(host);
+  const target = new Uint8Array(64);
+  const length = shim.gregor_resolve(name, name.length, port, target, target.length);
+  return length < 0 ? null : new TextDecoder().decode(target.subarray(0, length));
 }
 
 /** The other end of a connection as `address:port`, or "unknown" when it has gone. */

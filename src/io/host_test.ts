@@ -2,13 +2,13 @@ import { strict as assert } from "node:assert";
 import {
   allowedProcessors,
   claimDataDirectory,
-  describeUringError,
   listen,
   mapMemory,
+  resolveAddress,
   uringProblem,
 } from "./host.ts";
+import { describeUringError } from "./host_problem.ts";
 import { EINVAL, ENOSYS, EPERM } from "./errno.ts";
-import { encodeText } from "./shim.ts";
 import { testMemory, testShim } from "./uring_fixture.ts";
 
 Deno.test("this host can run the ring, and says which processors there are", () => {
@@ -71,12 +71,10 @@ Deno.test("claimDataDirectory() makes it, and refuses one in use or that is a fi
   Deno.removeSync(parent, { recursive: true });
 });
 
-Deno.test("names resolve to numeric addresses", () => {
-  const name = encodeText("localhost");
-  const target = new Uint8Array(64);
-  const length = testShim().gregor_resolve(name, name.length, 9092, target, target.length);
-  const text = new TextDecoder().decode(target.subarray(0, length));
-  assert.match(text, /^(127\.0\.0\.1|\[::1\]):9092$/);
+Deno.test("resolveAddress() gives numeric addresses", () => {
+  assert.match(resolveAddress(testShim(), "localhost", 9092)!, /^(127\.0\.0\.1|\[::1\]):9092$/);
+  assert.equal(resolveAddress(testShim(), "[::1]", 1), "[::1]:1");
+  assert.equal(resolveAddress(testShim(), "no-such-host.invalid", 1), null);
 });
 
 Deno.test("a process whose launcher died gets SIGTERM", async () => {

@@ -12,6 +12,7 @@
 import { assert } from "../base/assert.ts";
 import type { Completion } from "./completion.ts";
 import { CompletionSlots } from "./completion_slots.ts";
+import { describeUringError } from "./host_problem.ts";
 import { encodeText, type Shim } from "./shim.ts";
 import {
   CANCEL_FD,
@@ -91,7 +92,10 @@ export class Uring {
     const ops = options.ops ?? 1024;
     const dones = options.dones ?? 4096;
     const opened = shim.gregor_ring_open(index, submissions, completions, ops, dones);
-    if (opened < 0) throw new UringFailure(`Cannot open io_uring ${index}`, -opened);
+    if (opened < 0) {
+      const { message, hint } = describeUringError(-opened);
+      throw new UringFailure(`Cannot open the ring of shard ${index}. ${message} ${hint}`, -opened);
+    }
     const pointer = shim.gregor_ring_mapping(index);
     assert(pointer !== null, "an open ring has a mapping");
     const donesAt = NAMES_SIZE + ops * OP_SIZE;
@@ -228,7 +232,9 @@ export class Uring {
   /**
    * Connects to a numeric address (`1.2.3.4:5`, `[::1]:5`); completes with the descriptor.
    *
-   * @returns 0, or a negative errno when no socket could be made (`done` is not called then)
+   * The kernel gives up after minutes; whoever has less patience cancels it.
+   *
+   * @returns its id, or a negative errno when no socket could be made (`done` is not called then)
    */
   connect(address: string, done: Completion): number {
     const bytes = encodeText(address);
@@ -243,7 +249,7 @@ export class Uring {
     const nameAt = this.putName(bytes);
     const at = this.prepare(Op.Connect, 0, 0, fd, bytes.length, connected);
     this.#opDoubles[at * 6 + 2] = nameAt;
-    return 0;
+    return this.#opWords[at * 12 + 3]!;
   }
 
   /** Closes a descriptor, after cancelling what is in flight on it (completes with -ECANCELED). */

@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { type Uring, wakeRing } from "./uring.ts";
+import { Uring, UringFailure, type UringOptions, wakeRing } from "./uring.ts";
 import { type EchoOrder, SignalWords } from "./uring_signals_worker.ts";
 import { finish, openTestRing, testMemory, testShim, Told } from "./uring_fixture.ts";
 import { Op } from "./uring_ops.ts";
@@ -31,6 +31,19 @@ Deno.test("Uring turn() sleeps and polls as long as it may, and no longer", () =
     const tookMs = timed(() => assert.equal(ring.turn(timeoutUs, pollUs), 0));
     assert(tookMs >= 19.9 && tookMs < 1000, `${tookMs} ms with ${pollUs} us of polling`);
   }
+});
+
+Deno.test("a ring that cannot be opened says why", () => {
+  using ring = openTestRing();
+  const failsWith = (message: RegExp, index: number, options: UringOptions): void => {
+    assert.throws(() => new Uring(testShim(), index, options), (error) => {
+      assert(error instanceof UringFailure);
+      assert.match(error.message, message);
+      return true;
+    });
+  };
+  failsWith(/errno 17/, ring.index, {});
+  failsWith(/too old|Linux 6\.1/, ring.index + 100, { ops: 100 });
 });
 
 Deno.test("Uring gives a reused slot to its new operation", () => {

@@ -22,7 +22,7 @@ function connectPair(ring: Uring): [number, number] {
   const accepted = new Told();
   const connected = new Told();
   ring.accept(listener.fd, accepted);
-  assert.equal(ring.connect(`127.0.0.1:${listener.port}`, connected), 0);
+  assert(ring.connect(`127.0.0.1:${listener.port}`, connected) >= 0);
   turnUntil(ring, accepted);
   turnUntil(ring, connected);
   assert.equal(accepted.flags[0]! & FLAG_MORE, FLAG_MORE);
@@ -212,7 +212,7 @@ Deno.test("Uring connect() reports a refused connection and a malformed address"
   const { fd, port } = listenLocally();
   testShim().gregor_close_fd(fd);
   const refused = new Told();
-  assert.equal(ring.connect(`127.0.0.1:${port}`, refused), 0);
+  assert(ring.connect(`127.0.0.1:${port}`, refused) >= 0);
   assert.equal(turnUntil(ring, refused), -ECONNREFUSED);
   assert(ring.connect("localhost:1", refused) < 0);
 });

@@ -35,13 +35,23 @@ export interface CommitListener {
   onCommit(partition: Partition): void;
 }
 
+/** What a partition tells its shard. */
+export interface PartitionOwner {
+  readonly nodeId: number;
+  /** Refused appends may be tried again. */
+  readonly onWritable: () => void;
+  /** The partition may be served from now on. */
+  readonly onLeading: (partition: Partition) => void;
+}
+
 export class Partition implements LogListener {
   readonly image: PartitionImage;
   readonly log: Log;
   readonly replica: SoleReplica;
   commitListener: CommitListener | null = null;
   #limits: PartitionLimits | null = null;
-  #onWritable: () => void;
+  readonly #onWritable: () => void;
+  readonly #onLeading: (partition: Partition) => void;
   #gone = false;
 
   // Commit waiters, oldest first: a growing ring.
@@ -55,12 +65,12 @@ export class Partition implements LogListener {
   #dataEpochs: number[] = [];
   #dataPurgeAt = 16;
 
-  /** @param onWritable called when refused appends may be tried again */
-  constructor(image: PartitionImage, log: Log, nodeId: number, onWritable: () => void) {
+  constructor(image: PartitionImage, log: Log, owner: PartitionOwner) {
     this.image = image;
     this.log = log;
-    this.replica = new SoleReplica(log, nodeId);
-    this.#onWritable = onWritable;
+    this.replica = new SoleReplica(log, owner.nodeId);
+    this.#onWritable = owner.onWritable;
+    this.#onLeading = owner.onLeading;
     log.listener = this;
     this.replica.begin();
   }
@@ -126,7 +136,9 @@ export class Partition implements LogListener {
   }
 
   onDurable(): void {
+    const led = this.replica.leading;
     if (!this.replica.onDurable()) return;
+    if (!led) this.#onLeading(this);
     const commit = this.replica.commitOffset;
     const mask = this.#waitOffsets.length - 1;
     while (this.#waitCount > 0 && this.#waitOffsets[this.#waitHead]! <= commit) {

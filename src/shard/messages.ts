@@ -13,6 +13,7 @@
  *   FETCH_RELEASE           pinned                                  the caller has sent the extents
  *   WATCH                   up to 3 x (group, high watermark), -1   say NEWS when there is more
  *   NEWS                    up to 7 x group, -1                     there is more to read
+ *   LEADERS                 up to 3 x (group, epoch), -1            this node leads these groups
  *   CONNECTION              socket, ip (packed), port               a descriptor changes hands
  *   CONNECTIONS             count                                   how many the sender holds now
  *   METADATA          call  address, length                         committed records, to be replayed
@@ -40,5 +41,6 @@ export const MessageType = {
   METADATA: 14,
   METADATA_REPLY: 15,
   PRODUCE_TAKEN: 16,
+  LEADERS: 17,
 } as const;
 export type MessageType = typeof MessageType[keyof typeof MessageType];

@@ -10,7 +10,7 @@
 
 import type { ImageListener, PartitionImage, TopicImage } from "../cluster/image.ts";
 import { runTask } from "../io/task.ts";
-import { Partition, type PartitionDirectory } from "../kafka/partition.ts";
+import { Partition, type PartitionDirectory, type PartitionOwner } from "../kafka/partition.ts";
 import { PartitionLimits } from "../kafka/partition_limits.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 
@@ -27,20 +27,15 @@ export interface OwnershipListener {
 
 export class PartitionTable implements PartitionDirectory, ImageListener {
   readonly #storage: ShardStorage;
-  readonly #nodeId: number;
+  readonly #owner: PartitionOwner;
   readonly #shardCount: number;
-  readonly #onWritable: () => void;
   readonly #partitions = new Map<number, Partition>();
   readonly #listeners: OwnershipListener[] = [];
 
-  constructor(
-    storage: ShardStorage,
-    rest: { readonly nodeId: number; readonly shardCount: number; readonly onWritable: () => void },
-  ) {
+  constructor(storage: ShardStorage, shardCount: number, owner: PartitionOwner) {
     this.#storage = storage;
-    this.#nodeId = rest.nodeId;
-    this.#shardCount = rest.shardCount;
-    this.#onWritable = rest.onWritable;
+    this.#shardCount = shardCount;
+    this.#owner = owner;
   }
 
   listen(listener: OwnershipListener): void {
@@ -92,7 +87,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
       segmentLimits: limits.segments,
       listener: null,
     });
-    const partition = new Partition(image, log, this.#nodeId, this.#onWritable);
+    const partition = new Partition(image, log, this.#owner);
     partition.configure(limits);
     this.#partitions.set(groupId, partition);
     return partition;

@@ -9,7 +9,7 @@
  */
 
 import { crc32cOfBytes } from "../../bytes/crc32c.ts";
-import { Cursor } from "../../bytes/cursor.ts";
+import type { ByteSource } from "../../bytes/cursor.ts";
 import type { AbortedTransaction } from "../../wire/generated/fetch_response.ts";
 import {
   ATTRIBUTES_OFFSET,
@@ -31,6 +31,7 @@ import {
   ControlRecordType,
   LOG_APPEND_TIME_FLAG,
 } from "../../wire/record_batch.ts";
+import { RecordReader } from "../../wire/record_reader.ts";
 import { EXIT_DATA_DAMAGED } from "../exit_codes.ts";
 import { Failure } from "../failure.ts";
 import { decompress } from "./codecs.ts";
@@ -49,6 +50,11 @@ export interface ConsumedRecord {
   readonly key: Uint8Array | null;
   readonly value: Uint8Array | null;
   readonly headers: readonly Header[];
+}
+
+interface Opened {
+  readonly reader: RecordReader;
+  readonly source: ByteSource;
 }
 
 export interface ReadBatches {
@@ -107,21 +113,28 @@ function checkBatch(
   throw new Failure(EXIT_DATA_DAMAGED, `the broker sent ${problem} (${place})`);
 }
 
-function recordCursor(bytes: Uint8Array, view: DataView, at: number, size: number): Cursor {
+/** The records of a batch as plain bytes. */
+function payloadOf(bytes: Uint8Array, view: DataView, at: number, size: number): ByteSource {
   const payload = bytes.subarray(at + BATCH_HEADER_SIZE, at + size);
-  return Cursor.of(decompress(batchCompression(view, at), payload));
+  const plain = decompress(batchCompression(view, at), payload);
+  return { bytes: plain, view: new DataView(plain.buffer, plain.byteOffset, plain.byteLength) };
 }
 
-/** Type of a control batch: the second int16 of its one record's key. */
+/** Opens a reader on the batch at `at`. */
+function openReader(bytes: Uint8Array, view: DataView, at: number, size: number): Opened {
+  const source = payloadOf(bytes, view, at, size);
+  const reader = new RecordReader();
+  const count = batchRecordCount(view, at);
+  const [baseOffset, baseTimestamp] = [batchBaseOffset(view, at), batchBaseTimestamp(view, at)];
+  reader.open(source, 0, source.bytes.length, count, baseOffset, baseTimestamp);
+  return { reader, source };
+}
+
+/** Type of a control batch: the second int16 of its one record's key; -1 where there is none. */
 function controlType(bytes: Uint8Array, view: DataView, at: number, size: number): number {
-  const cursor = recordCursor(bytes, view, at, size);
-  cursor.varint();
-  cursor.int8();
-  cursor.varlong();
-  cursor.varint();
-  cursor.varint();
-  cursor.int16();
-  return cursor.int16();
+  const { reader, source } = openReader(bytes, view, at, size);
+  if (!reader.next() || reader.keyLength < 4) return -1;
+  return source.view.getInt16(reader.keyAt + 2, false);
 }
 
 function readRecords(
@@ -132,41 +145,31 @@ function readRecords(
   size: number,
   records: ConsumedRecord[],
 ): void {
-  const cursor = recordCursor(bytes, view, at, size);
-  const baseOffset = batchBaseOffset(view, at);
-  const baseTimestamp = batchBaseTimestamp(view, at);
+  const { reader, source } = openReader(bytes, view, at, size);
+  const { topic, partition } = where;
   const isAppendTime = (batchAttributes(view, at) & LOG_APPEND_TIME_FLAG) !== 0;
-  for (let left = batchRecordCount(view, at); left > 0 && cursor.ok(); left--) {
-    cursor.varint();
-    cursor.int8();
-    const timestampDelta = cursor.varlong();
-    const offset = baseOffset + cursor.varint();
-    const key = readBytes(cursor);
-    const value = readBytes(cursor);
+  while (reader.next()) {
+    const key = slice(source, reader.keyAt, reader.keyLength);
+    const value = slice(source, reader.valueAt, reader.valueLength);
     const headers: Header[] = [];
-    for (let more = cursor.varint(); more > 0 && cursor.ok(); more--) {
-      const name = readBytes(cursor) ?? new Uint8Array(0);
-      headers.push({ key: new TextDecoder().decode(name), value: readBytes(cursor) });
+    while (reader.nextHeader()) {
+      const name = slice(source, reader.headerKeyAt, reader.headerKeyLength);
+      headers.push({
+        key: new TextDecoder().decode(name ?? undefined),
+        value: slice(source, reader.headerValueAt, reader.headerValueLength),
+      });
     }
-    if (!cursor.ok()) break;
+    const { offset } = reader;
     if (offset < where.offset) continue;
-    records.push({
-      topic: where.topic,
-      partition: where.partition,
-      offset,
-      timestamp: isAppendTime ? batchMaxTimestamp(view, at) : baseTimestamp + timestampDelta,
-      key,
-      value,
-      headers,
-    });
+    const timestamp = isAppendTime ? batchMaxTimestamp(view, at) : reader.timestamp;
+    records.push({ topic, partition, offset, timestamp, key, value, headers });
   }
-  if (!cursor.ok()) {
-    const place = `${where.topic}/${where.partition} at offset ${baseOffset}`;
+  if (!reader.ok()) {
+    const place = `${topic}/${partition} at offset ${batchBaseOffset(view, at)}`;
     throw new Failure(EXIT_DATA_DAMAGED, `the broker sent a batch that cannot be read (${place})`);
   }
 }
 
-function readBytes(cursor: Cursor): Uint8Array | null {
-  const length = cursor.varint();
-  return length < 0 ? null : cursor.borrow(length);
+function slice(source: ByteSource, at: number, length: number): Uint8Array | null {
+  return length < 0 ? null : source.bytes.subarray(at, at + length);
 }
