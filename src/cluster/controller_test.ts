@@ -412,15 +412,23 @@ function checkInvariants(image: ClusterImage, commands: readonly Uint8Array[], s
     }
   }
   let partitionCount = 0;
+  const loads = new Map<number, { replicas: number; leaders: number }>();
   for (const topic of image.topics.values()) {
     assert.ok(topic.partitions.length > 0, `seed ${seed}: a topic has partitions`);
     for (const [index, partition] of topic.partitions.entries()) {
       partitionCount++;
+      for (const [at, nodeId] of partition.replicas.entries()) {
+        const { replicas, leaders } = loads.get(nodeId) ?? { replicas: 0, leaders: 0 };
+        loads.set(nodeId, { replicas: replicas + 1, leaders: leaders + (at === 0 ? 1 : 0) });
+      }
       assert.equal(partition.index, index);
       assert.equal(image.partitionByGroup(partition.groupId), partition);
       assert.equal(image.groupIdOf(topic.handle, index), partition.groupId);
     }
   }
   assert.equal(image.partitionCount, partitionCount);
+  for (const nodeId of image.nodes.keys()) {
+    assert.deepEqual(image.loadOf(nodeId), loads.get(nodeId) ?? { replicas: 0, leaders: 0 });
+  }
   assert.equal(image.lookup.count, image.topics.size);
 }
