@@ -272,6 +272,16 @@ export class JoinHandling {
   }
 }
 
+/** The answer to a JoinGroup that is refused before a coordinator has seen it. */
+export function refusedJoin(
+  version: number,
+  memberId: string,
+  errorCode: number,
+): JoinGroupResponse {
+  const protocolName = version < NULLABLE_NAME_VERSION ? "" : null;
+  return newJoinGroupResponse({ errorCode, memberId, protocolName, generationId: -1 });
+}
+
 function termsOf(context: GroupContext, request: JoinGroupRequest): MemberTerms {
   return {
     rebalanceTimeoutMs: context.version === 0
