@@ -321,3 +321,4 @@ export class Shard {
     };
   }
 }
+

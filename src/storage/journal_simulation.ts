@@ -29,16 +29,12 @@ import { prewriteFile } from "./prewritten_file.ts";
 
 const JOURNAL_ID = 0x1234_5678_9abc;
 const REGION_BYTES = 1024 * 1024;
-/** One seed in this many has large extents and writes, so that buffers grow. */
-const LARGE_ODDS = 5;
-const LARGE_REGION_BYTES = 3 * 1024 * 1024;
 /** Below the arena: source of payloads, and the scan's buffer. */
 const PAYLOAD_ADDRESS = 0;
 const SCAN_ADDRESS = 64 * 1024;
-const SCAN_BYTES = 192 * 1024;
+const SCAN_BYTES = 128 * 1024;
 const ARENA_ADDRESS = 256 * 1024;
 const WRITE_BYTES_MAX = 24 * 1024;
-const LARGE_WRITE_BYTES_MAX = SCAN_BYTES;
 const PAYLOAD_BYTES_MAX = 9000;
 const TYPES = Object.values(JournalRecordType).filter((type) => type !== JournalRecordType.SEAL);
 
@@ -68,19 +64,16 @@ export class JournalSimulation {
   mountEpoch = 0;
   failures: number[] = [];
   traceHash = 0;
-  readonly #large: boolean;
   #nextLsn = 1;
   #serial = 0;
 
   constructor(seed: number) {
     this.random = new Xoshiro128(seed);
-    this.#large = seed % LARGE_ODDS === 0;
-    this.memory = this.#newMemory();
+    this.memory = wrapMemory(new ArrayBuffer(REGION_BYTES));
     this.disk = new MemoryDisk({ memory: this.memory, random: new Xoshiro128(seed ^ 0x5bd1e995) });
     const count = 1 + this.random.nextBelow(3);
     for (let i = 0; i < count; i++) {
-      const blocks = (this.#large ? 44 : 8) + this.random.nextBelow(12);
-      const sizeBytes = blocks * BLOCK_SIZE;
+      const sizeBytes = (8 + this.random.nextBelow(12)) * BLOCK_SIZE;
       this.extents.push({ handle: -1, path: `extent-${i}`, sizeBytes });
     }
     this.extents = this.extents.map((extent) => {
@@ -116,12 +109,12 @@ export class JournalSimulation {
     this.journal = new Journal({
       disk: this.disk,
       memory: this.memory,
-      arena: new Arena(ARENA_ADDRESS, this.memory.bytes.length - ARENA_ADDRESS),
+      arena: new Arena(ARENA_ADDRESS, REGION_BYTES - ARENA_ADDRESS),
       extents: this.extents,
       journalId: JOURNAL_ID,
       mountEpoch: this.mountEpoch,
       firstLsn: this.#nextLsn,
-      writeBytesMax: this.#large ? LARGE_WRITE_BYTES_MAX : WRITE_BYTES_MAX,
+      writeBytesMax: WRITE_BYTES_MAX,
       onDurable: (lsn) => this.durableLsn = lsn,
       onFailure: (errno) => this.failures.push(errno),
     });
@@ -192,7 +185,7 @@ export class JournalSimulation {
   crashAndReopen(): void {
     this.disk.crash();
     this.traceHash = Math.imul(this.traceHash ^ this.disk.traceHash, 0x01000193) >>> 0;
-    this.memory = this.#newMemory();
+    this.memory = wrapMemory(new ArrayBuffer(REGION_BYTES));
     this.disk = this.disk.restart({ memory: this.memory, random: this.random });
     this.extents = this.extents.map((extent) => {
       const handle = this.finish(io((done) => this.disk.open(extent.path, false, done)));
@@ -201,8 +194,8 @@ export class JournalSimulation {
     });
   }
 
-  /** Scans the journal of the present life from what a checkpoint needs; 0: as if there were none. */
-  scan(fromLsn = this.releasedLsn + 1): ScannedJournal {
+  /** Scans the journal of the present life. */
+  scan(): ScannedJournal {
     const records: ModelRecord[] = [];
     const damages: JournalDamage[] = [];
     const scan = this.finish(scanJournal({
@@ -212,7 +205,7 @@ export class JournalSimulation {
       extents: this.extents,
       journalId: JOURNAL_ID,
       mountEpoch: this.mountEpoch,
-      fromLsn,
+      fromLsn: this.releasedLsn + 1,
       bufferAddress: SCAN_ADDRESS,
       bufferBytes: SCAN_BYTES,
     }, {
@@ -230,10 +223,6 @@ export class JournalSimulation {
   /** What must come back at least; the in-flight write's records may follow. */
   expected(throughLsn: number): ModelRecord[] {
     return this.made.filter(({ lsn }) => lsn > this.releasedLsn && lsn <= throughLsn);
-  }
-
-  #newMemory(): Memory {
-    return wrapMemory(new ArrayBuffer(this.#large ? LARGE_REGION_BYTES : REGION_BYTES));
   }
 
   #releaseSome(): void {
