@@ -11,7 +11,7 @@ import type { Services } from "./services.ts";
 /** To the shard of the one group that the request names. */
 export const ON_GROUP_SHARD: ShardRoute<{ readonly groupId: string }> = {
   kind: "shard",
-  shardOf: (request, services) => services.groups.shardOf(request.groupId),
+  shardOf: (request, services) => services.groups.shardOfGroup(request.groupId),
 };
 
 /** The items of each shard that owns the group of some. */
@@ -22,7 +22,7 @@ export function splitByGroup<Item>(
 ): Map<number, Item[]> {
   const parts = new Map<number, Item[]>();
   for (const item of items) {
-    const shard = services.groups.shardOf(groupIdOf(item));
+    const shard = services.groups.shardOfGroup(groupIdOf(item));
     const part = parts.get(shard);
     if (part === undefined) parts.set(shard, [item]);
     else part.push(item);

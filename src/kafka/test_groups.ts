@@ -23,10 +23,10 @@ export class TestGroups {
   /** What handlers of a shard see. */
   directory(shard: number): GroupDirectory {
     const own = this.coordinators[shard]!;
-    const shardOf = (groupId: string) => groupPartition(groupId, this.coordinators.length);
+    const shardOfGroup = (groupId: string) => groupPartition(groupId, this.coordinators.length);
     return {
-      shardOf,
-      coordinatorOf: (groupId) => this.elsewhere || shardOf(groupId) !== shard ? null : own,
+      shardOfGroup,
+      coordinatorFor: (groupId) => this.elsewhere || shardOfGroup(groupId) !== shard ? null : own,
       all: () => this.elsewhere ? [] : [own],
     };
   }

@@ -243,10 +243,11 @@ export class Journal {
     assert(small >= 0 && small <= RECORD_SMALL_MAX, "small field of a record is out of range");
     const start = recordStart(this.#streamAt);
     const end = start + recordSize(payloadLength);
-    if (end > this.#fillBlocks * BLOCK_PAYLOAD_SIZE) {
-      assert(this.#grow(end, true), "no room for a journal record");
-    }
     assert(this.#failure === 0, "a record for a journal that has failed");
+    assert(this.#ring.fits(blocksOfStream(end), true), "no room in the ring for a journal record");
+    if (end > this.#fillBlocks * BLOCK_PAYLOAD_SIZE) {
+      assert(this.#grow(end, true), "no room in memory for a journal record");
+    }
     if (start !== this.#streamAt) this.#zero(this.#streamAt, start - this.#streamAt);
     const view = this.#memory.view;
     const at = this.#addressOf(start);

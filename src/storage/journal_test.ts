@@ -132,6 +132,21 @@ Deno.test("a write does not cross extents: the rest of one is skipped, and count
   assert.equal(ring.lsnWithinOldest(100), 5);
 });
 
+Deno.test("what a write would skip counts against the room for it", () => {
+  const extents = [0, 1, 2].map((i) => ({ handle: i, path: `${i}`, sizeBytes: 10 * BLOCK_SIZE }));
+  const ring = new JournalRing(extents, 1);
+  ring.take(7);
+  ring.take(10);
+  ring.take(7);
+  assert.equal(ring.usedBlocks, 27);
+  assert.ok(ring.fits(3, true) && !ring.fits(4, true));
+  ring.release(1);
+  // Ten blocks are free, three of them at the end of the last extent.
+  assert.ok(ring.fits(7, true) && !ring.fits(8, true));
+  assert.equal(ring.take(7), 0);
+  assert.equal(ring.usedBlocks, 30);
+});
+
 Deno.test("buffers grow for large writes, and shrink when writes stay small", () => {
   const { journal, disk, arena, append } = bound(new Bench(1024, 2));
   const free = arena.freeBytes;

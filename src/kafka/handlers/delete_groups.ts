@@ -56,7 +56,7 @@ export const DELETE_GROUPS_HANDLER: Handler<DeleteGroupsRequest, DeleteGroupsRes
 };
 
 function* remove(context: RequestContext, groupId: string): Task<DeletableGroupResult> {
-  const coordinator = context.services.groups.coordinatorOf(groupId);
+  const coordinator = context.services.groups.coordinatorFor(groupId);
   const result = coordinator === null
     ? newDeletableGroupResult({ groupId, errorCode: ErrorCode.NOT_COORDINATOR })
     : yield* until<DeletableGroupResult>((respond) =>

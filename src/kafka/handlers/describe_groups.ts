@@ -68,7 +68,7 @@ export const DESCRIBE_GROUPS_HANDLER: Handler<DescribeGroupsRequest, DescribeGro
 };
 
 function describe(context: RequestContext, groupId: string): DescribedGroup {
-  const coordinator = context.services.groups.coordinatorOf(groupId);
+  const coordinator = context.services.groups.coordinatorFor(groupId);
   return coordinator?.describeGroup(context, groupId) ??
     newDescribedGroup({ groupId, errorCode: ErrorCode.NOT_COORDINATOR });
 }

@@ -27,7 +27,7 @@ export const HEARTBEAT_HANDLER: Handler<HeartbeatRequest, HeartbeatResponse> = {
   maxVersion: 4,
   route: ON_GROUP_SHARD,
   *handle(context, request) {
-    const coordinator = context.services.groups.coordinatorOf(request.groupId);
+    const coordinator = context.services.groups.coordinatorFor(request.groupId);
     if (coordinator === null) {
       return newHeartbeatResponse({ errorCode: ErrorCode.NOT_COORDINATOR });
     }

@@ -28,7 +28,7 @@ export const JOIN_GROUP_HANDLER: Handler<JoinGroupRequest, JoinGroupResponse> = 
   maxVersion: 9,
   route: ON_GROUP_SHARD,
   *handle(context, request) {
-    const coordinator = context.services.groups.coordinatorOf(request.groupId);
+    const coordinator = context.services.groups.coordinatorFor(request.groupId);
     if (coordinator === null) {
       return refusedJoin(context.version, request.memberId, ErrorCode.NOT_COORDINATOR);
     }

@@ -26,7 +26,7 @@ export const LEAVE_GROUP_HANDLER: Handler<LeaveGroupRequest, LeaveGroupResponse>
   maxVersion: 5,
   route: ON_GROUP_SHARD,
   *handle(context, request) {
-    const coordinator = context.services.groups.coordinatorOf(request.groupId);
+    const coordinator = context.services.groups.coordinatorFor(request.groupId);
     if (coordinator === null) {
       return newLeaveGroupResponse({ errorCode: ErrorCode.NOT_COORDINATOR });
     }

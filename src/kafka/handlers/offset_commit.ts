@@ -33,7 +33,7 @@ export const OFFSET_COMMIT_HANDLER: Handler<OffsetCommitRequest, OffsetCommitRes
   route: ON_GROUP_SHARD,
   *handle(context, request) {
     const { services, version } = context;
-    const coordinator = services.groups.coordinatorOf(request.groupId);
+    const coordinator = services.groups.coordinatorFor(request.groupId);
     if (coordinator === null) return commitResponse(request, () => ErrorCode.NOT_COORDINATOR);
     const byId = version >= TOPIC_ID_VERSION;
     const found = request.topics.map((topic) => {

@@ -30,7 +30,7 @@ export const OFFSET_DELETE_HANDLER: Handler<OffsetDeleteRequest, OffsetDeleteRes
   route: ON_GROUP_SHARD,
   *handle(context, request) {
     const { groups, image } = context.services;
-    const coordinator = groups.coordinatorOf(request.groupId);
+    const coordinator = groups.coordinatorFor(request.groupId);
     if (coordinator === null) {
       return newOffsetDeleteResponse({ errorCode: ErrorCode.NOT_COORDINATOR });
     }

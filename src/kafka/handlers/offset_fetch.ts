@@ -53,7 +53,7 @@ export const OFFSET_FETCH_HANDLER: Handler<OffsetFetchRequest, OffsetFetchRespon
     kind: "split",
     split(request, services) {
       if (!isOfManyGroups(request)) {
-        return new Map([[services.groups.shardOf(request.groupId), request]]);
+        return new Map([[services.groups.shardOfGroup(request.groupId), request]]);
       }
       const { requireStable } = request;
       const parts = splitByGroup(services, request.groups, (group) => group.groupId);
@@ -99,7 +99,7 @@ function fetchGroup(
 ): OffsetFetchResponseGroup {
   const { services, version } = context;
   const { groupId } = group;
-  const coordinator = services.groups.coordinatorOf(groupId);
+  const coordinator = services.groups.coordinatorFor(groupId);
   if (coordinator === null) {
     return newOffsetFetchResponseGroup({ groupId, errorCode: ErrorCode.NOT_COORDINATOR });
   }

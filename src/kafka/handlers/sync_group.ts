@@ -26,7 +26,7 @@ export const SYNC_GROUP_HANDLER: Handler<SyncGroupRequest, SyncGroupResponse> = 
   maxVersion: 5,
   route: ON_GROUP_SHARD,
   *handle(context, request) {
-    const coordinator = context.services.groups.coordinatorOf(request.groupId);
+    const coordinator = context.services.groups.coordinatorFor(request.groupId);
     if (coordinator === null) {
       return newSyncGroupResponse({ errorCode: ErrorCode.NOT_COORDINATOR });
     }
