@@ -105,7 +105,11 @@ export class JoinHandling {
   }
 
   #refuse(answer: Answer, errorCode: number, memberId: string): void {
-    this.#table.answer(answer, newJoinGroupResponse({ errorCode, memberId, generationId: -1 }));
+    const protocolName = null;
+    this.#table.answer(
+      answer,
+      newJoinGroupResponse({ errorCode, memberId, protocolName, generationId: -1 }),
+    );
   }
 
   #hasRoom(group: Group, memberId: string, terms: MemberTerms): boolean {
