@@ -6,7 +6,8 @@ import { BLOCK_SIZE } from "../io/disk.ts";
 import { EIO, ENOSPC } from "../io/errno.ts";
 import { MemoryDisk } from "../io/memory_disk.ts";
 import { io, runTask, type Task } from "../io/task.ts";
-import { Journal, JOURNAL_BUFFER_BYTES_MIN } from "./journal.ts";
+import { Journal } from "./journal.ts";
+import { JOURNAL_BUFFER_BYTES_MIN } from "./journal_buffer.ts";
 import {
   BLOCK_HEADER_SIZE,
   BLOCK_PAYLOAD_SIZE,
