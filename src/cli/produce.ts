@@ -48,7 +48,7 @@ export const definition = command({
       value: "CODEC",
       choices: CODEC_NAMES,
       default: "none",
-      help: "Compression of batches: none, gzip, zstd",
+      help: "Compression of batches: none, gzip, snappy, lz4, zstd",
     }),
     "batch-size": size({
       value: "SIZE",

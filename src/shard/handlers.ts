@@ -16,6 +16,7 @@ import { DESCRIBE_GROUPS_HANDLER } from "../kafka/handlers/describe_groups.ts";
 import { DESCRIBE_LOG_DIRS_HANDLER } from "../kafka/handlers/describe_log_dirs.ts";
 import { DESCRIBE_PRODUCERS_HANDLER } from "../kafka/handlers/describe_producers.ts";
 import { DESCRIBE_TOPIC_PARTITIONS_HANDLER } from "../kafka/handlers/describe_topic_partitions.ts";
+import { ELECT_LEADERS_HANDLER } from "../kafka/handlers/elect_leaders.ts";
 import { FIND_COORDINATOR_HANDLER } from "../kafka/handlers/find_coordinator.ts";
 import { HEARTBEAT_HANDLER } from "../kafka/handlers/heartbeat.ts";
 import { INCREMENTAL_ALTER_CONFIGS_HANDLER } from "../kafka/handlers/incremental_alter_configs.ts";
@@ -25,6 +26,7 @@ import { LEAVE_GROUP_HANDLER } from "../kafka/handlers/leave_group.ts";
 import { LIST_CONFIG_RESOURCES_HANDLER } from "../kafka/handlers/list_config_resources.ts";
 import { LIST_GROUPS_HANDLER } from "../kafka/handlers/list_groups.ts";
 import { LIST_OFFSETS_HANDLER } from "../kafka/handlers/list_offsets.ts";
+import { LIST_PARTITION_REASSIGNMENTS_HANDLER } from "../kafka/handlers/list_partition_reassignments.ts";
 import { METADATA_HANDLER } from "../kafka/handlers/metadata.ts";
 import { OFFSET_COMMIT_HANDLER } from "../kafka/handlers/offset_commit.ts";
 import { OFFSET_DELETE_HANDLER } from "../kafka/handlers/offset_delete.ts";
@@ -77,6 +79,7 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
     DESCRIBE_LOG_DIRS_HANDLER,
     DESCRIBE_PRODUCERS_HANDLER,
     DESCRIBE_TOPIC_PARTITIONS_HANDLER,
+    ELECT_LEADERS_HANDLER,
     FIND_COORDINATOR_HANDLER,
     HEARTBEAT_HANDLER,
     INCREMENTAL_ALTER_CONFIGS_HANDLER,
@@ -86,6 +89,7 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
     LIST_CONFIG_RESOURCES_HANDLER,
     LIST_GROUPS_HANDLER,
     LIST_OFFSETS_HANDLER,
+    LIST_PARTITION_REASSIGNMENTS_HANDLER,
     METADATA_HANDLER,
     OFFSET_COMMIT_HANDLER,
     OFFSET_DELETE_HANDLER,

@@ -6,8 +6,16 @@ import { BLOCK_SIZE } from "../io/disk.ts";
 import { EIO, ENOSPC } from "../io/errno.ts";
 import { MemoryDisk } from "../io/memory_disk.ts";
 import { io, runTask, type Task } from "../io/task.ts";
-import { Journal, JOURNAL_BUFFER_BYTES_MIN } from "./journal.ts";
-import { BLOCK_PAYLOAD_SIZE, JournalRecordType } from "./journal_format.ts";
+import { Journal } from "./journal.ts";
+import { JOURNAL_BUFFER_BYTES_MIN } from "./journal_buffer.ts";
+import {
+  BLOCK_HEADER_SIZE,
+  BLOCK_PAYLOAD_SIZE,
+  blocksOfStream,
+  JournalRecordType,
+  RECORD_HEADER_SIZE,
+  recordSize,
+} from "./journal_format.ts";
 import { type JournalExtent, JournalRing } from "./journal_ring.ts";
 import { JournalSimulation } from "./journal_simulation.ts";
 import { prewriteFile } from "./prewritten_file.ts";
@@ -166,6 +174,29 @@ Deno.test("buffers grow for large writes, and shrink when writes stay small", ()
   assert.ok(journal.recordPayloadMax > large);
   assert.ok(journal.hasRoom(journal.recordPayloadMax, false));
   assert.equal(journal.hasRoom(2 * journal.recordPayloadMax, false), false);
+});
+
+Deno.test("growing keeps what was recorded, and what is not recorded is written as zeros", () => {
+  const bench = new Bench(1024, 1);
+  const { journal, memory, disk } = bench;
+  memory.bytes.fill(0xff, MEGABYTE);
+  memory.bytes.fill(0x55, 0, 101);
+  bench.append(101);
+  assert.ok(journal.hasRoom(200_000, false));
+  bench.append(200_000);
+  journal.flush();
+  disk.run();
+  const handle = bench.finish(io((done) => disk.open("extent-0", false, done)));
+  const size = disk.size("extent-0");
+  bench.finish(io((done) => disk.read(handle, 0, 8 * MEGABYTE, size, done)));
+  const at = 8 * MEGABYTE;
+  const payload = at + BLOCK_HEADER_SIZE + RECORD_HEADER_SIZE;
+  assert.ok(memory.bytes.subarray(payload, payload + 101).every((byte) => byte === 0x55));
+  assert.deepEqual([...memory.bytes.subarray(payload + 101, payload + 104)], [0, 0, 0]);
+  const streamBytes = recordSize(101) + recordSize(200_000);
+  const end = at + size - (blocksOfStream(streamBytes) * BLOCK_PAYLOAD_SIZE - streamBytes);
+  assert.ok(end < at + size);
+  assert.ok(memory.bytes.subarray(end, at + size).every((byte) => byte === 0));
 });
 
 Deno.test("no memory to grow: refused for appends, still room for a vote", () => {
