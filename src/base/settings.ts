@@ -364,20 +364,10 @@ const GREGOR_SETTINGS = {
     "Extents of a core's journal ring; recovery reads at most all of them.",
     { ...fixed, min: 4, max: 1024 },
   ),
-  "write.caching": booleanSetting(
-    false,
-    "Acknowledge when a majority has written a record, before it has flushed it. Survives a killed " +
-      "process, not a power cut. A topic may say otherwise.",
-  ),
-  "raft.heartbeat.interval.ms": intSetting(150, "How often a leader shows that it lives.", {
-    ...ms,
-    ...fixed,
-    min: 10,
-  }),
-  "raft.election.timeout.ms": intSetting(
-    1500,
-    "Silence of a leader after which the others elect another one.",
-    { ...ms, ...fixed, min: 100 },
+  "max.partitions.per.node": intSetting(
+    100_000,
+    "Partitions that a node holds at most; more are refused with a clear error.",
+    { ...fixed, min: 1 },
   ),
   "shutdown.timeout.ms": intSetting(
     30_000,

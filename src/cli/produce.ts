@@ -14,6 +14,7 @@ import { EXIT_FAILED, EXIT_OK } from "./exit_codes.ts";
 import { Failure } from "./failure.ts";
 import { choice, integer, pairs, size, text, toggle } from "./flags.ts";
 import { linesOf } from "./lines.ts";
+import { endsWithin } from "./pause.ts";
 import { formatCount, formatSize } from "./size.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -47,7 +48,7 @@ export const definition = command({
       value: "CODEC",
       choices: CODEC_NAMES,
       default: "none",
-      help: "Compression of batches: none, gzip, zstd",
+      help: "Compression of batches: none, gzip, snappy, lz4, zstd",
     }),
     "batch-size": size({
       value: "SIZE",
@@ -98,7 +99,7 @@ export const definition = command({
       let next = input.next();
       for (;;) {
         // When the input pauses, what has gathered goes out; a fast pipe fills whole batches.
-        if (await Promise.race([next, pause(LINGER_MS)]) === undefined) await writer.flush();
+        if (!await endsWithin(next, LINGER_MS)) await writer.flush();
         const { done, value: lines } = await next;
         if (done === true) break;
         next = input.next();
@@ -212,10 +213,6 @@ class Progress {
     const size = formatSize(this.#bytes);
     return `${formatCount(this.#records)} ${records} (${size}) written to ${this.#topic}`;
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function indexOf(line: Uint8Array, wanted: Uint8Array): number {

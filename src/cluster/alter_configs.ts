@@ -11,7 +11,7 @@
 
 import { splitList } from "../base/setting.ts";
 import { ErrorCode } from "../wire/errors.ts";
-import { type CommandContext, type Outcome, refuse, SUCCESS } from "./command.ts";
+import { type CommandContext, type Outcome, refuse, SUCCESS, tooLarge } from "./command.ts";
 import { ALL_BROKERS, ResourceType } from "./config_table.ts";
 import { configSchemaOf } from "./config_schema.ts";
 import { RecordType } from "./records.ts";
@@ -77,7 +77,7 @@ export function replaceConfigs(
     for (const { name, value } of resource.configs) {
       if (wanted.has(name)) return duplicateName(name);
       if (value === null) return missingValue(name);
-      wanted.set(name, value);
+      wanted.set(name, value.trim());
     }
     return install(context, resource, wanted, validateOnly);
   });
@@ -149,7 +149,7 @@ function applyChange(
   }
   if (value === null) return missingValue(name);
   if (operation === ConfigOperation.SET) {
-    wanted.set(name, value);
+    wanted.set(name, value.trim());
     return null;
   }
   if (operation !== ConfigOperation.APPEND && operation !== ConfigOperation.SUBTRACT) {
@@ -185,10 +185,11 @@ function install(
   const problem = configSchemaOf(resourceType).problem(wanted, changed);
   if (problem !== null) return problem;
   if (validateOnly) return SUCCESS;
-  for (const [name, value] of changed) {
-    context.emit({ type: RecordType.CONFIG, body: { resourceType, resourceName, name, value } });
-  }
-  return SUCCESS;
+  const records = [...changed].map(([name, value]) => ({
+    type: RecordType.CONFIG,
+    body: { resourceType, resourceName, name, value },
+  }));
+  return context.emit(records) ? SUCCESS : tooLarge();
 }
 
 function duplicateName(name: string): Outcome {

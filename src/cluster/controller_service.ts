@@ -10,8 +10,9 @@
  * many may be in flight at once and share a flush. A command without records (a refusal, a dry run)
  * still waits for those before it: what it saw is not told before it is true.
  *
- * When an append fails, leadership is lost: everything in flight is answered NOT_CONTROLLER, the ahead
- * image is dropped, and made anew from the committed one when this node leads again.
+ * When an append fails (leadership is lost, the disk is full), what was decided after it rests on what
+ * never happened: everything in flight is answered NOT_CONTROLLER and the ahead image is dropped. It is
+ * made anew from the committed one once all appends have ended, if this node still leads.
  *
  * @module
  */
@@ -20,10 +21,10 @@ import { assert } from "../base/assert.ts";
 import type { Random } from "../base/prng.ts";
 import type { Completion } from "../io/completion.ts";
 import { io, type Task } from "../io/task.ts";
-import type { CommandContext } from "./command.ts";
+import { type CommandContext, PARTITIONS_PER_NODE_MAX } from "./command.ts";
 import { ClusterImage } from "./image.ts";
 import { ProducerIdBlock } from "./producer_ids.ts";
-import { encodeCommand, type MetadataRecord } from "./records.ts";
+import { CommandWriter } from "./records.ts";
 
 /** The metadata log as the controller needs it; implemented over Raft group 0. */
 export interface MetadataLog {
@@ -45,8 +46,10 @@ export class ControllerService {
   readonly #log: MetadataLog;
   readonly #partitionsPerNodeMax: number;
   readonly #random: Random;
+  #leads = false;
+  /** Null while this node does not lead, and after a failure until it is made anew. */
   #ahead: ClusterImage | null = null;
-  /** Grows when leadership is gained or lost, so that a late completion is known as such. */
+  /** Grows whenever the ahead image is dropped: answers decided on it are void. */
   #reign = 0;
   #appended = 0;
   #settled = 0;
@@ -55,59 +58,72 @@ export class ControllerService {
   constructor(
     image: ClusterImage,
     log: MetadataLog,
-    rest: { readonly random: Random; readonly partitionsPerNodeMax: number },
+    rest: { readonly random: Random; readonly partitionsPerNodeMax?: number },
   ) {
     this.#image = image;
     this.#log = log;
-    this.#partitionsPerNodeMax = rest.partitionsPerNodeMax;
+    this.#partitionsPerNodeMax = rest.partitionsPerNodeMax ?? PARTITIONS_PER_NODE_MAX;
     this.#random = rest.random;
   }
 
   /** Whether this node is the controller. */
   get active(): boolean {
-    return this.#ahead !== null;
+    return this.#leads;
   }
 
   /** This node leads group 0, and its image holds every committed record. */
   activate(): void {
-    assert(this.#ahead === null, "the controller is active already");
-    this.#reign++;
-    this.#ahead = new ClusterImage(this.#image.nodeId, this.#image.startupSettings);
-    for (const record of this.#image.snapshotRecords()) this.#ahead.replay(record);
+    assert(!this.#leads, "the controller is active already");
+    this.#leads = true;
   }
 
   /** This node no longer leads group 0; commands in flight end as their appends complete. */
   resign(): void {
-    this.#reign++;
-    this.#ahead = null;
-    this.producerIds.discard();
+    this.#leads = false;
+    this.#dropAhead();
   }
 
   /** Runs one command; ends when what it saw and did is committed. */
   *execute<Result>(command: (context: CommandContext) => Result): Task<Executed<Result>> {
-    const ahead = this.#ahead;
-    if (ahead === null) return null;
+    while (this.#ahead === null && this.#settled < this.#appended) {
+      yield* this.#settlementOf(this.#appended);
+    }
+    if (!this.#leads) return null;
+    const ahead = this.#ahead ??= this.#copyImage();
     const reign = this.#reign;
-    const records: MetadataRecord[] = [];
+    const writer = new CommandWriter();
     const result = command({
       image: ahead,
       partitionsPerNodeMax: this.#partitionsPerNodeMax,
       random: this.#random,
-      emit: (record) => {
-        records.push(record);
-        ahead.replay(record);
+      emit: (records) => {
+        if (!writer.add(records)) return false;
+        for (const record of records) ahead.replay(record);
+        return true;
       },
     });
-    if (records.length === 0) {
+    if (writer.count === 0) {
       if (this.#settled < this.#appended) yield* this.#settlementOf(this.#appended);
     } else {
       this.#appended++;
-      const bytes = encodeCommand(records);
+      const bytes = writer.finish();
       const failure = yield* io((done) => this.#log.append(bytes, done));
-      if (failure < 0 && reign === this.#reign) this.resign();
+      if (failure < 0 && reign === this.#reign) this.#dropAhead();
       this.#settle();
     }
     return reign === this.#reign ? { result } : null;
+  }
+
+  #copyImage(): ClusterImage {
+    const copy = new ClusterImage(this.#image.nodeId, this.#image.startupSettings);
+    for (const record of this.#image.snapshotRecords()) copy.replay(record);
+    return copy;
+  }
+
+  #dropAhead(): void {
+    this.#reign++;
+    this.#ahead = null;
+    this.producerIds.discard();
   }
 
   *#settlementOf(appended: number): Task<number> {

@@ -11,7 +11,13 @@ import { ClusterImage } from "./image.ts";
 import { newUuid } from "./ids.ts";
 import { registerNode, setFeatureLevel } from "./membership.ts";
 import { allocateProducerIds, PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock } from "./producer_ids.ts";
-import { decodeCommand, encodeCommand, type MetadataRecord, RecordType } from "./records.ts";
+import {
+  COMMAND_BYTES_MAX,
+  decodeCommand,
+  encodeCommand,
+  type MetadataRecord,
+  RecordType,
+} from "./records.ts";
 import { replayCommand, TestCluster, testNode } from "./test_cluster.ts";
 
 function topicNamed(name: string) {
@@ -277,19 +283,85 @@ Deno.test("execute() decides against what is in flight and answers when it is co
   assert.equal(third.answer!.result[0]!.error, ErrorCode.NONE);
 });
 
-Deno.test("execute() answers null when leadership is lost, and starts anew from what is committed", () => {
+Deno.test("execute() answers null for what the log refused, and starts anew from what is committed", () => {
   const cluster = new TestCluster();
   cluster.autoCommit = false;
+  const kept = cluster.start(create("kept"));
   const lost = cluster.start(create("lost"));
   const waiting = cluster.start(create("lost"));
-  cluster.fail();
-  assert.deepEqual([lost.answer, waiting.answer], [null, null]);
+  cluster.fail(1);
+  assert.equal(lost.answer, null);
+  const next = cluster.start(create("kept", "lost"));
+  assert.equal(cluster.pendingCount, 1, "nothing is decided while an older append is open");
+  cluster.commit(1);
+  assert.deepEqual(
+    [kept.answer, waiting.answer],
+    [null, null],
+    "they were decided with the lost one",
+  );
+  assert.equal(next.answer, undefined);
+  cluster.commit(1);
+  assert.deepEqual(next.answer!.result.map(({ name, error }) => [name, error]), [
+    ["kept", ErrorCode.TOPIC_ALREADY_EXISTS],
+    ["lost", ErrorCode.NONE],
+  ]);
+});
+
+Deno.test("execute() answers null where this node does not lead", () => {
+  const cluster = new TestCluster();
+  cluster.autoCommit = false;
+  const open = cluster.start(create("t"));
+  cluster.service.resign();
   assert.equal(cluster.service.active, false);
-  assert.equal(cluster.start(create("t")).answer, null);
+  const refused = cluster.start(create("u"));
+  cluster.commit(1);
+  assert.deepEqual([open.answer, refused.answer], [null, null]);
   cluster.service.activate();
   cluster.autoCommit = true;
-  const [result] = cluster.run(create("lost"));
-  assert.equal(result!.error, ErrorCode.NONE, "what was not committed does not exist");
+  assert.deepEqual(cluster.run(create("t", "u")).map(({ error }) => error), [
+    ErrorCode.TOPIC_ALREADY_EXISTS,
+    ErrorCode.NONE,
+  ]);
+});
+
+Deno.test("what is too large for one command is refused, and nothing of it is left behind", () => {
+  const cluster = new TestCluster({ partitionsPerNodeMax: 40_000 });
+  const long = "x".repeat(10_000);
+  const name = "leader.replication.throttled.replicas";
+  const configured = (topic: string) => ({
+    ...topicNamed(topic),
+    configs: [{ name, value: long }],
+  });
+  const topics = Array.from({ length: 100 }, (_, i) => configured(`t${i}`));
+  const results = cluster.run((context) => createTopics(context, topics, false));
+  const made = results.filter(({ error }) => error === ErrorCode.NONE).length;
+  assert.ok(made > 60 && made < 100, `${made} topics fit`);
+  assert.ok(
+    results.slice(made).every(({ error, message }) =>
+      error === ErrorCode.POLICY_VIOLATION && message!.includes("786432 bytes")
+    ),
+  );
+  assert.equal(cluster.image.topics.size, made);
+  assert.equal(cluster.image.loadOf(0).replicas, made);
+  assert.ok(cluster.commands.at(-1)!.length <= COMMAND_BYTES_MAX);
+  const changes = [{ name, operation: SET, value: long.replaceAll("x", "y") }];
+  const resources = Array.from({ length: made }, (_, i) => ({
+    resourceType: ResourceType.TOPIC,
+    resourceName: `t${i}`,
+    changes,
+  }));
+  const altered = cluster.run((context) => alterConfigs(context, [...resources], false));
+  assert.ok(altered.every(({ error }) => error === ErrorCode.NONE));
+  const many = Array.from(
+    { length: 3 },
+    (_, i) => ({ ...topicNamed(`p${i}`), numPartitions: 10_000 }),
+  );
+  const partitions = cluster.run((context) => createTopics(context, many, false));
+  assert.deepEqual(partitions.map(({ error }) => error), [
+    ErrorCode.NONE,
+    ErrorCode.POLICY_VIOLATION,
+    ErrorCode.POLICY_VIOLATION,
+  ]);
 });
 
 Deno.test("decodeCommand() refuses what a newer version wrote, and what is damaged", () => {
@@ -362,16 +434,21 @@ function randomCommand(random: Xoshiro128): (context: CommandContext) => void {
 }
 
 Deno.test("images agree: ahead, committed, replayed from the log, and rebuilt from a snapshot", () => {
-  for (let seed = 1; seed <= 25; seed++) {
+  for (let seed = 1; seed <= 40; seed++) {
     const random = new Xoshiro128(seed);
     const cluster = new TestCluster({ seed, nodes: [testNode(0), testNode(1)] });
     for (let step = 0; step < 60; step++) {
       cluster.autoCommit = random.nextBelow(3) > 0;
       cluster.start(randomCommand(random));
-      if (random.nextBelow(12) === 0 && cluster.pendingCount > 0) cluster.fail();
-      if (!cluster.service.active) cluster.service.activate();
+      if (random.nextBelow(8) === 0) cluster.fail(random.nextBelow(cluster.pendingCount + 1));
+      if (random.nextBelow(20) === 0) {
+        cluster.service.resign();
+        cluster.service.activate();
+      }
     }
+    cluster.autoCommit = true;
     cluster.commit(cluster.pendingCount);
+    assert.equal(cluster.pendingCount, 0);
     const { image } = cluster;
     const replayed = new ClusterImage(0, new Map());
     for (const command of cluster.commands) replayCommand(replayed, command);
@@ -412,15 +489,23 @@ function checkInvariants(image: ClusterImage, commands: readonly Uint8Array[], s
     }
   }
   let partitionCount = 0;
+  const loads = new Map<number, { replicas: number; leaders: number }>();
   for (const topic of image.topics.values()) {
     assert.ok(topic.partitions.length > 0, `seed ${seed}: a topic has partitions`);
     for (const [index, partition] of topic.partitions.entries()) {
       partitionCount++;
+      for (const [at, nodeId] of partition.replicas.entries()) {
+        const { replicas, leaders } = loads.get(nodeId) ?? { replicas: 0, leaders: 0 };
+        loads.set(nodeId, { replicas: replicas + 1, leaders: leaders + (at === 0 ? 1 : 0) });
+      }
       assert.equal(partition.index, index);
       assert.equal(image.partitionByGroup(partition.groupId), partition);
       assert.equal(image.groupIdOf(topic.handle, index), partition.groupId);
     }
   }
   assert.equal(image.partitionCount, partitionCount);
+  for (const nodeId of image.nodes.keys()) {
+    assert.deepEqual(image.loadOf(nodeId), loads.get(nodeId) ?? { replicas: 0, leaders: 0 });
+  }
   assert.equal(image.lookup.count, image.topics.size);
 }

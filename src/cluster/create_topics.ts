@@ -15,11 +15,12 @@ import {
   PARTITIONS_PER_REQUEST_MAX,
   refuse,
   SUCCESS,
+  tooLarge,
 } from "./command.ts";
 import { ResourceType } from "./config_table.ts";
 import { newUuid } from "./ids.ts";
 import { Placement } from "./placement.ts";
-import { RecordType } from "./records.ts";
+import { type MetadataRecord, RecordType } from "./records.ts";
 import { topicConfigsProblem } from "./topic_config.ts";
 import { METADATA_TOPIC, topicNameProblem } from "./topic_names.ts";
 
@@ -94,7 +95,6 @@ function createTopic(
   topic: NewTopic,
   scope: CreateScope,
 ): CreateTopicResult {
-  const { image } = context;
   const nameProblem = nameOutcome(context, topic.name);
   if (nameProblem !== null) return failed(topic.name, nameProblem);
   const configs = new Map<string, string>();
@@ -106,14 +106,17 @@ function createTopic(
   if (!Array.isArray(replicas)) return failed(topic.name, replicas);
   const topicId = newUuid(context.random);
   if (!scope.validateOnly) {
-    context.emit({ type: RecordType.TOPIC, body: { topicId, name: topic.name } });
+    const records: MetadataRecord[] = [
+      { type: RecordType.TOPIC, body: { topicId, name: topic.name } },
+    ];
     for (const [name, value] of configs) {
       const body = { resourceType: ResourceType.TOPIC, resourceName: topic.name, name, value };
-      context.emit({ type: RecordType.CONFIG, body });
+      records.push({ type: RecordType.CONFIG, body });
     }
-    for (const [partitionIndex, nodes] of replicas.entries()) {
-      const body = { topicId, partitionIndex, groupId: image.nextGroupId, replicas: nodes };
-      context.emit({ type: RecordType.PARTITION, body });
+    records.push(...partitionRecords(context, topicId, 0, replicas));
+    if (!context.emit(records)) {
+      scope.placement.release(replicas);
+      return failed(topic.name, tooLarge());
     }
   }
   return {
@@ -201,16 +204,28 @@ function addPartitions(
   }
   scope.budget.partitions -= added;
   if (scope.validateOnly) return SUCCESS;
-  for (const [at, nodes] of replicas.entries()) {
-    const body = {
-      topicId: topic.id,
-      partitionIndex: current + at,
-      groupId: context.image.nextGroupId,
+  if (context.emit(partitionRecords(context, topic.id, current, replicas))) return SUCCESS;
+  scope.placement.release(replicas);
+  return tooLarge();
+}
+
+/** Records of partitions from `firstIndex` on, in groups of their own. */
+function partitionRecords(
+  context: CommandContext,
+  topicId: Uuid,
+  firstIndex: number,
+  replicas: readonly number[][],
+): MetadataRecord[] {
+  const firstGroupId = context.image.nextGroupId;
+  return replicas.map((nodes, at) => ({
+    type: RecordType.PARTITION,
+    body: {
+      topicId,
+      partitionIndex: firstIndex + at,
+      groupId: firstGroupId + at,
       replicas: nodes,
-    };
-    context.emit({ type: RecordType.PARTITION, body });
-  }
-  return SUCCESS;
+    },
+  }));
 }
 
 function nameOutcome(context: CommandContext, name: string): Outcome | null {
@@ -239,7 +254,7 @@ function collectConfigs(topic: NewTopic, configs: Map<string, string>): Outcome 
     if (configs.has(name)) {
       return refuse(ErrorCode.INVALID_REQUEST, `the configuration '${name}' is given twice`);
     }
-    configs.set(name, value);
+    configs.set(name, value.trim());
   }
   const problem = topicConfigsProblem(configs);
   return problem === null ? null : refuse(ErrorCode.INVALID_CONFIG, problem);

@@ -10,7 +10,7 @@
 
 import { ErrorCode } from "../wire/errors.ts";
 import { type Uuid, ZERO_UUID } from "../wire/uuid.ts";
-import { type CommandContext, type Outcome, refuse, SUCCESS } from "./command.ts";
+import { type CommandContext, type Outcome, refuse, SUCCESS, tooLarge } from "./command.ts";
 import type { TopicImage } from "./image.ts";
 import { RecordType } from "./records.ts";
 
@@ -81,8 +81,9 @@ function deleteTopic(
     const outcome = refuse(ErrorCode.TOPIC_AUTHORIZATION_FAILED, message);
     return { ...outcome, name: topic.name, topicId: topic.id };
   }
+  const removed = { type: RecordType.TOPIC_REMOVED, body: { topicId: topic.id } };
+  if (!context.emit([removed])) return { ...tooLarge(), name: topic.name, topicId: topic.id };
   deletedHere.add(topic);
-  context.emit({ type: RecordType.TOPIC_REMOVED, body: { topicId: topic.id } });
   return { ...SUCCESS, name: topic.name, topicId: topic.id };
 }
 

@@ -70,6 +70,14 @@ export interface ImageListener {
   nodesChanged?(): void;
 }
 
+/** How many replicas, and among them preferred leaders, a node has been given. */
+export interface NodeLoad {
+  readonly replicas: number;
+  readonly leaders: number;
+}
+
+const NO_LOAD: NodeLoad = { replicas: 0, leaders: 0 };
+
 /** Group ids start here; 0 is the controller's own group. */
 export const FIRST_GROUP_ID = 1;
 
@@ -91,6 +99,7 @@ export class ClusterImage {
   #topicsByHandle: (TopicImage | undefined)[] = [];
   #namesByCollisionKey = new Map<string, string>();
   #partitionsByGroup = new Map<number, PartitionImage>();
+  #loads = new Map<number, NodeLoad>();
   #nextGroupId = FIRST_GROUP_ID;
   #nextProducerId = 0;
   #encoder = new TextEncoder();
@@ -171,6 +180,11 @@ export class ClusterImage {
     const topic = this.#topicsByHandle[handle];
     if (topic === undefined || partitionIndex < 0) return -1;
     return topic.partitions[partitionIndex]?.groupId ?? -1;
+  }
+
+  /** What is placed on a node. */
+  loadOf(nodeId: number): NodeLoad {
+    return this.#loads.get(nodeId) ?? NO_LOAD;
   }
 
   /** Broker settings given at start-up, by name. */
@@ -294,7 +308,10 @@ export class ClusterImage {
     this.#namesByCollisionKey.delete(collisionKey(topic.name));
     this.lookup.remove(topic.handle);
     this.configs.removeResource(ResourceType.TOPIC, topic.name);
-    for (const partition of topic.partitions) this.#partitionsByGroup.delete(partition.groupId);
+    for (const { groupId, replicas } of topic.partitions) {
+      this.#partitionsByGroup.delete(groupId);
+      this.#addLoad(replicas, -1);
+    }
     this.#notify((listener) => listener.topicRemoved?.(topic));
   }
 
@@ -307,8 +324,19 @@ export class ClusterImage {
     const partition = { topic, index, groupId, replicas };
     topic.partitions.push(partition);
     this.#partitionsByGroup.set(groupId, partition);
+    this.#addLoad(replicas, 1);
     this.#nextGroupId = Math.max(this.#nextGroupId, groupId + 1);
     this.#notify((listener) => listener.partitionAdded?.(partition));
+  }
+
+  #addLoad(nodes: readonly number[], change: number): void {
+    for (const [at, nodeId] of nodes.entries()) {
+      const { replicas, leaders } = this.loadOf(nodeId);
+      this.#loads.set(nodeId, {
+        replicas: replicas + change,
+        leaders: at === 0 ? leaders + change : leaders,
+      });
+    }
   }
 
   #replayConfig(record: ConfigRecord): void {

@@ -14,7 +14,7 @@ import { type NodeRecord, RecordType } from "./records.ts";
 export function formCluster(context: CommandContext): void {
   if (context.image.clusterId !== "") return;
   const clusterId = uuidToBase64(newUuid(context.random));
-  context.emit({ type: RecordType.CLUSTER, body: { clusterId } });
+  context.emit([{ type: RecordType.CLUSTER, body: { clusterId } }]);
 }
 
 /** Makes `node` a member, or records what changed about it since it last started. */
@@ -22,13 +22,13 @@ export function registerNode(context: CommandContext, node: NodeRecord): void {
   assert(node.nodeId >= 0, "a node id is not negative");
   const known = context.image.nodes.get(node.nodeId);
   if (known !== undefined && sameNode(known, node)) return;
-  context.emit({ type: RecordType.NODE, body: node });
+  context.emit([{ type: RecordType.NODE, body: node }]);
 }
 
 /** Sets the cluster-wide level of a feature; 0 switches it off. */
 export function setFeatureLevel(context: CommandContext, name: string, level: number): void {
   if ((context.image.features.get(name) ?? 0) === level) return;
-  context.emit({ type: RecordType.FEATURE_LEVEL, body: { name, level } });
+  context.emit([{ type: RecordType.FEATURE_LEVEL, body: { name, level } }]);
 }
 
 function sameNode(a: NodeRecord, b: NodeRecord): boolean {

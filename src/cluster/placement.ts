@@ -24,21 +24,8 @@ export class Placement {
 
   constructor(image: ClusterImage, replicasPerNodeMax: number) {
     this.#replicasPerNodeMax = replicasPerNodeMax;
-    const byId = new Map<number, NodeLoad>();
-    for (const node of image.nodes.values()) {
-      const load = { nodeId: node.nodeId, rack: node.rack, replicas: 0, leaders: 0 };
-      byId.set(node.nodeId, load);
-      this.#loads.push(load);
-    }
-    for (const topic of image.topics.values()) {
-      for (const { replicas } of topic.partitions) {
-        for (const [at, nodeId] of replicas.entries()) {
-          const load = byId.get(nodeId);
-          if (load === undefined) continue;
-          load.replicas++;
-          if (at === 0) load.leaders++;
-        }
-      }
+    for (const { nodeId, rack } of image.nodes.values()) {
+      this.#loads.push({ nodeId, rack, ...image.loadOf(nodeId) });
     }
   }
 

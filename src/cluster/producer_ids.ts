@@ -18,7 +18,7 @@ export const PRODUCER_ID_BLOCK_SIZE = 1000;
 export function allocateProducerIds(context: CommandContext): number {
   const first = context.image.nextProducerId;
   const nextProducerId = first + PRODUCER_ID_BLOCK_SIZE;
-  context.emit({ type: RecordType.PRODUCER_IDS, body: { nextProducerId } });
+  context.emit([{ type: RecordType.PRODUCER_IDS, body: { nextProducerId } }]);
   return first;
 }
 

@@ -126,18 +126,59 @@ const FORMAT = 1;
 /** The version in which every record type is written today. */
 const RECORD_VERSION = 0;
 
-/** Serialises the records of one command. */
-export function encodeCommand(records: readonly MetadataRecord[]): Uint8Array {
-  assert(records.length > 0, "a command has records");
-  const writer = new Writer();
-  writer.int8(FORMAT);
-  writer.unsignedVarint(records.length);
-  for (const record of records) {
-    writer.unsignedVarint(record.type);
-    writer.unsignedVarint(RECORD_VERSION);
-    encodeBody(writer, record);
+/** Largest command (bytes): as a record batch it stays below Kafka's default limit of a mebibyte. */
+export const COMMAND_BYTES_MAX = 768 * 1024;
+
+/** Format and count. */
+const HEADER_BYTES_MAX = 6;
+
+/** Collects the records of one command, up to {@linkcode COMMAND_BYTES_MAX}. */
+export class CommandWriter {
+  readonly #writer = new Writer();
+  readonly #bytesMax: number;
+  #count = 0;
+
+  constructor(bytesMax: number = COMMAND_BYTES_MAX) {
+    this.#bytesMax = bytesMax;
   }
-  return writer.copyBytes();
+
+  /** Records added. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Adds all of `records`, or none when they do not fit; says which. */
+  add(records: readonly MetadataRecord[]): boolean {
+    const writer = this.#writer;
+    const before = writer.at;
+    for (const record of records) {
+      writer.unsignedVarint(record.type);
+      writer.unsignedVarint(RECORD_VERSION);
+      encodeBody(writer, record);
+      if (writer.size + HEADER_BYTES_MAX <= this.#bytesMax) continue;
+      writer.at = before;
+      return false;
+    }
+    this.#count += records.length;
+    return true;
+  }
+
+  /** The command. */
+  finish(): Uint8Array {
+    assert(this.#count > 0, "a command has records");
+    const command = new Writer();
+    command.int8(FORMAT);
+    command.unsignedVarint(this.#count);
+    command.raw(this.#writer.borrowBytes());
+    return command.copyBytes();
+  }
+}
+
+/** Serialises the records of one command, however many. */
+export function encodeCommand(records: readonly MetadataRecord[]): Uint8Array {
+  const writer = new CommandWriter(Infinity);
+  writer.add(records);
+  return writer.finish();
 }
 
 /** Reads what {@linkcode encodeCommand} wrote. Keeps nothing of `bytes`. */

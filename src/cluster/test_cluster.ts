@@ -68,7 +68,7 @@ export class TestCluster implements MetadataLog {
 
   append(command: Uint8Array, done: Completion): void {
     this.#pending.push({ command, done });
-    if (this.autoCommit) this.commit(this.#pending.length);
+    if (this.autoCommit && !this.#delivering) this.commit(this.#pending.length);
   }
 
   /** Commands appended and not committed. */
@@ -80,17 +80,22 @@ export class TestCluster implements MetadataLog {
   commit(count: number): void {
     assert(!this.#delivering, "a commit does not start another one");
     this.#delivering = true;
-    for (const { command, done } of this.#pending.splice(0, count)) {
-      this.commands.push(command);
-      replayCommand(this.image, command);
-      done.complete(0, 0);
+    // What an answer sets off is appended meanwhile, and commits at once where all do.
+    for (let left = count; left > 0 || this.autoCommit; left--) {
+      const next = this.#pending.shift();
+      if (next === undefined) break;
+      this.commands.push(next.command);
+      replayCommand(this.image, next.command);
+      next.done.complete(0, 0);
     }
     this.#delivering = false;
   }
 
-  /** Loses leadership: what is pending fails. */
-  fail(): void {
-    for (const { done } of this.#pending.splice(0)) done.complete(-1, 0);
+  /** The log refuses the `count` newest pending commands, or all. */
+  fail(count = this.#pending.length): void {
+    for (const { done } of this.#pending.splice(this.#pending.length - count)) {
+      done.complete(-1, 0);
+    }
   }
 
   /** Runs a command whose answer the test collects later. */

@@ -117,14 +117,6 @@ const HONOURED = {
     intSetting(1, "Replicas that must have flushed before acks=all is answered.", { min: 1 }),
     "min.insync.replicas",
   ),
-  "write.caching": follows(
-    booleanSetting(
-      false,
-      "Acknowledge before the flush, when a majority has written: survives a killed process, not a " +
-        "power cut.",
-    ),
-    "write.caching",
-  ),
 } as const;
 
 const ACCEPTED = {

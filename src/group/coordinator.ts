@@ -35,10 +35,7 @@ import {
   newHeartbeatResponse,
 } from "../wire/generated/heartbeat_response.ts";
 import type { JoinGroupRequest } from "../wire/generated/join_group_request.ts";
-import {
-  type JoinGroupResponse,
-  newJoinGroupResponse,
-} from "../wire/generated/join_group_response.ts";
+import type { JoinGroupResponse } from "../wire/generated/join_group_response.ts";
 import type { LeaveGroupRequest } from "../wire/generated/leave_group_request.ts";
 import {
   type LeaveGroupResponse,
@@ -72,7 +69,7 @@ import { GroupState } from "./group.ts";
 import { describeGroup, listGroups } from "./group_listing.ts";
 import { startGroups } from "./group_loading.ts";
 import { type CoordinatorLog, groupErrorOf, GroupTable } from "./group_table.ts";
-import { JoinHandling } from "./join.ts";
+import { JoinHandling, refusedJoin } from "./join.ts";
 import type { Respond } from "./member.ts";
 import { MembershipHandling } from "./membership.ts";
 import { commitResponse, OffsetHandling } from "./offset_commit.ts";
@@ -177,11 +174,7 @@ export class GroupCoordinator {
   ): void {
     const errorCode = this.#enter(context);
     if (errorCode === ErrorCode.NONE) this.#join.join(context, request, respond);
-    else {
-      const { memberId } = request;
-      const protocolName = context.version < 7 ? "" : null;
-      respond(newJoinGroupResponse({ errorCode, memberId, protocolName, generationId: -1 }));
-    }
+    else respond(refusedJoin(context.version, request.memberId, errorCode));
     this.#table.flush();
   }
 

@@ -105,7 +105,11 @@ export class JoinHandling {
   }
 
   #refuse(answer: Answer, errorCode: number, memberId: string): void {
-    this.#table.answer(answer, newJoinGroupResponse({ errorCode, memberId, generationId: -1 }));
+    const protocolName = null;
+    this.#table.answer(
+      answer,
+      newJoinGroupResponse({ errorCode, memberId, protocolName, generationId: -1 }),
+    );
   }
 
   #hasRoom(group: Group, memberId: string, terms: MemberTerms): boolean {
@@ -270,6 +274,16 @@ export class JoinHandling {
     });
     this.#table.append(group, [record], () => {});
   }
+}
+
+/** The answer to a JoinGroup that is refused before a coordinator has seen it. */
+export function refusedJoin(
+  version: number,
+  memberId: string,
+  errorCode: number,
+): JoinGroupResponse {
+  const protocolName = version < NULLABLE_NAME_VERSION ? "" : null;
+  return newJoinGroupResponse({ errorCode, memberId, protocolName, generationId: -1 });
 }
 
 function termsOf(context: GroupContext, request: JoinGroupRequest): MemberTerms {

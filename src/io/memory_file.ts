@@ -7,8 +7,9 @@
  *                └── pending: every change since, in order; a crash keeps, loses or tears each
  * ```
  *
- * A crash decides for each pending write: kept whole, lost whole, or for every 512-byte sector by
- * itself, in rare cases with a sector cut in its middle. A pending change of size is kept or lost.
+ * A crash decides for each pending write: kept whole, lost whole, torn (each 512-byte sector is kept or
+ * lost by itself, in rare cases cut in its middle), or one of these for each of its blocks. A pending
+ * change of size is kept or lost.
  *
  * @module
  */
@@ -22,6 +23,11 @@ const SECTORS_PER_BLOCK = BLOCK_SIZE / SECTOR_SIZE;
 /** One torn sector in this many is cut in its middle. */
 const CUT_SECTOR_ODDS = 16;
 const RESIZE = -1;
+/** What a crash does to a write; by block: one of the other fates for each block of it. */
+const FATE_KEPT = 0;
+const FATE_TORN = 2;
+const FATE_BY_BLOCK = 3;
+const FATES = 4;
 
 /** A change that no sync has covered: one block's new bytes, or (block -1) a new size. */
 interface PendingChange {
@@ -139,10 +145,11 @@ export class MemoryFile {
     for (const change of this.#pending) {
       if (change.write !== write) {
         write = change.write;
-        fate = random.nextBelow(3);
+        fate = random.nextBelow(FATES);
       }
-      if (fate === 0) this.#settle(change);
-      else if (fate === 1 && change.block !== RESIZE) this.#tear(change, random);
+      const ownFate = fate === FATE_BY_BLOCK ? random.nextBelow(FATE_BY_BLOCK) : fate;
+      if (ownFate === FATE_KEPT) this.#settle(change);
+      else if (ownFate === FATE_TORN && change.block !== RESIZE) this.#tear(change, random);
     }
     this.#pending = [];
     this.size = this.#durableSize;

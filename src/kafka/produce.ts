@@ -172,7 +172,9 @@ export class ProducePath implements InPlacePath, OperationPool {
     const error = appender.append(partition, address, length, operation);
     if (error === APPEND_BUSY) return false;
     operation.setOutcome(part, appender.outcome);
-    if (error === ErrorCode.NONE) operation.await(part, partition!, appender.outcome.waitOffset);
+    if (error === ErrorCode.NONE) {
+      operation.awaitPart(part, partition!, appender.outcome.waitOffset);
+    }
     return true;
   }
 

@@ -132,7 +132,7 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
   }
 
   /** Counts the part as answered once everything below `offset` is committed. */
-  await(part: number, partition: Partition, offset: number): void {
+  awaitPart(part: number, partition: Partition, offset: number): void {
     if (offset <= partition.highWatermark) return;
     this.pending++;
     partition.awaitCommit(offset, this, part);

@@ -44,7 +44,7 @@ export interface InPlacePath {
 
 export interface ServerOptions {
   readonly memory: Memory;
-  readonly blocks: ConnectionMemory & { await(again: () => void): void };
+  readonly blocks: ConnectionMemory & { whenReleased(again: () => void): void };
   readonly sockets: Sockets;
   readonly timers: Timers;
   readonly registry: HandlerRegistry;
@@ -173,7 +173,7 @@ export class KafkaServer implements ConnectionHost {
   }
 
   awaitMemory(connection: Connection): void {
-    this.blocks.await(() => {
+    this.blocks.whenReleased(() => {
       connection.resume();
       this.markDirty(connection);
     });

@@ -10,6 +10,7 @@
 import type { ControllerService } from "../cluster/controller_service.ts";
 import type { ClusterImage } from "../cluster/image.ts";
 import type { LeaderTable } from "../cluster/leaders.ts";
+import type { GroupDirectory } from "../group/directory.ts";
 import type { Task } from "../io/task.ts";
 import type { Api } from "../wire/api.ts";
 import type { PartitionDirectory } from "./partition.ts";
@@ -37,6 +38,8 @@ export interface Services {
   readonly controller: ControllerService | null;
   /** The partitions that this shard owns. */
   readonly partitions: PartitionDirectory;
+  /** The coordinators of consumer groups. */
+  readonly groups: GroupDirectory;
   readonly dataDirectory: DataDirectory;
 
   /** The shard that owns a Raft group. */

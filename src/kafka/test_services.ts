@@ -17,6 +17,7 @@ import type { Handler, RequestContext } from "./handler.ts";
 import { CREATE_TOPICS_HANDLER } from "./handlers/create_topics.ts";
 import type { Partition } from "./partition.ts";
 import type { Services } from "./services.ts";
+import { TestGroups } from "./test_groups.ts";
 
 /** A partition's log as a list of timestamps: the record at offset `i` has `timestamps[i]`. */
 export class TestLog {
@@ -92,10 +93,12 @@ export class TestBroker {
   readonly leaders = new LeaderTable();
   readonly partitions = new Map<number, TestPartition>();
   readonly shardCount: number;
+  readonly groups: TestGroups;
 
   constructor(options: TestClusterOptions & { readonly shardCount?: number } = {}) {
     this.cluster = new TestCluster(options);
     this.shardCount = options.shardCount ?? 1;
+    this.groups = new TestGroups(this.shardCount);
     this.cluster.image.listen({
       partitionAdded: (image) => {
         const log = new TestLog();
@@ -133,6 +136,7 @@ export class TestBroker {
       leaders: this.leaders,
       controller: shard === 0 ? this.cluster.service : null,
       partitions: partitions as unknown as Services["partitions"],
+      groups: this.groups.directory(shard),
       dataDirectory: { path: "/data", freeBytes: () => 750, totalBytes: () => 1000 },
       shardOfGroup: (groupId) => groupId % this.shardCount,
       call: (api, version, request) => {
@@ -163,13 +167,25 @@ export class TestBroker {
     return this.partitions.get(groupId)!;
   }
 
-  /** Sends a request through the codec and waits for the answer; all commits are immediate. */
+  /** Sends a request through the codec and takes the answer; all commits are immediate. */
   ask<Request, Response>(
     handler: Handler<Request, Response>,
     version: number,
     request: Request,
     shard = 0,
   ): Response {
+    const response = this.send(handler, version, request, shard)();
+    assert(response !== null, "the request was not answered");
+    return response;
+  }
+
+  /** Sends a request through the codec; the result gives the answer, null as long as there is none. */
+  send<Request, Response>(
+    handler: Handler<Request, Response>,
+    version: number,
+    request: Request,
+    shard = 0,
+  ): () => Response | null {
     assert(version >= handler.minVersion && version <= handler.maxVersion, "version is not served");
     const holder: { response?: Response } = {};
     const received = throughCodec(
@@ -181,9 +197,11 @@ export class TestBroker {
     runTask(this.#route(handler, version, received, shard), (response) => {
       holder.response = response;
     });
-    assert(holder.response !== undefined, "the request was not answered");
     const { encodeResponse, decodeResponse } = handler.api;
-    return throughCodec(encodeResponse, decodeResponse, version, holder.response);
+    return () =>
+      holder.response === undefined
+        ? null
+        : throughCodec(encodeResponse, decodeResponse, version, holder.response);
   }
 
   *#route<Request, Response>(

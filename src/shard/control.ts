@@ -7,6 +7,7 @@
  *   recover         →           recovery … progress* → recovered
  *   open            →           logs opened → opened           logs opened → opened
  *   lead            →           controller active, metadata with everybody, coordinators loading → leading
+ *   serve           →           logs of deleted topics go          logs of deleted topics go
  *   accept          →           accepts connections
  *   stop            →           drained, checkpoint → stopped  drained, checkpoint → stopped
  * ```
@@ -18,15 +19,13 @@
  */
 
 import type { LogFields, LogLevel } from "../base/logger.ts";
+import type { Manifest } from "../storage/manifest.ts";
 
 /** What a shard must know to come up. */
 export interface Boot {
   readonly shard: number;
   readonly shardCount: number;
   readonly nodeId: number;
-  /** The mapped region. */
-  readonly regionPointer: bigint;
-  readonly regionBytes: number;
   /** Address of the mailboxes, zeroed. */
   readonly mailboxes: number;
   /** This shard's slice of the region. */
@@ -50,15 +49,23 @@ export interface AdvertisedNode {
 export type ToShard =
   | { readonly type: "boot"; readonly boot: Boot }
   | { readonly type: "recover" }
-  | { readonly type: "open" }
+  | { readonly type: "open"; readonly manifest: Manifest }
   | { readonly type: "lead"; readonly node: AdvertisedNode }
+  | { readonly type: "serve" }
   | { readonly type: "accept"; readonly listener: number }
   | { readonly type: "stop" };
 
 export type FromShard =
   | { readonly type: "booted" }
   | { readonly type: "progress"; readonly text: string }
-  | { readonly type: "recovered"; readonly text: string }
+  | {
+    readonly type: "recovered";
+    readonly manifest: Manifest;
+    readonly fresh: boolean;
+    readonly logs: number;
+    readonly replayed: number;
+    readonly suspects: number;
+  }
   | { readonly type: "opened"; readonly logs: number }
   | { readonly type: "leading"; readonly clusterId: string; readonly topics: number }
   | { readonly type: "stopped" }

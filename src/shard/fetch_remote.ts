@@ -230,7 +230,7 @@ export class ShardRemoteFetch implements RemoteFetch {
     for (const read of served.reads) extents += read.log.extentCount;
     served.extents = extents === 0 ? -1 : this.#blocks.allocateResponse(extents * EXTENT_SIZE);
     if (extents > 0 && served.extents < 0) {
-      this.#blocks.await(() => this.reply(served));
+      this.#blocks.whenReleased(() => this.reply(served));
       return;
     }
     const { view } = this.#memory;

@@ -5,22 +5,35 @@
  */
 
 import { ALTER_CONFIGS_HANDLER } from "../kafka/handlers/alter_configs.ts";
-import { apiVersionsHandler } from "../kafka/handlers/api_versions.ts";
 import { CREATE_PARTITIONS_HANDLER } from "../kafka/handlers/create_partitions.ts";
 import { CREATE_TOPICS_HANDLER } from "../kafka/handlers/create_topics.ts";
+import { DELETE_GROUPS_HANDLER } from "../kafka/handlers/delete_groups.ts";
 import { DELETE_RECORDS_HANDLER } from "../kafka/handlers/delete_records.ts";
 import { DELETE_TOPICS_HANDLER } from "../kafka/handlers/delete_topics.ts";
 import { DESCRIBE_CLUSTER_HANDLER } from "../kafka/handlers/describe_cluster.ts";
 import { DESCRIBE_CONFIGS_HANDLER } from "../kafka/handlers/describe_configs.ts";
+import { DESCRIBE_GROUPS_HANDLER } from "../kafka/handlers/describe_groups.ts";
 import { DESCRIBE_LOG_DIRS_HANDLER } from "../kafka/handlers/describe_log_dirs.ts";
 import { DESCRIBE_PRODUCERS_HANDLER } from "../kafka/handlers/describe_producers.ts";
 import { DESCRIBE_TOPIC_PARTITIONS_HANDLER } from "../kafka/handlers/describe_topic_partitions.ts";
+import { ELECT_LEADERS_HANDLER } from "../kafka/handlers/elect_leaders.ts";
+import { FIND_COORDINATOR_HANDLER } from "../kafka/handlers/find_coordinator.ts";
+import { HEARTBEAT_HANDLER } from "../kafka/handlers/heartbeat.ts";
 import { INCREMENTAL_ALTER_CONFIGS_HANDLER } from "../kafka/handlers/incremental_alter_configs.ts";
 import { INIT_PRODUCER_ID_HANDLER } from "../kafka/handlers/init_producer_id.ts";
+import { JOIN_GROUP_HANDLER } from "../kafka/handlers/join_group.ts";
+import { LEAVE_GROUP_HANDLER } from "../kafka/handlers/leave_group.ts";
 import { LIST_CONFIG_RESOURCES_HANDLER } from "../kafka/handlers/list_config_resources.ts";
+import { LIST_GROUPS_HANDLER } from "../kafka/handlers/list_groups.ts";
 import { LIST_OFFSETS_HANDLER } from "../kafka/handlers/list_offsets.ts";
+import { LIST_PARTITION_REASSIGNMENTS_HANDLER } from "../kafka/handlers/list_partition_reassignments.ts";
 import { METADATA_HANDLER } from "../kafka/handlers/metadata.ts";
+import { OFFSET_COMMIT_HANDLER } from "../kafka/handlers/offset_commit.ts";
+import { OFFSET_DELETE_HANDLER } from "../kafka/handlers/offset_delete.ts";
+import { OFFSET_FETCH_HANDLER } from "../kafka/handlers/offset_fetch.ts";
 import { OFFSET_FOR_LEADER_EPOCH_HANDLER } from "../kafka/handlers/offset_for_leader_epoch.ts";
+import { SYNC_GROUP_HANDLER } from "../kafka/handlers/sync_group.ts";
+import { apiVersionsHandler } from "../kafka/handlers/api_versions.ts";
 import type { AnyHandler } from "../kafka/router.ts";
 import { FETCH_VERSION_MAX, FETCH_VERSION_MIN } from "../wire/fetch_reader.ts";
 import { FETCH, PRODUCE } from "../wire/generated/apis.ts";
@@ -57,18 +70,31 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
     ALTER_CONFIGS_HANDLER,
     CREATE_PARTITIONS_HANDLER,
     CREATE_TOPICS_HANDLER,
+    DELETE_GROUPS_HANDLER,
     DELETE_RECORDS_HANDLER,
     DELETE_TOPICS_HANDLER,
     DESCRIBE_CLUSTER_HANDLER,
     DESCRIBE_CONFIGS_HANDLER,
+    DESCRIBE_GROUPS_HANDLER,
     DESCRIBE_LOG_DIRS_HANDLER,
     DESCRIBE_PRODUCERS_HANDLER,
     DESCRIBE_TOPIC_PARTITIONS_HANDLER,
+    ELECT_LEADERS_HANDLER,
+    FIND_COORDINATOR_HANDLER,
+    HEARTBEAT_HANDLER,
     INCREMENTAL_ALTER_CONFIGS_HANDLER,
     INIT_PRODUCER_ID_HANDLER,
+    JOIN_GROUP_HANDLER,
+    LEAVE_GROUP_HANDLER,
     LIST_CONFIG_RESOURCES_HANDLER,
+    LIST_GROUPS_HANDLER,
     LIST_OFFSETS_HANDLER,
+    LIST_PARTITION_REASSIGNMENTS_HANDLER,
     METADATA_HANDLER,
+    OFFSET_COMMIT_HANDLER,
+    OFFSET_DELETE_HANDLER,
+    OFFSET_FETCH_HANDLER,
     OFFSET_FOR_LEADER_EPOCH_HANDLER,
+    SYNC_GROUP_HANDLER,
   ];
 }

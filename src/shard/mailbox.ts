@@ -6,7 +6,7 @@
  * bytes until the receiver says otherwise, and addresses mean the same on every shard.
  *
  * ```text
- *   control block (per consumer, 64 bytes):   u32 sleeping | u32 called by the control thread
+ *   control block (per consumer, 64 bytes):   u32 sleeping
  *   ring (per pair):  u32 tail | pad to 64 | u32 head | pad to 64 | SLOTS x 64 bytes
  *
  *   message:   0  u32 type        4  u32 call        8..63  seven f64 arguments
@@ -54,16 +54,6 @@ export interface MailboxReceiver {
 /** Reads argument `index` of the message whose slot starts at `at`. */
 export function messageArgument(view: DataView, at: number, index: number): number {
   return view.getFloat64(at + ARGUMENTS_AT + 8 * index, true);
-}
-
-function controlWord(shard: number): number {
-  return ((shard * CONTROL_SIZE) >> 2) + 1;
-}
-
-/** The control thread's side: tells a shard to look at its messages (then wake its ring). */
-export function callFromControl(memory: Memory, base: number, shard: number): void {
-  const words = new Int32Array(memory.view.buffer, base + shard * CONTROL_SIZE, 2);
-  Atomics.store(words, 1, 1);
 }
 
 /** All mailboxes as one shard sees them. */
@@ -196,11 +186,6 @@ export class Mailboxes {
   /** Says that this shard is awake again. */
   awake(): void {
     Atomics.store(this.#words, (this.shard * CONTROL_SIZE) >> 2, 0);
-  }
-
-  /** Whether the control thread has called since the last time. */
-  takeControlCall(): boolean {
-    return Atomics.exchange(this.#words, controlWord(this.shard), 0) === 1;
   }
 
   #ringOffset(from: number, to: number): number {

@@ -113,7 +113,7 @@ export class MetadataFeed implements MetadataLog {
     }
     const block = this.#blocks.allocateResponse(bytes.length);
     if (block < 0) {
-      this.#blocks.await(() => this.#drain());
+      this.#blocks.whenReleased(() => this.#drain());
       return false;
     }
     this.#memory.bytes.set(bytes, block);

@@ -28,9 +28,11 @@ export interface TurnRing {
    * Submits what was prepared, polls up to `pollUs`, sleeps up to `timeoutUs` if nothing has completed,
    * and delivers completions.
    *
-   * @returns completions delivered
+   * @returns completions delivered; a negative errno when the ring is broken
    */
   turn(timeoutUs: number, pollUs: number): number;
+  /** Whether the control thread rang since this was last asked. */
+  takeWake(): boolean;
 }
 
 /** What a turn runs besides completions. */
@@ -51,6 +53,18 @@ export interface ReactorOptions {
   readonly idlePollUs: number;
   /** Told of a turn that took longer than {@linkcode STALL_LIMIT_MS}. */
   readonly onStall: (tookMs: number) => void;
+  /** Something threw: the loop has ended, and the process must. */
+  readonly onBroken: (error: unknown) => void;
+}
+
+/** The ring itself failed. */
+export class RingFailure extends Error {
+  override name = "RingFailure";
+
+  /** @param errno positive */
+  constructor(errno: number) {
+    super(`The shard's io_uring is broken (errno ${errno})`);
+  }
 }
 
 export class Reactor {
@@ -71,7 +85,13 @@ export class Reactor {
   /** Runs until {@linkcode stop}; comes back at once and goes on from the runtime's queue. */
   start(): void {
     if (this.#stopped) return;
-    this.#run();
+    try {
+      this.#run();
+    } catch (error) {
+      this.#stopped = true;
+      this.#options.onBroken(error);
+      return;
+    }
     setImmediate(() => this.start());
   }
 
@@ -80,10 +100,10 @@ export class Reactor {
   }
 
   #run(): void {
-    const { mailboxes } = this.#options;
+    const { ring } = this.#options;
     for (let i = 0; i < TURNS_PER_RUN; i++) {
       const completed = this.#turn();
-      if (this.#stopped || mailboxes.takeControlCall()) return;
+      if (this.#stopped || ring.takeWake()) return;
       if (completed === 0 && this.#idle) return;
     }
   }
@@ -99,6 +119,7 @@ export class Reactor {
     }
     const completed = ring.turn(timeoutUs, pollUs);
     mailboxes.awake();
+    if (completed < 0) throw new RingFailure(-completed);
     const startMs = clock.monotonicMs();
     this.nowMs = startMs;
     const messages = work.drainMessages();

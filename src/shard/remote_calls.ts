@@ -123,7 +123,7 @@ export class ShardRemoteCalls implements RemoteCalls {
     }
     const address = this.#blocks.allocateResponse(Math.max(1, response.length));
     if (address < 0) {
-      this.#blocks.await(() => this.#reply(toShard, call, response));
+      this.#blocks.whenReleased(() => this.#reply(toShard, call, response));
       return;
     }
     this.#memory.bytes.set(response, address);
@@ -134,7 +134,7 @@ export class ShardRemoteCalls implements RemoteCalls {
     for (;;) {
       const address = this.#blocks.allocateResponse(size);
       if (address >= 0) return address;
-      yield* until<void>((done) => this.#blocks.await(done));
+      yield* until<void>((done) => this.#blocks.whenReleased(done));
     }
   }
 }

@@ -8,12 +8,12 @@
  */
 
 import { AssertionFailure } from "../base/assert.ts";
-import { EXIT_DISK_ERROR, EXIT_HOST_UNFIT, EXIT_INVARIANT } from "../cli/exit_codes.ts";
+import { EXIT_HOST_UNFIT, EXIT_INVARIANT } from "../base/exit_codes.ts";
+import { describeUringError } from "../io/host_problem.ts";
 import { loadShim } from "../io/shim.ts";
 import { UringFailure } from "../io/uring.ts";
-import type { Boot, FromShard, ToShard } from "./control.ts";
-import { bootShard, type RunningShard } from "./boot.ts";
-import { RecoveryRefused } from "./lifecycle.ts";
+import { RunningShard } from "./boot.ts";
+import type { FromShard, ToShard } from "./control.ts";
 
 declare const self: DedicatedWorkerGlobalScope;
 
@@ -24,39 +24,30 @@ function tell(message: FromShard): void {
 }
 
 function fail(error: unknown): void {
-  const message = error instanceof Error ? error.stack ?? error.message : String(error);
-  if (error instanceof RecoveryRefused) {
-    tell({ type: "fatal", exitCode: error.exitCode, message: error.message });
-  } else if (error instanceof UringFailure) {
-    tell({ type: "fatal", exitCode: EXIT_HOST_UNFIT, message: error.message });
-  } else if (error instanceof AssertionFailure) {
-    tell({ type: "fatal", exitCode: EXIT_INVARIANT, message: `A rule was broken: ${message}` });
-  } else {
-    tell({ type: "fatal", exitCode: EXIT_INVARIANT, message });
+  if (error instanceof UringFailure) {
+    const { message, hint } = describeUringError(error.errno);
+    tell({ type: "fatal", exitCode: EXIT_HOST_UNFIT, message: `${message} ${hint}` });
+    return;
   }
-}
-
-function boot(options: Boot): void {
-  const shim = loadShim();
-  if (options.processor >= 0) shim.gregor_pin_thread(options.processor);
-  shard = bootShard(shim, options, {
-    tell,
-    onDiskFailure: (errno, what) =>
-      tell({
-        type: "fatal",
-        exitCode: EXIT_DISK_ERROR,
-        message: `${what} failed with errno ${errno}: nothing more is acknowledged`,
-      }),
-    onBroken: fail,
-  });
-  tell({ type: "booted" });
+  const trace = error instanceof Error ? error.stack ?? error.message : String(error);
+  const what = error instanceof AssertionFailure
+    ? "A rule of the program was broken"
+    : "Unforeseen";
+  tell({ type: "fatal", exitCode: EXIT_INVARIANT, message: `${what}: ${trace}` });
 }
 
 self.onmessage = (event: MessageEvent<ToShard>) => {
   try {
     const message = event.data;
-    if (message.type === "boot") boot(message.boot);
-    else shard!.handle(message);
+    if (message.type !== "boot") {
+      shard!.handle(message);
+      return;
+    }
+    const shim = loadShim();
+    const { boot } = message;
+    if (boot.processor >= 0) shim.gregor_pin_thread(boot.processor);
+    shard = new RunningShard(shim, boot, { tell, onBroken: fail });
+    tell({ type: "booted" });
   } catch (error) {
     fail(error);
   }

@@ -26,12 +26,11 @@ import type { Memory } from "../bytes/memory.ts";
 import type { Completion } from "../io/completion.ts";
 import { BLOCK_SIZE, type Disk } from "../io/disk.ts";
 import { EIO } from "../io/errno.ts";
+import { JournalBuffer, reservedStreamBytes } from "./journal_buffer.ts";
 import {
   BLOCK_COUNT_OFFSET,
-  BLOCK_HEADER_SIZE,
   BLOCK_INDEX_OFFSET,
   BLOCK_PAYLOAD_SIZE,
-  blocksOfStream,
   CHAIN_OFFSET,
   chainOfWrite,
   JOURNAL_ID_OFFSET,
@@ -42,21 +41,7 @@ import {
   MOUNT_EPOCH_OFFSET,
   OLDEST_LSN_OFFSET,
   PAYLOAD_LENGTH_OFFSET,
-  RECORD_A_OFFSET,
-  RECORD_B_OFFSET,
-  RECORD_C_OFFSET,
-  RECORD_D_OFFSET,
-  RECORD_FLAGS_OFFSET,
-  RECORD_GROUP_OFFSET,
   RECORD_HEADER_SIZE,
-  RECORD_INCARNATION_OFFSET,
-  RECORD_PAYLOAD_LENGTH_OFFSET,
-  RECORD_SMALL_MAX,
-  RECORD_SMALL_OFFSET,
-  RECORD_TERM_OFFSET,
-  RECORD_TYPE_OFFSET,
-  recordSize,
-  recordStart,
   RING_BLOCK_OFFSET,
   STABLE_LSN_OFFSET,
 } from "./journal_format.ts";
@@ -64,13 +49,6 @@ import { type JournalExtent, JournalRing } from "./journal_ring.ts";
 
 /** The largest write (bytes on disk), unless {@linkcode JournalOptions.writeBytesMax} says otherwise. */
 export const JOURNAL_WRITE_BYTES_MAX = 4 * 1024 * 1024;
-/** Size at which a buffer starts, and to which it returns when writes stay small (bytes). */
-export const JOURNAL_BUFFER_BYTES_MIN = 64 * 1024;
-/** Part of a write that only records which must not wait may fill (bytes of stream). */
-export const JOURNAL_RESERVED_STREAM_BYTES = 16 * 1024;
-/** After this many writes in a row that used under a quarter of it, a grown buffer is given back. */
-const SHRINK_AFTER_WRITES = 256;
-
 export interface JournalOptions {
   readonly disk: Disk;
   readonly memory: Memory;
@@ -100,21 +78,15 @@ export interface JournalStats {
 export class Journal {
   readonly #disk: Disk;
   readonly #memory: Memory;
-  readonly #arena: Arena;
   readonly #ring: JournalRing;
   readonly #options: JournalOptions;
   readonly #blocksMax: number;
   readonly #onWritten: Completion;
-  // The filling write.
-  #fillAddress: number;
-  #fillBlocks: number;
-  #streamAt = 0;
-  #payloadLeft = 0;
-  #onlySeal = false;
-  #smallWrites = 0;
-  // The write in flight, and the buffer that is not filling.
-  #flightAddress: number;
+  #filling: JournalBuffer;
+  #flight: JournalBuffer;
+  /** Blocks of the write in flight; zero when there is none. */
   #flightBlocks = 0;
+  #onlySeal = false;
   #durableLsn: number;
   #chain = 0;
   #needsSeal = false;
@@ -129,7 +101,6 @@ export class Journal {
     this.#options = options;
     this.#disk = options.disk;
     this.#memory = options.memory;
-    this.#arena = options.arena;
     this.#ring = new JournalRing(options.extents, options.firstLsn);
     const bytesMax = Math.min(
       options.writeBytesMax ?? JOURNAL_WRITE_BYTES_MAX,
@@ -137,9 +108,8 @@ export class Journal {
     );
     this.#blocksMax = Math.min(Math.floor(bytesMax / BLOCK_SIZE), this.#ring.writeBlocksMax);
     this.#durableLsn = options.firstLsn - 1;
-    this.#fillAddress = this.#allocateBuffer();
-    this.#flightAddress = this.#allocateBuffer();
-    this.#fillBlocks = this.#bufferBlocks(this.#fillAddress);
+    this.#filling = new JournalBuffer(options.memory, options.arena, this.#blocksMax);
+    this.#flight = new JournalBuffer(options.memory, options.arena, this.#blocksMax);
     this.#onWritten = { complete: (result) => this.#written(result) };
   }
 
@@ -165,11 +135,11 @@ export class Journal {
   /** The largest payload that one record can carry (bytes); reserved or not, into an empty write. */
   get recordPayloadMax(): number {
     return this.#blocksMax * BLOCK_PAYLOAD_SIZE - RECORD_HEADER_SIZE -
-      this.#reservedStreamBytes(this.#blocksMax);
+      reservedStreamBytes(this.#blocksMax);
   }
   /** Nothing is in flight, nothing waits to be flushed. */
   get idle(): boolean {
-    return this.#flightBlocks === 0 && this.#streamAt === 0;
+    return this.#flightBlocks === 0 && this.#filling.streamBytes === 0;
   }
   /** The errno of the write that ended this journal, or zero. */
   get failure(): number {
@@ -192,12 +162,9 @@ export class Journal {
    */
   hasRoom(payloadBytes: number, reserved: boolean): boolean {
     if (this.#failure !== 0) return false;
-    const end = recordStart(this.#streamAt) + recordSize(payloadBytes);
-    const blocks = blocksOfStream(end);
+    const blocks = this.#filling.blocksWith(payloadBytes);
     if (blocks > this.#blocksMax || !this.#ring.fits(blocks, reserved)) return false;
-    const kept = reserved ? 0 : this.#reservedStreamBytes(this.#fillBlocks);
-    if (end + kept <= this.#fillBlocks * BLOCK_PAYLOAD_SIZE) return true;
-    return this.#grow(end, reserved);
+    return this.#filling.makeRoom(payloadBytes, reserved);
   }
 
   /**
@@ -239,58 +206,19 @@ export class Journal {
     d: number,
     payloadLength: number,
   ): number {
-    assert(this.#payloadLeft === 0, "a journal record began before the last one was whole");
-    assert(small >= 0 && small <= RECORD_SMALL_MAX, "small field of a record is out of range");
-    const start = recordStart(this.#streamAt);
-    const end = start + recordSize(payloadLength);
-    if (end > this.#fillBlocks * BLOCK_PAYLOAD_SIZE) {
-      assert(this.#grow(end, true), "no room for a journal record");
-    }
     assert(this.#failure === 0, "a record for a journal that has failed");
-    if (start !== this.#streamAt) this.#zero(this.#streamAt, start - this.#streamAt);
-    const view = this.#memory.view;
-    const at = this.#addressOf(start);
-    view.setUint8(at + RECORD_TYPE_OFFSET, type);
-    view.setUint8(at + RECORD_FLAGS_OFFSET, 0);
-    view.setUint16(at + RECORD_SMALL_OFFSET, small, true);
-    view.setUint32(at + RECORD_PAYLOAD_LENGTH_OFFSET, payloadLength, true);
-    setInt64Le(view, at + RECORD_GROUP_OFFSET, groupId);
-    view.setUint32(at + RECORD_INCARNATION_OFFSET, incarnation, true);
-    view.setUint32(at + RECORD_TERM_OFFSET, term, true);
-    setInt64Le(view, at + RECORD_A_OFFSET, a);
-    setInt64Le(view, at + RECORD_B_OFFSET, b);
-    setInt64Le(view, at + RECORD_C_OFFSET, c);
-    setInt64Le(view, at + RECORD_D_OFFSET, d);
-    setInt64Le(view, at + RECORD_D_OFFSET + 8, 0);
-    this.#onlySeal = type === JournalRecordType.SEAL && this.#streamAt === 0;
-    this.#streamAt = start + RECORD_HEADER_SIZE;
-    this.#payloadLeft = payloadLength;
+    const filling = this.#filling;
+    const blocks = filling.blocksWith(payloadLength);
+    assert(this.#ring.fits(blocks, true), "no room in the ring for a journal record");
+    this.#onlySeal = type === JournalRecordType.SEAL && filling.streamBytes === 0;
+    filling.begin(type, groupId, incarnation, term, small, a, b, c, d, payloadLength);
     this.#records++;
     return this.#ring.nextLsn;
   }
 
   /** Copies the next part of the payload of the record that {@linkcode Journal.begin} began. */
   addPayload(address: number, length: number): void {
-    assert(length <= this.#payloadLeft, "more payload than the record announced");
-    this.#payloadLeft -= length;
-    const bytes = this.#memory.bytes;
-    let inBlock = this.#streamAt % BLOCK_PAYLOAD_SIZE;
-    let target = this.#addressOf(this.#streamAt);
-    let from = address;
-    const end = address + length;
-    while (from < end) {
-      const count = Math.min(BLOCK_PAYLOAD_SIZE - inBlock, end - from);
-      bytes.copyWithin(target, from, from + count);
-      from += count;
-      target += count + BLOCK_HEADER_SIZE;
-      inBlock = 0;
-    }
-    this.#streamAt += length;
-    if (this.#payloadLeft === 0) {
-      const padding = (8 - (this.#streamAt % 8)) % 8;
-      this.#zero(this.#streamAt, padding);
-      this.#streamAt += padding;
-    }
+    this.#filling.addPayload(address, length);
   }
 
   /** Log bytes at `position` of a segment. The first `carriedBytes` of them were recorded before. */
@@ -447,36 +375,29 @@ export class Journal {
    * @returns whether there is a SEAL to flush
    */
   seal(): boolean {
-    if (!this.#needsSeal || this.#streamAt > 0 || !this.hasRoom(0, true)) return false;
+    if (!this.#needsSeal || this.#filling.streamBytes > 0 || !this.hasRoom(0, true)) return false;
     this.record(JournalRecordType.SEAL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     return true;
   }
 
   /** Starts the filling write, if there is one and none is in flight. */
   flush(): void {
-    if (this.#flightBlocks > 0 || this.#streamAt === 0 || this.#failure !== 0) return;
-    assert(this.#payloadLeft === 0, "flushed a journal record that is not whole");
-    const address = this.#fillAddress;
-    const blocks = blocksOfStream(this.#streamAt);
+    const buffer = this.#filling;
+    if (this.#flightBlocks > 0 || buffer.streamBytes === 0 || this.#failure !== 0) return;
+    const blocks = buffer.finish();
     const lsn = this.#ring.nextLsn;
     const place = this.#ring.take(blocks);
-    this.#zero(this.#streamAt, blocks * BLOCK_PAYLOAD_SIZE - this.#streamAt);
-    this.#writeHeaders(address, blocks, lsn, place);
+    this.#writeHeaders(buffer, blocks, lsn, place);
     this.#needsSeal = !this.#onlySeal;
     this.#writes++;
     this.#writtenBlocks += blocks;
-    this.#smallWrites = blocks * 4 < this.#fillBlocks ? this.#smallWrites + 1 : 0;
-    // The other buffer is free, since nothing was in flight.
-    this.#fillAddress = this.#flightAddress;
-    this.#flightAddress = address;
+    this.#filling = this.#flight;
+    this.#flight = buffer;
     this.#flightBlocks = blocks;
-    this.#streamAt = 0;
-    this.#shrink();
-    this.#fillBlocks = this.#bufferBlocks(this.#fillAddress);
     this.#disk.writeSealed(
       this.#ring.lastExtent.handle,
       this.#ring.lastPosition(blocks),
-      address,
+      buffer.address,
       blocks * BLOCK_SIZE,
       this.#onWritten,
     );
@@ -502,8 +423,8 @@ export class Journal {
   /** Gives the buffers back; nothing may be in flight. */
   close(): void {
     assert(this.#flightBlocks === 0, "closed a journal with a write in flight");
-    this.#arena.release(this.#fillAddress);
-    this.#arena.release(this.#flightAddress);
+    this.#filling.close();
+    this.#flight.close();
   }
 
   #written(result: number): void {
@@ -514,15 +435,16 @@ export class Journal {
       this.#options.onFailure(this.#failure);
       return;
     }
-    this.#chain = chainOfWrite(this.#memory, this.#flightAddress, blocks);
+    this.#chain = chainOfWrite(this.#memory, this.#flight.address, blocks);
+    this.#flight.reset();
     this.#durableLsn = this.#ring.nextLsn - 1;
     this.#options.onDurable(this.#durableLsn);
   }
 
-  #writeHeaders(address: number, blocks: number, lsn: number, place: number): void {
+  #writeHeaders(buffer: JournalBuffer, blocks: number, lsn: number, place: number): void {
     const view = this.#memory.view;
     for (let i = 0; i < blocks; i++) {
-      const at = address + i * BLOCK_SIZE;
+      const at = buffer.address + i * BLOCK_SIZE;
       view.setUint32(at + MAGIC_OFFSET, JOURNAL_MAGIC, true);
       setInt64Le(view, at + JOURNAL_ID_OFFSET, this.#options.journalId);
       setInt64Le(view, at + LSN_OFFSET, lsn);
@@ -533,65 +455,8 @@ export class Journal {
       view.setUint16(at + BLOCK_INDEX_OFFSET, i, true);
       view.setUint16(at + BLOCK_COUNT_OFFSET, blocks, true);
       view.setUint32(at + CHAIN_OFFSET, this.#chain, true);
-      view.setUint32(at + PAYLOAD_LENGTH_OFFSET, this.#streamAt, true);
+      view.setUint32(at + PAYLOAD_LENGTH_OFFSET, buffer.streamBytes, true);
       view.setUint32(at + PAYLOAD_LENGTH_OFFSET + 4, 0, true);
     }
-  }
-
-  #addressOf(streamAt: number): number {
-    const block = Math.floor(streamAt / BLOCK_PAYLOAD_SIZE);
-    return this.#fillAddress + streamAt + (block + 1) * BLOCK_HEADER_SIZE;
-  }
-
-  /** Zeroes bytes of the stream that lie within one block. */
-  #zero(streamAt: number, length: number): void {
-    if (length === 0) return;
-    const at = this.#addressOf(streamAt);
-    this.#memory.bytes.fill(0, at, at + length);
-  }
-
-  #reservedStreamBytes(blocks: number): number {
-    // A quarter at most: small buffers, as tests use them, must hold something else too.
-    return Math.min(JOURNAL_RESERVED_STREAM_BYTES, blocks * BLOCK_PAYLOAD_SIZE / 4);
-  }
-
-  #bufferBlocks(address: number): number {
-    return Math.min(this.#arena.blockSize(address) / BLOCK_SIZE, this.#blocksMax);
-  }
-
-  #allocateBuffer(): number {
-    const size = Math.min(JOURNAL_BUFFER_BYTES_MIN, this.#blocksMax * BLOCK_SIZE);
-    const address = this.#arena.allocate(size);
-    assert(address >= 0, "no memory for the journal's buffers");
-    return address;
-  }
-
-  /** Moves the filling write to a larger buffer that holds `streamEnd`; false when there is none. */
-  #grow(streamEnd: number, reserved: boolean): boolean {
-    let blocks = this.#fillBlocks;
-    let room = blocks * BLOCK_PAYLOAD_SIZE;
-    while (streamEnd + (reserved ? 0 : this.#reservedStreamBytes(blocks)) > room) {
-      if (blocks >= this.#blocksMax) return false;
-      blocks = Math.min(blocks * 2, this.#blocksMax);
-      room = blocks * BLOCK_PAYLOAD_SIZE;
-    }
-    const address = this.#arena.allocate(blocks * BLOCK_SIZE);
-    if (address < 0) return false;
-    const used = blocksOfStream(this.#streamAt) * BLOCK_SIZE;
-    this.#memory.bytes.copyWithin(address, this.#fillAddress, this.#fillAddress + used);
-    this.#arena.release(this.#fillAddress);
-    this.#fillAddress = address;
-    this.#fillBlocks = blocks;
-    return true;
-  }
-
-  /** Gives a grown, empty filling buffer back for a small one once writes have stayed small. */
-  #shrink(): void {
-    if (this.#smallWrites < SHRINK_AFTER_WRITES) return;
-    if (this.#arena.blockSize(this.#fillAddress) <= JOURNAL_BUFFER_BYTES_MIN) return;
-    const small = this.#arena.allocate(JOURNAL_BUFFER_BYTES_MIN);
-    if (small < 0) return;
-    this.#arena.release(this.#fillAddress);
-    this.#fillAddress = small;
   }
 }

@@ -127,7 +127,7 @@ class Scan {
   // First ring block of each extent, and the ring's size at the end.
   readonly #firstBlocks: number[] = [];
   // The epoch's writes, as their first blocks tell.
-  #heads: { lsn: number; block: number; count: number }[] = [];
+  #heads: { lsn: number; block: number; count: number; chain: number }[] = [];
   #epoch = 0;
   #newestEpoch = 0;
   #newestLsn = 0;
@@ -142,8 +142,6 @@ class Scan {
   #windowBlock = 0;
   #windowEnd = 0;
   #writeAddress = 0;
-  /** Digest of the last whole write, which its successor must name; -1 when it is not known. */
-  #chain = -1;
 
   constructor(options: JournalScanOptions, visitor: JournalVisitor) {
     assert(
@@ -203,25 +201,18 @@ class Scan {
     const first = Math.max(this.#options.fromLsn, this.#oldestLsn);
     let expected = first;
     let lastEnd = -1;
-    for (const head of this.#heads) {
+    for (let i = 0; i < this.#heads.length; i++) {
+      const head = this.#heads[i]!;
       if (head.lsn < expected) continue;
       // A write is missing: beyond the stable LSN that is the end.
       if (head.lsn > expected && expected > this.#stableLsn) break;
       const whole = yield* this.#readWrite(head.block, head.count, head.lsn);
       if (whole < 0) return whole;
-      if (whole === 0) {
-        if (head.lsn > this.#stableLsn) break;
-        continue;
-      }
-      const address = this.#writeAddress;
-      const chain = this.#options.memory.view.getUint32(address + CHAIN_OFFSET, true);
-      if (head.lsn === expected && this.#chain >= 0 && chain !== this.#chain) {
-        // Whole, but built on another history: it does not belong here.
+      if (whole === 0 || !this.#isChained(head.lsn, head.count, this.#heads[i + 1])) {
         if (head.lsn > this.#stableLsn) break;
         continue;
       }
       if (head.lsn > expected) this.#reportDamage(expected, head.lsn - 1, lastEnd);
-      this.#chain = chainOfWrite(this.#options.memory, address, head.count);
       this.#visitWrite(head.lsn, head.count);
       expected = head.lsn + 1;
       lastEnd = head.block + head.count;
@@ -233,6 +224,16 @@ class Scan {
     this.#replayedLsn = Math.max(0, expected - 1);
     this.#tornTail = this.#epochNewestLsn >= expected;
     return 0;
+  }
+
+  /** Whether the write at hand is the one that its successor, where there is one, was built on. */
+  #isChained(
+    lsn: number,
+    count: number,
+    next: { lsn: number; chain: number } | undefined,
+  ): boolean {
+    if (next === undefined || next.lsn !== lsn + 1) return true;
+    return next.chain === chainOfWrite(this.#options.memory, this.#writeAddress, count);
   }
 
   #indexBlock(at: number, ringBlock: number): void {
@@ -250,7 +251,8 @@ class Scan {
     this.#oldestLsn = Math.max(this.#oldestLsn, getInt64Le(view, at + OLDEST_LSN_OFFSET));
     if (view.getUint16(at + BLOCK_INDEX_OFFSET, true) !== 0) return;
     const count = view.getUint16(at + BLOCK_COUNT_OFFSET, true);
-    this.#heads.push({ lsn, block: ringBlock, count });
+    const chain = view.getUint32(at + CHAIN_OFFSET, true);
+    this.#heads.push({ lsn, block: ringBlock, count, chain });
   }
 
   /** A newer epoch than those seen so far: what was gathered belongs to an older one. */

@@ -29,12 +29,16 @@ import { prewriteFile } from "./prewritten_file.ts";
 
 const JOURNAL_ID = 0x1234_5678_9abc;
 const REGION_BYTES = 1024 * 1024;
+/** One seed in this many has large extents and writes, so that buffers grow. */
+const LARGE_ODDS = 5;
+const LARGE_REGION_BYTES = 3 * 1024 * 1024;
 /** Below the arena: source of payloads, and the scan's buffer. */
 const PAYLOAD_ADDRESS = 0;
 const SCAN_ADDRESS = 64 * 1024;
-const SCAN_BYTES = 128 * 1024;
+const SCAN_BYTES = 192 * 1024;
 const ARENA_ADDRESS = 256 * 1024;
 const WRITE_BYTES_MAX = 24 * 1024;
+const LARGE_WRITE_BYTES_MAX = SCAN_BYTES;
 const PAYLOAD_BYTES_MAX = 9000;
 const TYPES = Object.values(JournalRecordType).filter((type) => type !== JournalRecordType.SEAL);
 
@@ -64,16 +68,19 @@ export class JournalSimulation {
   mountEpoch = 0;
   failures: number[] = [];
   traceHash = 0;
+  readonly #large: boolean;
   #nextLsn = 1;
   #serial = 0;
 
   constructor(seed: number) {
     this.random = new Xoshiro128(seed);
-    this.memory = wrapMemory(new ArrayBuffer(REGION_BYTES));
+    this.#large = seed % LARGE_ODDS === 0;
+    this.memory = this.#newMemory();
     this.disk = new MemoryDisk({ memory: this.memory, random: new Xoshiro128(seed ^ 0x5bd1e995) });
     const count = 1 + this.random.nextBelow(3);
     for (let i = 0; i < count; i++) {
-      const sizeBytes = (8 + this.random.nextBelow(12)) * BLOCK_SIZE;
+      const blocks = (this.#large ? 44 : 8) + this.random.nextBelow(12);
+      const sizeBytes = blocks * BLOCK_SIZE;
       this.extents.push({ handle: -1, path: `extent-${i}`, sizeBytes });
     }
     this.extents = this.extents.map((extent) => {
@@ -109,12 +116,12 @@ export class JournalSimulation {
     this.journal = new Journal({
       disk: this.disk,
       memory: this.memory,
-      arena: new Arena(ARENA_ADDRESS, REGION_BYTES - ARENA_ADDRESS),
+      arena: new Arena(ARENA_ADDRESS, this.memory.bytes.length - ARENA_ADDRESS),
       extents: this.extents,
       journalId: JOURNAL_ID,
       mountEpoch: this.mountEpoch,
       firstLsn: this.#nextLsn,
-      writeBytesMax: WRITE_BYTES_MAX,
+      writeBytesMax: this.#large ? LARGE_WRITE_BYTES_MAX : WRITE_BYTES_MAX,
       onDurable: (lsn) => this.durableLsn = lsn,
       onFailure: (errno) => this.failures.push(errno),
     });
@@ -185,7 +192,7 @@ export class JournalSimulation {
   crashAndReopen(): void {
     this.disk.crash();
     this.traceHash = Math.imul(this.traceHash ^ this.disk.traceHash, 0x01000193) >>> 0;
-    this.memory = wrapMemory(new ArrayBuffer(REGION_BYTES));
+    this.memory = this.#newMemory();
     this.disk = this.disk.restart({ memory: this.memory, random: this.random });
     this.extents = this.extents.map((extent) => {
       const handle = this.finish(io((done) => this.disk.open(extent.path, false, done)));
@@ -194,8 +201,8 @@ export class JournalSimulation {
     });
   }
 
-  /** Scans the journal of the present life. */
-  scan(): ScannedJournal {
+  /** Scans the journal of the present life from what a checkpoint needs; 0: as if there were none. */
+  scan(fromLsn = this.releasedLsn + 1): ScannedJournal {
     const records: ModelRecord[] = [];
     const damages: JournalDamage[] = [];
     const scan = this.finish(scanJournal({
@@ -205,7 +212,7 @@ export class JournalSimulation {
       extents: this.extents,
       journalId: JOURNAL_ID,
       mountEpoch: this.mountEpoch,
-      fromLsn: this.releasedLsn + 1,
+      fromLsn,
       bufferAddress: SCAN_ADDRESS,
       bufferBytes: SCAN_BYTES,
     }, {
@@ -223,6 +230,10 @@ export class JournalSimulation {
   /** What must come back at least; the in-flight write's records may follow. */
   expected(throughLsn: number): ModelRecord[] {
     return this.made.filter(({ lsn }) => lsn > this.releasedLsn && lsn <= throughLsn);
+  }
+
+  #newMemory(): Memory {
+    return wrapMemory(new ArrayBuffer(this.#large ? LARGE_REGION_BYTES : REGION_BYTES));
   }
 
   #releaseSome(): void {

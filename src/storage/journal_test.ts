@@ -6,8 +6,16 @@ import { BLOCK_SIZE } from "../io/disk.ts";
 import { EIO, ENOSPC } from "../io/errno.ts";
 import { MemoryDisk } from "../io/memory_disk.ts";
 import { io, runTask, type Task } from "../io/task.ts";
-import { Journal, JOURNAL_BUFFER_BYTES_MIN } from "./journal.ts";
-import { BLOCK_PAYLOAD_SIZE, JournalRecordType } from "./journal_format.ts";
+import { Journal } from "./journal.ts";
+import { JOURNAL_BUFFER_BYTES_MIN } from "./journal_buffer.ts";
+import {
+  BLOCK_HEADER_SIZE,
+  BLOCK_PAYLOAD_SIZE,
+  blocksOfStream,
+  JournalRecordType,
+  RECORD_HEADER_SIZE,
+  recordSize,
+} from "./journal_format.ts";
 import { type JournalExtent, JournalRing } from "./journal_ring.ts";
 import { JournalSimulation } from "./journal_simulation.ts";
 import { prewriteFile } from "./prewritten_file.ts";
@@ -132,6 +140,21 @@ Deno.test("a write does not cross extents: the rest of one is skipped, and count
   assert.equal(ring.lsnWithinOldest(100), 5);
 });
 
+Deno.test("what a write would skip counts against the room for it", () => {
+  const extents = [0, 1, 2].map((i) => ({ handle: i, path: `${i}`, sizeBytes: 10 * BLOCK_SIZE }));
+  const ring = new JournalRing(extents, 1);
+  ring.take(7);
+  ring.take(10);
+  ring.take(7);
+  assert.equal(ring.usedBlocks, 27);
+  assert.ok(ring.fits(3, true) && !ring.fits(4, true));
+  ring.release(1);
+  // Ten blocks are free, three of them at the end of the last extent.
+  assert.ok(ring.fits(7, true) && !ring.fits(8, true));
+  assert.equal(ring.take(7), 0);
+  assert.equal(ring.usedBlocks, 30);
+});
+
 Deno.test("buffers grow for large writes, and shrink when writes stay small", () => {
   const { journal, disk, arena, append } = bound(new Bench(1024, 2));
   const free = arena.freeBytes;
@@ -151,6 +174,29 @@ Deno.test("buffers grow for large writes, and shrink when writes stay small", ()
   assert.ok(journal.recordPayloadMax > large);
   assert.ok(journal.hasRoom(journal.recordPayloadMax, false));
   assert.equal(journal.hasRoom(2 * journal.recordPayloadMax, false), false);
+});
+
+Deno.test("growing keeps what was recorded, and what is not recorded is written as zeros", () => {
+  const bench = new Bench(1024, 1);
+  const { journal, memory, disk } = bench;
+  memory.bytes.fill(0xff, MEGABYTE);
+  memory.bytes.fill(0x55, 0, 101);
+  bench.append(101);
+  assert.ok(journal.hasRoom(200_000, false));
+  bench.append(200_000);
+  journal.flush();
+  disk.run();
+  const handle = bench.finish(io((done) => disk.open("extent-0", false, done)));
+  const size = disk.size("extent-0");
+  bench.finish(io((done) => disk.read(handle, 0, 8 * MEGABYTE, size, done)));
+  const at = 8 * MEGABYTE;
+  const payload = at + BLOCK_HEADER_SIZE + RECORD_HEADER_SIZE;
+  assert.ok(memory.bytes.subarray(payload, payload + 101).every((byte) => byte === 0x55));
+  assert.deepEqual([...memory.bytes.subarray(payload + 101, payload + 104)], [0, 0, 0]);
+  const streamBytes = recordSize(101) + recordSize(200_000);
+  const end = at + size - (blocksOfStream(streamBytes) * BLOCK_PAYLOAD_SIZE - streamBytes);
+  assert.ok(end < at + size);
+  assert.ok(memory.bytes.subarray(end, at + size).every((byte) => byte === 0));
 });
 
 Deno.test("no memory to grow: refused for appends, still room for a vote", () => {

@@ -154,6 +154,14 @@ const ROWS = [
   ["STREAMS_INVALID_TOPOLOGY_EPOCH", 131, F, "The topology's epoch is not valid"],
   ["STREAMS_TOPOLOGY_FENCED", 132, F, "The topology's epoch is old"],
   ["SHARE_SESSION_LIMIT_REACHED", 133, R, "There are as many share sessions as there may be"],
+  // From here on new in Kafka 4.4: not compared with its library, as those before are.
+  ["GROUP_DELETION_FAILED", 134, F, "The group could not be deleted"],
+  [
+    "STREAMS_TOPOLOGY_DESCRIPTION_UPDATE_FAILED",
+    135,
+    F,
+    "The topology's description was not taken",
+  ],
   ["CONTROLLER_ID_NOT_REGISTERED", 136, F, "No controller is registered with the id"],
 ] as const satisfies readonly Row[];
 

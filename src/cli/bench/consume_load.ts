@@ -24,6 +24,7 @@ import { FETCH_NAMES } from "../client/fetcher.ts";
 import { Failure } from "../failure.ts";
 import type { Meter } from "./meter.ts";
 import type { Pool } from "./pool.ts";
+import { pause } from "../pause.ts";
 
 const WAIT_MS = 100;
 const PAUSE_AFTER_ERROR_MS = 50;
@@ -130,8 +131,4 @@ export function countRecords(
     at += size;
   }
   return { records, nextOffset };
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

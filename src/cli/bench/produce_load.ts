@@ -24,6 +24,7 @@ import { PRODUCE_NAMES, type ProducerIdentity } from "../client/producer.ts";
 import { Failure } from "../failure.ts";
 import type { Meter } from "./meter.ts";
 import type { Pool } from "./pool.ts";
+import { pause } from "../pause.ts";
 
 /** Requests under way at once in an open loop, at most. */
 const OUTSTANDING_MAX = 10_000;
@@ -173,8 +174,4 @@ export class ProduceLoad {
 export function incompressible(size: number): Uint8Array {
   const random = new Xoshiro128(1883);
   return Uint8Array.from({ length: size }, () => random.nextBelow(256));
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

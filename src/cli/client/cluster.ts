@@ -21,6 +21,7 @@ import { Failure } from "../failure.ts";
 import { type Address, formatAddress } from "../flags.ts";
 import { Connection, ConnectionFailure, UnsupportedApi } from "./connection.ts";
 import { BrokerRefusal, brokerRefusal } from "./outcome.ts";
+import { pause } from "../pause.ts";
 
 const RETRY_PAUSE_MS = 100;
 const COORDINATOR_GROUP = 0;
@@ -203,7 +204,7 @@ export class Cluster {
         const again = error instanceof BrokerRefusal && errorInfo(error.errorCode).retriable &&
           (options.retryUnknown === true || !isUnknown(error.errorCode));
         if (!again || performance.now() + RETRY_PAUSE_MS > deadline) throw error;
-        await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
+        await pause(RETRY_PAUSE_MS);
       }
     }
   }

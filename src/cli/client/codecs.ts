@@ -4,46 +4,39 @@
  * @module
  */
 
-import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import { Compression } from "../../wire/record_batch.ts";
-import { EXIT_FAILED } from "../exit_codes.ts";
+import {
+  compress,
+  COMPRESSION_NAMES,
+  decompress as decompressWithin,
+} from "../../bytes/compression.ts";
+import type { Compression } from "../../wire/record_batch.ts";
+import { EXIT_DATA_DAMAGED } from "../exit_codes.ts";
 import { Failure } from "../failure.ts";
 
 /** Codecs that records can be sent with, by name. */
-export const CODEC_NAMES = ["none", "gzip", "zstd"] as const;
+export const CODEC_NAMES = ["none", "gzip", "snappy", "lz4", "zstd"] as const;
 export type CodecName = (typeof CODEC_NAMES)[number];
+
+/** Most bytes that one batch may become: what a broker's largest batch plausibly holds. */
+const BATCH_SIZE_MAX = 2 ** 30;
 
 export interface Codec {
   readonly id: Compression;
   compress(plain: Uint8Array): Uint8Array;
 }
 
-const CODECS: Readonly<Record<CodecName, Codec>> = {
-  none: { id: Compression.NONE, compress: (plain) => plain },
-  gzip: { id: Compression.GZIP, compress: (plain) => gzipSync(plain) },
-  zstd: { id: Compression.ZSTD, compress: (plain) => zstdCompressSync(plain) },
-};
-
 export function codecByName(name: CodecName): Codec {
-  return CODECS[name];
+  const id = COMPRESSION_NAMES.indexOf(name) as Compression;
+  return { id, compress: (plain) => compress(id, plain) };
 }
 
-/** @throws Failure for a codec that cannot be read here */
+/** @throws Failure where the bytes are malformed, or the codec is none that Kafka has */
 export function decompress(compression: number, bytes: Uint8Array): Uint8Array {
-  switch (compression) {
-    case Compression.NONE:
-      return bytes;
-    case Compression.GZIP:
-      return gunzipSync(bytes);
-    case Compression.ZSTD:
-      return zstdDecompressSync(bytes);
-    default: {
-      const name = Object.entries(Compression).find(([, id]) => id === compression)?.[0];
-      throw new Failure(
-        EXIT_FAILED,
-        `cannot read records compressed with ${name?.toLowerCase() ?? `codec ${compression}`}`,
-        "This command reads gzip and zstd.",
-      );
-    }
-  }
+  const plain = decompressWithin(compression, bytes, BATCH_SIZE_MAX);
+  if (plain !== null) return plain;
+  const name = COMPRESSION_NAMES[compression] ?? `codec ${compression}`;
+  throw new Failure(
+    EXIT_DATA_DAMAGED,
+    `cannot read a batch compressed with ${name}: it is malformed`,
+  );
 }

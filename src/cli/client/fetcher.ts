@@ -17,6 +17,7 @@ import type { TopicPartition } from "./groups.ts";
 import { AT_END, AT_START, listOffsets } from "./offsets.ts";
 import { brokerRefusal } from "./outcome.ts";
 import { type ConsumedRecord, readBatches } from "./records.ts";
+import { pause } from "../pause.ts";
 
 /** Highest version that names topics. */
 export const FETCH_NAMES = 12;
@@ -144,8 +145,4 @@ export class Fetcher {
     const [found] = await listOffsets(this.#cluster, [{ topic, partition, time }]);
     assigned.offset = found!.offset;
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -20,6 +20,7 @@ import type { RecordBatchBuilder } from "../../wire/record_batch_builder.ts";
 import type { Cluster, TopicPlace } from "./cluster.ts";
 import type { Codec } from "./codecs.ts";
 import { brokerRefusal } from "./outcome.ts";
+import { pause } from "../pause.ts";
 
 /** Highest version that names topics. */
 export const PRODUCE_NAMES = 12;
@@ -133,7 +134,7 @@ export class Producer {
       if (!errorInfo(code).retriable || performance.now() > deadline) {
         throw brokerRefusal(`write to ${this.#topic.name}/${partition}`, code, words);
       }
-      await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
+      await pause(RETRY_PAUSE_MS);
       this.#topic = await this.#cluster.topic(this.#topic.name, { createMissing: true });
     }
   }

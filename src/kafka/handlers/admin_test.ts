@@ -13,6 +13,8 @@ import {
 import { newDeleteTopicsRequest } from "../../wire/generated/delete_topics_request.ts";
 import { newDescribeClusterRequest } from "../../wire/generated/describe_cluster_request.ts";
 import { newDescribeConfigsRequest } from "../../wire/generated/describe_configs_request.ts";
+import { newElectLeadersRequest } from "../../wire/generated/elect_leaders_request.ts";
+import { newListPartitionReassignmentsRequest } from "../../wire/generated/list_partition_reassignments_request.ts";
 import { newDescribeTopicPartitionsRequest } from "../../wire/generated/describe_topic_partitions_request.ts";
 import { newIncrementalAlterConfigsRequest } from "../../wire/generated/incremental_alter_configs_request.ts";
 import { newInitProducerIdRequest } from "../../wire/generated/init_producer_id_request.ts";
@@ -28,6 +30,8 @@ import { DELETE_TOPICS_HANDLER } from "./delete_topics.ts";
 import { DESCRIBE_CLUSTER_HANDLER } from "./describe_cluster.ts";
 import { DESCRIBE_CONFIGS_HANDLER } from "./describe_configs.ts";
 import { DESCRIBE_TOPIC_PARTITIONS_HANDLER } from "./describe_topic_partitions.ts";
+import { ELECT_LEADERS_HANDLER } from "./elect_leaders.ts";
+import { LIST_PARTITION_REASSIGNMENTS_HANDLER } from "./list_partition_reassignments.ts";
 import { INCREMENTAL_ALTER_CONFIGS_HANDLER } from "./incremental_alter_configs.ts";
 import { INIT_PRODUCER_ID_HANDLER } from "./init_producer_id.ts";
 import { LIST_CONFIG_RESOURCES_HANDLER } from "./list_config_resources.ts";
@@ -403,4 +407,39 @@ eachVersion(LIST_CONFIG_RESOURCES_HANDLER, "lists resources by type", (version) 
     { resourceName: "0", resourceType: ResourceType.BROKER },
   ]);
   assert.equal(ask([77]).errorCode, ErrorCode.UNSUPPORTED_VERSION);
+});
+
+eachVersion(ELECT_LEADERS_HANDLER, "says which elections are not needed", (version) => {
+  const broker = new TestBroker({ nodes: [testNode(0), testNode(1)] });
+  broker.addTopic("t", 3);
+  const { groupId } = broker.cluster.image.topicByName("t")!.partitions[1]!;
+  broker.leaders.note(groupId, 1, 4);
+  const ask = (topicPartitions: { topic: string; partitions: number[] }[] | null, type = 0) =>
+    broker.ask(
+      ELECT_LEADERS_HANDLER,
+      version,
+      newElectLeadersRequest({ topicPartitions, electionType: type }),
+    );
+  const resultsOf = (response: ReturnType<typeof ask>) =>
+    response.replicaElectionResults.flatMap(({ partitionResult }) =>
+      partitionResult.map(({ partitionId, errorCode }) => [partitionId, errorCode])
+    );
+  assert.deepEqual(resultsOf(ask([{ topic: "t", partitions: [0, 1, 9] }])), [
+    [0, ErrorCode.ELECTION_NOT_NEEDED],
+    [1, ErrorCode.PREFERRED_LEADER_NOT_AVAILABLE],
+    [9, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION],
+  ]);
+  assert.deepEqual(resultsOf(ask(null)), [[1, ErrorCode.PREFERRED_LEADER_NOT_AVAILABLE]]);
+  if (version < 1) return;
+  assert.deepEqual(resultsOf(ask(null, 1)), []);
+  assert.equal(ask(null, 7).errorCode, ErrorCode.INVALID_REQUEST);
+});
+
+Deno.test("ListPartitionReassignments v0 has none", () => {
+  const request = newListPartitionReassignmentsRequest({ topics: null });
+  const response = new TestBroker().ask(LIST_PARTITION_REASSIGNMENTS_HANDLER, 0, request);
+  assert.deepEqual(
+    [response.errorCode, response.errorMessage, response.topics],
+    [ErrorCode.NONE, null, []],
+  );
 });

@@ -14,11 +14,10 @@
  */
 
 import type { TopicImage } from "../../cluster/image.ts";
-import { internalTopic } from "../../cluster/internal_topics.ts";
 import { topicNameProblem } from "../../cluster/topic_names.ts";
 import type { Task } from "../../io/task.ts";
 import { ErrorCode } from "../../wire/errors.ts";
-import { CREATE_TOPICS, METADATA } from "../../wire/generated/apis.ts";
+import { METADATA } from "../../wire/generated/apis.ts";
 import type { MetadataRequest } from "../../wire/generated/metadata_request.ts";
 import {
   type MetadataResponse,
@@ -26,12 +25,9 @@ import {
   newMetadataResponse,
   newMetadataResponseTopic,
 } from "../../wire/generated/metadata_response.ts";
-import {
-  newCreatableTopic,
-  newCreateTopicsRequest,
-} from "../../wire/generated/create_topics_request.ts";
 import { ZERO_UUID } from "../../wire/uuid.ts";
 import { type Handler, LOCAL, type RequestContext } from "../handler.ts";
+import { createOnDemand } from "../topic_creation.ts";
 import {
   CLUSTER_OPERATIONS,
   kafkaAddresses,
@@ -39,10 +35,6 @@ import {
   TOPIC_OPERATIONS,
   viewPartition,
 } from "../topic_views.ts";
-
-/** The version in which topics are created on demand. */
-const CREATE_TOPICS_VERSION = 7;
-const CREATE_TIMEOUT_MS = 30_000;
 
 export const METADATA_HANDLER: Handler<MetadataRequest, MetadataResponse> = {
   api: METADATA,
@@ -128,29 +120,15 @@ function* createMissing(
   const allowed = image.settings.boolean("auto.create.topics.enable") &&
     (context.version < 4 || request.allowAutoTopicCreation);
   const errors = new Map<string, number>();
-  const topics = [];
+  const wanted: string[] = [];
   for (const name of names) {
-    if (topicNameProblem(name) !== null) {
-      errors.set(name, ErrorCode.INVALID_TOPIC_EXCEPTION);
-    } else if (!allowed) {
-      errors.set(name, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION);
-    } else {
-      const wanted = internalTopic(name, image);
-      topics.push(newCreatableTopic({
-        name,
-        numPartitions: wanted?.numPartitions ?? -1,
-        replicationFactor: wanted?.replicationFactor ?? -1,
-        configs: [...(wanted?.configs ?? [])],
-      }));
-    }
+    if (topicNameProblem(name) !== null) errors.set(name, ErrorCode.INVALID_TOPIC_EXCEPTION);
+    else if (!allowed) errors.set(name, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION);
+    else wanted.push(name);
   }
-  if (topics.length === 0) return errors;
-  const created = yield* services.call(
-    CREATE_TOPICS,
-    CREATE_TOPICS_VERSION,
-    newCreateTopicsRequest({ topics, timeoutMs: CREATE_TIMEOUT_MS }),
-  );
-  for (const { name, errorCode } of created.topics) errors.set(name, creationError(errorCode));
+  for (const [name, error] of yield* createOnDemand(services, wanted)) {
+    errors.set(name, creationError(error));
+  }
   return errors;
 }
 

@@ -211,6 +211,8 @@ import * as partitionRecord from "./partition_record.ts";
 import * as producerIdsRecord from "./producer_ids_record.ts";
 import * as topicRecord from "./topic_record.ts";
 import * as topicRemovedRecord from "./topic_removed_record.ts";
+import * as transactionLogKey from "./transaction_log_key.ts";
+import * as transactionLogValue from "./transaction_log_value.ts";
 
 /** Every message with its fields; for tests and tools, nothing on the way of a request needs it. */
 export const CATALOG: readonly CatalogEntry[] = [
@@ -4226,6 +4228,38 @@ export const CATALOG: readonly CatalogEntry[] = [
     structs: {
       TopicRemovedRecord: { create: topicRemovedRecord.newTopicRemovedRecord, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
+      ] },
+    },
+  },
+  {
+    name: "TransactionLogKey", minVersion: 0, maxVersion: 0, flexibleSince: NEVER_FLEXIBLE,
+    decode: transactionLogKey.decodeTransactionLogKey, encode: transactionLogKey.encodeTransactionLogKey,
+    structs: {
+      TransactionLogKey: { create: transactionLogKey.newTransactionLogKey, fields: [
+        { name: "transactionalId", type: "string", versions: [0, 32767] },
+      ] },
+    },
+  },
+  {
+    name: "TransactionLogValue", minVersion: 0, maxVersion: 1, flexibleSince: 1,
+    decode: transactionLogValue.decodeTransactionLogValue, encode: transactionLogValue.encodeTransactionLogValue,
+    structs: {
+      TransactionLogValue: { create: transactionLogValue.newTransactionLogValue, fields: [
+        { name: "producerId", type: "int64", versions: [0, 32767] },
+        { name: "previousProducerId", type: "int64", versions: [1, 32767], tag: 0, ignorable: true },
+        { name: "nextProducerId", type: "int64", versions: [1, 32767], tag: 1, ignorable: true },
+        { name: "producerEpoch", type: "int16", versions: [0, 32767] },
+        { name: "nextProducerEpoch", type: "int16", versions: [1, 32767], tag: 3, ignorable: true },
+        { name: "transactionTimeoutMs", type: "int32", versions: [0, 32767] },
+        { name: "transactionStatus", type: "int8", versions: [0, 32767] },
+        { name: "transactionPartitions", type: "[]PartitionsSchema", versions: [0, 32767], nullable: [0, 32767] },
+        { name: "transactionLastUpdateTimestampMs", type: "int64", versions: [0, 32767] },
+        { name: "transactionStartTimestampMs", type: "int64", versions: [0, 32767] },
+        { name: "clientTransactionVersion", type: "int16", versions: [1, 32767], tag: 2, ignorable: true },
+      ] },
+      PartitionsSchema: { create: transactionLogValue.newPartitionsSchema, fields: [
+        { name: "topic", type: "string", versions: [0, 32767] },
+        { name: "partitionIds", type: "[]int32", versions: [0, 32767] },
       ] },
     },
   },

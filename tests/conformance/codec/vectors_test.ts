@@ -2,7 +2,7 @@
  * Fixed bytes.
  *
  * `vectors.txt` holds lines "Message version hex" that Kafka's own classes (kafka-clients and
- * kafka-group-coordinator) decoded and encoded to the same bytes. The frames below were written down by hand from the
+ * the jars of the two coordinators) decoded and encoded to the same bytes. The frames below were written down by hand from the
  * protocol's grammar.
  *
  * @module

@@ -16,6 +16,7 @@ public class CheckVectors {
     private static final String[] PACKAGES = {
         "org.apache.kafka.common.message.",
         "org.apache.kafka.coordinator.group.generated.",
+        "org.apache.kafka.coordinator.transaction.generated.",
     };
 
     public static void main(String[] args) throws Exception {
