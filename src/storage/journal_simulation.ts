@@ -69,6 +69,7 @@ export class JournalSimulation {
   failures: number[] = [];
   traceHash = 0;
   readonly #large: boolean;
+  #firstLsn = 1;
   #nextLsn = 1;
   #serial = 0;
 
@@ -110,6 +111,7 @@ export class JournalSimulation {
   /** Begins a life: a new epoch, an empty journal. */
   mount(): void {
     this.mountEpoch++;
+    this.#firstLsn = this.#nextLsn;
     this.made = [];
     this.durableLsn = this.#nextLsn - 1;
     this.releasedLsn = this.#nextLsn - 1;
@@ -213,6 +215,7 @@ export class JournalSimulation {
       journalId: JOURNAL_ID,
       mountEpoch: this.mountEpoch,
       fromLsn,
+      firstLsn: this.#firstLsn,
       bufferAddress: SCAN_ADDRESS,
       bufferBytes: SCAN_BYTES,
     }, {
