@@ -13,7 +13,7 @@ import {
   PAYLOAD_LENGTH_OFFSET,
   RING_BLOCK_OFFSET,
 } from "./journal_format.ts";
-import { JournalSimulation, simulateJournal } from "./journal_simulation.ts";
+import { JournalSimulation, simulateJournal } from "../../tests/sim/journal_simulation.ts";
 
 const SEEDS = Number(Deno.env.get("GREGOR_TEST_SEEDS") ?? 24);
 const FIRST_SEED = Number(Deno.env.get("GREGOR_TEST_FIRST_SEED") ?? 1);
