@@ -150,11 +150,11 @@ export function cutSegment(
   index.filedCount = Math.min(index.filedCount, extent);
   index.filedCount -= index.filedCount % INDEX_BLOCK_ENTRIES;
   if (kept.state !== ChunkState.DIRTY) {
-    segment.paddedEnd = 0;
+    segment.paddedEnd = Math.min(segment.paddedEnd, position);
     return;
   }
   kept.padded = position % BLOCK_SIZE !== 0;
-  segment.paddedEnd = kept.padded ? position : 0;
+  segment.paddedEnd = kept.padded ? position : Math.min(segment.paddedEnd, position);
   writer.enqueue(kept);
 }
 

@@ -243,7 +243,7 @@ export class Replay implements JournalVisitor {
     segment.endOffset = offset;
     segment.closed = false;
     segment.writtenPosition = Math.min(segment.writtenPosition, position);
-    segment.paddedEnd = 0;
+    segment.paddedEnd = Math.min(segment.paddedEnd, position);
     this.#parts.writer.padEnd(segment);
     this.rebuild.add(segment);
   }
