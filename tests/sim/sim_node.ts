@@ -19,6 +19,7 @@ import { type Memory, wrapMemory } from "../../src/bytes/memory.ts";
 import { MemoryDisk, type MemoryDiskOptions } from "../../src/io/memory_disk.ts";
 import { runTask, type Task } from "../../src/io/task.ts";
 import { Timers } from "../../src/io/timers.ts";
+import type { AdvertisedNode } from "../../src/shard/control.ts";
 import { Mailboxes, mailboxesSize } from "../../src/shard/mailbox.ts";
 import { Shard } from "../../src/shard/shard.ts";
 import { ShardMemory } from "../../src/shard/shard_memory.ts";
@@ -102,9 +103,7 @@ export class SimNode {
       this.shards.push(this.#makeShard(shard, shardCount, context, storage));
     }
     const node = { host: "127.0.0.1", port: 9092, rack: null };
-    const led = this.#finish(this.shards[0]!.shard.lead(node));
-    if (this.disk.crashed) return false;
-    assert(led !== null, "the controller does not lead");
+    if (this.#finish(leading(this.shards[0]!.shard, node)) === null) return false;
     for (const { shard } of this.shards) shard.deleteOrphans();
     return true;
   }
@@ -162,7 +161,8 @@ export class SimNode {
   #finish<T>(task: Task<T>): T | null {
     const results: T[] = [];
     runTask(task, (value) => results.push(value));
-    this.run(() => results.length > 0);
+    const ended = this.run(() => results.length > 0);
+    assert(ended || this.disk.crashed, "a task does not end");
     return results[0] ?? null;
   }
 
@@ -225,4 +225,9 @@ export class SimNode {
   #note(level: LogLevel, message: string, fields: LogFields = {}): void {
     if (level >= LogLevel.WARN) this.remarks.push(`${message} ${JSON.stringify(fields)}`);
   }
+}
+
+function* leading(shard: Shard, node: AdvertisedNode): Task<true> {
+  yield* shard.lead(node);
+  return true;
 }
