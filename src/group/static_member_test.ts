@@ -149,3 +149,18 @@ Deno.test("an operator removes a static member by its instance id alone", () => 
   const join: JoinGroupResponse = test.join({ memberId: one, instanceId: "one" }).get();
   assert.deepEqual(join.members.map((m) => m.groupInstanceId), ["one"]);
 });
+
+Deno.test("a static member started anew has not synced when its former process had not", () => {
+  const test = new TestCoordinator();
+  const words = { sessionMs: 60_000, rebalanceMs: 10_000 };
+  const [one, two] = ["one", "two"].map((instanceId) => test.join({ ...words, instanceId }));
+  test.advance(0);
+  const { memberId } = one!.get();
+  test.sync(memberId, 1, { [memberId]: "p1" }, { instanceId: "one" });
+  assert.equal(test.state(), "Stable");
+  const again = test.join({ ...words, instanceId: "two" }).get();
+  assert.notEqual(again.memberId, two!.get().memberId);
+  test.advance(10_000);
+  assert.equal(test.state(), "PreparingRebalance");
+  assert.deepEqual([...test.group().members.keys()], [memberId]);
+});
