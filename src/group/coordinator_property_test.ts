@@ -18,13 +18,7 @@ import type { JoinGroupResponse } from "../wire/generated/join_group_response.ts
 import type { OffsetCommitResponse } from "../wire/generated/offset_commit_response.ts";
 import type { SyncGroupResponse } from "../wire/generated/sync_group_response.ts";
 import type { Group } from "./group.ts";
-import {
-  decode,
-  GROUP,
-  type Pending,
-  TestCoordinator,
-  writtenState,
-} from "./coordinator_test_context.ts";
+import { decode, GROUP, type Pending, TestCoordinator, writtenState } from "./test_coordinator.ts";
 
 const RUNS = 100;
 const RUNS_PER_TEST = 20;

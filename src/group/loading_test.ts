@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { ErrorCode } from "../wire/errors.ts";
 import { newListGroupsRequest } from "../wire/generated/list_groups_request.ts";
 import { newOffsetFetchRequestGroup } from "../wire/generated/offset_fetch_request.ts";
-import { decode, GROUP, TestCoordinator, writtenState } from "./coordinator_test_context.ts";
+import { decode, GROUP, TestCoordinator, writtenState } from "./test_coordinator.ts";
 
 Deno.test("a loaded group is stable in its generation, and its members stay", () => {
   const test = new TestCoordinator();

@@ -6,7 +6,7 @@ import {
   encodeConsumerProtocolSubscription,
   newConsumerProtocolSubscription,
 } from "../wire/generated/consumer_protocol_subscription.ts";
-import { GROUP, TestCoordinator, writtenState } from "./coordinator_test_context.ts";
+import { GROUP, TestCoordinator, writtenState } from "./test_coordinator.ts";
 
 const HOUR_MS = 3_600_000;
 /** Retention of one hour, looked at every ten minutes. */

@@ -8,7 +8,7 @@ import {
 import { newOffsetDeleteRequest } from "../wire/generated/offset_delete_request.ts";
 import type { OffsetDeleteResponse } from "../wire/generated/offset_delete_response.ts";
 import { newOffsetFetchRequestGroup } from "../wire/generated/offset_fetch_request.ts";
-import { GROUP, TestCoordinator } from "./coordinator_test_context.ts";
+import { GROUP, TestCoordinator } from "./test_coordinator.ts";
 
 /** What a consumer that reads `topics` says to its leader. */
 function subscription(...topics: string[]): Uint8Array {

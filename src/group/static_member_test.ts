@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { ErrorCode } from "../wire/errors.ts";
 import type { JoinGroupResponse } from "../wire/generated/join_group_response.ts";
-import { decode, type JoinWords, TestCoordinator } from "./coordinator_test_context.ts";
+import { decode, type JoinWords, TestCoordinator } from "./test_coordinator.ts";
 
 /** A stable group of the static members "one" (which leads) and "two". */
 function stable(words: JoinWords = {}): { test: TestCoordinator; one: string; two: string } {
