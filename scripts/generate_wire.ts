@@ -1,5 +1,6 @@
 /**
- * Writes `src/wire/generated/` from the Kafka message schemas and from our own in `src/wire/schemas/`.
+ * Writes `src/wire/generated/` from the Kafka message schemas and from our own in
+ * `src/wire/schemas/`.
  *
  *     deno run -A scripts/generate_wire.ts [--schemas DIR] [--check]
  *

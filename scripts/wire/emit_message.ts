@@ -494,7 +494,9 @@ function parenthesized(code: string): string {
   return code.includes("||") ? `(${code})` : code;
 }
 
-/** The parameter keeps its place; an underscore says that this struct is the same in all versions. */
+/**
+ * The parameter keeps its place; an underscore says that this struct is the same in all versions.
+ */
 function unusedVersion(lines: string[]): string[] {
   const at = lines.findIndex((line) => /\bfunction\b/.test(line));
   const used = lines.some((line, i) => i !== at && /\bversion\b/.test(line));

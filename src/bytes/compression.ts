@@ -1,9 +1,9 @@
 /**
- * The four compressions of record batches, for those who must look into one: the command line, look-ups
- * by time, tests. The broker itself never decompresses what it appends or sends.
+ * The four compressions of record batches, for those who must look into one: the command line,
+ * look-ups by time, tests. The broker itself never decompresses what it appends or sends.
  *
- * Gzip and zstd come from the runtime; snappy and lz4 are our own (`snappy.ts`, `lz4.ts`). The numbers
- * are those of a batch's attributes (`src/wire/record_batch.ts`).
+ * Gzip and zstd come from the runtime; snappy and lz4 are our own (`snappy.ts`, `lz4.ts`). The
+ * numbers are those of a batch's attributes (`src/wire/record_batch.ts`).
  *
  * This is the one file of its folder that may import from `node:`.
  *
@@ -28,7 +28,8 @@ export const COMPRESSION_NAMES: readonly string[] = ["none", "gzip", "snappy", "
 /**
  * Decompresses `input`.
  *
- * @param sizeMax the most bytes that may come out; memory stays in proportion to it, whatever arrives
+ * @param sizeMax the most bytes that may come out; memory stays in proportion to it, whatever
+ * arrives
  * @returns null where the input is malformed, more would come out, or the compression is not known
  */
 export function decompress(

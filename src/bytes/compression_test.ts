@@ -13,9 +13,9 @@ interface Vector {
 }
 
 /**
- * `compression_vectors.txt`: lines "codec size hex", the compressed form of the bytes `i % 251` for i below
- * size. All from kafka-clients but the last two: raw snappy from its own library, and an lz4 frame
- * of linked blocks with every checksum from the reference implementation.
+ * `compression_vectors.txt`: lines "codec size hex", the compressed form of the bytes `i % 251` for
+ * i below size. All from kafka-clients but the last two: raw snappy from its own library, and an
+ * lz4 frame of linked blocks with every checksum from the reference implementation.
  */
 function vectors(): Vector[] {
   const text = Deno.readTextFileSync(new URL("./compression_vectors.txt", import.meta.url));

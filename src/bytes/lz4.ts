@@ -9,9 +9,9 @@
  *        distance:2, [more length]; 15 in the token: bytes follow that are added, until one is not 255
  * ```
  *
- * Flags: 6-7 version 1, 5 independent blocks, 4 block checksums, 3 content size, 2 content checksum, 0
- * dictionary. The last sequence of a block has literals alone, at least five of them, and no match
- * begins in the last twelve bytes.
+ * Flags: 6-7 version 1, 5 independent blocks, 4 block checksums, 3 content size, 2 content
+ * checksum, 0 dictionary. The last sequence of a block has literals alone, at least five of them,
+ * and no match begins in the last twelve bytes.
  *
  * @module
  */
@@ -110,7 +110,10 @@ function headerChecksum(bytes: Uint8Array, start: number, end: number): number {
   return (xxHash32(bytes, start, end) >>> 8) & 0xff;
 }
 
-/** What has come out so far; grows up to its limit. Blocks that are not independent look back into it. */
+/**
+ * What has come out so far; grows up to its limit. Blocks that are not independent look back into
+ * it.
+ */
 class Output {
   bytes: Uint8Array;
   size = 0;

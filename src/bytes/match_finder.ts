@@ -1,8 +1,8 @@
 /**
  * Finds repeated bytes, for the compressors of the LZ77 family (snappy, lz4).
  *
- * Greedy, with one candidate per hash of four bytes: fast and simple rather than dense. Matches reach
- * back at most 65,535 bytes, which both formats can say.
+ * Greedy, with one candidate per hash of four bytes: fast and simple rather than dense. Matches
+ * reach back at most 65,535 bytes, which both formats can say.
  *
  * @module
  */

@@ -1,7 +1,8 @@
 /**
  * Snappy, raw and in the framing of Java's clients.
  *
- * Raw: an unsigned varint with the length of the output, then elements by the low two bits of their tag:
+ * Raw: an unsigned varint with the length of the output, then elements by the low two bits of their
+ * tag:
  *
  * ```
  * 00 literal  length - 1 in the upper six bits, or 60-63: in the next 1-4 bytes; then the bytes
@@ -10,8 +11,8 @@
  * 11 copy     length - 1 in the upper six bits, distance: four bytes
  * ```
  *
- * Framed (the xerial stream): `82 "SNAPPY" 00`, two int32 versions, then chunks of int32 length and raw
- * snappy. librdkafka sends raw, Java framed; readers take both, and so does this one.
+ * Framed (the xerial stream): `82 "SNAPPY" 00`, two int32 versions, then chunks of int32 length and
+ * raw snappy. librdkafka sends raw, Java framed; readers take both, and so does this one.
  *
  * @module
  */

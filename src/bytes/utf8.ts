@@ -1,8 +1,9 @@
 /**
  * UTF-8 to strings and back, by hand.
  *
- * The runtime's TextDecoder costs a call out of JavaScript for every short string and reports invalid
- * input by an exception; the strings of the protocol are short, mostly ASCII, and may be anything.
+ * The runtime's TextDecoder costs a call out of JavaScript for every short string and reports
+ * invalid input by an exception; the strings of the protocol are short, mostly ASCII, and may be
+ * anything.
  *
  * @module
  */
@@ -13,7 +14,8 @@ const REPLACEMENT = 0xfffd;
 /**
  * Decodes `bytes[start, end)`.
  *
- * @returns null where the bytes are not well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates)
+ * @returns null where the bytes are not well-formed UTF-8 (RFC 3629: no overlong forms, no
+ * surrogates)
  */
 export function decodeUtf8(bytes: Uint8Array, start: number, end: number): string | null {
   let text = "";
@@ -84,8 +86,8 @@ export function utf8Size(text: string): number {
 }
 
 /**
- * Writes `text` at `at`; the room has been checked with {@linkcode utf8Size}. A lone surrogate becomes
- * U+FFFD.
+ * Writes `text` at `at`; the room has been checked with {@linkcode utf8Size}. A lone surrogate
+ * becomes U+FFFD.
  *
  * @returns the first position behind it
  */

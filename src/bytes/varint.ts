@@ -1,9 +1,10 @@
 /**
  * Sizes of variable-length integers, for writers that must know a length before they write.
  *
- * Kafka has two families. *Unsigned varints* (flexible versions: lengths, counts, tags) hold 32 bits,
- * seven per byte, low first. *Varints* and *varlongs* (records inside a batch) are zigzag encoded
- * first, so that small negative numbers stay short. Reading is in `cursor.ts`, writing in `writer.ts`.
+ * Kafka has two families. *Unsigned varints* (flexible versions: lengths, counts, tags) hold 32
+ * bits, seven per byte, low first. *Varints* and *varlongs* (records inside a batch) are zigzag
+ * encoded first, so that small negative numbers stay short. Reading is in `cursor.ts`, writing in
+ * `writer.ts`.
  *
  * @module
  */

@@ -2,8 +2,9 @@
  * The encoder's position in a buffer, for cold responses and for clients.
  *
  * Two kinds: a *growable* writer owns an ordinary buffer and doubles it as needed; a *bounded* one
- * writes in place (in the region) and, when the room does not suffice, keeps its position, drops what
- * follows and says so in {@linkcode Writer.overflow}. Hot responses do not come here (`src/wire/*_response.ts`).
+ * writes in place (in the region) and, when the room does not suffice, keeps its position, drops
+ * what follows and says so in {@linkcode Writer.overflow}. Hot responses do not come here
+ * (`src/wire/*_response.ts`).
  *
  * @module
  */

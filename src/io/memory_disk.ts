@@ -90,6 +90,8 @@ interface OpenFile {
 }
 
 const UNLIMITED_BYTES = 2 ** 50;
+/** One word of this many bytes of a write goes into the trace's hash. */
+const TRACE_SAMPLE_BYTES = 124;
 
 export class MemoryDisk implements Disk {
   readonly #options: MemoryDiskOptions;
@@ -130,7 +132,7 @@ export class MemoryDisk implements Disk {
   get crashed(): boolean {
     return this.#crashed;
   }
-  /** Folds every operation carried out and its result: equal for equal runs. */
+  /** Folds every operation carried out, its result and a sample of its bytes: equal for equal runs. */
   get traceHash(): number {
     return this.#traceHash;
   }
@@ -273,6 +275,7 @@ export class MemoryDisk implements Disk {
       if (!this.#hasSpace(file.missingBlocks(at, count))) return -ENOSPC;
       const lasting = durable && !interrupted;
       file.write(at, this.#memory.bytes, address, count, lasting, ++this.#stamp);
+      this.#traceBytes(address, count);
       return moved;
     });
   }
@@ -456,6 +459,15 @@ export class MemoryDisk implements Disk {
     }
     hash = Math.imul(hash ^ (operation.detail / BLOCK_SIZE), 0x01000193);
     this.#traceHash = Math.imul(hash ^ result, 0x01000193) >>> 0;
+  }
+
+  /** Folds a sample of what is written: enough to tell runs apart whose padding differs. */
+  #traceBytes(address: number, length: number): void {
+    let hash = this.#traceHash;
+    for (let at = address; at < address + length; at += TRACE_SAMPLE_BYTES) {
+      hash = Math.imul(hash ^ this.#memory.view.getUint32(at, true), 0x01000193);
+    }
+    this.#traceHash = hash >>> 0;
   }
 
   #pathOf(handle: number): string {

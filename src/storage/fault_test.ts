@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { checkDirectory } from "./check.ts";
+import { checkNode } from "./check.ts";
 import { LOG_FAILED, LOG_NO_SPACE, MetaKind } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import { writeSampleBatch } from "./sample_batch.ts";
@@ -100,10 +100,10 @@ Deno.test("a flipped bit in a segment is named, refused to readers, and found by
   assert.equal(node.damages[0]!.file, path);
   assert.match(node.damages[0]!.lost, /offsets from/);
   node.engines = [];
-  const report = node.finish(checkDirectory({ context: node.context(3) }))!;
+  const report = node.finish(checkNode(node.context(3), () => {}))!;
   assert.equal(report.damages.length, 1);
   assert.equal(report.damages[0]!.file, path);
-  assert.ok(report.checkedBytes > 100_000);
+  assert.ok(report.bytes > 100_000);
 });
 
 Deno.test("check finds nothing wrong with a good directory", () => {
@@ -113,11 +113,11 @@ Deno.test("check finds nothing wrong with a good directory", () => {
   for (const log of logs) fill(node, log, 40);
   for (const engine of node.engines) assert.equal(node.finish(engine.stop()), 0);
   node.engines = [];
-  const report = node.finish(checkDirectory({ context: node.context(3) }))!;
+  const report = node.finish(checkNode(node.context(3), () => {}))!;
   assert.deepEqual(report.damages, []);
-  assert.equal(report.logCount, 2);
-  assert.equal(report.checkedBytes, logs[0]!.sizeBytes + logs[1]!.sizeBytes);
-  assert.equal(report.journalRecords, 0);
+  assert.equal(report.logs, 2);
+  assert.equal(report.bytes, logs[0]!.sizeBytes + logs[1]!.sizeBytes);
+  assert.equal(report.replayedRecords, 0);
 });
 
 Deno.test("damage in the journal makes its groups suspect until an operator accepts", () => {

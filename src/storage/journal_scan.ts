@@ -85,6 +85,11 @@ export interface JournalScanOptions {
   readonly mountEpoch: number;
   /** The oldest LSN that a checkpoint row still needs; older ones are skipped. 0 when none is known. */
   readonly fromLsn: number;
+  /**
+   * The epoch's first LSN, as the manifest names it. With it the ring is held to what the checkpoint
+   * proves: the writes below `fromLsn` were made, so a ring that knows of none of them lost its tail.
+   */
+  readonly firstLsn?: number;
   /** A buffer in the region, aligned to the block, not smaller than the largest write. */
   readonly bufferAddress: number;
   readonly bufferBytes: number;
@@ -198,8 +203,11 @@ class Scan {
 
   /** The second pass; zero or a negative errno. */
   *replay(): Task<number> {
-    const first = Math.max(this.#options.fromLsn, this.#oldestLsn);
-    let expected = first;
+    const { fromLsn, firstLsn } = this.#options;
+    if (firstLsn !== undefined && fromLsn > firstLsn && this.#epochNewestLsn < fromLsn - 1) {
+      this.#reportDamage(Math.max(firstLsn, this.#epochNewestLsn + 1), fromLsn - 1, -1);
+    }
+    let expected = Math.max(fromLsn, this.#oldestLsn);
     let lastEnd = -1;
     for (let i = 0; i < this.#heads.length; i++) {
       const head = this.#heads[i]!;

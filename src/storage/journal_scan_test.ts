@@ -13,7 +13,7 @@ import {
   PAYLOAD_LENGTH_OFFSET,
   RING_BLOCK_OFFSET,
 } from "./journal_format.ts";
-import { JournalSimulation, simulateJournal } from "./journal_simulation.ts";
+import { JournalSimulation, simulateJournal } from "../../tests/sim/journal_simulation.ts";
 
 const SEEDS = Number(Deno.env.get("GREGOR_TEST_SEEDS") ?? 24);
 const FIRST_SEED = Number(Deno.env.get("GREGOR_TEST_FIRST_SEED") ?? 1);
@@ -205,7 +205,7 @@ Deno.test("an empty ring, another journal's ring and another epoch's are empty",
   simulation.settle();
   assert.ok(simulation.scan().records.length > 0);
   simulation.mountEpoch++;
-  const { scan, damages } = simulation.scan();
+  const { scan, damages } = simulation.scan(1);
   assert.equal(scan.recordCount, 0);
   assert.equal(scan.mountEpoch, 0);
   assert.equal(scan.newestEpoch, simulation.mountEpoch - 1);
@@ -301,4 +301,18 @@ Deno.test("without a checkpoint, what the journal says was released is not misse
     released += simulation.releasedLsn;
   }
   assert.ok(released > 1000);
+});
+
+Deno.test("a ring that knows nothing of writes that a checkpoint covers is damage", () => {
+  const simulation = new JournalSimulation(1);
+  simulation.mount();
+  for (let i = 0; i < 3; i++) {
+    simulation.journal.hard(1, 1, i, -1, 0);
+    simulation.settle();
+  }
+  const blocks = liveBlocks(simulation);
+  // The checkpoint covers LSN 1 and 2; what comes after may have been lost with them.
+  for (const { path, position } of blocks.slice(1)) simulation.disk.flipBit(path, position, 0);
+  const { damages } = simulation.scan(3);
+  assert.deepEqual(damages.map(({ firstLsn, lastLsn }) => [firstLsn, lastLsn]), [[2, 2]]);
 });

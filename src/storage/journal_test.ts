@@ -17,7 +17,7 @@ import {
   recordSize,
 } from "./journal_format.ts";
 import { type JournalExtent, JournalRing } from "./journal_ring.ts";
-import { JournalSimulation } from "./journal_simulation.ts";
+import { JournalSimulation } from "../../tests/sim/journal_simulation.ts";
 import { prewriteFile } from "./prewritten_file.ts";
 
 const MEGABYTE = 1024 * 1024;

@@ -1,5 +1,6 @@
 /**
- * The generated catalog's description of a message: enough to invent values of it in a property test.
+ * The generated catalog's description of a message: enough to invent values of it in a property
+ * test.
  *
  * @module
  */

@@ -2,7 +2,8 @@
  * Is this what a producer may send? Asked of every batch before it is appended.
  *
  * The header and the checksum are checked always; the records are looked at only where they are not
- * compressed ({@linkcode checkRecords}), since decompressing is the clients' work. The codes are those that Kafka gives.
+ * compressed ({@linkcode checkRecords}), since decompressing is the clients' work. The codes are
+ * those that Kafka gives.
  *
  * @module
  */
@@ -41,8 +42,8 @@ const RECORD_SIZE_MIN = 7;
  *
  * @param address of the batch, in the region that `crc32c` works on
  * @param end behind the records field; one batch must fill it
- * @returns an {@linkcode ErrorCode}: NONE; CORRUPT_MESSAGE for sizes and checksum; INVALID_RECORD for
- * another format, another number of batches than one, a control batch, or contradicting fields;
+ * @returns an {@linkcode ErrorCode}: NONE; CORRUPT_MESSAGE for sizes and checksum; INVALID_RECORD
+ * for another format, another number of batches than one, a control batch, or contradicting fields;
  * UNSUPPORTED_COMPRESSION_TYPE for compression bits that mean nothing
  */
 export function checkBatch(
@@ -92,9 +93,9 @@ function checkFields(view: DataView, address: number, size: number): ErrorCode {
 }
 
 /**
- * Checks the records of a batch that {@linkcode checkBatch} found good: that they fill it exactly, that
- * their offsets count up from 0, and, for a compacted topic, that each has a key. A
- * compressed batch passes unseen.
+ * Checks the records of a batch that {@linkcode checkBatch} found good: that they fill it exactly,
+ * that their offsets count up from 0, and, for a compacted topic, that each has a key. A compressed
+ * batch passes unseen.
  *
  * @param reader any reader; it is pointed elsewhere
  */

@@ -1,8 +1,9 @@
 /**
  * The error codes of the Kafka protocol: one table, from which the constants and the texts come.
  *
- * A protocol outcome is a number that is returned, never an exception. *Retriable* says that a client
- * may send the same request again (after a refresh of its metadata, where that is the matter).
+ * A protocol outcome is a number that is returned, never an exception. *Retriable* says that a
+ * client may send the same request again (after a refresh of its metadata, where that is the
+ * matter).
  *
  * @module
  */

@@ -1,10 +1,10 @@
 /**
  * Reads a Fetch request (versions 4 to 18) where it lies, without making an object of it.
  *
- * As with Produce, {@linkcode FetchReader.open} walks the whole body first. That is also how what stands
- * at its end (rack, replica state) is known before the first partition is visited. Then come the
- * topics and partitions to fetch, and after them those that a session shall forget. One reader per
- * shard, reused; its fields are valid until its next move.
+ * As with Produce, {@linkcode FetchReader.open} walks the whole body first. That is also how what
+ * stands at its end (rack, replica state) is known before the first partition is visited. Then come
+ * the topics and partitions to fetch, and after them those that a session shall forget. One reader
+ * per shard, reused; its fields are valid until its next move.
  *
  * ```
  * replicaId:int32 (4-14)  maxWaitMs:int32  minBytes:int32  maxBytes:int32  isolationLevel:int8

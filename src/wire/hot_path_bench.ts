@@ -1,7 +1,8 @@
 /**
  * How long the in-place readers and writers take: `deno bench src/wire/hot_path_bench.ts`.
  *
- * One iteration is one request or response of one topic and one partition, a thousand times: divide by 1000.
+ * One iteration is one request or response of one topic and one partition, a thousand times: divide
+ * by 1000.
  *
  * @module
  */

@@ -1,10 +1,10 @@
 /**
  * Reads a Produce request (versions 3 to 13) where it lies, without making an object of it.
  *
- * {@linkcode ProduceReader.open} walks the whole body once and says whether it is well-formed, before
- * anything of it takes effect; then topics and partitions are visited in order. What is found are
- * addresses and lengths: the topic's name is looked up by its bytes, the records stay where they were
- * received. One reader per shard, reused; its fields are valid until its next move.
+ * {@linkcode ProduceReader.open} walks the whole body once and says whether it is well-formed,
+ * before anything of it takes effect; then topics and partitions are visited in order. What is
+ * found are addresses and lengths: the topic's name is looked up by its bytes, the records stay
+ * where they were received. One reader per shard, reused; its fields are valid until its next move.
  *
  * ```
  * transactionalId:nullable string  acks:int16  timeoutMs:int32

@@ -1,6 +1,6 @@
 /**
- * The record batch (Kafka's message format v2, big-endian): where its fields lie, and functions on one
- * that lies in a buffer at an address.
+ * The record batch (Kafka's message format v2, big-endian): where its fields lie, and functions on
+ * one that lies in a buffer at an address.
  *
  * ```
  *  0  base offset          int64    set by the broker

@@ -1,8 +1,9 @@
 /**
  * Makes record batches: for coordinators, clients of our own, and tests.
  *
- * Records are collected, then {@linkcode RecordBatchBuilder.build} writes header and checksum. Offsets are
- * deltas from a base that the broker sets, so a new batch begins at 0 unless told otherwise.
+ * Records are collected, then {@linkcode RecordBatchBuilder.build} writes header and checksum.
+ * Offsets are deltas from a base that the broker sets, so a new batch begins at 0 unless told
+ * otherwise.
  *
  * @module
  */

@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import fc from "fast-check";
+import { decompress } from "../bytes/compression.ts";
 import { softwareCrc32c } from "../bytes/crc32c.ts";
 import { Cursor } from "../bytes/cursor.ts";
 import { type Memory, wrapMemory } from "../bytes/memory.ts";
@@ -50,6 +51,14 @@ function changed(bytes: Uint8Array, change: (view: DataView) => void): Uint8Arra
   batch.setBatchCrc(memory.view, 0, softwareCrc32c(memory)(from, copy.length - from, 0));
   return copy;
 }
+
+/** The same two records from Kafka in each compression; the base timestamp is that of the first. */
+const KAFKA_COMPRESSED: readonly string[] = [
+  "000000000000000000000059ffffffff02cc7a58a80001000000010000018bcfe568000000018bcfe56805ffffffffffffffffffffffffffff000000021f8b08000000000000ff9360606060ca662a6362ca6062e461e06262646000003bdc3d2014000000",
+  "00000000000000000000005bffffffff020f34c9380002000000010000018bcfe568000000018bcfe56805ffffffffffffffffffffffffffff0000000282534e4150505900000000010000000100000016144c18000000026b027602026802010c000a02010000",
+  "000000000000000000000054ffffffff027767ddec0003000000010000018bcfe568000000018bcfe56805ffffffffffffffffffffffffffff0000000204224d186040821400008018000000026b027602026802010c000a0201000000000000",
+  "000000000000000000000051ffffffff02490c124d0004000000010000018bcfe568000000018bcfe56805ffffffffffffffffffffffffffff0000000228b52ffd0058a0000018000000026b027602026802010c000a02010000010000",
+];
 
 const text = (value: string) => new TextEncoder().encode(value);
 const TWO: RecordContent[] = [
@@ -273,4 +282,20 @@ Deno.test("RecordReader finds any cut and survives any damage", () => {
     while (reader.next()) steps++;
     assert.ok(steps <= 2);
   }));
+});
+
+Deno.test("Kafka's compressed batches are taken, and read once decompressed", () => {
+  const reader = new RecordReader();
+  KAFKA_COMPRESSED.forEach((hex, at) => {
+    const bytes = Uint8Array.fromHex(hex);
+    assert.equal(check(bytes), ErrorCode.NONE);
+    const { view } = Cursor.of(bytes);
+    const compression = batch.batchCompression(view, 0);
+    assert.equal(compression, at + 1);
+    const plain = decompress(compression, bytes.subarray(batch.BATCH_HEADER_SIZE), 1000)!;
+    const source = Cursor.of(plain);
+    reader.open(source, 0, plain.length, 2, 100, batch.batchBaseTimestamp(view, 0));
+    assert.deepEqual(readAll(reader, plain), [TWO[0], { ...TWO[1], headers: [] }]);
+    assert.ok(reader.ok());
+  });
 });

@@ -2,8 +2,8 @@
  * Visits the records of a batch, uncompressed or decompressed, without making objects of them.
  *
  * What is found are positions in the buffer that was given. The reader is strict: a record must end
- * exactly where its length says, and behind the last one there must be nothing. One reader is reused;
- * its fields are valid until its next move. The format is drawn in `record_batch.ts`.
+ * exactly where its length says, and behind the last one there must be nothing. One reader is
+ * reused; its fields are valid until its next move. The format is drawn in `record_batch.ts`.
  *
  * @module
  */

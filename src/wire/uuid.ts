@@ -1,8 +1,9 @@
 /**
  * Kafka's 128-bit ids (topics, directories, members of new protocols).
  *
- * In the program a uuid is a string of 32 lowercase hexadecimal digits: it compares, hashes and prints
- * as it is. Kafka's tools print the same bytes as URL-safe base64 without padding (22 characters).
+ * In the program a uuid is a string of 32 lowercase hexadecimal digits: it compares, hashes and
+ * prints as it is. Kafka's tools print the same bytes as URL-safe base64 without padding (22
+ * characters).
  *
  * @module
  */

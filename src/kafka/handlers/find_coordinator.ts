@@ -12,16 +12,11 @@
  * @module
  */
 
-import { internalTopic } from "../../cluster/internal_topics.ts";
 import { OFFSETS_TOPIC } from "../../cluster/topic_names.ts";
 import { groupPartition } from "../../group/group_partition.ts";
 import type { Task } from "../../io/task.ts";
 import { ErrorCode, errorInfo } from "../../wire/errors.ts";
-import { CREATE_TOPICS, FIND_COORDINATOR } from "../../wire/generated/apis.ts";
-import {
-  newCreatableTopic,
-  newCreateTopicsRequest,
-} from "../../wire/generated/create_topics_request.ts";
+import { FIND_COORDINATOR } from "../../wire/generated/apis.ts";
 import type { FindCoordinatorRequest } from "../../wire/generated/find_coordinator_request.ts";
 import {
   type Coordinator,
@@ -31,15 +26,13 @@ import {
 } from "../../wire/generated/find_coordinator_response.ts";
 import { type Handler, LOCAL } from "../handler.ts";
 import type { Services } from "../services.ts";
+import { createOnDemand } from "../topic_creation.ts";
 import { kafkaAddresses } from "../topic_views.ts";
 
 const KeyType = { GROUP: 0, TRANSACTION: 1 } as const;
 
 /** First version with many keys. */
 const KEYS_VERSION = 4;
-/** The version in which the offsets topic is made. */
-const CREATE_TOPICS_VERSION = 7;
-const CREATE_TIMEOUT_MS = 30_000;
 
 export const FIND_COORDINATOR_HANDLER: Handler<FindCoordinatorRequest, FindCoordinatorResponse> = {
   api: FIND_COORDINATOR,
@@ -57,21 +50,9 @@ export const FIND_COORDINATOR_HANDLER: Handler<FindCoordinatorRequest, FindCoord
 };
 
 function* makeOffsetsTopic(services: Services): Task<void> {
-  const wanted = internalTopic(OFFSETS_TOPIC, services.image);
-  if (wanted === null || services.image.topicByName(OFFSETS_TOPIC) !== undefined) return;
-  const { name, numPartitions, replicationFactor } = wanted;
-  const topic = newCreatableTopic({
-    name,
-    numPartitions,
-    replicationFactor,
-    configs: [...wanted.configs],
-  });
+  if (services.image.topicByName(OFFSETS_TOPIC) !== undefined) return;
   // Whatever comes of it, the image says whether the topic is there.
-  yield* services.call(
-    CREATE_TOPICS,
-    CREATE_TOPICS_VERSION,
-    newCreateTopicsRequest({ topics: [topic], timeoutMs: CREATE_TIMEOUT_MS }),
-  );
+  yield* createOnDemand(services, [OFFSETS_TOPIC]);
 }
 
 function find(services: Services, keyType: number, key: string): Coordinator {

@@ -1,8 +1,8 @@
 /**
  * Invents values of any message in any version, from the generated catalog.
  *
- * Fields that a version does not have keep their defaults, so that what is encoded can be decoded to
- * an equal value.
+ * Fields that a version does not have keep their defaults, so that what is encoded can be decoded
+ * to an equal value.
  *
  * @module
  */

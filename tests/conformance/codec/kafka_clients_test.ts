@@ -1,9 +1,9 @@
 /**
  * The generated codec against Kafka's own classes (kafka-clients, from Maven).
  *
- * Random values of every message in every version are encoded here, decoded and encoded again there,
- * and must come back as the same bytes. Skipped, aloud, where Java or Maven are missing or the library cannot be had;
- * `vectors_test.ts` holds what an earlier run confirmed.
+ * Random values of every message in every version are encoded here, decoded and encoded again
+ * there, and must come back as the same bytes. Skipped, aloud, where Java or Maven are missing or
+ * the library cannot be had; `vectors_test.ts` holds what an earlier run confirmed.
  *
  * @module
  */

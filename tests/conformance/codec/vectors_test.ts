@@ -1,9 +1,9 @@
 /**
  * Fixed bytes.
  *
- * `vectors.txt` holds lines "Message version hex" that Kafka's own classes (kafka-clients and
- * the jars of the two coordinators) decoded and encoded to the same bytes. The frames below were written down by hand from the
- * protocol's grammar.
+ * `vectors.txt` holds lines "Message version hex" that Kafka's own classes (kafka-clients and the
+ * jars of the two coordinators) decoded and encoded to the same bytes. The frames below were
+ * written down by hand from the protocol's grammar.
  *
  * @module
  */

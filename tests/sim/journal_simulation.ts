@@ -13,19 +13,27 @@
  * @module
  */
 
-import { assert } from "../base/assert.ts";
-import { type Random, Xoshiro128 } from "../base/prng.ts";
-import { Arena } from "../bytes/arena.ts";
-import { crc32cOfBytes, softwareCrc32c } from "../bytes/crc32c.ts";
-import { type Memory, wrapMemory } from "../bytes/memory.ts";
-import { BLOCK_SIZE } from "../io/disk.ts";
-import { MemoryDisk } from "../io/memory_disk.ts";
-import { io, runTask, type Task } from "../io/task.ts";
-import { Journal } from "./journal.ts";
-import { isReservedType, type JournalRecord, JournalRecordType } from "./journal_format.ts";
-import type { JournalExtent } from "./journal_ring.ts";
-import { type JournalDamage, type JournalScan, scanJournal } from "./journal_scan.ts";
-import { prewriteFile } from "./prewritten_file.ts";
+import { assert } from "../../src/base/assert.ts";
+import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
+import { Arena } from "../../src/bytes/arena.ts";
+import { crc32cOfBytes, softwareCrc32c } from "../../src/bytes/crc32c.ts";
+import { type Memory, wrapMemory } from "../../src/bytes/memory.ts";
+import { BLOCK_SIZE } from "../../src/io/disk.ts";
+import { MemoryDisk } from "../../src/io/memory_disk.ts";
+import { io, runTask, type Task } from "../../src/io/task.ts";
+import { Journal } from "../../src/storage/journal.ts";
+import {
+  isReservedType,
+  type JournalRecord,
+  JournalRecordType,
+} from "../../src/storage/journal_format.ts";
+import type { JournalExtent } from "../../src/storage/journal_ring.ts";
+import {
+  type JournalDamage,
+  type JournalScan,
+  scanJournal,
+} from "../../src/storage/journal_scan.ts";
+import { prewriteFile } from "../../src/storage/prewritten_file.ts";
 
 const JOURNAL_ID = 0x1234_5678_9abc;
 const REGION_BYTES = 1024 * 1024;
@@ -69,6 +77,7 @@ export class JournalSimulation {
   failures: number[] = [];
   traceHash = 0;
   readonly #large: boolean;
+  #firstLsn = 1;
   #nextLsn = 1;
   #serial = 0;
 
@@ -110,6 +119,7 @@ export class JournalSimulation {
   /** Begins a life: a new epoch, an empty journal. */
   mount(): void {
     this.mountEpoch++;
+    this.#firstLsn = this.#nextLsn;
     this.made = [];
     this.durableLsn = this.#nextLsn - 1;
     this.releasedLsn = this.#nextLsn - 1;
@@ -213,6 +223,7 @@ export class JournalSimulation {
       journalId: JOURNAL_ID,
       mountEpoch: this.mountEpoch,
       fromLsn,
+      firstLsn: this.#firstLsn,
       bufferAddress: SCAN_ADDRESS,
       bufferBytes: SCAN_BYTES,
     }, {
