@@ -154,10 +154,6 @@ export class Engine implements ShardStorage, LogParts {
       this.journal.hasRoom(bytes);
   }
 
-  reclaim(bytes: number): boolean {
-    return this.cache.reclaim(bytes);
-  }
-
   turnEnd(nowMs: number): void {
     if (this.#failed) return;
     this.#nowMs = nowMs;
