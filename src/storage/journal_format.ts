@@ -29,7 +29,6 @@
  *    1 u8  flags        16 u32 incarnation    32 u64 b       56 u64 zero
  *    2 u16 small        20 u32 term           40 u64 c
  *    4 u32 payload bytes                      (all signed where a field may be -1)
- *
  * ```
  *
  * What each field means in which type of record: `group_journal.ts`.
