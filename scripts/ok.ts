@@ -31,6 +31,11 @@ const CHECKS: readonly Check[] = [
     needs: "scripts/generate_wire.ts",
   },
   {
+    name: "generated pages",
+    command: [deno, "run", "-A", "scripts/generate_docs.ts", "--check"],
+    needs: "scripts/generate_docs.ts",
+  },
+  {
     name: "shim format",
     command: ["cargo", "fmt", "--manifest-path", "ffi/Cargo.toml", "--check"],
     needs: "ffi/Cargo.toml",

@@ -112,6 +112,8 @@ export class Connection {
   #sendTable = -1;
   readonly #sendStreams: (ResponseSlot["streamed"])[] = [];
   lastActivityMs: number;
+  /** In the host's list of connections to flush. */
+  dirty = false;
 
   readonly #onReceived: Completion;
   readonly #onReceivedInto: Completion;

@@ -14,7 +14,7 @@
  */
 
 import type { Task } from "../io/task.ts";
-import type { Api } from "../wire/generated/apis.ts";
+import type { Api } from "../wire/api.ts";
 import type { Services } from "./services.ts";
 
 /** Who asks, when, in which version. */
@@ -75,4 +75,9 @@ export interface Handler<Request, Response> {
   readonly maxVersion: number;
   readonly route: Route<Request, Response>;
   handle(context: RequestContext, request: Request): Task<Response>;
+  /**
+   * ApiVersions alone: the body of a v0 response that says UNSUPPORTED_VERSION and names the versions
+   * there are (KIP-511).
+   */
+  unsupportedVersion?(): Uint8Array;
 }

@@ -11,6 +11,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { PartitionImage } from "../cluster/image.ts";
+import type { PartitionLimits } from "./partition_limits.ts";
 import { SoleReplica } from "../raft/sole_replica.ts";
 import type { Log, LogListener } from "../storage/log.ts";
 
@@ -34,12 +35,23 @@ export interface CommitListener {
   onCommit(partition: Partition): void;
 }
 
+/** What a partition tells its shard. */
+export interface PartitionOwner {
+  readonly nodeId: number;
+  /** Refused appends may be tried again. */
+  readonly onWritable: () => void;
+  /** The partition may be served from now on. */
+  readonly onLeading: (partition: Partition) => void;
+}
+
 export class Partition implements LogListener {
   readonly image: PartitionImage;
   readonly log: Log;
   readonly replica: SoleReplica;
   commitListener: CommitListener | null = null;
-  #onWritable: () => void;
+  #limits: PartitionLimits | null = null;
+  readonly #onWritable: () => void;
+  readonly #onLeading: (partition: Partition) => void;
   #gone = false;
 
   // Commit waiters, oldest first: a growing ring.
@@ -53,14 +65,25 @@ export class Partition implements LogListener {
   #dataEpochs: number[] = [];
   #dataPurgeAt = 16;
 
-  /** @param onWritable called when refused appends may be tried again */
-  constructor(image: PartitionImage, log: Log, nodeId: number, onWritable: () => void) {
+  constructor(image: PartitionImage, log: Log, owner: PartitionOwner) {
     this.image = image;
     this.log = log;
-    this.replica = new SoleReplica(log, nodeId);
-    this.#onWritable = onWritable;
+    this.replica = new SoleReplica(log, owner.nodeId);
+    this.#onWritable = owner.onWritable;
+    this.#onLeading = owner.onLeading;
     log.listener = this;
     this.replica.begin();
+  }
+
+  /** What the topic's configuration says now. */
+  get limits(): PartitionLimits {
+    assert(this.#limits !== null, "a partition is configured when it is opened");
+    return this.#limits;
+  }
+
+  configure(limits: PartitionLimits): void {
+    this.#limits = limits;
+    this.log.segmentLimits = limits.segments;
   }
 
   get gone(): boolean {
@@ -113,7 +136,9 @@ export class Partition implements LogListener {
   }
 
   onDurable(): void {
+    const led = this.replica.leading;
     if (!this.replica.onDurable()) return;
+    if (!led) this.#onLeading(this);
     const commit = this.replica.commitOffset;
     const mask = this.#waitOffsets.length - 1;
     while (this.#waitCount > 0 && this.#waitOffsets[this.#waitHead]! <= commit) {

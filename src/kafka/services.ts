@@ -7,14 +7,43 @@
  * @module
  */
 
+import type { ControllerService } from "../cluster/controller_service.ts";
+import type { ClusterImage } from "../cluster/image.ts";
+import type { LeaderTable } from "../cluster/leaders.ts";
+import type { GroupDirectory } from "../group/directory.ts";
 import type { Task } from "../io/task.ts";
-import type { Api } from "../wire/generated/apis.ts";
+import type { Api } from "../wire/api.ts";
+import type { PartitionDirectory } from "./partition.ts";
+
+/** Where the node keeps its data, for those who report on it. */
+export interface DataDirectory {
+  /** Absolute path. */
+  readonly path: string;
+  /** Bytes free for the broker, and in all. */
+  freeBytes(): number;
+  totalBytes(): number;
+}
 
 export interface Services {
   /** This shard's index. */
   readonly shard: number;
   readonly shardCount: number;
   readonly nodeId: number;
+
+  /** The cluster's metadata, as far as this shard has replayed it. */
+  readonly image: ClusterImage;
+  /** Who leads which partition. */
+  readonly leaders: LeaderTable;
+  /** The controller; on its shard alone. */
+  readonly controller: ControllerService | null;
+  /** The partitions that this shard owns. */
+  readonly partitions: PartitionDirectory;
+  /** The coordinators of consumer groups. */
+  readonly groups: GroupDirectory;
+  readonly dataDirectory: DataDirectory;
+
+  /** The shard that owns a Raft group. */
+  shardOfGroup(groupId: number): number;
 
   /**
    * Runs an API where its route says, as if a client had asked this node: how a handler asks another

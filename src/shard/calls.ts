@@ -47,6 +47,13 @@ export class Calls {
     return id;
   }
 
+  /** The call behind a number that is open. */
+  find(id: number): OpenCall {
+    const call = this.#open[id];
+    assert(call !== null && call !== undefined, "a message about a call that is not open");
+    return call;
+  }
+
   /** A reply came: closes the call and hands it on. */
   reply(fromShard: number, id: number, view: DataView, at: number): void {
     const call = this.#open[id];

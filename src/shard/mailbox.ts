@@ -19,8 +19,8 @@
  *
  * Sending never blocks and never fails: {@linkcode Credits} bound what is outstanding, so that the
  * slots of a reply are reserved with its request. A pair has at most {@linkcode CALLS_PER_PAIR_MAX}
- * calls open in each direction, and each call puts at most a request, a reply and a release into a
- * ring, with one more for one-way messages that are bounded by their own protocol.
+ * calls open in each direction; a call puts a request and a release into one ring, a notice that its
+ * bytes were taken and a reply into the other. Notices, which belong to no call, are sent only into a ring that is nearly empty.
  *
  * @module
  */
@@ -31,7 +31,9 @@ import type { Memory } from "../bytes/memory.ts";
 /** Calls a shard may have open at one other shard. */
 export const CALLS_PER_PAIR_MAX = 256;
 /** Messages a ring holds; see the header for the factor. */
-export const MAILBOX_SLOTS = 4 * CALLS_PER_PAIR_MAX;
+export const MAILBOX_SLOTS = 8 * CALLS_PER_PAIR_MAX;
+/** Notices are sent only while a ring holds fewer messages than this. */
+const NOTICES_MAX = CALLS_PER_PAIR_MAX / 2;
 const SLOT_SIZE = 64;
 const RING_HEADER_SIZE = 128;
 const RING_SIZE = RING_HEADER_SIZE + MAILBOX_SLOTS * SLOT_SIZE;
@@ -115,6 +117,12 @@ export class Mailboxes {
     this.#tails[toShard] = (tail + 1) | 0;
     this.#unpublished[toShard] = 1;
     this.#anyUnpublished = true;
+  }
+
+  /** How many messages that are no part of a call may be sent to a shard now. */
+  roomForNotices(toShard: number): number {
+    const head = Atomics.load(this.#words, (this.#ringOffset(this.shard, toShard) + 64) >> 2);
+    return NOTICES_MAX - Math.min(NOTICES_MAX, (this.#tails[toShard]! - head) | 0);
   }
 
   /**

@@ -5,14 +5,15 @@
  *   CALL              call  apiKey, version, address, length        request block of the caller
  *   CALL_REPLY        call  address, length (-1: refused)           reply block of the callee
  *   RELEASE_BLOCK           address                                 the caller has read the reply
- *   PRODUCE           call  address, count, acks                    slice table of the caller, see produce.ts
+ *   PRODUCE           call  address, count, acks, version           table of the caller, see produce_remote.ts
+ *   PRODUCE_TAKEN     call                                          the records are copied
  *   PRODUCE_REPLY     call                                          results stand in the same table
- *   FETCH             call  address, count, maxBytes, isolation     slice table of the caller, see fetch.ts
+ *   FETCH             call  address, count, maxBytes, isolation     table of the caller, see fetch_remote.ts
  *   FETCH_REPLY       call  pinned                                  results in the table; extents are pinned
  *   FETCH_RELEASE           pinned                                  the caller has sent the extents
- *   FETCH_WATCH       call  address, count                          reply once any of the groups has news
- *   FETCH_WATCH_REPLY call
- *   FETCH_UNWATCH           call                                    the watch of that call is over
+ *   WATCH                   up to 3 x (group, high watermark), -1   say NEWS when there is more
+ *   NEWS                    up to 7 x group, -1                     there is more to read
+ *   LEADERS                 up to 3 x (group, epoch), -1            this node leads these groups
  *   CONNECTION              socket, ip (packed), port               a descriptor changes hands
  *   CONNECTIONS             count                                   how many the sender holds now
  *   METADATA          call  address, length                         committed records, to be replayed
@@ -33,12 +34,13 @@ export const MessageType = {
   FETCH: 6,
   FETCH_REPLY: 7,
   FETCH_RELEASE: 8,
-  FETCH_WATCH: 9,
-  FETCH_WATCH_REPLY: 10,
-  FETCH_UNWATCH: 11,
+  WATCH: 9,
+  NEWS: 10,
   CONNECTION: 12,
   CONNECTIONS: 13,
   METADATA: 14,
   METADATA_REPLY: 15,
+  PRODUCE_TAKEN: 16,
+  LEADERS: 17,
 } as const;
 export type MessageType = typeof MessageType[keyof typeof MessageType];

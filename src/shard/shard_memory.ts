@@ -90,7 +90,7 @@ export class ShardMemory implements ConnectionMemory {
   }
 
   /** Calls `again` once, after something was released; in order. */
-  await(again: () => void): void {
+  whenReleased(again: () => void): void {
     this.#waiting.push(again);
   }
 

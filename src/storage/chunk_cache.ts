@@ -53,10 +53,15 @@ export class Chunk {
   pins = 0;
   /** Next younger dirty chunk of the segment. */
   nextDirty: Chunk | null = null;
-  /** A write from it has been handed to the disk. */
+  /** A write from it has been handed to the disk; it has completed. */
   submitted = false;
-  /** Written up to the end of its last block, zeros behind `end`. */
+  written = false;
+  /** Its last block is written too, with zeros behind `end`. */
   padded = false;
+  /** The extent before was written padded into this one's first block: never both at once. */
+  afterPadded = false;
+  /** Brought in ahead of its reader: touching it brings in more. */
+  readAheadMark = false;
   older: Chunk | null = null;
   younger: Chunk | null = null;
 
@@ -185,7 +190,10 @@ export class ChunkCache {
     chunk.extent = -1;
     chunk.nextDirty = null;
     chunk.submitted = false;
+    chunk.written = false;
     chunk.padded = false;
+    chunk.afterPadded = false;
+    chunk.readAheadMark = false;
     this.#pool.push(chunk);
   }
 

@@ -18,6 +18,8 @@ export class ExtentIndex {
   count = 0;
   /** Leading entries that the index file holds, in whole blocks. */
   filedCount = 0;
+  /** Counts calls of {@linkcode ExtentIndex.cut}: entries written before one are not to be trusted. */
+  cuts = 0;
   /** Offset of the extent's first record. */
   baseOffsets = new Float64Array(ENTRIES_AT_START);
   maxTimestamps = new Float64Array(ENTRIES_AT_START);
@@ -55,6 +57,7 @@ export class ExtentIndex {
 
   /** Forgets entries from number `count` on. */
   cut(count: number): void {
+    this.cuts++;
     this.count = count;
     this.chunks.length = count;
     if (this.filedCount > count) this.filedCount = count;

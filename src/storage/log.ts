@@ -133,8 +133,8 @@ export interface Log {
   /**
    * Appends one validated record batch (v2) whose bytes lie in the region.
    *
-   * The batch is copied; base offset and leader epoch are set on the way (in the source too). Producer
-   * state is updated; the caller has asked `producers.check` before.
+   * The batch is copied; base offset and leader epoch are set in the copy. Producer state is updated; the
+   * caller has asked `producers.check` before.
    *
    * @param term leader epoch; `lastTerm`, because a term opens with a no-op
    * @param nowMs wall clock, for rolling by time

@@ -56,6 +56,17 @@ export function lastSequenceOf(first: number, recordCount: number): number {
   return (first + recordCount - 1) % (SEQUENCE_MAX + 1);
 }
 
+/** One producer, as administration shows it. */
+export interface ProducerSummary {
+  readonly producerId: number;
+  readonly epoch: number;
+  /** -1 when its epoch has no batch yet. */
+  readonly lastSequence: number;
+  readonly lastTimestampMs: number;
+  /** -1 when no transaction is open. */
+  readonly transactionFirstOffset: number;
+}
+
 export class ProducerTable {
   /** Base offset of the batch that the last check found to be a duplicate, and its timestamp. */
   duplicateOffset = -1;
@@ -82,6 +93,22 @@ export class ProducerTable {
   epochOf(producerId: number): number {
     const slot = this.#slots.get(producerId);
     return slot === undefined ? -1 : this.#cells[slot * CELLS + EPOCH]!;
+  }
+
+  /** Every producer, for administration; made on demand, in no order. */
+  *summaries(): Generator<ProducerSummary> {
+    for (const [producerId, slot] of this.#slots) {
+      const at = slot * CELLS;
+      const count = this.#cells[at + COUNT]!;
+      const last = at + BATCHES + (count - 1) * BATCH_CELLS + 1;
+      yield {
+        producerId,
+        epoch: this.#cells[at + EPOCH]!,
+        lastSequence: count === 0 ? -1 : this.#cells[last]!,
+        lastTimestampMs: this.#cells[at + TIMESTAMP]!,
+        transactionFirstOffset: this.#cells[at + TXN_FIRST]!,
+      };
+    }
   }
 
   /** What appending sequences `first` to `last` would be. */

@@ -42,6 +42,8 @@ export class Segment {
   reservedEnd = 0;
   /** Every byte before it has been written (not necessarily synced). */
   writtenPosition = 0;
+  /** What the checkpoint under way waits for; a cut lowers it. */
+  capturedBytes = 0;
   /** Cut or retired: pending readers and writers stop caring. */
   dropped = false;
 
@@ -50,14 +52,22 @@ export class Segment {
   indexLoaded = true;
   /** Entries that the index has, also while it is not loaded. */
   entryCount = 0;
+  /** Entries behind the filed ones, as the checkpoint row has them, until the index is loaded. */
+  unfiledEntries: Float64Array<ArrayBuffer> | null = null;
+  /** A preparation for appends is under way. */
+  preparing = false;
+  /** Closed, written, indexed, and part of a checkpoint since: nothing is left to do. */
+  settled = false;
 
   /** The open extent, and the oldest of the chunks that are not on disk. */
   tail: Chunk | null = null;
   dirtyHead: Chunk | null = null;
   dirtyTail: Chunk | null = null;
   writesInFlight = 0;
-  /** A write that ends in a padded block is in flight: nothing else may touch that block. */
-  paddedInFlight = false;
+  /** The last closed extent ends in a padded block that is, or will be, written. */
+  endsPadded = false;
+  /** Nothing may be written to the file: a cut is being made durable. */
+  frozen = false;
 
   constructor(
     groupId: number,

@@ -7,13 +7,11 @@
  */
 
 import type { Arena } from "../bytes/arena.ts";
+import type { Crc32c } from "../bytes/crc32c.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { Disk } from "../io/disk.ts";
 import type { Task } from "../io/task.ts";
 import type { Log, LogListener, SegmentLimits } from "./log.ts";
-
-/** CRC-32C of `length` bytes of the region at `address`, continuing from `seed` (0 to begin). */
-export type Crc32c = (seed: number, address: number, length: number) => number;
 
 /** What storage runs on. */
 export interface StorageContext {

@@ -112,10 +112,7 @@ async function member(options) {
       rebalanceTimeout: options.sessionMs,
     }),
   });
-  consumer.on("consumer:group:join", () => {
-    const own = consumer.assignments?.find(({ topic }) => topic === options.topic);
-    say({ event: "assigned", partitions: own?.partitions ?? [] });
-  });
+  reportAssignments(options, consumer);
   const stopped = untilTerminated();
   const stream = await consumer.consume({
     topics: [options.topic],
@@ -135,6 +132,18 @@ async function member(options) {
   await Promise.race([stopped, ended]);
   await bounded(consumer.close(true), 10_000);
   return {};
+}
+
+/** Looks at the assignment now and then: with the new protocol, no event tells of its changes. */
+function reportAssignments({ topic }, consumer) {
+  let reported = "";
+  setInterval(() => {
+    const own = consumer.assignments?.find((assignment) => assignment.topic === topic);
+    const partitions = own?.partitions ?? [];
+    if (String(partitions) === reported) return;
+    reported = String(partitions);
+    say({ event: "assigned", partitions });
+  }, 50);
 }
 
 /** Verifies and reports a run of records, then commits the last one of each partition. */

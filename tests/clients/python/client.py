@@ -131,9 +131,16 @@ def member(options):
         settings["session.timeout.ms"] = options.session_ms
         settings["heartbeat.interval.ms"] = options.session_ms // 6
     consumer = Consumer(settings)
-    report_assignment = lambda c, partitions: say(
-        event="assigned", partitions=[p.partition for p in partitions])
-    consumer.subscribe([options.topic], on_assign=report_assignment)
+    owned = set()
+
+    def report(change):
+        def on_change(_consumer, partitions):
+            change(p.partition for p in partitions)
+            say(event="assigned", partitions=sorted(owned))
+        return on_change
+
+    gained, lost = report(owned.update), report(owned.difference_update)
+    consumer.subscribe([options.topic], on_assign=gained, on_revoke=lost, on_lost=lost)
     while not stopping:
         runs = {}
         for message in consumer.consume(500, timeout=0.2):

@@ -1,0 +1,84 @@
+//! The data directory: opened once, locked once; paths are relative to it.
+
+use crate::errors::{Outcome, check, last_errno};
+use std::ffi::CString;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+static ROOT: AtomicI32 = AtomicI32::new(-1);
+
+/// The data directory's descriptor. EBADF: none is set.
+pub fn root() -> Outcome<i32> {
+    let fd = ROOT.load(Ordering::Acquire);
+    if fd < 0 { Err(libc::EBADF) } else { Ok(fd) }
+}
+
+/// Opens `path` as the data directory. ENOENT, ENOTDIR, EACCES: as `open(2)`.
+///
+/// A second call replaces it for operations that start later; the old descriptor stays open for
+/// those under way (tests alone do that).
+pub fn set_root(path: &[u8]) -> Outcome<i32> {
+    let path = CString::new(path).map_err(|_| libc::EINVAL)?;
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    // SAFETY: a NUL-terminated path.
+    let fd = check(unsafe { libc::open(path.as_ptr(), flags) })?;
+    ROOT.store(fd, Ordering::Release);
+    Ok(0)
+}
+
+/// Opens or creates the lock file `path` and locks it; returns the descriptor that holds the lock
+/// until it is closed or the process ends. EWOULDBLOCK: another process holds it.
+pub fn lock_file(path: &[u8]) -> Outcome<i32> {
+    let path = CString::new(path).map_err(|_| libc::EINVAL)?;
+    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_CLOEXEC;
+    // SAFETY: a NUL-terminated path; the descriptor is ours.
+    unsafe {
+        let fd = check(libc::openat(root()?, path.as_ptr(), flags, 0o644))?;
+        if libc::flock(fd, libc::LOCK_EX | libc::LOCK_NB) != 0 {
+            let errno = last_errno();
+            libc::close(fd);
+            return Err(errno);
+        }
+        Ok(fd)
+    }
+}
+
+/// Whether the data directory takes direct transfers. EINVAL: it does not.
+pub fn probe_direct() -> Outcome<i32> {
+    let flags = libc::O_RDWR | libc::O_DIRECT | libc::O_TMPFILE | libc::O_CLOEXEC;
+    // SAFETY: a NUL-terminated path; the file has no name, and is gone once closed.
+    match check(unsafe { libc::openat(root()?, c".".as_ptr(), flags, 0o600) }) {
+        // SAFETY: our descriptor.
+        Ok(fd) => check(unsafe { libc::close(fd) }),
+        // No unnamed files there: nothing is known, and opening real ones will tell.
+        Err(libc::EOPNOTSUPP | libc::EISDIR) => Ok(0),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Bytes of the file at `path`, or a negative errno.
+pub fn size(path: &[u8]) -> f64 {
+    let found = || -> Outcome<f64> {
+        let path = CString::new(path).map_err(|_| libc::EINVAL)?;
+        // SAFETY: a NUL-terminated path and a local buffer.
+        unsafe {
+            let mut status: libc::stat = std::mem::zeroed();
+            check(libc::fstatat(root()?, path.as_ptr(), &mut status, 0))?;
+            Ok(status.st_size as f64)
+        }
+    };
+    found().unwrap_or_else(|errno| -f64::from(errno))
+}
+
+/// Bytes (free for us, in all) of the data directory's file system, or negative errnos.
+pub fn space() -> (f64, f64) {
+    let found = || -> Outcome<(f64, f64)> {
+        // SAFETY: a local buffer.
+        unsafe {
+            let mut status: libc::statfs = std::mem::zeroed();
+            check(libc::fstatfs(root()?, &mut status))?;
+            let unit = status.f_bsize as f64;
+            Ok((status.f_bavail as f64 * unit, status.f_blocks as f64 * unit))
+        }
+    };
+    found().unwrap_or_else(|errno| (-f64::from(errno), -f64::from(errno)))
+}

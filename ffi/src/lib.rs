@@ -1,0 +1,343 @@
+//! `libgregor`: what TypeScript cannot do itself. It moves bytes between the kernel and one memory
+//! region and decides nothing.
+//!
+//! Every function here is the C face of a function elsewhere in the crate, where its errors are
+//! written down. All return a negative errno on failure. Those called in the hot loop take only
+//! 32-bit integers and doubles: such calls cost V8 some 5 ns, any other argument more.
+
+// Callers hand over pointers with lengths; Deno checks neither, and nor can we.
+#![allow(clippy::missing_safety_doc)]
+
+mod checksum;
+mod errors;
+mod faults;
+mod files;
+mod helper;
+mod host;
+mod net;
+mod op;
+mod region;
+mod ring;
+mod scratch;
+mod table;
+mod translate;
+mod turn;
+
+use errors::{Outcome, to_c};
+use ring::{Ring, Sizes};
+use std::sync::atomic::Ordering;
+
+// Memory.
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_region_map(bytes: f64, flags: u32) -> i32 {
+    to_c(region::map(bytes, flags))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_region_pointer() -> *mut u8 {
+    region::base()
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_region_size() -> f64 {
+    region::size() as f64
+}
+
+/// CRC-32C of a range of the region; 0 when it lies outside (a wrong sum is noticed by whoever asks).
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_crc32c(seed: u32, address: f64, length: u32) -> u32 {
+    match region::resolve(address, length as usize) {
+        Ok(start) => {
+            // SAFETY: resolved just above.
+            let bytes = unsafe { std::slice::from_raw_parts(start, length as usize) };
+            checksum::crc32c(seed, bytes)
+        }
+        Err(_) => 0,
+    }
+}
+
+/// Moves bytes inside the region; the ranges may overlap. EFAULT: one lies outside.
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_copy(target: f64, source: f64, length: u32) -> i32 {
+    let length = length as usize;
+    let ranges =
+        region::resolve(target, length).and_then(|to| Ok((to, region::resolve(source, length)?)));
+    to_c(ranges.map(|(to, from)| {
+        // SAFETY: both resolved above; `copy` allows overlap.
+        unsafe { std::ptr::copy(from, to, length) };
+        0
+    }))
+}
+
+// Rings.
+
+/// The ring at `index`, for the thread that opened it.
+fn with_ring(index: u32, act: impl FnOnce(&mut Ring) -> Outcome<i32>) -> i32 {
+    to_c(table::entry(index).and_then(|entry| {
+        let ring = entry.ring.load(Ordering::Acquire);
+        // SAFETY: set by `ring_open`, cleared by `ring_close`; only the ring's own thread calls.
+        unsafe { ring.as_mut() }.ok_or(libc::EBADF).and_then(act)
+    }))
+}
+
+/// Opens ring `index` on the calling thread. EEXIST: it is open. Others: see `Ring::open`.
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_ring_open(
+    index: u32,
+    submissions: u32,
+    completions: u32,
+    ops: u32,
+    dones: u32,
+) -> i32 {
+    let open = || -> Outcome<i32> {
+        let entry = table::entry(index)?;
+        if !entry.ring.load(Ordering::Acquire).is_null() {
+            return Err(libc::EEXIST);
+        }
+        let ring = Ring::open(index, &Sizes { submissions, completions, ops, dones })?;
+        entry.ring.store(Box::into_raw(ring), Ordering::Release);
+        Ok(0)
+    };
+    to_c(open())
+}
+
+/// The mapping shared with TypeScript, or null when the ring is not open.
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_ring_mapping(index: u32) -> *mut u8 {
+    let mut mapping = std::ptr::null_mut();
+    with_ring(index, |ring| {
+        mapping = ring.mapping();
+        Ok(0)
+    });
+    mapping
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_ring_close(index: u32) -> i32 {
+    to_c(table::entry(index).and_then(|entry| {
+        let ring = entry.ring.swap(std::ptr::null_mut(), Ordering::AcqRel);
+        if ring.is_null() {
+            return Err(libc::EBADF);
+        }
+        // SAFETY: made by `Box::into_raw` in `gregor_ring_open`, taken out of the table just above.
+        unsafe { Box::from_raw(ring) }.close();
+        Ok(0)
+    }))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_ring_add_group(index: u32, group: u32, entries: u32) -> i32 {
+    with_ring(index, |ring| ring.add_group(group as u16, entries))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_ring_watch(index: u32, address: f64) -> i32 {
+    with_ring(index, |ring| ring.watch(address))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_turn(
+    index: u32,
+    ops: u32,
+    wanted: u32,
+    timeout_us: u32,
+    poll_us: u32,
+) -> i32 {
+    with_ring(index, |ring| ring.turn(ops, wanted, timeout_us, poll_us).map(|count| count as i32))
+}
+
+/// Submits the first `ops` descriptors and collects nothing: for a full op table within a turn.
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_submit(index: u32, ops: u32) -> i32 {
+    with_ring(index, |ring| {
+        ring.prepare(ops)?;
+        ring.submit_all(0)?;
+        Ok(0)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_ring_wake(index: u32) -> i32 {
+    to_c(table::wake(index))
+}
+
+// Faults.
+
+#[unsafe(no_mangle)]
+#[allow(clippy::too_many_arguments)]
+pub extern "C" fn gregor_fault_set(
+    slot: u32,
+    opcodes: u32,
+    ring: i32,
+    fd: i32,
+    errno: i32,
+    delay_us: u32,
+    flags: u32,
+    skip: u32,
+    count: u32,
+) -> i32 {
+    let rule = faults::Rule { opcodes, ring, fd, errno, delay_us, flags, skip, count };
+    to_c(faults::set(slot, &rule))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_fault_clear(slot: u32) -> i32 {
+    to_c(faults::clear(slot))
+}
+
+// Files, sockets, host: start-up and rare occasions.
+
+unsafe fn bytes_of<'a>(start: *const u8, length: u32) -> &'a [u8] {
+    if length == 0 {
+        return &[];
+    }
+    // SAFETY: the caller's buffer, alive for the call.
+    unsafe { std::slice::from_raw_parts(start, length as usize) }
+}
+
+unsafe fn text_of<'a>(start: *const u8, length: u32) -> Outcome<&'a str> {
+    // SAFETY: as above.
+    std::str::from_utf8(unsafe { bytes_of(start, length) }).map_err(|_| libc::EINVAL)
+}
+
+/// Copies `text` to the caller's buffer; returns its length. ENOBUFS: it does not fit.
+unsafe fn give_text(text: &str, target: *mut u8, capacity: u32) -> Outcome<i32> {
+    if text.len() > capacity as usize {
+        return Err(libc::ENOBUFS);
+    }
+    // SAFETY: the caller's buffer of `capacity` bytes.
+    unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), target, text.len()) };
+    Ok(text.len() as i32)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gregor_set_root(path: *const u8, length: u32) -> i32 {
+    // SAFETY: see `bytes_of`.
+    to_c(files::set_root(unsafe { bytes_of(path, length) }))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_probe_direct() -> i32 {
+    to_c(files::probe_direct())
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gregor_lock_file(path: *const u8, length: u32) -> i32 {
+    // SAFETY: see `bytes_of`.
+    to_c(files::lock_file(unsafe { bytes_of(path, length) }))
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gregor_file_size(path: *const u8, length: u32) -> f64 {
+    // SAFETY: see `bytes_of`.
+    files::size(unsafe { bytes_of(path, length) })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_free_bytes() -> f64 {
+    files::space().0
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_total_bytes() -> f64 {
+    files::space().1
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gregor_listen(host: *const u8, length: u32, port: u32) -> i32 {
+    // SAFETY: see `text_of`.
+    let host = unsafe { text_of(host, length) };
+    let port = u16::try_from(port).map_err(|_| libc::EINVAL);
+    to_c(host.and_then(|host| net::listen(host, port?)))
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gregor_resolve(
+    host: *const u8,
+    length: u32,
+    port: u32,
+    target: *mut u8,
+    capacity: u32,
+) -> i32 {
+    // SAFETY: see `text_of`.
+    let host = unsafe { text_of(host, length) };
+    let port = u16::try_from(port).map_err(|_| libc::EINVAL);
+    let found = host.and_then(|host| net::resolve(host, port?));
+    // SAFETY: see `give_text`.
+    to_c(found.and_then(|text| unsafe { give_text(&text, target, capacity) }))
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gregor_socket_for(address: *const u8, length: u32) -> i32 {
+    // SAFETY: see `text_of`.
+    to_c(unsafe { text_of(address, length) }.and_then(net::socket_for))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_local_port(fd: i32) -> i32 {
+    to_c(net::local_port(fd))
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gregor_peer(fd: i32, target: *mut u8, capacity: u32) -> i32 {
+    // SAFETY: see `give_text`.
+    to_c(net::peer(fd).and_then(|text| unsafe { give_text(&text, target, capacity) }))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_set_nodelay(fd: i32) -> i32 {
+    to_c(net::set_nodelay(fd))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_shutdown(fd: i32) -> i32 {
+    to_c(net::shutdown(fd))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_close_fd(fd: i32) -> i32 {
+    // SAFETY: plain call; a bad descriptor yields EBADF.
+    to_c(errors::check(unsafe { libc::close(fd) }))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_pin_thread(cpu: u32) -> i32 {
+    to_c(host::pin_thread(cpu))
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gregor_allowed_cpus(ids: *mut u32, capacity: u32) -> i32 {
+    // SAFETY: the caller's buffer of `capacity` integers, alive for the call.
+    to_c(host::allowed_cpus(unsafe { std::slice::from_raw_parts_mut(ids, capacity as usize) }))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_lockable_bytes() -> f64 {
+    host::lockable_bytes()
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_probe_uring() -> i32 {
+    to_c(host::probe_uring())
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_huge_pages() -> i32 {
+    host::huge_pages()
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_raise_file_limit() -> i32 {
+    to_c(host::raise_file_limit())
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_die_with_parent(parent: i32) -> i32 {
+    to_c(host::die_with_parent(parent))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_monotonic_ms() -> f64 {
+    host::monotonic_ms()
+}

@@ -1,0 +1,471 @@
+/**
+ * Every setting of a broker, under Kafka's name and with Kafka's default where Kafka has it, and
+ * Gregor's own beside them. From this one table come `--set`, DescribeConfigs and AlterConfigs of
+ * brokers, the defaults of topics and `docs/CONFIG.md`.
+ *
+ * Durations and sizes are plain numbers in the unit that the name says.
+ *
+ * @module
+ */
+
+import { assert } from "./assert.ts";
+import { nearest } from "./nearest.ts";
+import {
+  booleanSetting,
+  doubleSetting,
+  intSetting,
+  listSetting,
+  longSetting,
+  refuseSetting,
+  type Setting,
+  stringSetting,
+} from "./setting.ts";
+
+const DAY_MS = 86_400_000;
+const MIB = 2 ** 20;
+const INT_MAX = 2 ** 31 - 1;
+const LONG_MAX_TEXT = "9223372036854775807";
+
+const ms = { unit: "ms" } as const;
+const bytes = { unit: "bytes" } as const;
+const fixed = { fixed: true } as const;
+
+const TOPIC_SETTINGS = {
+  "auto.create.topics.enable": booleanSetting(
+    true,
+    "Make a topic when a client asks for one that does not exist.",
+  ),
+  "delete.topic.enable": booleanSetting(true, "Let topics be deleted.", fixed),
+  "num.partitions": intSetting(1, "Partitions of a topic made without a number.", { min: 1 }),
+  "default.replication.factor": intSetting(
+    1,
+    "Replicas of a topic made without a number; internal topics have settings of their own.",
+    { min: 1 },
+  ),
+  "min.insync.replicas": intSetting(
+    1,
+    "Replicas that must have flushed a record before acks=all is answered; never fewer than a majority.",
+    { min: 1 },
+  ),
+  "unclean.leader.election.enable": booleanSetting(
+    false,
+    "Accepted for tools that set it. A Raft group never elects a leader that lacks committed records.",
+    { ignored: true },
+  ),
+  "compression.type": stringSetting(
+    "producer",
+    "Codec that records are stored with; Gregor stores what the producer sent.",
+    { choices: ["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"], ignored: true },
+  ),
+  "message.max.bytes": intSetting(
+    MIB + 12,
+    "Largest record batch, as it is sent, compressed.",
+    { ...bytes, min: 0 },
+  ),
+} as const;
+
+const LOG_SETTINGS = {
+  "log.cleanup.policy": listSetting(
+    "delete",
+    "What becomes of old records: delete by age and size, compact by key, or both.",
+    { choices: ["compact", "delete"] },
+  ),
+  "log.retention.ms": longSetting(
+    null,
+    "How long records are kept; -1 is for ever. Without it log.retention.minutes counts, then hours.",
+    { ...ms, min: -1 },
+  ),
+  "log.retention.minutes": intSetting(null, "As log.retention.ms, in minutes.", {
+    unit: "minutes",
+    fixed: true,
+    min: -1,
+  }),
+  "log.retention.hours": intSetting(168, "As log.retention.ms, in hours.", {
+    unit: "hours",
+    fixed: true,
+    min: -1,
+  }),
+  "log.retention.bytes": longSetting(
+    -1,
+    "Bytes that a partition keeps at least before it drops old segments; -1 has no limit.",
+    { ...bytes, min: -1 },
+  ),
+  "log.retention.check.interval.ms": longSetting(
+    300_000,
+    "How often old segments are looked for.",
+    { ...ms, min: 1 },
+  ),
+  "log.segment.bytes": intSetting(
+    1024 * MIB,
+    "Size at which a partition begins a new segment file.",
+    { ...bytes, min: MIB },
+  ),
+  "log.roll.ms": longSetting(
+    null,
+    "Age at which a partition begins a new segment file. Without it log.roll.hours counts.",
+    { ...ms, min: 1 },
+  ),
+  "log.roll.hours": intSetting(168, "As log.roll.ms, in hours.", {
+    unit: "hours",
+    fixed: true,
+    min: 1,
+  }),
+  "log.segment.delete.delay.ms": longSetting(
+    60_000,
+    "Accepted; Gregor drops a deleted segment as soon as no reader uses it.",
+    { ...ms, min: 0, ignored: true },
+  ),
+  "log.message.timestamp.type": stringSetting(
+    "CreateTime",
+    "Whether a record keeps its producer's time or gets the broker's.",
+    { choices: ["CreateTime", "LogAppendTime"] },
+  ),
+  "log.message.timestamp.before.max.ms": longSetting(
+    LONG_MAX_TEXT,
+    "How far in the past a producer's time may lie.",
+    { ...ms, min: 0 },
+  ),
+  "log.message.timestamp.after.max.ms": longSetting(
+    3_600_000,
+    "How far in the future a producer's time may lie.",
+    { ...ms, min: 0 },
+  ),
+  "log.cleaner.min.cleanable.ratio": doubleSetting(
+    0.5,
+    "Share of uncompacted bytes at which a log is worth compacting.",
+    { min: 0, max: 1 },
+  ),
+  "log.cleaner.min.compaction.lag.ms": longSetting(
+    0,
+    "Age below which a record is not compacted away.",
+    { ...ms, min: 0 },
+  ),
+  "log.cleaner.max.compaction.lag.ms": longSetting(
+    LONG_MAX_TEXT,
+    "Age at which a record is compacted even where the log is not dirty enough.",
+    { ...ms, min: 1 },
+  ),
+  "log.cleaner.delete.retention.ms": longSetting(
+    DAY_MS,
+    "How long a tombstone stays readable after compaction.",
+    { ...ms, min: 0 },
+  ),
+  "log.index.interval.bytes": intSetting(
+    4096,
+    "Accepted; Gregor's index has one entry per extent of at most 64 KiB.",
+    { ...bytes, min: 0, ignored: true },
+  ),
+  "log.index.size.max.bytes": intSetting(10 * MIB, "Accepted; the index is as large as it needs.", {
+    ...bytes,
+    min: 4,
+    ignored: true,
+  }),
+  "log.preallocate": booleanSetting(
+    false,
+    "Accepted; Gregor reserves space before it acknowledges, always.",
+    { ignored: true },
+  ),
+  "log.flush.interval.messages": longSetting(
+    LONG_MAX_TEXT,
+    "Accepted; Gregor flushes before every acknowledgement.",
+    { min: 1, ignored: true },
+  ),
+  "log.flush.interval.ms": longSetting(
+    null,
+    "Accepted; Gregor flushes before every acknowledgement.",
+    { ...ms, min: 0, ignored: true },
+  ),
+} as const;
+
+const GROUP_SETTINGS = {
+  "group.initial.rebalance.delay.ms": intSetting(
+    3000,
+    "How long a new classic group waits for more members before it first rebalances.",
+    { ...ms, ...fixed, min: 0 },
+  ),
+  "group.min.session.timeout.ms": intSetting(6000, "Shortest session that a member may ask for.", {
+    ...ms,
+    ...fixed,
+    min: 0,
+  }),
+  "group.max.session.timeout.ms": intSetting(
+    1_800_000,
+    "Longest session that a member may ask for.",
+    { ...ms, ...fixed, min: 0 },
+  ),
+  "group.max.size": intSetting(INT_MAX, "Members that a classic group may have.", {
+    ...fixed,
+    min: 1,
+  }),
+  "group.consumer.session.timeout.ms": intSetting(
+    45_000,
+    "Silence after which a member of a new-protocol group is removed.",
+    { ...ms, ...fixed, min: 1 },
+  ),
+  "group.consumer.min.session.timeout.ms": intSetting(
+    45_000,
+    "Least value of a group's own setting.",
+    {
+      ...ms,
+      ...fixed,
+      min: 1,
+    },
+  ),
+  "group.consumer.max.session.timeout.ms": intSetting(
+    60_000,
+    "Greatest value of a group's own setting.",
+    { ...ms, ...fixed, min: 1 },
+  ),
+  "group.consumer.heartbeat.interval.ms": intSetting(
+    5000,
+    "How often members of a new-protocol group say that they live.",
+    { ...ms, ...fixed, min: 1 },
+  ),
+  "group.consumer.min.heartbeat.interval.ms": intSetting(
+    5000,
+    "Least value of a group's own setting.",
+    {
+      ...ms,
+      ...fixed,
+      min: 1,
+    },
+  ),
+  "group.consumer.max.heartbeat.interval.ms": intSetting(
+    15_000,
+    "Greatest value of a group's own setting.",
+    { ...ms, ...fixed, min: 1 },
+  ),
+  "group.consumer.max.size": intSetting(INT_MAX, "Members that a new-protocol group may have.", {
+    ...fixed,
+    min: 1,
+  }),
+  "group.consumer.assignors": listSetting(
+    "uniform,range",
+    "Assignors of new-protocol groups; the first is the default.",
+    { ...fixed, choices: ["uniform", "range"] },
+  ),
+  "group.consumer.migration.policy": stringSetting(
+    "bidirectional",
+    "Which way a group may move between the classic and the new protocol.",
+    { ...fixed, choices: ["disabled", "upgrade", "downgrade", "bidirectional"] },
+  ),
+  "group.coordinator.rebalance.protocols": listSetting(
+    "classic,consumer",
+    "Protocols that groups may use.",
+    { ...fixed, choices: ["classic", "consumer"] },
+  ),
+  "offsets.topic.num.partitions": intSetting(
+    50,
+    "Partitions of __consumer_offsets; not to be changed once it exists.",
+    { ...fixed, min: 1 },
+  ),
+  "offsets.topic.replication.factor": intSetting(
+    3,
+    "Replicas of __consumer_offsets; in a smaller cluster, one per node.",
+    { ...fixed, min: 1 },
+  ),
+  "offsets.topic.segment.bytes": intSetting(100 * MIB, "Segment size of __consumer_offsets.", {
+    ...bytes,
+    ...fixed,
+    min: 1,
+  }),
+  "offsets.retention.minutes": intSetting(
+    10_080,
+    "How long the offsets of a group without members are kept.",
+    { unit: "minutes", fixed: true, min: 1 },
+  ),
+  "offsets.retention.check.interval.ms": longSetting(
+    600_000,
+    "How often expired offsets are looked for.",
+    { ...ms, ...fixed, min: 1 },
+  ),
+  "offset.metadata.max.bytes": intSetting(4096, "Longest note that a commit may carry.", {
+    ...bytes,
+    ...fixed,
+    min: 0,
+  }),
+} as const;
+
+const TRANSACTION_SETTINGS = {
+  "producer.id.expiration.ms": intSetting(
+    DAY_MS,
+    "Silence after which a producer's sequence numbers are forgotten.",
+    { ...ms, min: 1 },
+  ),
+  "transactional.id.expiration.ms": intSetting(
+    7 * DAY_MS,
+    "Silence after which a transactional id is forgotten.",
+    { ...ms, ...fixed, min: 1 },
+  ),
+  "transaction.max.timeout.ms": intSetting(
+    900_000,
+    "Longest timeout that a transactional producer may ask for.",
+    { ...ms, ...fixed, min: 1 },
+  ),
+  "transaction.abort.timed.out.transaction.cleanup.interval.ms": intSetting(
+    10_000,
+    "How often transactions that ran out of time are looked for.",
+    { ...ms, ...fixed, min: 1 },
+  ),
+  "transaction.state.log.num.partitions": intSetting(50, "Partitions of __transaction_state.", {
+    ...fixed,
+    min: 1,
+  }),
+  "transaction.state.log.replication.factor": intSetting(
+    3,
+    "Replicas of __transaction_state; in a smaller cluster, one per node.",
+    { ...fixed, min: 1 },
+  ),
+  "transaction.state.log.min.isr": intSetting(2, "min.insync.replicas of __transaction_state.", {
+    ...fixed,
+    min: 1,
+  }),
+  "transaction.state.log.segment.bytes": intSetting(
+    100 * MIB,
+    "Segment size of __transaction_state.",
+    { ...bytes, ...fixed, min: 1 },
+  ),
+} as const;
+
+const CONNECTION_SETTINGS = {
+  "connections.max.idle.ms": longSetting(
+    600_000,
+    "Silence after which a client's connection is closed.",
+    { ...ms, ...fixed },
+  ),
+  "max.connections": intSetting(INT_MAX, "Client connections of this node.", { min: 0 }),
+  "max.connections.per.ip": intSetting(INT_MAX, "Client connections from one address.", { min: 0 }),
+  "socket.request.max.bytes": intSetting(100 * MIB, "Largest request.", {
+    ...bytes,
+    ...fixed,
+    min: 1,
+  }),
+  "fetch.max.bytes": intSetting(55 * MIB, "Most bytes of one fetch response.", {
+    ...bytes,
+    ...fixed,
+    min: 1024,
+  }),
+  "max.incremental.fetch.session.cache.slots": intSetting(
+    1000,
+    "Incremental fetch sessions that a node remembers.",
+    { ...fixed, min: 0 },
+  ),
+  "broker.rack": stringSetting(null, "The failure zone of a node; set by --rack.", fixed),
+} as const;
+
+const GREGOR_SETTINGS = {
+  "journal.extent.bytes": intSetting(
+    64 * MIB,
+    "Size of one extent of a core's journal ring.",
+    { ...bytes, ...fixed, min: 4 * MIB, max: 1024 * MIB },
+  ),
+  "journal.extents": intSetting(
+    8,
+    "Extents of a core's journal ring; recovery reads at most all of them.",
+    { ...fixed, min: 4, max: 1024 },
+  ),
+  "max.partitions.per.node": intSetting(
+    100_000,
+    "Partitions that a node holds at most; more are refused with a clear error.",
+    { ...fixed, min: 1 },
+  ),
+  "shutdown.timeout.ms": intSetting(
+    30_000,
+    "How long stopping may take to hand over leadership and flush.",
+    { ...ms, min: 0 },
+  ),
+} as const;
+
+/** Every setting by its name; the groups are the chapters of `docs/CONFIG.md`. */
+export const SETTINGS = {
+  ...TOPIC_SETTINGS,
+  ...LOG_SETTINGS,
+  ...GROUP_SETTINGS,
+  ...TRANSACTION_SETTINGS,
+  ...CONNECTION_SETTINGS,
+  ...GREGOR_SETTINGS,
+} as const;
+
+/** The chapters, in reading order. */
+export const SETTING_CHAPTERS: readonly (readonly [string, Readonly<Record<string, Setting>>])[] = [
+  ["Topics", TOPIC_SETTINGS],
+  ["Logs", LOG_SETTINGS],
+  ["Groups", GROUP_SETTINGS],
+  ["Producers and transactions", TRANSACTION_SETTINGS],
+  ["Connections", CONNECTION_SETTINGS],
+  ["Gregor's own", GREGOR_SETTINGS],
+];
+
+export type SettingName = keyof typeof SETTINGS;
+
+/** Narrows any text to a name of the table. */
+export function isSettingName(name: string): name is SettingName {
+  return Object.hasOwn(SETTINGS, name);
+}
+
+/** The setting that a misspelt name was probably meant to be; null when none is near. */
+export function suggestSetting(name: string): SettingName | null {
+  return nearest(name, Object.keys(SETTINGS)) as SettingName | null;
+}
+
+/** What is wrong with `value` for the setting, in Kafka's words; null when nothing is. */
+export function settingProblem(name: SettingName, value: string): string | null {
+  return refuseSetting(name, SETTINGS[name], value);
+}
+
+/**
+ * The values in force on a node: what was set, else the default.
+ *
+ * Numbers beyond 2^53 (Kafka's Long.MAX_VALUE for "no limit") come out as the nearest number, which
+ * is as good as no limit.
+ */
+export class Settings {
+  #given: ReadonlyMap<string, string>;
+
+  /** @param given values that {@linkcode settingProblem} found nothing wrong with */
+  constructor(given: ReadonlyMap<string, string> = new Map()) {
+    this.#given = given;
+  }
+
+  /** The values that were set, by name. */
+  get given(): ReadonlyMap<string, string> {
+    return this.#given;
+  }
+
+  /** Puts other values in force (a dynamic change). */
+  replace(given: ReadonlyMap<string, string>): void {
+    this.#given = given;
+  }
+
+  /** As text; null where nothing is set and the default is null. */
+  text(name: SettingName): string | null {
+    return this.#given.get(name) ?? SETTINGS[name].fallback;
+  }
+
+  /** A setting with a number that is never null. */
+  number(name: SettingName): number {
+    const text = this.text(name);
+    assert(text !== null, "a setting without a value was read as a number");
+    return Number(text);
+  }
+
+  boolean(name: SettingName): boolean {
+    return this.text(name)?.toLowerCase() === "true";
+  }
+
+  /** How long records are kept (ms), -1 for ever: the finest of the three settings that is given. */
+  logRetentionMs(): number {
+    const inMs = this.text("log.retention.ms");
+    if (inMs !== null) return Number(inMs);
+    const minutes = this.text("log.retention.minutes");
+    const hours = Number(this.text("log.retention.hours"));
+    const result = minutes === null ? hours * 3_600_000 : Number(minutes) * 60_000;
+    return result < 0 ? -1 : result;
+  }
+
+  /** Age at which a segment is closed (ms). */
+  logRollMs(): number {
+    const inMs = this.text("log.roll.ms");
+    return inMs === null ? Number(this.text("log.roll.hours")) * 3_600_000 : Number(inMs);
+  }
+}

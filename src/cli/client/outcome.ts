@@ -1,0 +1,46 @@
+/**
+ * What a broker's refusal reads like on the command line.
+ *
+ * @module
+ */
+
+import { errorInfo } from "../../wire/errors.ts";
+import { EXIT_FAILED } from "../exit_codes.ts";
+import { Failure } from "../failure.ts";
+
+/** The cluster answered, and said no. */
+export class BrokerRefusal extends Failure {
+  override name = "BrokerRefusal";
+  /** The protocol's error code. */
+  readonly errorCode: number;
+
+  constructor(message: string, errorCode: number, hint: string | null) {
+    super(EXIT_FAILED, message, hint);
+    this.errorCode = errorCode;
+  }
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  UNKNOWN_TOPIC_OR_PARTITION:
+    "`gregor topic list` shows the topics; `gregor topic create NAME` makes one.",
+  TOPIC_ALREADY_EXISTS:
+    "`gregor topic describe NAME` shows it; --if-not-exists makes this no error.",
+  INVALID_REPLICATION_FACTOR: "`gregor cluster info` shows how many nodes there are.",
+  NON_EMPTY_GROUP: "Stop the group's members first; `gregor group describe NAME` shows them.",
+  GROUP_ID_NOT_FOUND: "`gregor group list` shows the groups.",
+  UNKNOWN_MEMBER_ID:
+    "The group has live members; stop them first. `gregor group describe NAME` shows them.",
+};
+
+/** Makes a failure of an error code: `cannot DO: the broker's words (NAME)`. */
+export function brokerRefusal(
+  what: string,
+  errorCode: number,
+  brokerMessage: string | null = null,
+): BrokerRefusal {
+  const { name, message } = errorInfo(errorCode);
+  const words = brokerMessage === null || brokerMessage === ""
+    ? message
+    : brokerMessage.replace(/\.$/, "");
+  return new BrokerRefusal(`cannot ${what}: ${words} (${name})`, errorCode, HINTS[name] ?? null);
+}

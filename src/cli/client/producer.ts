@@ -1,0 +1,141 @@
+/**
+ * Sends record batches to the leaders of one topic's partitions.
+ *
+ * One batch per partition is in flight; a refusal that may pass (no leader at the moment, ...) is tried
+ * again until the command's timeout. With acks=all the batches carry a producer id and sequence, so
+ * that a second attempt never writes twice.
+ *
+ * @module
+ */
+
+import { ErrorCode, errorInfo } from "../../wire/errors.ts";
+import { INIT_PRODUCER_ID, PRODUCE } from "../../wire/generated/apis.ts";
+import { newInitProducerIdRequest } from "../../wire/generated/init_producer_id_request.ts";
+import {
+  newPartitionProduceData,
+  newProduceRequest,
+  newTopicProduceData,
+} from "../../wire/generated/produce_request.ts";
+import type { RecordBatchBuilder } from "../../wire/record_batch_builder.ts";
+import type { Cluster, TopicPlace } from "./cluster.ts";
+import type { Codec } from "./codecs.ts";
+import { brokerRefusal } from "./outcome.ts";
+import { pause } from "../pause.ts";
+
+/** Highest version that names topics. */
+export const PRODUCE_NAMES = 12;
+const RETRY_PAUSE_MS = 100;
+
+export interface ProducerIdentity {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+}
+
+/** Asks for an identity; null where the broker gives none. */
+export async function initProducerId(cluster: Cluster): Promise<ProducerIdentity | null> {
+  if (cluster.any.versionOf(INIT_PRODUCER_ID) < 0) return null;
+  return await cluster.retrying(async () => {
+    const request = newInitProducerIdRequest({
+      transactionalId: null,
+      transactionTimeoutMs: 60_000,
+      producerId: -1,
+      producerEpoch: -1,
+    });
+    // The last version before two-phase commit.
+    const response = await cluster.any.call(INIT_PRODUCER_ID, request, { maxVersion: 5 });
+    if (response.errorCode !== 0) throw brokerRefusal("get a producer id", response.errorCode);
+    return { producerId: response.producerId, producerEpoch: response.producerEpoch };
+  });
+}
+
+export class Producer {
+  readonly #cluster: Cluster;
+  readonly #acks: number;
+  readonly #codec: Codec;
+  readonly #identity: ProducerIdentity | null;
+  readonly #sequences: number[];
+  #topic: TopicPlace;
+
+  private constructor(
+    cluster: Cluster,
+    topic: TopicPlace,
+    options: { readonly acks: number; readonly codec: Codec },
+    identity: ProducerIdentity | null,
+  ) {
+    this.#cluster = cluster;
+    this.#topic = topic;
+    this.#acks = options.acks;
+    this.#codec = options.codec;
+    this.#identity = identity;
+    this.#sequences = topic.partitions.map(() => 0);
+  }
+
+  /** Finds the topic; makes it where the cluster does so for producers. */
+  static async open(
+    cluster: Cluster,
+    topic: string,
+    options: { readonly acks: number; readonly codec: Codec },
+  ): Promise<Producer> {
+    const place = await cluster.topic(topic, { createMissing: true });
+    const identity = options.acks === -1 ? await initProducerId(cluster) : null;
+    return new Producer(cluster, place, options, identity);
+  }
+
+  get partitionCount(): number {
+    return this.#topic.partitions.length;
+  }
+
+  /**
+   * Builds a batch from `builder`, clears it, and sends it; the caller waits for one before it sends
+   * the next one to the same partition.
+   *
+   * @returns the offset of the first record, -1 with acks=0
+   */
+  async send(partition: number, builder: RecordBatchBuilder): Promise<number> {
+    const sequence = this.#sequences[partition]!;
+    this.#sequences[partition] = (sequence + builder.count) % 2 ** 31;
+    const records = builder.build({
+      compression: this.#codec.id,
+      compress: this.#codec.compress,
+      ...(this.#identity === null ? {} : { ...this.#identity, baseSequence: sequence }),
+    });
+    builder.clear();
+    const request = newProduceRequest({
+      acks: this.#acks,
+      timeoutMs: this.#cluster.timeoutMs,
+      topicData: [
+        newTopicProduceData({
+          name: this.#topic.name,
+          partitionData: [newPartitionProduceData({ index: partition, records })],
+        }),
+      ],
+    });
+    const deadline = performance.now() + this.#cluster.timeoutMs;
+    for (;;) {
+      const place = this.#topic.partitions[partition]!;
+      let code: number = ErrorCode.LEADER_NOT_AVAILABLE;
+      let words: string | null = null;
+      if (place.leader >= 0) {
+        const connection = await this.#cluster.node(place.leader);
+        if (this.#acks === 0) {
+          await connection.send(PRODUCE, request, { maxVersion: PRODUCE_NAMES });
+          return -1;
+        }
+        const response = await connection.call(PRODUCE, request, {
+          maxVersion: PRODUCE_NAMES,
+          timeoutMs: this.#cluster.timeoutMs * 2,
+        });
+        const answer = response.responses[0]!.partitionResponses[0]!;
+        code = answer.errorCode;
+        words = answer.errorMessage;
+        // A second attempt of what the first one had written after all.
+        if (code === 0 || code === ErrorCode.DUPLICATE_SEQUENCE_NUMBER) return answer.baseOffset;
+      }
+      if (!errorInfo(code).retriable || performance.now() > deadline) {
+        throw brokerRefusal(`write to ${this.#topic.name}/${partition}`, code, words);
+      }
+      await pause(RETRY_PAUSE_MS);
+      this.#topic = await this.#cluster.topic(this.#topic.name, { createMissing: true });
+    }
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * Every command by its words, with the line that `gregor help` shows for it.
+ *
+ * A command's own file is loaded when it is asked for, so that `gregor topic list` does not pay for
+ * the broker.
+ *
+ * @module
+ */
+
+import type { Command } from "./command.ts";
+
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<{ readonly definition: unknown }>;
+}
+
+export const COMMANDS: readonly CommandEntry[] = [
+  { name: "start", summary: "Run a broker", load: () => import("./start.ts") },
+  {
+    name: "check",
+    summary: "Verify a stopped broker's files",
+    load: () => import("./check.ts"),
+  },
+  {
+    name: "produce",
+    summary: "Write lines from stdin as records",
+    load: () => import("./produce.ts"),
+  },
+  { name: "consume", summary: "Print records to stdout", load: () => import("./consume.ts") },
+  {
+    name: "bench",
+    summary: "Load a cluster, report rates and latencies",
+    load: () => import("./bench.ts"),
+  },
+  { name: "topic create", summary: "Make topics", load: () => import("./topic_create.ts") },
+  { name: "topic list", summary: "List topics", load: () => import("./topic_list.ts") },
+  {
+    name: "topic describe",
+    summary: "Show partitions, offsets and configs of topics",
+    load: () => import("./topic_describe.ts"),
+  },
+  {
+    name: "topic alter",
+    summary: "Change configs, add partitions",
+    load: () => import("./topic_alter.ts"),
+  },
+  {
+    name: "topic delete",
+    summary: "Delete topics and their records",
+    load: () => import("./topic_delete.ts"),
+  },
+  {
+    name: "topic trim",
+    summary: "Delete records before an offset",
+    load: () => import("./topic_trim.ts"),
+  },
+  { name: "group list", summary: "List groups", load: () => import("./group_list.ts") },
+  {
+    name: "group describe",
+    summary: "Show members, committed offsets and lag of groups",
+    load: () => import("./group_describe.ts"),
+  },
+  {
+    name: "group seek",
+    summary: "Move a group's committed offsets",
+    load: () => import("./group_seek.ts"),
+  },
+  { name: "group delete", summary: "Delete groups", load: () => import("./group_delete.ts") },
+  {
+    name: "cluster info",
+    summary: "Show the cluster's nodes",
+    load: () => import("./cluster_info.ts"),
+  },
+  {
+    name: "cluster health",
+    summary: "Look for what is not as it should be",
+    load: () => import("./cluster_health.ts"),
+  },
+  {
+    name: "cluster config",
+    summary: "Show or change the cluster's settings",
+    load: () => import("./cluster_config.ts"),
+  },
+];
+
+/** The command at the beginning of `argv`, and how many words name it. */
+export function findCommand(
+  argv: readonly string[],
+): { readonly entry: CommandEntry; readonly words: number } | null {
+  for (const words of [2, 1]) {
+    const name = argv.slice(0, words).join(" ");
+    const entry = COMMANDS.find((one) => one.name === name);
+    if (entry !== undefined && argv.length >= words) return { entry, words };
+  }
+  return null;
+}
+
+/** Loads a command's file. */
+export async function loadCommand(entry: CommandEntry): Promise<Command> {
+  return (await entry.load()).definition as Command;
+}

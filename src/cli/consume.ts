@@ -1,0 +1,223 @@
+/**
+ * `gregor consume`.
+ *
+ * @module
+ */
+
+import type { Cluster } from "./client/cluster.ts";
+import { Fetcher } from "./client/fetcher.ts";
+import { GroupMember } from "./client/group_member.ts";
+import { commitOffsets, committedOffsets, type TopicPartition } from "./client/groups.ts";
+import { AT_END, AT_START, listOffsets } from "./client/offsets.ts";
+import { BrokerRefusal } from "./client/outcome.ts";
+import type { ConsumedRecord } from "./client/records.ts";
+import { CLIENT_FLAGS, withCluster } from "./client_flags.ts";
+import { command } from "./command.ts";
+import { EXIT_FAILED, EXIT_OK } from "./exit_codes.ts";
+import { Failure } from "./failure.ts";
+import { integer, text, toggle } from "./flags.ts";
+import { type RecordFormat, recordFormat } from "./record_format.ts";
+import type { Terminal } from "./terminal.ts";
+
+const COMMIT_INTERVAL_MS = 5_000;
+
+export const definition = command({
+  name: "consume",
+  about: "Prints the records of a topic, one per line, until Ctrl-C or --count. With --group the " +
+    "partitions are shared among all members, and the group goes on where it stopped.",
+  positionals: [{ name: "TOPIC", help: "What to read", required: true }],
+  flags: {
+    ...CLIENT_FLAGS,
+    "group": text({ value: "NAME", help: "Read as a member of this consumer group" }),
+    "offset": text({
+      value: "start|end|N",
+      default: "start",
+      help: "Where to begin; with --group, where the group has committed nothing yet",
+    }),
+    "partition": integer({ value: "N", min: 0, help: "One partition only; default all" }),
+    "count": integer({ value: "N", min: 1, help: "Stop after so many records" }),
+    "until-end": toggle({ help: "Stop at what is the end of the log now, instead of waiting" }),
+    "format": text({
+      value: "PATTERN",
+      default: "%v",
+      help: "json, or a pattern of %k key, %v value, %t topic, %p partition, %o offset, " +
+        "%d timestamp in ms, %h headers",
+    }),
+    "read-committed": toggle({ help: "Leave out records of open and aborted transactions" }),
+  },
+  examples: [
+    { line: "consume hello", says: "What comes from now on:" },
+    {
+      line: "consume orders --offset start --count 10 --format '%o %k=%v'",
+      says: "The first ten:",
+    },
+    {
+      line: "consume orders --until-end --format json",
+      says: "All there is now, as JSON:",
+    },
+    { line: "consume orders --group billing", says: "As a member of a group:" },
+  ],
+  check: ({ values }) => {
+    const problems = [];
+    if (!/^(start|end|\d+)$/.test(values.offset)) {
+      const message = `expected start, end or a whole number, got "${values.offset}"`;
+      problems.push({ subject: "--offset", message });
+    }
+    const format = recordFormat(values.format);
+    if (typeof format === "string") problems.push({ subject: "--format", message: format });
+    if (values.group !== undefined && values.partition !== undefined) {
+      const message = "does not go with --group, which shares the partitions out itself";
+      problems.push({ subject: "--partition", message });
+    }
+    return problems;
+  },
+  run: async ({ values, args, terminal }) => {
+    const topic = args[0]!;
+    await withCluster(values, async (cluster) => {
+      const place = await cluster.topic(topic, { createMissing: true });
+      const partitions = place.partitions
+        .map(({ partition }) => ({ topic, partition }))
+        .filter((one) => values.partition === undefined || one.partition === values.partition);
+      if (partitions.length === 0) {
+        throw new Failure(EXIT_FAILED, `topic ${topic} has no partition ${values.partition}`);
+      }
+      const fetcher = new Fetcher(cluster, {
+        isReadCommitted: values.readCommitted,
+        resetTo: values.offset === "end" ? "end" : "start",
+      });
+      const output = new Output(
+        terminal,
+        recordFormat(values.format) as RecordFormat,
+        values.count ?? Infinity,
+      );
+      if (values.untilEnd) output.stopAt(await positionsFor(cluster, partitions, "end"));
+      const stopListening = terminal.onInterrupt(() => output.stop());
+      try {
+        if (values.group === undefined) {
+          fetcher.assign(await positionsFor(cluster, partitions, values.offset));
+          while (!output.isDone(fetcher.positions)) await output.print(await fetcher.poll());
+        } else {
+          const member = new GroupMember(cluster, values.group, [topic]);
+          await consumeAsMember(cluster, member, values.group, fetcher, output, values.offset);
+        }
+      } finally {
+        stopListening();
+      }
+    });
+    return EXIT_OK;
+  },
+});
+
+/** Reads as a member until done; commits every few seconds, before a rebalance, and at the end. */
+async function consumeAsMember(
+  cluster: Cluster,
+  member: GroupMember,
+  group: string,
+  fetcher: Fetcher,
+  output: Output,
+  offset: string,
+): Promise<void> {
+  let committedAt = performance.now();
+  const commit = async (): Promise<void> => {
+    committedAt = performance.now();
+    const positions = output.takePrinted();
+    if (positions.length > 0) await commitOffsets(cluster, group, positions, member.committer);
+  };
+  try {
+    while (!output.isDone(fetcher.positions)) {
+      if (member.mustRejoin) {
+        await ignoringRebalance(commit());
+        fetcher.assign([]);
+        const partitions = await member.join();
+        const committed = await committedOffsets(cluster, group, partitions);
+        const known = new Set(committed.map((one) => one.partition));
+        const fresh = partitions.filter((one) => !known.has(one.partition));
+        fetcher.assign([...committed, ...await positionsFor(cluster, fresh, offset)]);
+        output.isAssigned = true;
+      }
+      await output.print(await fetcher.poll());
+      if (performance.now() - committedAt > COMMIT_INTERVAL_MS) await ignoringRebalance(commit());
+    }
+    await ignoringRebalance(commit());
+  } finally {
+    await member.leave();
+  }
+}
+
+/** A commit that comes too late for its generation is not lost work: the next owner reads again. */
+async function ignoringRebalance(commit: Promise<void>): Promise<void> {
+  try {
+    await commit;
+  } catch (error) {
+    if (!(error instanceof BrokerRefusal)) throw error;
+    if (!/REBALANCE|ILLEGAL_GENERATION|UNKNOWN_MEMBER/.test(error.message)) throw error;
+  }
+}
+
+/** Offsets for `start`, `end` or a number. */
+async function positionsFor(
+  cluster: Cluster,
+  partitions: readonly TopicPartition[],
+  offset: string,
+): Promise<(TopicPartition & { readonly offset: number })[]> {
+  if (/^\d+$/.test(offset)) return partitions.map((one) => ({ ...one, offset: Number(offset) }));
+  if (partitions.length === 0) return [];
+  const time = offset === "start" ? AT_START : AT_END;
+  return await listOffsets(cluster, partitions.map((one) => ({ ...one, time })));
+}
+
+/** Prints records and knows when enough was printed. */
+class Output {
+  readonly #terminal: Terminal;
+  readonly #format: RecordFormat;
+  #left: number;
+  #isStopped = false;
+  /** Ends to stop at, by partition; null: never. */
+  #ends: Map<number, number> | null = null;
+  /** Offsets behind what was printed since the last commit, by partition. */
+  #printed = new Map<string, TopicPartition & { readonly offset: number }>();
+  /** Partitions are known; a group member has none before its first assignment. */
+  isAssigned = false;
+
+  constructor(terminal: Terminal, format: RecordFormat, count: number) {
+    this.#terminal = terminal;
+    this.#format = format;
+    this.#left = count;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  stopAt(ends: readonly (TopicPartition & { readonly offset: number })[]): void {
+    this.#ends = new Map(ends.map((one) => [one.partition, one.offset]));
+  }
+
+  isDone(positions: readonly (TopicPartition & { readonly offset: number })[]): boolean {
+    if (this.#isStopped || this.#left <= 0) return true;
+    if (this.#ends === null || (positions.length === 0 && !this.isAssigned)) return false;
+    return positions.every((one) => one.offset >= (this.#ends!.get(one.partition) ?? 0));
+  }
+
+  async print(records: readonly ConsumedRecord[]): Promise<void> {
+    const parts: Uint8Array[] = [];
+    for (const record of records) {
+      if (this.#left <= 0) break;
+      const end = this.#ends?.get(record.partition) ?? Infinity;
+      if (record.offset >= end) continue;
+      parts.push(this.#format(record));
+      this.#left--;
+      const { topic, partition, offset } = record;
+      this.#printed.set(`${topic}/${partition}`, { topic, partition, offset: offset + 1 });
+    }
+    if (parts.length > 0) {
+      await this.#terminal.outBytes(await new Blob(parts as BlobPart[]).bytes());
+    }
+  }
+
+  takePrinted(): (TopicPartition & { readonly offset: number })[] {
+    const printed = [...this.#printed.values()];
+    this.#printed.clear();
+    return printed;
+  }
+}

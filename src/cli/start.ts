@@ -1,0 +1,130 @@
+/**
+ * `gregor start`: a broker until a signal.
+ *
+ * stdout carries one line, when the broker serves; everything else goes to stderr.
+ *
+ * @module
+ */
+
+import { type AdminServer, startAdmin } from "../admin/server.ts";
+import { LogPrinter } from "../admin/log_printer.ts";
+import { EXIT_CANNOT_CREATE, EXIT_HOST_UNFIT, EXIT_OK } from "../base/exit_codes.ts";
+import { LogLevel } from "../base/logger.ts";
+import { dieWithParent } from "../io/host.ts";
+import { loadShim, type Shim, ShimUnavailable } from "../io/shim.ts";
+import { Broker, type BrokerOptions } from "../shard/broker.ts";
+import { BrokerFailure } from "../shard/supervisor.ts";
+import { command } from "./command.ts";
+import { Failure } from "./failure.ts";
+import { inspectHost } from "./host.ts";
+import { formatSize } from "./size.ts";
+import { START, type StartOptions, startOptions } from "./start_options.ts";
+
+const LEVELS = {
+  debug: LogLevel.DEBUG,
+  info: LogLevel.INFO,
+  warn: LogLevel.WARN,
+  error: LogLevel.ERROR,
+} as const;
+
+/** A task runner delivers an interrupt twice; a person who insists does it later than this (ms). */
+const SECOND_SIGNAL_MS = 1_000;
+
+export const definition = command({
+  ...START,
+  async run({ values, terminal }) {
+    const options = startOptions(values, inspectHost());
+    const logger = new LogPrinter(LEVELS[options.logLevel], options.logFormat === "json");
+    const shim = openShim();
+    dieWithParent(shim);
+    const stopping = awaitStop();
+    const startedMs = performance.now();
+    let broker: Broker;
+    let admin: AdminServer;
+    try {
+      broker = await Broker.start(shim, brokerOptions(options), logger);
+    } catch (error) {
+      throw asFailure(error);
+    }
+    try {
+      admin = startAdmin(options.adminAddr.host, options.adminAddr.port, broker);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+      throw new Failure(
+        EXIT_CANNOT_CREATE,
+        `cannot listen on ${options.adminAddr.host}:${options.adminAddr.port}`,
+        "Another process does; choose another --admin-addr (port 0 = any free one).",
+      );
+    }
+    const { started } = broker;
+    logger.log(LogLevel.INFO, "Serving", {
+      dataDir: options.dataDir,
+      cluster: started.clusterId,
+      topics: started.topics,
+      memory: formatSize(options.memoryBytes),
+      tookMs: Math.round(performance.now() - startedMs),
+    });
+    terminal.out(
+      `ready kafka=${options.kafkaAddr.host}:${broker.kafkaPort} rpc=none ` +
+        `admin=${options.adminAddr.host}:${admin.port} node=${options.nodeId} ` +
+        `cores=${options.cores} memory=${options.memoryBytes}\n`,
+    );
+    try {
+      await Promise.race([stopping, broker.failed]);
+      logger.log(LogLevel.INFO, "Stopping");
+      await Promise.race([broker.stop(), broker.failed]);
+    } catch (error) {
+      throw asFailure(error);
+    }
+    await admin.stop();
+    logger.log(LogLevel.INFO, "Stopped");
+    return EXIT_OK;
+  },
+});
+
+function brokerOptions(options: StartOptions): BrokerOptions {
+  const advertised = options.advertisedKafkaAddr ?? options.kafkaAddr;
+  return {
+    dataDir: options.dataDir,
+    kafkaHost: options.kafkaAddr.host,
+    kafkaPort: options.kafkaAddr.port,
+    advertisedHost: advertised.host,
+    advertisedPort: advertised.port,
+    nodeId: options.nodeId,
+    rack: options.rack,
+    cores: options.cores,
+    memoryBytes: options.memoryBytes,
+    strict: options.mode === "production",
+    idlePollUs: options.idlePollUs,
+    settings: options.settings,
+  };
+}
+
+function openShim(): Shim {
+  try {
+    return loadShim();
+  } catch (error) {
+    if (!(error instanceof ShimUnavailable)) throw error;
+    throw new Failure(EXIT_HOST_UNFIT, error.message);
+  }
+}
+
+/** Resolves at the first SIGTERM or SIGINT; one that comes well after it ends the process at once. */
+function awaitStop(): Promise<void> {
+  return new Promise((resolve) => {
+    let firstMs = -1;
+    const onSignal = (): void => {
+      const nowMs = performance.now();
+      if (firstMs >= 0 && nowMs - firstMs > SECOND_SIGNAL_MS) Deno.kill(Deno.pid, "SIGKILL");
+      if (firstMs < 0) firstMs = nowMs;
+      resolve();
+    };
+    Deno.addSignalListener("SIGINT", onSignal);
+    Deno.addSignalListener("SIGTERM", onSignal);
+  });
+}
+
+function asFailure(error: unknown): unknown {
+  if (!(error instanceof BrokerFailure)) return error;
+  return new Failure(error.exitCode, error.message);
+}

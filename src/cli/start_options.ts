@@ -1,0 +1,274 @@
+/**
+ * The flags of `gregor start`, and what they come to: every default filled in, depending on the mode
+ * and on the host, so that the broker decides nothing about the command line.
+ *
+ * @module
+ */
+
+import { isSettingName, settingProblem, SETTINGS, suggestSetting } from "../base/settings.ts";
+import type { Command } from "./command.ts";
+import {
+  type Address,
+  address,
+  addresses,
+  choice,
+  type FlagValues,
+  integer,
+  pairs,
+  parseFlags,
+  type Problem,
+  size,
+  text,
+} from "./flags.ts";
+import { plainValue } from "./plain_configs.ts";
+
+export const START_FLAGS = {
+  "data-dir": text({ value: "DIR", default: "gregor-data", help: "Where the data lives" }),
+  "kafka-addr": address({
+    value: "HOST:PORT",
+    default: "127.0.0.1:9092",
+    help: "Where clients connect; port 0 takes any free one",
+  }),
+  "advertised-kafka-addr": address({
+    value: "HOST:PORT",
+    help: "What clients are told to connect to; default --kafka-addr (the host name for 0.0.0.0)",
+  }),
+  "rpc-addr": address({
+    value: "HOST:PORT",
+    default: "127.0.0.1:33145",
+    help: "Where the other nodes connect",
+  }),
+  "advertised-rpc-addr": address({
+    value: "HOST:PORT",
+    help: "What other nodes are told to connect to; default --rpc-addr",
+  }),
+  "admin-addr": address({
+    value: "HOST:PORT",
+    default: "127.0.0.1:9644",
+    help: "Where health and metrics are served over HTTP",
+  }),
+  "node-id": integer({
+    value: "N",
+    default: 0,
+    min: 0,
+    max: 2 ** 31 - 1,
+    help: "This node's number, unique in the cluster and for ever its own",
+  }),
+  "seeds": addresses({
+    value: "RPC,RPC,...",
+    help: "RPC addresses of the first nodes, this one included; none: a cluster of one",
+  }),
+  "cores": integer({
+    value: "N",
+    min: 1,
+    max: 256,
+    help: "Shards to run, one per core; default all cores, in dev mode at most 2",
+  }),
+  "memory": size({
+    value: "SIZE",
+    min: 64 * 2 ** 20,
+    help: "Memory to lock for data; default 80 % of the host's or container's, in dev mode 256MiB",
+  }),
+  "idle-poll-us": integer({
+    value: "N",
+    min: 0,
+    max: 1_000_000,
+    help: "Microseconds that an idle shard polls before it sleeps; default 50, in dev mode 0",
+  }),
+  "mode": choice({
+    value: "MODE",
+    choices: ["production", "dev"],
+    default: "production",
+    help: "dev: few cores, little memory, groups rebalance at once; durability is the same",
+  }),
+  "set": pairs({
+    value: "KEY=VALUE",
+    help: "A cluster setting, by Kafka's name; repeatable. Sizes and times may have units: " +
+      "log.retention.ms=7d",
+  }),
+  "rack": text({
+    value: "NAME",
+    help: "The failure zone of this node; replicas avoid sharing one",
+  }),
+  "log-level": choice({
+    value: "LEVEL",
+    choices: ["debug", "info", "warn", "error"],
+    default: "info",
+    help: "Least important lines to log, to stderr",
+  }),
+  "log-format": choice({
+    value: "FORMAT",
+    choices: ["text", "json"],
+    default: "text",
+    help: "How log lines look",
+  }),
+} as const;
+
+export interface StartOptions {
+  readonly dataDir: string;
+  readonly kafkaAddr: Address;
+  /** Null: advertise what was bound. Port 0: the port that was bound. */
+  readonly advertisedKafkaAddr: Address | null;
+  readonly rpcAddr: Address;
+  /** As for Kafka's. */
+  readonly advertisedRpcAddr: Address | null;
+  readonly adminAddr: Address;
+  readonly nodeId: number;
+  /** Empty: a cluster of one. */
+  readonly seeds: readonly Address[];
+  readonly cores: number;
+  readonly memoryBytes: number;
+  readonly idlePollUs: number;
+  readonly mode: "production" | "dev";
+  /** Plain values under Kafka's names, as `Settings` takes them: `--set` over the mode's own. */
+  readonly settings: ReadonlyMap<string, string>;
+  readonly rack: string | null;
+  readonly logLevel: "debug" | "info" | "warn" | "error";
+  readonly logFormat: "text" | "json";
+}
+
+/** What the defaults depend on. */
+export interface Host {
+  readonly coreCount: number;
+  /** Of the host, or of the container where that has less. */
+  readonly memoryBytes: number;
+  /** Told to clients when what is bound (0.0.0.0) is no address that anyone can connect to. */
+  readonly name: string;
+}
+
+const MIB = 2 ** 20;
+/** Least memory that a shard can work with (bytes). */
+export const SHARD_MEMORY_MIN = 32 * MIB;
+const DEV_CORES_MAX = 2;
+const DEV_MEMORY = 256 * MIB;
+const PRODUCTION_MEMORY_SHARE = 0.8;
+
+/** What `--mode dev` sets before `--set`. */
+const DEV_SETTINGS: readonly (readonly [string, string])[] = [
+  ["auto.create.topics.enable", "true"],
+  ["group.initial.rebalance.delay.ms", "0"],
+  // A fresh start writes every extent once: keep that under a second on a laptop.
+  ["journal.extent.bytes", String(16 * MIB)],
+  ["journal.extents", "4"],
+];
+
+/** Fills in what depends on mode and host. */
+export function startOptions(values: FlagValues<typeof START_FLAGS>, host: Host): StartOptions {
+  const isDev = values.mode === "dev";
+  const cores = values.cores ??
+    (isDev ? Math.min(DEV_CORES_MAX, host.coreCount) : host.coreCount);
+  const memoryBytes = values.memory ?? defaultMemory(isDev, cores, host);
+  const settings = new Map(isDev ? DEV_SETTINGS : []);
+  for (const [name, value] of values.set) settings.set(name, plainSettingValue(name, value));
+  return {
+    dataDir: values.dataDir,
+    kafkaAddr: values.kafkaAddr,
+    advertisedKafkaAddr: values.advertisedKafkaAddr ?? reachable(values.kafkaAddr, host),
+    rpcAddr: values.rpcAddr,
+    advertisedRpcAddr: values.advertisedRpcAddr ?? reachable(values.rpcAddr, host),
+    adminAddr: values.adminAddr,
+    nodeId: values.nodeId,
+    seeds: values.seeds,
+    cores,
+    memoryBytes,
+    idlePollUs: values.idlePollUs ?? (isDev ? 0 : 50),
+    mode: values.mode,
+    settings,
+    rack: values.rack ?? null,
+    logLevel: values.logLevel,
+    logFormat: values.logFormat,
+  };
+}
+
+function defaultMemory(isDev: boolean, cores: number, host: Host): number {
+  const least = SHARD_MEMORY_MIN * cores;
+  const wanted = isDev ? DEV_MEMORY : host.memoryBytes * PRODUCTION_MEMORY_SHARE;
+  return Math.max(least, Math.floor(wanted / (2 * MIB)) * 2 * MIB);
+}
+
+/** Rules between flags, and the settings. */
+export function checkStart(values: FlagValues<typeof START_FLAGS>): Problem[] {
+  const problems: Problem[] = [];
+  if (values.memory !== undefined && values.cores !== undefined) {
+    const least = SHARD_MEMORY_MIN * values.cores;
+    if (values.memory < least) {
+      problems.push({
+        subject: "--memory",
+        message: `expected at least ${least / MIB}MiB for ${values.cores} cores (32MiB each)`,
+      });
+    }
+  }
+  for (const [name, value] of values.set) {
+    const subject = `--set ${name}`;
+    if (!isSettingName(name)) {
+      const guess = suggestSetting(name);
+      const nearestText = guess === null ? "" : `; nearest is ${guess}`;
+      problems.push({ subject, message: `is not a setting${nearestText}` });
+      continue;
+    }
+    const problem = settingProblem(name, plainSettingValue(name, value));
+    if (problem !== null) problems.push({ subject, message: problem });
+  }
+  return problems;
+}
+
+/** Null: the address itself can be connected to. */
+function reachable(bound: Address, host: Host): Address | null {
+  return isWildcard(bound.host) ? { host: host.name, port: bound.port } : null;
+}
+
+function isWildcard(host: string): boolean {
+  return host === "0.0.0.0" || /^[0:]+$/.test(host);
+}
+
+/** Turns `7d` and `1GiB` into the plain numbers that settings hold; leaves anything else alone. */
+function plainSettingValue(name: string, value: string): string {
+  return plainValue(isSettingName(name) ? SETTINGS[name] : undefined, value);
+}
+
+/** Everything about `gregor start` except what it does. */
+export const START: Omit<Command<typeof START_FLAGS>, "run"> = {
+  name: "start",
+  about: "Runs a broker until SIGTERM or Ctrl-C. When it serves, one line on stdout says so: " +
+    "`ready kafka=HOST:PORT rpc=HOST:PORT admin=HOST:PORT node=N cores=N memory=BYTES`. " +
+    "The log goes to stderr.\n" +
+    "Every acknowledged record is flushed to disk first, in dev mode too.",
+  positionals: [],
+  flags: START_FLAGS,
+  examples: [
+    { line: "start --mode dev", says: "A broker to develop against, at 127.0.0.1:9092:" },
+    {
+      line: "start --data-dir /var/lib/gregor --kafka-addr 0.0.0.0:9092 " +
+        "--advertised-kafka-addr kafka1:9092",
+      says: "A server that other hosts reach:",
+    },
+    {
+      line: "start --node-id 1 --rpc-addr n1:33145 --seeds n1:33145,n2:33145,n3:33145",
+      says:
+        "The first of three nodes (the others have --node-id 2 and 3, and their own addresses):",
+    },
+    {
+      line: "start --cores 4 --memory 8GiB --set log.retention.ms=3d",
+      says: "Less of the host, and records kept for three days:",
+    },
+  ],
+  check: ({ values }) => checkStart(values),
+};
+
+/** Options, or everything that is wrong with the command line. */
+export type ParsedStart =
+  | { readonly options: StartOptions; readonly problems: null }
+  | { readonly options: null; readonly problems: readonly Problem[] };
+
+/** Reads the arguments behind `gregor start`. */
+export function parseStart(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  host: Host,
+): ParsedStart {
+  const parsed = parseFlags(START, argv, env);
+  const problems = [...parsed.problems, ...checkStart(parsed.values)];
+  return problems.length > 0
+    ? { options: null, problems }
+    : { options: startOptions(parsed.values, host), problems: null };
+}

@@ -1,0 +1,201 @@
+/**
+ * Changing configurations: one value at a time (IncrementalAlterConfigs), or a resource's whole set
+ * (AlterConfigs, deprecated by Kafka but still sent).
+ *
+ * Each resource of a request succeeds or fails alone, and as a whole. What results is checked in full,
+ * so that values that only together make no sense are refused too. A value equal to the one already
+ * set makes no record.
+ *
+ * @module
+ */
+
+import { splitList } from "../base/setting.ts";
+import { ErrorCode } from "../wire/errors.ts";
+import { type CommandContext, type Outcome, refuse, SUCCESS, tooLarge } from "./command.ts";
+import { ALL_BROKERS, ResourceType } from "./config_table.ts";
+import { configSchemaOf } from "./config_schema.ts";
+import { RecordType } from "./records.ts";
+import { topicNameProblem } from "./topic_names.ts";
+
+/** Kafka's operations of IncrementalAlterConfigs. */
+export const ConfigOperation = { SET: 0, DELETE: 1, APPEND: 2, SUBTRACT: 3 } as const;
+
+export interface ConfigResource {
+  readonly resourceType: number;
+  readonly resourceName: string;
+}
+
+export interface ConfigChange {
+  readonly name: string;
+  /** One of {@linkcode ConfigOperation}. */
+  readonly operation: number;
+  readonly value: string | null;
+}
+
+export interface IncrementalChange extends ConfigResource {
+  readonly changes: readonly ConfigChange[];
+}
+
+export interface Replacement extends ConfigResource {
+  readonly configs: readonly { readonly name: string; readonly value: string | null }[];
+}
+
+export interface AlterConfigsResult extends Outcome, ConfigResource {}
+
+/** Applies `resources`' changes on top of what is set. */
+export function alterConfigs(
+  context: CommandContext,
+  resources: readonly IncrementalChange[],
+  validateOnly: boolean,
+): AlterConfigsResult[] {
+  return eachResource(resources, (resource) => {
+    const problem = resourceProblem(context, resource);
+    if (problem !== null) return problem;
+    const current = context.image.configs.get(resource.resourceType, resource.resourceName);
+    const wanted = new Map(current);
+    const named = new Set<string>();
+    for (const change of resource.changes) {
+      if (named.has(change.name)) return duplicateName(change.name);
+      named.add(change.name);
+      const changeProblem = applyChange(context, resource, change, wanted);
+      if (changeProblem !== null) return changeProblem;
+    }
+    return install(context, resource, wanted, validateOnly);
+  });
+}
+
+/** Sets exactly what `resources` say: what they do not name is removed. */
+export function replaceConfigs(
+  context: CommandContext,
+  resources: readonly Replacement[],
+  validateOnly: boolean,
+): AlterConfigsResult[] {
+  return eachResource(resources, (resource) => {
+    const problem = resourceProblem(context, resource);
+    if (problem !== null) return problem;
+    const wanted = new Map<string, string>();
+    for (const { name, value } of resource.configs) {
+      if (wanted.has(name)) return duplicateName(name);
+      if (value === null) return missingValue(name);
+      wanted.set(name, value.trim());
+    }
+    return install(context, resource, wanted, validateOnly);
+  });
+}
+
+function eachResource<Resource extends ConfigResource>(
+  resources: readonly Resource[],
+  alter: (resource: Resource) => Outcome,
+): AlterConfigsResult[] {
+  const keyOf = (resource: Resource) => `${resource.resourceType}/${resource.resourceName}`;
+  const counts = new Map<string, number>();
+  for (const resource of resources) {
+    counts.set(keyOf(resource), (counts.get(keyOf(resource)) ?? 0) + 1);
+  }
+  const results: AlterConfigsResult[] = [];
+  for (const resource of resources) {
+    const count = counts.get(keyOf(resource))!;
+    if (count === 0) continue;
+    const { resourceType, resourceName } = resource;
+    let outcome: Outcome;
+    if (count > 1) {
+      counts.set(keyOf(resource), 0);
+      outcome = refuse(ErrorCode.INVALID_REQUEST, "the request names this resource twice");
+    } else {
+      outcome = alter(resource);
+    }
+    results.push({ ...outcome, resourceType, resourceName });
+  }
+  return results;
+}
+
+/** Why this resource has no configuration to change; null when it has. */
+function resourceProblem(context: CommandContext, resource: ConfigResource): Outcome | null {
+  const { resourceType, resourceName } = resource;
+  switch (resourceType) {
+    case ResourceType.TOPIC: {
+      if (context.image.topicByName(resourceName) !== undefined) return null;
+      const problem = topicNameProblem(resourceName);
+      if (problem !== null) return refuse(ErrorCode.INVALID_TOPIC_EXCEPTION, problem);
+      return refuse(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `there is no topic '${resourceName}'`);
+    }
+    case ResourceType.BROKER: {
+      if (resourceName === ALL_BROKERS) return null;
+      if (!/^[0-9]{1,9}$/.test(resourceName)) {
+        return refuse(ErrorCode.INVALID_REQUEST, `'${resourceName}' is not a broker id`);
+      }
+      if (context.image.nodes.has(Number(resourceName))) return null;
+      const message = `there is no broker with the id ${resourceName}`;
+      return refuse(ErrorCode.BROKER_ID_NOT_REGISTERED, message);
+    }
+    default:
+      return refuse(
+        ErrorCode.INVALID_REQUEST,
+        `resources of type ${resourceType} have no configuration here`,
+      );
+  }
+}
+
+function applyChange(
+  context: CommandContext,
+  resource: ConfigResource,
+  change: ConfigChange,
+  wanted: Map<string, string>,
+): Outcome | null {
+  const { name, operation, value } = change;
+  if (operation === ConfigOperation.DELETE) {
+    wanted.delete(name);
+    return null;
+  }
+  if (value === null) return missingValue(name);
+  if (operation === ConfigOperation.SET) {
+    wanted.set(name, value.trim());
+    return null;
+  }
+  if (operation !== ConfigOperation.APPEND && operation !== ConfigOperation.SUBTRACT) {
+    return refuse(ErrorCode.INVALID_REQUEST, `there is no operation ${operation} on '${name}'`);
+  }
+  const schema = configSchemaOf(resource.resourceType);
+  if (!schema.isList(name)) {
+    const message = `'${name}' is not a list: nothing can be appended to or subtracted from it`;
+    return refuse(ErrorCode.INVALID_CONFIG, message);
+  }
+  const set = wanted.get(name);
+  const items = set === undefined ? schema.defaultElements(name, context.image) : splitList(set);
+  for (const item of splitList(value)) {
+    const at = items.indexOf(item);
+    if (operation === ConfigOperation.APPEND && at < 0) items.push(item);
+    else if (operation === ConfigOperation.SUBTRACT && at >= 0) items.splice(at, 1);
+  }
+  wanted.set(name, items.join(","));
+  return null;
+}
+
+function install(
+  context: CommandContext,
+  resource: ConfigResource,
+  wanted: ReadonlyMap<string, string>,
+  validateOnly: boolean,
+): Outcome {
+  const { resourceType, resourceName } = resource;
+  const current = context.image.configs.get(resourceType, resourceName);
+  const changed = new Map<string, string | null>();
+  for (const [name, value] of wanted) if (current.get(name) !== value) changed.set(name, value);
+  for (const name of current.keys()) if (!wanted.has(name)) changed.set(name, null);
+  const problem = configSchemaOf(resourceType).problem(wanted, changed);
+  if (problem !== null) return problem;
+  if (validateOnly) return SUCCESS;
+  const records = [...changed].map(([name, value]) => ({
+    type: RecordType.CONFIG,
+    body: { resourceType, resourceName, name, value },
+  }));
+  return context.emit(records) ? SUCCESS : tooLarge();
+}
+
+function duplicateName(name: string): Outcome {
+  return refuse(ErrorCode.INVALID_REQUEST, `the configuration '${name}' is given twice`);
+}
+
+function missingValue(name: string): Outcome {
+  return refuse(ErrorCode.INVALID_REQUEST, `the configuration '${name}' has no value`);
+}

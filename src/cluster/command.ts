@@ -1,0 +1,55 @@
+/**
+ * What a command of the controller works with, and what it answers.
+ *
+ * A command is a function that reads the image, checks what it was asked, and *emits* records. Each
+ * emitted record is replayed into the controller's own image at once, so that the next topic of the
+ * same request, and the next command, see it before it is committed; the response leaves after the
+ * commit (`controller_service.ts`).
+ *
+ * @module
+ */
+
+import type { Random } from "../base/prng.ts";
+import { ErrorCode } from "../wire/errors.ts";
+import type { ClusterImage } from "./image.ts";
+import { COMMAND_BYTES_MAX, type MetadataRecord } from "./records.ts";
+
+/** Most partitions that one request may create (Kafka's limit of records per operation). */
+export const PARTITIONS_PER_REQUEST_MAX = 10_000;
+/**
+ * Most partition replicas on one node: the metadata, the checkpoint and the recovery of a node are sized
+ * for it, and its shards' open files and memory follow from it.
+ */
+export const PARTITIONS_PER_NODE_MAX = 40_000;
+/** Longest value of a configuration (bytes of UTF-8; the encoding's limit). */
+export const CONFIG_VALUE_BYTES_MAX = 32_767;
+
+export interface CommandContext {
+  /** The committed state and what is on its way to be committed. */
+  readonly image: ClusterImage;
+  /** Most replicas on one node; its memory and its recovery time are sized for them. */
+  readonly partitionsPerNodeMax: number;
+  readonly random: Random;
+  /** Makes `records` part of the command, all of them or, when it would become too large, none. */
+  emit(records: readonly MetadataRecord[]): boolean;
+}
+
+/** The result for one topic or resource of a request. */
+export interface Outcome {
+  readonly error: ErrorCode;
+  /** For people; null when there was no error. */
+  readonly message: string | null;
+}
+
+/** The request asks for more than one command can hold. */
+export function tooLarge(): Outcome {
+  const message =
+    `the request changes more metadata at once than ${COMMAND_BYTES_MAX} bytes can say`;
+  return refuse(ErrorCode.POLICY_VIOLATION, message);
+}
+
+export const SUCCESS: Outcome = { error: ErrorCode.NONE, message: null };
+
+export function refuse(error: ErrorCode, message: string): Outcome {
+  return { error, message };
+}

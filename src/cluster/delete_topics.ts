@@ -1,0 +1,105 @@
+/**
+ * Deleting topics, by name or by id.
+ *
+ * Internal topics are refused: deleting `__consumer_offsets` under running coordinators would lose
+ * every group's positions. (Kafka leaves that to its authorizer; this is the answer that it gives to
+ * somebody without the right.)
+ *
+ * @module
+ */
+
+import { ErrorCode } from "../wire/errors.ts";
+import { type Uuid, ZERO_UUID } from "../wire/uuid.ts";
+import { type CommandContext, type Outcome, refuse, SUCCESS, tooLarge } from "./command.ts";
+import type { TopicImage } from "./image.ts";
+import { RecordType } from "./records.ts";
+
+/** Names one topic: exactly one of the two is given, a null name or an all-zero id is none. */
+export interface TopicReference {
+  readonly name: string | null;
+  readonly topicId: Uuid;
+}
+
+export interface DeleteTopicResult extends Outcome, TopicReference {}
+
+/** Deletes `topics`, each of which succeeds or fails alone. */
+export function deleteTopics(
+  context: CommandContext,
+  topics: readonly TopicReference[],
+): DeleteTopicResult[] {
+  const results: DeleteTopicResult[] = [];
+  const duplicates = duplicateKeys(topics);
+  const answeredDuplicates = new Set<string>();
+  const deletedHere = new Set<TopicImage>();
+  for (const reference of topics) {
+    const key = keyOf(reference);
+    if (duplicates.has(key)) {
+      if (answeredDuplicates.has(key)) continue;
+      answeredDuplicates.add(key);
+      const message = "the request names this topic twice";
+      results.push({ ...refuse(ErrorCode.INVALID_REQUEST, message), ...reference });
+      continue;
+    }
+    results.push(deleteTopic(context, reference, deletedHere));
+  }
+  return results;
+}
+
+function deleteTopic(
+  context: CommandContext,
+  reference: TopicReference,
+  deletedHere: Set<TopicImage>,
+): DeleteTopicResult {
+  const { name, topicId } = reference;
+  const byId = topicId !== ZERO_UUID;
+  if (name === null && !byId) {
+    const message = "neither a topic name nor a topic id is given";
+    return { ...refuse(ErrorCode.INVALID_REQUEST, message), ...reference };
+  }
+  if (name !== null && byId) {
+    const message = "both a topic name and a topic id are given";
+    return { ...refuse(ErrorCode.INVALID_REQUEST, message), ...reference };
+  }
+  if (!context.image.settings.boolean("delete.topic.enable")) {
+    const message = "deleting topics is switched off (delete.topic.enable)";
+    return { ...refuse(ErrorCode.TOPIC_DELETION_DISABLED, message), ...reference };
+  }
+  for (const deleted of deletedHere) {
+    if (deleted.name !== name && deleted.id !== topicId) continue;
+    const message = "the request names this topic by name and by id";
+    return { ...refuse(ErrorCode.INVALID_REQUEST, message), ...reference };
+  }
+  const topic = name === null ? context.image.topicById(topicId) : context.image.topicByName(name);
+  if (topic === undefined) {
+    const outcome = name === null
+      ? refuse(ErrorCode.UNKNOWN_TOPIC_ID, `there is no topic with the id ${topicId}`)
+      : refuse(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `there is no topic '${name}'`);
+    return { ...outcome, ...reference };
+  }
+  if (topic.internal) {
+    const message = `topic '${topic.name}' is internal and cannot be deleted`;
+    const outcome = refuse(ErrorCode.TOPIC_AUTHORIZATION_FAILED, message);
+    return { ...outcome, name: topic.name, topicId: topic.id };
+  }
+  const removed = { type: RecordType.TOPIC_REMOVED, body: { topicId: topic.id } };
+  if (!context.emit([removed])) return { ...tooLarge(), name: topic.name, topicId: topic.id };
+  deletedHere.add(topic);
+  return { ...SUCCESS, name: topic.name, topicId: topic.id };
+}
+
+function keyOf(reference: TopicReference): string {
+  return `${reference.name ?? ""}/${reference.topicId}`;
+}
+
+function duplicateKeys(topics: readonly TopicReference[]): Set<string> {
+  const seen = new Set<string>();
+  const duplicates = new Set<string>();
+  for (const reference of topics) {
+    const key = keyOf(reference);
+    // A reference to nothing is told so, however often it comes.
+    if (reference.name === null && reference.topicId === ZERO_UUID) continue;
+    if (seen.has(key)) duplicates.add(key);
+    seen.add(key);
+  }
+  return duplicates;
+}

@@ -1,0 +1,47 @@
+/**
+ * Who leads each partition, as this shard last heard: volatile, told by the replicas, not a record.
+ *
+ * Raft groups elect their leaders themselves; the metadata log does not say. A partition nobody has told
+ * of is given to its preferred replica without an epoch, which makes clients ask it without fencing.
+ *
+ * @module
+ */
+
+import type { PartitionImage } from "./image.ts";
+
+const UNKNOWN = -1;
+
+export class LeaderTable {
+  #leaders = new Int32Array(64).fill(UNKNOWN);
+  #epochs = new Int32Array(64).fill(UNKNOWN);
+
+  /** Notes a group's leader; older epochs than the known one are ignored. */
+  note(groupId: number, leaderId: number, epoch: number): void {
+    if (groupId >= this.#leaders.length) this.#grow(groupId);
+    if (epoch < this.#epochs[groupId]!) return;
+    this.#leaders[groupId] = leaderId;
+    this.#epochs[groupId] = epoch;
+  }
+
+  /** The node that leads the partition. */
+  leaderOf(partition: PartitionImage): number {
+    const leaderId = this.#leaders[partition.groupId] ?? UNKNOWN;
+    return leaderId === UNKNOWN ? partition.replicas[0]! : leaderId;
+  }
+
+  /** The leader's epoch, -1 when unknown. */
+  epochOf(partition: PartitionImage): number {
+    return this.#epochs[partition.groupId] ?? UNKNOWN;
+  }
+
+  #grow(groupId: number): void {
+    let capacity = this.#leaders.length;
+    while (capacity <= groupId) capacity *= 2;
+    const leaders = new Int32Array(capacity).fill(UNKNOWN);
+    const epochs = new Int32Array(capacity).fill(UNKNOWN);
+    leaders.set(this.#leaders);
+    epochs.set(this.#epochs);
+    this.#leaders = leaders;
+    this.#epochs = epochs;
+  }
+}

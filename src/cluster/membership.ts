@@ -1,0 +1,42 @@
+/**
+ * Forming the cluster, and registering its nodes and features.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import { uuidToBase64 } from "../wire/uuid.ts";
+import type { CommandContext } from "./command.ts";
+import { newUuid } from "./ids.ts";
+import { type NodeRecord, RecordType } from "./records.ts";
+
+/** Gives a new cluster its id; does nothing when it has one. */
+export function formCluster(context: CommandContext): void {
+  if (context.image.clusterId !== "") return;
+  const clusterId = uuidToBase64(newUuid(context.random));
+  context.emit([{ type: RecordType.CLUSTER, body: { clusterId } }]);
+}
+
+/** Makes `node` a member, or records what changed about it since it last started. */
+export function registerNode(context: CommandContext, node: NodeRecord): void {
+  assert(node.nodeId >= 0, "a node id is not negative");
+  const known = context.image.nodes.get(node.nodeId);
+  if (known !== undefined && sameNode(known, node)) return;
+  context.emit([{ type: RecordType.NODE, body: node }]);
+}
+
+/** Sets the cluster-wide level of a feature; 0 switches it off. */
+export function setFeatureLevel(context: CommandContext, name: string, level: number): void {
+  if ((context.image.features.get(name) ?? 0) === level) return;
+  context.emit([{ type: RecordType.FEATURE_LEVEL, body: { name, level } }]);
+}
+
+function sameNode(a: NodeRecord, b: NodeRecord): boolean {
+  return a.incarnation === b.incarnation && a.rack === b.rack &&
+    a.endpoints.length === b.endpoints.length &&
+    a.endpoints.every((endpoint, at) => {
+      const other = b.endpoints[at]!;
+      return endpoint.name === other.name && endpoint.host === other.host &&
+        endpoint.port === other.port;
+    });
+}

@@ -1,0 +1,17 @@
+/**
+ * Who asks a group coordinator, when, and in which version of the API.
+ *
+ * @module
+ */
+
+export interface GroupContext {
+  /** The version of the request. */
+  readonly version: number;
+  readonly clientId: string | null;
+  /** Kafka's form: a slash and the address. */
+  readonly clientHost: string;
+  /** Monotonic clock (ms), for timeouts. */
+  readonly nowMs: number;
+  /** Wall clock (ms since the epoch), for what is written. */
+  readonly wallMs: number;
+}

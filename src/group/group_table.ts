@@ -1,0 +1,176 @@
+/**
+ * All groups of one coordinator, and what its parts share: time, timers, chance, the log, and the box in
+ * which answers wait until the state is whole.
+ *
+ * Written state changes in {@linkcode GroupTable.replay} alone, the same code while loading and later.
+ * {@linkcode GroupTable.append} asks the log for a batch; the log replays it once it is committed and
+ * then says so, and only then is the client answered.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import type { Random } from "../base/prng.ts";
+import { Timer, Timers } from "../io/timers.ts";
+import { ErrorCode } from "../wire/errors.ts";
+import type { GroupConfig } from "./config.ts";
+import { Group, GroupState } from "./group.ts";
+import { GROUPS_PER_COORDINATOR_MAX } from "./limits.ts";
+import type { Respond } from "./member.ts";
+import { decodeRecord, type GroupRecord } from "./records.ts";
+
+/** The partition of `__consumer_offsets` that a coordinator writes to. */
+export interface CoordinatorLog {
+  /**
+   * Appends the records as one batch, all or nothing, after everything appended before.
+   *
+   * Calls `done` exactly once: with 0 after the batch is committed *and* replayed, in the order of the
+   * appends, or with an error code when it never will be.
+   */
+  append(records: readonly GroupRecord[], done: (errorCode: number) => void): void;
+}
+
+export class GroupTable {
+  readonly config: GroupConfig;
+  readonly random: Random;
+  readonly timers = new Timers();
+  readonly groups = new Map<string, Group>();
+  /** The clock's monotonic time at the latest entry (ms). */
+  nowMs = 0;
+  /** The wall clock at the latest entry (ms since the epoch). */
+  wallMs = 0;
+  /** Records that were passed over: of unknown kinds, or malformed. */
+  skippedRecords = 0;
+  #log: CoordinatorLog;
+  #answers: (() => void)[] = [];
+  #flushing = false;
+
+  constructor(config: GroupConfig, random: Random, log: CoordinatorLog) {
+    this.config = config;
+    this.random = random;
+    this.#log = log;
+  }
+
+  /** The group, made if need be; null when there are too many. */
+  getOrCreate(groupId: string): Group | null {
+    let group = this.groups.get(groupId);
+    if (group !== undefined) return group;
+    if (this.groups.size >= GROUPS_PER_COORDINATOR_MAX) return null;
+    group = new Group(groupId);
+    group.stateTimestampMs = this.wallMs;
+    this.groups.set(groupId, group);
+    return group;
+  }
+
+  /** Forgets a group that nothing is left of. */
+  dropIfVoid(group: Group): void {
+    if (!group.isVoid || this.groups.get(group.groupId) !== group) return;
+    this.cancel(group.joinTimer);
+    this.cancel(group.syncTimer);
+    group.state = GroupState.DEAD;
+    this.groups.delete(group.groupId);
+  }
+
+  /** Answers a request when the present entry has done all its changes. */
+  answer<Response>(respond: Respond<Response>, response: Response): void {
+    this.#answers.push(() => respond(response));
+  }
+
+  /** Sends the answers; what they cause may answer further requests. */
+  flush(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    while (this.#answers.length > 0) {
+      const answers = this.#answers;
+      this.#answers = [];
+      for (const send of answers) send();
+    }
+    this.#flushing = false;
+  }
+
+  /** Appends `records` about `group`; `done` runs after commit and replay, or with the log's error. */
+  append(group: Group, records: readonly GroupRecord[], done: (errorCode: number) => void): void {
+    assert(records.length > 0, "an empty batch was appended");
+    group.appendsInFlight++;
+    this.#log.append(records, (errorCode) => {
+      group.appendsInFlight--;
+      done(errorCode);
+      this.dropIfVoid(group);
+      this.flush();
+    });
+  }
+
+  /** Takes over what a committed record says. */
+  replay(key: Uint8Array, value: Uint8Array | null): void {
+    const record = decodeRecord(key, value);
+    if (record.kind === "unknown" || record.kind === "malformed") {
+      this.skippedRecords++;
+      return;
+    }
+    let group = this.groups.get(record.groupId);
+    if (group === undefined) {
+      if (record.value === null) return;
+      // The limit holds for what clients ask for, not for what is written.
+      group = new Group(record.groupId);
+      this.groups.set(record.groupId, group);
+    }
+    if (record.kind === "offset") {
+      group.offsets.replay(record.topic, record.partition, record.value);
+    } else {
+      group.metadata = record.value;
+    }
+    this.dropIfVoid(group);
+  }
+
+  /** Sets `timer` to fire after `delayMs`; makes one if there is none yet. */
+  schedule(timer: Timer | null, delayMs: number, onFire: () => void): Timer {
+    const scheduled = timer ?? new Timer(onFire);
+    this.timers.schedule(scheduled, this.nowMs + delayMs);
+    return scheduled;
+  }
+
+  cancel(timer: Timer | null): void {
+    if (timer !== null) this.timers.cancel(timer);
+  }
+
+  /** A random id of the form that Kafka gives members (an RFC 9562 version 4 uuid). */
+  randomUuid(): string {
+    const word = (): string => this.random.nextUint32().toString(16).padStart(8, "0");
+    const hex = word() + word() + word() + word();
+    const variant = ((Number.parseInt(hex[16]!, 16) & 3) | 8).toString(16);
+    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-` +
+      `${variant}${hex.slice(17, 20)}-${hex.slice(20)}`;
+  }
+}
+
+/** What a member is told when the log refused what the group had to write. */
+export function groupErrorOf(appendError: number): number {
+  switch (appendError) {
+    case ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
+    case ErrorCode.NOT_ENOUGH_REPLICAS:
+    case ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND:
+    case ErrorCode.REQUEST_TIMED_OUT:
+      return ErrorCode.COORDINATOR_NOT_AVAILABLE;
+    case ErrorCode.NOT_LEADER_OR_FOLLOWER:
+    case ErrorCode.KAFKA_STORAGE_ERROR:
+      return ErrorCode.NOT_COORDINATOR;
+    case ErrorCode.MESSAGE_TOO_LARGE:
+    case ErrorCode.RECORD_LIST_TOO_LARGE:
+    case ErrorCode.INVALID_FETCH_SIZE:
+      return ErrorCode.UNKNOWN_SERVER_ERROR;
+    default:
+      return appendError;
+  }
+}
+
+/** What a client is told when the log refused its offsets. */
+export function commitErrorOf(appendError: number): number {
+  switch (appendError) {
+    case ErrorCode.MESSAGE_TOO_LARGE:
+    case ErrorCode.RECORD_LIST_TOO_LARGE:
+    case ErrorCode.INVALID_FETCH_SIZE:
+      return ErrorCode.INVALID_COMMIT_OFFSET_SIZE;
+    default:
+      return groupErrorOf(appendError);
+  }
+}

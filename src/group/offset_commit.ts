@@ -1,0 +1,209 @@
+/**
+ * OffsetCommit, OffsetFetch and OffsetDelete: the offsets that groups keep.
+ *
+ * - Who commits is checked as a member of the present generation, unless the group is empty and the
+ *   commit names no generation (generation -1): a consumer that assigns its own partitions, or a tool.
+ *   Such a commit makes the group if need be.
+ * - A commit by a member counts as a sign of life.
+ * - While the group awaits its assignment nobody may commit (REBALANCE_IN_PROGRESS); while members
+ *   still join, those of the last generation may.
+ * - Readers see what is committed in the log, never what is on its way.
+ *
+ * @module
+ */
+
+import { ErrorCode } from "../wire/errors.ts";
+import type {
+  OffsetCommitRequest,
+  OffsetCommitRequestPartition,
+} from "../wire/generated/offset_commit_request.ts";
+import {
+  newOffsetCommitResponse,
+  newOffsetCommitResponsePartition,
+  newOffsetCommitResponseTopic,
+  type OffsetCommitResponse,
+} from "../wire/generated/offset_commit_response.ts";
+import type { OffsetDeleteRequest } from "../wire/generated/offset_delete_request.ts";
+import {
+  newOffsetDeleteResponse,
+  newOffsetDeleteResponsePartition,
+  newOffsetDeleteResponseTopic,
+  type OffsetDeleteResponse,
+} from "../wire/generated/offset_delete_response.ts";
+import type { GroupContext } from "./context.ts";
+import { type Group, GroupState } from "./group.ts";
+import { commitErrorOf, type GroupTable } from "./group_table.ts";
+import type { Respond } from "./member.ts";
+import { memberError } from "./membership.ts";
+import type { Rebalancer } from "./rebalance.ts";
+import { type CommittedOffset, type GroupRecord, offsetRecord } from "./records.ts";
+
+/** First version in which a group that does not exist has an error of its own. */
+const GROUP_ID_NOT_FOUND_VERSION = 9;
+
+export class OffsetHandling {
+  #table: GroupTable;
+  #rebalancer: Rebalancer;
+
+  constructor(table: GroupTable, rebalancer: Rebalancer) {
+    this.#table = table;
+    this.#rebalancer = rebalancer;
+  }
+
+  /** The caller has checked that the topics exist, and named those that came with an id. */
+  commit(
+    context: GroupContext,
+    request: OffsetCommitRequest,
+    respond: Respond<OffsetCommitResponse>,
+  ): void {
+    const known = this.#table.groups.get(request.groupId) ?? null;
+    const errorCode = this.#commitError(context, known, request);
+    const group = errorCode === ErrorCode.NONE
+      ? known ?? this.#table.getOrCreate(request.groupId)
+      : known;
+    if (group === null || errorCode !== ErrorCode.NONE) {
+      const code = errorCode === ErrorCode.NONE ? ErrorCode.COORDINATOR_NOT_AVAILABLE : errorCode;
+      this.#table.answer(respond, commitResponse(request, () => code));
+      return;
+    }
+    const member = group.members.get(request.memberId);
+    if (member !== undefined) this.#rebalancer.touch(group, member);
+    this.#append(group, request, respond);
+    this.#table.dropIfVoid(group);
+  }
+
+  /** The caller has checked that the topics exist. */
+  remove(request: OffsetDeleteRequest, respond: Respond<OffsetDeleteResponse>): void {
+    const group = this.#table.groups.get(request.groupId);
+    const errorCode = this.#removeError(group, request.groupId);
+    if (group === undefined || errorCode !== ErrorCode.NONE) {
+      this.#table.answer(respond, newOffsetDeleteResponse({ errorCode }));
+      return;
+    }
+    const records: GroupRecord[] = [];
+    for (const { name, partitions } of request.topics) {
+      if (group.isSubscribedTo(name)) continue;
+      for (const { partitionIndex: partition } of partitions) {
+        if (!group.offsets.isKnown(name, partition)) continue;
+        records.push(offsetRecord({ groupId: group.groupId, topic: name, partition }, null));
+      }
+    }
+    const answer = (code: number): void => {
+      if (code !== ErrorCode.NONE) {
+        this.#table.answer(respond, newOffsetDeleteResponse({ errorCode: commitErrorOf(code) }));
+        return;
+      }
+      const topics = request.topics.map(({ name, partitions }) =>
+        newOffsetDeleteResponseTopic({
+          name,
+          partitions: partitions.map(({ partitionIndex }) =>
+            newOffsetDeleteResponsePartition({
+              partitionIndex,
+              errorCode: subscribed.has(name)
+                ? ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC
+                : ErrorCode.NONE,
+            })
+          ),
+        })
+      );
+      this.#table.answer(respond, newOffsetDeleteResponse({ topics }));
+    };
+    const names = request.topics.map((topic) => topic.name);
+    const subscribed = new Set(names.filter((name) => group.isSubscribedTo(name)));
+    if (records.length === 0) answer(ErrorCode.NONE);
+    else this.#table.append(group, records, answer);
+  }
+
+  #commitError(
+    context: GroupContext,
+    group: Group | null,
+    request: OffsetCommitRequest,
+  ): number {
+    const generation = request.generationIdOrMemberEpoch;
+    if (group === null) {
+      if (generation < 0) return ErrorCode.NONE;
+      return context.version >= GROUP_ID_NOT_FOUND_VERSION
+        ? ErrorCode.GROUP_ID_NOT_FOUND
+        : ErrorCode.ILLEGAL_GENERATION;
+    }
+    if (group.state === GroupState.DEAD) return ErrorCode.COORDINATOR_NOT_AVAILABLE;
+    if (generation < 0 && group.state === GroupState.EMPTY) return ErrorCode.NONE;
+    if (generation < 0 && request.memberId === "" && request.groupInstanceId === null) {
+      // Who does not take part may not overwrite what members commit.
+      return ErrorCode.UNKNOWN_MEMBER_ID;
+    }
+    const errorCode = memberError(group, request.memberId, request.groupInstanceId);
+    if (errorCode !== ErrorCode.NONE) return errorCode;
+    if (generation !== group.generation) return ErrorCode.ILLEGAL_GENERATION;
+    return group.state === GroupState.COMPLETING_REBALANCE
+      ? ErrorCode.REBALANCE_IN_PROGRESS
+      : ErrorCode.NONE;
+  }
+
+  #append(
+    group: Group,
+    request: OffsetCommitRequest,
+    respond: Respond<OffsetCommitResponse>,
+  ): void {
+    const { wallMs, config } = this.#table;
+    const isTooLarge = (partition: OffsetCommitRequestPartition): boolean =>
+      (partition.committedMetadata?.length ?? 0) > config.offsetMetadataSizeMax;
+    const expireTimestampMs = request.retentionTimeMs < 0 ? -1 : wallMs + request.retentionTimeMs;
+    const records: GroupRecord[] = [];
+    const begun: { topic: string; partition: number }[] = [];
+    for (const topic of request.topics) {
+      for (const partition of topic.partitions) {
+        if (isTooLarge(partition)) continue;
+        const at = { topic: topic.name, partition: partition.partitionIndex };
+        const value: CommittedOffset = {
+          offset: partition.committedOffset,
+          leaderEpoch: partition.committedLeaderEpoch,
+          metadata: partition.committedMetadata ?? "",
+          commitTimestampMs: wallMs,
+          expireTimestampMs,
+        };
+        records.push(offsetRecord({ groupId: group.groupId, ...at }, value));
+        begun.push(at);
+        group.offsets.begin(at.topic, at.partition);
+      }
+    }
+    const answer = (errorCode: number): void => {
+      for (const { topic, partition } of begun) group.offsets.end(topic, partition);
+      const response = commitResponse(
+        request,
+        (partition) =>
+          isTooLarge(partition) ? ErrorCode.OFFSET_METADATA_TOO_LARGE : commitErrorOf(errorCode),
+      );
+      this.#table.answer(respond, response);
+    };
+    if (records.length === 0) answer(ErrorCode.NONE);
+    else this.#table.append(group, records, answer);
+  }
+
+  #removeError(group: Group | undefined, groupId: string): number {
+    if (groupId === "") return ErrorCode.INVALID_GROUP_ID;
+    if (group === undefined || group.state === GroupState.DEAD) return ErrorCode.GROUP_ID_NOT_FOUND;
+    if (group.state === GroupState.EMPTY || group.isConsumerGroup) return ErrorCode.NONE;
+    return ErrorCode.NON_EMPTY_GROUP;
+  }
+}
+
+/** A response with one error for each partition. */
+export function commitResponse(
+  request: OffsetCommitRequest,
+  errorOf: (partition: OffsetCommitRequestPartition) => number,
+): OffsetCommitResponse {
+  const topics = request.topics.map((topic) =>
+    newOffsetCommitResponseTopic({
+      name: topic.name,
+      topicId: topic.topicId,
+      partitions: topic.partitions.map((partition) =>
+        newOffsetCommitResponsePartition({
+          partitionIndex: partition.partitionIndex,
+          errorCode: errorOf(partition),
+        })
+      ),
+    })
+  );
+  return newOffsetCommitResponse({ topics });
+}

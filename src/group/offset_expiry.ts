@@ -1,0 +1,117 @@
+/**
+ * Forgetting: offsets nobody has needed for `offsets.retention.minutes`, groups without offsets and
+ * members, and what is deleted on request. All of it happens through tombstones.
+ *
+ * When the retention of an offset begins:
+ *
+ * | group | since |
+ * | --- | --- |
+ * | no member ever (simple consumers) | the commit |
+ * | empty | it became empty, as far as that is known; else the commit |
+ * | consumers, stable | the commit, and only of topics that no member reads |
+ * | anything else | never |
+ *
+ * An offset with an expiry of its own (OffsetCommit 2 to 4 with a retention) follows that instead.
+ *
+ * @module
+ */
+
+import { ErrorCode } from "../wire/errors.ts";
+import { type Group, GroupState } from "./group.ts";
+import type { GroupTable } from "./group_table.ts";
+import { TOMBSTONES_PER_BATCH_MAX } from "./limits.ts";
+import { type CommittedOffset, type GroupRecord, groupRecord, offsetRecord } from "./records.ts";
+
+/** Appends tombstones for everything that has expired. */
+export function expireOffsets(table: GroupTable): void {
+  for (const group of [...table.groups.values()]) {
+    const records = expiredRecords(table, group);
+    // What fails now expires again at the next check.
+    if (records.length > 0) appendInBatches(table, group, records, () => {});
+    table.dropIfVoid(group);
+  }
+}
+
+/** Deletes a group without members; `done` gets the error of DeleteGroups. */
+export function deleteGroup(
+  table: GroupTable,
+  groupId: string,
+  done: (errorCode: number) => void,
+): void {
+  const group = table.groups.get(groupId);
+  if (group === undefined || group.state === GroupState.DEAD) {
+    return done(ErrorCode.GROUP_ID_NOT_FOUND);
+  }
+  if (group.state !== GroupState.EMPTY) return done(ErrorCode.NON_EMPTY_GROUP);
+  const records = group.offsets.known(null).map((at) => offsetRecord({ groupId, ...at }, null));
+  // Also when nothing is written yet: the record that says so may be on its way.
+  records.push(groupRecord(groupId, null));
+  appendInBatches(table, group, records, done);
+}
+
+/** Forgets the offsets of topics that are gone. */
+export function forgetTopics(table: GroupTable, topics: readonly string[]): void {
+  for (const group of [...table.groups.values()]) {
+    const { groupId } = group;
+    const records = topics.flatMap((topic) => group.offsets.known(topic)).map((at) =>
+      offsetRecord({ groupId, ...at }, null)
+    );
+    if (records.length > 0) appendInBatches(table, group, records, () => {});
+  }
+}
+
+function expiredRecords(table: GroupTable, group: Group): GroupRecord[] {
+  const { groupId } = group;
+  const records: GroupRecord[] = [];
+  let left = 0;
+  for (const { topic, partition } of group.offsets.known(null)) {
+    const value = group.offsets.get(topic, partition);
+    const keeps = value === null || group.offsets.hasInFlight(topic, partition) ||
+      !isExpired(table, group, topic, value);
+    if (keeps) left++;
+    else records.push(offsetRecord({ groupId, topic, partition }, null));
+  }
+  const isAbandoned = left === 0 && group.state === GroupState.EMPTY &&
+    group.pendingJoins.size === 0 && group.appendsInFlight === 0;
+  if (isAbandoned && group.metadata !== null) records.push(groupRecord(groupId, null));
+  return records;
+}
+
+function isExpired(
+  table: GroupTable,
+  group: Group,
+  topic: string,
+  value: CommittedOffset,
+): boolean {
+  let sinceMs = value.commitTimestampMs;
+  if (group.protocolType !== null) {
+    if (group.state === GroupState.EMPTY) {
+      if (group.stateTimestampMs >= 0) sinceMs = group.stateTimestampMs;
+    } else if (
+      group.state !== GroupState.STABLE || !group.isConsumerGroup || group.isSubscribedTo(topic)
+    ) {
+      return false;
+    }
+  } else if (group.state !== GroupState.EMPTY) {
+    return false;
+  }
+  if (value.expireTimestampMs >= 0) return table.wallMs >= value.expireTimestampMs;
+  return table.wallMs - sinceMs >= table.config.offsetsRetentionMs;
+}
+
+function appendInBatches(
+  table: GroupTable,
+  group: Group,
+  records: readonly GroupRecord[],
+  done: (errorCode: number) => void,
+): void {
+  let waiting = Math.ceil(records.length / TOMBSTONES_PER_BATCH_MAX);
+  let firstError: number = ErrorCode.NONE;
+  for (let at = 0; at < records.length; at += TOMBSTONES_PER_BATCH_MAX) {
+    table.append(group, records.slice(at, at + TOMBSTONES_PER_BATCH_MAX), (errorCode) => {
+      if (firstError === ErrorCode.NONE) firstError = errorCode;
+      waiting--;
+      if (waiting === 0) done(firstError);
+    });
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * The records of `__consumer_offsets`, byte for byte as Kafka writes them.
+ *
+ * ```text
+ * key    int16 version | fields           0, 1: a committed offset   2: a group
+ * value  int16 version | fields           null: the key is forgotten (a tombstone)
+ *
+ * committed offset  key   group, topic, partition
+ *                   value offset, leader epoch, metadata, commit time [, expiry]
+ * group             key   group
+ *                   value protocol type, generation, protocol, leader, time of the state, members
+ * ```
+ *
+ * Values are written in version 3, which every tool reads (1 for an offset with an expiry of its own,
+ * which only version 1 can carry); versions 0 to 4 are read. Keys of newer kinds are passed over.
+ *
+ * @module
+ */
+
+import { Cursor } from "../bytes/cursor.ts";
+import { Writer } from "../bytes/writer.ts";
+import {
+  decodeGroupMetadataKey,
+  encodeGroupMetadataKey,
+  newGroupMetadataKey,
+} from "../wire/generated/group_metadata_key.ts";
+import {
+  decodeGroupMetadataValue,
+  encodeGroupMetadataValue,
+  type GroupMetadataValue,
+} from "../wire/generated/group_metadata_value.ts";
+import {
+  decodeOffsetCommitKey,
+  encodeOffsetCommitKey,
+  newOffsetCommitKey,
+} from "../wire/generated/offset_commit_key.ts";
+import {
+  decodeOffsetCommitValue,
+  encodeOffsetCommitValue,
+  newOffsetCommitValue,
+} from "../wire/generated/offset_commit_value.ts";
+
+const OFFSET_KEY_VERSION = 1;
+const GROUP_KEY_VERSION = 2;
+const OFFSET_VALUE_VERSION = 3;
+const OFFSET_VALUE_VERSION_WITH_EXPIRY = 1;
+const GROUP_VALUE_VERSION = 3;
+
+/** One record to append; a null value is a tombstone. */
+export interface GroupRecord {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array | null;
+}
+
+/** What is kept about a committed offset. */
+export interface CommittedOffset {
+  readonly offset: number;
+  /** -1: unknown. */
+  readonly leaderEpoch: number;
+  /** The client's note. */
+  readonly metadata: string;
+  /** Wall clock (ms since the epoch). */
+  readonly commitTimestampMs: number;
+  /** Wall clock; -1: the broker's retention decides. */
+  readonly expireTimestampMs: number;
+}
+
+/** The members, generation and assignment of a group, as last written. */
+export type GroupMetadata = Readonly<GroupMetadataValue>;
+
+/** What a record says. */
+export type DecodedRecord =
+  | {
+    readonly kind: "offset";
+    readonly groupId: string;
+    readonly topic: string;
+    readonly partition: number;
+    readonly value: CommittedOffset | null;
+  }
+  | { readonly kind: "group"; readonly groupId: string; readonly value: GroupMetadata | null }
+  /** A kind of record that Gregor does not keep. */
+  | { readonly kind: "unknown"; readonly keyVersion: number }
+  /** Not a record of this topic. */
+  | { readonly kind: "malformed" };
+
+const writer = (version: number): Writer => {
+  const result = new Writer();
+  result.int16(version);
+  return result;
+};
+
+function offsetKey(groupId: string, topic: string, partition: number): Uint8Array {
+  const out = writer(OFFSET_KEY_VERSION);
+  const key = newOffsetCommitKey({ group: groupId, topic, partition });
+  encodeOffsetCommitKey(out, OFFSET_KEY_VERSION, key);
+  return out.copyBytes();
+}
+
+/** The commit of an offset; a tombstone for `value` null. */
+export function offsetRecord(
+  at: { groupId: string; topic: string; partition: number },
+  value: CommittedOffset | null,
+): GroupRecord {
+  const key = offsetKey(at.groupId, at.topic, at.partition);
+  if (value === null) return { key, value: null };
+  const version = value.expireTimestampMs < 0
+    ? OFFSET_VALUE_VERSION
+    : OFFSET_VALUE_VERSION_WITH_EXPIRY;
+  const out = writer(version);
+  const fields = newOffsetCommitValue({
+    offset: value.offset,
+    leaderEpoch: value.leaderEpoch,
+    metadata: value.metadata,
+    commitTimestamp: value.commitTimestampMs,
+    expireTimestamp: value.expireTimestampMs,
+  });
+  if (version < OFFSET_VALUE_VERSION) fields.leaderEpoch = -1;
+  encodeOffsetCommitValue(out, version, fields);
+  return { key, value: out.copyBytes() };
+}
+
+/** The state of a group; a tombstone for `value` null. */
+export function groupRecord(groupId: string, value: GroupMetadata | null): GroupRecord {
+  const out = writer(GROUP_KEY_VERSION);
+  encodeGroupMetadataKey(out, GROUP_KEY_VERSION, newGroupMetadataKey({ group: groupId }));
+  const key = out.copyBytes();
+  if (value === null) return { key, value: null };
+  const body = writer(GROUP_VALUE_VERSION);
+  encodeGroupMetadataValue(body, GROUP_VALUE_VERSION, value);
+  return { key, value: body.copyBytes() };
+}
+
+/** Reads a record of the topic; nothing in the result refers to the bytes given. */
+export function decodeRecord(key: Uint8Array, value: Uint8Array | null): DecodedRecord {
+  const cursor = Cursor.of(key);
+  const version = cursor.int16();
+  if (!cursor.ok()) return { kind: "malformed" };
+  if (version === 0 || version === OFFSET_KEY_VERSION) {
+    const { group, topic, partition } = decodeOffsetCommitKey(cursor, version);
+    if (!cursor.ok()) return { kind: "malformed" };
+    const at = { kind: "offset", groupId: group, topic, partition } as const;
+    if (value === null) return { ...at, value: null };
+    const body = Cursor.of(value);
+    const fields = decodeOffsetCommitValue(body, body.int16());
+    if (!body.ok()) return { kind: "malformed" };
+    const committed = {
+      offset: fields.offset,
+      leaderEpoch: fields.leaderEpoch,
+      metadata: fields.metadata,
+      commitTimestampMs: fields.commitTimestamp,
+      expireTimestampMs: fields.expireTimestamp,
+    };
+    return { ...at, value: committed };
+  }
+  if (version !== GROUP_KEY_VERSION) return { kind: "unknown", keyVersion: version };
+  const { group } = decodeGroupMetadataKey(cursor, version);
+  if (!cursor.ok()) return { kind: "malformed" };
+  if (value === null) return { kind: "group", groupId: group, value: null };
+  const body = Cursor.of(value);
+  const fields = decodeGroupMetadataValue(body, body.int16());
+  if (!body.ok()) return { kind: "malformed" };
+  for (const member of fields.members) {
+    member.subscription = member.subscription.slice();
+    member.assignment = member.assignment.slice();
+  }
+  return { kind: "group", groupId: group, value: fields };
+}

@@ -1,0 +1,116 @@
+import { strict as assert } from "node:assert";
+import {
+  allowedProcessors,
+  claimDataDirectory,
+  listen,
+  mapMemory,
+  resolveAddress,
+  uringProblem,
+} from "./host.ts";
+import { describeUringError } from "./host_problem.ts";
+import { EINVAL, ENOSYS, EPERM } from "./errno.ts";
+import { testMemory, testShim } from "./uring_fixture.ts";
+
+Deno.test("this host can run the ring, and says which processors there are", () => {
+  assert.equal(uringProblem(testShim()), null);
+  const processors = allowedProcessors(testShim());
+  assert.equal(processors.length, navigator.hardwareConcurrency);
+  assert.deepEqual(processors, [...processors].sort((a, b) => a - b));
+  assert.equal(testShim().gregor_pin_thread(100_000), -EINVAL);
+});
+
+Deno.test("each reason against io_uring comes with what to do", () => {
+  assert.match(describeUringError(ENOSYS).hint, /6\.1/);
+  assert.match(describeUringError(EPERM).hint, /kernel\.io_uring_disabled=0.*seccomp/);
+  assert.match(describeUringError(EINVAL).message, /too old/);
+  assert.match(describeUringError(77).message, /errno 77/);
+});
+
+Deno.test("mapMemory() maps once, and explains a region that cannot be had", () => {
+  const size = testMemory().bytes.length;
+  assert.equal(mapMemory(testShim(), size, {}), null);
+  assert.equal(mapMemory(testShim(), 4096, {}), null, "the one that is mapped serves");
+  assert.match(mapMemory(testShim(), size * 2, {})!.message, /smaller memory region/);
+});
+
+Deno.test("the region is aligned for huge pages and ends where it says", () => {
+  const memory = testMemory();
+  const base = BigInt(Deno.UnsafePointer.value(testShim().gregor_region_pointer()));
+  assert.equal(base % (2n << 20n), 0n);
+  const last = memory.bytes.length - 1;
+  memory.bytes[last] = 77;
+  assert.equal(memory.bytes[last], 77);
+  assert.notEqual(testShim().gregor_crc32c(0, last, 1), 0);
+  assert.equal(testShim().gregor_crc32c(0, last, 2), 0, "outside");
+  assert(testShim().gregor_copy(0, last, 2) < 0, "outside");
+  assert.equal(testShim().gregor_copy(0, last, 1), 0);
+  assert.equal(memory.bytes[0], 77);
+});
+
+Deno.test("listen() gives the port, and explains what it cannot do", () => {
+  const first = listen(testShim(), "127.0.0.1", 0);
+  assert("fd" in first);
+  const taken = listen(testShim(), "127.0.0.1", first.port);
+  assert("message" in taken && /another process does/.test(taken.message));
+  testShim().gregor_close_fd(first.fd);
+  const foreign = listen(testShim(), "192.0.2.1", 0);
+  assert("message" in foreign && /does not have that address/.test(foreign.message));
+  const unknown = listen(testShim(), "no-such-host.invalid", 0);
+  assert("message" in unknown && /does not resolve/.test(unknown.message));
+});
+
+Deno.test("claimDataDirectory() makes it, and refuses one in use or that is a file", () => {
+  const parent = Deno.makeTempDirSync({ prefix: "gregor-host-" });
+  const path = `${parent}/a/b`;
+  assert.equal(claimDataDirectory(testShim(), path), null);
+  // Locks of two descriptors exclude each other, even within a process.
+  assert.match(claimDataDirectory(testShim(), path)!.message, /in use by another process/);
+  Deno.writeTextFileSync(`${parent}/file`, "");
+  assert.match(claimDataDirectory(testShim(), `${parent}/file`)!.message, /file/);
+  assert.match(claimDataDirectory(testShim(), `${parent}/file/x`)!.message, /Cannot make/);
+  Deno.removeSync(parent, { recursive: true });
+});
+
+Deno.test("resolveAddress() gives numeric addresses", () => {
+  assert.match(resolveAddress(testShim(), "localhost", 9092)!, /^(127\.0\.0\.1|\[::1\]):9092$/);
+  assert.equal(resolveAddress(testShim(), "[::1]", 1), "[::1]:1");
+  assert.equal(resolveAddress(testShim(), "no-such-host.invalid", 1), null);
+});
+
+Deno.test("a process whose launcher died gets SIGTERM", async () => {
+  // sh starts a child that asks for it, and is killed; the child reports its own end in a file.
+  const directory = Deno.makeTempDirSync({ prefix: "gregor-host-" });
+  const child = `
+    const { loadShim } = await import(${JSON.stringify(import.meta.resolve("./shim.ts"))});
+    const { dieWithParent } = await import(${JSON.stringify(import.meta.resolve("./host.ts"))});
+    Deno.addSignalListener("SIGTERM", () => {
+      Deno.writeTextFileSync("${directory}/told", "");
+      Deno.exit(0);
+    });
+    if (!dieWithParent(loadShim())) Deno.exit(3);
+    Deno.writeTextFileSync("${directory}/ready", "");
+    setTimeout(() => Deno.exit(4), 20_000);`;
+  Deno.writeTextFileSync(`${directory}/child.ts`, child);
+  const launcher = new Deno.Command("sh", {
+    args: ["-c", `"${Deno.execPath()}" run -A --no-check "${directory}/child.ts"; true`],
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  const exists = async (name: string): Promise<boolean> => {
+    for (let i = 0; i < 500; i++) {
+      try {
+        Deno.statSync(`${directory}/${name}`);
+        return true;
+      } catch (error) {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    return false;
+  };
+  assert(await exists("ready"));
+  launcher.kill("SIGKILL");
+  assert(await exists("told"));
+  await launcher.status;
+  Deno.removeSync(directory, { recursive: true });
+});

@@ -1,0 +1,494 @@
+/**
+ * The simulator's disk: files in memory, completions in a seeded order, and faults on demand.
+ *
+ * Nothing happens inside a call. Each operation waits in flight until {@linkcode MemoryDisk.step} (or
+ * `run`, or `advance` with virtual time) picks one at random, carries it out and completes it. A write
+ * takes its bytes from the region at that moment, not when it was submitted, so that a caller who
+ * touches a buffer in flight is found out.
+ *
+ * ```
+ *   life 1:  new MemoryDisk ─ operations ─ crash()   handles dead, completions never fire
+ *   life 2:                                 └─ restart() ─ operations ...   on what survived
+ * ```
+ *
+ * What a crash does to bytes is told in `memory_file.ts`, to names in `memory_names.ts`. Operations in
+ * flight at the crash may have happened, not happened, or (writes) happened in part.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import type { Random } from "../base/prng.ts";
+import { crc32cOfBytes } from "../bytes/crc32c.ts";
+import type { Memory } from "../bytes/memory.ts";
+import type { Completion } from "./completion.ts";
+import { BLOCK_SIZE, type Disk } from "./disk.ts";
+import { EBADF, EINVAL, EISDIR, ENOENT, ENOSPC } from "./errno.ts";
+import { MemoryFile } from "./memory_file.ts";
+import { MemoryNames, type MemoryNode } from "./memory_names.ts";
+
+/** The operations that a fault can be tied to. */
+export type DiskOperation =
+  | "open"
+  | "close"
+  | "read"
+  | "write"
+  | "sync"
+  | "syncFileSystem"
+  | "syncDirectory"
+  | "allocate"
+  | "truncate"
+  | "rename"
+  | "unlink"
+  | "makeDirectory"
+  | "removeDirectory";
+
+/** What happens to the operation that a fault hits. */
+export type DiskFault =
+  | { readonly kind: "error"; readonly errno: number }
+  /** Moves only this many bytes, and says so. */
+  | { readonly kind: "short"; readonly bytes: number }
+  /** Says that it was done, and does nothing. */
+  | { readonly kind: "lost" }
+  /** Writes this many bytes further on (a multiple of the block), and reports success. */
+  | { readonly kind: "misdirected"; readonly shiftBytes: number }
+  /** Takes this long (virtual ms) besides the usual latency. */
+  | { readonly kind: "slow"; readonly delayMs: number };
+
+/** A fault, armed by {@linkcode MemoryDisk.inject}. */
+export interface FaultPlan {
+  readonly operation: DiskOperation;
+  /** Which matching operation, counted from 1 at the time of arming. */
+  readonly nth: number;
+  /** Only operations on this path; any when absent. */
+  readonly path?: string;
+  readonly fault: DiskFault;
+}
+
+export interface MemoryDiskOptions {
+  readonly memory: Memory;
+  readonly random: Random;
+  /** Size of the disk (bytes); unlimited when absent. */
+  readonly capacityBytes?: number;
+  /** Virtual time an operation takes; none when absent. */
+  readonly latencyMs?: { readonly min: number; readonly max: number };
+}
+
+interface InFlight {
+  readonly operation: DiskOperation;
+  readonly path: string;
+  /** Carries it out; `interrupted` by a crash, a durable write is not durable. */
+  readonly execute: (interrupted: boolean) => number;
+  readonly done: Completion;
+  readonly dueMs: number;
+  readonly detail: number;
+}
+
+interface OpenFile {
+  readonly file: MemoryFile;
+  readonly path: string;
+}
+
+const UNLIMITED_BYTES = 2 ** 50;
+/** One word of this many bytes of a write goes into the trace's hash. */
+const TRACE_SAMPLE_BYTES = 124;
+
+export class MemoryDisk implements Disk {
+  readonly #options: MemoryDiskOptions;
+  readonly #memory: Memory;
+  readonly #random: Random;
+  readonly #names: MemoryNames;
+  #handles = new Map<number, OpenFile>();
+  #nextHandle = 3;
+  #inFlight: InFlight[] = [];
+  #plans: { plan: FaultPlan; seen: number }[] = [];
+  #nowMs = 0;
+  #stamp = 0;
+  #fileIds: { next: number };
+  #operations = 0;
+  #crashAt = Infinity;
+  #crashed = false;
+  #traceHash = 0x811c9dc5;
+
+  constructor(
+    options: MemoryDiskOptions,
+    survivors: { names: MemoryNames; fileIds: { next: number } } | null = null,
+  ) {
+    this.#options = options;
+    this.#memory = options.memory;
+    this.#random = options.random;
+    this.#names = survivors?.names ?? new MemoryNames();
+    this.#fileIds = survivors?.fileIds ?? { next: 1 };
+  }
+
+  /** Operations carried out in this life. */
+  get operations(): number {
+    return this.#operations;
+  }
+  /** Operations submitted and not carried out. */
+  get inFlight(): number {
+    return this.#inFlight.length;
+  }
+  get crashed(): boolean {
+    return this.#crashed;
+  }
+  /** Folds every operation carried out, its result and a sample of its bytes: equal for equal runs. */
+  get traceHash(): number {
+    return this.#traceHash;
+  }
+
+  // ---- The scheduler ----
+
+  /** Carries out one operation in flight, any of them; false when there is none. */
+  step(): boolean {
+    if (this.#crashed || this.#inFlight.length === 0) return false;
+    this.#finish(this.#random.nextBelow(this.#inFlight.length));
+    return !this.#crashed;
+  }
+
+  /** Steps until nothing is in flight (or a planned crash). */
+  run(): void {
+    while (this.step());
+  }
+
+  /** Sets the virtual time, and carries out all that is due by then, in order of time. */
+  advance(nowMs: number): void {
+    for (;;) {
+      let first = -1;
+      for (let i = 0; i < this.#inFlight.length; i++) {
+        const dueMs = this.#inFlight[i]!.dueMs;
+        if (dueMs <= nowMs && (first < 0 || dueMs < this.#inFlight[first]!.dueMs)) first = i;
+      }
+      if (first < 0 || this.#crashed) break;
+      this.#nowMs = Math.max(this.#nowMs, this.#inFlight[first]!.dueMs);
+      this.#finish(first);
+    }
+    this.#nowMs = Math.max(this.#nowMs, nowMs);
+  }
+
+  /** When the next operation is due (virtual ms); Infinity when none is in flight. */
+  nextDueMs(): number {
+    let next = Infinity;
+    for (const operation of this.#inFlight) next = Math.min(next, operation.dueMs);
+    return next;
+  }
+
+  // ---- Faults ----
+
+  inject(plan: FaultPlan): void {
+    this.#plans.push({ plan, seen: 0 });
+  }
+
+  /** Crashes in place of carrying out the operation after the next `count`. */
+  crashAfterOps(count: number): void {
+    this.#crashAt = this.#operations + count;
+  }
+
+  /** Flips one bit of a file where it lies. */
+  flipBit(path: string, position: number, bit: number): void {
+    const node = this.#names.get(path);
+    assert(node !== undefined && node !== "directory", "no such file to rot");
+    node.flipBit(position, bit);
+  }
+
+  /** A power cut: this disk is dead from here on; {@linkcode restart} goes on with what survived. */
+  crash(): void {
+    if (this.#crashed) return;
+    while (this.#inFlight.length > 0) {
+      const operation = this.#take(this.#random.nextBelow(this.#inFlight.length));
+      if (this.#random.nextBelow(2) === 0) operation.execute(true);
+    }
+    this.#crashed = true;
+    const files = new Set(this.#names.files());
+    for (const open of this.#handles.values()) files.add(open.file);
+    this.#names.crash(this.#random);
+    for (const file of this.#names.files()) files.add(file);
+    for (const file of files) file.crash(this.#random);
+    this.#handles.clear();
+  }
+
+  /** The disk of the next life, over the bytes that survived; by default with the same options. */
+  restart(options: MemoryDiskOptions = this.#options): MemoryDisk {
+    assert(this.#crashed, "restart before the crash");
+    return new MemoryDisk(options, { names: this.#names, fileIds: this.#fileIds });
+  }
+
+  // ---- The seam ----
+
+  open(path: string, create: boolean, done: Completion): void {
+    this.#submit("open", path, 0, done, () => {
+      let node = this.#names.get(path);
+      if (node === "directory") return -EISDIR;
+      if (node === undefined) {
+        const refused = create ? this.#names.checkNew(path) : -ENOENT;
+        if (refused < 0) return refused;
+        node = new MemoryFile(this.#fileIds.next++);
+        this.#names.create(path, node, ++this.#stamp);
+      }
+      const handle = this.#nextHandle++;
+      this.#handles.set(handle, { file: node, path });
+      return handle;
+    });
+  }
+
+  close(handle: number, done: Completion): void {
+    this.#submit("close", this.#pathOf(handle), handle, done, () => {
+      const open = this.#handles.get(handle);
+      if (open === undefined) return -EBADF;
+      this.#handles.delete(handle);
+      return 0;
+    });
+  }
+
+  read(
+    handle: number,
+    position: number,
+    address: number,
+    length: number,
+    done: Completion,
+  ): void {
+    this.#submit("read", this.#pathOf(handle), position, done, (_interrupted, fault) => {
+      const file = this.#handles.get(handle)?.file;
+      if (file === undefined) return -EBADF;
+      if (!aligned(position, address, length)) return -EINVAL;
+      const count = fault?.kind === "short" ? Math.min(fault.bytes, length) : length;
+      return file.read(position, this.#memory.bytes, address, count);
+    });
+  }
+
+  write(
+    handle: number,
+    position: number,
+    address: number,
+    length: number,
+    durable: boolean,
+    done: Completion,
+  ): void {
+    this.#submit("write", this.#pathOf(handle), position, done, (interrupted, fault) => {
+      const file = this.#handles.get(handle)?.file;
+      if (file === undefined) return -EBADF;
+      if (!aligned(position, address, length)) return -EINVAL;
+      if (fault?.kind === "lost") return length;
+      const at = fault?.kind === "misdirected" ? position + fault.shiftBytes : position;
+      const moved = fault?.kind === "short" ? Math.min(fault.bytes, length) : length;
+      const count = moved - (moved % BLOCK_SIZE);
+      if (!this.#hasSpace(file.missingBlocks(at, count))) return -ENOSPC;
+      const lasting = durable && !interrupted;
+      file.write(at, this.#memory.bytes, address, count, lasting, ++this.#stamp);
+      this.#traceBytes(address, count);
+      return moved;
+    });
+  }
+
+  writeSealed(
+    handle: number,
+    position: number,
+    address: number,
+    length: number,
+    done: Completion,
+  ): void {
+    for (let at = address; at < address + length; at += BLOCK_SIZE) {
+      const crc = crc32cOfBytes(this.#memory.bytes, at + 4, at + BLOCK_SIZE, 0);
+      this.#memory.view.setUint32(at, crc, true);
+    }
+    this.write(handle, position, address, length, true, done);
+  }
+
+  sync(handle: number, done: Completion): void {
+    // Only what had completed when the sync was submitted is sure to be covered.
+    const covered = this.#stamp;
+    this.#submit("sync", this.#pathOf(handle), handle, done, () => {
+      const file = this.#handles.get(handle)?.file;
+      if (file === undefined) return -EBADF;
+      file.sync(covered);
+      return 0;
+    });
+  }
+
+  syncFileSystem(done: Completion): void {
+    const covered = this.#stamp;
+    this.#submit("syncFileSystem", "", 0, done, () => {
+      for (const file of this.#names.files()) file.sync(covered);
+      for (const open of this.#handles.values()) open.file.sync(covered);
+      this.#names.sync(null, covered);
+      return 0;
+    });
+  }
+
+  syncDirectory(path: string, done: Completion): void {
+    const covered = this.#stamp;
+    this.#submit("syncDirectory", path, 0, done, () => {
+      if (this.#names.get(path) !== "directory") return -ENOENT;
+      this.#names.sync(path, covered);
+      return 0;
+    });
+  }
+
+  allocate(handle: number, position: number, length: number, done: Completion): void {
+    this.#submit("allocate", this.#pathOf(handle), position, done, () => {
+      const file = this.#handles.get(handle)?.file;
+      if (file === undefined) return -EBADF;
+      if (!this.#hasSpace(file.missingBlocks(position, length))) return -ENOSPC;
+      file.reserve(position, length);
+      return 0;
+    });
+  }
+
+  truncate(handle: number, size: number, done: Completion): void {
+    this.#submit("truncate", this.#pathOf(handle), size, done, () => {
+      const file = this.#handles.get(handle)?.file;
+      if (file === undefined) return -EBADF;
+      file.resize(size, ++this.#stamp);
+      return 0;
+    });
+  }
+
+  rename(from: string, to: string, done: Completion): void {
+    this.#submit("rename", from, 0, done, () => {
+      return this.#names.rename(from, to, ++this.#stamp);
+    });
+  }
+
+  unlink(path: string, done: Completion): void {
+    this.#submit("unlink", path, 0, done, () => {
+      return this.#names.unlink(path, ++this.#stamp);
+    });
+  }
+
+  makeDirectory(path: string, done: Completion): void {
+    this.#submit("makeDirectory", path, 0, done, () => {
+      const refused = this.#names.checkNew(path);
+      if (refused === 0) this.#names.create(path, "directory", ++this.#stamp);
+      return refused;
+    });
+  }
+
+  removeDirectory(path: string, done: Completion): void {
+    this.#submit("removeDirectory", path, 0, done, () => {
+      return this.#names.removeDirectory(path, ++this.#stamp);
+    });
+  }
+
+  list(path: string): string[] | null {
+    return this.#crashed ? null : this.#names.list(path);
+  }
+
+  size(path: string): number {
+    const node: MemoryNode | undefined = this.#names.get(path);
+    if (node === undefined) return -ENOENT;
+    return node === "directory" ? -EISDIR : node.size;
+  }
+
+  freeBytes(): number {
+    return Math.max(0, this.totalBytes() - this.#usedBlocks() * BLOCK_SIZE);
+  }
+
+  totalBytes(): number {
+    return this.#options.capacityBytes ?? UNLIMITED_BYTES;
+  }
+
+  // ---- Inside ----
+
+  #submit(
+    operation: DiskOperation,
+    path: string,
+    detail: number,
+    done: Completion,
+    execute: (interrupted: boolean, fault: DiskFault | null) => number,
+  ): void {
+    if (this.#crashed) return;
+    const fault = this.#faultFor(operation, path);
+    const latency = this.#options.latencyMs;
+    let dueMs = this.#nowMs + (fault?.kind === "slow" ? fault.delayMs : 0);
+    if (latency !== undefined) {
+      dueMs += latency.min + this.#random.nextBelow(1024) * (latency.max - latency.min) / 1024;
+    }
+    this.#inFlight.push({
+      operation,
+      path,
+      detail,
+      done,
+      dueMs,
+      execute: (interrupted) => {
+        if (fault?.kind !== "error") return execute(interrupted, fault);
+        // A failed write may have reached the platter all the same.
+        if (operation === "write" && this.#random.nextBelow(2) === 0) execute(true, null);
+        return -fault.errno;
+      },
+    });
+  }
+
+  #faultFor(operation: DiskOperation, path: string): DiskFault | null {
+    let fault: DiskFault | null = null;
+    this.#plans = this.#plans.filter((armed) => {
+      const plan = armed.plan;
+      if (plan.operation !== operation || (plan.path !== undefined && plan.path !== path)) {
+        return true;
+      }
+      if (++armed.seen < plan.nth) return true;
+      fault = plan.fault;
+      return false;
+    });
+    return fault;
+  }
+
+  #finish(index: number): void {
+    if (this.#operations >= this.#crashAt) {
+      this.crash();
+      return;
+    }
+    const operation = this.#take(index);
+    this.#operations++;
+    const result = operation.execute(false);
+    this.#trace(operation, result);
+    operation.done.complete(result, 0);
+  }
+
+  #take(index: number): InFlight {
+    const operation = this.#inFlight[index]!;
+    const last = this.#inFlight.pop()!;
+    if (index < this.#inFlight.length) this.#inFlight[index] = last;
+    return operation;
+  }
+
+  #trace(operation: InFlight, result: number): void {
+    let hash = this.#traceHash;
+    const name = operation.operation + operation.path;
+    for (let i = 0; i < name.length; i++) {
+      hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
+    }
+    hash = Math.imul(hash ^ (operation.detail / BLOCK_SIZE), 0x01000193);
+    this.#traceHash = Math.imul(hash ^ result, 0x01000193) >>> 0;
+  }
+
+  /** Folds a sample of what is written: enough to tell runs apart whose padding differs. */
+  #traceBytes(address: number, length: number): void {
+    let hash = this.#traceHash;
+    for (let at = address; at < address + length; at += TRACE_SAMPLE_BYTES) {
+      hash = Math.imul(hash ^ this.#memory.view.getUint32(at, true), 0x01000193);
+    }
+    this.#traceHash = hash >>> 0;
+  }
+
+  #pathOf(handle: number): string {
+    return this.#handles.get(handle)?.path ?? "";
+  }
+
+  #usedBlocks(): number {
+    const files = new Set(this.#names.files());
+    for (const open of this.#handles.values()) files.add(open.file);
+    let blocks = 0;
+    for (const file of files) blocks += file.blockCount;
+    return blocks;
+  }
+
+  #hasSpace(missingBlocks: number): boolean {
+    if (this.#options.capacityBytes === undefined || missingBlocks === 0) return true;
+    return (this.#usedBlocks() + missingBlocks) * BLOCK_SIZE <= this.#options.capacityBytes;
+  }
+}
+
+function aligned(position: number, address: number, length: number): boolean {
+  return position % BLOCK_SIZE === 0 && address % BLOCK_SIZE === 0 && length % BLOCK_SIZE === 0 &&
+    position >= 0 && length > 0;
+}

@@ -1,0 +1,314 @@
+/**
+ * Fetch (key 1), versions 4 to 18.
+ *
+ * Behaviour:
+ * - Full fetches and incremental sessions (KIP-227), topics by name (to v12) or id (from v13).
+ * - Long poll: answers when `min_bytes` are there, a partition has an error, or `max_wait_ms` is over.
+ * - Whole batches up to the high watermark (or the last stable offset), the first batch always, however
+ *   large. Records go from the batch cache to the socket; nothing is copied or parsed.
+ * - Leader epoch fencing (KIP-320) and divergence by the last fetched epoch (KIP-595).
+ *
+ * Deliberate gaps: no follower fetching (one node): `preferred_read_replica` is -1; a request with a
+ * replica id is refused per partition with NOT_LEADER_OR_FOLLOWER, because replicas use another protocol.
+ *
+ * @module
+ */
+
+import { PARTITIONS_PER_REQUEST_MAX, WAITING_FETCHES_MAX } from "../base/limits.ts";
+import type { Memory } from "../bytes/memory.ts";
+import type { ClusterImage } from "../cluster/image.ts";
+import type { Timers } from "../io/timers.ts";
+import { ErrorCode } from "../wire/errors.ts";
+import { FetchReader } from "../wire/fetch_reader.ts";
+import { FetchResponseWriter } from "../wire/fetch_response.ts";
+import { uuidFromBytes } from "../wire/uuid.ts";
+import type { Connection } from "./connection.ts";
+import { FetchOperation, type FetchPart } from "./fetch_operation.ts";
+import {
+  EPOCH_FINAL,
+  EPOCH_INITIAL,
+  FetchPartition,
+  fetchPartitionKey,
+  type FetchSession,
+  type FetchSessions,
+} from "./fetch_session.ts";
+import type { DataWaiter, PartitionDirectory } from "./partition.ts";
+import { requestBody } from "./request_body.ts";
+import type { ResponseSlot } from "./response.ts";
+import type { InPlacePath } from "./server.ts";
+
+const SESSIONS_SINCE = 7;
+const FLEXIBLE_SINCE = 12;
+const TOPIC_IDS_SINCE = 13;
+const POOL_MAX = 1024;
+
+/** Parts of fetches that belong to other shards. */
+export interface RemoteFetch {
+  add(part: FetchPart): void;
+  /** Asks the shards of what was added; returns how many will call `operation.readDone()`. */
+  send(operation: FetchOperation, maxBytes: number): number;
+  /** Lets go of everything that was read for `operation`. */
+  release(operation: FetchOperation): void;
+  awaitData(part: FetchPart, waiter: DataWaiter): void;
+}
+
+export interface FetchOptions {
+  readonly memory: Memory;
+  readonly image: ClusterImage;
+  readonly partitions: PartitionDirectory;
+  readonly remote: RemoteFetch;
+  readonly sessions: FetchSessions;
+  readonly timers: Timers;
+  readonly nowMs: () => number;
+  /** `fetch.max.bytes`. */
+  readonly responseBytesMax: number;
+  readonly shard: number;
+  readonly shardCount: number;
+}
+
+export class FetchPath implements InPlacePath {
+  readonly partitions: PartitionDirectory;
+  readonly remote: RemoteFetch;
+  readonly timers: Timers;
+  readonly writer: FetchResponseWriter;
+  readonly #options: FetchOptions;
+  readonly #reader = new FetchReader();
+  readonly #decoder = new TextDecoder();
+  readonly #pool: FetchOperation[] = [];
+  #rereads: FetchOperation[] = [];
+  #waiting = 0;
+  #topicName = "";
+  #topicId = "";
+
+  constructor(options: FetchOptions) {
+    this.#options = options;
+    this.partitions = options.partitions;
+    this.remote = options.remote;
+    this.timers = options.timers;
+    this.writer = new FetchResponseWriter(options.memory);
+  }
+
+  nowMs(): number {
+    return this.#options.nowMs();
+  }
+
+  mayStart(): boolean {
+    return true;
+  }
+
+  start(connection: Connection, slot: ResponseSlot, address: number, length: number): boolean {
+    const { memory } = this.#options;
+    const version = slot.apiVersion;
+    const end = address + length;
+    const body = requestBody(memory, address, end, version >= FLEXIBLE_SINCE);
+    const reader = this.#reader;
+    if (body < 0 || !reader.open(memory, body, end, version)) return false;
+    if (reader.partitionTotal > PARTITIONS_PER_REQUEST_MAX) return false;
+    const operation = this.#pool.pop() ?? new FetchOperation(this);
+    operation.connection = connection;
+    operation.slot = slot;
+    operation.version = version;
+    operation.maxWaitMs = Math.max(0, reader.maxWaitMs);
+    operation.minBytes = reader.minBytes;
+    operation.maxBytes = Math.min(Math.max(0, reader.maxBytes), this.#options.responseBytesMax);
+    operation.isolation = reader.isolationLevel;
+    operation.deadlineMs = this.nowMs() + operation.maxWaitMs;
+    operation.sessionError = ErrorCode.NONE;
+    operation.sessionId = 0;
+    operation.session = null;
+    operation.incremental = false;
+    this.#takePartitions(operation);
+    connection.frameDone();
+    operation.readAll();
+    return true;
+  }
+
+  /** Whether one more fetch may wait for data. */
+  mayWait(): boolean {
+    return this.#waiting < WAITING_FETCHES_MAX;
+  }
+
+  noteWaiting(change: number): void {
+    this.#waiting += change;
+  }
+
+  queueReread(operation: FetchOperation): void {
+    this.#rereads.push(operation);
+  }
+
+  /** Reads again for those that got news; once a turn. Returns whether there were any. */
+  runRereads(): boolean {
+    if (this.#rereads.length === 0) return false;
+    const rereads = this.#rereads;
+    this.#rereads = [];
+    for (const operation of rereads) operation.reread();
+    return true;
+  }
+
+  recycle(operation: FetchOperation): void {
+    if (this.#pool.length < POOL_MAX) this.#pool.push(operation);
+  }
+
+  #takePartitions(operation: FetchOperation): void {
+    const reader = this.#reader;
+    if (operation.version < SESSIONS_SINCE || reader.sessionEpoch === EPOCH_FINAL) {
+      if (reader.sessionId !== 0) this.#options.sessions.close(reader.sessionId);
+      this.#takeSessionless(operation);
+      return;
+    }
+    if (reader.sessionEpoch === EPOCH_INITIAL) {
+      if (reader.sessionId !== 0) this.#options.sessions.close(reader.sessionId);
+      this.#beginSession(operation);
+      return;
+    }
+    this.#continueSession(operation);
+  }
+
+  #takeSessionless(operation: FetchOperation): void {
+    const reader = this.#reader;
+    while (reader.nextTopic()) {
+      const handle = this.#takeTopic();
+      while (reader.nextPartition()) {
+        this.#addPart(operation, this.#fill(new FetchPartition(), handle));
+      }
+    }
+  }
+
+  #beginSession(operation: FetchOperation): void {
+    const session = this.#options.sessions.create(this.nowMs());
+    if (session === null || this.#reader.partitionTotal === 0) {
+      if (session !== null) this.#options.sessions.close(session.id);
+      this.#takeSessionless(operation);
+      return;
+    }
+    session.busy = true;
+    operation.session = session;
+    operation.sessionId = session.id;
+    this.#update(session);
+    for (const partition of session.partitions.values()) this.#addPart(operation, partition);
+  }
+
+  #continueSession(operation: FetchOperation): void {
+    const reader = this.#reader;
+    const session = this.#options.sessions.find(reader.sessionId);
+    if (session === undefined) {
+      operation.sessionError = ErrorCode.FETCH_SESSION_ID_NOT_FOUND;
+      return;
+    }
+    if (session.nextEpoch !== reader.sessionEpoch || session.busy) {
+      operation.sessionError = ErrorCode.INVALID_FETCH_SESSION_EPOCH;
+      return;
+    }
+    session.advance(this.nowMs());
+    this.#options.sessions.touch(session);
+    session.busy = true;
+    operation.session = session;
+    operation.sessionId = session.id;
+    operation.incremental = true;
+    this.#update(session);
+    this.#forget(session);
+    for (const partition of session.partitions.values()) this.#addPart(operation, partition);
+  }
+
+  /** Adds or changes the partitions that the request names. */
+  #update(session: FetchSession): void {
+    const reader = this.#reader;
+    while (reader.nextTopic()) {
+      const handle = this.#takeTopic();
+      const topic = this.#topicKey();
+      while (reader.nextPartition()) {
+        const key = fetchPartitionKey(topic, reader.partitionIndex);
+        let partition = session.partitions.get(key);
+        if (partition === undefined) {
+          partition = new FetchPartition();
+          session.partitions.set(key, partition);
+        }
+        this.#fill(partition, handle);
+      }
+    }
+  }
+
+  #forget(session: FetchSession): void {
+    const reader = this.#reader;
+    reader.startForgotten();
+    while (reader.nextForgottenTopic()) {
+      this.#takeTopic();
+      const topic = this.#topicKey();
+      while (reader.nextForgottenPartition()) {
+        session.partitions.delete(fetchPartitionKey(topic, reader.partitionIndex));
+      }
+    }
+  }
+
+  /** Notes the name and id of the reader's topic; returns its handle. */
+  #takeTopic(): number {
+    const reader = this.#reader;
+    const { memory, image } = this.#options;
+    const byId = reader.topicIdAddress >= 0;
+    const handle = byId
+      ? image.lookup.findId(memory.bytes, reader.topicIdAddress)
+      : image.lookup.findName(memory.bytes, reader.topicNameAddress, reader.topicNameLength);
+    const topic = image.topicByHandle(handle);
+    if (topic !== undefined) {
+      this.#topicName = topic.name;
+      this.#topicId = topic.id;
+    } else if (byId) {
+      this.#topicName = "";
+      this.#topicId = uuidFromBytes(memory.bytes, reader.topicIdAddress);
+    } else {
+      const from = reader.topicNameAddress;
+      const bytes = memory.bytes.slice(from, from + reader.topicNameLength);
+      this.#topicName = this.#decoder.decode(bytes);
+      this.#topicId = "";
+    }
+    return handle;
+  }
+
+  #topicKey(): string {
+    return this.#reader.topicIdAddress >= 0 ? this.#topicId : this.#topicName;
+  }
+
+  #fill(partition: FetchPartition, handle: number): FetchPartition {
+    const reader = this.#reader;
+    partition.topicHandle = handle;
+    partition.topicName = this.#topicName;
+    partition.topicId = this.#topicId;
+    partition.partition = reader.partitionIndex;
+    partition.fetchOffset = reader.fetchOffset;
+    partition.maxBytes = reader.partitionMaxBytes;
+    partition.currentLeaderEpoch = reader.currentLeaderEpoch;
+    partition.lastFetchedEpoch = reader.lastFetchedEpoch;
+    return partition;
+  }
+
+  #addPart(operation: FetchOperation, asked: FetchPartition): void {
+    const { image, shard, shardCount } = this.#options;
+    const part = operation.addPart(asked);
+    if (asked.topicHandle < 0) this.#resolve(asked);
+    part.groupId = image.groupIdOf(asked.topicHandle, asked.partition);
+    part.isRemote = false;
+    if (part.groupId < 0) {
+      const byId = operation.version >= TOPIC_IDS_SINCE;
+      const unknownTopic = image.topicByHandle(asked.topicHandle) === undefined;
+      part.knownError = byId && unknownTopic
+        ? ErrorCode.UNKNOWN_TOPIC_ID
+        : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+      return;
+    }
+    if (this.#reader.replicaId >= 0) part.knownError = ErrorCode.NOT_LEADER_OR_FOLLOWER;
+    part.shard = part.groupId % shardCount;
+    part.isRemote = part.shard !== shard;
+  }
+
+  /** A topic that was unknown when its session named it may exist by now. */
+  #resolve(asked: FetchPartition): void {
+    const { image } = this.#options;
+    const topic = asked.topicName !== ""
+      ? image.topicByName(asked.topicName)
+      : image.topicById(asked.topicId);
+    if (topic === undefined) return;
+    asked.topicHandle = topic.handle;
+    asked.topicName = topic.name;
+    asked.topicId = topic.id;
+  }
+}

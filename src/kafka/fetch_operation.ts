@@ -1,0 +1,426 @@
+/**
+ * One fetch request on its way: read, perhaps wait for data, answer, and unpin.
+ *
+ * ```text
+ *   reading    every partition is read on its shard
+ *   deciding   enough bytes, an error, or no time left: answering; else: waiting
+ *   waiting    for news of any partition, or for the deadline; then reading again
+ *   answering  the response is queued on the connection; its records are pinned in the batch cache
+ * ```
+ *
+ * Pooled. Local partitions are read through {@linkcode FetchRead}; those of other shards are asked for
+ * together, one message per shard (`RemoteFetch`).
+ *
+ * @module
+ */
+
+import { Timer } from "../io/timers.ts";
+import { ErrorCode } from "../wire/errors.ts";
+import {
+  FETCH_PARTITION_SIZE_MAX,
+  FETCH_RESPONSE_SIZE_MAX,
+  FETCH_TOPIC_SIZE_MAX,
+  type FetchPartitionResult,
+  type FetchResponseHead,
+} from "../wire/fetch_response.ts";
+import type { Connection } from "./connection.ts";
+import type { FetchPath } from "./fetch.ts";
+import { FetchRead, type FetchReadOwner } from "./fetch_read.ts";
+import { type FetchPartition, fetchPartitionKey, type FetchSession } from "./fetch_session.ts";
+import type { DataWaiter } from "./partition.ts";
+import type { RangeList, ResponseSlot, StreamedResponse } from "./response.ts";
+
+const TOPIC_IDS_SINCE = 13;
+
+/** What another shard answered about one partition. */
+export interface RemoteFetchResult {
+  error: number;
+  highWatermark: number;
+  lastStableOffset: number;
+  startOffset: number;
+  divergingEpoch: number;
+  divergingEndOffset: number;
+  bytes: number;
+  readonly addresses: number[];
+  readonly lengths: number[];
+}
+
+/** One partition of the operation. */
+export class FetchPart {
+  /** As the client asked; owned by the session, or by this request alone. */
+  asked!: FetchPartition;
+  groupId = -1;
+  shard = -1;
+  /** Known before anything is read (unknown topic). */
+  knownError = 0;
+  readonly read = new FetchRead();
+  /** Where the answer stands when the partition is another shard's. */
+  readonly remote: RemoteFetchResult = {
+    error: 0,
+    highWatermark: -1,
+    lastStableOffset: -1,
+    startOffset: -1,
+    divergingEpoch: -1,
+    divergingEndOffset: -1,
+    bytes: 0,
+    addresses: [],
+    lengths: [],
+  };
+  isRemote = false;
+  /** Part of the response. */
+  answered = false;
+
+  get error(): number {
+    if (this.knownError !== ErrorCode.NONE) return this.knownError;
+    return this.isRemote ? this.remote.error : this.read.error;
+  }
+
+  get bytes(): number {
+    if (this.knownError !== ErrorCode.NONE) return 0;
+    return this.isRemote ? this.remote.bytes : this.read.bytes;
+  }
+
+  get highWatermark(): number {
+    return this.isRemote ? this.remote.highWatermark : this.read.highWatermark;
+  }
+
+  get startOffset(): number {
+    return this.isRemote ? this.remote.startOffset : this.read.startOffset;
+  }
+
+  get diverges(): boolean {
+    return (this.isRemote ? this.remote.divergingEpoch : this.read.divergingEpoch) >= 0;
+  }
+
+  /** Drops records that the response has no room for. */
+  dropRecords(): void {
+    if (this.isRemote) {
+      this.remote.bytes = 0;
+      this.remote.addresses.length = 0;
+      this.remote.lengths.length = 0;
+    } else {
+      this.read.release();
+    }
+  }
+}
+
+export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOwner {
+  readonly #path: FetchPath;
+  connection: Connection | null = null;
+  slot: ResponseSlot | null = null;
+  version = 0;
+  maxWaitMs = 0;
+  minBytes = 0;
+  maxBytes = 0;
+  isolation = 0;
+  session: FetchSession | null = null;
+  /** The session answers only what is new. */
+  incremental = false;
+  sessionError = 0;
+  sessionId = 0;
+
+  readonly parts: FetchPart[] = [];
+  partCount = 0;
+  deadlineMs = 0;
+  waitEpoch = 0;
+  #pendingReads = 0;
+  #waiting = false;
+  #rereadQueued = false;
+  readonly #timer: Timer;
+  readonly #head: FetchResponseHead = {
+    correlationId: 0,
+    throttleTimeMs: 0,
+    errorCode: 0,
+    sessionId: 0,
+    topicCount: 0,
+  };
+  readonly #result: FetchPartitionResult = {
+    index: 0,
+    errorCode: 0,
+    highWatermark: -1,
+    lastStableOffset: -1,
+    logStartOffset: -1,
+    divergingEpoch: -1,
+    divergingEndOffset: -1,
+    leaderId: -1,
+    leaderEpoch: -1,
+  };
+  /** Parts in the response, in order of topics. */
+  readonly #answer: FetchPart[] = [];
+  #inlineSize = 0;
+
+  constructor(path: FetchPath) {
+    this.#path = path;
+    this.#timer = new Timer(() => this.#onDeadline());
+  }
+
+  /** A part to fill, from the pool of this operation. */
+  addPart(asked: FetchPartition): FetchPart {
+    const at = this.partCount++;
+    let part = this.parts[at];
+    if (part === undefined) {
+      part = new FetchPart();
+      this.parts.push(part);
+    }
+    part.asked = asked;
+    part.knownError = ErrorCode.NONE;
+    part.answered = false;
+    return part;
+  }
+
+  /** Reads every part; goes on to answer or to wait when all are there. */
+  readAll(): void {
+    this.#pendingReads = 1;
+    const remote = this.#path.remote;
+    // The first partition with data may give a batch that exceeds the limits.
+    let first = true;
+    let room = this.maxBytes;
+    for (let i = 0; i < this.partCount; i++) {
+      const part = this.parts[i]!;
+      if (part.knownError !== ErrorCode.NONE) continue;
+      if (part.isRemote) {
+        remote.add(part);
+        continue;
+      }
+      this.#ask(part, first, room);
+      const partition = this.#path.partitions.byGroup(part.groupId);
+      if (part.read.start(partition, this)) {
+        room -= part.bytes;
+        if (part.bytes > 0) first = false;
+      } else {
+        this.#pendingReads++;
+        room -= part.read.maxBytes;
+        first = false;
+      }
+    }
+    this.#pendingReads += remote.send(this, this.maxBytes);
+    this.readDone();
+  }
+
+  onFetchRead(): void {
+    this.readDone();
+  }
+
+  /** One read (or one shard) less to wait for. */
+  readDone(): void {
+    this.#pendingReads--;
+    if (this.#pendingReads === 0) this.#decide();
+  }
+
+  onData(): void {
+    this.#readAgain();
+  }
+
+  inlineSizeMax(): number {
+    return this.#inlineSize;
+  }
+
+  write(address: number, correlationId: number, ranges: RangeList): number {
+    const { writer } = this.#path;
+    const head = this.#head;
+    head.correlationId = correlationId;
+    head.errorCode = this.sessionError;
+    head.sessionId = this.sessionId;
+    head.topicCount = this.#countTopics();
+    writer.begin(address, address + this.#inlineSize, this.version, head);
+    let from = address;
+    for (let i = 0; i < this.#answer.length;) {
+      const first = this.#answer[i]!.asked;
+      let end = i + 1;
+      while (end < this.#answer.length && sameTopic(this.#answer[end]!.asked, first)) end++;
+      if (this.version >= TOPIC_IDS_SINCE) writer.topicByUuid(first.topicId, end - i);
+      else writer.topicByText(first.topicName, end - i);
+      for (; i < end; i++) from = this.#writePart(this.#answer[i]!, from, ranges);
+      writer.endTopic();
+    }
+    const length = writer.end(null);
+    ranges.push(from, address + length - from);
+    return length;
+  }
+
+  onSent(): void {
+    this.releaseReads();
+    this.connection = null;
+    this.slot = null;
+    this.session = null;
+    this.#answer.length = 0;
+    this.partCount = 0;
+    this.#path.recycle(this);
+  }
+
+  /** Unpins everything that was read. */
+  releaseReads(): void {
+    for (let i = 0; i < this.partCount; i++) {
+      if (!this.parts[i]!.isRemote) this.parts[i]!.read.release();
+    }
+    this.#path.remote.release(this);
+  }
+
+  #ask(part: FetchPart, minOneBatch: boolean, room: number): void {
+    const { asked, read } = part;
+    read.fetchOffset = asked.fetchOffset;
+    read.maxBytes = Math.max(0, Math.min(asked.maxBytes, room));
+    read.minOneBatch = minOneBatch;
+    read.isolation = this.isolation;
+    read.currentLeaderEpoch = asked.currentLeaderEpoch;
+    read.lastFetchedEpoch = asked.lastFetchedEpoch;
+  }
+
+  #decide(): void {
+    let bytes = 0;
+    let urgent = this.partCount === 0;
+    for (let i = 0; i < this.partCount; i++) {
+      const part = this.parts[i]!;
+      if (part.error !== ErrorCode.NONE || part.diverges) urgent = true;
+      bytes += part.bytes;
+    }
+    const nowMs = this.#path.nowMs();
+    if (
+      urgent || bytes >= this.minBytes || nowMs >= this.deadlineMs || this.connection!.closing ||
+      !this.#path.mayWait()
+    ) {
+      this.#finish();
+      return;
+    }
+    this.releaseReads();
+    this.#wait();
+  }
+
+  #wait(): void {
+    this.#waiting = true;
+    this.#path.noteWaiting(1);
+    for (let i = 0; i < this.partCount; i++) {
+      const part = this.parts[i]!;
+      if (part.isRemote) {
+        this.#path.remote.awaitData(part, this);
+        continue;
+      }
+      this.#path.partitions.byGroup(part.groupId)?.awaitData(this);
+    }
+    this.#path.timers.schedule(this.#timer, this.deadlineMs);
+  }
+
+  #onDeadline(): void {
+    this.#readAgain();
+  }
+
+  /** Ends the wait; the reads happen once, at the end of this turn. */
+  #readAgain(): void {
+    if (!this.#waiting || this.#rereadQueued) return;
+    this.#rereadQueued = true;
+    this.#waiting = false;
+    this.waitEpoch++;
+    this.#path.noteWaiting(-1);
+    this.#path.timers.cancel(this.#timer);
+    this.#path.queueReread(this);
+  }
+
+  /** Called by the path at the end of the turn. */
+  reread(): void {
+    this.#rereadQueued = false;
+    this.readAll();
+  }
+
+  #finish(): void {
+    let room = this.maxBytes;
+    let names = 0;
+    for (let i = 0; i < this.partCount; i++) {
+      const part = this.parts[i]!;
+      const bytes = part.bytes;
+      if (bytes > room && i > 0 && room < this.maxBytes) part.dropRecords();
+      else room = Math.max(0, room - bytes);
+      part.answered = !this.incremental || isNews(part);
+      if (!part.answered) continue;
+      this.#answer.push(part);
+      names += 3 * part.asked.topicName.length;
+      noteSent(part);
+    }
+    this.#answer.sort(byTopic);
+    this.#inlineSize = FETCH_RESPONSE_SIZE_MAX + names +
+      this.#answer.length * (FETCH_PARTITION_SIZE_MAX + FETCH_TOPIC_SIZE_MAX);
+    this.#finishSession();
+    const slot = this.slot!;
+    slot.streamed = this;
+    this.connection!.answer(slot);
+  }
+
+  #finishSession(): void {
+    const { session } = this;
+    if (session === null) return;
+    session.busy = false;
+    const byId = this.version >= TOPIC_IDS_SINCE;
+    for (let i = 0; i < this.#answer.length; i++) {
+      const part = this.#answer[i]!;
+      if (part.bytes === 0) continue;
+      const { asked } = part;
+      session.rotate(fetchPartitionKey(byId ? asked.topicId : asked.topicName, asked.partition));
+    }
+  }
+
+  #countTopics(): number {
+    let count = 0;
+    for (let i = 0; i < this.#answer.length; i++) {
+      if (i === 0 || !sameTopic(this.#answer[i - 1]!.asked, this.#answer[i]!.asked)) count++;
+    }
+    return count;
+  }
+
+  /** Returns where the next inline piece begins. */
+  #writePart(part: FetchPart, from: number, ranges: RangeList): number {
+    const { writer } = this.#path;
+    const result = this.#result;
+    result.index = part.asked.partition;
+    result.errorCode = part.error;
+    const unknown = part.knownError !== ErrorCode.NONE;
+    const answer = part.isRemote ? part.remote : part.read;
+    result.highWatermark = unknown ? -1 : answer.highWatermark;
+    result.lastStableOffset = unknown ? -1 : answer.lastStableOffset;
+    result.logStartOffset = unknown ? -1 : answer.startOffset;
+    result.divergingEpoch = unknown ? -1 : answer.divergingEpoch;
+    result.divergingEndOffset = unknown ? -1 : answer.divergingEndOffset;
+    writer.partition(result, this.isolation === 0 ? -1 : 0);
+    const bytes = part.bytes;
+    writer.records(-1, bytes);
+    if (bytes === 0) {
+      writer.endPartition(result);
+      return from;
+    }
+    ranges.push(from, writer.at - from);
+    if (part.isRemote) {
+      const { addresses, lengths } = part.remote;
+      for (let i = 0; i < addresses.length; i++) ranges.push(addresses[i]!, lengths[i]!);
+    } else {
+      const { log } = part.read;
+      for (let i = 0; i < log.extentCount; i++) ranges.push(log.addresses[i]!, log.lengths[i]!);
+    }
+    const next = writer.at;
+    writer.endPartition(result);
+    return next;
+  }
+}
+
+function sameTopic(a: FetchPartition, b: FetchPartition): boolean {
+  return a.topicName === b.topicName && a.topicId === b.topicId;
+}
+
+function byTopic(a: FetchPart, b: FetchPart): number {
+  if (a.asked.topicName !== b.asked.topicName) {
+    return a.asked.topicName < b.asked.topicName ? -1 : 1;
+  }
+  if (a.asked.topicId === b.asked.topicId) return 0;
+  return a.asked.topicId < b.asked.topicId ? -1 : 1;
+}
+
+function isNews(part: FetchPart): boolean {
+  const { asked } = part;
+  return part.bytes > 0 || part.error !== ErrorCode.NONE || part.diverges ||
+    part.highWatermark !== asked.sentHighWatermark || part.startOffset !== asked.sentStartOffset ||
+    asked.sentError !== ErrorCode.NONE;
+}
+
+function noteSent(part: FetchPart): void {
+  const { asked } = part;
+  asked.sentError = part.error;
+  asked.sentHighWatermark = part.highWatermark;
+  asked.sentStartOffset = part.startOffset;
+}

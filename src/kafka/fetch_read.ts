@@ -1,0 +1,158 @@
+/**
+ * One partition's part of a fetch, read on the shard that owns the partition.
+ *
+ * The same code serves a fetch of this shard's connections (`fetch.ts`) and of another shard's
+ * (`fetch_remote.ts`): set the question, call {@linkcode FetchRead.start}, read the answer when it is
+ * there, and {@linkcode FetchRead.release} what was pinned.
+ *
+ * @module
+ */
+
+import type { Completion } from "../io/completion.ts";
+import { type EpochEnd, ReadError } from "../storage/log.ts";
+import { LogRead } from "../storage/log_read.ts";
+import { ErrorCode } from "../wire/errors.ts";
+import type { Partition } from "./partition.ts";
+
+/** Told that a read that had to wait for the disk has its answer. */
+export interface FetchReadOwner {
+  onFetchRead(read: FetchRead): void;
+}
+
+/** A consumer that may read uncommitted transactions, and one that may not. */
+export const READ_UNCOMMITTED = 0;
+export const READ_COMMITTED = 1;
+
+const epochEnd: EpochEnd = { term: -1, endOffset: -1 };
+
+export class FetchRead implements Completion {
+  // The question.
+  fetchOffset = 0;
+  maxBytes = 0;
+  /** Give a first batch however large it is. */
+  minOneBatch = false;
+  isolation = READ_UNCOMMITTED;
+  currentLeaderEpoch = -1;
+  lastFetchedEpoch = -1;
+
+  // The answer.
+  error = 0;
+  highWatermark = -1;
+  lastStableOffset = -1;
+  startOffset = -1;
+  leaderEpoch = -1;
+  /** The epoch and offset where the reader's log parts from this one; -1 when it does not. */
+  divergingEpoch = -1;
+  divergingEndOffset = -1;
+  readonly log = new LogRead(this);
+
+  #owner: FetchReadOwner | null = null;
+  #pinned = false;
+
+  /**
+   * Reads from `partition`.
+   *
+   * @param partition undefined when this shard has none by that number
+   * @returns true when the answer is there; false when `owner` will be told
+   */
+  start(partition: Partition | undefined, owner: FetchReadOwner): boolean {
+    this.#clearAnswer();
+    if (partition === undefined || partition.gone) {
+      this.error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+      return true;
+    }
+    if (!partition.readable) {
+      this.error = ErrorCode.NOT_LEADER_OR_FOLLOWER;
+      return true;
+    }
+    this.leaderEpoch = partition.leaderEpoch;
+    if (this.currentLeaderEpoch >= 0 && this.currentLeaderEpoch !== this.leaderEpoch) {
+      this.error = this.currentLeaderEpoch < this.leaderEpoch
+        ? ErrorCode.FENCED_LEADER_EPOCH
+        : ErrorCode.UNKNOWN_LEADER_EPOCH;
+      return true;
+    }
+    if (this.lastFetchedEpoch >= 0 && this.#diverges(partition)) return true;
+    const { startOffset, highWatermark } = partition;
+    if (this.fetchOffset < startOffset || this.fetchOffset > partition.log.endOffset) {
+      this.error = ErrorCode.OFFSET_OUT_OF_RANGE;
+      return true;
+    }
+    this.#noteOffsets(partition);
+    const limit = this.isolation === READ_COMMITTED ? this.lastStableOffset : highWatermark;
+    if (this.fetchOffset >= limit || (this.maxBytes === 0 && !this.minOneBatch)) return true;
+    return this.#read(partition, limit, owner);
+  }
+
+  /** Bytes of records in the answer. */
+  get bytes(): number {
+    return this.log.bytesTotal;
+  }
+
+  release(): void {
+    if (!this.#pinned) return;
+    this.#pinned = false;
+    this.log.release();
+  }
+
+  /** The log's answer to a read that waited. */
+  complete(): void {
+    this.#takeError();
+    const owner = this.#owner!;
+    this.#owner = null;
+    owner.onFetchRead(this);
+  }
+
+  #read(partition: Partition, limit: number, owner: FetchReadOwner): boolean {
+    const read = this.log;
+    read.offset = this.fetchOffset;
+    read.maxBytes = this.maxBytes;
+    read.limitOffset = limit;
+    read.minOneBatch = this.minOneBatch;
+    this.#pinned = true;
+    this.#owner = owner;
+    if (!partition.log.read(read)) return false;
+    this.#owner = null;
+    this.#takeError();
+    return true;
+  }
+
+  #takeError(): void {
+    if (this.log.error === ReadError.NONE) return;
+    this.error = this.log.error === ReadError.OFFSET_OUT_OF_RANGE
+      ? ErrorCode.OFFSET_OUT_OF_RANGE
+      : ErrorCode.KAFKA_STORAGE_ERROR;
+  }
+
+  #noteOffsets(partition: Partition): void {
+    this.highWatermark = partition.highWatermark;
+    this.lastStableOffset = partition.lastStableOffset;
+    this.startOffset = partition.startOffset;
+  }
+
+  /** KIP-595: does the reader's last epoch end here before the offset it asks for? */
+  #diverges(partition: Partition): boolean {
+    partition.log.endOffsetForEpoch(this.lastFetchedEpoch, epochEnd);
+    if (epochEnd.term < 0) {
+      this.error = ErrorCode.OFFSET_OUT_OF_RANGE;
+      return true;
+    }
+    if (epochEnd.term === this.lastFetchedEpoch && epochEnd.endOffset >= this.fetchOffset) {
+      return false;
+    }
+    this.divergingEpoch = epochEnd.term;
+    this.divergingEndOffset = epochEnd.endOffset;
+    this.#noteOffsets(partition);
+    return true;
+  }
+
+  #clearAnswer(): void {
+    this.error = ErrorCode.NONE;
+    this.highWatermark = -1;
+    this.lastStableOffset = -1;
+    this.startOffset = -1;
+    this.leaderEpoch = -1;
+    this.divergingEpoch = -1;
+    this.divergingEndOffset = -1;
+  }
+}

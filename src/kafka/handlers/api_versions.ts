@@ -1,0 +1,89 @@
+/**
+ * ApiVersions (key 18), versions 0 to 5: what this broker speaks.
+ *
+ * - Answers the handlers that are built, no more; Produce is advertised from version 0 though versions
+ *   0 to 2 are refused, because older librdkafka takes a higher minimum for an old broker and switches
+ *   compression off (KAFKA-18659).
+ * - A version that is not known is answered in version 0 with UNSUPPORTED_VERSION (KIP-511).
+ * - v3: client name and version have to be of the allowed form, else INVALID_REQUEST.
+ * - v5: a client that names another cluster or node is told REBOOTSTRAP_REQUIRED (KIP-1242).
+ *
+ * Gaps: no features are supported yet, finalized levels are shown as the metadata log has them.
+ *
+ * @module
+ */
+
+import { Writer } from "../../bytes/writer.ts";
+import { ErrorCode } from "../../wire/errors.ts";
+import { API_VERSIONS } from "../../wire/generated/apis.ts";
+import type { ApiVersionsRequest } from "../../wire/generated/api_versions_request.ts";
+import {
+  type ApiVersionsResponse,
+  newApiVersionsResponse,
+} from "../../wire/generated/api_versions_response.ts";
+import { type Handler, LOCAL, type RequestContext } from "../handler.ts";
+
+/** An API and the versions that are served. */
+export interface AdvertisedApi {
+  readonly apiKey: number;
+  readonly minVersion: number;
+  readonly maxVersion: number;
+}
+
+const SOFTWARE_NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/;
+
+/** @param advertised everything that is served, in any order */
+export function apiVersionsHandler(
+  advertised: () => Iterable<AdvertisedApi>,
+): Handler<ApiVersionsRequest, ApiVersionsResponse> {
+  const apiKeys = () => [...advertised()].sort((a, b) => a.apiKey - b.apiKey);
+  return {
+    api: API_VERSIONS,
+    minVersion: 0,
+    maxVersion: 5,
+    route: LOCAL,
+    // deno-lint-ignore require-yield -- answered at once.
+    *handle(context, request) {
+      const errorCode = problemOf(context, request);
+      if (errorCode !== ErrorCode.NONE) return newApiVersionsResponse({ errorCode });
+      const { image } = context.services;
+      const features = [...image.features].map(([name, level]) => ({
+        name,
+        maxVersionLevel: level,
+        minVersionLevel: level,
+      }));
+      return newApiVersionsResponse({
+        apiKeys: apiKeys(),
+        finalizedFeaturesEpoch: context.version >= 3 ? image.epoch : -1,
+        finalizedFeatures: context.version >= 3 ? features : [],
+      });
+    },
+    unsupportedVersion() {
+      const writer = new Writer();
+      const errorCode = ErrorCode.UNSUPPORTED_VERSION;
+      API_VERSIONS.encodeResponse(
+        writer,
+        0,
+        newApiVersionsResponse({ errorCode, apiKeys: apiKeys() }),
+      );
+      return writer.copyBytes();
+    },
+  };
+}
+
+function problemOf(context: RequestContext, request: ApiVersionsRequest): ErrorCode {
+  const { version, services } = context;
+  if (version >= 3) {
+    const named = SOFTWARE_NAME.test(request.clientSoftwareName) &&
+      SOFTWARE_NAME.test(request.clientSoftwareVersion);
+    if (!named) return ErrorCode.INVALID_REQUEST;
+  }
+  if (version >= 5) {
+    const { clusterId } = services.image;
+    const otherCluster = request.clusterId !== null && clusterId !== "" &&
+      request.clusterId !== clusterId;
+    const otherNode = request.nodeId !== -1 && request.nodeId !== services.nodeId;
+    if (otherCluster || otherNode) return ErrorCode.REBOOTSTRAP_REQUIRED;
+  }
+  return ErrorCode.NONE;
+}

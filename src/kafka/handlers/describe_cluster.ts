@@ -1,0 +1,60 @@
+/**
+ * DescribeCluster (key 60), versions 0 to 2: the cluster's id, nodes and controller.
+ *
+ * - v1: the endpoint type has to be brokers (1); controllers (2) have no listener of their own here:
+ *   MISMATCHED_ENDPOINT_TYPE, anything else UNSUPPORTED_ENDPOINT_TYPE.
+ *
+ * Gaps: no node is ever fenced (v2); the controller is shown as the asked node, because every node passes
+ * controller requests on.
+ *
+ * @module
+ */
+
+import { ErrorCode } from "../../wire/errors.ts";
+import { DESCRIBE_CLUSTER } from "../../wire/generated/apis.ts";
+import type { DescribeClusterRequest } from "../../wire/generated/describe_cluster_request.ts";
+import {
+  type DescribeClusterResponse,
+  newDescribeClusterResponse,
+} from "../../wire/generated/describe_cluster_response.ts";
+import { type Handler, LOCAL } from "../handler.ts";
+import { CLUSTER_OPERATIONS, kafkaAddresses, OPERATIONS_NOT_ASKED } from "../topic_views.ts";
+
+const BROKERS = 1;
+const CONTROLLERS = 2;
+
+export const DESCRIBE_CLUSTER_HANDLER: Handler<DescribeClusterRequest, DescribeClusterResponse> = {
+  api: DESCRIBE_CLUSTER,
+  minVersion: 0,
+  maxVersion: 2,
+  route: LOCAL,
+  // deno-lint-ignore require-yield -- answered from the image.
+  *handle({ services }, request) {
+    if (request.endpointType !== BROKERS) {
+      const controllers = request.endpointType === CONTROLLERS;
+      return newDescribeClusterResponse({
+        errorCode: controllers
+          ? ErrorCode.MISMATCHED_ENDPOINT_TYPE
+          : ErrorCode.UNSUPPORTED_ENDPOINT_TYPE,
+        errorMessage: controllers
+          ? "this listener serves brokers, not controllers"
+          : `there is no endpoint type ${request.endpointType}`,
+      });
+    }
+    const brokers = kafkaAddresses(services.image).map(({ nodeId, host, port, rack }) => ({
+      brokerId: nodeId,
+      host,
+      port,
+      rack,
+      isFenced: false,
+    }));
+    return newDescribeClusterResponse({
+      clusterId: services.image.clusterId,
+      controllerId: services.nodeId,
+      brokers,
+      clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
+        ? CLUSTER_OPERATIONS
+        : OPERATIONS_NOT_ASKED,
+    });
+  },
+};

@@ -1,0 +1,87 @@
+/**
+ * FindCoordinator (key 10), versions 0 to 6: the node that coordinates a group or a transactional id.
+ *
+ * - A group (type 0, all there is in v0): the leader of its partition of `__consumer_offsets`. The
+ *   topic is made when somebody first asks.
+ * - A transactional id (type 1): the node that is asked; see InitProducerId.
+ * - COORDINATOR_NOT_AVAILABLE as long as the topic is being made or the leader's address is not known.
+ * - v4: many keys at once.
+ *
+ * Gaps: no share groups (type 2, v6): INVALID_REQUEST.
+ *
+ * @module
+ */
+
+import { OFFSETS_TOPIC } from "../../cluster/topic_names.ts";
+import { groupPartition } from "../../group/group_partition.ts";
+import type { Task } from "../../io/task.ts";
+import { ErrorCode, errorInfo } from "../../wire/errors.ts";
+import { FIND_COORDINATOR } from "../../wire/generated/apis.ts";
+import type { FindCoordinatorRequest } from "../../wire/generated/find_coordinator_request.ts";
+import {
+  type Coordinator,
+  type FindCoordinatorResponse,
+  newCoordinator,
+  newFindCoordinatorResponse,
+} from "../../wire/generated/find_coordinator_response.ts";
+import { type Handler, LOCAL } from "../handler.ts";
+import type { Services } from "../services.ts";
+import { createOnDemand } from "../topic_creation.ts";
+import { kafkaAddresses } from "../topic_views.ts";
+
+const KeyType = { GROUP: 0, TRANSACTION: 1 } as const;
+
+/** First version with many keys. */
+const KEYS_VERSION = 4;
+
+export const FIND_COORDINATOR_HANDLER: Handler<FindCoordinatorRequest, FindCoordinatorResponse> = {
+  api: FIND_COORDINATOR,
+  minVersion: 0,
+  maxVersion: 6,
+  route: LOCAL,
+  *handle({ services, version }, request) {
+    const keys = version >= KEYS_VERSION ? request.coordinatorKeys : [request.key];
+    if (request.keyType === KeyType.GROUP) yield* makeOffsetsTopic(services);
+    const coordinators = keys.map((key) => find(services, request.keyType, key));
+    if (version >= KEYS_VERSION) return newFindCoordinatorResponse({ coordinators });
+    const { errorCode, errorMessage, nodeId, host, port } = coordinators[0]!;
+    return newFindCoordinatorResponse({ errorCode, errorMessage, nodeId, host, port });
+  },
+};
+
+function* makeOffsetsTopic(services: Services): Task<void> {
+  if (services.image.topicByName(OFFSETS_TOPIC) !== undefined) return;
+  // Whatever comes of it, the image says whether the topic is there.
+  yield* createOnDemand(services, [OFFSETS_TOPIC]);
+}
+
+function find(services: Services, keyType: number, key: string): Coordinator {
+  const nodeId = coordinatorNode(services, keyType, key);
+  if (nodeId < 0) {
+    const errorCode = nodeId === UNKNOWN_TYPE
+      ? ErrorCode.INVALID_REQUEST
+      : ErrorCode.COORDINATOR_NOT_AVAILABLE;
+    return refused(key, errorCode);
+  }
+  const address = kafkaAddresses(services.image).find((node) => node.nodeId === nodeId);
+  if (address === undefined) return refused(key, ErrorCode.COORDINATOR_NOT_AVAILABLE);
+  const { host, port } = address;
+  return newCoordinator({ key, nodeId, host, port, errorMessage: null });
+}
+
+const NOT_MADE = -1;
+const UNKNOWN_TYPE = -2;
+
+function coordinatorNode(services: Services, keyType: number, key: string): number {
+  if (keyType === KeyType.TRANSACTION) return services.nodeId;
+  if (keyType !== KeyType.GROUP) return UNKNOWN_TYPE;
+  const topic = services.image.topicByName(OFFSETS_TOPIC);
+  if (topic === undefined || topic.partitions.length === 0) return NOT_MADE;
+  const partition = topic.partitions[groupPartition(key, topic.partitions.length)]!;
+  return services.leaders.leaderOf(partition);
+}
+
+function refused(key: string, errorCode: number): Coordinator {
+  const errorMessage = errorInfo(errorCode).message;
+  return newCoordinator({ key, nodeId: -1, host: "", port: -1, errorCode, errorMessage });
+}

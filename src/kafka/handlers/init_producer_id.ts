@@ -1,0 +1,49 @@
+/**
+ * InitProducerId (key 22), versions 0 to 5: an id for an idempotent producer.
+ *
+ * - Without a transactional id: a new id with epoch 0, whatever id the producer had before (as Kafka
+ *   does). Ids come from a block that the controller has committed.
+ * - An empty transactional id: INVALID_REQUEST.
+ *
+ * Gaps: there are no transactions yet. With a transactional id the answer is UNSUPPORTED_VERSION: of the
+ * errors that clients know here it is the one that ends `initTransactions` at once and says that the
+ * broker lacks something; NOT_COORDINATOR would make them look for a coordinator until they time out.
+ * Version 6 (two-phase commit) is not final in Kafka.
+ *
+ * @module
+ */
+
+import { nextProducerId } from "../../cluster/producer_ids.ts";
+import { ErrorCode } from "../../wire/errors.ts";
+import { INIT_PRODUCER_ID } from "../../wire/generated/apis.ts";
+import type { InitProducerIdRequest } from "../../wire/generated/init_producer_id_request.ts";
+import {
+  type InitProducerIdResponse,
+  newInitProducerIdResponse,
+} from "../../wire/generated/init_producer_id_response.ts";
+import { onController } from "../controller_answer.ts";
+import { type Handler, ON_CONTROLLER } from "../handler.ts";
+
+export const INIT_PRODUCER_ID_HANDLER: Handler<InitProducerIdRequest, InitProducerIdResponse> = {
+  api: INIT_PRODUCER_ID,
+  minVersion: 0,
+  maxVersion: 5,
+  route: ON_CONTROLLER,
+  *handle({ services }, request) {
+    if (request.transactionalId !== null) {
+      return refused(
+        request.transactionalId === "" ? ErrorCode.INVALID_REQUEST : ErrorCode.UNSUPPORTED_VERSION,
+      );
+    }
+    const block = services.controller?.producerIds;
+    // Clients retry this one; they do not know NOT_CONTROLLER here.
+    if (block === undefined) return refused(ErrorCode.COORDINATOR_NOT_AVAILABLE);
+    const executed = yield* onController(services, (command) => nextProducerId(command, block));
+    if (executed === null) return refused(ErrorCode.COORDINATOR_NOT_AVAILABLE);
+    return newInitProducerIdResponse({ producerId: executed.result, producerEpoch: 0 });
+  },
+};
+
+function refused(errorCode: ErrorCode): InitProducerIdResponse {
+  return newInitProducerIdResponse({ errorCode, producerId: -1, producerEpoch: -1 });
+}

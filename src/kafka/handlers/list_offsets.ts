@@ -1,0 +1,148 @@
+/**
+ * ListOffsets (key 2), versions 1 to 11: offsets by time.
+ *
+ * - -1 latest: the high watermark; for read-committed consumers (v2) the last stable offset.
+ * - -2 earliest, and -4 earliest local (v8): the log start.
+ * - -3 (v7): the record with the greatest timestamp.
+ * - -5 latest tiered (v9), -6 earliest not yet uploaded (v11): -1, as in a Kafka without tiered storage.
+ * - A time: the first committed record that is not older; -1 when there is none.
+ * - v4: the leader epoch fences. A special value that the version does not have is UNSUPPORTED_VERSION,
+ *   a partition named twice INVALID_REQUEST.
+ * - Runs on the shards that own the partitions.
+ *
+ * Gaps: the timeout of v10 is not looked at (nothing remote is waited for). -3 answers -1 for the moment
+ * in which the record with the greatest timestamp is not committed yet. Replicas do not ask here.
+ *
+ * @module
+ */
+
+import type { Task } from "../../io/task.ts";
+import { ErrorCode } from "../../wire/errors.ts";
+import { LIST_OFFSETS } from "../../wire/generated/apis.ts";
+import type {
+  ListOffsetsPartition,
+  ListOffsetsRequest,
+} from "../../wire/generated/list_offsets_request.ts";
+import {
+  type ListOffsetsPartitionResponse,
+  type ListOffsetsResponse,
+  newListOffsetsPartitionResponse,
+  newListOffsetsResponse,
+} from "../../wire/generated/list_offsets_response.ts";
+import type { Handler, RequestContext } from "../handler.ts";
+import type { Partition } from "../partition.ts";
+import { findPartition, mergeTopics, splitTopics } from "../partition_requests.ts";
+
+const LATEST = -1;
+const EARLIEST = -2;
+const MAX_TIMESTAMP = -3;
+const EARLIEST_LOCAL = -4;
+const LATEST_TIERED = -5;
+const EARLIEST_PENDING_UPLOAD = -6;
+
+/** First version of each special value. */
+const SPECIAL_SINCE = new Map([
+  [LATEST, 0],
+  [EARLIEST, 0],
+  [MAX_TIMESTAMP, 7],
+  [EARLIEST_LOCAL, 8],
+  [LATEST_TIERED, 9],
+  [EARLIEST_PENDING_UPLOAD, 11],
+]);
+const READ_COMMITTED = 1;
+
+export const LIST_OFFSETS_HANDLER: Handler<ListOffsetsRequest, ListOffsetsResponse> = {
+  api: LIST_OFFSETS,
+  minVersion: 1,
+  maxVersion: 11,
+  route: {
+    kind: "split",
+    split(request, services) {
+      const parts = splitTopics(services, request.topics, (item) => item.partitionIndex);
+      return new Map([...parts].map(([shard, topics]) => [shard, { ...request, topics }]));
+    },
+    merge(request, responses) {
+      const answers = responses.flatMap((response) => response.topics);
+      const topics = mergeTopics(request.topics, answers, {
+        of: (item) => item.partitionIndex,
+        in: (result) => result.partitionIndex,
+      });
+      return newListOffsetsResponse({ topics });
+    },
+  },
+  *handle(context, request) {
+    const topics = [];
+    for (const { name, partitions } of request.topics) {
+      const counts = new Map<number, number>();
+      for (const { partitionIndex } of partitions) {
+        counts.set(partitionIndex, (counts.get(partitionIndex) ?? 0) + 1);
+      }
+      const results: ListOffsetsPartitionResponse[] = [];
+      for (const item of partitions) {
+        results.push(
+          counts.get(item.partitionIndex)! > 1
+            ? answer(item, { errorCode: ErrorCode.INVALID_REQUEST })
+            : yield* listOffset(context, request, name, item),
+        );
+      }
+      topics.push({ name, partitions: results });
+    }
+    return newListOffsetsResponse({ topics });
+  },
+};
+
+function* listOffset(
+  context: RequestContext,
+  request: ListOffsetsRequest,
+  name: string,
+  item: ListOffsetsPartition,
+): Task<ListOffsetsPartitionResponse> {
+  const { services, version } = context;
+  const { timestamp } = item;
+  if (timestamp < 0 && version < (SPECIAL_SINCE.get(timestamp) ?? Infinity)) {
+    return answer(item, { errorCode: ErrorCode.UNSUPPORTED_VERSION });
+  }
+  const { partitionIndex, currentLeaderEpoch } = item;
+  const { partition, error } = findPartition(services, name, partitionIndex, currentLeaderEpoch);
+  if (partition === null) return answer(item, { errorCode: error });
+  const limit = request.isolationLevel === READ_COMMITTED
+    ? partition.lastStableOffset
+    : partition.highWatermark;
+  const withEpoch = (epoch: number) => (version >= 4 ? epoch : -1);
+  switch (timestamp) {
+    case LATEST:
+      return answer(item, { offset: limit, leaderEpoch: withEpoch(partition.leaderEpoch) });
+    case EARLIEST:
+    case EARLIEST_LOCAL: {
+      const offset = partition.startOffset;
+      return answer(item, { offset, leaderEpoch: withEpoch(epochAt(partition, offset)) });
+    }
+    case LATEST_TIERED:
+    case EARLIEST_PENDING_UPLOAD:
+      return answer(item, {});
+  }
+  const searched = timestamp === MAX_TIMESTAMP ? partition.log.maxTimestampMs : timestamp;
+  if (searched < 0) return answer(item, {});
+  const match = yield* partition.log.offsetForTimestamp(searched, limit);
+  if (match === null) return answer(item, { errorCode: ErrorCode.KAFKA_STORAGE_ERROR });
+  if (match.offset < 0) return answer(item, {});
+  return answer(item, {
+    offset: match.offset,
+    timestamp: match.timestampMs,
+    leaderEpoch: withEpoch(match.term),
+  });
+}
+
+/** The epoch of the record at `offset`, or of the leader where there is none yet. */
+function epochAt(partition: Partition, offset: number): number {
+  const { log } = partition;
+  if (offset >= log.endOffset) return partition.leaderEpoch;
+  return log.termAt(log.indexAt(offset));
+}
+
+function answer(
+  { partitionIndex }: ListOffsetsPartition,
+  fields: Partial<ListOffsetsPartitionResponse>,
+): ListOffsetsPartitionResponse {
+  return newListOffsetsPartitionResponse({ partitionIndex, ...fields });
+}

@@ -1,0 +1,169 @@
+/**
+ * Metadata (key 3), versions 0 to 13: nodes, topics, and who leads their partitions.
+ *
+ * - All topics: an empty list in v0, a null list from v1 on; an empty list from v1 on is no topics.
+ * - Topics that do not exist are created when the broker (`auto.create.topics.enable`) and, from v4 on,
+ *   the client allow it; the answer waits for the creation.
+ * - By topic id from v12 on: UNKNOWN_TOPIC_ID without a name. In v10 and v11 ids are refused.
+ * - Authorized operations are all there are when asked for (v8), else the value for "not asked".
+ *
+ * Gaps: every replica is shown in sync and online; the controller is shown as the asked node, because
+ * every node passes controller requests on.
+ *
+ * @module
+ */
+
+import type { TopicImage } from "../../cluster/image.ts";
+import { topicNameProblem } from "../../cluster/topic_names.ts";
+import type { Task } from "../../io/task.ts";
+import { ErrorCode } from "../../wire/errors.ts";
+import { METADATA } from "../../wire/generated/apis.ts";
+import type { MetadataRequest } from "../../wire/generated/metadata_request.ts";
+import {
+  type MetadataResponse,
+  type MetadataResponseTopic,
+  newMetadataResponse,
+  newMetadataResponseTopic,
+} from "../../wire/generated/metadata_response.ts";
+import { ZERO_UUID } from "../../wire/uuid.ts";
+import { type Handler, LOCAL, type RequestContext } from "../handler.ts";
+import { createOnDemand } from "../topic_creation.ts";
+import {
+  CLUSTER_OPERATIONS,
+  kafkaAddresses,
+  OPERATIONS_NOT_ASKED,
+  TOPIC_OPERATIONS,
+  viewPartition,
+} from "../topic_views.ts";
+
+export const METADATA_HANDLER: Handler<MetadataRequest, MetadataResponse> = {
+  api: METADATA,
+  minVersion: 0,
+  maxVersion: 13,
+  route: LOCAL,
+  *handle(context, request) {
+    const { services, version } = context;
+    const { image } = services;
+    const all = request.topics === null || (version === 0 && request.topics.length === 0);
+    const topics = all
+      ? [...image.topics.values()].map((topic) => viewTopic(context, request, topic))
+      : yield* namedTopics(context, request);
+    return newMetadataResponse({
+      brokers: kafkaAddresses(image),
+      clusterId: image.clusterId === "" ? null : image.clusterId,
+      controllerId: services.nodeId,
+      topics,
+      clusterAuthorizedOperations:
+        version >= 8 && version <= 10 && request.includeClusterAuthorizedOperations
+          ? CLUSTER_OPERATIONS
+          : OPERATIONS_NOT_ASKED,
+    });
+  },
+};
+
+function* namedTopics(
+  context: RequestContext,
+  request: MetadataRequest,
+): Task<MetadataResponseTopic[]> {
+  const { image } = context.services;
+  const byName: string[] = [];
+  const views: MetadataResponseTopic[] = [];
+  const seen = new Set<string>();
+  for (const { name, topicId } of request.topics!) {
+    const key = name ?? topicId;
+    if (seen.has(key)) continue;
+    seen.add(key);
+    if (context.version < 12 && (topicId !== ZERO_UUID || name === null)) {
+      const errorCode = ErrorCode.INVALID_REQUEST;
+      views.push(newMetadataResponseTopic({ errorCode, name: name ?? "", topicId }));
+    } else if (topicId !== ZERO_UUID) {
+      const topic = image.topicById(topicId);
+      views.push(
+        topic === undefined
+          ? newMetadataResponseTopic({
+            errorCode: ErrorCode.UNKNOWN_TOPIC_ID,
+            name: null,
+            topicId,
+          })
+          : viewTopic(context, request, topic),
+      );
+    } else if (name === null) {
+      const errorCode = ErrorCode.INVALID_REQUEST;
+      views.push(newMetadataResponseTopic({ errorCode, name, topicId }));
+    } else {
+      byName.push(name);
+    }
+  }
+  const missing = byName.filter((name) => image.topicByName(name) === undefined);
+  const errors = missing.length === 0
+    ? new Map<string, number>()
+    : yield* createMissing(context, request, missing);
+  for (const name of byName) {
+    const topic = image.topicByName(name);
+    views.push(
+      topic === undefined
+        ? missingTopic(name, errors.get(name)!)
+        : viewTopic(context, request, topic),
+    );
+  }
+  return views;
+}
+
+/** Creates what may be created; the error to show for each name that is not there afterwards. */
+function* createMissing(
+  context: RequestContext,
+  request: MetadataRequest,
+  names: readonly string[],
+): Task<Map<string, number>> {
+  const { services } = context;
+  const { image } = services;
+  const allowed = image.settings.boolean("auto.create.topics.enable") &&
+    (context.version < 4 || request.allowAutoTopicCreation);
+  const errors = new Map<string, number>();
+  const wanted: string[] = [];
+  for (const name of names) {
+    if (topicNameProblem(name) !== null) errors.set(name, ErrorCode.INVALID_TOPIC_EXCEPTION);
+    else if (!allowed) errors.set(name, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION);
+    else wanted.push(name);
+  }
+  for (const [name, error] of yield* createOnDemand(services, wanted)) {
+    errors.set(name, creationError(error));
+  }
+  return errors;
+}
+
+/** What a client of Metadata understands of a creation that did not show up in the image. */
+function creationError(errorCode: number): number {
+  switch (errorCode) {
+    // Made, by us or by somebody else, but not known here yet; or not made yet: ask again.
+    case ErrorCode.NONE:
+    case ErrorCode.TOPIC_ALREADY_EXISTS:
+    case ErrorCode.NOT_CONTROLLER:
+      return ErrorCode.LEADER_NOT_AVAILABLE;
+    case ErrorCode.INVALID_PARTITIONS:
+    case ErrorCode.POLICY_VIOLATION:
+      return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+    default:
+      return errorCode;
+  }
+}
+
+function missingTopic(name: string, errorCode: number): MetadataResponseTopic {
+  return newMetadataResponseTopic({ errorCode, name });
+}
+
+function viewTopic(
+  context: RequestContext,
+  request: MetadataRequest,
+  topic: TopicImage,
+): MetadataResponseTopic {
+  return newMetadataResponseTopic({
+    name: topic.name,
+    topicId: topic.id,
+    isInternal: topic.internal,
+    partitions: topic.partitions.map((partition) => viewPartition(context.services, partition)),
+    topicAuthorizedOperations: context.version >= 8 && request.includeTopicAuthorizedOperations
+      ? TOPIC_OPERATIONS
+      : OPERATIONS_NOT_ASKED,
+  });
+}

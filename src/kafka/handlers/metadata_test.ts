@@ -1,0 +1,179 @@
+import { strict as assert } from "node:assert";
+import { testNode } from "../../cluster/test_cluster.ts";
+import { ErrorCode } from "../../wire/errors.ts";
+import { newMetadataRequest } from "../../wire/generated/metadata_request.ts";
+import type { MetadataRequestTopic } from "../../wire/generated/metadata_request.ts";
+import { ZERO_UUID } from "../../wire/uuid.ts";
+import { TestBroker } from "../test_services.ts";
+import { METADATA_HANDLER } from "./metadata.ts";
+
+const VERSIONS = Array.from({ length: 14 }, (_, version) => version);
+
+function named(...names: string[]): MetadataRequestTopic[] {
+  return names.map((name) => ({ name, topicId: ZERO_UUID }));
+}
+
+for (const version of VERSIONS) {
+  Deno.test(`Metadata v${version} shows nodes, topics and partitions`, () => {
+    const broker = new TestBroker({ nodes: [testNode(0, "r0"), testNode(1)] });
+    broker.addTopic("t", 2);
+    broker.addTopic("__consumer_offsets", 1);
+    const { groupId } = broker.cluster.image.topicByName("t")!.partitions[0]!;
+    broker.leaders.note(groupId, 0, 5);
+    const response = broker.ask(
+      METADATA_HANDLER,
+      version,
+      newMetadataRequest({ topics: named("t", "__consumer_offsets", "t") }),
+    );
+    assert.equal(response.errorCode, 0);
+    assert.deepEqual(response.brokers, [
+      { nodeId: 0, host: "127.0.0.1", port: 9092, rack: version >= 1 ? "r0" : null },
+      { nodeId: 1, host: "127.0.0.1", port: 9093, rack: null },
+    ]);
+    assert.equal(response.clusterId, version >= 2 ? broker.cluster.image.clusterId : null);
+    assert.equal(response.controllerId, version >= 1 ? 0 : -1);
+    assert.deepEqual(response.topics.map((topic) => [topic.name, topic.isInternal]), [
+      ["t", false],
+      ["__consumer_offsets", version >= 1],
+    ]);
+    const [topic] = response.topics;
+    assert.equal(
+      topic!.topicId,
+      version >= 10 ? broker.cluster.image.topicByName("t")!.id : ZERO_UUID,
+    );
+    assert.deepEqual(topic!.partitions.map((partition) => partition.leaderEpoch), [
+      version >= 7 ? 5 : -1,
+      -1,
+    ]);
+    assert.deepEqual(topic!.partitions[1], {
+      errorCode: 0,
+      partitionIndex: 1,
+      leaderId: 0,
+      leaderEpoch: -1,
+      replicaNodes: [0],
+      isrNodes: [0],
+      offlineReplicas: [],
+    });
+  });
+
+  Deno.test(`Metadata v${version} tells all topics from no topics`, () => {
+    const broker = new TestBroker();
+    broker.addTopic("a", 1);
+    broker.addTopic("b", 1);
+    const namesOf = (topics: MetadataRequestTopic[] | null) =>
+      broker.ask(METADATA_HANDLER, version, newMetadataRequest({ topics })).topics
+        .map((topic) => topic.name);
+    assert.deepEqual(namesOf([]), version === 0 ? ["a", "b"] : []);
+    if (version >= 1) assert.deepEqual(namesOf(null), ["a", "b"]);
+  });
+
+  Deno.test(`Metadata v${version} creates topics where broker and client allow it`, () => {
+    const broker = new TestBroker({ settings: { "num.partitions": "3" } });
+    const request = (allowAutoTopicCreation: boolean, ...names: string[]) =>
+      broker.ask(
+        METADATA_HANDLER,
+        version,
+        newMetadataRequest({ topics: named(...names), allowAutoTopicCreation }),
+      );
+    if (version >= 4) {
+      const [refused] = request(false, "new").topics;
+      assert.equal(refused!.errorCode, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION);
+      assert.equal(refused!.name, "new");
+      assert.equal(broker.cluster.image.topicByName("new"), undefined);
+    }
+    const { topics } = request(true, "new", "bad name", "ne_w", "new");
+    assert.deepEqual(
+      topics.map(({ name, errorCode, partitions }) => [name, errorCode, partitions.length]),
+      [
+        ["new", ErrorCode.NONE, 3],
+        ["bad name", ErrorCode.INVALID_TOPIC_EXCEPTION, 0],
+        ["ne_w", ErrorCode.NONE, 3],
+      ],
+    );
+  });
+
+  Deno.test(`Metadata v${version} creates nothing where the broker forbids it`, () => {
+    const broker = new TestBroker({ settings: { "auto.create.topics.enable": "false" } });
+    const request = newMetadataRequest({ topics: named("new") });
+    const [topic] = broker.ask(METADATA_HANDLER, version, request).topics;
+    assert.equal(topic!.errorCode, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION);
+    assert.equal(broker.cluster.image.topics.size, 0);
+  });
+
+  if (version >= 8) {
+    Deno.test(`Metadata v${version} shows authorized operations when asked`, () => {
+      const broker = new TestBroker();
+      broker.addTopic("t", 1);
+      const ask = (asked: boolean) =>
+        broker.ask(
+          METADATA_HANDLER,
+          version,
+          newMetadataRequest({
+            topics: named("t"),
+            includeTopicAuthorizedOperations: asked,
+            includeClusterAuthorizedOperations: asked && version <= 10,
+          }),
+        );
+      assert.equal(ask(false).topics[0]!.topicAuthorizedOperations, -2147483648);
+      assert.equal(ask(true).topics[0]!.topicAuthorizedOperations, 3576);
+      assert.equal(ask(false).clusterAuthorizedOperations, -2147483648);
+      assert.equal(
+        ask(true).clusterAuthorizedOperations,
+        version <= 10 ? 8096 : -2147483648,
+      );
+    });
+  }
+
+  if (version >= 10) {
+    Deno.test(`Metadata v${version} by topic id`, () => {
+      const broker = new TestBroker();
+      broker.addTopic("t", 1);
+      const { id } = broker.cluster.image.topicByName("t")!;
+      const stranger = "00000000000000000000000000000007";
+      const topics = [{ name: null, topicId: id }, { name: null, topicId: stranger }];
+      const response = broker.ask(METADATA_HANDLER, version, newMetadataRequest({ topics }));
+      const answers = response.topics.map(({ name, topicId, errorCode }) => [
+        name,
+        topicId,
+        errorCode,
+      ]);
+      const refused = ErrorCode.INVALID_REQUEST;
+      assert.deepEqual(
+        answers,
+        version >= 12
+          ? [["t", id, ErrorCode.NONE], [null, stranger, ErrorCode.UNKNOWN_TOPIC_ID]]
+          : [["", id, refused], ["", stranger, refused]],
+      );
+    });
+  }
+}
+
+Deno.test("Metadata makes internal topics with settings of their own", () => {
+  const broker = new TestBroker({ settings: { "offsets.topic.num.partitions": "5" } });
+  const request = newMetadataRequest({
+    topics: named("__consumer_offsets", "__transaction_state"),
+  });
+  const { topics } = broker.ask(METADATA_HANDLER, 12, request);
+  assert.deepEqual(topics.map((topic) => [topic.errorCode, topic.partitions.length]), [
+    [0, 5],
+    [0, 50],
+  ]);
+  const { config } = broker.cluster.image.topicByName("__consumer_offsets")!;
+  assert.equal(config.isCompacted && !config.isDeleted, true);
+  assert.equal(config.number("segment.bytes"), 100 * 2 ** 20);
+});
+
+Deno.test("Metadata asks clients to come again while a new topic is not known here", () => {
+  const broker = new TestBroker();
+  broker.cluster.service.resign();
+  const request = newMetadataRequest({ topics: named("new") });
+  const [topic] = broker.ask(METADATA_HANDLER, 12, request).topics;
+  assert.equal(topic!.errorCode, ErrorCode.LEADER_NOT_AVAILABLE);
+});
+
+Deno.test("Metadata says why a topic cannot be made", () => {
+  const broker = new TestBroker({ settings: { "default.replication.factor": "3" } });
+  const request = newMetadataRequest({ topics: named("new") });
+  const [topic] = broker.ask(METADATA_HANDLER, 12, request).topics;
+  assert.equal(topic!.errorCode, ErrorCode.INVALID_REPLICATION_FACTOR);
+});

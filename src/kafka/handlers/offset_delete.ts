@@ -1,0 +1,56 @@
+/**
+ * OffsetDelete (key 47), version 0: an operator makes a group forget positions.
+ *
+ * - Of a group with members only where they are consumers and none reads the topic
+ *   (GROUP_SUBSCRIBED_TO_TOPIC); NON_EMPTY_GROUP for other groups with members.
+ * - Topics that do not exist: UNKNOWN_TOPIC_OR_PARTITION; the rest is deleted.
+ *
+ * Gaps: none.
+ *
+ * @module
+ */
+
+import { until } from "../../io/task.ts";
+import { ErrorCode } from "../../wire/errors.ts";
+import { OFFSET_DELETE } from "../../wire/generated/apis.ts";
+import type { OffsetDeleteRequest } from "../../wire/generated/offset_delete_request.ts";
+import {
+  newOffsetDeleteResponse,
+  newOffsetDeleteResponsePartition,
+  newOffsetDeleteResponseTopic,
+  type OffsetDeleteResponse,
+} from "../../wire/generated/offset_delete_response.ts";
+import { ON_GROUP_SHARD } from "../group_routes.ts";
+import type { Handler } from "../handler.ts";
+
+export const OFFSET_DELETE_HANDLER: Handler<OffsetDeleteRequest, OffsetDeleteResponse> = {
+  api: OFFSET_DELETE,
+  minVersion: 0,
+  maxVersion: 0,
+  route: ON_GROUP_SHARD,
+  *handle(context, request) {
+    const { groups, image } = context.services;
+    const coordinator = groups.coordinatorFor(request.groupId);
+    if (coordinator === null) {
+      return newOffsetDeleteResponse({ errorCode: ErrorCode.NOT_COORDINATOR });
+    }
+    const topics = request.topics.filter(({ name }) => image.topicByName(name) !== undefined);
+    const deleted = yield* until<OffsetDeleteResponse>((respond) =>
+      coordinator.offsetDelete(context, { ...request, topics }, respond)
+    );
+    if (deleted.errorCode !== ErrorCode.NONE) return deleted;
+    const byName = new Map(deleted.topics.map((topic) => [topic.name, topic]));
+    deleted.topics = request.topics.map(({ name, partitions }) =>
+      byName.get(name) ?? newOffsetDeleteResponseTopic({
+        name,
+        partitions: partitions.map(({ partitionIndex }) =>
+          newOffsetDeleteResponsePartition({
+            partitionIndex,
+            errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+          })
+        ),
+      })
+    );
+    return deleted;
+  },
+};

@@ -1,0 +1,103 @@
+/**
+ * Requests about partitions that many shards own: cutting them up, and putting the answers together.
+ *
+ * A shard is given the partitions that it owns, topic by topic; a partition that nobody knows is answered
+ * by the shard that was asked. The merged answer is in the order of the request, whichever shard
+ * answered first.
+ *
+ * @module
+ */
+
+import type { TopicImage } from "../cluster/image.ts";
+import { ErrorCode } from "../wire/errors.ts";
+import type { Partition } from "./partition.ts";
+import type { Services } from "./services.ts";
+
+/** A topic of a request, in terms that all these APIs share. */
+export interface TopicPart<Item> {
+  readonly name: string;
+  readonly partitions: readonly Item[];
+}
+
+/** The topics of each shard that owns some of their partitions. */
+export function splitTopics<Item>(
+  services: Services,
+  topics: readonly TopicPart<Item>[],
+  indexOf: (item: Item) => number,
+): Map<number, { name: string; partitions: Item[] }[]> {
+  const parts = new Map<number, { name: string; partitions: Item[] }[]>();
+  for (const { name, partitions } of topics) {
+    const topic = services.image.topicByName(name);
+    for (const item of partitions) {
+      const shard = shardOf(services, topic, indexOf(item));
+      let part = parts.get(shard);
+      if (part === undefined) parts.set(shard, part = []);
+      const last = part.at(-1);
+      if (last !== undefined && last.name === name) last.partitions.push(item);
+      else part.push({ name, partitions: [item] });
+    }
+  }
+  return parts;
+}
+
+/** The topics' results in the order of the request; each result is taken once. */
+export function mergeTopics<Item, Result>(
+  topics: readonly TopicPart<Item>[],
+  answers: Iterable<TopicPart<Result>>,
+  indexes: { of(item: Item): number; in(result: Result): number },
+): { name: string; partitions: Result[] }[] {
+  const byKey = new Map<string, Result[]>();
+  for (const { name, partitions } of answers) {
+    for (const result of partitions) {
+      const key = `${name}/${indexes.in(result)}`;
+      const known = byKey.get(key);
+      if (known === undefined) byKey.set(key, [result]);
+      else known.push(result);
+    }
+  }
+  return topics.map(({ name, partitions }) => ({
+    name,
+    partitions: partitions.flatMap((item) => {
+      const result = byKey.get(`${name}/${indexes.of(item)}`)?.shift();
+      return result === undefined ? [] : [result];
+    }),
+  }));
+}
+
+/** A partition that this shard owns and serves, or the error that says why not. */
+export type FoundPartition =
+  | { readonly partition: Partition; readonly error: typeof ErrorCode.NONE }
+  | { readonly partition: null; readonly error: ErrorCode };
+
+/**
+ * Finds the partition that a client means.
+ *
+ * @param currentLeaderEpoch the epoch that the client believes in, -1 for none
+ */
+export function findPartition(
+  services: Services,
+  topicName: string,
+  index: number,
+  currentLeaderEpoch: number,
+): FoundPartition {
+  const image = services.image.topicByName(topicName)?.partitions[index];
+  if (image === undefined) return refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION);
+  const partition = services.partitions.byGroup(image.groupId);
+  if (partition === undefined || !partition.readable) {
+    return refused(ErrorCode.NOT_LEADER_OR_FOLLOWER);
+  }
+  if (currentLeaderEpoch !== -1) {
+    if (currentLeaderEpoch < partition.leaderEpoch) return refused(ErrorCode.FENCED_LEADER_EPOCH);
+    if (currentLeaderEpoch > partition.leaderEpoch) return refused(ErrorCode.UNKNOWN_LEADER_EPOCH);
+  }
+  return { partition, error: ErrorCode.NONE };
+}
+
+function refused(error: ErrorCode): FoundPartition {
+  return { partition: null, error };
+}
+
+function shardOf(services: Services, topic: TopicImage | undefined, index: number): number {
+  const partition = topic?.partitions[index];
+  return partition === undefined ? services.shard : services.shardOfGroup(partition.groupId);
+}

@@ -1,0 +1,189 @@
+/**
+ * Produce (key 0), versions 3 to 13 (0 to 2 are advertised for old librdkafka, and refused).
+ *
+ * Behaviour:
+ * - acks 0, 1 and all; every acknowledgement waits until the records are durable on this node (acks=1)
+ *   or committed (acks=all), which is the same while there is one node. acks=0 has no response; an error
+ *   closes the connection.
+ * - Requests of a connection are taken one after the other and may wait for their commits together.
+ * - Partitions of other shards travel once per shard (`produce_remote.ts`); the rest is appended at once.
+ * - When the journal has no room, the request waits here with its frame, and everything behind it waits
+ *   in the sockets: nothing is refused for lack of room, but KAFKA_STORAGE_ERROR tells of a full disk.
+ *
+ * Not here yet: transactional batches (INVALID_TXN_STATE).
+ *
+ * @module
+ */
+
+import type { Memory } from "../bytes/memory.ts";
+import type { ClusterImage } from "../cluster/image.ts";
+import { ErrorCode } from "../wire/errors.ts";
+import { ProduceReader } from "../wire/produce_reader.ts";
+import { ProduceResponseWriter } from "../wire/produce_response.ts";
+import { uuidFromBytes, ZERO_UUID } from "../wire/uuid.ts";
+import type { Connection } from "./connection.ts";
+import type { PartitionDirectory } from "./partition.ts";
+import { ACKS_ALL, APPEND_BUSY, type ProduceAppender } from "./produce_append.ts";
+import { type OperationPool, ProduceOperation } from "./produce_operation.ts";
+import type { ResponseSlot } from "./response.ts";
+import type { InPlacePath } from "./server.ts";
+import { requestBody } from "./request_body.ts";
+
+const FLEXIBLE_SINCE = 9;
+/** Operations kept for reuse. */
+const POOL_MAX = 4096;
+
+/** Parts of requests that belong to other shards. */
+export interface RemoteProduce {
+  /** Whether parts for any other shard could be sent now. */
+  ready(): boolean;
+  /** Adds a part for `shard`; everything added leaves with {@linkcode send}. */
+  add(shard: number, part: number, groupId: number, address: number, length: number): void;
+  /**
+   * Sends what was added; each shard's answer settles the operation once.
+   *
+   * @param onTaken called when no shard needs the request's bytes any more; at once without parts
+   */
+  send(operation: ProduceOperation, onTaken: () => void): void;
+}
+
+/** What appends need to be tried again. */
+export interface ProduceRoom {
+  /** Appends of this many bytes would be taken now. */
+  canAppend(bytes: number): boolean;
+}
+
+export interface ProduceOptions {
+  readonly memory: Memory;
+  readonly image: ClusterImage;
+  readonly partitions: PartitionDirectory;
+  readonly appender: ProduceAppender;
+  readonly remote: RemoteProduce;
+  readonly room: ProduceRoom;
+  readonly shard: number;
+  readonly shardCount: number;
+  readonly wallMs: () => number;
+}
+
+/** A part that found no room, in order. */
+interface HeldPart {
+  readonly operation: ProduceOperation;
+  readonly part: number;
+  readonly groupId: number;
+  readonly address: number;
+  readonly length: number;
+}
+
+export class ProducePath implements InPlacePath, OperationPool {
+  readonly writer: ProduceResponseWriter;
+  readonly #options: ProduceOptions;
+  readonly #reader = new ProduceReader();
+  readonly #decoder = new TextDecoder();
+  readonly #pool: ProduceOperation[] = [];
+  readonly #held: HeldPart[] = [];
+
+  constructor(options: ProduceOptions) {
+    this.#options = options;
+    this.writer = new ProduceResponseWriter(options.memory);
+  }
+
+  mayStart(size: number): boolean {
+    const { room, remote } = this.#options;
+    return this.#held.length === 0 && room.canAppend(size) && remote.ready();
+  }
+
+  start(connection: Connection, slot: ResponseSlot, address: number, length: number): boolean {
+    const { memory } = this.#options;
+    const version = slot.apiVersion;
+    const end = address + length;
+    const body = requestBody(memory, address, end, version >= FLEXIBLE_SINCE);
+    const reader = this.#reader;
+    if (body < 0 || !reader.open(memory, body, end, version)) return false;
+    const operation = this.#pool.pop() ?? new ProduceOperation(this);
+    operation.begin(connection, slot, reader.acks, this.#options.wallMs());
+    while (reader.nextTopic()) this.#takeTopic(operation);
+    this.#options.remote.send(operation, () => operation.frameTaken());
+    operation.settle();
+    return true;
+  }
+
+  /** Tries again what found no room. */
+  retry(): void {
+    while (this.#held.length > 0) {
+      const { operation, part, groupId, address, length } = this.#held[0]!;
+      if (!this.#append(operation, part, groupId, address, length)) return;
+      this.#held.shift();
+      operation.frameTaken();
+      operation.settle();
+    }
+  }
+
+  recycle(operation: ProduceOperation): void {
+    if (this.#pool.length < POOL_MAX) this.#pool.push(operation);
+  }
+
+  #takeTopic(operation: ProduceOperation): void {
+    const reader = this.#reader;
+    const { memory, image } = this.#options;
+    const byId = reader.topicIdAddress >= 0;
+    const handle = byId
+      ? image.lookup.findId(memory.bytes, reader.topicIdAddress)
+      : image.lookup.findName(memory.bytes, reader.topicNameAddress, reader.topicNameLength);
+    const topic = image.topicByHandle(handle);
+    if (topic !== undefined) operation.addTopic(topic.name, topic.id);
+    else if (byId) operation.addTopic("", uuidFromBytes(memory.bytes, reader.topicIdAddress));
+    else operation.addTopic(this.#topicName(), ZERO_UUID);
+    const unknown = topic === undefined && byId
+      ? ErrorCode.UNKNOWN_TOPIC_ID
+      : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+    while (reader.nextPartition()) {
+      const part = operation.addPart(reader.partitionIndex);
+      const groupId = image.groupIdOf(handle, reader.partitionIndex);
+      if (groupId < 0) operation.setError(part, unknown);
+      else if (!acksValid(reader.acks)) operation.setError(part, ErrorCode.INVALID_REQUIRED_ACKS);
+      else this.#takePart(operation, part, groupId);
+    }
+  }
+
+  #takePart(operation: ProduceOperation, part: number, groupId: number): void {
+    const { recordsAddress: address, recordsLength: length } = this.#reader;
+    const shard = groupId % this.#options.shardCount;
+    if (shard !== this.#options.shard) {
+      this.#options.remote.add(shard, part, groupId, address, length);
+    } else if (
+      this.#held.length > 0 || !this.#append(operation, part, groupId, address, length)
+    ) {
+      operation.pending++;
+      operation.frameUsers++;
+      this.#held.push({ operation, part, groupId, address, length });
+    }
+  }
+
+  /** False when there was no room. */
+  #append(
+    operation: ProduceOperation,
+    part: number,
+    groupId: number,
+    address: number,
+    length: number,
+  ): boolean {
+    const partition = this.#options.partitions.byGroup(groupId);
+    const { appender } = this.#options;
+    const error = appender.append(partition, address, length, operation);
+    if (error === APPEND_BUSY) return false;
+    operation.setOutcome(part, appender.outcome);
+    if (error === ErrorCode.NONE) {
+      operation.awaitPart(part, partition!, appender.outcome.waitOffset);
+    }
+    return true;
+  }
+
+  #topicName(): string {
+    const { topicNameAddress: from, topicNameLength: length } = this.#reader;
+    return this.#decoder.decode(this.#options.memory.bytes.slice(from, from + length));
+  }
+}
+
+function acksValid(acks: number): boolean {
+  return acks === ACKS_ALL || acks === 0 || acks === 1;
+}

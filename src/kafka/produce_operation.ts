@@ -1,0 +1,227 @@
+/**
+ * One produce request on its way: what each partition answered, and what is still awaited.
+ *
+ * Pooled and reused; its arrays grow to the largest request seen. It outlives the request's frame: the
+ * records are copied into logs at once, names are taken from the image, and the response is written
+ * from here when its turn on the connection comes.
+ *
+ * @module
+ */
+
+import { ErrorCode } from "../wire/errors.ts";
+import {
+  PRODUCE_PARTITION_SIZE_MAX,
+  PRODUCE_RESPONSE_SIZE_MAX,
+  PRODUCE_TOPIC_SIZE_MAX,
+  type ProducePartitionResult,
+  type ProduceResponseWriter,
+} from "../wire/produce_response.ts";
+import type { Connection } from "./connection.ts";
+import type { CommitWaiter, Partition } from "./partition.ts";
+import type { AppendOutcome } from "./produce_append.ts";
+import type { RangeList, ResponseSlot, StreamedResponse } from "./response.ts";
+
+/** Parts that an operation has room for at first. */
+const PARTS_AT_START = 8;
+/** From this version on topics are named by id. */
+const TOPIC_IDS_SINCE = 13;
+
+/** Takes an operation back when its response has left. */
+export interface OperationPool {
+  readonly writer: ProduceResponseWriter;
+  recycle(operation: ProduceOperation): void;
+}
+
+export class ProduceOperation implements StreamedResponse, CommitWaiter {
+  readonly #pool: OperationPool;
+  connection: Connection | null = null;
+  slot: ResponseSlot | null = null;
+  version = 0;
+  acks = 0;
+  wallMs = 0;
+
+  // Topics, in the request's order.
+  topicCount = 0;
+  readonly #topicNames: string[] = [];
+  readonly #topicIds: string[] = [];
+  #topicParts = new Int32Array(PARTS_AT_START);
+  #nameBytes = 0;
+
+  // Parts: the partitions of all topics, in order.
+  partCount = 0;
+  #indexes = new Int32Array(PARTS_AT_START);
+  #errors = new Int16Array(PARTS_AT_START);
+  #leaderEpochs = new Int32Array(PARTS_AT_START);
+  #baseOffsets = new Float64Array(PARTS_AT_START);
+  #appendTimes = new Float64Array(PARTS_AT_START);
+  #startOffsets = new Float64Array(PARTS_AT_START);
+
+  /** Parts not answered yet, and one for the request itself while it is being taken. */
+  pending = 0;
+  /** Who still needs the request's bytes: the sender of remote parts, and each part without room. */
+  frameUsers = 0;
+  readonly #result: ProducePartitionResult = {
+    index: 0,
+    errorCode: 0,
+    baseOffset: -1,
+    logAppendTimeMs: -1,
+    logStartOffset: -1,
+    errorMessage: null,
+    leaderId: -1,
+    leaderEpoch: -1,
+  };
+
+  constructor(pool: OperationPool) {
+    this.#pool = pool;
+  }
+
+  begin(connection: Connection, slot: ResponseSlot, acks: number, wallMs: number): void {
+    this.connection = connection;
+    this.slot = slot;
+    this.version = slot.apiVersion;
+    this.acks = acks;
+    this.wallMs = wallMs;
+    this.topicCount = 0;
+    this.partCount = 0;
+    this.#nameBytes = 0;
+    this.pending = 1;
+    this.frameUsers = 1;
+  }
+
+  /** One user less of the request's bytes. */
+  frameTaken(): void {
+    this.frameUsers--;
+    if (this.frameUsers === 0) this.connection!.frameDone();
+  }
+
+  addTopic(name: string, id: string): void {
+    const at = this.topicCount++;
+    if (at === this.#topicParts.length) this.#topicParts = doubled(this.#topicParts);
+    this.#topicNames[at] = name;
+    this.#topicIds[at] = id;
+    this.#topicParts[at] = 0;
+    // A character takes at most three bytes of UTF-8.
+    this.#nameBytes += 3 * name.length;
+  }
+
+  /** Adds a partition of the last topic; returns the part's number. */
+  addPart(partitionIndex: number): number {
+    const part = this.partCount++;
+    if (part === this.#indexes.length) this.#growParts();
+    this.#indexes[part] = partitionIndex;
+    this.#errors[part] = ErrorCode.NONE;
+    this.#leaderEpochs[part] = -1;
+    this.#baseOffsets[part] = -1;
+    this.#appendTimes[part] = -1;
+    this.#startOffsets[part] = -1;
+    this.#topicParts[this.topicCount - 1]!++;
+    return part;
+  }
+
+  setError(part: number, error: number): void {
+    this.#errors[part] = error;
+  }
+
+  /** What the partition's shard answered. */
+  setOutcome(part: number, outcome: AppendOutcome): void {
+    this.#errors[part] = outcome.error;
+    this.#leaderEpochs[part] = outcome.leaderEpoch;
+    this.#baseOffsets[part] = outcome.baseOffset;
+    this.#appendTimes[part] = outcome.logAppendTimeMs;
+    this.#startOffsets[part] = outcome.logStartOffset;
+  }
+
+  /** Counts the part as answered once everything below `offset` is committed. */
+  awaitPart(part: number, partition: Partition, offset: number): void {
+    if (offset <= partition.highWatermark) return;
+    this.pending++;
+    partition.awaitCommit(offset, this, part);
+  }
+
+  onCommitted(_part: number): void {
+    this.settle();
+  }
+
+  onLost(part: number): void {
+    this.#errors[part] = ErrorCode.NOT_LEADER_OR_FOLLOWER;
+    this.#baseOffsets[part] = -1;
+    this.settle();
+  }
+
+  /** One thing less to wait for. */
+  settle(): void {
+    this.pending--;
+    if (this.pending === 0) this.#finish();
+  }
+
+  inlineSizeMax(): number {
+    return PRODUCE_RESPONSE_SIZE_MAX + this.topicCount * PRODUCE_TOPIC_SIZE_MAX + this.#nameBytes +
+      this.partCount * PRODUCE_PARTITION_SIZE_MAX;
+  }
+
+  write(address: number, correlationId: number, ranges: RangeList): number {
+    const { writer } = this.#pool;
+    const end = address + this.inlineSizeMax();
+    writer.begin(address, end, this.version, correlationId, this.topicCount);
+    let part = 0;
+    for (let topic = 0; topic < this.topicCount; topic++) {
+      const parts = this.#topicParts[topic]!;
+      if (this.version >= TOPIC_IDS_SINCE) writer.topicByUuid(this.#topicIds[topic]!, parts);
+      else writer.topicByText(this.#topicNames[topic]!, parts);
+      for (let i = 0; i < parts; i++) writer.partition(this.#resultOf(part++));
+      writer.endTopic();
+    }
+    const length = writer.end(0, null);
+    ranges.push(address, length);
+    return length;
+  }
+
+  onSent(): void {
+    this.connection = null;
+    this.slot = null;
+    this.#pool.recycle(this);
+  }
+
+  #finish(): void {
+    const connection = this.connection!;
+    const slot = this.slot!;
+    if (this.acks === 0) {
+      // No response: an error is told by closing the connection, as Kafka does.
+      for (let part = 0; part < this.partCount; part++) {
+        if (this.#errors[part] === ErrorCode.NONE) continue;
+        connection.shutdown();
+        break;
+      }
+      this.onSent();
+    } else {
+      slot.streamed = this;
+    }
+    connection.answer(slot);
+  }
+
+  #resultOf(part: number): ProducePartitionResult {
+    const result = this.#result;
+    result.index = this.#indexes[part]!;
+    result.errorCode = this.#errors[part]!;
+    const failed = result.errorCode !== ErrorCode.NONE;
+    result.baseOffset = failed ? -1 : this.#baseOffsets[part]!;
+    result.logAppendTimeMs = failed ? -1 : this.#appendTimes[part]!;
+    result.logStartOffset = this.#startOffsets[part]!;
+    return result;
+  }
+
+  #growParts(): void {
+    this.#indexes = doubled(this.#indexes);
+    this.#errors = doubled(this.#errors);
+    this.#leaderEpochs = doubled(this.#leaderEpochs);
+    this.#baseOffsets = doubled(this.#baseOffsets);
+    this.#appendTimes = doubled(this.#appendTimes);
+    this.#startOffsets = doubled(this.#startOffsets);
+  }
+}
+
+function doubled<T extends Int16Array | Int32Array | Float64Array>(array: T): T {
+  const larger = new (array.constructor as new (length: number) => T)(array.length * 2);
+  larger.set(array);
+  return larger;
+}

@@ -1,0 +1,114 @@
+/**
+ * Appends batches of the broker's own records to a partition: the controller's commands, coordinators'
+ * state. In order; each is answered once it is committed.
+ *
+ * A full journal makes the queue wait; a full disk or a lost partition refuses everything queued,
+ * because what follows a refused record may depend on it.
+ *
+ * @module
+ */
+
+import type { Memory } from "../bytes/memory.ts";
+import { EIO } from "../io/errno.ts";
+import { LOG_BUSY } from "../storage/log.ts";
+import type { CommitWaiter, Partition } from "./partition.ts";
+
+/** Batches queued or uncommitted at one partition. */
+export const APPENDS_QUEUED_MAX = 100_000;
+
+/** Receives the base offset once the batch is committed, or a negative errno. */
+export type AppendDone = (result: number) => void;
+
+/** Where the bytes of a batch lie while they are appended. */
+export interface AppendMemory {
+  allocateResponse(size: number): number;
+  releaseResponse(address: number): void;
+}
+
+interface Queued {
+  readonly batch: Uint8Array;
+  readonly done: AppendDone;
+}
+
+interface Waiting {
+  readonly baseOffset: number;
+  readonly done: AppendDone;
+}
+
+export class RecordAppender implements CommitWaiter {
+  readonly partition: Partition;
+  readonly #memory: Memory;
+  readonly #blocks: AppendMemory;
+  readonly #wallMs: () => number;
+  readonly #queue: Queued[] = [];
+  readonly #waiting = new Map<number, Waiting>();
+  #nextToken = 0;
+
+  constructor(
+    partition: Partition,
+    memory: Memory,
+    blocks: AppendMemory,
+    wallMs: () => number,
+  ) {
+    this.partition = partition;
+    this.#memory = memory;
+    this.#blocks = blocks;
+    this.#wallMs = wallMs;
+  }
+
+  /** @param batch one encoded record batch (v2) with its CRC */
+  append(batch: Uint8Array, done: AppendDone): void {
+    this.#queue.push({ batch, done });
+    if (this.#queue.length === 1) this.retry();
+  }
+
+  /** Goes on with the queue; call it when the log is writable again, or memory came back. */
+  retry(): void {
+    while (this.#queue.length > 0) {
+      const { batch, done } = this.#queue[0]!;
+      const baseOffset = this.#tryAppend(batch);
+      if (baseOffset === LOG_BUSY) return;
+      if (baseOffset < 0) {
+        this.#refuseAll(baseOffset);
+        return;
+      }
+      this.#queue.shift();
+      const token = this.#nextToken++ & 0x7fffffff;
+      this.#waiting.set(token, { baseOffset, done });
+      this.partition.awaitCommit(this.partition.log.endOffset, this, token);
+    }
+  }
+
+  onCommitted(token: number): void {
+    const { baseOffset, done } = this.#take(token);
+    done(baseOffset);
+  }
+
+  onLost(token: number): void {
+    this.#take(token).done(-EIO);
+  }
+
+  #take(token: number): Waiting {
+    const waiting = this.#waiting.get(token)!;
+    this.#waiting.delete(token);
+    return waiting;
+  }
+
+  #tryAppend(batch: Uint8Array): number {
+    const { partition } = this;
+    if (partition.gone || partition.replica.readOnly) return -EIO;
+    if (!partition.leading) return LOG_BUSY;
+    const address = this.#blocks.allocateResponse(batch.length);
+    if (address < 0) return LOG_BUSY;
+    this.#memory.bytes.set(batch, address);
+    const term = partition.replica.term;
+    const baseOffset = partition.log.append(address, batch.length, term, this.#wallMs());
+    this.#blocks.releaseResponse(address);
+    return baseOffset;
+  }
+
+  #refuseAll(result: number): void {
+    const queue = this.#queue.splice(0);
+    for (const { done } of queue) done(result);
+  }
+}

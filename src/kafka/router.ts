@@ -1,0 +1,212 @@
+/**
+ * The cold APIs' way: from a frame to a handler, here or on another shard, and back.
+ *
+ * A cold request is copied out of the region first: it is decoded to plain objects that may be kept
+ * while the handler waits, and its frame is free at once. The router knows nothing of an API but its
+ * {@linkcode Handler}: key, versions, route, and the generated codec.
+ *
+ * @module
+ */
+
+import { Cursor } from "../bytes/cursor.ts";
+import { Writer } from "../bytes/writer.ts";
+import { all, runTask, type Task } from "../io/task.ts";
+import type { Api } from "../wire/api.ts";
+import type { Handler, RequestContext, Route } from "./handler.ts";
+import type { Services } from "./services.ts";
+
+/** Shards asked at once by one split request. */
+const SHARDS_AT_ONCE = 256;
+
+// deno-lint-ignore no-explicit-any -- the registry holds handlers of every request type.
+export type AnyHandler = Handler<any, any>;
+
+/** Handlers by API key. */
+export class HandlerRegistry {
+  readonly #handlers = new Map<number, AnyHandler>();
+
+  constructor(handlers: readonly AnyHandler[]) {
+    for (const handler of handlers) this.#handlers.set(handler.api.key, handler);
+  }
+
+  find(apiKey: number): AnyHandler | undefined {
+    return this.#handlers.get(apiKey);
+  }
+
+  all(): Iterable<AnyHandler> {
+    return this.#handlers.values();
+  }
+}
+
+/** Who asked; what of a request travels with it to another shard. */
+export interface Caller {
+  readonly clientId: string | null;
+  readonly clientHost: string;
+}
+
+/** Carries an encoded request body to another shard and brings the encoded response body. */
+export interface RemoteCalls {
+  /** Null: the other shard could not decode it. */
+  call(
+    shard: number,
+    apiKey: number,
+    version: number,
+    caller: Caller,
+    body: Uint8Array,
+  ): Task<Uint8Array | null>;
+}
+
+export class Router {
+  readonly #registry: HandlerRegistry;
+  readonly #services: Services;
+  readonly #remote: RemoteCalls;
+  readonly #now: () => { readonly nowMs: number; readonly wallMs: number };
+
+  constructor(
+    registry: HandlerRegistry,
+    services: Services,
+    remote: RemoteCalls,
+    now: () => { readonly nowMs: number; readonly wallMs: number },
+  ) {
+    this.#registry = registry;
+    this.#services = services;
+    this.#remote = remote;
+    this.#now = now;
+  }
+
+  /**
+   * Serves a client's request.
+   *
+   * @param body the request behind its header; kept by the handler
+   * @param done the encoded response body, or null when the request could not be decoded
+   */
+  serve(
+    handler: AnyHandler,
+    version: number,
+    caller: Caller,
+    body: Uint8Array,
+    done: (response: Uint8Array | null) => void,
+  ): void {
+    const request = decodeRequest(handler.api, version, body);
+    if (request === null) {
+      done(null);
+      return;
+    }
+    const route: Route<unknown, unknown> = handler.route;
+    if (route.kind === "shard") {
+      // The response of another shard passes through as bytes.
+      const shard = route.shardOf(request, this.#services);
+      if (shard !== this.#services.shard) {
+        runTask(this.#remote.call(shard, handler.api.key, version, caller, body), done);
+        return;
+      }
+    }
+    runTask(this.#route(handler, version, caller, request), (response) => {
+      done(encodeResponse(handler.api, version, response));
+    });
+  }
+
+  /** Serves what another shard sent here; it has been routed already. */
+  serveRemote(
+    apiKey: number,
+    version: number,
+    caller: Caller,
+    body: Uint8Array,
+    done: (response: Uint8Array | null) => void,
+  ): void {
+    const handler = this.#registry.find(apiKey);
+    const request = handler === undefined ? null : decodeRequest(handler.api, version, body);
+    if (handler === undefined || request === null) {
+      done(null);
+      return;
+    }
+    runTask(handler.handle(this.#context(version, caller), request), (response) => {
+      done(encodeResponse(handler.api, version, response));
+    });
+  }
+
+  /** Runs an API for a handler of this shard ({@linkcode Services.call}). */
+  *call<Request, Response>(
+    api: Api<Request, Response>,
+    version: number,
+    caller: Caller,
+    request: Request,
+  ): Task<Response> {
+    const handler = this.#registry.find(api.key);
+    if (handler === undefined) throw new Error(`No handler for ${api.name}`);
+    return (yield* this.#route(handler, version, caller, request)) as Response;
+  }
+
+  *#route(
+    handler: AnyHandler,
+    version: number,
+    caller: Caller,
+    request: unknown,
+  ): Task<unknown> {
+    const route: Route<unknown, unknown> = handler.route;
+    if (route.kind === "split") {
+      const parts = [...route.split(request, this.#services)];
+      const tasks = parts.map(([shard, part]) =>
+        this.#runOn(shard, handler, version, caller, part)
+      );
+      return route.merge(request, yield* all(tasks, SHARDS_AT_ONCE));
+    }
+    const shard = route.kind === "shard"
+      ? route.shardOf(request, this.#services)
+      : this.#services.shard;
+    return yield* this.#runOn(shard, handler, version, caller, request);
+  }
+
+  *#runOn(
+    shard: number,
+    handler: AnyHandler,
+    version: number,
+    caller: Caller,
+    request: unknown,
+  ): Task<unknown> {
+    if (shard === this.#services.shard) {
+      return yield* handler.handle(this.#context(version, caller), request);
+    }
+    const writer = new Writer();
+    handler.api.encodeRequest(writer, version, request);
+    const body = yield* this.#remote.call(
+      shard,
+      handler.api.key,
+      version,
+      caller,
+      writer.borrowBytes(),
+    );
+    if (body === null) throw new Error(`Shard ${shard} cannot decode ${handler.api.name}`);
+    const cursor = cursorOf(body);
+    const response = handler.api.decodeResponse(cursor, version);
+    if (!cursor.ok()) throw new Error(`Cannot decode the response of ${handler.api.name}`);
+    return response;
+  }
+
+  #context(version: number, caller: Caller): RequestContext {
+    const { nowMs, wallMs } = this.#now();
+    const { clientId, clientHost } = caller;
+    return { version, clientId, clientHost, nowMs, wallMs, services: this.#services };
+  }
+}
+
+function cursorOf(bytes: Uint8Array): Cursor {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return new Cursor({ bytes, view }, 0, bytes.length);
+}
+
+function decodeRequest(api: Api<unknown, unknown>, version: number, body: Uint8Array): unknown {
+  const cursor = cursorOf(body);
+  const request = api.decodeRequest(cursor, version);
+  return cursor.ok() && cursor.atEnd() ? request : null;
+}
+
+function encodeResponse(
+  api: Api<unknown, unknown>,
+  version: number,
+  response: unknown,
+): Uint8Array {
+  const writer = new Writer();
+  api.encodeResponse(writer, version, response);
+  return writer.copyBytes();
+}

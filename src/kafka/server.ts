@@ -1,0 +1,274 @@
+/**
+ * The Kafka side of a shard: its connections, and the first look at every request.
+ *
+ * Produce and Fetch go to their own paths, in place; everything else is copied out of the region and
+ * goes to the router. What cannot be understood costs its connection and nobody else: an unknown API
+ * or version, a header or body that does not decode. ApiVersions alone answers a version it does not
+ * know, because the client has to learn the versions first (KIP-511).
+ *
+ * Lives on one shard; made in `src/shard/wiring.ts`.
+ *
+ * @module
+ */
+
+import { CONNECTIONS_PER_SHARD_MAX } from "../base/limits.ts";
+import { type Logger, LogLevel } from "../base/logger.ts";
+import { Cursor } from "../bytes/cursor.ts";
+import type { Memory } from "../bytes/memory.ts";
+import type { Sockets } from "../io/sockets.ts";
+import { Timer, type Timers } from "../io/timers.ts";
+import { readRequestHeader, requestHeaderVersion, responseHeaderVersion } from "../wire/header.ts";
+import { Connection, type ConnectionHost, type ConnectionMemory } from "./connection.ts";
+import type { ResponseSlot } from "./response.ts";
+import type { AnyHandler, HandlerRegistry, Router } from "./router.ts";
+
+const PRODUCE_KEY = 0;
+const FETCH_KEY = 1;
+const API_VERSIONS_KEY = 18;
+/** How often deadlines of connections are looked at (ms). */
+const DEADLINE_CHECK_MS = 5_000;
+/** Bytes before the body of a response with an empty tag section. */
+const RESPONSE_HEADER_SIZE = 4;
+
+/** A path that reads its requests in place. */
+export interface InPlacePath {
+  /** May a request of this size be taken now? If not, `resume` is called on the server later. */
+  mayStart(size: number): boolean;
+  /**
+   * Takes a request.
+   *
+   * @returns false when it is malformed: the connection is closed
+   */
+  start(connection: Connection, slot: ResponseSlot, address: number, length: number): boolean;
+}
+
+export interface ServerOptions {
+  readonly memory: Memory;
+  readonly blocks: ConnectionMemory & { whenReleased(again: () => void): void };
+  readonly sockets: Sockets;
+  readonly timers: Timers;
+  readonly registry: HandlerRegistry;
+  readonly router: Router;
+  readonly produce: InPlacePath;
+  readonly fetch: InPlacePath;
+  readonly logger: Logger;
+  readonly nowMs: () => number;
+  /** `connections.max.idle.ms`. */
+  readonly idleMaxMs: number;
+  readonly onConnectionClosed: () => void;
+}
+
+export class KafkaServer implements ConnectionHost {
+  readonly memory: Memory;
+  readonly blocks: ServerOptions["blocks"];
+  readonly sockets: Sockets;
+  readonly #options: ServerOptions;
+  readonly #connections = new Set<Connection>();
+  #dirty: Connection[] = [];
+  #flushing: Connection[] = [];
+  /** Connections whose next produce request found no room. */
+  #held: Connection[] = [];
+  readonly #deadlines: Timer;
+  #draining = false;
+
+  constructor(options: ServerOptions) {
+    this.memory = options.memory;
+    this.blocks = options.blocks;
+    this.sockets = options.sockets;
+    this.#options = options;
+    this.#deadlines = new Timer(() => this.#checkDeadlines());
+    options.timers.schedule(this.#deadlines, options.nowMs() + DEADLINE_CHECK_MS);
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  nowMs(): number {
+    return this.#options.nowMs();
+  }
+
+  /** Takes over an accepted socket. */
+  adopt(socket: number, clientHost: string): void {
+    if (this.#draining || this.#connections.size >= CONNECTIONS_PER_SHARD_MAX) {
+      this.sockets.close(socket);
+      this.#options.onConnectionClosed();
+      return;
+    }
+    const connection = new Connection(this, socket, clientHost);
+    this.#connections.add(connection);
+    connection.open();
+  }
+
+  /** Sends what became ready this turn. */
+  flush(): void {
+    const dirty = this.#dirty;
+    this.#dirty = this.#flushing;
+    this.#flushing = dirty;
+    for (let i = 0; i < dirty.length; i++) {
+      dirty[i]!.dirty = false;
+      dirty[i]!.flush();
+    }
+    dirty.length = 0;
+  }
+
+  get hasDirty(): boolean {
+    return this.#dirty.length > 0;
+  }
+
+  /** Room for produce requests came back. */
+  resumeHeld(): void {
+    if (this.#held.length === 0) return;
+    const held = this.#held;
+    this.#held = [];
+    for (const connection of held) connection.resume();
+  }
+
+  /** No new connections or requests; the open ones are answered. */
+  drain(): void {
+    this.#draining = true;
+    this.#options.timers.cancel(this.#deadlines);
+  }
+
+  get openRequests(): number {
+    let open = 0;
+    for (const connection of this.#connections) open += connection.openRequests;
+    return open;
+  }
+
+  /** Ends every connection. */
+  shutdown(): void {
+    for (const connection of this.#connections) connection.shutdown();
+  }
+
+  mayStart(connection: Connection, apiKey: number, size: number): boolean {
+    if (this.#draining) return false;
+    if (apiKey === PRODUCE_KEY && !this.#options.produce.mayStart(size)) {
+      this.#held.push(connection);
+      return false;
+    }
+    return true;
+  }
+
+  start(connection: Connection, slot: ResponseSlot, address: number, length: number): void {
+    if (slot.apiKey === PRODUCE_KEY || slot.apiKey === FETCH_KEY) {
+      const path = slot.apiKey === PRODUCE_KEY ? this.#options.produce : this.#options.fetch;
+      if (!path.start(connection, slot, address, length)) this.#refuse(connection, slot, "bytes");
+      return;
+    }
+    const handler = this.#options.registry.find(slot.apiKey);
+    const bytes = this.memory.bytes.slice(address, address + length);
+    connection.frameDone();
+    if (handler === undefined) {
+      this.#refuse(connection, slot, "key", true);
+      return;
+    }
+    this.#startCold(connection, slot, handler, bytes);
+  }
+
+  markDirty(connection: Connection): void {
+    if (connection.dirty) return;
+    connection.dirty = true;
+    this.#dirty.push(connection);
+  }
+
+  awaitMemory(connection: Connection): void {
+    this.blocks.whenReleased(() => {
+      connection.resume();
+      this.markDirty(connection);
+    });
+  }
+
+  onClosed(connection: Connection): void {
+    this.#connections.delete(connection);
+    this.#options.onConnectionClosed();
+  }
+
+  onViolation(connection: Connection, what: string): void {
+    this.#options.logger.log(LogLevel.WARN, "Closed a connection", {
+      client: connection.clientHost,
+      why: what,
+    });
+  }
+
+  #startCold(
+    connection: Connection,
+    slot: ResponseSlot,
+    handler: AnyHandler,
+    bytes: Uint8Array,
+  ): void {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const cursor = new Cursor({ bytes, view }, 0, bytes.length);
+    const header = readRequestHeader(cursor);
+    let version = header.apiVersion;
+    if (version < handler.minVersion || version > handler.maxVersion) {
+      if (handler.api.key !== API_VERSIONS_KEY) {
+        this.#refuse(connection, slot, "version", true);
+        return;
+      }
+      // The handler answers a version that it does not know in v0, whatever the body says.
+      this.#answer(connection, slot, handler, 0, header.clientId, new Uint8Array(0), true);
+      return;
+    }
+    if (requestHeaderVersion(handler.api, version) === 2) cursor.skipTags();
+    if (!cursor.ok()) {
+      this.#refuse(connection, slot, "header", true);
+      return;
+    }
+    const body = bytes.subarray(bytes.length - cursor.remaining());
+    version = header.apiVersion;
+    this.#answer(connection, slot, handler, version, header.clientId, body, false);
+  }
+
+  #answer(
+    connection: Connection,
+    slot: ResponseSlot,
+    handler: AnyHandler,
+    version: number,
+    clientId: string | null,
+    body: Uint8Array,
+    unsupported: boolean,
+  ): void {
+    const caller = { clientId, clientHost: connection.clientHost };
+    const done = (response: Uint8Array | null): void => {
+      if (response === null) {
+        this.#refuse(connection, slot, "body", true);
+        return;
+      }
+      slot.encoded = withHeader(
+        slot.correlationId,
+        responseHeaderVersion(handler.api, version),
+        response,
+      );
+      connection.answer(slot);
+    };
+    if (unsupported) done(handler.unsupportedVersion!());
+    else this.#options.router.serve(handler, version, caller, body, done);
+  }
+
+  #refuse(connection: Connection, slot: ResponseSlot, what: string, frameDone = false): void {
+    this.onViolation(
+      connection,
+      `it sent a request whose ${what} Gregor does not understand ` +
+        `(api key ${slot.apiKey}, version ${slot.apiVersion})`,
+    );
+    if (!frameDone) connection.frameDone();
+    connection.shutdown();
+    connection.answer(slot);
+  }
+
+  #checkDeadlines(): void {
+    const nowMs = this.#options.nowMs();
+    for (const connection of this.#connections) {
+      connection.checkDeadlines(nowMs, this.#options.idleMaxMs);
+    }
+    this.#options.timers.schedule(this.#deadlines, nowMs + DEADLINE_CHECK_MS);
+  }
+}
+
+function withHeader(correlationId: number, headerVersion: number, body: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(RESPONSE_HEADER_SIZE + headerVersion + body.length);
+  new DataView(frame.buffer).setInt32(0, correlationId, false);
+  frame.set(body, RESPONSE_HEADER_SIZE + headerVersion);
+  return frame;
+}

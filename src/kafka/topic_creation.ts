@@ -1,0 +1,44 @@
+/**
+ * Topics that are made because somebody needs them: Metadata's auto-creation, the coordinators' own.
+ *
+ * @module
+ */
+
+import { internalTopic } from "../cluster/internal_topics.ts";
+import type { Task } from "../io/task.ts";
+import { CREATE_TOPICS } from "../wire/generated/apis.ts";
+import {
+  newCreatableTopic,
+  newCreateTopicsRequest,
+} from "../wire/generated/create_topics_request.ts";
+import type { Services } from "./services.ts";
+
+/** The version in which the controller is asked. */
+const CREATE_TOPICS_VERSION = 7;
+const CREATE_TIMEOUT_MS = 30_000;
+
+/**
+ * Creates topics with the broker's defaults, internal ones with their own settings.
+ *
+ * @returns the error of CreateTopics by name; TOPIC_ALREADY_EXISTS means that somebody was faster
+ */
+export function* createOnDemand(
+  services: Services,
+  names: readonly string[],
+): Task<Map<string, number>> {
+  const errors = new Map<string, number>();
+  if (names.length === 0) return errors;
+  const topics = names.map((name) => {
+    const internal = internalTopic(name, services.image);
+    return newCreatableTopic({
+      name,
+      numPartitions: internal?.numPartitions ?? -1,
+      replicationFactor: internal?.replicationFactor ?? -1,
+      configs: [...(internal?.configs ?? [])],
+    });
+  });
+  const request = newCreateTopicsRequest({ topics, timeoutMs: CREATE_TIMEOUT_MS });
+  const response = yield* services.call(CREATE_TOPICS, CREATE_TOPICS_VERSION, request);
+  for (const { name, errorCode } of response.topics) errors.set(name, errorCode);
+  return errors;
+}

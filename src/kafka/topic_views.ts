@@ -1,0 +1,68 @@
+/**
+ * The image as Metadata, DescribeTopicPartitions and DescribeCluster show it.
+ *
+ * @module
+ */
+
+import type { ClusterImage, PartitionImage } from "../cluster/image.ts";
+import type { NodeRecord } from "../cluster/records.ts";
+import type { Services } from "./services.ts";
+
+/** What everybody may do with a topic, as bits of Kafka's operations (there is no authorizer). */
+export const TOPIC_OPERATIONS = bits(3, 4, 5, 6, 7, 8, 10, 11);
+/** What everybody may do with the cluster. */
+export const CLUSTER_OPERATIONS = bits(5, 7, 8, 9, 10, 11, 12);
+/** The client did not ask for operations. */
+export const OPERATIONS_NOT_ASKED = -2147483648;
+
+/** Where clients find a node. */
+export interface KafkaAddress {
+  readonly nodeId: number;
+  readonly host: string;
+  readonly port: number;
+  readonly rack: string | null;
+}
+
+/** The nodes that serve clients, by id. */
+export function kafkaAddresses(image: ClusterImage): KafkaAddress[] {
+  const addresses: KafkaAddress[] = [];
+  for (const node of image.nodes.values()) {
+    const endpoint = kafkaEndpoint(node);
+    if (endpoint === undefined) continue;
+    const { host, port } = endpoint;
+    addresses.push({ nodeId: node.nodeId, host, port, rack: node.rack });
+  }
+  return addresses.sort((a, b) => a.nodeId - b.nodeId);
+}
+
+/** What all descriptions of a partition have in common. */
+export interface PartitionView {
+  readonly errorCode: number;
+  readonly partitionIndex: number;
+  readonly leaderId: number;
+  readonly leaderEpoch: number;
+  readonly replicaNodes: number[];
+  readonly isrNodes: number[];
+  readonly offlineReplicas: number[];
+}
+
+/** One partition; every replica counts as in sync, as its Raft group keeps it. */
+export function viewPartition(services: Services, partition: PartitionImage): PartitionView {
+  return {
+    errorCode: 0,
+    partitionIndex: partition.index,
+    leaderId: services.leaders.leaderOf(partition),
+    leaderEpoch: services.leaders.epochOf(partition),
+    replicaNodes: [...partition.replicas],
+    isrNodes: [...partition.replicas],
+    offlineReplicas: [],
+  };
+}
+
+function kafkaEndpoint(node: NodeRecord): NodeRecord["endpoints"][number] | undefined {
+  return node.endpoints.find((endpoint) => endpoint.name === "kafka");
+}
+
+function bits(...operations: number[]): number {
+  return operations.reduce((mask, operation) => mask | (1 << operation), 0);
+}

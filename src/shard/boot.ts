@@ -1,0 +1,262 @@
+/**
+ * A shard on this machine: the seams implemented by io_uring and the system clock, the loop, and the
+ * answers to the control thread (`control.ts`).
+ *
+ * @module
+ */
+
+import { EXIT_CANNOT_CREATE, EXIT_DATA_DAMAGED, EXIT_DISK_ERROR } from "../base/exit_codes.ts";
+import {
+  RECEIVE_BUFFER_SIZE,
+  RECEIVE_BUFFERS_SHARE,
+  RECEIVE_BUFFERS_SIZE_MAX,
+  RECEIVE_BUFFERS_SIZE_MIN,
+} from "../base/limits.ts";
+import { type Logger, LogLevel } from "../base/logger.ts";
+import { Xoshiro128 } from "../base/prng.ts";
+import { Settings } from "../base/settings.ts";
+import { Arena } from "../bytes/arena.ts";
+import type { Memory } from "../bytes/memory.ts";
+import { peerAddress } from "../io/host.ts";
+import { wrapRegion } from "../io/region.ts";
+import type { Shim } from "../io/shim.ts";
+import { SystemClock } from "../io/system_clock.ts";
+import { runTask } from "../io/task.ts";
+import { Timers } from "../io/timers.ts";
+import { Uring } from "../io/uring.ts";
+import { UringDisk } from "../io/uring_disk.ts";
+import { UringSockets } from "../io/uring_sockets.ts";
+import type { Manifest } from "../storage/manifest.ts";
+import { openShard } from "../storage/open_shard.ts";
+import { recoverNode, type RecoveryReport } from "../storage/recovery.ts";
+import type { StorageContext } from "../storage/shard_storage.ts";
+import { Acceptor } from "./acceptor.ts";
+import type { Boot, FromShard, ToShard } from "./control.ts";
+import { Mailboxes } from "./mailbox.ts";
+import { Reactor } from "./reactor.ts";
+import { Shard } from "./shard.ts";
+import { ShardMemory } from "./shard_memory.ts";
+
+/** How a shard reaches the control thread. */
+export interface ControlLink {
+  tell(message: FromShard): void;
+  /** Something threw in the loop. */
+  onBroken(error: unknown): void;
+}
+
+export class RunningShard {
+  readonly #boot: Boot;
+  readonly #shim: Shim;
+  readonly #link: ControlLink;
+  readonly #memory: Memory;
+  readonly #ring: Uring;
+  readonly #clock: SystemClock;
+  readonly #timers = new Timers();
+  readonly #mailboxes: Mailboxes;
+  readonly #blocks: ShardMemory;
+  readonly #disk: UringDisk;
+  readonly #sockets: UringSockets;
+  readonly #reactor: Reactor;
+  readonly #logger: Logger;
+  readonly #storageContext: StorageContext;
+  #shard: Shard | null = null;
+  #acceptor: Acceptor | null = null;
+
+  constructor(shim: Shim, boot: Boot, link: ControlLink) {
+    this.#boot = boot;
+    this.#shim = shim;
+    this.#link = link;
+    this.#memory = wrapRegion(shim);
+    this.#ring = new Uring(shim, boot.shard);
+    this.#clock = new SystemClock(shim);
+    this.#mailboxes = new Mailboxes(this.#memory, boot.mailboxes, boot.shard, boot.shardCount);
+    const arena = new Arena(boot.arenaBase, boot.arenaBytes);
+    const settings = new Settings(boot.settings);
+    this.#blocks = new ShardMemory(arena, settings.number("socket.request.max.bytes"));
+    this.#disk = new UringDisk(this.#ring, boot.dataDir);
+    this.#sockets = new UringSockets(
+      this.#ring,
+      receiveBuffers(arena),
+      RECEIVE_BUFFER_SIZE,
+      () => this.#blocks.noteReleased(),
+    );
+    this.#logger = {
+      log: (level, message, fields = {}) =>
+        link.tell({ type: "log", level, message, fields: { shard: boot.shard, ...fields } }),
+    };
+    this.#storageContext = this.#makeStorageContext(arena);
+    this.#reactor = new Reactor({
+      ring: this.#ring,
+      clock: this.#clock,
+      timers: this.#timers,
+      mailboxes: this.#mailboxes,
+      work: {
+        drainMessages: () => this.#shard?.drainMessages() ?? 0,
+        endTurn: (nowMs) => this.#shard?.endTurn(nowMs) ?? true,
+      },
+      idlePollUs: boot.idlePollUs,
+      onStall: (tookMs) => this.#onStall(tookMs),
+      onBroken: (error) => link.onBroken(error),
+    });
+    this.#reactor.start();
+  }
+
+  handle(message: ToShard): void {
+    switch (message.type) {
+      case "recover":
+        return this.#recover();
+      case "open":
+        return this.#open(message.manifest);
+      case "lead":
+        return runTask(this.#shard!.lead(message.node), () => this.#led());
+      case "serve":
+        this.#shard!.deleteOrphans();
+        return;
+      case "accept":
+        this.#acceptor = new Acceptor(this.#ring, message.listener, this.#shard!);
+        this.#acceptor.start();
+        return;
+      case "stop":
+        return this.#stop();
+      case "boot":
+        return;
+    }
+  }
+
+  #recover(): void {
+    const { shardCount, nodeId, settings } = this.#boot;
+    const numbers = new Settings(settings);
+    const extentBytes = numbers.number("journal.extent.bytes");
+    const task = recoverNode({
+      context: this.#storageContext,
+      shardCount,
+      nodeId,
+      extentBytes,
+      journalBytes: extentBytes * numbers.number("journal.extents"),
+      onProgress: (stage, done) =>
+        this.#link.tell({ type: "progress", text: `${stage} ${Math.round(done * 100)} %` }),
+    });
+    runTask(task, (report) => this.#recovered(report));
+  }
+
+  #recovered(report: RecoveryReport): void {
+    const { outcome, reason, manifest } = report;
+    for (const damage of report.damages) {
+      const { file, position, lost } = damage;
+      this.#logger.log(LogLevel.ERROR, "Damaged data", { file, position, lost });
+    }
+    if (outcome !== "ready" || manifest === null) {
+      const exitCode = outcome === "newer"
+        ? EXIT_CANNOT_CREATE
+        : outcome === "damaged"
+        ? EXIT_DATA_DAMAGED
+        : EXIT_DISK_ERROR;
+      this.#link.tell({ type: "fatal", exitCode, message: `${reason}. ${adviceFor(outcome)}` });
+      return;
+    }
+    this.#link.tell({
+      type: "recovered",
+      manifest,
+      fresh: report.fresh,
+      logs: report.logCount,
+      replayed: report.replayedRecords,
+      suspects: report.suspectGroups.length,
+    });
+  }
+
+  #open(manifest: Manifest): void {
+    const { shard } = this.#boot;
+    runTask(openShard({ context: this.#storageContext, shard, manifest }), (storage) => {
+      if (typeof storage === "number") {
+        const message = `Cannot open the storage of shard ${shard} (errno ${-storage})`;
+        this.#link.tell({ type: "fatal", exitCode: EXIT_DISK_ERROR, message });
+        return;
+      }
+      this.#shard = new Shard({
+        nodeId: this.#boot.nodeId,
+        settings: this.#boot.settings,
+        dataDir: this.#boot.dataDir,
+        memory: this.#memory,
+        blocks: this.#blocks,
+        mailboxes: this.#mailboxes,
+        disk: this.#disk,
+        sockets: this.#sockets,
+        clock: this.#clock,
+        timers: this.#timers,
+        random: new Xoshiro128(this.#boot.seed),
+        crc32c: this.#storageContext.crc32c,
+        logger: this.#logger,
+        nowMs: () => this.#reactor.nowMs,
+        peerOf: (socket) => kafkaHost(peerAddress(this.#shim, socket)),
+        wake: (other) => this.#ring.doorbell(other),
+      }, storage);
+      this.#link.tell({ type: "opened", logs: storage.logs.size });
+    });
+  }
+
+  #led(): void {
+    const { image } = this.#shard!;
+    this.#link.tell({ type: "leading", clusterId: image.clusterId, topics: image.topics.size });
+  }
+
+  #stop(): void {
+    this.#acceptor?.stop();
+    const stopped = (): void => {
+      this.#link.tell({ type: "stopped" });
+    };
+    if (this.#shard === null) stopped();
+    else runTask(this.#shard.stop(), stopped);
+  }
+
+  #makeStorageContext(arena: Arena): StorageContext {
+    const crc = this.#shim.gregor_crc32c;
+    return {
+      disk: this.#disk,
+      memory: this.#memory,
+      arena,
+      crc32c: (address, length, seed) => crc(seed, address, length),
+      onFatal: (errno, what) =>
+        this.#link.tell({
+          type: "fatal",
+          exitCode: EXIT_DISK_ERROR,
+          message: `${what} (errno ${Math.abs(errno)}). Nothing more is acknowledged; ` +
+            "check the disk, then start again: everything is verified from the media.",
+        }),
+      onDamage: ({ file, position, lost }) =>
+        this.#logger.log(LogLevel.ERROR, "Damaged data", { file, position, lost }),
+    };
+  }
+
+  #onStall(tookMs: number): void {
+    const fields = { ms: Math.round(tookMs) };
+    this.#logger.log(LogLevel.DEBUG, "A turn of the loop took long", fields);
+  }
+}
+
+/** Takes the receive group's buffers from the arena: a power of two of them. */
+function receiveBuffers(arena: Arena): Float64Array {
+  const share = Math.max(
+    RECEIVE_BUFFERS_SIZE_MIN,
+    Math.min(RECEIVE_BUFFERS_SIZE_MAX, arena.size * RECEIVE_BUFFERS_SHARE),
+  );
+  const count = 2 ** Math.floor(Math.log2(share / RECEIVE_BUFFER_SIZE));
+  const addresses = new Float64Array(count);
+  for (let i = 0; i < count; i++) addresses[i] = arena.allocate(RECEIVE_BUFFER_SIZE);
+  return addresses;
+}
+
+/** `127.0.0.1:4711` as Kafka tells it: `/127.0.0.1`. */
+function kafkaHost(peer: string): string {
+  return `/${peer.slice(0, Math.max(0, peer.lastIndexOf(":")))}`;
+}
+
+function adviceFor(outcome: RecoveryReport["outcome"]): string {
+  switch (outcome) {
+    case "newer":
+      return "It was written by a newer version: start that one.";
+    case "damaged":
+      return "Run `gregor check --data-dir DIR` to see what is lost.";
+    default:
+      return "Check the disk and its permissions.";
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * A broker in this process: memory, data directory, listening socket, shards.
+ *
+ * The region is laid out here, once:
+ *
+ * ```text
+ *   | mailboxes of all pairs | arena of shard 0 | arena of shard 1 | ...
+ * ```
+ *
+ * @module
+ */
+
+import { EXIT_CANNOT_CREATE, EXIT_HOST_UNFIT } from "../base/exit_codes.ts";
+import type { Logger } from "../base/logger.ts";
+import {
+  allowedProcessors,
+  claimDataDirectory,
+  listen,
+  mapMemory,
+  raiseFileLimit,
+  uringProblem,
+} from "../io/host.ts";
+import type { HostProblem } from "../io/host_problem.ts";
+import type { Shim } from "../io/shim.ts";
+import type { Boot } from "./control.ts";
+import { mailboxesSize } from "./mailbox.ts";
+import { BrokerFailure, type StartedBroker, Supervisor } from "./supervisor.ts";
+
+const ARENA_ALIGNMENT = 2 ** 21;
+
+/** What a broker is started with; from the command line (`src/cli/start.ts`). */
+export interface BrokerOptions {
+  readonly dataDir: string;
+  readonly kafkaHost: string;
+  /** 0 for any free one. */
+  readonly kafkaPort: number;
+  /** What clients are told; port 0 stands for the one that was bound. */
+  readonly advertisedHost: string;
+  readonly advertisedPort: number;
+  readonly nodeId: number;
+  readonly rack: string | null;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  /** Lock the memory and pin the shards, or refuse to start. */
+  readonly strict: boolean;
+  readonly idlePollUs: number;
+  readonly settings: ReadonlyMap<string, string>;
+}
+
+export class Broker {
+  readonly #supervisor: Supervisor;
+  readonly kafkaPort: number;
+  readonly started: StartedBroker;
+
+  private constructor(supervisor: Supervisor, kafkaPort: number, started: StartedBroker) {
+    this.#supervisor = supervisor;
+    this.kafkaPort = kafkaPort;
+    this.started = started;
+  }
+
+  /** Rejects when the broker must end. */
+  get failed(): Promise<never> {
+    return this.#supervisor.failed;
+  }
+
+  /**
+   * Starts a broker; it serves when this resolves.
+   *
+   * @throws {BrokerFailure} with an exit code and what to do
+   */
+  static async start(shim: Shim, options: BrokerOptions, logger: Logger): Promise<Broker> {
+    refuse(uringProblem(shim), EXIT_HOST_UNFIT);
+    raiseFileLimit(shim);
+    refuse(claimDataDirectory(shim, options.dataDir), EXIT_CANNOT_CREATE);
+    const listener = listen(shim, options.kafkaHost, options.kafkaPort);
+    if ("message" in listener) throw failureOf(listener, EXIT_CANNOT_CREATE);
+    const mailboxes = mailboxesSize(options.cores);
+    const arenasBase = roundUp(mailboxes, ARENA_ALIGNMENT);
+    const arenaBytes = Math.floor(options.memoryBytes / options.cores / ARENA_ALIGNMENT) *
+      ARENA_ALIGNMENT;
+    const regionBytes = arenasBase + arenaBytes * options.cores;
+    mapRegionFor(shim, regionBytes, options.strict);
+    const processors = allowedProcessors(shim);
+    const pin = options.strict && options.cores <= processors.length;
+    const boots: Boot[] = [];
+    for (let shard = 0; shard < options.cores; shard++) {
+      boots.push({
+        shard,
+        shardCount: options.cores,
+        nodeId: options.nodeId,
+        mailboxes: 0,
+        arenaBase: arenasBase + shard * arenaBytes,
+        arenaBytes,
+        dataDir: options.dataDir,
+        idlePollUs: options.idlePollUs,
+        processor: pin ? processors[shard]! : -1,
+        settings: options.settings,
+        seed: crypto.getRandomValues(new Uint32Array(1))[0]!,
+      });
+    }
+    const supervisor = new Supervisor(shim, logger);
+    const started = await supervisor.start(boots, {
+      host: options.advertisedHost,
+      port: options.advertisedPort === 0 ? listener.port : options.advertisedPort,
+      rack: options.rack,
+    });
+    supervisor.accept(listener.fd);
+    return new Broker(supervisor, listener.port, started);
+  }
+
+  /** Answers what is open, writes everything out; nothing is served afterwards. */
+  async stop(): Promise<void> {
+    await this.#supervisor.stop();
+  }
+}
+
+function mapRegionFor(shim: Shim, sizeBytes: number, lock: boolean): void {
+  const problem = mapMemory(shim, sizeBytes, { lock, populate: lock, huge: true });
+  if (problem === null) return;
+  throw failureOf(problem, EXIT_HOST_UNFIT);
+}
+
+function refuse(problem: HostProblem | null, exitCode: number): void {
+  if (problem !== null) throw failureOf(problem, exitCode);
+}
+
+function failureOf(problem: HostProblem, exitCode: number): BrokerFailure {
+  return new BrokerFailure(exitCode, `${problem.message} ${problem.hint}`);
+}
+
+function roundUp(value: number, unit: number): number {
+  return Math.ceil(value / unit) * unit;
+}

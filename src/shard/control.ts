@@ -1,0 +1,79 @@
+/**
+ * What the control thread and the shards say to each other while starting and stopping.
+ *
+ * ```text
+ *   control                     shard 0                        other shards
+ *   boot            →           ring, memory → booted          ring, memory → booted
+ *   recover         →           recovery … progress* → recovered
+ *   open            →           logs opened → opened           logs opened → opened
+ *   lead            →           controller active, metadata with everybody, coordinators loading → leading
+ *   serve           →           logs of deleted topics go          logs of deleted topics go
+ *   accept          →           accepts connections
+ *   stop            →           drained, checkpoint → stopped  drained, checkpoint → stopped
+ * ```
+ *
+ * These are the only messages that pass through the runtime (`postMessage`); everything else between
+ * shards goes through the mailboxes.
+ *
+ * @module
+ */
+
+import type { LogFields, LogLevel } from "../base/logger.ts";
+import type { Manifest } from "../storage/manifest.ts";
+
+/** What a shard must know to come up. */
+export interface Boot {
+  readonly shard: number;
+  readonly shardCount: number;
+  readonly nodeId: number;
+  /** Address of the mailboxes, zeroed. */
+  readonly mailboxes: number;
+  /** This shard's slice of the region. */
+  readonly arenaBase: number;
+  readonly arenaBytes: number;
+  readonly dataDir: string;
+  readonly idlePollUs: number;
+  /** Processor to run on, or -1 for any. */
+  readonly processor: number;
+  readonly settings: ReadonlyMap<string, string>;
+  readonly seed: number;
+}
+
+/** Where clients find this node. */
+export interface AdvertisedNode {
+  readonly host: string;
+  readonly port: number;
+  readonly rack: string | null;
+}
+
+export type ToShard =
+  | { readonly type: "boot"; readonly boot: Boot }
+  | { readonly type: "recover" }
+  | { readonly type: "open"; readonly manifest: Manifest }
+  | { readonly type: "lead"; readonly node: AdvertisedNode }
+  | { readonly type: "serve" }
+  | { readonly type: "accept"; readonly listener: number }
+  | { readonly type: "stop" };
+
+export type FromShard =
+  | { readonly type: "booted" }
+  | { readonly type: "progress"; readonly text: string }
+  | {
+    readonly type: "recovered";
+    readonly manifest: Manifest;
+    readonly fresh: boolean;
+    readonly logs: number;
+    readonly replayed: number;
+    readonly suspects: number;
+  }
+  | { readonly type: "opened"; readonly logs: number }
+  | { readonly type: "leading"; readonly clusterId: string; readonly topics: number }
+  | { readonly type: "stopped" }
+  | {
+    readonly type: "log";
+    readonly level: LogLevel;
+    readonly message: string;
+    readonly fields: LogFields;
+  }
+  /** The process must end with this exit code. */
+  | { readonly type: "fatal"; readonly exitCode: number; readonly message: string };

@@ -1,0 +1,313 @@
+/**
+ * Fetch parts between shards.
+ *
+ * The asking shard lists its parts in a table in its own memory; the owner reads them, writes the
+ * answers into the table and the extents of the records into a block of its own, and keeps the records
+ * pinned until the asking shard has sent them (FETCH_RELEASE). Records are sent from the owner's cache:
+ * nothing is copied between shards.
+ *
+ * ```text
+ *   entry, 128 bytes, little-endian:
+ *    0 f64 group id             40 f64 high watermark       72 f64 diverging end offset
+ *    8 f64 fetch offset         48 f64 last stable offset   80 i32 diverging epoch
+ *   16 i32 max bytes            56 f64 log start offset     84 u32 first extent
+ *   20 i32 current epoch        64 f64 bytes                88 u32 extents
+ *   24 i32 last fetched epoch   28 i32 error
+ *
+ *   extents: pairs of f64 address, f64 length
+ * ```
+ *
+ * @module
+ */
+
+import type { Memory } from "../bytes/memory.ts";
+import type { RemoteFetch } from "../kafka/fetch.ts";
+import type { FetchOperation, FetchPart } from "../kafka/fetch_operation.ts";
+import { FetchRead, type FetchReadOwner } from "../kafka/fetch_read.ts";
+import type { DataWaiter, PartitionDirectory } from "../kafka/partition.ts";
+import { ErrorCode } from "../wire/errors.ts";
+import type { Calls, OpenCall } from "./calls.ts";
+import { messageArgument } from "./mailbox.ts";
+import { MessageType } from "./messages.ts";
+import type { RemoteNews } from "./remote_news.ts";
+import type { ShardMemory } from "./shard_memory.ts";
+
+const ENTRY_SIZE = 128;
+const EXTENT_SIZE = 16;
+
+/** What one shard holds pinned for an operation. */
+class Pinned {
+  readonly shard: number;
+  readonly id: number;
+
+  constructor(shard: number, id: number) {
+    this.shard = shard;
+    this.id = id;
+  }
+}
+
+/** One table that is at another shard. */
+class SentTable implements OpenCall {
+  readonly #owner: ShardRemoteFetch;
+  readonly operation: FetchOperation;
+  readonly parts: FetchPart[];
+  readonly table: number;
+
+  constructor(
+    owner: ShardRemoteFetch,
+    operation: FetchOperation,
+    parts: FetchPart[],
+    table: number,
+  ) {
+    this.#owner = owner;
+    this.operation = operation;
+    this.parts = parts;
+    this.table = table;
+  }
+
+  onReply(fromShard: number, view: DataView, at: number): void {
+    this.#owner.takeReply(
+      this,
+      fromShard,
+      messageArgument(view, at, 0),
+      messageArgument(view, at, 1),
+    );
+  }
+}
+
+/** One table of another shard that is read here. */
+class ServedTable implements FetchReadOwner {
+  readonly #owner: ShardRemoteFetch;
+  readonly fromShard: number;
+  readonly call: number;
+  readonly table: number;
+  readonly reads: FetchRead[] = [];
+  pending = 1;
+  extents = -1;
+
+  constructor(owner: ShardRemoteFetch, fromShard: number, call: number, table: number) {
+    this.#owner = owner;
+    this.fromShard = fromShard;
+    this.call = call;
+    this.table = table;
+  }
+
+  onFetchRead(): void {
+    this.pending--;
+    if (this.pending === 0) this.#owner.reply(this);
+  }
+}
+
+export class ShardRemoteFetch implements RemoteFetch {
+  readonly #memory: Memory;
+  readonly #blocks: ShardMemory;
+  readonly #calls: Calls;
+  readonly #partitions: PartitionDirectory;
+  readonly #news: RemoteNews;
+  readonly #outgoing: FetchPart[][];
+  readonly #pinnedBy = new Map<FetchOperation, Pinned[]>();
+  readonly #served = new Map<number, ServedTable>();
+  #nextServed = 0;
+
+  constructor(
+    carriers: { readonly memory: Memory; readonly blocks: ShardMemory; readonly calls: Calls },
+    partitions: PartitionDirectory,
+    news: RemoteNews,
+  ) {
+    this.#memory = carriers.memory;
+    this.#blocks = carriers.blocks;
+    this.#calls = carriers.calls;
+    this.#partitions = partitions;
+    this.#news = news;
+    this.#outgoing = Array.from({ length: this.#calls.mailboxes.shardCount }, () => []);
+  }
+
+  add(part: FetchPart): void {
+    this.#outgoing[part.shard]!.push(part);
+  }
+
+  send(operation: FetchOperation, maxBytes: number): number {
+    let sent = 0;
+    for (let shard = 0; shard < this.#outgoing.length; shard++) {
+      if (this.#outgoing[shard]!.length === 0) continue;
+      const parts = this.#outgoing[shard]!.splice(0);
+      if (this.#sendTable(shard, operation, parts, maxBytes)) sent++;
+    }
+    return sent;
+  }
+
+  release(operation: FetchOperation): void {
+    const pinned = this.#pinnedBy.get(operation);
+    if (pinned === undefined) return;
+    this.#pinnedBy.delete(operation);
+    for (const { shard, id } of pinned) {
+      this.#calls.mailboxes.send(shard, MessageType.FETCH_RELEASE, 0, id);
+    }
+  }
+
+  awaitData(part: FetchPart, waiter: DataWaiter): void {
+    this.#news.awaitData(part.shard, part.groupId, part.remote.highWatermark, waiter);
+  }
+
+  /** The other shard has read. */
+  takeReply(sent: SentTable, shard: number, pinnedId: number, extents: number): void {
+    const { operation, parts, table } = sent;
+    const { view } = this.#memory;
+    for (let entry = 0; entry < parts.length; entry++) {
+      const at = table + entry * ENTRY_SIZE;
+      const result = parts[entry]!.remote;
+      result.error = view.getInt32(at + 28, true);
+      result.highWatermark = view.getFloat64(at + 40, true);
+      result.lastStableOffset = view.getFloat64(at + 48, true);
+      result.startOffset = view.getFloat64(at + 56, true);
+      result.bytes = view.getFloat64(at + 64, true);
+      result.divergingEndOffset = view.getFloat64(at + 72, true);
+      result.divergingEpoch = view.getInt32(at + 80, true);
+      const first = view.getUint32(at + 84, true);
+      const count = view.getUint32(at + 88, true);
+      result.addresses.length = 0;
+      result.lengths.length = 0;
+      for (let i = 0; i < count; i++) {
+        const from = extents + (first + i) * EXTENT_SIZE;
+        result.addresses.push(view.getFloat64(from, true));
+        result.lengths.push(view.getFloat64(from + 8, true));
+      }
+    }
+    this.#blocks.releaseResponse(table);
+    let pinned = this.#pinnedBy.get(operation);
+    if (pinned === undefined) {
+      pinned = [];
+      this.#pinnedBy.set(operation, pinned);
+    }
+    pinned.push(new Pinned(shard, pinnedId));
+    operation.readDone();
+  }
+
+  /** A FETCH message came. */
+  onFetch(fromShard: number, call: number, view: DataView, at: number): void {
+    const table = messageArgument(view, at, 0);
+    const count = messageArgument(view, at, 1);
+    let room = messageArgument(view, at, 2);
+    const isolation = messageArgument(view, at, 3);
+    const served = new ServedTable(this, fromShard, call, table);
+    const region = this.#memory.view;
+    let first = true;
+    for (let entry = 0; entry < count; entry++) {
+      const from = table + entry * ENTRY_SIZE;
+      const read = new FetchRead();
+      read.fetchOffset = region.getFloat64(from + 8, true);
+      read.maxBytes = Math.max(0, Math.min(room, region.getInt32(from + 16, true)));
+      read.currentLeaderEpoch = region.getInt32(from + 20, true);
+      read.lastFetchedEpoch = region.getInt32(from + 24, true);
+      read.isolation = isolation;
+      read.minOneBatch = first;
+      served.reads.push(read);
+      const partition = this.#partitions.byGroup(region.getFloat64(from, true));
+      if (read.start(partition, served)) {
+        room -= read.bytes;
+        if (read.bytes > 0) first = false;
+      } else {
+        served.pending++;
+        room -= read.maxBytes;
+        first = false;
+      }
+    }
+    served.onFetchRead();
+  }
+
+  /** A FETCH_RELEASE message came. */
+  onRelease(view: DataView, at: number): void {
+    const id = messageArgument(view, at, 0);
+    const served = this.#served.get(id)!;
+    this.#served.delete(id);
+    for (const read of served.reads) read.release();
+    if (served.extents >= 0) this.#blocks.releaseResponse(served.extents);
+  }
+
+  /** Everything of a table is read: writes the answers and tells the asking shard. */
+  reply(served: ServedTable): void {
+    let extents = 0;
+    for (const read of served.reads) extents += read.log.extentCount;
+    served.extents = extents === 0 ? -1 : this.#blocks.allocateResponse(extents * EXTENT_SIZE);
+    if (extents > 0 && served.extents < 0) {
+      this.#blocks.whenReleased(() => this.reply(served));
+      return;
+    }
+    const { view } = this.#memory;
+    let extent = 0;
+    for (let entry = 0; entry < served.reads.length; entry++) {
+      const at = served.table + entry * ENTRY_SIZE;
+      const read = served.reads[entry]!;
+      view.setInt32(at + 28, read.error, true);
+      view.setFloat64(at + 40, read.highWatermark, true);
+      view.setFloat64(at + 48, read.lastStableOffset, true);
+      view.setFloat64(at + 56, read.startOffset, true);
+      view.setFloat64(at + 64, read.bytes, true);
+      view.setFloat64(at + 72, read.divergingEndOffset, true);
+      view.setInt32(at + 80, read.divergingEpoch, true);
+      view.setUint32(at + 84, extent, true);
+      view.setUint32(at + 88, read.log.extentCount, true);
+      for (let i = 0; i < read.log.extentCount; i++) {
+        const to = served.extents + extent * EXTENT_SIZE;
+        view.setFloat64(to, read.log.addresses[i]!, true);
+        view.setFloat64(to + 8, read.log.lengths[i]!, true);
+        extent++;
+      }
+    }
+    const id = this.#nextServed++;
+    this.#served.set(id, served);
+    const { fromShard, call } = served;
+    this.#calls.mailboxes.send(fromShard, MessageType.FETCH_REPLY, call, id, served.extents);
+  }
+
+  #sendTable(
+    shard: number,
+    operation: FetchOperation,
+    parts: FetchPart[],
+    maxBytes: number,
+  ): boolean {
+    const table = this.#calls.hasCredit(shard)
+      ? this.#blocks.allocateResponse(parts.length * ENTRY_SIZE)
+      : -1;
+    if (table < 0) {
+      // Nothing is read from there this time; the client asks again.
+      for (const part of parts) noteNothing(part);
+      return false;
+    }
+    const { view } = this.#memory;
+    for (let entry = 0; entry < parts.length; entry++) {
+      const at = table + entry * ENTRY_SIZE;
+      const { asked, groupId } = parts[entry]!;
+      view.setFloat64(at, groupId, true);
+      view.setFloat64(at + 8, asked.fetchOffset, true);
+      view.setInt32(at + 16, asked.maxBytes, true);
+      view.setInt32(at + 20, asked.currentLeaderEpoch, true);
+      view.setInt32(at + 24, asked.lastFetchedEpoch, true);
+    }
+    const call = this.#calls.open(shard, new SentTable(this, operation, parts, table));
+    this.#calls.mailboxes.send(
+      shard,
+      MessageType.FETCH,
+      call,
+      table,
+      parts.length,
+      maxBytes,
+      operation.isolation,
+    );
+    return true;
+  }
+}
+
+/** An answer without news: the partition as the client knows it. */
+function noteNothing(part: FetchPart): void {
+  const result = part.remote;
+  result.error = ErrorCode.NONE;
+  result.highWatermark = part.asked.sentHighWatermark;
+  result.lastStableOffset = part.asked.sentHighWatermark;
+  result.startOffset = part.asked.sentStartOffset;
+  result.divergingEpoch = -1;
+  result.divergingEndOffset = -1;
+  result.bytes = 0;
+  result.addresses.length = 0;
+  result.lengths.length = 0;
+}

@@ -1,0 +1,164 @@
+/**
+ * The group coordinators of a shard: one for each partition of `__consumer_offsets` that it owns.
+ *
+ * A coordinator is made when its partition begins to lead, replays the partition's records, and serves
+ * from then on. What it appends is handed back to its `replay` after the commit, in order; time reaches
+ * it through one timer of the shard.
+ *
+ * @module
+ */
+
+import type { Random } from "../base/prng.ts";
+import { type Logger, LogLevel } from "../base/logger.ts";
+import type { Memory } from "../bytes/memory.ts";
+import type { ClusterImage } from "../cluster/image.ts";
+import { OFFSETS_TOPIC } from "../cluster/topic_names.ts";
+import type { GroupConfig } from "../group/config.ts";
+import { GroupCoordinator } from "../group/coordinator.ts";
+import { groupPartition } from "../group/group_partition.ts";
+import type { CoordinatorLog } from "../group/group_table.ts";
+import type { GroupRecord } from "../group/records.ts";
+import { ENOSPC } from "../io/errno.ts";
+import { runTask } from "../io/task.ts";
+import { Timer, type Timers } from "../io/timers.ts";
+import { replayCommitted } from "../kafka/log_replay.ts";
+import type { CommitListener, Partition } from "../kafka/partition.ts";
+import { type AppendMemory, RecordAppender } from "../kafka/record_appender.ts";
+import { batchOf, visitRecords } from "../kafka/records_of.ts";
+import { ErrorCode } from "../wire/errors.ts";
+import { type OwnershipListener, shardOfGroupId } from "./partition_table.ts";
+
+/** How often coordinators are asked whether something is due (ms). */
+const TICK_MS = 20;
+
+export interface GroupRuntimeOptions {
+  readonly config: GroupConfig;
+  readonly random: Random;
+  readonly memory: Memory;
+  readonly blocks: AppendMemory;
+  readonly image: ClusterImage;
+  readonly timers: Timers;
+  readonly logger: Logger;
+  readonly shardCount: number;
+  readonly nowMs: () => number;
+  readonly wallMs: () => number;
+}
+
+/** One partition of the offsets topic and its coordinator. */
+class CoordinatedPartition implements CoordinatorLog, CommitListener {
+  readonly partition: Partition;
+  readonly appender: RecordAppender;
+  readonly coordinator: GroupCoordinator;
+  readonly #options: GroupRuntimeOptions;
+  #loading = false;
+
+  constructor(partition: Partition, options: GroupRuntimeOptions) {
+    this.partition = partition;
+    this.#options = options;
+    const { config, random, memory, blocks, wallMs } = options;
+    this.appender = new RecordAppender(partition, memory, blocks, wallMs);
+    this.coordinator = new GroupCoordinator({ config, random, log: this });
+    partition.commitListener = this;
+    this.#load();
+  }
+
+  append(records: readonly GroupRecord[], done: (errorCode: number) => void): void {
+    this.appender.append(batchOf(records, this.#options.wallMs()), (result) => {
+      if (result < 0) {
+        done(result === -ENOSPC ? ErrorCode.KAFKA_STORAGE_ERROR : ErrorCode.NOT_COORDINATOR);
+        return;
+      }
+      for (const { key, value } of records) this.coordinator.replay(key, value);
+      done(ErrorCode.NONE);
+    });
+  }
+
+  onCommit(): void {
+    if (!this.#loading) this.#load();
+  }
+
+  #load(): void {
+    const { partition } = this;
+    if (!partition.leading) return;
+    this.#loading = true;
+    const { memory, logger, nowMs, wallMs } = this.#options;
+    const visit = (address: number, length: number): void => {
+      visitRecords(memory, address, length, (key, value) => {
+        if (key !== null) this.coordinator.replay(key, value);
+      });
+    };
+    runTask(replayCommitted(partition, memory, visit), (end) => {
+      if (partition.gone) return;
+      if (end < 0) {
+        logger.log(LogLevel.ERROR, "Cannot load a group coordinator: its log cannot be read", {
+          partition: partition.image.index,
+        });
+        return;
+      }
+      this.coordinator.loaded(nowMs(), wallMs());
+    });
+  }
+}
+
+export class GroupRuntime implements OwnershipListener {
+  readonly #options: GroupRuntimeOptions;
+  readonly #coordinated = new Map<number, CoordinatedPartition>();
+  readonly #timer: Timer;
+
+  constructor(options: GroupRuntimeOptions) {
+    this.#options = options;
+    this.#timer = new Timer(() => this.#tick());
+    options.timers.schedule(this.#timer, options.nowMs() + TICK_MS);
+  }
+
+  /** The coordinator of a group, if its partition is this shard's. */
+  coordinatorFor(groupId: string): GroupCoordinator | null {
+    const index = this.#partitionOf(groupId);
+    return this.#coordinated.get(index)?.coordinator ?? null;
+  }
+
+  /** The shard that owns a group's partition; this one's own number while there is no such topic. */
+  shardOfGroup(groupId: string): number {
+    const topic = this.#options.image.topicByName(OFFSETS_TOPIC);
+    const partition = topic?.partitions[this.#partitionOf(groupId)];
+    if (partition === undefined) return 0;
+    return shardOfGroupId(partition.groupId, this.#options.shardCount);
+  }
+
+  *all(): Iterable<GroupCoordinator> {
+    for (const { coordinator } of this.#coordinated.values()) yield coordinator;
+  }
+
+  partitionOpened(partition: Partition): void {
+    if (partition.image.topic.name !== OFFSETS_TOPIC) return;
+    const coordinated = new CoordinatedPartition(partition, this.#options);
+    this.#coordinated.set(partition.image.index, coordinated);
+  }
+
+  partitionClosed(partition: Partition): void {
+    if (partition.image.topic.name !== OFFSETS_TOPIC) return;
+    this.#coordinated.get(partition.image.index)?.coordinator.unload();
+    this.#coordinated.delete(partition.image.index);
+  }
+
+  /** Appends may be tried again. */
+  retry(): void {
+    for (const { appender } of this.#coordinated.values()) appender.retry();
+  }
+
+  #partitionOf(groupId: string): number {
+    const topic = this.#options.image.topicByName(OFFSETS_TOPIC);
+    if (topic === undefined || topic.partitions.length === 0) return -1;
+    return groupPartition(groupId, topic.partitions.length);
+  }
+
+  #tick(): void {
+    const nowMs = this.#options.nowMs();
+    const wallMs = this.#options.wallMs();
+    for (const { coordinator, appender } of this.#coordinated.values()) {
+      if (coordinator.nextDeadlineMs() <= nowMs) coordinator.tick(nowMs, wallMs);
+      appender.retry();
+    }
+    this.#options.timers.schedule(this.#timer, nowMs + TICK_MS);
+  }
+}

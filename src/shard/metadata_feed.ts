@@ -1,0 +1,146 @@
+/**
+ * How committed metadata reaches every shard's image.
+ *
+ * On the controller's shard, a command's record is appended to group 0; once committed it is replayed
+ * into this shard's image and sent to the others, and the command is answered when all have replayed
+ * it: whoever then asks any shard finds the topic there. A shard that starts is sent a snapshot first.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import type { Memory } from "../bytes/memory.ts";
+import type { MetadataLog } from "../cluster/controller_service.ts";
+import type { ClusterImage } from "../cluster/image.ts";
+import { decodeCommand, encodeCommand } from "../cluster/records.ts";
+import type { Completion } from "../io/completion.ts";
+import { type Task, until } from "../io/task.ts";
+import type { RecordAppender } from "../kafka/record_appender.ts";
+import type { Calls } from "./calls.ts";
+import { messageArgument } from "./mailbox.ts";
+import { MessageType } from "./messages.ts";
+import type { ShardMemory } from "./shard_memory.ts";
+
+/** Records of a snapshot that are sent in one message. */
+const SNAPSHOT_RECORDS = 500;
+
+/** Encodes one command as a record batch; from `src/wire`, so that this file knows no format. */
+export type EncodeBatch = (command: Uint8Array) => Uint8Array;
+
+/** Replays an encoded command into an image. */
+export function replayCommand(image: ClusterImage, bytes: Uint8Array): void {
+  const decoded = decodeCommand(bytes);
+  assert(decoded.ok, "the metadata log holds a record that this version does not know");
+  for (const record of decoded.records) image.replay(record);
+}
+
+/** The controller's shard: appends, replays, and tells the others. */
+export class MetadataFeed implements MetadataLog {
+  readonly #image: ClusterImage;
+  readonly #appender: RecordAppender;
+  readonly #encodeBatch: EncodeBatch;
+  readonly #memory: Memory;
+  readonly #blocks: ShardMemory;
+  readonly #calls: Calls;
+  readonly #queue: { readonly bytes: Uint8Array; readonly done: () => void }[] = [];
+
+  constructor(
+    image: ClusterImage,
+    appender: RecordAppender,
+    encodeBatch: EncodeBatch,
+    carriers: { readonly memory: Memory; readonly blocks: ShardMemory; readonly calls: Calls },
+  ) {
+    this.#image = image;
+    this.#appender = appender;
+    this.#encodeBatch = encodeBatch;
+    this.#memory = carriers.memory;
+    this.#blocks = carriers.blocks;
+    this.#calls = carriers.calls;
+  }
+
+  append(command: Uint8Array, done: Completion): void {
+    this.#appender.append(this.#encodeBatch(command), (result) => {
+      if (result < 0) {
+        done.complete(result, 0);
+        return;
+      }
+      replayCommand(this.#image, command);
+      this.#broadcast(command, () => done.complete(0, 0));
+    });
+  }
+
+  /** Sends the whole image to the other shards; finishes when they have it. */
+  *sendSnapshot(): Task<void> {
+    let part = [];
+    for (const record of this.#image.snapshotRecords()) {
+      part.push(record);
+      if (part.length < SNAPSHOT_RECORDS) continue;
+      const bytes = encodeCommand(part);
+      yield* until<void>((done) => this.#broadcast(bytes, done));
+      part = [];
+    }
+    if (part.length > 0) {
+      const bytes = encodeCommand(part);
+      yield* until<void>((done) => this.#broadcast(bytes, done));
+    }
+  }
+
+  /** Sends in the order of the calls; what finds no memory or credit waits, and the rest behind it. */
+  #broadcast(bytes: Uint8Array, done: () => void): void {
+    this.#queue.push({ bytes, done });
+    if (this.#queue.length === 1) this.#drain();
+  }
+
+  #drain(): void {
+    while (this.#queue.length > 0) {
+      const { bytes, done } = this.#queue[0]!;
+      if (!this.#send(bytes, done)) return;
+      this.#queue.shift();
+    }
+  }
+
+  #send(bytes: Uint8Array, done: () => void): boolean {
+    const { mailboxes } = this.#calls;
+    let open = mailboxes.shardCount - 1;
+    if (open === 0) {
+      done();
+      return true;
+    }
+    for (let shard = 0; shard < mailboxes.shardCount; shard++) {
+      if (shard === mailboxes.shard || this.#calls.hasCredit(shard)) continue;
+      this.#calls.awaitCredit(() => this.#drain());
+      return false;
+    }
+    const block = this.#blocks.allocateResponse(bytes.length);
+    if (block < 0) {
+      this.#blocks.whenReleased(() => this.#drain());
+      return false;
+    }
+    this.#memory.bytes.set(bytes, block);
+    const onReply = (): void => {
+      open--;
+      if (open > 0) return;
+      this.#blocks.releaseResponse(block);
+      done();
+    };
+    for (let shard = 0; shard < mailboxes.shardCount; shard++) {
+      if (shard === mailboxes.shard) continue;
+      const id = this.#calls.open(shard, { onReply });
+      mailboxes.send(shard, MessageType.METADATA, id, block, bytes.length);
+    }
+    return true;
+  }
+}
+
+/** Another shard: a METADATA message came. */
+export function onMetadata(
+  image: ClusterImage,
+  memory: Memory,
+  calls: Calls,
+  message: { readonly fromShard: number; readonly call: number; view: DataView; at: number },
+): void {
+  const address = messageArgument(message.view, message.at, 0);
+  const length = messageArgument(message.view, message.at, 1);
+  replayCommand(image, memory.bytes.slice(address, address + length));
+  calls.mailboxes.send(message.fromShard, MessageType.METADATA_REPLY, message.call);
+}

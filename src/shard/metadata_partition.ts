@@ -1,0 +1,27 @@
+/**
+ * Group 0: the partition that holds the cluster's metadata. It belongs to no topic of the image, because
+ * the image comes out of it.
+ *
+ * @module
+ */
+
+import type { Settings } from "../base/settings.ts";
+import { TopicConfig } from "../cluster/topic_config.ts";
+import { type PartitionImage, TopicImage } from "../cluster/image.ts";
+import { METADATA_TOPIC } from "../cluster/topic_names.ts";
+import type { Partition } from "../kafka/partition.ts";
+import { PartitionLimits } from "../kafka/partition_limits.ts";
+import { ZERO_UUID } from "../wire/uuid.ts";
+import type { PartitionTable } from "./partition_table.ts";
+
+export const CONTROLLER_GROUP_ID = 0;
+
+/** Opens group 0 on this shard, making its log at the first start. */
+export function controllerPartition(partitions: PartitionTable, settings: Settings): Partition {
+  // Kept whole: a command refers to those before it.
+  const config = new TopicConfig(new Map([["cleanup.policy", "compact"]]), settings);
+  const topic = new TopicImage({ topicId: ZERO_UUID, name: METADATA_TOPIC }, -1, config);
+  const image: PartitionImage = { topic, index: 0, groupId: CONTROLLER_GROUP_ID, replicas: [] };
+  topic.partitions.push(image);
+  return partitions.open(image, new PartitionLimits(config));
+}

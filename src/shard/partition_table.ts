@@ -1,0 +1,117 @@
+/**
+ * The partitions that a shard owns, kept as its image of the cluster says.
+ *
+ * A group belongs to shard `groupId % shardCount`: nothing on disk says so, and another number of
+ * cores simply spreads the groups anew. When the image gains a partition of this shard, its log is
+ * taken from storage or made; when it loses one, the log is deleted.
+ *
+ * @module
+ */
+
+import type { ImageListener, PartitionImage, TopicImage } from "../cluster/image.ts";
+import { runTask } from "../io/task.ts";
+import { Partition, type PartitionDirectory, type PartitionOwner } from "../kafka/partition.ts";
+import { PartitionLimits } from "../kafka/partition_limits.ts";
+import type { ShardStorage } from "../storage/shard_storage.ts";
+
+/** The shard that owns a group. */
+export function shardOfGroupId(groupId: number, shardCount: number): number {
+  return groupId % shardCount;
+}
+
+/** Told of partitions that this shard begins or ceases to own. */
+export interface OwnershipListener {
+  partitionOpened(partition: Partition): void;
+  partitionClosed(partition: Partition): void;
+}
+
+export class PartitionTable implements PartitionDirectory, ImageListener {
+  readonly #storage: ShardStorage;
+  readonly #owner: PartitionOwner;
+  readonly #shardCount: number;
+  readonly #partitions = new Map<number, Partition>();
+  readonly #listeners: OwnershipListener[] = [];
+
+  constructor(storage: ShardStorage, shardCount: number, owner: PartitionOwner) {
+    this.#storage = storage;
+    this.#shardCount = shardCount;
+    this.#owner = owner;
+  }
+
+  listen(listener: OwnershipListener): void {
+    this.#listeners.push(listener);
+  }
+
+  byGroup(groupId: number): Partition | undefined {
+    return this.#partitions.get(groupId);
+  }
+
+  all(): Iterable<Partition> {
+    return this.#partitions.values();
+  }
+
+  get count(): number {
+    return this.#partitions.size;
+  }
+
+  partitionAdded(image: PartitionImage): void {
+    if (shardOfGroupId(image.groupId, this.#shardCount) !== this.#storage.shard) return;
+    const partition = this.open(image, new PartitionLimits(image.topic.config));
+    for (const listener of this.#listeners) listener.partitionOpened(partition);
+  }
+
+  topicRemoved(topic: TopicImage): void {
+    for (const { groupId } of topic.partitions) {
+      const partition = this.#partitions.get(groupId);
+      if (partition === undefined) continue;
+      this.#partitions.delete(groupId);
+      partition.close();
+      for (const listener of this.#listeners) listener.partitionClosed(partition);
+      runTask(this.#storage.deleteLog(groupId), () => {});
+    }
+  }
+
+  topicConfigChanged(topic: TopicImage): void {
+    for (const { groupId } of topic.partitions) {
+      this.#partitions.get(groupId)?.configure(new PartitionLimits(topic.config));
+    }
+  }
+
+  /** Takes over or makes the log of a group. */
+  open(image: PartitionImage, limits: PartitionLimits): Partition {
+    const { groupId } = image;
+    const log = this.#storage.logs.get(groupId) ?? this.#storage.createLog({
+      groupId,
+      incarnation: 1,
+      name: `${image.topic.name}-${image.index}`,
+      segmentLimits: limits.segments,
+      listener: null,
+    });
+    const partition = new Partition(image, log, this.#owner);
+    partition.configure(limits);
+    this.#partitions.set(groupId, partition);
+    return partition;
+  }
+
+  /** Deletes logs that belong to no partition: a topic's deletion that a stop interrupted. */
+  deleteOrphans(): number {
+    let deleted = 0;
+    for (const groupId of [...this.#storage.logs.keys()]) {
+      if (this.#partitions.has(groupId)) continue;
+      deleted++;
+      runTask(this.#storage.deleteLog(groupId), () => {});
+    }
+    return deleted;
+  }
+
+  /** Applies `retention.ms` and `retention.bytes` to every partition. */
+  applyRetention(wallMs: number): void {
+    for (const partition of this.#partitions.values()) {
+      const { retentionMs, retentionBytes } = partition.limits;
+      if (retentionMs < 0 && retentionBytes < 0) continue;
+      if (!partition.leading) continue;
+      const limitOffset = partition.highWatermark;
+      partition.log.applyRetention(wallMs, { retentionMs, retentionBytes, limitOffset });
+    }
+  }
+}

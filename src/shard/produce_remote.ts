@@ -1,0 +1,322 @@
+/**
+ * Produce parts between shards.
+ *
+ * The asking shard lists its parts in a table in its own memory and sends the table's address; the
+ * owner appends (copying the records in the turn in which it takes the message), says PRODUCE_TAKEN so
+ * that the asking connection may be read on, and PRODUCE_REPLY when everything is committed, with the
+ * results in the same table.
+ *
+ * ```text
+ *   entry, 64 bytes, little-endian:
+ *    0 f64 group id        24 i32 error           32 f64 base offset       48 f64 log start offset
+ *    8 f64 address         28 i32 leader epoch    40 f64 log append time   56 -
+ *   16 f64 length (-1: null)
+ * ```
+ *
+ * @module
+ */
+
+import type { Memory } from "../bytes/memory.ts";
+import type { CommitWaiter, PartitionDirectory } from "../kafka/partition.ts";
+import type { RemoteProduce } from "../kafka/produce.ts";
+import {
+  APPEND_BUSY,
+  AppendOutcome,
+  type AppendRequest,
+  type ProduceAppender,
+} from "../kafka/produce_append.ts";
+import type { ProduceOperation } from "../kafka/produce_operation.ts";
+import { ErrorCode } from "../wire/errors.ts";
+import type { Calls, OpenCall } from "./calls.ts";
+import { messageArgument } from "./mailbox.ts";
+import { MessageType } from "./messages.ts";
+import type { ShardMemory } from "./shard_memory.ts";
+
+const ENTRY_SIZE = 64;
+/** Operations of each kind kept for reuse. */
+const POOL_MAX = 1024;
+
+/** A table being filled for one shard. */
+class Outgoing {
+  readonly parts: number[] = [];
+  readonly groups: number[] = [];
+  readonly addresses: number[] = [];
+  readonly lengths: number[] = [];
+
+  clear(): void {
+    this.parts.length = 0;
+    this.groups.length = 0;
+    this.addresses.length = 0;
+    this.lengths.length = 0;
+  }
+}
+
+/** One table that is at another shard. */
+class SentTable implements OpenCall {
+  readonly #owner: ShardRemoteProduce;
+  operation: ProduceOperation | null = null;
+  batch: SentBatch | null = null;
+  table = -1;
+  taken = false;
+  readonly parts: number[] = [];
+
+  constructor(owner: ShardRemoteProduce) {
+    this.#owner = owner;
+  }
+
+  onTaken(): void {
+    if (this.taken) return;
+    this.taken = true;
+    this.batch!.taken();
+  }
+
+  onReply(): void {
+    this.onTaken();
+    this.#owner.finish(this);
+  }
+}
+
+/** The tables of one request: its frame is free when every shard has taken its part. */
+class SentBatch {
+  #open: number;
+  readonly #onTaken: () => void;
+
+  constructor(open: number, onTaken: () => void) {
+    this.#open = open;
+    this.#onTaken = onTaken;
+  }
+
+  taken(): void {
+    this.#open--;
+    if (this.#open === 0) this.#onTaken();
+  }
+}
+
+/** One table of another shard that is served here. */
+class ServedTable implements CommitWaiter, AppendRequest {
+  readonly #owner: ShardRemoteProduce;
+  fromShard = 0;
+  call = 0;
+  table = 0;
+  count = 0;
+  /** The next entry to append. */
+  next = 0;
+  pending = 0;
+  version = 0;
+  acks = 0;
+  wallMs = 0;
+
+  constructor(owner: ShardRemoteProduce) {
+    this.#owner = owner;
+  }
+
+  onCommitted(_entry: number): void {
+    this.settle();
+  }
+
+  onLost(entry: number): void {
+    this.#owner.setError(this, entry, ErrorCode.NOT_LEADER_OR_FOLLOWER);
+    this.settle();
+  }
+
+  settle(): void {
+    this.pending--;
+    if (this.pending === 0) this.#owner.reply(this);
+  }
+}
+
+export class ShardRemoteProduce implements RemoteProduce {
+  readonly #memory: Memory;
+  readonly #blocks: ShardMemory;
+  readonly #calls: Calls;
+  readonly #partitions: PartitionDirectory;
+  readonly #appender: ProduceAppender;
+  readonly #wallMs: () => number;
+  readonly #outgoing: Outgoing[];
+  readonly #sentPool: SentTable[] = [];
+  readonly #servedPool: ServedTable[] = [];
+  /** Tables whose next entry found no room, in order of arrival. */
+  readonly #held: ServedTable[] = [];
+  readonly #outcome = new AppendOutcome();
+
+  constructor(
+    carriers: { readonly memory: Memory; readonly blocks: ShardMemory; readonly calls: Calls },
+    partitions: PartitionDirectory,
+    appender: ProduceAppender,
+    wallMs: () => number,
+  ) {
+    this.#memory = carriers.memory;
+    this.#blocks = carriers.blocks;
+    this.#calls = carriers.calls;
+    this.#partitions = partitions;
+    this.#appender = appender;
+    this.#wallMs = wallMs;
+    const shards = this.#calls.mailboxes.shardCount;
+    this.#outgoing = Array.from({ length: shards }, () => new Outgoing());
+  }
+
+  ready(): boolean {
+    const { shard, shardCount } = this.#calls.mailboxes;
+    for (let other = 0; other < shardCount; other++) {
+      if (other !== shard && !this.#calls.hasCredit(other)) return false;
+    }
+    return true;
+  }
+
+  add(shard: number, part: number, groupId: number, address: number, length: number): void {
+    const outgoing = this.#outgoing[shard]!;
+    outgoing.parts.push(part);
+    outgoing.groups.push(groupId);
+    outgoing.addresses.push(address);
+    outgoing.lengths.push(length);
+  }
+
+  send(operation: ProduceOperation, onTaken: () => void): void {
+    let shards = 0;
+    for (const outgoing of this.#outgoing) if (outgoing.parts.length > 0) shards++;
+    if (shards === 0) {
+      onTaken();
+      return;
+    }
+    const batch = new SentBatch(shards, onTaken);
+    for (let shard = 0; shard < this.#outgoing.length; shard++) {
+      const outgoing = this.#outgoing[shard]!;
+      if (outgoing.parts.length === 0) continue;
+      operation.pending++;
+      this.#sendTable(shard, outgoing, operation, batch);
+      outgoing.clear();
+    }
+  }
+
+  /** A PRODUCE_TAKEN message came. */
+  onTaken(call: number): void {
+    (this.#calls.find(call) as SentTable).onTaken();
+  }
+
+  /** The other shard has answered: its results go to the operation. */
+  finish(sent: SentTable): void {
+    const { view } = this.#memory;
+    const operation = sent.operation!;
+    const outcome = this.#outcome;
+    for (let entry = 0; entry < sent.parts.length; entry++) {
+      const part = sent.parts[entry]!;
+      if (sent.table < 0) {
+        operation.setError(part, ErrorCode.NOT_LEADER_OR_FOLLOWER);
+        continue;
+      }
+      const at = sent.table + entry * ENTRY_SIZE;
+      outcome.error = view.getInt32(at + 24, true);
+      outcome.leaderEpoch = view.getInt32(at + 28, true);
+      outcome.baseOffset = view.getFloat64(at + 32, true);
+      outcome.logAppendTimeMs = view.getFloat64(at + 40, true);
+      outcome.logStartOffset = view.getFloat64(at + 48, true);
+      operation.setOutcome(part, outcome);
+    }
+    if (sent.table >= 0) this.#blocks.releaseResponse(sent.table);
+    sent.operation = null;
+    sent.batch = null;
+    if (this.#sentPool.length < POOL_MAX) this.#sentPool.push(sent);
+    operation.settle();
+  }
+
+  /** A PRODUCE message came. */
+  onProduce(fromShard: number, call: number, view: DataView, at: number): void {
+    const served = this.#servedPool.pop() ?? new ServedTable(this);
+    served.fromShard = fromShard;
+    served.call = call;
+    served.table = messageArgument(view, at, 0);
+    served.count = messageArgument(view, at, 1);
+    served.acks = messageArgument(view, at, 2);
+    served.version = messageArgument(view, at, 3);
+    served.wallMs = this.#wallMs();
+    served.next = 0;
+    served.pending = 1;
+    if (this.#held.length > 0 || !this.#serve(served)) this.#held.push(served);
+  }
+
+  /** Tries again what found no room; in order. */
+  retry(): void {
+    while (this.#held.length > 0) {
+      if (!this.#serve(this.#held[0]!)) return;
+      this.#held.shift();
+    }
+  }
+
+  setError(served: ServedTable, entry: number, error: number): void {
+    const at = served.table + entry * ENTRY_SIZE;
+    this.#memory.view.setInt32(at + 24, error, true);
+    this.#memory.view.setFloat64(at + 32, -1, true);
+  }
+
+  reply(served: ServedTable): void {
+    this.#calls.mailboxes.send(served.fromShard, MessageType.PRODUCE_REPLY, served.call);
+    if (this.#servedPool.length < POOL_MAX) this.#servedPool.push(served);
+  }
+
+  #sendTable(
+    shard: number,
+    outgoing: Outgoing,
+    operation: ProduceOperation,
+    batch: SentBatch,
+  ): void {
+    const { view } = this.#memory;
+    const sent = this.#sentPool.pop() ?? new SentTable(this);
+    sent.operation = operation;
+    sent.batch = batch;
+    sent.taken = false;
+    sent.parts.length = 0;
+    for (let i = 0; i < outgoing.parts.length; i++) sent.parts.push(outgoing.parts[i]!);
+    sent.table = this.#blocks.allocateResponse(outgoing.parts.length * ENTRY_SIZE);
+    if (sent.table < 0) {
+      // No memory for the table: the client is told to try again.
+      sent.onTaken();
+      this.finish(sent);
+      return;
+    }
+    for (let entry = 0; entry < outgoing.parts.length; entry++) {
+      const at = sent.table + entry * ENTRY_SIZE;
+      view.setFloat64(at, outgoing.groups[entry]!, true);
+      view.setFloat64(at + 8, outgoing.addresses[entry]!, true);
+      view.setFloat64(at + 16, outgoing.lengths[entry]!, true);
+    }
+    const call = this.#calls.open(shard, sent);
+    this.#calls.mailboxes.send(
+      shard,
+      MessageType.PRODUCE,
+      call,
+      sent.table,
+      outgoing.parts.length,
+      operation.acks,
+      operation.version,
+    );
+  }
+
+  /** Appends from the table's next entry on; false when the log has no room. */
+  #serve(served: ServedTable): boolean {
+    const { view } = this.#memory;
+    const { outcome } = this.#appender;
+    while (served.next < served.count) {
+      const at = served.table + served.next * ENTRY_SIZE;
+      const partition = this.#partitions.byGroup(view.getFloat64(at, true));
+      const address = view.getFloat64(at + 8, true);
+      const length = view.getFloat64(at + 16, true);
+      const error = this.#appender.append(partition, address, length, served);
+      if (error === APPEND_BUSY) return false;
+      view.setInt32(at + 24, error, true);
+      view.setInt32(at + 28, outcome.leaderEpoch, true);
+      view.setFloat64(at + 32, outcome.baseOffset, true);
+      view.setFloat64(at + 40, outcome.logAppendTimeMs, true);
+      view.setFloat64(at + 48, outcome.logStartOffset, true);
+      if (error === ErrorCode.NONE && outcome.waitOffset > partition!.highWatermark) {
+        served.pending++;
+        partition!.awaitCommit(outcome.waitOffset, served, served.next);
+      }
+      served.next++;
+    }
+    if (served.pending > 1) {
+      this.#calls.mailboxes.send(served.fromShard, MessageType.PRODUCE_TAKEN, served.call);
+    }
+    served.settle();
+    return true;
+  }
+}

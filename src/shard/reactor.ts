@@ -1,0 +1,135 @@
+/**
+ * The loop of one shard.
+ *
+ * A turn: one call into the shim submits what was prepared, waits if there is nothing to do, and brings
+ * completions; these run connections, storage and timers; mailboxes are drained; the turn's end flushes
+ * the journal, sends responses and publishes messages. No promise is part of it.
+ *
+ * The runtime gets a chance (`setImmediate`) when the control thread rang, when a wait timed out, and
+ * at the latest after {@linkcode TURNS_PER_RUN} turns: between runs it delivers messages of the control
+ * thread and lets garbage collection finish its steps.
+ *
+ * @module
+ */
+
+import { STALL_LIMIT_MS } from "../base/limits.ts";
+import type { Clock } from "../io/clock.ts";
+import type { Timers } from "../io/timers.ts";
+import type { Mailboxes } from "./mailbox.ts";
+
+/** Turns before the runtime gets a chance. */
+const TURNS_PER_RUN = 64;
+/** The longest sleep (ms); the control thread's messages wait at most this long without a ring. */
+const SLEEP_MAX_MS = 250;
+
+/** The ring as the loop needs it (`src/io/uring.ts`). */
+export interface TurnRing {
+  /**
+   * Submits what was prepared, polls up to `pollUs`, sleeps up to `timeoutUs` if nothing has completed,
+   * and delivers completions.
+   *
+   * @returns completions delivered; a negative errno when the ring is broken
+   */
+  turn(timeoutUs: number, pollUs: number): number;
+  /** Whether the control thread rang since this was last asked. */
+  takeWake(): boolean;
+}
+
+/** What a turn runs besides completions. */
+export interface TurnWork {
+  /** Drains mailboxes; returns how many messages there were. */
+  drainMessages(): number;
+  /** Flushes, sends, publishes; returns false when there is more to do at once. */
+  endTurn(nowMs: number): boolean;
+}
+
+export interface ReactorOptions {
+  readonly ring: TurnRing;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly mailboxes: Mailboxes;
+  readonly work: TurnWork;
+  /** Microseconds to poll before sleeping. */
+  readonly idlePollUs: number;
+  /** Told of a turn that took longer than {@linkcode STALL_LIMIT_MS}. */
+  readonly onStall: (tookMs: number) => void;
+  /** Something threw: the loop has ended, and the process must. */
+  readonly onBroken: (error: unknown) => void;
+}
+
+/** The ring itself failed. */
+export class RingFailure extends Error {
+  override name = "RingFailure";
+
+  /** @param errno positive */
+  constructor(errno: number) {
+    super(`The shard's io_uring is broken (errno ${errno})`);
+  }
+}
+
+export class Reactor {
+  readonly #options: ReactorOptions;
+  #stopped = false;
+  #idle = false;
+  /** Turns run, and the longest of them (ms). */
+  turns = 0;
+  turnMsMax = 0;
+  /** The time of the present turn. */
+  nowMs: number;
+
+  constructor(options: ReactorOptions) {
+    this.#options = options;
+    this.nowMs = options.clock.monotonicMs();
+  }
+
+  /** Runs until {@linkcode stop}; comes back at once and goes on from the runtime's queue. */
+  start(): void {
+    if (this.#stopped) return;
+    try {
+      this.#run();
+    } catch (error) {
+      this.#stopped = true;
+      this.#options.onBroken(error);
+      return;
+    }
+    setImmediate(() => this.start());
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #run(): void {
+    const { ring } = this.#options;
+    for (let i = 0; i < TURNS_PER_RUN; i++) {
+      const completed = this.#turn();
+      if (this.#stopped || ring.takeWake()) return;
+      if (completed === 0 && this.#idle) return;
+    }
+  }
+
+  #turn(): number {
+    const { ring, clock, timers, mailboxes, work } = this.#options;
+    let timeoutUs = 0;
+    let pollUs = 0;
+    if (this.#idle && mailboxes.prepareToSleep()) {
+      const waitMs = Math.min(timers.nextDeadlineMs() - clock.monotonicMs(), SLEEP_MAX_MS);
+      timeoutUs = Math.max(0, Math.ceil(waitMs * 1000));
+      pollUs = Math.min(this.#options.idlePollUs, timeoutUs);
+    }
+    const completed = ring.turn(timeoutUs, pollUs);
+    mailboxes.awake();
+    if (completed < 0) throw new RingFailure(-completed);
+    const startMs = clock.monotonicMs();
+    this.nowMs = startMs;
+    const messages = work.drainMessages();
+    const fired = timers.run(startMs);
+    const quiet = work.endTurn(startMs);
+    this.#idle = quiet && completed === 0 && messages === 0 && fired === 0;
+    this.turns++;
+    const tookMs = clock.monotonicMs() - startMs;
+    if (tookMs > this.turnMsMax) this.turnMsMax = tookMs;
+    if (tookMs > STALL_LIMIT_MS) this.#options.onStall(tookMs);
+    return completed + messages + fired;
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * Cold requests between shards: an encoded request goes out in a block of the caller's memory, the
+ * encoded response comes back in a block of the callee's.
+ *
+ * ```text
+ *   request block:  u32 clientIdLength (0xffffffff: null)  bytes  u32 clientHostLength  bytes  body
+ *   reply block:    body
+ * ```
+ *
+ * Both sides copy what they receive at once, so that each block lives for one round trip.
+ *
+ * @module
+ */
+
+import type { Memory } from "../bytes/memory.ts";
+import { type Task, until } from "../io/task.ts";
+import type { Caller, RemoteCalls } from "../kafka/router.ts";
+import type { Calls } from "./calls.ts";
+import { type Mailboxes, messageArgument } from "./mailbox.ts";
+import { MessageType } from "./messages.ts";
+import type { ShardMemory } from "./shard_memory.ts";
+
+const NO_CLIENT_ID = 0xffffffff;
+
+/** Serves a request that another shard sent. */
+export type ServeRemote = (
+  apiKey: number,
+  version: number,
+  caller: Caller,
+  body: Uint8Array,
+  done: (response: Uint8Array | null) => void,
+) => void;
+
+export class ShardRemoteCalls implements RemoteCalls {
+  readonly #memory: Memory;
+  readonly #blocks: ShardMemory;
+  readonly #calls: Calls;
+  readonly #mailboxes: Mailboxes;
+  readonly #encoder = new TextEncoder();
+  readonly #decoder = new TextDecoder();
+
+  constructor(memory: Memory, blocks: ShardMemory, calls: Calls) {
+    this.#memory = memory;
+    this.#blocks = blocks;
+    this.#calls = calls;
+    this.#mailboxes = calls.mailboxes;
+  }
+
+  *call(
+    shard: number,
+    apiKey: number,
+    version: number,
+    caller: Caller,
+    body: Uint8Array,
+  ): Task<Uint8Array | null> {
+    const clientId = caller.clientId === null ? null : this.#encoder.encode(caller.clientId);
+    const host = this.#encoder.encode(caller.clientHost);
+    const length = 8 + (clientId?.length ?? 0) + host.length + body.length;
+    const block = yield* this.#allocate(length);
+    const { view, bytes } = this.#memory;
+    let at = block;
+    view.setUint32(at, clientId === null ? NO_CLIENT_ID : clientId.length, true);
+    at += 4;
+    if (clientId !== null) bytes.set(clientId, at);
+    at += clientId?.length ?? 0;
+    view.setUint32(at, host.length, true);
+    bytes.set(host, at + 4);
+    bytes.set(body, at + 4 + host.length);
+    while (!this.#calls.hasCredit(shard)) {
+      yield* until<void>((done) => this.#calls.awaitCredit(done));
+    }
+    const response = yield* until<Uint8Array | null>((done) => {
+      const id = this.#calls.open(shard, {
+        onReply: (from, replyView, replyAt) => done(this.#takeReply(from, replyView, replyAt)),
+      });
+      this.#mailboxes.send(shard, MessageType.CALL, id, apiKey, version, block, length);
+    });
+    this.#blocks.releaseResponse(block);
+    return response;
+  }
+
+  /** A CALL message came. */
+  onCall(fromShard: number, call: number, view: DataView, at: number, serve: ServeRemote): void {
+    const apiKey = messageArgument(view, at, 0);
+    const version = messageArgument(view, at, 1);
+    let from = messageArgument(view, at, 2);
+    const end = from + messageArgument(view, at, 3);
+    const { bytes, view: region } = this.#memory;
+    const clientIdLength = region.getUint32(from, true);
+    from += 4;
+    let clientId: string | null = null;
+    if (clientIdLength !== NO_CLIENT_ID) {
+      clientId = this.#decoder.decode(bytes.slice(from, from + clientIdLength));
+      from += clientIdLength;
+    }
+    const hostLength = region.getUint32(from, true);
+    from += 4;
+    const clientHost = this.#decoder.decode(bytes.slice(from, from + hostLength));
+    const body = bytes.slice(from + hostLength, end);
+    serve(apiKey, version, { clientId, clientHost }, body, (response) => {
+      this.#reply(fromShard, call, response);
+    });
+  }
+
+  /** A RELEASE_BLOCK message came: the caller has read a reply. */
+  onRelease(view: DataView, at: number): void {
+    this.#blocks.releaseResponse(messageArgument(view, at, 0));
+  }
+
+  #takeReply(fromShard: number, view: DataView, at: number): Uint8Array | null {
+    const address = messageArgument(view, at, 0);
+    const length = messageArgument(view, at, 1);
+    if (length < 0) return null;
+    const body = this.#memory.bytes.slice(address, address + length);
+    this.#mailboxes.send(fromShard, MessageType.RELEASE_BLOCK, 0, address);
+    return body;
+  }
+
+  #reply(toShard: number, call: number, response: Uint8Array | null): void {
+    if (response === null) {
+      this.#mailboxes.send(toShard, MessageType.CALL_REPLY, call, 0, -1);
+      return;
+    }
+    const address = this.#blocks.allocateResponse(Math.max(1, response.length));
+    if (address < 0) {
+      this.#blocks.whenReleased(() => this.#reply(toShard, call, response));
+      return;
+    }
+    this.#memory.bytes.set(response, address);
+    this.#mailboxes.send(toShard, MessageType.CALL_REPLY, call, address, response.length);
+  }
+
+  *#allocate(size: number): Task<number> {
+    for (;;) {
+      const address = this.#blocks.allocateResponse(size);
+      if (address >= 0) return address;
+      yield* until<void>((done) => this.#blocks.whenReleased(done));
+    }
+  }
+}

@@ -1,0 +1,323 @@
+/**
+ * One shard, put together by hand: storage, partitions, coordinators, the Kafka side, and the ways to
+ * the other shards. This file knows every part and decides nothing.
+ *
+ * It stands on seams alone (disk, sockets, clock, mailboxes), so that the simulator builds it too. The
+ * loop that drives it is `reactor.ts`; what the control thread asks of it is in `boot.ts`.
+ *
+ * Lifecycle: made → {@linkcode Shard.attach} once its logs are open → {@linkcode Shard.lead} on the
+ * controller's shard → serving → {@linkcode Shard.stop}.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import { type Logger, LogLevel } from "../base/logger.ts";
+import type { Random } from "../base/prng.ts";
+import { Settings } from "../base/settings.ts";
+import type { Crc32c } from "../bytes/crc32c.ts";
+import type { Memory } from "../bytes/memory.ts";
+import { ControllerService } from "../cluster/controller_service.ts";
+import { ClusterImage } from "../cluster/image.ts";
+import { LeaderTable } from "../cluster/leaders.ts";
+import { formCluster, registerNode } from "../cluster/membership.ts";
+import { newUuid } from "../cluster/ids.ts";
+import { groupConfigOf } from "../group/config.ts";
+import type { Clock } from "../io/clock.ts";
+import type { Disk } from "../io/disk.ts";
+import type { Sockets } from "../io/sockets.ts";
+import { type Task, until } from "../io/task.ts";
+import { Timer, type Timers } from "../io/timers.ts";
+import { FetchPath } from "../kafka/fetch.ts";
+import { FetchSessions } from "../kafka/fetch_session.ts";
+import { CONTROLLER_SHARD } from "../kafka/handler.ts";
+import { replayCommitted } from "../kafka/log_replay.ts";
+import { ProducePath } from "../kafka/produce.ts";
+import { ProduceAppender } from "../kafka/produce_append.ts";
+import { RecordAppender } from "../kafka/record_appender.ts";
+import { batchOf, visitRecords } from "../kafka/records_of.ts";
+import { type Caller, HandlerRegistry, Router } from "../kafka/router.ts";
+import { KafkaServer } from "../kafka/server.ts";
+import type { Services } from "../kafka/services.ts";
+import type { ShardStorage } from "../storage/shard_storage.ts";
+import { Calls } from "./calls.ts";
+import type { AdvertisedNode } from "./control.ts";
+import { ShardRemoteFetch } from "./fetch_remote.ts";
+import { GroupRuntime } from "./group_runtime.ts";
+import { kafkaHandlers } from "./handlers.ts";
+import { LeaderNews } from "./leader_news.ts";
+import type { Mailboxes } from "./mailbox.ts";
+import { MetadataFeed, replayCommand } from "./metadata_feed.ts";
+import { CONTROLLER_GROUP_ID, controllerPartition } from "./metadata_partition.ts";
+import { PartitionTable, shardOfGroupId } from "./partition_table.ts";
+import { ShardRemoteProduce } from "./produce_remote.ts";
+import { Receiver } from "./receiver.ts";
+import { ShardRemoteCalls } from "./remote_calls.ts";
+import { RemoteNews } from "./remote_news.ts";
+import type { ShardMemory } from "./shard_memory.ts";
+
+const NO_CALLER: Caller = { clientId: null, clientHost: "" };
+/** How long a stop waits for open requests (ms). */
+const DRAIN_MS = 2_000;
+
+export interface ShardOptions {
+  readonly nodeId: number;
+  readonly settings: ReadonlyMap<string, string>;
+  readonly dataDir: string;
+  readonly memory: Memory;
+  readonly blocks: ShardMemory;
+  readonly mailboxes: Mailboxes;
+  readonly disk: Disk;
+  readonly sockets: Sockets;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly crc32c: Crc32c;
+  readonly logger: Logger;
+  /** Monotonic time of the present turn (ms). */
+  readonly nowMs: () => number;
+  /** The other end of a socket, in Kafka's form `/127.0.0.1`. */
+  readonly peerOf: (socket: number) => string;
+  /** Rings another shard's doorbell. */
+  readonly wake: (shard: number) => void;
+}
+
+export class Shard {
+  readonly options: ShardOptions;
+  readonly settings: Settings;
+  readonly calls: Calls;
+  readonly image: ClusterImage;
+  readonly leaders = new LeaderTable();
+  readonly storage: ShardStorage;
+  readonly partitions: PartitionTable;
+  readonly news: RemoteNews;
+  readonly leaderNews: LeaderNews;
+  readonly remoteCalls: ShardRemoteCalls;
+  readonly remoteProduce: ShardRemoteProduce;
+  readonly remoteFetch: ShardRemoteFetch;
+  readonly groups: GroupRuntime;
+  readonly produce: ProducePath;
+  readonly fetch: FetchPath;
+  readonly router: Router;
+  readonly server: KafkaServer;
+  readonly #receiver: Receiver;
+  #controllerLog: RecordAppender | null = null;
+  #controller: ControllerService | null = null;
+  #writable = false;
+  readonly #retention: Timer;
+
+  /** @param storage with the logs of this shard, opened and recovered */
+  constructor(options: ShardOptions, storage: ShardStorage) {
+    this.options = options;
+    this.storage = storage;
+    const { memory, blocks, mailboxes, timers, random, nowMs } = options;
+    const { shard, shardCount } = mailboxes;
+    const wallMs = (): number => options.clock.wallMs();
+    this.settings = new Settings(options.settings);
+    blocks.reclaim = (bytes) => storage.reclaim(bytes);
+    this.calls = new Calls(mailboxes);
+    this.image = new ClusterImage(options.nodeId, options.settings);
+    this.leaderNews = new LeaderNews(mailboxes, this.leaders, options.nodeId);
+    this.partitions = new PartitionTable(storage, shardCount, {
+      nodeId: options.nodeId,
+      onWritable: () => this.#writable = true,
+      onLeading: (partition) => {
+        if (partition.image.groupId === CONTROLLER_GROUP_ID) return;
+        this.leaderNews.tell(partition.image.groupId, partition.leaderEpoch);
+      },
+    });
+    this.image.listen(this.partitions);
+    const carriers = { memory, blocks, calls: this.calls };
+    const { partitions } = this;
+    this.news = new RemoteNews(mailboxes, partitions);
+    this.remoteCalls = new ShardRemoteCalls(memory, blocks, this.calls);
+    const appender = new ProduceAppender(memory, options.crc32c);
+    this.remoteProduce = new ShardRemoteProduce(carriers, partitions, appender, wallMs);
+    this.remoteFetch = new ShardRemoteFetch(carriers, partitions, this.news);
+    this.groups = new GroupRuntime({
+      config: groupConfigOf(this.settings),
+      random,
+      memory,
+      blocks,
+      image: this.image,
+      timers,
+      logger: options.logger,
+      shardCount,
+      nowMs,
+      wallMs,
+    });
+    this.partitions.listen(this.groups);
+    const common = { memory, image: this.image, partitions, shard, shardCount };
+    this.produce = new ProducePath({
+      ...common,
+      appender,
+      remote: this.remoteProduce,
+      room: storage,
+      wallMs,
+    });
+    const slots = this.settings.number("max.incremental.fetch.session.cache.slots");
+    this.fetch = new FetchPath({
+      ...common,
+      remote: this.remoteFetch,
+      sessions: new FetchSessions(Math.max(1, Math.ceil(slots / shardCount)), random),
+      timers,
+      nowMs,
+      responseBytesMax: this.settings.number("fetch.max.bytes"),
+    });
+    const registry: HandlerRegistry = new HandlerRegistry(kafkaHandlers(() => registry.all()));
+    this.router = new Router(registry, this.#services(), this.remoteCalls, () => ({
+      nowMs: nowMs(),
+      wallMs: wallMs(),
+    }));
+    this.server = new KafkaServer({
+      memory,
+      blocks,
+      sockets: options.sockets,
+      timers,
+      registry,
+      router: this.router,
+      produce: this.produce,
+      fetch: this.fetch,
+      logger: options.logger,
+      nowMs,
+      idleMaxMs: this.settings.number("connections.max.idle.ms"),
+      onConnectionClosed: () => {},
+    });
+    this.#receiver = new Receiver(this);
+    this.#retention = new Timer(() => this.#applyRetention());
+    timers.schedule(this.#retention, nowMs() + this.#retentionIntervalMs);
+  }
+
+  /** Controller's shard: opens the metadata log, becomes the controller, tells the other shards. */
+  *lead(node: AdvertisedNode): Task<void> {
+    const { memory, blocks, clock, mailboxes, random, nodeId } = this.options;
+    assert(mailboxes.shard === CONTROLLER_SHARD, "the controller lives on its own shard");
+    const partition = controllerPartition(this.partitions, this.settings);
+    while (!partition.leading) yield* this.#pause(1);
+    const end = yield* replayCommitted(partition, memory, (address, length) => {
+      const readable = visitRecords(memory, address, length, (_key, value) => {
+        if (value !== null) replayCommand(this.image, value);
+      });
+      assert(readable, "the metadata log holds a batch that cannot be read");
+    });
+    assert(end >= 0, "the metadata log cannot be read");
+    const wallMs = (): number => clock.wallMs();
+    this.#controllerLog = new RecordAppender(partition, memory, blocks, wallMs);
+    const feed = new MetadataFeed(
+      this.image,
+      this.#controllerLog,
+      (command) => batchOf([{ key: null, value: command }], wallMs()),
+      { memory, blocks, calls: this.calls },
+    );
+    yield* feed.sendSnapshot();
+    const controller = new ControllerService(this.image, feed, {
+      random,
+      partitionsPerNodeMax: this.settings.number("max.partitions.per.node"),
+    });
+    controller.activate();
+    this.#controller = controller;
+    yield* controller.execute((context) => {
+      formCluster(context);
+      registerNode(context, {
+        nodeId,
+        incarnation: newUuid(random),
+        rack: node.rack,
+        endpoints: [{ name: "kafka", host: node.host, port: node.port }],
+      });
+    });
+  }
+
+  /** Drains the mailboxes; returns how many messages there were. */
+  drainMessages(): number {
+    return this.options.mailboxes.drain(this.#receiver);
+  }
+
+  /** Ends a turn; false when there is more to do at once. */
+  endTurn(nowMs: number): boolean {
+    const { blocks, mailboxes } = this.options;
+    if (this.#writable) {
+      this.#writable = false;
+      this.remoteProduce.retry();
+      this.produce.retry();
+      this.groups.retry();
+      this.#controllerLog?.retry();
+      this.server.resumeHeld();
+    }
+    const rereads = this.fetch.runRereads();
+    this.storage.turnEnd(nowMs);
+    blocks.resumeWaiting(nowMs);
+    this.server.flush();
+    const told = this.news.flush();
+    const led = this.leaderNews.flush();
+    mailboxes.publish(this.options.wake);
+    return !rereads && told && led && !this.server.hasDirty;
+  }
+
+  /** Deletes logs that no partition of the image owns; once, after the image is complete. */
+  deleteOrphans(): void {
+    const deleted = this.partitions.deleteOrphans();
+    if (deleted === 0) return;
+    this.options.logger.log(LogLevel.INFO, "Deleting logs of topics that are gone", { deleted });
+  }
+
+  /** Answers what is open, ends connections, and writes everything out. */
+  *stop(): Task<void> {
+    const { timers } = this.options;
+    timers.cancel(this.#retention);
+    this.server.drain();
+    const deadlineMs = this.options.nowMs() + DRAIN_MS;
+    while (this.server.openRequests > 0 && this.options.nowMs() < deadlineMs) {
+      yield* this.#pause(5);
+    }
+    this.server.shutdown();
+    yield* this.#pause(5);
+    yield* this.storage.stop();
+  }
+
+  /** Partitions that may be served, of those that this shard owns. */
+  get leadingCount(): number {
+    let count = 0;
+    for (const partition of this.partitions.all()) if (partition.leading) count++;
+    return count;
+  }
+
+  *#pause(ms: number): Task<void> {
+    const { timers, nowMs } = this.options;
+    yield* until<void>((done) => timers.schedule(new Timer(done), nowMs() + ms));
+  }
+
+  get #retentionIntervalMs(): number {
+    return this.settings.number("log.retention.check.interval.ms");
+  }
+
+  #applyRetention(): void {
+    const { clock, timers, nowMs } = this.options;
+    this.partitions.applyRetention(clock.wallMs());
+    timers.schedule(this.#retention, nowMs() + this.#retentionIntervalMs);
+  }
+
+  #services(): Services {
+    const { mailboxes, nodeId, disk, dataDir } = this.options;
+    const { shard, shardCount } = mailboxes;
+    const controller = (): ControllerService | null => this.#controller;
+    return {
+      shard,
+      shardCount,
+      nodeId,
+      image: this.image,
+      leaders: this.leaders,
+      get controller() {
+        return controller();
+      },
+      partitions: this.partitions,
+      groups: this.groups,
+      dataDirectory: {
+        path: dataDir,
+        freeBytes: () => disk.freeBytes(),
+        totalBytes: () => disk.totalBytes(),
+      },
+      shardOfGroup: (groupId: number) => shardOfGroupId(groupId, shardCount),
+      call: (api, version, request) => this.router.call(api, version, NO_CALLER, request),
+    };
+  }
+}

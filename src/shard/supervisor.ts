@@ -1,0 +1,161 @@
+/**
+ * The control thread's part of a broker: starts the shards, takes them through recovery to serving, and
+ * stops them.
+ *
+ * It is the only place that prints or ends the process on their behalf. Stopping is asked of each shard
+ * and awaited, with a deadline: a Worker is never terminated, because that stops neither a loop nor a
+ * call into the shim.
+ *
+ * @module
+ */
+
+import { EXIT_INVARIANT } from "../base/exit_codes.ts";
+import { type Logger, LogLevel } from "../base/logger.ts";
+import type { Shim } from "../io/shim.ts";
+import { wakeRing } from "../io/uring.ts";
+import type { AdvertisedNode, Boot, FromShard, ToShard } from "./control.ts";
+
+/** How often progress of a long step is shown (ms). */
+const PROGRESS_MS = 1000;
+
+/** The broker must end with this exit code. */
+export class BrokerFailure extends Error {
+  override name = "BrokerFailure";
+  readonly exitCode: number;
+
+  constructor(exitCode: number, message: string) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+type Answer<Type extends FromShard["type"]> = Extract<FromShard, { type: Type }>;
+
+interface Waiting {
+  readonly type: FromShard["type"];
+  readonly shard: number;
+  readonly resolve: (message: FromShard) => void;
+}
+
+export interface StartedBroker {
+  readonly clusterId: string;
+  readonly topics: number;
+  readonly logs: number;
+  readonly fresh: boolean;
+  readonly replayed: number;
+}
+
+export class Supervisor {
+  readonly #shim: Shim;
+  readonly #logger: Logger;
+  readonly #workers: Worker[] = [];
+  readonly #waiting: Waiting[] = [];
+  readonly #fail: (failure: BrokerFailure) => void;
+  #progressShownMs = 0;
+  /** Rejects when a shard says that the process must end. */
+  readonly failed: Promise<never>;
+
+  constructor(shim: Shim, logger: Logger) {
+    this.#shim = shim;
+    this.#logger = logger;
+    let fail: (failure: BrokerFailure) => void = () => {};
+    this.failed = new Promise<never>((_resolve, reject) => fail = reject);
+    // Whoever races it handles it; on its own it must not count as unhandled.
+    this.failed.catch(() => {});
+    this.#fail = fail;
+  }
+
+  /** Takes the shards from boot to leading; rejects with {@linkcode BrokerFailure}. */
+  async start(boots: readonly Boot[], node: AdvertisedNode): Promise<StartedBroker> {
+    const script = new URL("./worker.ts", import.meta.url).href;
+    for (const boot of boots) {
+      const worker = new Worker(script, { type: "module", name: `shard ${boot.shard}` });
+      worker.onmessage = (event: MessageEvent<FromShard>) => this.#take(boot.shard, event.data);
+      worker.onerror = (event) => {
+        event.preventDefault();
+        this.#fail(new BrokerFailure(EXIT_INVARIANT, `Shard ${boot.shard}: ${event.message}`));
+      };
+      this.#workers.push(worker);
+    }
+    await this.#askAll(boots.map((boot) => ({ type: "boot", boot })), "booted");
+    const recovered = await this.#ask(0, { type: "recover" }, "recovered");
+    if (recovered.suspects > 0) {
+      this.#logger.log(
+        LogLevel.ERROR,
+        "Damage may have taken acknowledged records; the partitions " +
+          "concerned are read-only",
+        { partitions: recovered.suspects },
+      );
+    }
+    const open: ToShard = { type: "open", manifest: recovered.manifest };
+    const opened = await this.#askAll(boots.map(() => open), "opened");
+    const led = await this.#ask(0, { type: "lead", node }, "leading");
+    for (const boot of boots) this.#send(boot.shard, { type: "serve" });
+    return {
+      clusterId: led.clusterId,
+      topics: led.topics,
+      logs: opened.reduce((sum, answer) => sum + answer.logs, 0),
+      fresh: recovered.fresh,
+      replayed: recovered.replayed,
+    };
+  }
+
+  /** Shard 0 accepts from now on. */
+  accept(listener: number): void {
+    this.#send(0, { type: "accept", listener });
+  }
+
+  /** Drains and writes out every shard. */
+  async stop(): Promise<void> {
+    await this.#askAll(this.#workers.map(() => ({ type: "stop" })), "stopped");
+  }
+
+  #send(shard: number, message: ToShard): void {
+    this.#workers[shard]!.postMessage(message);
+    wakeRing(this.#shim, shard);
+  }
+
+  #ask<Type extends FromShard["type"]>(
+    shard: number,
+    message: ToShard,
+    type: Type,
+  ): Promise<Answer<Type>> {
+    const answered = new Promise<Answer<Type>>((resolve) => {
+      this.#waiting.push({ type, shard, resolve: (answer) => resolve(answer as Answer<Type>) });
+    });
+    this.#send(shard, message);
+    return Promise.race([answered, this.failed]);
+  }
+
+  #askAll<Type extends FromShard["type"]>(
+    messages: readonly ToShard[],
+    type: Type,
+  ): Promise<Answer<Type>[]> {
+    return Promise.all(messages.map((message, shard) => this.#ask(shard, message, type)));
+  }
+
+  #take(shard: number, message: FromShard): void {
+    switch (message.type) {
+      case "log":
+        this.#logger.log(message.level, message.message, message.fields);
+        return;
+      case "progress":
+        this.#showProgress(message.text);
+        return;
+      case "fatal":
+        this.#fail(new BrokerFailure(message.exitCode, message.message));
+        return;
+      default: {
+        const at = this.#waiting.findIndex((w) => w.type === message.type && w.shard === shard);
+        if (at >= 0) this.#waiting.splice(at, 1)[0]!.resolve(message);
+      }
+    }
+  }
+
+  #showProgress(text: string): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#progressShownMs < PROGRESS_MS) return;
+    this.#progressShownMs = nowMs;
+    this.#logger.log(LogLevel.INFO, `Recovering: ${text}`);
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * A group's checkpoint row: everything that is true of it without its batches (docs/formats/checkpoint_row.md).
+ *
+ * Taken when the log's tail has been closed, so that the index entries in it end where the log does. The
+ * row counts the journal records that it reflects; replay goes on behind them. A CREATE record carries a row too.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import { packEntries, unpackEntries } from "./index_file.ts";
+import type { MetaKind, SegmentLimits } from "./log.ts";
+import type { LogParts } from "./log_parts.ts";
+import { PartitionLog } from "./partition_log.ts";
+import { RowReader, RowWriter } from "./row_bytes.ts";
+import type { Segment } from "./segment.ts";
+
+const ROW_VERSION = 1;
+const FLAG_SUSPECT = 1;
+const SEGMENT_CLOSED = 1;
+/** Largest count of anything in a row that is believed. */
+const COUNT_MAX = 1 << 24;
+
+/** Serialises a log. */
+export function encodeRow(log: PartitionLog): Uint8Array<ArrayBuffer> {
+  const row = new RowWriter();
+  row.uint32(ROW_VERSION);
+  row.int64(log.groupId);
+  row.uint32(log.incarnation);
+  row.text(log.directory);
+  row.int64(log.segmentLimits.segmentBytes);
+  row.int64(log.segmentLimits.segmentMs);
+  row.uint32(log.suspect ? FLAG_SUSPECT : 0);
+  row.int64(log.sequence);
+  row.int64(log.startIndex);
+  row.int64(log.startTerm);
+  row.int64(log.startOffset);
+  row.int64(log.lastIndex);
+  row.int64(log.lastTerm);
+  row.int64(log.endOffset);
+  row.int64(log.committedIndex);
+  row.int64(log.hardTerm);
+  row.int64(log.hardVote);
+  row.int64(log.generationNext);
+  row.uint32(log.metas.entries.length);
+  for (const entry of log.metas.entries) {
+    row.uint32(entry.kind);
+    row.int64(entry.index);
+    row.int64(entry.term);
+    row.int64(entry.offset);
+    row.bytes(entry.payload);
+  }
+  row.uint32(log.segmentList.length);
+  for (const segment of log.segmentList) encodeSegment(row, segment);
+  const producers = new Uint8Array(log.producers.encodedSize());
+  log.producers.encode(new DataView(producers.buffer), 0);
+  row.bytes(producers);
+  return row.finish();
+}
+
+function encodeSegment(row: RowWriter, segment: Segment): void {
+  assert(segment.tail === null || segment.tail.extent < 0, "row of a log with an open extent");
+  row.int64(segment.baseOffset);
+  row.int64(segment.baseIndex);
+  row.int64(segment.term);
+  row.int64(segment.generation);
+  row.uint32(segment.closed ? SEGMENT_CLOSED : 0);
+  row.int64(segment.endOffset);
+  row.int64(segment.sizeBytes);
+  row.int64(segment.maxTimestampMs);
+  row.int64(segment.maxTimestampOffset);
+  row.int64(segment.createdMs);
+  row.uint32(segment.entryCount);
+  row.uint32(segment.index.filedCount);
+  const unfiled = segment.indexLoaded
+    ? packEntries(segment.index, segment.index.filedCount)
+    : segment.unfiledEntries ?? new Float64Array(0);
+  row.uint32(unfiled.length);
+  for (const cell of unfiled) row.int64(cell);
+}
+
+/** Makes a log from a row; null when the row cannot be read. */
+export function decodeRow(parts: LogParts, bytes: Uint8Array<ArrayBuffer>): PartitionLog | null {
+  const row = new RowReader(bytes);
+  if (row.uint32() !== ROW_VERSION) return null;
+  const groupId = row.int64();
+  const incarnation = row.uint32();
+  const directory = row.text();
+  const limits: SegmentLimits = { segmentBytes: row.int64(), segmentMs: row.int64() };
+  const log = new PartitionLog(parts, { groupId, incarnation, directory }, limits);
+  log.suspect = (row.uint32() & FLAG_SUSPECT) !== 0;
+  log.sequence = row.int64();
+  const startIndex = row.int64();
+  const startTerm = row.int64();
+  const startOffset = row.int64();
+  log.metas.reset(startIndex, startTerm, startOffset, []);
+  log.lastIndex = row.int64();
+  log.lastTerm = row.int64();
+  log.endOffset = row.int64();
+  log.committedIndex = row.int64();
+  log.hardTerm = row.int64();
+  log.hardVote = row.int64();
+  log.generationNext = row.int64();
+  log.durableIndex = log.lastIndex;
+  log.durableEndOffset = log.endOffset;
+  const metas = row.uint32();
+  for (let i = 0; i < metas && i < COUNT_MAX && !row.bad; i++) {
+    const kind = row.uint32() as MetaKind;
+    const index = row.int64();
+    const term = row.int64();
+    const offset = row.int64();
+    log.metas.push({ kind, index, term, offset, payload: row.bytes() });
+  }
+  const segments = row.uint32();
+  for (let i = 0; i < segments && i < COUNT_MAX && !row.bad; i++) decodeSegment(row, log);
+  const producers = row.bytes();
+  if (row.bad || producers.length === 0) return null;
+  if (log.producers.decode(new DataView(producers.buffer), 0) < 0) return null;
+  return log;
+}
+
+function decodeSegment(row: RowReader, log: PartitionLog): void {
+  const baseOffset = row.int64();
+  const baseIndex = row.int64();
+  const term = row.int64();
+  const segment = log.newSegment(baseOffset, baseIndex, term, row.int64());
+  segment.closed = (row.uint32() & SEGMENT_CLOSED) !== 0;
+  segment.endOffset = row.int64();
+  segment.sizeBytes = row.int64();
+  segment.maxTimestampMs = row.int64();
+  segment.maxTimestampOffset = row.int64();
+  segment.createdMs = row.int64();
+  segment.entryCount = row.uint32();
+  segment.index.filedCount = row.uint32();
+  const unfiled = new Float64Array(Math.min(row.uint32(), COUNT_MAX));
+  for (let i = 0; i < unfiled.length && !row.bad; i++) unfiled[i] = row.int64();
+  segment.writtenPosition = segment.sizeBytes;
+  segment.endsPadded = true;
+  segment.created = true;
+  if (segment.index.filedCount === 0) unpackEntries(segment.index, unfiled);
+  else {
+    segment.unfiledEntries = unfiled;
+    segment.indexLoaded = false;
+  }
+  log.sizeBytes += segment.sizeBytes;
+  log.segmentList.push(segment);
+}

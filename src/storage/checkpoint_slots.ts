@@ -1,0 +1,121 @@
+/**
+ * A shard's two checkpoint slots, as the engine writes them and a start reads them.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import type { Arena } from "../bytes/arena.ts";
+import { ENOMEM } from "../io/errno.ts";
+import { io, type Task } from "../io/task.ts";
+import type { CheckpointTarget } from "./checkpoint.ts";
+import { type CheckpointRead, readCheckpoint } from "./checkpoint_file.ts";
+import { CheckpointWriter } from "./checkpoint_writer.ts";
+import type { ShardManifest } from "./manifest.ts";
+import type { StorageContext } from "./shard_storage.ts";
+
+/** Buffer that rows pass through (bytes); larger only for larger rows. */
+const BUFFER_BYTES = 256 * 1024;
+
+export interface SlotsOptions {
+  readonly context: StorageContext;
+  readonly handles: readonly [number, number];
+  readonly journalId: number;
+  readonly mountEpoch: number;
+  /** The slot to write next, and the number that the newer one has. */
+  readonly older: 0 | 1;
+  readonly sequence: number;
+}
+
+export class CheckpointSlots implements CheckpointTarget {
+  readonly #options: SlotsOptions;
+  #older: 0 | 1;
+  #sequence: number;
+
+  constructor(options: SlotsOptions) {
+    this.#options = options;
+    this.#older = options.older;
+    this.#sequence = options.sequence;
+  }
+
+  *write(rows: readonly Uint8Array<ArrayBuffer>[], lsn: number): Task<number> {
+    const { context, handles, journalId, mountEpoch } = this.#options;
+    const { arena, disk, memory } = context;
+    let longest = 0;
+    for (const row of rows) longest = Math.max(longest, row.length);
+    const bufferBytes = bufferSizeFor(arena, longest);
+    const bufferAddress = arena.allocate(bufferBytes);
+    const rowAddress = arena.allocate(Math.max(4096, longest));
+    if (bufferAddress < 0 || rowAddress < 0) {
+      if (bufferAddress >= 0) arena.release(bufferAddress);
+      if (rowAddress >= 0) arena.release(rowAddress);
+      return -ENOMEM;
+    }
+    const writer = new CheckpointWriter({
+      disk,
+      memory,
+      handle: handles[this.#older],
+      journalId,
+      mountEpoch,
+      sequence: this.#sequence + 1,
+      lsn,
+      bufferAddress,
+      bufferBytes,
+    });
+    let result = 0;
+    for (const row of rows) {
+      if (!writer.hasRoom(row.length)) result = yield* writer.flush();
+      if (result < 0) break;
+      memory.bytes.set(row, rowAddress);
+      writer.row(rowAddress, row.length);
+    }
+    if (result === 0) result = yield* writer.finish();
+    arena.release(bufferAddress);
+    arena.release(rowAddress);
+    if (result < 0) return result;
+    this.#sequence++;
+    this.#older = this.#older === 0 ? 1 : 0;
+    return 0;
+  }
+}
+
+function bufferSizeFor(arena: Arena, longestRow: number): number {
+  let size = Math.min(BUFFER_BYTES, arena.blockSizeMax);
+  while (size < 2 * longestRow + 16 * 1024) size *= 2;
+  assert(size <= arena.blockSizeMax, "a checkpoint row is too large for this shard's memory");
+  return size;
+}
+
+/** Reads the slots of a shard; each row is handed out as bytes of its own. */
+export function* readSlots(
+  context: StorageContext,
+  handles: readonly [number, number],
+  journalId: number,
+  visitRow: (row: Uint8Array<ArrayBuffer>) => void,
+): Task<CheckpointRead> {
+  const { arena, disk, memory, crc32c } = context;
+  const bufferBytes = arena.blockSizeMax;
+  const bufferAddress = arena.allocate(bufferBytes);
+  assert(bufferAddress >= 0, "no memory to read a checkpoint");
+  const read = yield* readCheckpoint(
+    { disk, memory, crc32c, handles, journalId, bufferAddress, bufferBytes },
+    (address, length) => visitRow(memory.bytes.slice(address, address + length)),
+  );
+  arena.release(bufferAddress);
+  return read;
+}
+
+/** Opens (with `create`, makes) the two slot files; a negative errno when one cannot be. */
+export function* openSlots(
+  context: StorageContext,
+  shard: ShardManifest,
+  create: boolean,
+): Task<[number, number] | number> {
+  const handles: number[] = [];
+  for (const path of shard.checkpoints) {
+    const handle = yield* io((done) => context.disk.open(path, create, done));
+    if (handle < 0) return handle;
+    handles.push(handle);
+  }
+  return [handles[0]!, handles[1]!];
+}

@@ -1,0 +1,342 @@
+/**
+ * The storage of one shard at work: its journal, its logs, and what keeps them in step.
+ *
+ * Once a turn, in this order: the journal's next write starts; then writes behind it are handed out,
+ * waiting loads and tasks go on, refused appends are told, a checkpoint is begun when the ring fills.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import type { Completion } from "../io/completion.ts";
+import { ENOSPC } from "../io/errno.ts";
+import { io, runTask, type Task } from "../io/task.ts";
+import { type CheckpointTarget, runCheckpoint } from "./checkpoint.ts";
+import { encodeRow } from "./checkpoint_row.ts";
+import { ChunkCache } from "./chunk_cache.ts";
+import { FileTable, OPEN_FILES_MAX_DEFAULT } from "./file_table.ts";
+import { GroupJournal } from "./group_journal.ts";
+import { Journal, type JournalOptions } from "./journal.ts";
+import { LOG_BUSY, LOG_FAILED } from "./log.ts";
+import type { LogParts } from "./log_parts.ts";
+import { PartitionLog } from "./partition_log.ts";
+import { Reaper } from "./reaper.ts";
+import type { Segment } from "./segment.ts";
+import { SegmentLoader } from "./segment_loader.ts";
+import { prepareSegment } from "./segment_prepare.ts";
+import type { LogCreation, ShardStorage, StorageContext, StorageStats } from "./shard_storage.ts";
+import { WriteBehind } from "./write_behind.ts";
+
+/** Share of the arena that may hold bytes which are not on disk. */
+const DIRTY_SHARE = 1 / 3;
+/** Share of the ring recorded since the last checkpoint at which the next one begins. */
+const CHECKPOINT_SHARE = 0.35;
+/** Share of the ring in use at which one begins in any case. */
+const CHECKPOINT_USED_SHARE = 0.8;
+/** The journal is sealed after so long without a record (ms). */
+const SEAL_AFTER_MS = 20;
+/** A log that met a full disk asks for space again after so long (ms). */
+const SPACE_RETRY_MS = 200;
+/** Directory of all logs, below the data directory. */
+export const LOGS_DIRECTORY = "logs";
+
+export interface EngineOptions {
+  readonly shard: number;
+  readonly context: StorageContext;
+  readonly journal: Omit<
+    JournalOptions,
+    "disk" | "memory" | "arena" | "onDurable" | "onFailure"
+  >;
+  readonly target: CheckpointTarget;
+  readonly openFilesMax?: number;
+}
+
+export class Engine implements ShardStorage, LogParts {
+  readonly shard: number;
+  readonly context: StorageContext;
+  readonly cache: ChunkCache;
+  readonly files: FileTable;
+  readonly writer: WriteBehind;
+  readonly loader: SegmentLoader;
+  readonly journal: GroupJournal;
+  readonly dirtyBytesMax: number;
+  readonly logs = new Map<number, PartitionLog>();
+  readonly #journal: Journal;
+  readonly #target: CheckpointTarget;
+  readonly #reaper: Reaper;
+  #waiting: PartitionLog[] = [];
+  #uncreated: PartitionLog[] = [];
+  #turnWaiters: Completion[] = [];
+  /** Something happened that may make room. */
+  #progress = false;
+  #nowMs = 0;
+  #idleSinceMs = -1;
+  #checkpointing = false;
+  #checkpoints = 0;
+  /** First LSN needed by the newer slot; the older slot's is what the journal was released to. */
+  #floorLsn: number;
+  #stopping = false;
+  #failed = false;
+
+  constructor(options: EngineOptions) {
+    const { context } = options;
+    this.shard = options.shard;
+    this.context = context;
+    this.#target = options.target;
+    this.cache = new ChunkCache(context.arena);
+    this.files = new FileTable(context.disk, options.openFilesMax ?? OPEN_FILES_MAX_DEFAULT);
+    this.writer = new WriteBehind(context, this.cache, this.files);
+    this.writer.onProgress = () => this.#progress = true;
+    this.loader = new SegmentLoader(context, this.cache, this.files);
+    this.dirtyBytesMax = Math.floor(context.arena.size * DIRTY_SHARE);
+    this.#reaper = new Reaper(this);
+    this.#journal = new Journal({
+      ...options.journal,
+      disk: context.disk,
+      memory: context.memory,
+      arena: context.arena,
+      onDurable: (lsn) => {
+        this.#progress = true;
+        this.journal.onDurable(lsn);
+      },
+      onFailure: (errno) => this.#fail(-errno, "Cannot write the journal"),
+    });
+    this.journal = new GroupJournal(this.#journal, context.memory, context.arena);
+    this.#floorLsn = options.journal.firstLsn;
+  }
+
+  /** Takes over a log that was read from a checkpoint. */
+  adopt(log: PartitionLog): void {
+    assert(!this.logs.has(log.groupId), "two rows for one group");
+    log.recorded = true;
+    if (log.suspect) log.gate = LOG_FAILED;
+    this.logs.set(log.groupId, log);
+  }
+
+  createLog(creation: LogCreation): PartitionLog {
+    const { groupId, incarnation, name } = creation;
+    assert(!this.logs.has(groupId), "a group is created twice");
+    const directory = `${LOGS_DIRECTORY}/${name}.${groupId}.${incarnation}`;
+    const log = new PartitionLog(this, { groupId, incarnation, directory }, creation.segmentLimits);
+    log.listener = creation.listener;
+    log.gate = LOG_BUSY;
+    this.logs.set(groupId, log);
+    this.#uncreated.push(log);
+    this.#recordCreations();
+    return log;
+  }
+
+  *deleteLog(groupId: number): Task<number> {
+    const log = this.logs.get(groupId);
+    if (log === undefined || log.deleted) return 0;
+    log.deleted = true;
+    log.gate = LOG_FAILED;
+    const segments = log.dropSegments(() => true);
+    if (log.next !== null) segments.push(log.next);
+    log.next = null;
+    const at = this.#uncreated.indexOf(log);
+    if (at >= 0) {
+      this.#uncreated.splice(at, 1);
+      this.logs.delete(groupId);
+      return 0;
+    }
+    while (!this.journal.hasReservedRoom()) yield* this.nextTurn();
+    const lsn = this.journal.delete(log);
+    this.logs.delete(groupId);
+    yield* this.journal.durable(lsn);
+    for (const segment of segments) this.retire(segment, lsn);
+    this.#reaper.directory(log.directory, lsn);
+    return 0;
+  }
+
+  canAppend(bytes: number): boolean {
+    return !this.#failed && this.cache.dirtyBytes + bytes <= this.dirtyBytesMax &&
+      this.journal.hasRoom(bytes);
+  }
+
+  reclaim(bytes: number): boolean {
+    return this.cache.reclaim(bytes);
+  }
+
+  turnEnd(nowMs: number): void {
+    if (this.#failed) return;
+    this.#nowMs = nowMs;
+    this.#recordCreations();
+    this.#journal.flush();
+    this.writer.pump(nowMs);
+    this.loader.retry();
+    if (this.#turnWaiters.length > 0) {
+      const waiters = this.#turnWaiters;
+      this.#turnWaiters = [];
+      for (const waiter of waiters) waiter.complete(0, 0);
+    }
+    const removal = this.#reaper.next(this.#journal.durableLsn);
+    if (removal !== null) runTask(removal, () => this.#progress = true);
+    if (this.#waiting.length > 0) this.#tellWaiting();
+    if (!this.#checkpointing && !this.#stopping && this.#wantsCheckpoint()) this.#checkpoint();
+    this.#sealWhenIdle();
+    this.#journal.flush();
+  }
+
+  *stop(): Task<number> {
+    this.#stopping = true;
+    while (this.#checkpointing) yield* this.nextTurn();
+    for (const log of this.logs.values()) if (log.gate === 0) log.gate = LOG_FAILED;
+    const result = yield* io((done) => this.#checkpoint(done));
+    if (result < 0) return result;
+    while (!this.#journal.idle || this.#journal.seal()) yield* this.nextTurn();
+    while (!this.writer.idle) yield* this.nextTurn();
+    return 0;
+  }
+
+  /** Starts a checkpoint now, unless one runs. */
+  checkpoint(): void {
+    if (!this.#checkpointing && !this.#stopping) this.#checkpoint();
+  }
+
+  get checkpointing(): boolean {
+    return this.#checkpointing;
+  }
+
+  stats(): StorageStats {
+    return {
+      logCount: this.logs.size,
+      dirtyBytes: this.cache.dirtyBytes,
+      cachedBytes: this.cache.cachedBytes,
+      journalUsedBytes: this.#journal.usedBytes,
+      journalSizeBytes: this.#journal.capacityBytes,
+      writesInFlight: this.writer.writesInFlight,
+      openFiles: this.files.openCount,
+      checkpoints: this.#checkpoints,
+      cacheHits: this.cache.hits,
+      cacheMisses: this.cache.misses,
+    };
+  }
+
+  // ---- LogParts ----
+
+  prepare(log: PartitionLog, segment: Segment, length: number): void {
+    if (segment.preparing || (log.noSpace && this.#nowMs < log.spaceRetryMs)) return;
+    segment.preparing = true;
+    log.noSpace = false;
+    runTask(prepareSegment(this, log, segment, length), (result) => {
+      segment.preparing = false;
+      this.#progress = true;
+      if (result >= 0 || segment.dropped) return;
+      if (result === -ENOSPC) {
+        log.noSpace = true;
+        log.spaceRetryMs = this.#nowMs + SPACE_RETRY_MS;
+      } else {
+        this.context.onDamage({
+          file: segment.file.path,
+          position: segment.sizeBytes,
+          lost: `Segment cannot be written on: errno ${-result}`,
+          groupId: log.groupId,
+        });
+        log.suspect = true;
+        log.gate = LOG_FAILED;
+      }
+    });
+  }
+
+  wantWritable(log: PartitionLog): void {
+    if (log.wantsWritable) return;
+    log.wantsWritable = true;
+    this.#waiting.push(log);
+  }
+
+  *nextTurn(): Task<number> {
+    return yield* io((done) => this.#turnWaiters.push(done));
+  }
+
+  retire(segment: Segment, afterLsn: number): void {
+    this.#reaper.segment(segment, afterLsn);
+  }
+
+  // ---- Private ----
+
+  #recordCreations(): void {
+    while (this.#uncreated.length > 0) {
+      const log = this.#uncreated[0]!;
+      log.sequence = 1;
+      const row = encodeRow(log);
+      log.sequence = 0;
+      if (!this.journal.create(log, row)) return;
+      log.recorded = true;
+      log.gate = 0;
+      this.#progress = true;
+      this.#uncreated.shift();
+    }
+  }
+
+  /** Tells logs whose appends were refused, except those that still cannot go on. */
+  #tellWaiting(): void {
+    const spaceDue = this.#waiting.some((log) => log.noSpace && this.#nowMs >= log.spaceRetryMs);
+    if (!this.#progress && !spaceDue) return;
+    this.#progress = false;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const log of waiting) {
+      const segment = log.next ?? log.active;
+      const preparing = segment !== null && segment.preparing;
+      const noSpace = log.noSpace && this.#nowMs < log.spaceRetryMs;
+      if (log.gate === LOG_BUSY || preparing || noSpace) {
+        this.#waiting.push(log);
+        continue;
+      }
+      log.wantsWritable = false;
+      log.listener?.onWritable(log);
+    }
+  }
+
+  #wantsCheckpoint(): boolean {
+    const journal = this.#journal;
+    if (this.cache.dirtyBytes > this.dirtyBytesMax / 2) return true;
+    const since = journal.bytesSince(this.#floorLsn - 1);
+    return since >= journal.capacityBytes * CHECKPOINT_SHARE ||
+      (since > 0 && journal.usedBytes >= journal.capacityBytes * CHECKPOINT_USED_SHARE);
+  }
+
+  #checkpoint(done?: Completion): void {
+    this.#checkpointing = true;
+    const task = runCheckpoint({
+      parts: this,
+      logs: () => [...this.logs.values()],
+      target: this.#target,
+      nextLsn: () => this.#journal.nextLsn,
+      recordedLsn: () => this.journal.recordedLsn,
+      durable: (lsn) => this.journal.durable(lsn),
+    });
+    runTask(task, (floor) => {
+      this.#checkpointing = false;
+      if (floor < 0) {
+        this.#fail(floor, "Cannot write a checkpoint");
+        done?.complete(floor, 0);
+        return;
+      }
+      // Behind both slots: what the slot written before this one needs is kept.
+      const behindBoth = Math.min(this.#floorLsn, floor) - 1;
+      if (behindBoth >= this.#journal.oldestLsn) this.#journal.release(behindBoth);
+      this.#floorLsn = floor;
+      this.#checkpoints++;
+      this.#progress = true;
+      done?.complete(0, 0);
+    });
+  }
+
+  #sealWhenIdle(): void {
+    if (!this.#journal.idle) {
+      this.#idleSinceMs = -1;
+      return;
+    }
+    if (this.#idleSinceMs < 0) this.#idleSinceMs = this.#nowMs;
+    else if (this.#nowMs - this.#idleSinceMs >= SEAL_AFTER_MS) this.#journal.seal();
+  }
+
+  #fail(errno: number, what: string): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    for (const log of this.logs.values()) log.gate = LOG_FAILED;
+    this.context.onFatal(errno, `${what}: errno ${-errno}`);
+  }
+}

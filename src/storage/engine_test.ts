@@ -1,0 +1,50 @@
+import { strict as assert } from "node:assert";
+import { MetaKind } from "./log.ts";
+import { writeSampleBatch } from "./sample_batch.ts";
+import { TEST_LIMITS, TestNode } from "./test_node.ts";
+
+const NO_PAYLOAD = new Uint8Array(0);
+
+Deno.test("a batch is durable, read back, kept over a checkpoint and a crash", () => {
+  const node = new TestNode({ seed: 1 });
+  assert.equal(node.mount(1), true);
+  const told: number[] = [];
+  const log = node.engines[0]!.createLog({
+    groupId: 7,
+    incarnation: 1,
+    name: "orders-0",
+    segmentLimits: TEST_LIMITS,
+    listener: { onDurable: (l) => told.push(l.durableEndOffset), onWritable: () => {} },
+  });
+  assert.equal(log.appendMeta(MetaKind.NO_OP, 1, NO_PAYLOAD), 1);
+  const size = writeSampleBatch(node.memory, node.crc32c, 0, {
+    recordCount: 3,
+    valueBytes: 100,
+    fill: 1,
+    timestampMs: 5000,
+  });
+  assert.equal(log.append(0, size, 1, 1), -11);
+  node.settle();
+  assert.equal(log.append(0, size, 1, 1), 0);
+  assert.equal(log.append(0, size, 1, 1), 3);
+  assert.equal(log.lastIndex, 7);
+  node.settle();
+  assert.equal(log.durableEndOffset, 6);
+  assert.equal(told.at(-1), 6);
+  const before = node.readAll(log, 0)!;
+  assert.equal(before.length, 2 * size);
+  node.engines[0]!.checkpoint();
+  node.settle();
+  assert.equal(node.engines[0]!.stats().checkpoints, 1);
+  assert.equal(log.append(0, size, 1, 1), 6);
+  node.settle();
+  const whole = node.readAll(log, 0)!;
+  node.crash();
+  assert.equal(node.mount(2), true);
+  const again = node.log(7)!;
+  assert.equal(again.endOffset, 9);
+  assert.equal(again.lastIndex, 10);
+  assert.deepEqual(node.readAll(again, 0), whole);
+  assert.deepEqual(node.damages, []);
+  assert.deepEqual(node.report!.damages, []);
+});

@@ -1,0 +1,113 @@
+/**
+ * Rebuilds a segment's index from its batches: read front to back, every batch's own CRC checked.
+ *
+ * The index is derived, so nothing is lost with it but the protection of what Kafka's CRC misses; the
+ * new checksums vouch for the bytes from now on. A batch that fails ends the index there: the extents
+ * behind it cannot be found, and are damage.
+ *
+ * @module
+ */
+
+import { EIO, ENOMEM } from "../io/errno.ts";
+import { getInt64 } from "../bytes/int64.ts";
+import { io, type Task } from "../io/task.ts";
+import {
+  ATTRIBUTES_OFFSET,
+  BATCH_HEADER_SIZE,
+  BATCH_MAGIC,
+  batchEndOffset,
+  batchMaxTimestamp,
+  batchSize,
+  CRC_OFFSET,
+  MAGIC_OFFSET,
+} from "./batch_header.ts";
+import { EXTENT_WINDOW_MAX } from "./log_parts.ts";
+import type { Segment } from "./segment.ts";
+import type { SegmentLoader } from "./segment_loader.ts";
+import { extentSeed, roundDown, roundUp } from "./write_behind.ts";
+
+const SCAN_BYTES = 256 * 1024;
+
+/** Fills `segment.index` anew; returns 0, or a negative errno when the segment is damaged. */
+export function* rebuildIndex(loader: SegmentLoader, segment: Segment): Task<number> {
+  const handle = yield* loader.open(segment, false, false);
+  if (handle < 0) return handle;
+  segment.index.cut(0);
+  segment.index.filedCount = 0;
+  const result = yield* scan(loader, segment, handle);
+  loader.files.release(segment.file);
+  return result;
+}
+
+function* scan(loader: SegmentLoader, segment: Segment, handle: number): Task<number> {
+  const { disk, memory, crc32c } = loader.context;
+  const view = memory.view;
+  let size = Math.min(SCAN_BYTES, loader.cache.arena.blockSizeMax);
+  let address = yield* loader.allocate(size);
+  if (address < 0) return -ENOMEM;
+  let position = 0;
+  let offset = segment.baseOffset;
+  let extent = -1;
+  // The window in memory: file positions [windowStart, windowEnd).
+  let windowStart = 0;
+  let windowEnd = 0;
+  while (position < segment.sizeBytes) {
+    let needed = BATCH_HEADER_SIZE;
+    if (position + needed <= windowEnd) needed = batchSize(view, address + position - windowStart);
+    const valid = needed >= BATCH_HEADER_SIZE && position + needed <= segment.sizeBytes;
+    if (!valid) return release(loader, address, segment, position);
+    if (position + needed > windowEnd) {
+      const from = roundDown(position);
+      const length = roundUp(position + needed) - from;
+      if (length > size) {
+        loader.cache.arena.release(address);
+        size = length;
+        address = yield* loader.allocate(size);
+        if (address < 0) return -ENOMEM;
+      }
+      const at = address;
+      const bytes = roundDown(size);
+      const read = yield* io((done) => disk.read(handle, from, at, bytes, done));
+      windowStart = from;
+      windowEnd = from + Math.max(0, read);
+      if (windowEnd < position + needed) return release(loader, address, segment, position);
+      continue;
+    }
+    const at = address + position - windowStart;
+    const covered = needed - ATTRIBUTES_OFFSET;
+    const good = view.getInt8(at + MAGIC_OFFSET) === BATCH_MAGIC && getInt64(view, at) === offset &&
+      crc32c(at + ATTRIBUTES_OFFSET, covered, 0) === view.getUint32(at + CRC_OFFSET, false);
+    if (!good) return release(loader, address, segment, position);
+    const index = segment.index;
+    const joins = extent >= 0 &&
+      position + needed - roundDown(index.positions[extent]!) <= EXTENT_WINDOW_MAX;
+    if (!joins) {
+      extent = index.add(offset, position);
+      index.checksums[extent] = extentSeed(segment.groupId, position);
+    }
+    index.lengths[extent] = position + needed - index.positions[extent]!;
+    index.checksums[extent] = crc32c(at, needed, index.checksums[extent]!);
+    const timestamp = batchMaxTimestamp(view, at);
+    if (timestamp > index.maxTimestamps[extent]!) index.maxTimestamps[extent] = timestamp;
+    offset = batchEndOffset(view, at);
+    position += needed;
+  }
+  loader.cache.arena.release(address);
+  return 0;
+}
+
+function release(
+  loader: SegmentLoader,
+  address: number,
+  segment: Segment,
+  position: number,
+): number {
+  loader.cache.arena.release(address);
+  loader.context.onDamage({
+    file: segment.file.path,
+    position,
+    lost: "Batch is damaged, and the index is too: offsets from here to the segment's end",
+    groupId: segment.groupId,
+  });
+  return -EIO;
+}

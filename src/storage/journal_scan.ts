@@ -1,0 +1,367 @@
+/**
+ * Reads a journal back after a restart: which records were durable, where the tail was torn, and what
+ * is damaged.
+ *
+ * Two passes over the ring:
+ *
+ * 1. Every block is checked by itself. A block counts if its CRC holds and it names this journal, its
+ *    own place in the ring, and the epoch that is replayed; all else is stale, foreign or rotten. From
+ *    the blocks come the LSN range, the newest `stable` and `oldest` LSN, and where each write starts.
+ * 2. From the oldest needed LSN on, each write is read again and its records go to the visitor.
+ *
+ * ```
+ *   LSN   oldest needed ........ b ......... stable ........ newest found
+ *         replayed               broken: damage      broken: torn tail, the rest is cut
+ *         (at or below `stable`, b had completed, so it was whole once: it is never a tail)
+ * ```
+ *
+ * A write is broken when a block of it is missing, its length does not fit, or it is not the one that
+ * its successor was chained to. After damage the replay goes on with the next whole write: what is lost
+ * is the LSN range that the visitor is told, and whoever replays decides which groups are suspect. A
+ * write that had completed just before the crash, with none built after it, cannot be told from a torn
+ * one if it rots: going idle writes a SEAL for that reason.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import type { Crc32c } from "../bytes/crc32c.ts";
+import { getInt64Le } from "../bytes/int64.ts";
+import type { Memory } from "../bytes/memory.ts";
+import { BLOCK_SIZE, type Disk } from "../io/disk.ts";
+import { io, type Task } from "../io/task.ts";
+import {
+  BLOCK_COUNT_OFFSET,
+  BLOCK_HEADER_SIZE,
+  BLOCK_INDEX_OFFSET,
+  BLOCK_PAYLOAD_SIZE,
+  blocksOfStream,
+  CHAIN_OFFSET,
+  chainOfWrite,
+  JOURNAL_ID_OFFSET,
+  JOURNAL_MAGIC,
+  JournalRecord,
+  LSN_OFFSET,
+  MAGIC_OFFSET,
+  MOUNT_EPOCH_OFFSET,
+  OLDEST_LSN_OFFSET,
+  PAYLOAD_LENGTH_OFFSET,
+  RECORD_HEADER_SIZE,
+  RECORD_PAYLOAD_LENGTH_OFFSET,
+  recordSize,
+  recordStart,
+  RING_BLOCK_OFFSET,
+  STABLE_LSN_OFFSET,
+} from "./journal_format.ts";
+import type { JournalExtent } from "./journal_ring.ts";
+
+/** Replays the newest epoch found, whichever it is. */
+export const NEWEST_EPOCH = 0;
+
+/** Records that had completed and cannot be read any more. */
+export interface JournalDamage {
+  /** The extent's path, and where in it the first broken block should be (-1: not known). */
+  readonly path: string;
+  readonly position: number;
+  /** LSNs that are lost, both included. */
+  readonly firstLsn: number;
+  readonly lastLsn: number;
+}
+
+export interface JournalVisitor {
+  /** One record, in order; its view and payload are valid until this returns. */
+  record(record: JournalRecord): void;
+  /** Lost records, between those visited before and after. */
+  damage(damage: JournalDamage): void;
+}
+
+export interface JournalScanOptions {
+  readonly disk: Disk;
+  readonly memory: Memory;
+  readonly crc32c: Crc32c;
+  readonly extents: readonly JournalExtent[];
+  readonly journalId: number;
+  /** The epoch to replay, as the manifest names it, or {@linkcode NEWEST_EPOCH}. */
+  readonly mountEpoch: number;
+  /** The oldest LSN that a checkpoint row still needs; older ones are skipped. 0 when none is known. */
+  readonly fromLsn: number;
+  /**
+   * The epoch's first LSN, as the manifest names it. With it the ring is held to what the checkpoint
+   * proves: the writes below `fromLsn` were made, so a ring that knows of none of them lost its tail.
+   */
+  readonly firstLsn?: number;
+  /** A buffer in the region, aligned to the block, not smaller than the largest write. */
+  readonly bufferAddress: number;
+  readonly bufferBytes: number;
+}
+
+export interface JournalScan {
+  /** A negative errno when reading failed; nothing else is to be believed then. Otherwise zero. */
+  readonly error: number;
+  /** The epoch that was replayed; zero when the ring holds no block of this journal. */
+  readonly mountEpoch: number;
+  /** The largest epoch of this journal in the ring; the next mount's must be larger. */
+  readonly newestEpoch: number;
+  /** The largest LSN that any block of this journal names; the next mount starts after it. */
+  readonly newestLsn: number;
+  /** Replayed, or reported lost, up to this LSN; before the oldest needed one if nothing was found. */
+  readonly replayedLsn: number;
+  /** Everything up to here had completed, as far as the ring tells. */
+  readonly stableLsn: number;
+  /** Something was cut behind `replayedLsn`. */
+  readonly tornTail: boolean;
+  readonly recordCount: number;
+  readonly damages: readonly JournalDamage[];
+}
+
+/** Scans a journal; see the module's comment. */
+export function* scanJournal(
+  options: JournalScanOptions,
+  visitor: JournalVisitor,
+): Task<JournalScan> {
+  const scan = new Scan(options, visitor);
+  let error = yield* scan.index();
+  if (error === 0) error = yield* scan.replay();
+  return scan.result(error);
+}
+
+class Scan {
+  readonly #options: JournalScanOptions;
+  readonly #visitor: JournalVisitor;
+  readonly #record: JournalRecord;
+  // First ring block of each extent, and the ring's size at the end.
+  readonly #firstBlocks: number[] = [];
+  // The epoch's writes, as their first blocks tell.
+  #heads: { lsn: number; block: number; count: number; chain: number }[] = [];
+  #epoch = 0;
+  #newestEpoch = 0;
+  #newestLsn = 0;
+  #epochNewestLsn = 0;
+  #stableLsn = 0;
+  #oldestLsn = 0;
+  #replayedLsn = 0;
+  #recordCount = 0;
+  #tornTail = false;
+  #damages: JournalDamage[] = [];
+  // Ring blocks in the buffer during the second pass, and the write at hand among them.
+  #windowBlock = 0;
+  #windowEnd = 0;
+  #writeAddress = 0;
+
+  constructor(options: JournalScanOptions, visitor: JournalVisitor) {
+    assert(
+      options.bufferAddress % BLOCK_SIZE === 0 && options.bufferBytes % BLOCK_SIZE === 0 &&
+        options.bufferBytes > 0,
+      "scan buffer is not aligned",
+    );
+    this.#options = options;
+    this.#visitor = visitor;
+    this.#record = new JournalRecord(options.memory);
+    let block = 0;
+    for (const extent of options.extents) {
+      this.#firstBlocks.push(block);
+      block += extent.sizeBytes / BLOCK_SIZE;
+    }
+    this.#firstBlocks.push(block);
+  }
+
+  result(error: number): JournalScan {
+    return {
+      error,
+      mountEpoch: this.#epoch,
+      newestEpoch: this.#newestEpoch,
+      newestLsn: this.#newestLsn,
+      replayedLsn: this.#replayedLsn,
+      stableLsn: this.#stableLsn,
+      tornTail: this.#tornTail,
+      recordCount: this.#recordCount,
+      damages: this.#damages,
+    };
+  }
+
+  /** The first pass; zero or a negative errno. */
+  *index(): Task<number> {
+    const { disk, extents, bufferAddress, bufferBytes } = this.#options;
+    for (let e = 0; e < extents.length; e++) {
+      const extent = extents[e]!;
+      for (let position = 0; position < extent.sizeBytes; position += bufferBytes) {
+        const length = Math.min(bufferBytes, extent.sizeBytes - position);
+        const read = yield* io((done) => {
+          disk.read(extent.handle, position, bufferAddress, length, done);
+        });
+        if (read < 0) return read;
+        // An extent that is shorter than it should be lacks its last blocks: stale, or damage.
+        for (let at = 0; at + BLOCK_SIZE <= read; at += BLOCK_SIZE) {
+          const ringBlock = this.#firstBlocks[e]! + (position + at) / BLOCK_SIZE;
+          this.#indexBlock(bufferAddress + at, ringBlock);
+        }
+      }
+    }
+    this.#heads.sort((a, b) => a.lsn - b.lsn);
+    return 0;
+  }
+
+  /** The second pass; zero or a negative errno. */
+  *replay(): Task<number> {
+    const { fromLsn, firstLsn } = this.#options;
+    if (firstLsn !== undefined && fromLsn > firstLsn && this.#epochNewestLsn < fromLsn - 1) {
+      this.#reportDamage(Math.max(firstLsn, this.#epochNewestLsn + 1), fromLsn - 1, -1);
+    }
+    let expected = Math.max(fromLsn, this.#oldestLsn);
+    let lastEnd = -1;
+    for (let i = 0; i < this.#heads.length; i++) {
+      const head = this.#heads[i]!;
+      if (head.lsn < expected) continue;
+      // A write is missing: beyond the stable LSN that is the end.
+      if (head.lsn > expected && expected > this.#stableLsn) break;
+      const whole = yield* this.#readWrite(head.block, head.count, head.lsn);
+      if (whole < 0) return whole;
+      if (whole === 0 || !this.#isChained(head.lsn, head.count, this.#heads[i + 1])) {
+        if (head.lsn > this.#stableLsn) break;
+        continue;
+      }
+      if (head.lsn > expected) this.#reportDamage(expected, head.lsn - 1, lastEnd);
+      this.#visitWrite(head.lsn, head.count);
+      expected = head.lsn + 1;
+      lastEnd = head.block + head.count;
+    }
+    if (expected <= this.#stableLsn) {
+      this.#reportDamage(expected, this.#stableLsn, lastEnd);
+      expected = this.#stableLsn + 1;
+    }
+    this.#replayedLsn = Math.max(0, expected - 1);
+    this.#tornTail = this.#epochNewestLsn >= expected;
+    return 0;
+  }
+
+  /** Whether the write at hand is the one that its successor, where there is one, was built on. */
+  #isChained(
+    lsn: number,
+    count: number,
+    next: { lsn: number; chain: number } | undefined,
+  ): boolean {
+    if (next === undefined || next.lsn !== lsn + 1) return true;
+    return next.chain === chainOfWrite(this.#options.memory, this.#writeAddress, count);
+  }
+
+  #indexBlock(at: number, ringBlock: number): void {
+    if (!this.#isOurs(at, ringBlock)) return;
+    const view = this.#options.memory.view;
+    const epoch = view.getUint32(at + MOUNT_EPOCH_OFFSET, true);
+    const lsn = getInt64Le(view, at + LSN_OFFSET);
+    this.#newestEpoch = Math.max(this.#newestEpoch, epoch);
+    this.#newestLsn = Math.max(this.#newestLsn, lsn);
+    const wanted = this.#options.mountEpoch;
+    if (wanted !== NEWEST_EPOCH ? epoch !== wanted : epoch < this.#epoch) return;
+    if (epoch !== this.#epoch) this.#forget(epoch);
+    this.#epochNewestLsn = Math.max(this.#epochNewestLsn, lsn);
+    this.#stableLsn = Math.max(this.#stableLsn, getInt64Le(view, at + STABLE_LSN_OFFSET));
+    this.#oldestLsn = Math.max(this.#oldestLsn, getInt64Le(view, at + OLDEST_LSN_OFFSET));
+    if (view.getUint16(at + BLOCK_INDEX_OFFSET, true) !== 0) return;
+    const count = view.getUint16(at + BLOCK_COUNT_OFFSET, true);
+    const chain = view.getUint32(at + CHAIN_OFFSET, true);
+    this.#heads.push({ lsn, block: ringBlock, count, chain });
+  }
+
+  /** A newer epoch than those seen so far: what was gathered belongs to an older one. */
+  #forget(epoch: number): void {
+    this.#epoch = epoch;
+    this.#heads = [];
+    this.#epochNewestLsn = 0;
+    this.#stableLsn = 0;
+    this.#oldestLsn = 0;
+  }
+
+  /** Whether the block in the region is sound, of this journal, and in its place. */
+  #isOurs(at: number, ringBlock: number): boolean {
+    const { memory, crc32c, journalId } = this.#options;
+    const view = memory.view;
+    return view.getUint32(at + MAGIC_OFFSET, true) === JOURNAL_MAGIC &&
+      view.getUint32(at + RING_BLOCK_OFFSET, true) === ringBlock &&
+      getInt64Le(view, at + JOURNAL_ID_OFFSET) === journalId &&
+      view.getUint32(at, true) === crc32c(at + 4, BLOCK_SIZE - 4, 0);
+  }
+
+  /** Makes the write's bytes present in the buffer: 1 whole, 0 broken, or a negative errno. */
+  *#readWrite(block: number, count: number, lsn: number): Task<number> {
+    const read = yield* this.#readWindow(block, count);
+    if (read <= 0) return read;
+    const view = this.#options.memory.view;
+    const address = this.#writeAddress;
+    const payload = view.getUint32(address + PAYLOAD_LENGTH_OFFSET, true);
+    if (payload === 0 || blocksOfStream(payload) !== count) return 0;
+    for (let i = 0; i < count; i++) {
+      const at = address + i * BLOCK_SIZE;
+      const whole = this.#isOurs(at, block + i) &&
+        getInt64Le(view, at + LSN_OFFSET) === lsn &&
+        view.getUint32(at + MOUNT_EPOCH_OFFSET, true) === this.#epoch &&
+        view.getUint16(at + BLOCK_INDEX_OFFSET, true) === i &&
+        view.getUint16(at + BLOCK_COUNT_OFFSET, true) === count &&
+        view.getUint32(at + PAYLOAD_LENGTH_OFFSET, true) === payload;
+      if (!whole) return 0;
+    }
+    return 1;
+  }
+
+  /**
+   * Points `#writeAddress` at the blocks, reading a whole buffer from there on unless they are part of
+   * the last one; 1 done, 0 beyond the extent's end, or a negative errno.
+   */
+  *#readWindow(block: number, count: number): Task<number> {
+    const { disk, extents, bufferAddress, bufferBytes } = this.#options;
+    if (block < this.#windowBlock || block + count > this.#windowEnd) {
+      const e = this.#extentOf(block);
+      const end = this.#firstBlocks[e + 1]!;
+      if (count === 0 || block + count > end) return 0;
+      assert(count * BLOCK_SIZE <= bufferBytes, "scan buffer is smaller than a journal write");
+      const position = (block - this.#firstBlocks[e]!) * BLOCK_SIZE;
+      const length = Math.min(bufferBytes, (end - block) * BLOCK_SIZE);
+      const handle = extents[e]!.handle;
+      const read = yield* io((done) => disk.read(handle, position, bufferAddress, length, done));
+      if (read < 0) return read;
+      this.#windowBlock = block;
+      this.#windowEnd = block + Math.floor(read / BLOCK_SIZE);
+      if (block + count > this.#windowEnd) return 0;
+    }
+    this.#writeAddress = bufferAddress + (block - this.#windowBlock) * BLOCK_SIZE;
+    return 1;
+  }
+
+  /** Puts the payloads of the write together where they are, and hands its records out. */
+  #visitWrite(lsn: number, count: number): void {
+    const { bytes, view } = this.#options.memory;
+    const address = this.#writeAddress;
+    const streamLength = view.getUint32(address + PAYLOAD_LENGTH_OFFSET, true);
+    for (let i = 0; i < count; i++) {
+      const from = address + i * BLOCK_SIZE + BLOCK_HEADER_SIZE;
+      bytes.copyWithin(address + i * BLOCK_PAYLOAD_SIZE, from, from + BLOCK_PAYLOAD_SIZE);
+    }
+    let streamAt = recordStart(0);
+    while (streamAt + RECORD_HEADER_SIZE <= streamLength) {
+      const at = address + streamAt;
+      const end = streamAt + recordSize(view.getUint32(at + RECORD_PAYLOAD_LENGTH_OFFSET, true));
+      assert(end <= streamLength, "a sound journal write holds a record beyond its end");
+      this.#recordCount++;
+      this.#visitor.record(this.#record.wrap(at, lsn));
+      streamAt = recordStart(end);
+    }
+  }
+
+  /** `afterBlock`: where the last whole write ended, -1 when there was none. */
+  #reportDamage(firstLsn: number, lastLsn: number, afterBlock: number): void {
+    const known = this.#heads.find((head) => head.lsn === firstLsn)?.block ?? afterBlock;
+    const block = Math.max(0, known) % this.#firstBlocks.at(-1)!;
+    const e = this.#extentOf(block);
+    const path = this.#options.extents[e]!.path;
+    const position = known < 0 ? -1 : (block - this.#firstBlocks[e]!) * BLOCK_SIZE;
+    const damage = { path, position, firstLsn, lastLsn };
+    this.#damages.push(damage);
+    this.#visitor.damage(damage);
+  }
+
+  #extentOf(block: number): number {
+    let e = 0;
+    while (block >= this.#firstBlocks[e + 1]!) e++;
+    return e;
+  }
+}

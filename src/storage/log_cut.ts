@@ -1,0 +1,230 @@
+/**
+ * Everything that takes entries off a log: truncation of its end, trimming of its front, reset.
+ *
+ * Truncation has to be careful about the order, because the cut is overwritten later:
+ *
+ *     1  appends are refused; the place of the cut is found (its extent is loaded)
+ *     2  writing to the segments stops, writes in flight end
+ *     3  at once: TRUNCATE is recorded, entries, extents, chunks and producer state beyond it go
+ *     4  TRUNCATE is durable; only now may files lose bytes
+ *     5  the extent that was cut is written anew (padded), appends are accepted
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import { BLOCK_SIZE } from "../io/disk.ts";
+import type { Task } from "../io/task.ts";
+import { batchEndOffset, batchMaxTimestamp, batchSize } from "./batch_header.ts";
+import { type Chunk, ChunkState } from "./chunk_cache.ts";
+import { encodeRow } from "./checkpoint_row.ts";
+import { INDEX_BLOCK_ENTRIES } from "./index_file.ts";
+import { LOG_BUSY, LOG_FAILED, type SnapshotPoint } from "./log.ts";
+import type { PartitionLog } from "./partition_log.ts";
+import type { Segment } from "./segment.ts";
+import { extentSeed } from "./write_behind.ts";
+
+/** See {@linkcode Log.truncate}. */
+export function* truncateLog(log: PartitionLog, index: number): Task<number> {
+  assert(index >= log.committedIndex, "cut below commit");
+  assert(index >= log.startIndex, "cut below the log start");
+  if (log.gate !== 0) return log.gate;
+  if (index >= log.lastIndex) return 0;
+  log.gate = LOG_BUSY;
+  const result = yield* cut(log, index);
+  if (log.gate === LOG_BUSY) log.gate = 0;
+  log.parts.wantWritable(log);
+  return result;
+}
+
+function* cut(log: PartitionLog, index: number): Task<number> {
+  const journal = log.parts.journal!;
+  const offset = log.metas.offsetAt(index + 1);
+  const segment = log.endOffset > offset ? log.reader.segmentOf(offset) : null;
+  let chunk: Chunk | null = null;
+  if (segment !== null && offset > segment.baseOffset) {
+    chunk = yield* loadCut(log, segment, offset);
+    if (chunk === null) return LOG_FAILED;
+  }
+  yield* freeze(log, offset);
+
+  let position = 0;
+  let generation = 0;
+  if (segment !== null && chunk !== null) {
+    position = cutPosition(log, chunk, offset);
+    generation = segment.generation;
+  }
+  log.metas.truncate(index);
+  log.producers.truncate(index);
+  log.lastIndex = index;
+  log.lastTerm = log.metas.termAt(index);
+  log.endOffset = offset;
+  log.durableIndex = Math.min(log.durableIndex, index);
+  log.durableEndOffset = Math.min(log.durableEndOffset, offset);
+  log.carryNeeded = true;
+  if (segment === null) {
+    const last = log.segmentList[log.segmentList.length - 1];
+    generation = last?.generation ?? 0;
+    position = last?.sizeBytes ?? 0;
+  }
+  const lsn = journal.truncate(log, position, generation);
+  const dropped = log.dropSegments((each) => segment !== null && each.baseOffset >= offset);
+  if (segment !== null && chunk !== null) {
+    cutSegment(log, segment, chunk, position, offset);
+    chunk.unpin();
+  }
+  yield* journal.durable(lsn);
+  for (const each of dropped) log.parts.retire(each, 0);
+  if (segment !== null) segment.frozen = false;
+  return 0;
+}
+
+/** Stops writing to what lies beyond `offset`, with room for the record of the cut. */
+function* freeze(log: PartitionLog, offset: number): Task<void> {
+  const { parts } = log;
+  const beyond = log.segmentList.filter((each) => each.endOffset > offset);
+  for (const each of beyond) parts.writer.closeTail(each, false);
+  for (;;) {
+    for (const each of beyond) each.frozen = true;
+    while (beyond.some((each) => each.writesInFlight > 0)) yield* parts.nextTurn();
+    if (parts.journal!.hasReservedRoom()) return;
+    // The checkpoint that would make room may be waiting for these segments.
+    for (const each of beyond) each.frozen = false;
+    yield* parts.nextTurn();
+  }
+}
+
+function* loadCut(log: PartitionLog, segment: Segment, offset: number): Task<Chunk | null> {
+  const { loader } = log.parts;
+  if ((yield* loader.loadIndex(segment)) < 0) return null;
+  // The extent whose end is cut; one that begins at the cut goes whole, and the one before stays whole.
+  return yield* loader.load(segment, segment.index.findOffset(offset - 1));
+}
+
+/** File position where the batch at `offset` begins, within an extent that holds `offset - 1`. */
+function cutPosition(log: PartitionLog, chunk: Chunk, offset: number): number {
+  const view = log.parts.context.memory.view;
+  let position = chunk.start;
+  while (position < chunk.end) {
+    const at = chunk.addressOf(position);
+    if (batchEndOffset(view, at) > offset) break;
+    position += batchSize(view, at);
+    if (batchEndOffset(view, at) === offset) return position;
+  }
+  assert(false, "cut inside a batch");
+}
+
+/** Takes the extents beyond `position` off a segment, whose writes are frozen. */
+export function cutSegment(
+  log: PartitionLog,
+  segment: Segment,
+  kept: Chunk,
+  position: number,
+  offset: number,
+): void {
+  const { context, writer } = log.parts;
+  const index = segment.index;
+  const extent = kept.extent;
+  writer.forgetFrom(segment, extent + 1);
+  log.sizeBytes -= segment.sizeBytes - position;
+  segment.sizeBytes = position;
+  segment.endOffset = offset;
+  segment.closed = false;
+  segment.settled = false;
+  segment.capturedBytes = Math.min(segment.capturedBytes, position);
+  if (segment.writtenPosition > position) segment.writtenPosition = position;
+  kept.end = position;
+  const length = position - kept.start;
+  index.lengths[extent] = length;
+  index.checksums[extent] = context.crc32c(
+    kept.addressOf(kept.start),
+    length,
+    extentSeed(segment.groupId, kept.start),
+  );
+  recountTimestamps(log, segment, kept);
+  // Filed entries beyond or at the cut are filed again with what they are now.
+  index.filedCount = Math.min(index.filedCount, extent);
+  index.filedCount -= index.filedCount % INDEX_BLOCK_ENTRIES;
+  if (kept.state !== ChunkState.DIRTY) {
+    segment.endsPadded = true;
+    return;
+  }
+  kept.padded = position % BLOCK_SIZE !== 0;
+  segment.endsPadded = kept.padded;
+  writer.enqueue(kept);
+}
+
+function recountTimestamps(log: PartitionLog, segment: Segment, kept: Chunk): void {
+  const index = segment.index;
+  const view = log.parts.context.memory.view;
+  let latest = -1;
+  for (let position = kept.start; position < kept.end;) {
+    const at = kept.addressOf(position);
+    latest = Math.max(latest, batchMaxTimestamp(view, at));
+    position += batchSize(view, at);
+  }
+  index.maxTimestamps[kept.extent] = latest;
+  segment.maxTimestampMs = -1;
+  for (let i = 0; i < index.count; i++) {
+    if (index.maxTimestamps[i]! <= segment.maxTimestampMs) continue;
+    segment.maxTimestampMs = index.maxTimestamps[i]!;
+    segment.maxTimestampOffset = index.baseOffsets[i]!;
+  }
+}
+
+/** See {@linkcode Log.trimPrefix}. */
+export function trimLog(log: PartitionLog, offset: number): number {
+  if (log.suspect || log.deleted) return LOG_FAILED;
+  if (log.gate !== 0) return log.gate;
+  assert(offset <= log.endOffset, "log start beyond the end");
+  if (offset <= log.startOffset) return 0;
+  const journal = log.parts.journal!;
+  if (!journal.hasReservedRoom()) return LOG_BUSY;
+  moveStart(log, offset);
+  const lsn = journal.prefix(log);
+  for (const segment of log.dropSegments((each) => each.endOffset <= offset)) {
+    log.parts.retire(segment, lsn);
+  }
+  return 0;
+}
+
+/** Moves the start of the log's arithmetic; the segments are the caller's. */
+export function moveStart(log: PartitionLog, offset: number): void {
+  const startIndex = log.metas.indexAt(offset) - 1;
+  log.metas.trim(startIndex, log.metas.termAt(startIndex), offset);
+}
+
+/** See {@linkcode Log.reset}. */
+export function* resetLog(log: PartitionLog, point: SnapshotPoint): Task<number> {
+  if (log.gate !== 0 && log.gate !== LOG_FAILED) return log.gate;
+  const journal = log.parts.journal!;
+  log.gate = LOG_BUSY;
+  for (const each of log.segmentList) {
+    log.parts.writer.closeTail(each, false);
+    each.frozen = true;
+    while (each.writesInFlight > 0) yield* log.parts.nextTurn();
+  }
+  const dropped = log.dropSegments(() => true);
+  log.metas.reset(point.index, point.term, point.offset, point.metas);
+  log.lastIndex = point.index;
+  log.lastTerm = point.term;
+  log.endOffset = point.offset;
+  log.committedIndex = point.index;
+  log.durableIndex = Math.min(log.durableIndex, point.index);
+  log.durableEndOffset = Math.min(log.durableEndOffset, point.offset);
+  log.producers.clear();
+  if (point.producers !== null) {
+    const bytes = point.producers;
+    log.producers.decode(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0);
+  }
+  log.suspect = false;
+  log.sequence++;
+  const row = encodeRow(log);
+  log.sequence--;
+  while (!journal.create(log, row)) yield* log.parts.nextTurn();
+  yield* journal.durable(journal.recordedLsn);
+  for (const segment of dropped) log.parts.retire(segment, 0);
+  log.gate = 0;
+  log.parts.wantWritable(log);
+  return 0;
+}

@@ -1,0 +1,39 @@
+/**
+ * What every log of a shard shares; the engine makes it, recovery makes another one for itself.
+ *
+ * @module
+ */
+
+import type { Task } from "../io/task.ts";
+import type { ChunkCache } from "./chunk_cache.ts";
+import type { FileTable } from "./file_table.ts";
+import type { GroupJournal } from "./group_journal.ts";
+import type { PartitionLog } from "./partition_log.ts";
+import type { Segment } from "./segment.ts";
+import type { SegmentLoader } from "./segment_loader.ts";
+import type { StorageContext } from "./shard_storage.ts";
+import type { WriteBehind } from "./write_behind.ts";
+
+/** Largest extent with the bytes that share its first block, unless one batch is larger (bytes). */
+export const EXTENT_WINDOW_MAX = 64 * 1024;
+
+export interface LogParts {
+  readonly context: StorageContext;
+  readonly cache: ChunkCache;
+  readonly files: FileTable;
+  readonly writer: WriteBehind;
+  readonly loader: SegmentLoader;
+  /** Null while recovery replays: what is appended then was journaled in an earlier life. */
+  readonly journal: GroupJournal | null;
+  /** Bytes that may be in memory and not on disk. */
+  readonly dirtyBytesMax: number;
+
+  /** Makes room for `length` more bytes in the segment's file and its tail ready; once at a time. */
+  prepare(log: PartitionLog, segment: Segment, length: number): void;
+  /** An append was refused: tell the log's listener when it may be tried again. */
+  wantWritable(log: PartitionLog): void;
+  /** Waits for the end of the next turn. */
+  nextTurn(): Task<number>;
+  /** Removes a dropped segment's files once nobody uses them and `afterLsn` is durable. */
+  retire(segment: Segment, afterLsn: number): void;
+}

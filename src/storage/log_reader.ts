@@ -1,0 +1,230 @@
+/**
+ * Reading a log: from cached chunks at once, from the disk after a wait.
+ *
+ * A read walks batch headers only in the first and the last extent that it touches; extents between go
+ * as they are. A miss loads what the read asks for, all extents at once; a reader that goes on where the
+ * last miss ended is sequential, and the next extents are loaded before it asks (each *mark* that it
+ * reaches asks for more).
+ *
+ * @module
+ */
+
+import { getInt64 } from "../bytes/int64.ts";
+import { all, runTask, type Task } from "../io/task.ts";
+import { batchEndOffset, batchSize } from "./batch_header.ts";
+import { type Chunk, ChunkState } from "./chunk_cache.ts";
+import { ReadError } from "./log.ts";
+import type { LogRead } from "./log_read.ts";
+import type { PartitionLog } from "./partition_log.ts";
+import type { Segment } from "./segment.ts";
+
+/** Extents that one read loads at most, and that are read ahead of a sequential reader. */
+const LOAD_EXTENTS_MAX = 16;
+const READ_AHEAD_EXTENTS = 8;
+/** Ends of recent misses that are remembered, per log. */
+const RECENT_MISSES = 4;
+
+export class LogReader {
+  readonly #log: PartitionLog;
+  /** Where the last misses ended; made on the first one. */
+  #missEnds: Float64Array | null = null;
+  #missNext = 0;
+
+  constructor(log: PartitionLog) {
+    this.#log = log;
+  }
+
+  /** See {@linkcode Log.read}. */
+  read(read: LogRead): boolean {
+    read.begin();
+    if (this.#collect(read)) return true;
+    read.waiting = true;
+    let inStart = true;
+    let served = false;
+    runTask(this.#serveCold(read), () => {
+      read.waiting = false;
+      served = true;
+      if (!inStart) read.done.complete(read.bytesTotal, 0);
+    });
+    inStart = false;
+    return served;
+  }
+
+  /** The segment that holds `offset`, which is within the log. */
+  segmentOf(offset: number): Segment | null {
+    const segments = this.#log.segmentList;
+    let low = 0;
+    let high = segments.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (segments[middle]!.baseOffset <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return segments[low - 1] ?? null;
+  }
+
+  /** Fills `read` from memory; false when the first extent is not there. */
+  #collect(read: LogRead): boolean {
+    const log = this.#log;
+    const offset = read.offset;
+    if (offset < log.startOffset || offset > log.endOffset) {
+      read.error = ReadError.OFFSET_OUT_OF_RANGE;
+      return true;
+    }
+    const limit = Math.min(read.limitOffset, log.endOffset);
+    if (offset >= limit) return true;
+    const segments = log.segmentList;
+    let segment = this.segmentOf(offset);
+    if (segment === null) {
+      read.error = ReadError.STORAGE;
+      return true;
+    }
+    if (!segment.indexLoaded) return false;
+    let extent = segment.index.findOffset(offset);
+    let segmentAt = -1;
+    let from = offset;
+    while (from < limit) {
+      const chunk = segment.index.chunks[extent];
+      if (chunk === null || chunk === undefined || chunk.state === ChunkState.LOADING) {
+        return read.extentCount > 0;
+      }
+      log.parts.cache.hits++;
+      if (chunk.readAheadMark) {
+        chunk.readAheadMark = false;
+        this.#readAhead(segment, extent + 1);
+      }
+      const taken = this.#take(read, segment, extent, chunk, from, limit);
+      if (taken <= from) break;
+      from = taken;
+      read.nextOffset = taken;
+      if (taken < extentEnd(segment, extent) || read.bytesTotal >= read.maxBytes) break;
+      extent++;
+      if (extent < segment.index.count) continue;
+      if (segmentAt < 0) segmentAt = segments.indexOf(segment);
+      const following = segments[++segmentAt];
+      if (following === undefined || !following.indexLoaded) break;
+      segment = following;
+      extent = 0;
+    }
+    return true;
+  }
+
+  /** Adds what fits of one extent, from the batch that holds `offset`; returns the offset behind it. */
+  #take(
+    read: LogRead,
+    segment: Segment,
+    extent: number,
+    chunk: Chunk,
+    offset: number,
+    limit: number,
+  ): number {
+    const view = this.#log.parts.context.memory.view;
+    let at = chunk.addressOf(chunk.start);
+    const end = chunk.addressOf(chunk.end);
+    const budget = read.maxBytes - read.bytesTotal;
+    const wholeEnd = extentEnd(segment, extent);
+    if (segment.index.baseOffsets[extent] === offset && wholeEnd <= limit && end - at <= budget) {
+      read.add(chunk, at, end - at);
+      return wholeEnd;
+    }
+    while (at < end && batchEndOffset(view, at) <= offset) at += batchSize(view, at);
+    const first = at;
+    let next = offset;
+    while (at < end) {
+      const behind = batchEndOffset(view, at);
+      if (behind > limit) break;
+      const size = batchSize(view, at);
+      if (at + size - first > budget) {
+        const force = read.minOneBatch && read.bytesTotal === 0 && at === first;
+        if (!force) break;
+      }
+      at += size;
+      next = behind;
+      if (at - first >= budget) break;
+    }
+    if (at > first) read.add(chunk, first, at - first);
+    return next;
+  }
+
+  *#serveCold(read: LogRead): Task<number> {
+    const { loader } = this.#log.parts;
+    for (;;) {
+      const segment = this.segmentOf(read.offset);
+      if (segment !== null && !segment.indexLoaded) {
+        const loaded = yield* loader.loadIndex(segment);
+        if (loaded < 0 && !segment.dropped) return fail(read);
+      }
+      if (segment === null || read.offset < this.#log.startOffset) {
+        if (this.#collect(read)) return 0;
+        return fail(read);
+      }
+      const first = segment.index.findOffset(read.offset);
+      const last = this.#lastWanted(segment, first, read);
+      const loads: Task<Chunk | null>[] = [];
+      for (let extent = first; extent <= last; extent++) loads.push(loader.load(segment, extent));
+      const chunks = yield* all(loads, LOAD_EXTENTS_MAX);
+      const done = this.#collect(read);
+      for (const chunk of chunks) chunk?.unpin();
+      if (done) {
+        this.#noteMiss(read, segment, last);
+        return 0;
+      }
+      if (chunks[0] === null && !segment.dropped) return fail(read);
+    }
+  }
+
+  /** Number of the last extent that a read wants, from `first` on. */
+  #lastWanted(segment: Segment, first: number, read: LogRead): number {
+    const index = segment.index;
+    let bytes = index.lengths[first]!;
+    let last = first;
+    while (
+      last + 1 < index.count && last + 1 - first < LOAD_EXTENTS_MAX && bytes < read.maxBytes &&
+      index.baseOffsets[last + 1]! < read.limitOffset
+    ) {
+      last++;
+      bytes += index.lengths[last]!;
+    }
+    return last;
+  }
+
+  #noteMiss(read: LogRead, segment: Segment, last: number): void {
+    const ends = this.#missEnds ??= new Float64Array(RECENT_MISSES).fill(-1);
+    const sequential = ends.includes(read.offset);
+    ends[this.#missNext] = read.nextOffset;
+    this.#missNext = (this.#missNext + 1) % RECENT_MISSES;
+    if (sequential) this.#readAhead(segment, last + 1);
+  }
+
+  /** Loads the extents from number `from` on, unless memory is short; marks the first one. */
+  #readAhead(segment: Segment, from: number): void {
+    const { loader, cache } = this.#log.parts;
+    const end = Math.min(segment.index.count, from + READ_AHEAD_EXTENTS);
+    for (let extent = from; extent < end; extent++) {
+      if (segment.index.chunks[extent] !== null) continue;
+      if (cache.arena.freeBytes + cache.cachedBytes < cache.arena.size / 8) return;
+      const mark = extent === from;
+      runTask(loader.load(segment, extent), (chunk) => {
+        if (chunk === null) return;
+        if (mark) chunk.readAheadMark = true;
+        chunk.unpin();
+      });
+    }
+  }
+}
+
+function fail(read: LogRead): number {
+  read.error = ReadError.STORAGE;
+  return 0;
+}
+
+/** Offset behind the last record of an extent. */
+export function extentEnd(segment: Segment, extent: number): number {
+  const index = segment.index;
+  return extent + 1 < index.count ? index.baseOffsets[extent + 1]! : segment.endOffset;
+}
+
+/** Base offset of the batch at an address. */
+export function baseOffsetAt(view: DataView, address: number): number {
+  return getInt64(view, address);
+}

@@ -1,0 +1,194 @@
+/**
+ * The node's manifest: the one file that says which journals and checkpoints are the truth.
+ *
+ * It is text, for people with a damaged disk, padded with newlines to whole blocks:
+ *
+ * ```
+ *   gregor manifest crc32c=1a2b3c4d bytes=812
+ *   {
+ *     "formatVersion": 1,
+ *     ...
+ *   }
+ * ```
+ *
+ * The CRC covers the JSON's bytes. This first line stays as it is in every later format, so that a newer
+ * manifest is told from a damaged one. The file is replaced as a whole: written beside, synced, renamed
+ * over, directory synced; a crash leaves the old one or the new one.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import { crc32cOfBytes } from "../bytes/crc32c.ts";
+import type { Memory } from "../bytes/memory.ts";
+import { BLOCK_SIZE, type Disk } from "../io/disk.ts";
+import { EIO, ENOENT } from "../io/errno.ts";
+import { io, type Task } from "../io/task.ts";
+
+/** The newest format that this program reads, and the one that it writes. */
+export const MANIFEST_FORMAT_VERSION = 1;
+export const MANIFEST_PATH = "manifest";
+const TEMPORARY_PATH = "manifest.new";
+const FIRST_LINE = /^gregor manifest crc32c=([0-9a-f]{8}) bytes=([0-9]{1,9})\n/;
+
+/** The files of one shard. */
+export interface ShardManifest {
+  /** Never given to another journal of the node. */
+  readonly journalId: number;
+  /** LSN from which the journal may hold records that no checkpoint has. */
+  readonly firstLsn: number;
+  /** The journal's ring, in order: paths in the data directory, each of `extentBytes`. */
+  readonly extents: readonly string[];
+  readonly extentBytes: number;
+  /** The two checkpoint slots. */
+  readonly checkpoints: readonly [string, string];
+}
+
+export interface Manifest {
+  readonly formatVersion: number;
+  /** The cluster the node belongs to; empty until it has joined one. */
+  readonly clusterId: string;
+  readonly nodeId: number;
+  /** Epoch of the journals' records; a new mount writes a larger one before its first record. */
+  readonly mountEpoch: number;
+  /** The next journal's id. */
+  readonly nextJournalId: number;
+  readonly shards: readonly ShardManifest[];
+}
+
+/** What reading the manifest gave. */
+export type ManifestRead =
+  | { readonly kind: "found"; readonly manifest: Manifest }
+  /** A new data directory. */
+  | { readonly kind: "none" }
+  /** Written by a later program: nothing in the directory may be touched (exit 73). */
+  | { readonly kind: "newer"; readonly formatVersion: number }
+  /** Exit 65. */
+  | { readonly kind: "damaged"; readonly reason: string }
+  | { readonly kind: "error"; readonly errno: number };
+
+export interface ManifestBuffer {
+  readonly disk: Disk;
+  readonly memory: Memory;
+  /** A buffer in the region, aligned to the block; larger than the manifest. */
+  readonly bufferAddress: number;
+  readonly bufferBytes: number;
+}
+
+/** Reads the manifest of the data directory. */
+export function* readManifest(options: ManifestBuffer): Task<ManifestRead> {
+  const { disk, memory, bufferAddress, bufferBytes } = options;
+  const handle = yield* io((done) => disk.open(MANIFEST_PATH, false, done));
+  if (handle === -ENOENT) return { kind: "none" };
+  if (handle < 0) return { kind: "error", errno: -handle };
+  const length = Math.floor(bufferBytes / BLOCK_SIZE) * BLOCK_SIZE;
+  const read = yield* io((done) => disk.read(handle, 0, bufferAddress, length, done));
+  yield* io((done) => disk.close(handle, done));
+  if (read < 0) return { kind: "error", errno: -read };
+  return decodeManifest(memory.bytes.slice(bufferAddress, bufferAddress + read));
+}
+
+/** Replaces the manifest; zero when the new one is durable, or a negative errno. */
+export function* writeManifest(options: ManifestBuffer, manifest: Manifest): Task<number> {
+  const { disk, memory, bufferAddress, bufferBytes } = options;
+  const bytes = encodeManifest(manifest);
+  assert(bytes.length <= bufferBytes, "the manifest is larger than the buffer to write it from");
+  memory.bytes.set(bytes, bufferAddress);
+  const handle = yield* io((done) => disk.open(TEMPORARY_PATH, true, done));
+  if (handle < 0) return handle;
+  let result = yield* io((done) => disk.truncate(handle, 0, done));
+  if (result === 0) {
+    result = yield* io((done) => {
+      disk.write(handle, 0, bufferAddress, bytes.length, true, done);
+    });
+    if (result >= 0) result = result === bytes.length ? 0 : -EIO;
+  }
+  if (result === 0) result = yield* io((done) => disk.sync(handle, done));
+  yield* io((done) => disk.close(handle, done));
+  if (result !== 0) return result;
+  result = yield* io((done) => disk.rename(TEMPORARY_PATH, MANIFEST_PATH, done));
+  if (result !== 0) return result;
+  return yield* io((done) => disk.syncDirectory("", done));
+}
+
+/** The manifest's bytes, padded to whole blocks. */
+export function encodeManifest(manifest: Manifest): Uint8Array {
+  const json = new TextEncoder().encode(JSON.stringify(manifest, null, 2) + "\n");
+  const crc = crc32cOfBytes(json, 0, json.length, 0).toString(16).padStart(8, "0");
+  const line = new TextEncoder().encode(`gregor manifest crc32c=${crc} bytes=${json.length}\n`);
+  const size = Math.ceil((line.length + json.length) / BLOCK_SIZE) * BLOCK_SIZE;
+  const bytes = new Uint8Array(size).fill(10);
+  bytes.set(line, 0);
+  bytes.set(json, line.length);
+  return bytes;
+}
+
+/** Reads a manifest's bytes; never throws. */
+export function decodeManifest(bytes: Uint8Array): ManifestRead {
+  const start = new TextDecoder("latin1").decode(bytes.subarray(0, 80));
+  const line = FIRST_LINE.exec(start);
+  if (line === null) return { kind: "damaged", reason: "its first line is not a manifest's" };
+  const at = line[0].length;
+  const length = Number(line[2]);
+  if (at + length > bytes.length) {
+    return { kind: "damaged", reason: `it is cut: ${bytes.length - at} of ${length} bytes` };
+  }
+  const crc = crc32cOfBytes(bytes, at, at + length, 0);
+  if (crc !== parseInt(line[1]!, 16)) {
+    return { kind: "damaged", reason: `its CRC is ${crc.toString(16)}, not ${line[1]}` };
+  }
+  const value = parse(new TextDecoder().decode(bytes.subarray(at, at + length)));
+  if (value === null) return { kind: "damaged", reason: "it is not a JSON object" };
+  const version = value.formatVersion;
+  if (!isCount(version)) return { kind: "damaged", reason: "formatVersion is not a number" };
+  if (version > MANIFEST_FORMAT_VERSION) return { kind: "newer", formatVersion: version };
+  const reason = problemOf(value);
+  if (reason !== null) return { kind: "damaged", reason };
+  return { kind: "found", manifest: value as unknown as Manifest };
+}
+
+type Fields = Record<string, unknown>;
+
+/** The first field that is not what it should be, or null. */
+function problemOf(value: Fields): string | null {
+  for (const name of ["nodeId", "mountEpoch", "nextJournalId"]) {
+    if (!isCount(value[name])) return `${name} is not a number`;
+  }
+  if (typeof value.clusterId !== "string") return "clusterId is not a string";
+  if (!Array.isArray(value.shards)) return "shards is not a list";
+  for (let i = 0; i < value.shards.length; i++) {
+    const shard = value.shards[i] as Fields | null;
+    if (typeof shard !== "object" || shard === null) return `shards[${i}] is not an object`;
+    for (const name of ["journalId", "firstLsn", "extentBytes"]) {
+      if (!isCount(shard[name])) return `shards[${i}].${name} is not a number`;
+    }
+    if ((shard.extentBytes as number) % BLOCK_SIZE !== 0) {
+      return `shards[${i}].extentBytes is not a multiple of ${BLOCK_SIZE}`;
+    }
+    if (!isPaths(shard.extents) || shard.extents.length === 0) {
+      return `shards[${i}].extents is not a list of paths`;
+    }
+    if (!isPaths(shard.checkpoints) || shard.checkpoints.length !== 2) {
+      return `shards[${i}].checkpoints is not a pair of paths`;
+    }
+  }
+  return null;
+}
+
+function parse(text: string): Fields | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? value as Fields : null;
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isPaths(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((path) => typeof path === "string" && path !== "");
+}

@@ -1,0 +1,131 @@
+import { strict as assert } from "node:assert";
+import { Xoshiro128 } from "../base/prng.ts";
+import { wrapMemory } from "../bytes/memory.ts";
+import { BLOCK_SIZE } from "../io/disk.ts";
+import { EIO } from "../io/errno.ts";
+import { MemoryDisk } from "../io/memory_disk.ts";
+import { runTask, type Task } from "../io/task.ts";
+import {
+  decodeManifest,
+  encodeManifest,
+  type Manifest,
+  type ManifestRead,
+  readManifest,
+  writeManifest,
+} from "./manifest.ts";
+
+function manifestOf(mountEpoch: number, shardCount: number): Manifest {
+  return {
+    formatVersion: 1,
+    clusterId: "clüster",
+    nodeId: 3,
+    mountEpoch,
+    nextJournalId: 12,
+    shards: Array.from({ length: shardCount }, (_, i) => ({
+      journalId: i + 5,
+      firstLsn: 2 ** 40 + i,
+      extents: [`journal/${i}/a`, `journal/${i}/b`],
+      extentBytes: 64 * 1024 * 1024,
+      checkpoints: [`checkpoint/${i}/0`, `checkpoint/${i}/1`] as const,
+    })),
+  };
+}
+
+function newDisk(seed: number): {
+  options: { disk: MemoryDisk; memory: ReturnType<typeof wrapMemory> };
+  buffer: { bufferAddress: number; bufferBytes: number };
+} {
+  const memory = wrapMemory(new ArrayBuffer(64 * 1024));
+  const disk = new MemoryDisk({ memory, random: new Xoshiro128(seed) });
+  return { options: { disk, memory }, buffer: { bufferAddress: 0, bufferBytes: 64 * 1024 } };
+}
+
+function finish<T>(disk: MemoryDisk, task: Task<T>): T {
+  const results: T[] = [];
+  runTask(task, (value) => results.push(value));
+  disk.run();
+  assert.equal(results.length, 1);
+  return results[0]!;
+}
+
+function reading(read: ManifestRead): Manifest {
+  assert.equal(read.kind, "found", JSON.stringify(read));
+  return (read as { manifest: Manifest }).manifest;
+}
+
+Deno.test("a manifest is read as it was written, and replaced", () => {
+  const { options, buffer } = newDisk(1);
+  const all = { ...options, ...buffer };
+  assert.deepEqual(finish(options.disk, readManifest(all)), { kind: "none" });
+  for (const manifest of [manifestOf(1, 40), manifestOf(2, 0), manifestOf(3, 2)]) {
+    assert.equal(finish(options.disk, writeManifest(all, manifest)), 0);
+    options.memory.bytes.fill(0xaa);
+    assert.deepEqual(reading(finish(options.disk, readManifest(all))), manifest);
+  }
+  assert.deepEqual(options.disk.list(""), ["manifest"]);
+});
+
+Deno.test("a crash at every boundary leaves the old manifest or the new one", () => {
+  const seen = new Set<number>();
+  for (let seed = 0; seed < 100; seed++) {
+    for (let crashAt = 0; crashAt < 9; crashAt++) {
+      const { options, buffer } = newDisk(seed);
+      const all = { ...options, ...buffer };
+      assert.equal(finish(options.disk, writeManifest(all, manifestOf(1, 3))), 0);
+      let done = false;
+      options.disk.crashAfterOps(crashAt);
+      runTask(writeManifest(all, manifestOf(2, 30)), (result) => done = result === 0);
+      options.disk.run();
+      options.disk.crash();
+      const disk = options.disk.restart();
+      const { mountEpoch } = reading(finish(disk, readManifest({ ...all, disk })));
+      assert.ok(mountEpoch === 2 || (mountEpoch === 1 && !done));
+      seen.add(mountEpoch);
+      // Whatever was left beside it does not stand in the way.
+      const again = { ...all, disk };
+      assert.equal(finish(disk, writeManifest(again, manifestOf(3, 1))), 0);
+      assert.equal(reading(finish(disk, readManifest(again))).mountEpoch, 3);
+    }
+  }
+  assert.deepEqual([...seen].sort(), [1, 2]);
+});
+
+Deno.test("a flipped bit in the text is damage with a reason, never another manifest", () => {
+  const bytes = encodeManifest(manifestOf(7, 2));
+  const text = new TextDecoder().decode(bytes).trimEnd();
+  for (let at = 0; at < text.length; at++) {
+    for (let bit = 0; bit < 8; bit++) {
+      const rotten = bytes.slice();
+      rotten[at] = rotten[at]! ^ (1 << bit);
+      const read = decodeManifest(rotten);
+      assert.equal(read.kind, "damaged", `byte ${at}, bit ${bit}`);
+    }
+  }
+  assert.equal(decodeManifest(bytes.subarray(0, 400)).kind, "damaged");
+  assert.equal(decodeManifest(new Uint8Array(BLOCK_SIZE)).kind, "damaged");
+});
+
+Deno.test("a newer format is told from damage, and missing fields are named", () => {
+  const newer = encodeManifest({ ...manifestOf(1, 1), formatVersion: 2 });
+  assert.deepEqual(decodeManifest(newer), { kind: "newer", formatVersion: 2 });
+  const shard = { ...manifestOf(1, 1).shards[0]!, extents: [] };
+  assert.deepEqual(decodeManifest(encodeManifest({ ...manifestOf(1, 0), shards: [shard] })), {
+    kind: "damaged",
+    reason: "shards[0].extents is not a list of paths",
+  });
+  assert.deepEqual(decodeManifest(encodeManifest({ ...manifestOf(1, 0), nodeId: -1 })), {
+    kind: "damaged",
+    reason: "nodeId is not a number",
+  });
+});
+
+Deno.test("a failed write leaves the old manifest", () => {
+  for (const operation of ["write", "sync", "rename"] as const) {
+    const { options, buffer } = newDisk(2);
+    const all = { ...options, ...buffer };
+    assert.equal(finish(options.disk, writeManifest(all, manifestOf(1, 1))), 0);
+    options.disk.inject({ operation, nth: 1, fault: { kind: "error", errno: EIO } });
+    assert.equal(finish(options.disk, writeManifest(all, manifestOf(2, 1))), -EIO);
+    assert.equal(reading(finish(options.disk, readManifest(all))).mountEpoch, 1);
+  }
+});

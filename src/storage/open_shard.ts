@@ -1,0 +1,66 @@
+/**
+ * Opens the storage of one shard, behind a recovery of the node: its journal, its logs from their rows.
+ *
+ * No segment is opened: files come with the first append or cold read, so that ten thousand partitions
+ * start as fast as their rows can be read.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import type { Task } from "../io/task.ts";
+import { CheckpointSlots, openSlots, readSlots } from "./checkpoint_slots.ts";
+import { decodeRow } from "./checkpoint_row.ts";
+import { Engine } from "./engine.ts";
+import type { Manifest } from "./manifest.ts";
+import { openExtents } from "./recovery.ts";
+import type { StorageContext } from "./shard_storage.ts";
+
+export interface OpenShardOptions {
+  readonly context: StorageContext;
+  readonly shard: number;
+  /** As recovery left it. */
+  readonly manifest: Manifest;
+  readonly openFilesMax?: number;
+}
+
+/** The storage of a shard, or a negative errno. */
+export function* openShard(options: OpenShardOptions): Task<Engine | number> {
+  const { context, shard, manifest } = options;
+  const mine = manifest.shards[shard];
+  assert(mine !== undefined, "the manifest has no such shard");
+  const extents = yield* openExtents(context, mine);
+  if (typeof extents === "number") return extents;
+  const handles = yield* openSlots(context, mine, false);
+  if (typeof handles === "number") return handles;
+  const rows: Uint8Array<ArrayBuffer>[] = [];
+  const read = yield* readSlots(context, handles, mine.journalId, (row) => rows.push(row));
+  if (read.error < 0) return read.error;
+  assert(read.newest >= 0, "the checkpoint that recovery wrote is not there");
+  const target = new CheckpointSlots({
+    context,
+    handles,
+    journalId: mine.journalId,
+    mountEpoch: manifest.mountEpoch,
+    older: read.older,
+    sequence: read.slots[read.newest]!.sequence,
+  });
+  const engine = new Engine({
+    shard,
+    context,
+    target,
+    journal: {
+      extents,
+      journalId: mine.journalId,
+      mountEpoch: manifest.mountEpoch,
+      firstLsn: mine.firstLsn,
+    },
+    ...(options.openFilesMax === undefined ? {} : { openFilesMax: options.openFilesMax }),
+  });
+  for (const row of rows) {
+    const log = decodeRow(engine, row);
+    assert(log !== null, "a sound checkpoint holds a row that cannot be read");
+    engine.adopt(log);
+  }
+  return engine;
+}

@@ -1,0 +1,536 @@
+/**
+ * The log of one group: its state, and the hot path that appends to it.
+ *
+ * An append copies the batch once into the tail chunk, sets offset and leader epoch there, and journals it
+ * from there; nothing waits and nothing is allocated. What it needs - file space, the bytes that share the
+ * tail's first block, the next segment - is prepared ahead by {@linkcode LogParts.prepare}; when it is
+ * not there yet, the append is refused with LOG_BUSY.
+ *
+ *     segments   [closed] [closed] [active]  next (being prepared for a roll)
+ *     reading    log_reader.ts        cutting  log_cut.ts        rows  checkpoint_row.ts
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import { setInt64 } from "../bytes/int64.ts";
+import { BLOCK_SIZE } from "../io/disk.ts";
+import type { Task } from "../io/task.ts";
+import {
+  ATTRIBUTES_OFFSET,
+  BASE_SEQUENCE_OFFSET,
+  BATCH_HEADER_SIZE,
+  batchMaxTimestamp,
+  batchSize,
+  CONTROL_FLAG,
+  LAST_OFFSET_DELTA_OFFSET,
+  LEADER_EPOCH_OFFSET,
+  PRODUCER_EPOCH_OFFSET,
+  PRODUCER_ID_OFFSET,
+  TRANSACTIONAL_FLAG,
+} from "./batch_header.ts";
+import { getInt64 } from "../bytes/int64.ts";
+import { type Chunk, ChunkState } from "./chunk_cache.ts";
+import { FileSlot } from "./file_table.ts";
+import {
+  type EpochEnd,
+  type Log,
+  LOG_BUSY,
+  LOG_FAILED,
+  LOG_NO_SPACE,
+  type LogListener,
+  type MetaEntry,
+  type MetaKind,
+  type RetentionLimits,
+  type SegmentLimits,
+  type SegmentSummary,
+  type SnapshotPoint,
+  type TimestampMatch,
+} from "./log.ts";
+import { resetLog, trimLog, truncateLog } from "./log_cut.ts";
+import { EXTENT_WINDOW_MAX, type LogParts } from "./log_parts.ts";
+import type { LogRead } from "./log_read.ts";
+import { LogReader } from "./log_reader.ts";
+import { MetaTable } from "./meta_table.ts";
+import { lastSequenceOf, ProducerTable } from "./producer_table.ts";
+import { retentionOffset } from "./retention.ts";
+import { indexPathOf, Segment, segmentFileName } from "./segment.ts";
+import { offsetForTimestamp } from "./timestamp_search.ts";
+import { roundUp } from "./write_behind.ts";
+
+/** Smallest and largest step by which file space is reserved ahead (bytes). */
+const CHUNK_SMALL = 4 * 1024;
+const CHUNK_MIDDLE = 16 * 1024;
+
+export class PartitionLog implements Log {
+  readonly groupId: number;
+  readonly incarnation: number;
+  readonly directory: string;
+  readonly parts: LogParts;
+  listener: LogListener | null = null;
+  segmentLimits: SegmentLimits;
+
+  readonly metas = new MetaTable();
+  readonly producers = new ProducerTable();
+  endOffset = 0;
+  lastIndex = 0;
+  lastTerm = 0;
+  durableIndex = 0;
+  durableEndOffset = 0;
+  hardTerm = 0;
+  hardVote = -1;
+  hardVersion = 0;
+  durableHardVersion = 0;
+  committedIndex = 0;
+  sizeBytes = 0;
+  suspect = false;
+
+  /** Oldest first; the last one is written to. */
+  readonly segmentList: Segment[] = [];
+  /** Being prepared for a roll. */
+  next: Segment | null = null;
+  generationNext = 1;
+  /** Journal records of the group so far. */
+  sequence = 0;
+  /** Why nothing may be appended now: 0, or a refusal. */
+  gate = 0;
+  deleted = false;
+  directoryMade = false;
+  /** The last preparation met a full disk. */
+  noSpace = false;
+  spaceRetryMs = 0;
+  /** The record of its creation is in the journal, or a row of it in a checkpoint. */
+  recorded = false;
+  /** The next record must carry the bytes before it in its block. */
+  carryNeeded = true;
+  /** Waits for a notice that it may append again. */
+  wantsWritable = false;
+  /** Place of its newest durability notice; see {@linkcode GroupJournal}. */
+  noticeLsn = -1;
+  noticeAt = -1;
+  readonly reader: LogReader;
+
+  constructor(
+    parts: LogParts,
+    identity: { groupId: number; incarnation: number; directory: string },
+    segmentLimits: SegmentLimits,
+  ) {
+    this.parts = parts;
+    this.groupId = identity.groupId;
+    this.incarnation = identity.incarnation;
+    this.directory = identity.directory;
+    this.segmentLimits = segmentLimits;
+    this.reader = new LogReader(this);
+  }
+
+  get startOffset(): number {
+    return this.metas.startOffset;
+  }
+  get startIndex(): number {
+    return this.metas.startIndex;
+  }
+  get startTerm(): number {
+    return this.metas.startTerm;
+  }
+
+  get maxTimestampMs(): number {
+    let latest = -1;
+    for (const segment of this.segmentList) latest = Math.max(latest, segment.maxTimestampMs);
+    return latest;
+  }
+
+  get maxTimestampOffset(): number {
+    let latest = -1;
+    let offset = -1;
+    for (const segment of this.segmentList) {
+      if (segment.maxTimestampMs <= latest) continue;
+      latest = segment.maxTimestampMs;
+      offset = segment.maxTimestampOffset;
+    }
+    return offset;
+  }
+
+  /** The segment that is written to, if there is one. */
+  get active(): Segment | null {
+    const last = this.segmentList[this.segmentList.length - 1];
+    return last === undefined || last.closed ? null : last;
+  }
+
+  append(address: number, length: number, term: number, nowMs: number): number {
+    if (this.gate !== 0) return this.#refuse(this.gate);
+    assert(term === this.lastTerm, "a term opens with a no-op entry");
+    const view = this.parts.context.memory.view;
+    assert(length > BATCH_HEADER_SIZE - 1 && batchSize(view, address) === length, "not one batch");
+    const journal = this.parts.journal!;
+    const segment = this.#segmentFor(length, nowMs);
+    if (segment === null) return this.#refuse(this.noSpace ? LOG_NO_SPACE : LOG_BUSY);
+    const position = segment.sizeBytes;
+    const carry = this.carryNeeded ? position % BLOCK_SIZE : 0;
+    if (!journal.hasRoom(carry + length)) return this.#refuse(LOG_BUSY);
+    const tail = this.tailFor(segment, length);
+    if (tail === null) return this.#refuse(LOG_BUSY);
+
+    const firstIndex = this.lastIndex + 1;
+    const baseOffset = this.endOffset;
+    const at = tail.addressOf(position);
+    this.parts.context.memory.bytes.copyWithin(at, address, address + length);
+    setInt64(view, at, baseOffset);
+    view.setInt32(at + LEADER_EPOCH_OFFSET, term, false);
+    this.admit(segment, tail, length, nowMs);
+    journal.append(
+      this,
+      carry,
+      firstIndex,
+      segment.generation,
+      position,
+      at - carry,
+      carry + length,
+    );
+    this.carryNeeded = false;
+    return baseOffset;
+  }
+
+  /** Takes note of a batch that now stands at the tail's end: offsets, time, index, producers. */
+  admit(segment: Segment, tail: Chunk, length: number, nowMs: number): void {
+    const view = this.parts.context.memory.view;
+    const position = segment.sizeBytes;
+    const at = tail.addressOf(position);
+    const baseOffset = this.endOffset;
+    const records = view.getInt32(at + LAST_OFFSET_DELTA_OFFSET, false) + 1;
+    const timestamp = batchMaxTimestamp(view, at);
+    const index = segment.index;
+    if (tail.extent < 0) {
+      tail.extent = index.add(baseOffset, position);
+      index.chunks[tail.extent] = tail;
+      segment.entryCount = index.count;
+      tail.start = position;
+    }
+    tail.end = position + length;
+    index.lengths[tail.extent] = tail.end - tail.start;
+    if (timestamp > index.maxTimestamps[tail.extent]!) index.maxTimestamps[tail.extent] = timestamp;
+    if (timestamp > segment.maxTimestampMs) {
+      segment.maxTimestampMs = timestamp;
+      segment.maxTimestampOffset = baseOffset;
+    }
+    if (segment.createdMs === 0) segment.createdMs = nowMs;
+    segment.sizeBytes = tail.end;
+    segment.endOffset = baseOffset + records;
+    this.sizeBytes += length;
+    this.endOffset = baseOffset + records;
+    this.lastIndex += records;
+    const producerId = getInt64(view, at + PRODUCER_ID_OFFSET);
+    if (producerId >= 0) this.#admitProducer(at, producerId, records, timestamp, baseOffset);
+  }
+
+  #admitProducer(
+    at: number,
+    producerId: number,
+    records: number,
+    timestamp: number,
+    baseOffset: number,
+  ): void {
+    const view = this.parts.context.memory.view;
+    const epoch = view.getInt16(at + PRODUCER_EPOCH_OFFSET, false);
+    const attributes = view.getInt16(at + ATTRIBUTES_OFFSET, false);
+    if ((attributes & CONTROL_FLAG) !== 0) {
+      this.producers.appendMarker(this.lastIndex, producerId, epoch, timestamp);
+      return;
+    }
+    const first = view.getInt32(at + BASE_SEQUENCE_OFFSET, false);
+    if (first < 0) return;
+    this.producers.append(
+      this.lastIndex,
+      producerId,
+      epoch,
+      first,
+      lastSequenceOf(first, records),
+      baseOffset,
+      timestamp,
+      (attributes & TRANSACTIONAL_FLAG) !== 0,
+    );
+  }
+
+  appendMeta(kind: MetaKind, term: number, payload: Uint8Array<ArrayBuffer>): number {
+    if (this.gate !== 0) return this.#refuse(this.gate);
+    assert(term >= this.lastTerm, "terms never go back");
+    const entry: MetaEntry = {
+      kind,
+      index: this.lastIndex + 1,
+      term,
+      offset: this.endOffset,
+      payload: payload.slice(),
+    };
+    const previousTerm = this.lastTerm;
+    // The notice of the record must carry the state behind it.
+    this.lastIndex++;
+    this.lastTerm = term;
+    if (!this.parts.journal!.meta(this, entry)) {
+      this.lastIndex--;
+      this.lastTerm = previousTerm;
+      return this.#refuse(LOG_BUSY);
+    }
+    this.metas.push(entry);
+    return entry.index;
+  }
+
+  setHardState(term: number, vote: number): number {
+    if (this.suspect || this.deleted) return LOG_FAILED;
+    assert(term >= this.hardTerm, "the term never goes back");
+    const journal = this.parts.journal!;
+    if (!journal.hasReservedRoom()) return this.#refuse(LOG_BUSY);
+    this.hardTerm = term;
+    this.hardVote = vote;
+    this.hardVersion++;
+    journal.hard(this);
+    return this.hardVersion;
+  }
+
+  setCommitted(index: number): void {
+    if (index <= this.committedIndex) return;
+    assert(index <= this.lastIndex, "committed beyond the end of the log");
+    this.committedIndex = index;
+    this.producers.commit(index);
+  }
+
+  truncate(index: number): Task<number> {
+    return truncateLog(this, index);
+  }
+
+  trimPrefix(offset: number): number {
+    return trimLog(this, offset);
+  }
+
+  reset(point: SnapshotPoint): Task<number> {
+    return resetLog(this, point);
+  }
+
+  read(read: LogRead): boolean {
+    return this.reader.read(read);
+  }
+
+  offsetForTimestamp(timestampMs: number, limitOffset: number): Task<TimestampMatch | null> {
+    return offsetForTimestamp(this, timestampMs, limitOffset);
+  }
+
+  endOffsetForEpoch(term: number, result: EpochEnd): void {
+    this.metas.endOffsetForEpoch(term, this.lastTerm, this.endOffset, result);
+  }
+
+  termAt(index: number): number {
+    return index > this.lastIndex ? -1 : this.metas.termAt(index);
+  }
+
+  offsetAt(index: number): number {
+    return this.metas.offsetAt(index);
+  }
+
+  indexAt(offset: number): number {
+    return this.metas.indexAt(offset);
+  }
+
+  metaFrom(index: number): MetaEntry | null {
+    return this.metas.from(index);
+  }
+
+  lastMeta(kind: MetaKind, index: number): MetaEntry | null {
+    return this.metas.last(kind, index);
+  }
+
+  segments(): SegmentSummary[] {
+    return this.segmentList.map((segment) => ({
+      baseOffset: segment.baseOffset,
+      endOffset: segment.endOffset,
+      sizeBytes: segment.sizeBytes,
+      maxTimestampMs: segment.maxTimestampMs,
+    }));
+  }
+
+  retentionOffset(nowMs: number, limits: RetentionLimits): number {
+    return retentionOffset(this, nowMs, limits);
+  }
+
+  applyRetention(nowMs: number, limits: RetentionLimits): number {
+    const offset = this.retentionOffset(nowMs, limits);
+    if (offset > this.startOffset) this.trimPrefix(offset);
+    return this.startOffset;
+  }
+
+  acceptLoss(): number {
+    if (!this.suspect) return 0;
+    this.suspect = false;
+    if (this.gate === LOG_FAILED) this.gate = 0;
+    return 0;
+  }
+
+  /** A journal write is durable that held records of this log up to here. */
+  reachDurable(index: number, endOffset: number, hardVersion: number): void {
+    if (this.deleted) return;
+    this.durableIndex = Math.max(this.durableIndex, Math.min(index, this.lastIndex));
+    this.durableEndOffset = Math.max(this.durableEndOffset, Math.min(endOffset, this.endOffset));
+    this.durableHardVersion = Math.max(this.durableHardVersion, hardVersion);
+    this.listener?.onDurable(this);
+  }
+
+  /** A segment to follow the last one, not yet in the list. */
+  newSegment(baseOffset: number, baseIndex: number, term: number, generation: number): Segment {
+    const path = `${this.directory}/${segmentFileName(baseOffset, baseIndex, term, generation)}`;
+    return new Segment(
+      this.groupId,
+      baseOffset,
+      baseIndex,
+      term,
+      generation,
+      new FileSlot(path),
+      new FileSlot(indexPathOf(path)),
+    );
+  }
+
+  /** The segment with room for `length` more bytes, or null when it is not ready. */
+  #segmentFor(length: number, nowMs: number): Segment | null {
+    const active = this.active;
+    if (active !== null && !this.#mustRoll(active, length, nowMs)) {
+      if (!isReady(active, length)) {
+        this.parts.prepare(this, active, length);
+        return null;
+      }
+      const room = active.reservedEnd - active.sizeBytes - length;
+      if (room < active.reservedEnd / 4 && active.reservedEnd < this.segmentLimits.segmentBytes) {
+        this.parts.prepare(this, active, length);
+      }
+      return active;
+    }
+    let next = this.next;
+    if (
+      next === null || next.baseOffset !== this.endOffset ||
+      next.baseIndex !== this.lastIndex + 1 || next.term !== this.lastTerm
+    ) {
+      if (next !== null) this.parts.retire(next, 0);
+      next = this.newSegment(
+        this.endOffset,
+        this.lastIndex + 1,
+        this.lastTerm,
+        this.generationNext++,
+      );
+      this.next = next;
+    }
+    if (!isReady(next, length)) {
+      this.parts.prepare(this, next, length);
+      return null;
+    }
+    this.next = null;
+    if (active !== null) this.closeSegment(active);
+    this.segmentList.push(next);
+    return next;
+  }
+
+  /** Takes segments out of the log and out of memory; their files are the caller's to retire. */
+  dropSegments(chosen: (segment: Segment) => boolean): Segment[] {
+    const dropped = this.segmentList.filter(chosen);
+    if (dropped.length === 0) return dropped;
+    const kept = this.segmentList.filter((segment) => !dropped.includes(segment));
+    this.segmentList.length = 0;
+    this.segmentList.push(...kept);
+    for (const segment of dropped) {
+      this.sizeBytes -= segment.sizeBytes;
+      this.parts.writer.forget(segment);
+    }
+    return dropped;
+  }
+
+  /** No more appends to a segment; its end goes to disk. */
+  closeSegment(segment: Segment): void {
+    this.parts.writer.closeTail(segment, true);
+    segment.closed = true;
+  }
+
+  #mustRoll(segment: Segment, length: number, nowMs: number): boolean {
+    if (segment.sizeBytes === 0) return false;
+    return segment.sizeBytes + length > this.segmentLimits.segmentBytes ||
+      nowMs - segment.createdMs >= this.segmentLimits.segmentMs;
+  }
+
+  /** The chunk with room for `length` bytes at the segment's end, or null when memory is short. */
+  tailFor(segment: Segment, length: number): Chunk | null {
+    const tail = segment.tail;
+    const position = segment.sizeBytes;
+    if (tail !== null) {
+      if (position + length <= tail.windowStart + tail.blockSize && fits(tail, position, length)) {
+        return tail;
+      }
+      if (tail.extent < 0 || fits(tail, position, length)) return this.#grow(segment, tail, length);
+    }
+    return this.#beginTail(segment, length);
+  }
+
+  #beginTail(segment: Segment, length: number): Chunk | null {
+    const { cache, context, writer } = this.parts;
+    const position = segment.sizeBytes;
+    const lead = position % BLOCK_SIZE;
+    const size = blockSizeFor(lead + length);
+    if (cache.dirtyBytes + size > this.parts.dirtyBytesMax) return null;
+    const previous = lead === 0 ? null : segment.index.chunks[segment.index.count - 1]!;
+    previous?.pin();
+    const chunk = cache.take(size, ChunkState.TAIL);
+    if (chunk !== null) {
+      chunk.segment = segment;
+      chunk.windowStart = position - lead;
+      chunk.start = position;
+      chunk.end = position;
+      if (previous !== null) {
+        const from = previous.addressOf(position - lead);
+        context.memory.bytes.copyWithin(chunk.address, from, from + lead);
+      }
+      writer.closeTail(segment, false);
+      segment.tail = chunk;
+    }
+    previous?.unpin();
+    return chunk;
+  }
+
+  /** Moves the tail into a larger block; readers of the old one keep it until they are done. */
+  #grow(segment: Segment, tail: Chunk, length: number): Chunk | null {
+    const { cache, context } = this.parts;
+    const used = tail.end - tail.windowStart;
+    const size = blockSizeFor(used + length);
+    if (cache.dirtyBytes + size > this.parts.dirtyBytesMax) return null;
+    const chunk = cache.take(size, ChunkState.TAIL);
+    if (chunk === null) return null;
+    context.memory.bytes.copyWithin(chunk.address, tail.address, tail.address + used);
+    chunk.segment = segment;
+    chunk.windowStart = tail.windowStart;
+    chunk.start = tail.start;
+    chunk.end = tail.end;
+    chunk.extent = tail.extent;
+    segment.tail = chunk;
+    if (chunk.extent >= 0) segment.index.chunks[chunk.extent] = chunk;
+    cache.drop(tail);
+    return chunk;
+  }
+
+  #refuse(code: number): number {
+    if (code === LOG_BUSY || code === LOG_NO_SPACE) this.parts.wantWritable(this);
+    return code;
+  }
+}
+
+/** Whether a batch may join the extent that the tail holds. */
+function fits(tail: Chunk, position: number, length: number): boolean {
+  return tail.extent < 0 || position + length <= tail.windowStart + EXTENT_WINDOW_MAX;
+}
+
+/** Size of a chunk's block for so many bytes: 4, 16 or 64 KiB, or the batch's own. */
+function blockSizeFor(bytes: number): number {
+  if (bytes <= CHUNK_SMALL) return CHUNK_SMALL;
+  if (bytes <= CHUNK_MIDDLE) return CHUNK_MIDDLE;
+  return Math.max(bytes, EXTENT_WINDOW_MAX);
+}
+
+/** Whether `length` bytes may be appended to a segment without waiting. */
+export function isReady(segment: Segment, length: number): boolean {
+  if (roundUp(segment.sizeBytes + length) > segment.reservedEnd || !segment.indexLoaded) {
+    return false;
+  }
+  if (segment.tail !== null || segment.sizeBytes % BLOCK_SIZE === 0) return true;
+  const previous = segment.index.chunks[segment.index.count - 1];
+  return previous !== null && previous !== undefined && previous.state !== ChunkState.LOADING;
+}

@@ -1,0 +1,517 @@
+/**
+ * Recovery of a node: from whatever the last life left to new checkpoints, for any number of shards.
+ *
+ *     1  read the manifest (none: a new directory), every old shard's checkpoint, survey its journal
+ *     2  replay: rewrite to segments what the rows do not reflect
+ *     3  syncfs; what was replayed may have been volatile until now
+ *     4  write checkpoints for the new shard count into new files, make missing journal extents
+ *     5  replace the manifest (mount epoch + 1): the switch
+ *     6  remove what the old manifest named and the new one does not, and files that no log has
+ *
+ * Until 5 nothing that the old manifest names is touched, except that segments are rewritten with the bytes
+ * that they had or were to have: a crash at any point repeats the whole. Groups change shard only here.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import { BLOCK_SIZE } from "../io/disk.ts";
+import { EEXIST, EIO } from "../io/errno.ts";
+import { io, type Task } from "../io/task.ts";
+import { CheckpointSlots, openSlots, readSlots } from "./checkpoint_slots.ts";
+import { decodeRow, encodeRow } from "./checkpoint_row.ts";
+import { LOGS_DIRECTORY } from "./engine.ts";
+import { rebuildIndex } from "./index_rebuild.ts";
+import { JOURNAL_WRITE_BYTES_MAX } from "./journal.ts";
+import type { JournalExtent } from "./journal_ring.ts";
+import { type JournalScan, type JournalVisitor, scanJournal } from "./journal_scan.ts";
+import {
+  type Manifest,
+  MANIFEST_FORMAT_VERSION,
+  readManifest,
+  type ShardManifest,
+  writeManifest,
+} from "./manifest.ts";
+import type { PartitionLog } from "./partition_log.ts";
+import { prewriteFile } from "./prewritten_file.ts";
+import { RecoveryStore } from "./recovery_store.ts";
+import { Replay, ReplaySurvey } from "./replay.ts";
+import type { Damage, StorageContext } from "./shard_storage.ts";
+
+/** Directory of journals and checkpoints, below the data directory. */
+export const SHARDS_DIRECTORY = "shards";
+/** Size of one extent of a journal's ring, and of the ring, unless options say otherwise (bytes). */
+export const JOURNAL_EXTENT_BYTES_DEFAULT = 64 * 1024 * 1024;
+export const JOURNAL_BYTES_DEFAULT = 4 * JOURNAL_EXTENT_BYTES_DEFAULT;
+/** Dirty memory at which replay pauses to write (share of the arena). */
+const FLUSH_SHARE = 1 / 4;
+
+export interface RecoveryOptions {
+  /** Its arena is used while recovery runs, and whole again afterwards. */
+  readonly context: StorageContext;
+  readonly shardCount: number;
+  readonly nodeId: number;
+  readonly clusterId?: string;
+  /** Size of each shard's ring, and of the extents it is made of (bytes; multiples of the block). */
+  readonly journalBytes?: number;
+  readonly extentBytes?: number;
+  /** Told what is being done, with a share from 0 to 1. */
+  readonly onProgress?: (stage: string, done: number) => void;
+}
+
+/** How recovery went. */
+export interface RecoveryReport {
+  /** "ready", or why the node cannot start. */
+  readonly outcome: "ready" | "newer" | "damaged" | "error";
+  /** For people: what stands in the way. Empty when ready. */
+  readonly reason: string;
+  readonly errno: number;
+  readonly manifest: Manifest | null;
+  /** A new data directory. */
+  readonly fresh: boolean;
+  readonly logCount: number;
+  readonly replayedRecords: number;
+  readonly damages: readonly Damage[];
+  /** Groups that may have lost something that was acknowledged. */
+  readonly suspectGroups: readonly number[];
+}
+
+/** Recovers the data directory; runs once, before any shard opens. */
+export function* recoverNode(options: RecoveryOptions): Task<RecoveryReport> {
+  return yield* new Recovery(options).run();
+}
+
+interface OldShard {
+  readonly manifest: ShardManifest;
+  readonly extents: JournalExtent[];
+  fromLsn: number;
+  scan: JournalScan | null;
+}
+
+class Recovery {
+  readonly #options: RecoveryOptions;
+  readonly #context: StorageContext;
+  readonly #store: RecoveryStore;
+  readonly #logs = new Map<number, PartitionLog>();
+  readonly #damages: Damage[] = [];
+  readonly #shards: OldShard[] = [];
+  #old: Manifest | null = null;
+  #replayed = 0;
+  #newestLsn = 0;
+  #doomed: string[] = [];
+  #doomedDirectories: string[] = [];
+
+  constructor(options: RecoveryOptions) {
+    this.#options = options;
+    this.#context = {
+      ...options.context,
+      onDamage: (damage) => this.#damages.push(damage),
+    };
+    this.#store = new RecoveryStore(this.#context);
+  }
+
+  *run(): Task<RecoveryReport> {
+    const { arena } = this.#context;
+    const bufferBytes = Math.min(JOURNAL_WRITE_BYTES_MAX, arena.blockSizeMax);
+    const bufferAddress = arena.allocate(bufferBytes);
+    assert(bufferAddress >= 0, "no memory for recovery");
+    const buffer = { address: bufferAddress, bytes: bufferBytes };
+    const report = yield* this.#runWith(buffer);
+    arena.release(bufferAddress);
+    return report;
+  }
+
+  *#runWith(buffer: Buffer): Task<RecoveryReport> {
+    const { disk, memory } = this.#context;
+    const place = {
+      disk,
+      memory,
+      bufferAddress: buffer.address,
+      bufferBytes: buffer.bytes,
+    };
+    const found = yield* readManifest(place);
+    if (found.kind === "newer") {
+      return this.#stop("newer", `The data directory has format ${found.formatVersion}`);
+    }
+    if (found.kind === "damaged") return this.#stop("damaged", `Manifest: ${found.reason}`);
+    if (found.kind === "error") return this.#stop("error", "Cannot read the manifest", found.errno);
+    if (found.kind === "found") {
+      this.#old = found.manifest;
+      if (found.manifest.nodeId !== this.#options.nodeId) {
+        return this.#stop(
+          "damaged",
+          `The data directory is that of node ${found.manifest.nodeId}, not ${this.#options.nodeId}`,
+        );
+      }
+    } else if ((disk.list(LOGS_DIRECTORY) ?? []).length > 0) {
+      return this.#stop("damaged", "There are logs, but no manifest");
+    }
+    let result = yield* this.#readShards();
+    if (result >= 0) result = yield* this.#replay(buffer);
+    if (result >= 0) result = yield* this.#switch(buffer);
+    this.#store.close(this.#logs.values());
+    if (result < 0) return this.#stop("error", `Recovery failed: errno ${-result}`, -result);
+    return this.#report("ready", "", 0);
+  }
+
+  /** Checkpoint rows and a survey of every old shard's journal. */
+  *#readShards(): Task<number> {
+    const old = this.#old;
+    if (old === null) return 0;
+    for (let i = 0; i < old.shards.length; i++) {
+      this.#progress("reading checkpoints", i / old.shards.length);
+      const manifest = old.shards[i]!;
+      const extents = yield* openExtents(this.#context, manifest);
+      if (typeof extents === "number") return extents;
+      const shard: OldShard = { manifest, extents, fromLsn: 0, scan: null };
+      this.#shards.push(shard);
+      const handles = yield* openSlots(this.#context, manifest, false);
+      if (typeof handles === "number") return handles;
+      const read = yield* readSlots(this.#context, handles, manifest.journalId, (row) => {
+        const log = decodeRow(this.#store, row);
+        assert(log !== null, "a sound checkpoint holds a row that cannot be read");
+        log.recorded = true;
+        this.#logs.set(log.groupId, log);
+      });
+      for (const handle of handles) yield* io((done) => this.#context.disk.close(handle, done));
+      if (read.error < 0) return read.error;
+      // One damaged slot is what a crash during its writing leaves; the other one covers it.
+      if (read.newest < 0) {
+        this.#noteLostSlots(manifest);
+        continue;
+      }
+      shard.fromLsn = read.slots[read.newest]!.lsn + 1;
+    }
+    return 0;
+  }
+
+  #noteLostSlots(manifest: ShardManifest): void {
+    this.#damages.push({
+      file: manifest.checkpoints[0]!,
+      position: 0,
+      lost: "Both checkpoint slots: the state of every group of this shard",
+      groupId: -1,
+    });
+  }
+
+  *#replay(buffer: Buffer): Task<number> {
+    const survey = new ReplaySurvey(this.#logs);
+    for (const shard of this.#shards) {
+      this.#progress("surveying journals", this.#shards.indexOf(shard) / this.#shards.length);
+      const scan = yield* this.#scan(shard, buffer, survey, null);
+      if (scan.error < 0) return scan.error;
+      shard.scan = scan;
+      this.#newestLsn = Math.max(this.#newestLsn, scan.newestLsn, shard.manifest.firstLsn);
+      this.#noteJournalDamage(shard, scan);
+    }
+    const replay = new Replay(this.#store, this.#logs);
+    if (survey.touched.size > 0) {
+      for (const groupId of survey.touched) {
+        const last = this.#logs.get(groupId)?.segmentList.at(-1);
+        if (last === undefined || last.indexLoaded) continue;
+        const loaded = yield* this.#store.loader.loadIndex(last);
+        if (loaded < 0) this.#logs.get(groupId)!.suspect = true;
+      }
+      for (const shard of this.#shards) {
+        this.#progress("replaying journals", this.#shards.indexOf(shard) / this.#shards.length);
+        const scan = yield* this.#scan(shard, buffer, replay, replay);
+        if (scan.error < 0) return scan.error;
+        const flushed = yield* this.#flush(replay);
+        if (flushed < 0) return flushed;
+        this.#judge(shard, scan);
+      }
+    }
+    this.#replayed = replay.records;
+    for (const segment of replay.doomed) {
+      this.#doomed.push(segment.file.path, segment.indexFile.path);
+    }
+    this.#doomedDirectories = replay.doomedDirectories;
+    for (const groupId of replay.unknown) {
+      if (this.#damages.length === 0) continue;
+      this.#damages.push({
+        file: "journal",
+        position: -1,
+        lost: `Group ${groupId}: records, but no beginning`,
+        groupId,
+      });
+    }
+    for (const segment of replay.rebuild) {
+      this.#store.writer.forgetFrom(segment, 0);
+      const rebuilt = yield* rebuildIndex(this.#store.loader, segment);
+      if (rebuilt < 0) this.#logs.get(segment.groupId)!.suspect = true;
+      segment.indexLoaded = true;
+      segment.entryCount = segment.index.count;
+    }
+    return 0;
+  }
+
+  /** Scans one journal; between its reads, what was replayed is written out when it is much. */
+  *#scan(
+    shard: OldShard,
+    buffer: Buffer,
+    visitor: JournalVisitor,
+    replay: Replay | null,
+  ): Task<JournalScan> {
+    const { disk, memory, crc32c, arena } = this.#context;
+    const scan = scanJournal({
+      disk,
+      memory,
+      crc32c,
+      extents: shard.extents,
+      journalId: shard.manifest.journalId,
+      mountEpoch: this.#old!.mountEpoch,
+      fromLsn: shard.fromLsn,
+      bufferAddress: buffer.address,
+      bufferBytes: buffer.bytes,
+    }, visitor);
+    let value = 0;
+    for (;;) {
+      const step = scan.next(value);
+      if (step.done) return step.value;
+      if (replay !== null && this.#store.cache.dirtyBytes > arena.size * FLUSH_SHARE) {
+        const result = yield* this.#flush(replay);
+        if (result < 0) return failedScan(result);
+      }
+      value = yield step.value;
+    }
+  }
+
+  *#flush(replay: Replay): Task<number> {
+    const made = yield* this.#store.makeFiles(replay.applied);
+    if (made < 0) return made;
+    return yield* this.#store.flush(replay.applied);
+  }
+
+  /** Lost journal records: a group may have had some of them if its count has a gap, or ends too early. */
+  #judge(shard: OldShard, scan: JournalScan): void {
+    if (scan.damages.length === 0) return;
+    const index = this.#shards.indexOf(shard);
+    for (const log of this.#logs.values()) {
+      if (log.groupId % this.#shards.length === index) log.suspect = true;
+    }
+  }
+
+  #noteJournalDamage(shard: OldShard, scan: JournalScan): void {
+    for (const damage of scan.damages) {
+      this.#damages.push({
+        file: damage.path,
+        position: damage.position,
+        lost: `Journal writes ${damage.firstLsn} to ${damage.lastLsn}: ` +
+          `groups of shard ${this.#shards.indexOf(shard)} may have lost acknowledged records`,
+        groupId: -1,
+      });
+    }
+    if (scan.damages.length > 0) this.#judge(shard, scan);
+  }
+
+  /** Makes everything durable, writes the new checkpoints, and replaces the manifest. */
+  *#switch(buffer: Buffer): Task<number> {
+    const { disk, memory } = this.#context;
+    const old = this.#old;
+    this.#progress("writing checkpoints", 0);
+    for (const path of [LOGS_DIRECTORY, SHARDS_DIRECTORY]) {
+      const made = yield* io((done) => disk.makeDirectory(path, done));
+      if (made < 0 && made !== -EEXIST) return made;
+    }
+    let result = yield* io((done) => disk.syncFileSystem(done));
+    if (result < 0) return result;
+    const mountEpoch = (old?.mountEpoch ?? 0) + 1;
+    const firstLsn = this.#newestLsn + 1;
+    let nextJournalId = old?.nextJournalId ?? 1;
+    const shards: ShardManifest[] = [];
+    for (let i = 0; i < this.#options.shardCount; i++) {
+      this.#progress("writing checkpoints", i / this.#options.shardCount);
+      const reused = this.#reusableExtents(i);
+      const journalId = reused?.journalId ?? nextJournalId++;
+      const extents = reused?.extents ?? this.#newExtents(journalId);
+      const extentBytes = this.#extentBytes();
+      const stem = `${SHARDS_DIRECTORY}/checkpoint-${mountEpoch}-${i}`;
+      const shard: ShardManifest = {
+        journalId,
+        firstLsn,
+        extents,
+        extentBytes,
+        checkpoints: [`${stem}-a`, `${stem}-b`],
+      };
+      if (reused === null) {
+        result = yield* this.#makeExtents(shard, buffer);
+        if (result < 0) return result;
+      }
+      result = yield* this.#writeRows(shard, i, mountEpoch);
+      if (result < 0) return result;
+      shards.push(shard);
+    }
+    for (const shard of this.#shards) {
+      for (const extent of shard.extents) {
+        yield* io((done) => disk.close(extent.handle, done));
+      }
+    }
+    result = yield* io((done) => disk.syncDirectory(SHARDS_DIRECTORY, done));
+    if (result < 0) return result;
+    const manifest: Manifest = {
+      formatVersion: MANIFEST_FORMAT_VERSION,
+      clusterId: old?.clusterId || this.#options.clusterId || "",
+      nodeId: this.#options.nodeId,
+      mountEpoch,
+      nextJournalId,
+      shards,
+    };
+    const place = { disk, memory, bufferAddress: buffer.address, bufferBytes: buffer.bytes };
+    result = yield* writeManifest(place, manifest);
+    if (result < 0) return result;
+    this.#manifest = manifest;
+    yield* this.#clean(manifest);
+    return 0;
+  }
+
+  #manifest: Manifest | null = null;
+
+  #extentBytes(): number {
+    return this.#options.extentBytes ?? JOURNAL_EXTENT_BYTES_DEFAULT;
+  }
+
+  /** The old shard's ring, when it is what the options ask for. */
+  #reusableExtents(shard: number): ShardManifest | null {
+    const old = this.#old?.shards[shard];
+    if (old === undefined || old.extentBytes !== this.#extentBytes()) return null;
+    return old.extents.length === this.#extentCount() ? old : null;
+  }
+
+  #extentCount(): number {
+    const bytes = this.#options.journalBytes ?? JOURNAL_BYTES_DEFAULT;
+    return Math.max(1, Math.ceil(bytes / this.#extentBytes()));
+  }
+
+  #newExtents(journalId: number): string[] {
+    const count = this.#extentCount();
+    return Array.from({ length: count }, (_, i) => `${SHARDS_DIRECTORY}/journal-${journalId}-${i}`);
+  }
+
+  *#makeExtents(shard: ShardManifest, buffer: Buffer): Task<number> {
+    const { disk, memory } = this.#context;
+    for (const path of shard.extents) {
+      const handle = yield* prewriteFile({
+        disk,
+        memory,
+        path,
+        sizeBytes: shard.extentBytes,
+        bufferAddress: buffer.address,
+        bufferBytes: buffer.bytes - (buffer.bytes % BLOCK_SIZE),
+        onProgress: (written) => this.#progress("making journals", written / shard.extentBytes),
+      });
+      if (handle < 0) return handle;
+      yield* io((done) => disk.close(handle, done));
+    }
+    return 0;
+  }
+
+  /** Writes the rows of a new shard's groups into both of its new slots. */
+  *#writeRows(shard: ShardManifest, index: number, mountEpoch: number): Task<number> {
+    const rows: Uint8Array<ArrayBuffer>[] = [];
+    for (const log of this.#logs.values()) {
+      if (log.groupId % this.#options.shardCount === index) rows.push(encodeRow(log));
+    }
+    const handles = yield* openSlots(this.#context, shard, true);
+    if (typeof handles === "number") return handles;
+    const slots = new CheckpointSlots({
+      context: this.#context,
+      handles,
+      journalId: shard.journalId,
+      mountEpoch,
+      older: 0,
+      sequence: 0,
+    });
+    let result = yield* slots.write(rows, shard.firstLsn - 1);
+    if (result >= 0) result = yield* slots.write(rows, shard.firstLsn - 1);
+    for (const handle of handles) yield* io((done) => this.#context.disk.close(handle, done));
+    return result;
+  }
+
+  /** Removes what nothing names any more; failures only leave files behind. */
+  *#clean(manifest: Manifest): Task<void> {
+    const { disk } = this.#context;
+    const kept = new Set(
+      manifest.shards.flatMap((shard) => [...shard.extents, ...shard.checkpoints]),
+    );
+    for (const name of disk.list(SHARDS_DIRECTORY) ?? []) {
+      const path = `${SHARDS_DIRECTORY}/${name}`;
+      if (!kept.has(path)) yield* io((done) => disk.unlink(path, done));
+    }
+    // Anything that damage took a name from may still be wanted by an operator.
+    if (this.#damages.length > 0) return;
+    const named = new Map<string, Set<string>>();
+    for (const log of this.#logs.values()) {
+      const names = new Set<string>();
+      for (const segment of log.segmentList) {
+        names.add(segment.file.path).add(segment.indexFile.path);
+      }
+      named.set(log.directory, names);
+    }
+    for (const name of disk.list(LOGS_DIRECTORY) ?? []) {
+      const directory = `${LOGS_DIRECTORY}/${name}`;
+      const names = named.get(directory);
+      for (const file of disk.list(directory) ?? []) {
+        const path = `${directory}/${file}`;
+        if (names?.has(path) !== true) yield* io((done) => disk.unlink(path, done));
+      }
+      if (names === undefined) yield* io((done) => disk.removeDirectory(directory, done));
+    }
+  }
+
+  #progress(stage: string, done: number): void {
+    this.#options.onProgress?.(stage, done);
+  }
+
+  #stop(outcome: "newer" | "damaged" | "error", reason: string, errno = 0): RecoveryReport {
+    return this.#report(outcome, reason, errno);
+  }
+
+  #report(outcome: RecoveryReport["outcome"], reason: string, errno: number): RecoveryReport {
+    const suspectGroups: number[] = [];
+    for (const log of this.#logs.values()) if (log.suspect) suspectGroups.push(log.groupId);
+    return {
+      outcome,
+      reason,
+      errno,
+      manifest: this.#manifest,
+      fresh: this.#old === null,
+      logCount: this.#logs.size,
+      replayedRecords: this.#replayed,
+      damages: this.#damages,
+      suspectGroups,
+    };
+  }
+}
+
+interface Buffer {
+  readonly address: number;
+  readonly bytes: number;
+}
+
+/** Opens a journal's extents; a negative errno when one is missing. */
+export function* openExtents(
+  context: StorageContext,
+  shard: ShardManifest,
+): Task<JournalExtent[] | number> {
+  const extents: JournalExtent[] = [];
+  for (const path of shard.extents) {
+    const handle = yield* io((done) => context.disk.open(path, false, done));
+    if (handle < 0) return handle;
+    extents.push({ handle, path, sizeBytes: shard.extentBytes });
+  }
+  return extents;
+}
+
+function failedScan(error: number): JournalScan {
+  return {
+    error: error < 0 ? error : -EIO,
+    mountEpoch: 0,
+    newestEpoch: 0,
+    newestLsn: 0,
+    replayedLsn: 0,
+    stableLsn: 0,
+    tornTail: false,
+    recordCount: 0,
+    damages: [],
+  };
+}

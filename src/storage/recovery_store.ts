@@ -1,0 +1,114 @@
+/**
+ * What logs run on while a node recovers: the same chunks and write-behind, no journal, no turns.
+ *
+ * @module
+ */
+
+import type { Completion } from "../io/completion.ts";
+import { EEXIST } from "../io/errno.ts";
+import { io, type Task } from "../io/task.ts";
+import { ChunkCache } from "./chunk_cache.ts";
+import { FileTable, OPEN_FILES_MAX_DEFAULT } from "./file_table.ts";
+import type { LogParts } from "./log_parts.ts";
+import type { PartitionLog } from "./partition_log.ts";
+import { SegmentLoader } from "./segment_loader.ts";
+import type { StorageContext } from "./shard_storage.ts";
+import { WriteBehind } from "./write_behind.ts";
+
+export class RecoveryStore implements LogParts {
+  readonly context: StorageContext;
+  readonly cache: ChunkCache;
+  readonly files: FileTable;
+  readonly writer: WriteBehind;
+  readonly loader: SegmentLoader;
+  readonly journal = null;
+  readonly dirtyBytesMax = Infinity;
+  #waiters: Completion[] = [];
+  #failure = 0;
+
+  /** @param context its `onFatal` is not used: failures are results here */
+  constructor(context: StorageContext) {
+    this.context = {
+      ...context,
+      onFatal: (errno) => {
+        this.#failure = errno;
+        this.#wake();
+      },
+    };
+    this.cache = new ChunkCache(context.arena);
+    this.files = new FileTable(context.disk, OPEN_FILES_MAX_DEFAULT);
+    this.writer = new WriteBehind(this.context, this.cache, this.files);
+    this.writer.paced = false;
+    this.writer.onProgress = () => this.#wake();
+    this.loader = new SegmentLoader(this.context, this.cache, this.files);
+  }
+
+  prepare(): void {}
+  wantWritable(): void {}
+  retire(): void {}
+
+  *nextTurn(): Task<number> {
+    this.writer.pump(0);
+    return yield* io((done) => this.#waiters.push(done));
+  }
+
+  /** Makes the files of segments that replay began. */
+  *makeFiles(logs: Iterable<PartitionLog>): Task<number> {
+    for (const log of logs) {
+      for (const segment of log.segmentList) {
+        if (segment.created) continue;
+        if (!log.directoryMade) {
+          const { disk } = this.context;
+          const made = yield* io((done) => disk.makeDirectory(log.directory, done));
+          if (made < 0 && made !== -EEXIST) return made;
+          log.directoryMade = true;
+        }
+        const handle = yield* this.loader.open(segment, false, true);
+        if (handle < 0) return handle;
+        this.files.release(segment.file);
+        segment.created = true;
+      }
+    }
+    return 0;
+  }
+
+  /** Writes every tail and dirty chunk out, padded; 0 or a negative errno. */
+  *flush(logs: Iterable<PartitionLog>): Task<number> {
+    for (const log of logs) {
+      for (const segment of log.segmentList) {
+        if (segment.settled) continue;
+        this.writer.closeTail(segment, true);
+        while (segment.writtenPosition < segment.sizeBytes) {
+          if (this.#failure < 0) return this.#failure;
+          this.writer.padEnd(segment);
+          if (segment.writtenPosition < segment.sizeBytes) yield* this.nextTurn();
+        }
+      }
+    }
+    while (!this.writer.idle) {
+      if (this.#failure < 0) return this.#failure;
+      this.writer.pump(0);
+      if (!this.writer.idle) yield* this.nextTurn();
+    }
+    return this.#failure;
+  }
+
+  /** Closes every file and gives all memory back. */
+  close(logs: Iterable<PartitionLog>): void {
+    for (const log of logs) {
+      for (const segment of log.segmentList) {
+        this.writer.forgetFrom(segment, 0);
+        if (segment.file.users === 0 && !segment.file.opening) this.files.forget(segment.file);
+        if (segment.indexFile.users === 0 && !segment.indexFile.opening) {
+          this.files.forget(segment.indexFile);
+        }
+      }
+    }
+  }
+
+  #wake(): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.complete(0, 0);
+  }
+}

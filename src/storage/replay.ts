@@ -1,0 +1,242 @@
+/**
+ * Replays journal records onto the logs of a recovering node.
+ *
+ * Every group counts its records: what the row reflects already is skipped, what follows is applied, and a
+ * gap makes the group *suspect* (its later records cannot be placed). Batches go through the same tail
+ * chunks and write-behind as when they were appended, at the positions that their records name, so the
+ * segments come out byte for byte; carried bytes make every block whole that is written anew.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import { BLOCK_SIZE } from "../io/disk.ts";
+import { batchMaxTimestamp, batchSize } from "./batch_header.ts";
+import { type Chunk, ChunkState } from "./chunk_cache.ts";
+import { decodeRow } from "./checkpoint_row.ts";
+import { type JournalRecord, JournalRecordType } from "./journal_format.ts";
+import type { JournalDamage, JournalVisitor } from "./journal_scan.ts";
+import type { MetaKind } from "./log.ts";
+import { cutSegment } from "./log_cut.ts";
+import type { LogParts } from "./log_parts.ts";
+import type { PartitionLog } from "./partition_log.ts";
+import type { Segment } from "./segment.ts";
+
+/** First pass: which groups have records beyond their rows, and which are deleted in the end. */
+export class ReplaySurvey implements JournalVisitor {
+  readonly #logs: ReadonlyMap<number, PartitionLog>;
+  readonly touched = new Set<number>();
+  readonly damages: JournalDamage[] = [];
+
+  constructor(logs: ReadonlyMap<number, PartitionLog>) {
+    this.#logs = logs;
+  }
+
+  record(record: JournalRecord): void {
+    if (record.type === JournalRecordType.SEAL) return;
+    const log = this.#logs.get(record.groupId);
+    if (log !== undefined && log.incarnation === record.incarnation && record.d <= log.sequence) {
+      return;
+    }
+    this.touched.add(record.groupId);
+  }
+
+  damage(damage: JournalDamage): void {
+    this.damages.push(damage);
+  }
+}
+
+/** Second pass: applies the records. */
+export class Replay implements JournalVisitor {
+  readonly #parts: LogParts;
+  readonly #logs: Map<number, PartitionLog>;
+  /** Segments and directories to remove once the new checkpoints stand. */
+  readonly doomed: Segment[] = [];
+  readonly doomedDirectories: string[] = [];
+  /** Segments whose index must be made anew from their batches. */
+  readonly rebuild = new Set<Segment>();
+  /** Groups with records and without a row or a beginning. */
+  readonly unknown = new Set<number>();
+  readonly applied = new Set<PartitionLog>();
+  records = 0;
+
+  constructor(parts: LogParts, logs: Map<number, PartitionLog>) {
+    this.#parts = parts;
+    this.#logs = logs;
+  }
+
+  damage(): void {
+    // The survey has noted it; gaps in the counts tell which groups lost something.
+  }
+
+  record(record: JournalRecord): void {
+    const type = record.type;
+    if (type === JournalRecordType.SEAL) return;
+    if (type === JournalRecordType.CREATE) {
+      this.#create(record);
+      return;
+    }
+    const log = this.#logs.get(record.groupId);
+    if (log === undefined) {
+      if (type === JournalRecordType.DELETE) this.unknown.delete(record.groupId);
+      else this.unknown.add(record.groupId);
+      return;
+    }
+    if (log.incarnation !== record.incarnation || record.d <= log.sequence) return;
+    if (record.d !== log.sequence + 1) {
+      if (type === JournalRecordType.DELETE) this.#delete(log);
+      else log.suspect = true;
+      return;
+    }
+    log.sequence = record.d;
+    this.records++;
+    this.applied.add(log);
+    if (type === JournalRecordType.APPEND) this.#append(log, record);
+    else if (type === JournalRecordType.META) this.#meta(log, record);
+    else if (type === JournalRecordType.HARD) {
+      log.hardTerm = record.term;
+      log.hardVote = record.a;
+    } else if (type === JournalRecordType.TRUNCATE) this.#truncate(log, record);
+    else if (type === JournalRecordType.PREFIX) {
+      log.metas.trim(record.a, record.c, record.b);
+      this.#doom(log.dropSegments((segment) => segment.endOffset <= record.b));
+    } else if (type === JournalRecordType.DELETE) this.#delete(log);
+    else assert(false, "unknown type of journal record");
+  }
+
+  #create(record: JournalRecord): void {
+    const old = this.#logs.get(record.groupId);
+    if (old !== undefined) {
+      if (old.incarnation > record.incarnation) return;
+      if (old.incarnation === record.incarnation && old.sequence >= record.d) return;
+    }
+    const from = record.payloadAddress;
+    const row = record.bytes.slice(from, from + record.payloadLength);
+    const log = decodeRow(this.#parts, row);
+    assert(log !== null, "a sound journal write holds a row that cannot be read");
+    if (old !== undefined) {
+      this.#doom(old.dropSegments(() => true));
+      if (old.directory !== log.directory) this.doomedDirectories.push(old.directory);
+      log.hardTerm = Math.max(log.hardTerm, old.hardTerm);
+    }
+    log.sequence = record.d;
+    this.unknown.delete(record.groupId);
+    this.#logs.set(record.groupId, log);
+    this.applied.add(log);
+    this.records++;
+  }
+
+  #delete(log: PartitionLog): void {
+    this.#doom(log.dropSegments(() => true));
+    this.doomedDirectories.push(log.directory);
+    this.#logs.delete(log.groupId);
+    this.applied.delete(log);
+  }
+
+  #doom(segments: Segment[]): void {
+    for (const segment of segments) {
+      this.doomed.push(segment);
+      this.rebuild.delete(segment);
+    }
+  }
+
+  #append(log: PartitionLog, record: JournalRecord): void {
+    const { context } = this.#parts;
+    const carry = record.small;
+    const source = record.payloadAddress + carry;
+    const length = record.payloadLength - carry;
+    assert(record.a === log.lastIndex + 1, "replayed entry does not follow the log");
+    assert(batchSize(context.memory.view, source) === length, "replayed record is not one batch");
+    const segment = this.#segmentOf(log, record);
+    assert(record.c === segment.sizeBytes, "replayed batch does not follow the segment");
+    this.#provideLead(segment, record, carry);
+    const tail = log.tailFor(segment, length);
+    assert(tail !== null, "no memory to replay the journal");
+    const at = tail.addressOf(segment.sizeBytes);
+    context.memory.bytes.copyWithin(at, source, source + length);
+    log.lastTerm = record.term;
+    log.admit(segment, tail, length, Math.max(0, batchMaxTimestamp(context.memory.view, at)));
+  }
+
+  /** Begins the tail with the carried bytes, when what precedes it is not in memory. */
+  #provideLead(segment: Segment, record: JournalRecord, carry: number): void {
+    const lead = segment.sizeBytes % BLOCK_SIZE;
+    if (lead === 0 || segment.tail !== null) return;
+    const previous = segment.index.chunks[segment.index.count - 1];
+    if (previous?.end === segment.sizeBytes) return;
+    assert(carry === lead, "the first record in a block does not carry the bytes before it");
+    const chunk: Chunk | null = this.#parts.cache.take(BLOCK_SIZE, ChunkState.TAIL);
+    assert(chunk !== null, "no memory to replay the journal");
+    chunk.segment = segment;
+    chunk.windowStart = segment.sizeBytes - lead;
+    chunk.start = segment.sizeBytes;
+    chunk.end = segment.sizeBytes;
+    const from = record.payloadAddress;
+    this.#parts.context.memory.bytes.copyWithin(chunk.address, from, from + lead);
+    segment.tail = chunk;
+  }
+
+  #segmentOf(log: PartitionLog, record: JournalRecord): Segment {
+    const last = log.segmentList[log.segmentList.length - 1];
+    if (last !== undefined && last.generation === record.b) return last;
+    assert(record.c === 0, "replayed batch is of a segment that is not the last");
+    if (last !== undefined) log.closeSegment(last);
+    const segment = log.newSegment(log.endOffset, record.a, record.term, record.b);
+    log.generationNext = Math.max(log.generationNext, record.b + 1);
+    log.segmentList.push(segment);
+    return segment;
+  }
+
+  #meta(log: PartitionLog, record: JournalRecord): void {
+    assert(record.a === log.lastIndex + 1, "replayed meta entry does not follow the log");
+    const from = record.payloadAddress;
+    log.metas.push({
+      kind: record.small as MetaKind,
+      index: record.a,
+      term: record.term,
+      offset: record.b,
+      payload: record.bytes.slice(from, from + record.payloadLength),
+    });
+    log.lastIndex = record.a;
+    log.lastTerm = record.term;
+  }
+
+  #truncate(log: PartitionLog, record: JournalRecord): void {
+    const offset = record.b;
+    const position = record.c;
+    log.metas.truncate(record.a);
+    log.producers.truncate(record.a);
+    log.lastIndex = record.a;
+    log.lastTerm = log.metas.termAt(record.a);
+    if (offset === log.endOffset) return;
+    log.endOffset = offset;
+    this.#doom(log.dropSegments((segment) => segment.baseOffset >= offset));
+    const segment = log.segmentList[log.segmentList.length - 1];
+    if (segment === undefined || segment.endOffset <= offset) return;
+    this.#parts.writer.closeTail(segment, true);
+    const index = segment.index;
+    let first = 0;
+    while (first < index.count && index.positions[first]! + index.lengths[first]! <= position) {
+      first++;
+    }
+    const chunk = index.chunks[first];
+    if (
+      segment.indexLoaded && chunk?.state === ChunkState.DIRTY && index.positions[first]! < position
+    ) {
+      cutSegment(log, segment, chunk, position, offset);
+      return;
+    }
+    // On disk, and its extent's checksum covers what is cut: made anew once everything is written.
+    segment.indexLoaded = true;
+    segment.unfiledEntries = null;
+    this.#parts.writer.forgetFrom(segment, first);
+    log.sizeBytes -= segment.sizeBytes - position;
+    segment.sizeBytes = position;
+    segment.endOffset = offset;
+    segment.closed = false;
+    segment.writtenPosition = Math.min(segment.writtenPosition, position);
+    segment.endsPadded = true;
+    this.#parts.writer.padEnd(segment);
+    this.rebuild.add(segment);
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Makes a segment ready for appends, so that the append itself never waits and never meets ENOSPC.
+ *
+ * The file is made or opened, space is reserved ahead (in steps that grow with the segment), its index
+ * is loaded, and the bytes that share its last block with what comes next are brought in.
+ *
+ * @module
+ */
+
+import { BLOCK_SIZE } from "../io/disk.ts";
+import { EEXIST, EIO, ENOMEM, ENOSPC } from "../io/errno.ts";
+import { io, type Task } from "../io/task.ts";
+import { ChunkState } from "./chunk_cache.ts";
+import type { LogParts } from "./log_parts.ts";
+import type { PartitionLog } from "./partition_log.ts";
+import type { Segment } from "./segment.ts";
+import { roundDown, roundUp } from "./write_behind.ts";
+
+/** Smallest and largest step of reservation (bytes). */
+const RESERVE_STEP_MIN = 64 * 1024;
+const RESERVE_STEP_MAX = 16 * 1024 * 1024;
+
+/** Makes room for `length` bytes behind the segment's end; returns 0 or a negative errno. */
+export function* prepareSegment(
+  parts: LogParts,
+  log: PartitionLog,
+  segment: Segment,
+  length: number,
+): Task<number> {
+  const { disk } = parts.context;
+  if (!log.directoryMade) {
+    const made = yield* io((done) => disk.makeDirectory(log.directory, done));
+    if (made < 0 && made !== -EEXIST) return made;
+    log.directoryMade = true;
+  }
+  const create = !segment.created;
+  const handle = yield* parts.loader.open(segment, false, create);
+  if (handle < 0) return handle;
+  segment.created = true;
+  let result = yield* reserve(parts, log, segment, handle, length);
+  if (result >= 0) result = yield* parts.loader.loadIndex(segment);
+  if (result >= 0) result = yield* loadLead(parts, segment, handle);
+  parts.files.release(segment.file);
+  return result;
+}
+
+function* reserve(
+  parts: LogParts,
+  log: PartitionLog,
+  segment: Segment,
+  handle: number,
+  length: number,
+): Task<number> {
+  const { disk } = parts.context;
+  const needed = roundUp(segment.sizeBytes + length);
+  const step = Math.min(RESERVE_STEP_MAX, Math.max(RESERVE_STEP_MIN, segment.sizeBytes));
+  const limit = roundUp(log.segmentLimits.segmentBytes);
+  const wanted = Math.max(needed, Math.min(limit, roundUp(segment.sizeBytes) + 2 * step));
+  const from = Math.max(segment.reservedEnd, roundDown(segment.sizeBytes));
+  if (wanted <= from) return 0;
+  let result = yield* io((done) => disk.allocate(handle, from, wanted - from, done));
+  if (result >= 0) {
+    segment.reservedEnd = wanted;
+    return 0;
+  }
+  if (result !== -ENOSPC || needed <= from) return needed <= from ? 0 : result;
+  // Nearly full: what this append needs, and no more.
+  result = yield* io((done) => disk.allocate(handle, from, needed - from, done));
+  if (result >= 0) segment.reservedEnd = needed;
+  return result;
+}
+
+/** Brings in the bytes of the segment's last, partly filled block as the lead of a new tail. */
+function* loadLead(parts: LogParts, segment: Segment, handle: number): Task<number> {
+  const lead = segment.sizeBytes % BLOCK_SIZE;
+  if (lead === 0 || segment.tail !== null) return 0;
+  const previous = segment.index.chunks[segment.index.count - 1];
+  if (previous !== null && previous !== undefined) {
+    if (previous.state !== ChunkState.LOADING) return 0;
+    const loaded = yield* parts.loader.load(segment, segment.index.count - 1);
+    if (loaded === null) return -EIO;
+    loaded.unpin();
+    return 0;
+  }
+  const position = segment.sizeBytes;
+  const address = yield* parts.loader.allocate(BLOCK_SIZE);
+  if (address < 0) return -ENOMEM;
+  const read = yield* io((done) =>
+    parts.context.disk.read(handle, position - lead, address, BLOCK_SIZE, done)
+  );
+  if (read >= lead && !segment.dropped && segment.tail === null && segment.sizeBytes === position) {
+    const chunk = parts.cache.take(BLOCK_SIZE, ChunkState.TAIL);
+    if (chunk !== null) {
+      parts.context.memory.bytes.copyWithin(chunk.address, address, address + lead);
+      chunk.segment = segment;
+      chunk.windowStart = position - lead;
+      chunk.start = position;
+      chunk.end = position;
+      segment.tail = chunk;
+    }
+  }
+  parts.cache.arena.release(address);
+  return read < 0 ? read : read < lead ? -EIO : 0;
+}

@@ -1,0 +1,390 @@
+/**
+ * A node's storage under a random workload, crashes and restarts, against a model: one seed, one run.
+ *
+ * Every life mounts the node with a number of shards drawn anew, works on a few groups (append, meta entry,
+ * hard state, truncate, trim, retention, roll, read, checkpoint, create, delete), and ends in a power cut at
+ * an operation drawn anew, perhaps during recovery. Then each group must be what its recorded operations
+ * make of it: as many as it says it reflects, at least those that were durable.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import { Xoshiro128 } from "../base/prng.ts";
+import { setInt64 } from "../bytes/int64.ts";
+import { runTask } from "../io/task.ts";
+import type { Engine } from "./engine.ts";
+import { MetaKind } from "./log.ts";
+import { type ModelOperation, ModelState } from "./log_model.ts";
+import type { PartitionLog } from "./partition_log.ts";
+import { lastSequenceOf, ProducerCheck } from "./producer_table.ts";
+import { writeSampleBatch } from "./sample_batch.ts";
+import { TestNode } from "./test_node.ts";
+
+const GROUPS = 5;
+const PRODUCERS = 3;
+
+interface Tracked {
+  readonly groupId: number;
+  readonly operations: ModelOperation[];
+  /** LSN of each operation. */
+  readonly lsns: number[];
+  /** Operations that survived an earlier life, or were reported durable. */
+  durableCount: number;
+  truncating: { index: number } | null;
+  deleting: boolean;
+}
+
+export class StorageSimulation {
+  readonly node: TestNode;
+  readonly #random: Xoshiro128;
+  #groups = new Map<number, Tracked>();
+  #nextGroup = 1;
+  #fill = 0;
+  #hash = 0x811c9dc5;
+  lives = 0;
+  mounts = 0;
+  operations = 0;
+  checkpoints = 0;
+  reads = 0;
+
+  constructor(seed: number) {
+    this.#random = new Xoshiro128(seed);
+    const journalBytes = 128 * 1024 * (1 + this.#random.nextBelow(3));
+    this.node = new TestNode({ seed, journalBytes });
+  }
+
+  /** Equal for equal runs. */
+  get hash(): number {
+    return this.#hash;
+  }
+
+  run(lives: number, steps: number): void {
+    for (let life = 0; life < lives; life++) {
+      this.#mount();
+      if (this.#random.nextBelow(8) > 0) {
+        this.node.disk.crashAfterOps(this.#random.nextBelow(steps));
+      }
+      for (let step = 0; step < steps && !this.node.disk.crashed; step++) this.#step();
+      this.#observe();
+      if (!this.node.disk.crashed && this.#random.nextBelow(3) === 0) this.#stop();
+      this.#observe();
+      this.#fold(this.node.disk.traceHash);
+      assert(this.node.fatals.length === 0, `storage failed: ${this.node.fatals[0]}`);
+      this.node.crash();
+      this.lives++;
+    }
+    this.#mount();
+  }
+
+  #fold(value: number): void {
+    this.#hash = Math.imul(this.#hash ^ value, 0x01000193) >>> 0;
+  }
+
+  #mount(): void {
+    for (let attempt = 0;; attempt++) {
+      if (attempt < 3 && this.#random.nextBelow(3) === 0) {
+        this.node.disk.crashAfterOps(this.#random.nextBelow(60));
+      }
+      const mounted = this.node.mount(1 + this.#random.nextBelow(3));
+      this.mounts++;
+      if (mounted && !this.node.disk.crashed) break;
+      assert(this.node.disk.crashed, `recovery refused: ${this.node.report?.reason}`);
+      this.node.crash();
+    }
+    // A crash that was planned for recovery must not hit the checks below.
+    this.node.disk.crashAfterOps(Infinity);
+    this.#verify();
+  }
+
+  // ---- Verification ----
+
+  #verify(): void {
+    const found = this.node.report!.damages[0];
+    assert(found === undefined, `recovery found damage: ${JSON.stringify(found)}`);
+    for (const tracked of [...this.#groups.values()]) {
+      const log = this.node.log(tracked.groupId) as PartitionLog | undefined;
+      if (log === undefined) {
+        const mayBeGone = tracked.durableCount === 0 ||
+          tracked.operations.some((operation) => operation.kind === "delete");
+        assert(mayBeGone, `group ${tracked.groupId} is gone`);
+        this.#groups.delete(tracked.groupId);
+        continue;
+      }
+      assert(log.sequence >= tracked.durableCount, "durable records are lost");
+      assert(log.sequence <= tracked.operations.length, "more records than were made");
+      tracked.operations.length = log.sequence;
+      tracked.lsns.length = log.sequence;
+      tracked.durableCount = log.sequence;
+      tracked.truncating = null;
+      tracked.deleting = false;
+      this.#compare(log, new ModelState(tracked.operations, log.sequence));
+      if (this.node.disk.crashed) return;
+    }
+    assert(this.node.damages.length === 0, `damage: ${JSON.stringify(this.node.damages[0])}`);
+  }
+
+  #compare(log: PartitionLog, state: ModelState): void {
+    assert(!state.deleted, "a deleted group came back");
+    assert(log.startOffset === state.startOffset, "log start differs");
+    assert(log.endOffset === state.endOffset, "log end differs");
+    assert(log.lastIndex === state.lastIndex, "last index differs");
+    assert(log.lastTerm === state.lastTerm, "last term differs");
+    assert(log.hardTerm === state.hardTerm && log.hardVote === state.hardVote, "vote differs");
+    const bytes = this.node.readAll(log, log.startOffset);
+    assert(bytes !== null, "the log cannot be read");
+    const wanted = state.bytesFrom(log.startOffset);
+    assert(equal(bytes, wanted), "the log's bytes differ");
+    for (const byte of bytes) this.#hash = Math.imul(this.#hash ^ byte, 0x01000193) >>> 0;
+    let index = 1;
+    for (const entry of state.entries) {
+      if (entry.meta !== null && entry.lastIndex > log.startIndex) {
+        const meta = log.metaFrom(entry.lastIndex);
+        assert(meta !== null && meta.index === entry.lastIndex, "a meta entry is missing");
+        assert(meta.kind === entry.meta.kind && meta.term === entry.meta.term, "meta differs");
+        assert(meta.payload[0] === entry.meta.mark, "a meta entry's payload differs");
+      }
+      if (entry.batch !== null && entry.batch.offset >= log.startOffset) {
+        assert(log.indexAt(entry.batch.offset) === index, "index of an offset differs");
+        assert(log.offsetAt(index) === entry.batch.offset, "offset of an index differs");
+      }
+      index = entry.lastIndex + 1;
+    }
+    this.#compareProducers(log, state);
+  }
+
+  #compareProducers(log: PartitionLog, state: ModelState): void {
+    for (let producerId = 1; producerId <= PRODUCERS; producerId++) {
+      const last = state.batches().filter((batch) => batch.producerId === producerId).at(-1);
+      if (last === undefined) continue;
+      const lastSequence = lastSequenceOf(last.firstSequence, last.endOffset - last.offset);
+      const again = log.producers.check(producerId, 0, last.firstSequence, lastSequence);
+      assert(again === ProducerCheck.DUPLICATE, "a duplicate is not known");
+      assert(log.producers.duplicateOffset === last.offset, "a duplicate has another offset");
+      const next = log.producers.check(producerId, 0, lastSequence + 1, lastSequence + 1);
+      assert(next === ProducerCheck.NEW, "the next sequence is refused");
+    }
+  }
+
+  // ---- Workload ----
+
+  #engineOf(groupId: number): Engine {
+    return this.node.engines[groupId % this.node.engines.length]!;
+  }
+
+  /** Takes note of records made by tasks, and of what became durable. */
+  #observe(): void {
+    for (const tracked of this.#groups.values()) {
+      const engine = this.#engineOf(tracked.groupId);
+      const log = engine.logs.get(tracked.groupId);
+      const lsn = engine.journal.recordedLsn;
+      if (log === undefined) {
+        if (tracked.deleting) this.#note(tracked, { kind: "delete" }, lsn);
+        tracked.deleting = false;
+      } else if (log.sequence > tracked.operations.length) {
+        if (tracked.operations.length === 0) this.#note(tracked, { kind: "create" }, lsn);
+        else {
+          assert(tracked.truncating !== null, "a record nobody made");
+          this.#note(tracked, { kind: "truncate", index: tracked.truncating.index }, lsn);
+          tracked.truncating = null;
+        }
+        assert(log.sequence === tracked.operations.length, "records out of step");
+      }
+      while (
+        tracked.durableCount < tracked.lsns.length &&
+        tracked.lsns[tracked.durableCount]! <= engine.journal.journal.durableLsn
+      ) tracked.durableCount++;
+    }
+  }
+
+  #note(tracked: Tracked, operation: ModelOperation, lsn: number): void {
+    tracked.operations.push(operation);
+    tracked.lsns.push(lsn);
+    this.operations++;
+  }
+
+  #step(): void {
+    const random = this.#random;
+    const choice = random.nextBelow(40);
+    if (choice < 12) this.node.disk.step();
+    else if (choice < 18) this.node.turn();
+    else if (choice < 19 && this.#groups.size < GROUPS) this.#create();
+    else {
+      const groups = [...this.#groups.values()];
+      if (groups.length > 0) this.#act(groups[random.nextBelow(groups.length)]!, choice);
+    }
+    this.#observe();
+  }
+
+  #create(): void {
+    const groupId = this.#nextGroup++;
+    const segmentBytes = 8192 << this.#random.nextBelow(5);
+    this.#groups.set(groupId, {
+      groupId,
+      operations: [],
+      lsns: [],
+      durableCount: 0,
+      truncating: null,
+      deleting: false,
+    });
+    this.#engineOf(groupId).createLog({
+      groupId,
+      incarnation: 1,
+      name: "topic-0",
+      segmentLimits: { segmentBytes, segmentMs: 1e12 },
+      listener: null,
+    });
+  }
+
+  #act(tracked: Tracked, choice: number): void {
+    const engine = this.#engineOf(tracked.groupId);
+    const log = engine.logs.get(tracked.groupId);
+    if (log === undefined || tracked.deleting || tracked.operations.length === 0) return;
+    const random = this.#random;
+    if (choice < 31) this.#append(tracked, log, engine);
+    else if (choice < 33) this.#meta(tracked, log, engine);
+    else if (choice === 33) this.#hard(tracked, log, engine);
+    else if (choice === 34) this.#truncate(tracked, log);
+    else if (choice === 35) this.#trim(tracked, log, engine);
+    else if (choice === 36) this.#read(tracked, log);
+    else if (choice === 37) {
+      if (random.nextBelow(4) === 0) engine.checkpoint();
+    } else if (choice === 38) {
+      if (random.nextBelow(4) === 0) engine.cache.reclaim(engine.cache.arena.blockSizeMax);
+    } else if (random.nextBelow(30) === 0) {
+      tracked.deleting = true;
+      runTask(engine.deleteLog(tracked.groupId), () => {});
+    }
+  }
+
+  #append(tracked: Tracked, log: PartitionLog, engine: Engine): void {
+    const random = this.#random;
+    if (log.lastTerm === 0) {
+      this.#meta(tracked, log, engine);
+      return;
+    }
+    const recordCount = 1 + random.nextBelow(5);
+    const size = random.nextBelow(20);
+    const valueBytes = size === 0
+      ? random.nextBelow(16_000)
+      : random.nextBelow(size < 8 ? 60 : 900);
+    const producerId = random.nextBelow(PRODUCERS + 1);
+    const state = new ModelState(tracked.operations, tracked.operations.length);
+    const last = state.batches().filter((batch) => batch.producerId === producerId).at(-1);
+    const firstSequence = last === undefined
+      ? 0
+      : lastSequenceOf(last.firstSequence, last.endOffset - last.offset) + 1;
+    const identity = producerId === 0
+      ? {}
+      : { producerId, producerEpoch: 0, baseSequence: firstSequence };
+    const { memory, crc32c } = this.node;
+    const length = writeSampleBatch(memory, crc32c, 0, {
+      recordCount,
+      valueBytes,
+      fill: this.#fill++,
+      timestampMs: 10_000 + this.#fill,
+      ...identity,
+    });
+    const offset = log.append(0, length, log.lastTerm, this.node.nowMs);
+    if (offset < 0) {
+      assert(
+        offset === -11,
+        `append refused: ${offset} ${JSON.stringify([this.node.damages, this.node.fatals])}`,
+      );
+      return;
+    }
+    assert(offset === state.endOffset, "an append has the wrong offset");
+    const bytes = memory.bytes.slice(0, length);
+    const view = new DataView(bytes.buffer);
+    setInt64(view, 0, offset);
+    view.setInt32(12, log.lastTerm, false);
+    const operation: ModelOperation = {
+      kind: "append",
+      bytes,
+      recordCount,
+      producerId: producerId === 0 ? -1 : producerId,
+      firstSequence,
+    };
+    this.#note(tracked, operation, engine.journal.recordedLsn);
+  }
+
+  #meta(tracked: Tracked, log: PartitionLog, engine: Engine): void {
+    const opens = log.lastTerm === 0 || this.#random.nextBelow(2) === 0;
+    const kind = opens ? MetaKind.NO_OP : MetaKind.CONFIGURATION;
+    const term = log.lastTerm + (opens ? 1 : 0);
+    const mark = this.#random.nextBelow(256);
+    if (log.appendMeta(kind, term, new Uint8Array([mark, 1, 2])) < 0) return;
+    this.#note(tracked, { kind: "meta", meta: kind, term, mark }, engine.journal.recordedLsn);
+  }
+
+  #hard(tracked: Tracked, log: PartitionLog, engine: Engine): void {
+    const term = log.hardTerm + this.#random.nextBelow(2);
+    const vote = this.#random.nextBelow(3) - 1;
+    if (log.setHardState(term, vote) < 0) return;
+    this.#note(tracked, { kind: "hard", term, vote }, engine.journal.recordedLsn);
+  }
+
+  #truncate(tracked: Tracked, log: PartitionLog): void {
+    const state = new ModelState(tracked.operations, tracked.operations.length);
+    const entries = state.entries.filter((entry) =>
+      entry.lastIndex >= log.startIndex && entry.lastIndex >= log.committedIndex
+    );
+    if (entries.length < 2 || log.gate !== 0) return;
+    const from = Math.max(0, entries.length - 1 - this.#random.nextBelow(12));
+    const index = entries[from]!.lastIndex;
+    if (index === log.lastIndex) return;
+    tracked.truncating = { index };
+    runTask(log.truncate(index), (result) => assert(result === 0, `cannot truncate: ${result}`));
+  }
+
+  #trim(tracked: Tracked, log: PartitionLog, engine: Engine): void {
+    const before = log.sequence;
+    if (log.gate !== 0) return;
+    if (this.#random.nextBelow(2) === 0) {
+      log.setCommitted(log.indexAt(Math.floor((log.startOffset + log.endOffset) / 2)) - 1);
+      const limitOffset = log.endOffset;
+      log.applyRetention(20_000, { retentionMs: -1, retentionBytes: 30_000, limitOffset });
+    } else if (log.endOffset > log.startOffset) {
+      const span = log.endOffset - log.startOffset;
+      log.trimPrefix(log.startOffset + this.#random.nextBelow(Math.ceil(span / 3) + 1));
+    }
+    if (log.sequence === before) return;
+    const operation: ModelOperation = { kind: "trim", offset: log.startOffset };
+    this.#note(tracked, operation, engine.journal.recordedLsn);
+  }
+
+  #read(tracked: Tracked, log: PartitionLog): void {
+    if (log.endOffset === log.startOffset) return;
+    const offset = log.startOffset + this.#random.nextBelow(log.endOffset - log.startOffset);
+    const maxBytes = 1 + this.#random.nextBelow(50_000);
+    const piece = this.node.readOnce(log, offset, maxBytes);
+    this.#observe();
+    if (piece === null || tracked.operations.length === 0) {
+      assert(
+        this.node.disk.crashed || log.startOffset > offset || log.endOffset <= offset,
+        "a read failed",
+      );
+      return;
+    }
+    this.reads++;
+    const state = new ModelState(tracked.operations, tracked.operations.length);
+    const wanted = state.bytesFrom(offset);
+    if (wanted.length < piece.bytes.length) return;
+    assert(piece.bytes.length > 0, "a read gave nothing");
+    assert(equal(piece.bytes, wanted.subarray(0, piece.bytes.length)), "a read gave other bytes");
+  }
+
+  #stop(): void {
+    for (const engine of this.node.engines) {
+      const result = this.node.finish(engine.stop());
+      if (result === null) return;
+      assert(result === 0, `an engine did not stop: ${result}`);
+    }
+  }
+}
+
+function equal(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}

@@ -1,0 +1,109 @@
+/**
+ * ListOffsets by time: the first record at or after a timestamp.
+ *
+ * Segment and extent maxima narrow it to an extent, batch headers to a batch, and the records' own
+ * deltas to a record. The records of a compressed batch cannot be read here: its first offset is the
+ * answer then (clients skip what is older), unless a decompressor is given.
+ *
+ * @module
+ */
+
+import { getInt64 } from "../bytes/int64.ts";
+import type { Task } from "../io/task.ts";
+import {
+  ATTRIBUTES_OFFSET,
+  BASE_TIMESTAMP_OFFSET,
+  BATCH_HEADER_SIZE,
+  batchEndOffset,
+  batchMaxTimestamp,
+  batchSize,
+  COMPRESSION_MASK,
+  LEADER_EPOCH_OFFSET,
+  RECORD_COUNT_OFFSET,
+} from "./batch_header.ts";
+import type { TimestampMatch } from "./log.ts";
+import type { PartitionLog } from "./partition_log.ts";
+import { Varint } from "./varint_cursor.ts";
+
+const NO_MATCH: TimestampMatch = { offset: -1, timestampMs: -1, term: -1 };
+/** Attribute bit: every record has the batch's maximum, the time of its append. */
+const LOG_APPEND_TIME_FLAG = 0x08;
+
+/** See {@linkcode Log.offsetForTimestamp}. */
+export function* offsetForTimestamp(
+  log: PartitionLog,
+  timestampMs: number,
+  limitOffset: number,
+): Task<TimestampMatch | null> {
+  const { loader } = log.parts;
+  for (const segment of log.segmentList.slice()) {
+    if (segment.maxTimestampMs < timestampMs || segment.endOffset <= log.startOffset) continue;
+    if (segment.baseOffset >= limitOffset) break;
+    if ((yield* loader.loadIndex(segment)) < 0) return null;
+    for (let extent = 0; extent < segment.index.count; extent++) {
+      if (segment.index.maxTimestamps[extent]! < timestampMs) continue;
+      const chunk = yield* loader.load(segment, extent);
+      if (chunk === null) {
+        if (segment.dropped) break;
+        return null;
+      }
+      const start = chunk.addressOf(chunk.start);
+      const end = chunk.addressOf(chunk.end);
+      const match = searchExtent(log, start, end, timestampMs, limitOffset);
+      chunk.unpin();
+      if (match !== null) return match;
+    }
+  }
+  return NO_MATCH;
+}
+
+function searchExtent(
+  log: PartitionLog,
+  start: number,
+  end: number,
+  timestampMs: number,
+  limitOffset: number,
+): TimestampMatch | null {
+  const view = log.parts.context.memory.view;
+  for (let at = start; at < end; at += batchSize(view, at)) {
+    if (batchMaxTimestamp(view, at) < timestampMs) continue;
+    if (batchEndOffset(view, at) <= log.startOffset) continue;
+    if (batchEndOffset(view, at) > limitOffset) return NO_MATCH;
+    const match = searchBatch(view, at, timestampMs, log.startOffset);
+    if (match !== null) return match;
+  }
+  return null;
+}
+
+function searchBatch(
+  view: DataView<ArrayBuffer>,
+  at: number,
+  timestampMs: number,
+  startOffset: number,
+): TimestampMatch | null {
+  const baseOffset = getInt64(view, at);
+  const term = view.getInt32(at + LEADER_EPOCH_OFFSET, false);
+  const attributes = view.getInt16(at + ATTRIBUTES_OFFSET, false);
+  const baseTimestamp = getInt64(view, at + BASE_TIMESTAMP_OFFSET);
+  if ((attributes & (COMPRESSION_MASK | LOG_APPEND_TIME_FLAG)) !== 0) {
+    const appended = (attributes & LOG_APPEND_TIME_FLAG) !== 0;
+    const timestamp = appended ? batchMaxTimestamp(view, at) : baseTimestamp;
+    const offset = Math.max(baseOffset, startOffset);
+    return { offset, timestampMs: Math.max(timestamp, timestampMs), term };
+  }
+  const cursor = new Varint(view, at + BATCH_HEADER_SIZE, at + batchSize(view, at));
+  const count = view.getInt32(at + RECORD_COUNT_OFFSET, false);
+  for (let i = 0; i < count && !cursor.bad; i++) {
+    const length = cursor.next();
+    const recordEnd = cursor.at + length;
+    cursor.skip(1);
+    const timestamp = baseTimestamp + cursor.next();
+    const offset = baseOffset + cursor.next();
+    if (cursor.bad) break;
+    if (timestamp >= timestampMs && offset >= startOffset) {
+      return { offset, timestampMs: timestamp, term };
+    }
+    cursor.at = recordEnd;
+  }
+  return null;
+}

@@ -1,0 +1,129 @@
+/**
+ * Is this what a producer may send? Asked of every batch before it is appended.
+ *
+ * The header and the checksum are checked always; the records are looked at only where they are not
+ * compressed ({@linkcode checkRecords}), since decompressing is the clients' work. The codes are
+ * those that Kafka gives.
+ *
+ * @module
+ */
+
+import type { Crc32c } from "../bytes/crc32c.ts";
+import type { Memory } from "../bytes/memory.ts";
+import { ErrorCode } from "./errors.ts";
+import {
+  ATTRIBUTES_OFFSET,
+  BATCH_HEADER_SIZE,
+  BATCH_MAGIC,
+  batchAttributes,
+  batchBaseOffset,
+  batchBaseSequence,
+  batchBaseTimestamp,
+  batchCompression,
+  batchCrc,
+  batchIsTransactional,
+  batchLastOffsetDelta,
+  batchMagic,
+  batchProducerEpoch,
+  batchProducerId,
+  batchRecordCount,
+  batchSize,
+  Compression,
+  CONTROL_FLAG,
+  DELETE_HORIZON_FLAG,
+} from "./record_batch.ts";
+import type { RecordReader } from "./record_reader.ts";
+
+/** The smallest record: its length and six bytes. */
+const RECORD_SIZE_MIN = 7;
+
+/**
+ * Checks the one batch that a producer sent for a partition, without looking into its records.
+ *
+ * @param address of the batch, in the region that `crc32c` works on
+ * @param end behind the records field; one batch must fill it
+ * @returns an {@linkcode ErrorCode}: NONE; CORRUPT_MESSAGE for sizes and checksum; INVALID_RECORD
+ * for another format, another number of batches than one, a control batch, or contradicting fields;
+ * UNSUPPORTED_COMPRESSION_TYPE for compression bits that mean nothing
+ */
+export function checkBatch(
+  memory: Memory,
+  address: number,
+  end: number,
+  crc32c: Crc32c,
+): ErrorCode {
+  const view = memory.view;
+  if (address === end) return ErrorCode.INVALID_RECORD;
+  if (end - address < BATCH_HEADER_SIZE) return ErrorCode.CORRUPT_MESSAGE;
+  if (batchMagic(view, address) !== BATCH_MAGIC) return ErrorCode.INVALID_RECORD;
+  const size = batchSize(view, address);
+  if (size < BATCH_HEADER_SIZE || size > end - address) return ErrorCode.CORRUPT_MESSAGE;
+  const checked = address + ATTRIBUTES_OFFSET;
+  if (crc32c(checked, size - ATTRIBUTES_OFFSET, 0) !== batchCrc(view, address)) {
+    return ErrorCode.CORRUPT_MESSAGE;
+  }
+  if (size !== end - address) return ErrorCode.INVALID_RECORD;
+  return checkFields(view, address, size);
+}
+
+/** What the header says, once its bytes are known to be what was sent. */
+function checkFields(view: DataView, address: number, size: number): ErrorCode {
+  if (batchBaseOffset(view, address) !== 0) return ErrorCode.INVALID_RECORD;
+  if ((batchAttributes(view, address) & (CONTROL_FLAG | DELETE_HORIZON_FLAG)) !== 0) {
+    return ErrorCode.INVALID_RECORD;
+  }
+  const compression = batchCompression(view, address);
+  if (compression > Compression.ZSTD) return ErrorCode.UNSUPPORTED_COMPRESSION_TYPE;
+  const count = batchRecordCount(view, address);
+  if (count <= 0 || count !== batchLastOffsetDelta(view, address) + 1) {
+    return ErrorCode.INVALID_RECORD;
+  }
+  if (
+    compression === Compression.NONE && count * RECORD_SIZE_MIN > size - BATCH_HEADER_SIZE
+  ) return ErrorCode.INVALID_RECORD;
+  const producerId = batchProducerId(view, address);
+  if (producerId < 0) {
+    if (producerId !== -1 || batchIsTransactional(view, address)) return ErrorCode.INVALID_RECORD;
+    return ErrorCode.NONE;
+  }
+  if (batchBaseSequence(view, address) < 0 || batchProducerEpoch(view, address) < 0) {
+    return ErrorCode.INVALID_RECORD;
+  }
+  return ErrorCode.NONE;
+}
+
+/**
+ * Checks the records of a batch that {@linkcode checkBatch} found good: that they fill it exactly,
+ * that their offsets count up from 0, and, for a compacted topic, that each has a key. A compressed
+ * batch passes unseen.
+ *
+ * @param reader any reader; it is pointed elsewhere
+ */
+export function checkRecords(
+  memory: Memory,
+  address: number,
+  reader: RecordReader,
+  keysRequired: boolean,
+): ErrorCode {
+  const view = memory.view;
+  if (batchCompression(view, address) !== Compression.NONE) return ErrorCode.NONE;
+  const end = address + batchSize(view, address);
+  const count = batchRecordCount(view, address);
+  reader.open(
+    memory,
+    address + BATCH_HEADER_SIZE,
+    end,
+    count,
+    0,
+    batchBaseTimestamp(view, address),
+  );
+  let offset = 0;
+  while (reader.next()) {
+    if (reader.offset !== offset) {
+      return ErrorCode.INVALID_RECORD;
+    }
+    if (keysRequired && reader.keyLength < 0) return ErrorCode.INVALID_RECORD;
+    offset++;
+  }
+  return reader.ok() && offset === count ? ErrorCode.NONE : ErrorCode.INVALID_RECORD;
+}

@@ -1,0 +1,76 @@
+/**
+ * The generated codec against Kafka's own classes (kafka-clients, from Maven).
+ *
+ * Random values of every message in every version are encoded here, decoded and encoded again
+ * there, and must come back as the same bytes. Skipped, aloud, where Java or Maven are missing or
+ * the library cannot be had; `vectors_test.ts` holds what an earlier run confirmed.
+ *
+ * @module
+ */
+
+import { strict as assert } from "node:assert";
+import fc from "fast-check";
+import { Writer } from "../../../src/bytes/writer.ts";
+import { CATALOG } from "../../../src/wire/generated/catalog.ts";
+import { arbitraryMessage } from "./arbitrary_message.ts";
+
+const HERE = new URL("./kafka_clients/", import.meta.url).pathname;
+const SIZES = { elementsMax: 3, textMax: 8 };
+const VALUES_PER_VERSION = 5;
+
+function run(command: string, args: string[]): string | null {
+  try {
+    const output = new Deno.Command(command, { args, cwd: HERE, stderr: "null" }).outputSync();
+    return output.success ? new TextDecoder().decode(output.stdout) : null;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+/** The class path of kafka-clients, or null. */
+function classPath(directory: string): string | null {
+  const file = `${directory}/class_path`;
+  const args = ["-q", "-B", "dependency:build-classpath", `-Dmdep.outputFile=${file}`];
+  return run("mvn", ["-o", ...args]) === null && run("mvn", args) === null
+    ? null
+    : Deno.readTextFileSync(file);
+}
+
+function randomVectors(): string[] {
+  const lines: string[] = [];
+  for (const entry of CATALOG) {
+    for (let version = entry.minVersion; version <= entry.maxVersion; version++) {
+      const messages = fc.sample(arbitraryMessage(entry, version, SIZES), VALUES_PER_VERSION);
+      for (const message of messages) {
+        const writer = new Writer();
+        entry.encode(writer, version, message);
+        lines.push(`${entry.name} ${version} ${writer.borrowBytes().toHex()}`);
+      }
+    }
+  }
+  return lines;
+}
+
+Deno.test("Kafka's own classes read and write the same bytes", () => {
+  const directory = Deno.makeTempDirSync();
+  try {
+    const jars = classPath(directory);
+    if (jars === null) {
+      console.log("skipped: no Maven, or kafka-clients cannot be had");
+      return;
+    }
+    const vectors = `${directory}/vectors.txt`;
+    const lines = randomVectors();
+    Deno.writeTextFileSync(vectors, lines.join("\n") + "\n");
+    const printed = run("java", ["-cp", jars, `${HERE}CheckVectors.java`, vectors]);
+    assert.ok(printed !== null, "CheckVectors did not run");
+    const summary = /checked (\d+) skipped (\d+) different (\d+)\n$/.exec(printed);
+    assert.ok(summary !== null, printed);
+    assert.equal(summary[3], "0", printed);
+    // What the library does not have: our own records, and the newest versions.
+    assert.ok(Number(summary[1]) > lines.length * 0.9, summary[0]);
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+});
