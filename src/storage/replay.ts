@@ -115,11 +115,19 @@ export class Replay implements JournalVisitor {
     const log = decodeRow(this.#parts, row);
     assert(log !== null, "a sound journal write holds a row that cannot be read");
     if (old !== undefined) {
-      this.#doom(old.dropSegments(() => true));
+      const kept = new Set(log.segmentList.map((segment) => segment.file.path));
+      const dropped = old.dropSegments(() => true);
+      this.#doom(dropped.filter((segment) => !kept.has(segment.file.path)));
       if (old.directory !== log.directory) this.doomedDirectories.push(old.directory);
       log.hardTerm = Math.max(log.hardTerm, old.hardTerm);
     }
     log.sequence = record.d;
+    const last = log.segmentList.at(-1);
+    if (last !== undefined && !last.indexLoaded) {
+      last.indexLoaded = true;
+      last.unfiledEntries = null;
+      this.rebuild.add(last);
+    }
     this.unknown.delete(record.groupId);
     this.#logs.set(record.groupId, log);
     this.applied.add(log);
@@ -235,7 +243,7 @@ export class Replay implements JournalVisitor {
     segment.endOffset = offset;
     segment.closed = false;
     segment.writtenPosition = Math.min(segment.writtenPosition, position);
-    segment.endsPadded = true;
+    segment.paddedEnd = Math.min(segment.paddedEnd, position);
     this.#parts.writer.padEnd(segment);
     this.rebuild.add(segment);
   }

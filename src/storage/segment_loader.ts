@@ -51,7 +51,7 @@ export class SegmentLoader {
   *allocate(size: number): Task<number> {
     if (size > this.cache.arena.blockSizeMax) return -1;
     for (;;) {
-      const address = this.cache.allocate(size);
+      const address = this.cache.arena.allocate(size);
       if (address >= 0) return address;
       yield* io((done) => this.#memoryWaiters.push(done));
     }

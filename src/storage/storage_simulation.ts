@@ -132,7 +132,8 @@ export class StorageSimulation {
     assert(log.lastTerm === state.lastTerm, "last term differs");
     assert(log.hardTerm === state.hardTerm && log.hardVote === state.hardVote, "vote differs");
     const bytes = this.node.readAll(log, log.startOffset);
-    assert(bytes !== null, "the log cannot be read");
+    assert(!log.suspect, "a log is suspect");
+    assert(bytes !== null, `the log cannot be read: ${JSON.stringify(this.node.damages)}`);
     const wanted = state.bytesFrom(log.startOffset);
     assert(equal(bytes, wanted), "the log's bytes differ");
     for (const byte of bytes) this.#hash = Math.imul(this.#hash ^ byte, 0x01000193) >>> 0;
