@@ -111,7 +111,7 @@ export class Reactor {
       const completed = this.#turn();
       if (ring.takeWake()) this.#attentiveUntilMs = this.nowMs + ATTENTIVE_MS;
       if (this.#stopped || this.nowMs < this.#attentiveUntilMs) return;
-      if (completed === 0 && this.#idle) return;
+      if (completed === 0) return;
     }
   }
 
@@ -133,7 +133,8 @@ export class Reactor {
     const messages = work.drainMessages();
     const fired = timers.run(startMs);
     const quiet = work.endTurn(startMs);
-    this.#idle = quiet && completed === 0 && messages === 0 && fired === 0;
+    // What was prepared is handed over by the next call, which may as well wait for its completion.
+    this.#idle = quiet;
     this.turns++;
     const tookMs = clock.monotonicMs() - startMs;
     if (tookMs > this.turnMsMax) this.turnMsMax = tookMs;

@@ -214,8 +214,10 @@ class Recovery {
       for (const groupId of survey.touched) {
         const last = this.#logs.get(groupId)?.segmentList.at(-1);
         if (last === undefined || last.indexLoaded) continue;
-        const loaded = yield* this.#store.loader.loadIndex(last);
-        if (loaded < 0) this.#logs.get(groupId)!.suspect = true;
+        // An index that is not what the row says may be that of a later, cut life: made anew behind it.
+        if ((yield* this.#store.loader.readIndex(last)) < 0) replay.rebuildLater(last);
+        last.indexLoaded = true;
+        last.unfiledEntries = null;
       }
       for (const shard of this.#shards) {
         this.#progress("replaying journals", this.#shards.indexOf(shard) / this.#shards.length);

@@ -9,17 +9,17 @@
  * @module
  */
 
-import { assert } from "../base/assert.ts";
-import { Xoshiro128 } from "../base/prng.ts";
-import { setInt64 } from "../bytes/int64.ts";
-import { runTask } from "../io/task.ts";
-import type { Engine } from "./engine.ts";
-import { MetaKind } from "./log.ts";
+import { assert } from "../../src/base/assert.ts";
+import { Xoshiro128 } from "../../src/base/prng.ts";
+import { setInt64 } from "../../src/bytes/int64.ts";
+import { runTask } from "../../src/io/task.ts";
+import type { Engine } from "../../src/storage/engine.ts";
+import { MetaKind } from "../../src/storage/log.ts";
 import { type ModelOperation, ModelState } from "./log_model.ts";
-import type { PartitionLog } from "./partition_log.ts";
-import { lastSequenceOf, ProducerCheck } from "./producer_table.ts";
+import type { PartitionLog } from "../../src/storage/partition_log.ts";
+import { lastSequenceOf, ProducerCheck } from "../../src/storage/producer_table.ts";
 import { writeSampleBatch } from "./sample_batch.ts";
-import { TestNode } from "./test_node.ts";
+import { TestNode } from "./storage_node.ts";
 
 const GROUPS = 5;
 const PRODUCERS = 3;
