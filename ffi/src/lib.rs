@@ -291,6 +291,11 @@ pub extern "C" fn gregor_set_nodelay(fd: i32) -> i32 {
 }
 
 #[unsafe(no_mangle)]
+pub extern "C" fn gregor_shutdown(fd: i32) -> i32 {
+    to_c(net::shutdown(fd))
+}
+
+#[unsafe(no_mangle)]
 pub extern "C" fn gregor_close_fd(fd: i32) -> i32 {
     // SAFETY: plain call; a bad descriptor yields EBADF.
     to_c(errors::check(unsafe { libc::close(fd) }))

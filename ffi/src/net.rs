@@ -94,6 +94,15 @@ pub fn set_nodelay(fd: i32) -> Outcome<i32> {
     set_option(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)
 }
 
+/// Ends both directions of a connection at once; what is in flight on it completes. ENOTCONN.
+///
+/// Not an operation of the ring: the kernel runs that one on a thread of its own, which looks the
+/// descriptor up when it gets there, after a close and a new connection with the same number.
+pub fn shutdown(fd: i32) -> Outcome<i32> {
+    // SAFETY: plain call; a bad descriptor yields EBADF.
+    check(unsafe { libc::shutdown(fd, libc::SHUT_RDWR) })
+}
+
 /// The port that a socket is bound to.
 pub fn local_port(fd: i32) -> Outcome<i32> {
     // SAFETY: the buffer is as long as its length says; the port is at the same place in both families.

@@ -64,7 +64,6 @@ pub mod code {
     pub const RECV_INTO: u8 = 18;
     pub const SEND: u8 = 19;
     pub const SEND_VECTOR: u8 = 20;
-    pub const SHUTDOWN: u8 = 21;
     pub const CONNECT: u8 = 22;
     pub const CANCEL: u8 = 23;
     pub const DOORBELL: u8 = 24;

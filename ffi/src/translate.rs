@@ -214,7 +214,6 @@ impl Ring {
                 let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
                 opcode::SendMsg::new(fd, header).flags(flags as u32).build()
             }
-            code::SHUTDOWN => opcode::Shutdown::new(fd, op.extra as i32).build(),
             code::CONNECT => {
                 let text = self.name_text(op.address, op.length)?;
                 let (address, length) = net::socket_address(&text)?;

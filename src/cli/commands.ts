@@ -18,6 +18,11 @@ export interface CommandEntry {
 export const COMMANDS: readonly CommandEntry[] = [
   { name: "start", summary: "Run a broker", load: () => import("./start.ts") },
   {
+    name: "check",
+    summary: "Verify a stopped broker's files",
+    load: () => import("./check.ts"),
+  },
+  {
     name: "produce",
     summary: "Write lines from stdin as records",
     load: () => import("./produce.ts"),

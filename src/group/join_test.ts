@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { ErrorCode } from "../wire/errors.ts";
-import { decode, TestCoordinator } from "./coordinator_test_context.ts";
+import { decode, TestCoordinator } from "./test_coordinator.ts";
 
 Deno.test("a dynamic member is sent back with an id, then joins, syncs and heartbeats", () => {
   const test = new TestCoordinator();

@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { ErrorCode } from "../wire/errors.ts";
 import { newLeaveGroupRequest } from "../wire/generated/leave_group_request.ts";
 import type { LeaveGroupResponse } from "../wire/generated/leave_group_response.ts";
-import { decode, GROUP, TestCoordinator } from "./coordinator_test_context.ts";
+import { decode, GROUP, TestCoordinator } from "./test_coordinator.ts";
 
 Deno.test("SyncGroup checks group, member, generation and protocol", () => {
   const test = new TestCoordinator();

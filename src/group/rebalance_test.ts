@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { ErrorCode } from "../wire/errors.ts";
-import { decode, TestCoordinator } from "./coordinator_test_context.ts";
+import { decode, TestCoordinator } from "./test_coordinator.ts";
 
 Deno.test("an empty group waits for more members, as long as more come", () => {
   const test = new TestCoordinator({ initialRebalanceDelayMs: 3_000 });

@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { ErrorCode } from "../wire/errors.ts";
 import type { JoinGroupResponse } from "../wire/generated/join_group_response.ts";
-import { decode, type JoinWords, TestCoordinator } from "./coordinator_test_context.ts";
+import { decode, type JoinWords, TestCoordinator } from "./test_coordinator.ts";
 
 /** A stable group of the static members "one" (which leads) and "two". */
 function stable(words: JoinWords = {}): { test: TestCoordinator; one: string; two: string } {
@@ -148,4 +148,19 @@ Deno.test("an operator removes a static member by its instance id alone", () => 
   assert.deepEqual(left.members.map((m) => m.errorCode), [0, ErrorCode.UNKNOWN_MEMBER_ID]);
   const join: JoinGroupResponse = test.join({ memberId: one, instanceId: "one" }).get();
   assert.deepEqual(join.members.map((m) => m.groupInstanceId), ["one"]);
+});
+
+Deno.test("a static member started anew has not synced when its former process had not", () => {
+  const test = new TestCoordinator();
+  const words = { sessionMs: 60_000, rebalanceMs: 10_000 };
+  const [one, two] = ["one", "two"].map((instanceId) => test.join({ ...words, instanceId }));
+  test.advance(0);
+  const { memberId } = one!.get();
+  test.sync(memberId, 1, { [memberId]: "p1" }, { instanceId: "one" });
+  assert.equal(test.state(), "Stable");
+  const again = test.join({ ...words, instanceId: "two" }).get();
+  assert.notEqual(again.memberId, two!.get().memberId);
+  test.advance(10_000);
+  assert.equal(test.state(), "PreparingRebalance");
+  assert.deepEqual([...test.group().members.keys()], [memberId]);
 });

@@ -222,11 +222,10 @@ export class Uring {
     return this.start(Op.SendVector, 0, 0, fd, count, tableAddress, 0, done);
   }
 
-  /** Ends a connection's directions: 0 = reading, 1 = writing, 2 = both. */
-  shutdown(fd: number, how: number, done: Completion | null): number {
-    const at = this.prepare(Op.Shutdown, 0, 0, fd, 0, done);
-    this.#opWords[at * 12 + 8] = how;
-    return this.#opWords[at * 12 + 3]!;
+  /** Ends both directions of a connection, at once. */
+  shutdown(fd: number): void {
+    // ENOTCONN: the peer was faster.
+    this.shim.gregor_shutdown(fd);
   }
 
   /**

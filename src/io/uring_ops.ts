@@ -25,7 +25,6 @@ export const Op = {
   RecvInto: 18,
   Send: 19,
   SendVector: 20,
-  Shutdown: 21,
   Connect: 22,
   Cancel: 23,
   Doorbell: 24,

@@ -241,3 +241,27 @@ Deno.test("Uring cancel() ends one operation and spares its slot's next one", ()
   ring.close(server, null);
   ring.turn(0, 0);
 });
+
+Deno.test("Uring shutdown() ends what is in flight, and never the descriptor's next connection", () => {
+  using ring = openTestRing();
+  for (let round = 0; round < 50; round++) {
+    const [server, client] = connectPair(ring);
+    const received = new Told();
+    ring.recvInto(server, 0, 8, received);
+    ring.turn(0, 0);
+    ring.shutdown(server);
+    assert.equal(turnUntil(ring, received), 0);
+    ring.close(server, null);
+    ring.close(client, null);
+    const [next, peer] = connectPair(ring);
+    const answer = new Told();
+    ring.recvInto(next, 0, 8, answer);
+    fill(4096, 8, round);
+    assert.equal(finish(ring, (done) => ring.send(peer, 4096, 8, done)), 8);
+    assert.equal(turnUntil(ring, answer), 8, `round ${round}`);
+    assertFilled(0, 8, round);
+    ring.close(next, null);
+    ring.close(peer, null);
+    ring.turn(0, 0);
+  }
+});

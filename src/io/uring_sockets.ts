@@ -9,7 +9,6 @@ import type { Sockets } from "./sockets.ts";
 import type { Uring } from "./uring.ts";
 
 const GROUP = 0;
-const BOTH_DIRECTIONS = 2;
 
 export class UringSockets implements Sockets {
   readonly #ring: Uring;
@@ -63,7 +62,7 @@ export class UringSockets implements Sockets {
   }
 
   shutdown(socket: number): void {
-    this.#ring.shutdown(socket, BOTH_DIRECTIONS, null);
+    this.#ring.shutdown(socket);
   }
 
   close(socket: number): void {

@@ -67,8 +67,6 @@ export interface ShardStorage {
   deleteLog(groupId: number): Task<number>;
   /** False: appends of `bytes` would be refused now; stop reading from connections. */
   canAppend(bytes: number): boolean;
-  /** Frees cached batches until `bytes` could be allocated; false when too little is free or clean. */
-  reclaim(bytes: number): boolean;
   /** Ends a turn of the loop: journal flush, write-behind, checkpoint slices, notices. */
   turnEnd(nowMs: number): void;
   /** Writes everything out: clean checkpoint, SEAL. No append may follow. */

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { strict as assert } from "node:assert";
+import { assert } from "../base/assert.ts";
 import { Xoshiro128 } from "../base/prng.ts";
 import { newHeartbeatRequest } from "../wire/generated/heartbeat_request.ts";
 import type { HeartbeatResponse } from "../wire/generated/heartbeat_response.ts";
@@ -49,7 +49,7 @@ export class Pending<Response> {
   }
 
   readonly respond: Respond<Response> = (response) => {
-    assert.equal(this.#response, null, `${this.#what} was answered twice`);
+    assert(this.#response === null, `${this.#what} was answered twice`);
     this.#response = response;
   };
 
@@ -58,7 +58,7 @@ export class Pending<Response> {
   }
 
   get(): Response {
-    assert.ok(this.#response !== null, `${this.#what} is not answered`);
+    assert(this.#response !== null, `${this.#what} is not answered`);
     return this.#response;
   }
 }
@@ -155,7 +155,7 @@ export class TestCoordinator {
 
   group(groupId: string = GROUP): Group {
     const group = this.coordinator.table.groups.get(groupId);
-    assert.ok(group !== undefined, `there is no group ${groupId}`);
+    assert(group !== undefined, `there is no group ${groupId}`);
     return group;
   }
 
@@ -301,7 +301,7 @@ export class TestCoordinator {
         topics: [newOffsetFetchRequestTopics({ name: topic, partitionIndexes: [partition] })],
       }),
     );
-    assert.equal(response.errorCode, 0);
+    assert(response.errorCode === 0, "OffsetFetch failed");
     return response.topics[0]!.partitions[0]!.committedOffset;
   }
 
@@ -311,10 +311,12 @@ export class TestCoordinator {
     this.advance(0);
     const ids = joins.map((joined) => joined.memberId);
     const leader = joins[0]!.join.get();
-    assert.equal(leader.leader, ids[0]);
+    assert(leader.leader === ids[0], "the first member does not lead");
     const plan = Object.fromEntries(ids.map((id, at) => [id, `a${at}`]));
     const syncs = ids.map((id, at) => this.sync(id, leader.generationId, at === 0 ? plan : {}));
-    syncs.forEach((sync, at) => assert.equal(decode(sync.get().assignment), `a${at}`));
+    for (const [at, sync] of syncs.entries()) {
+      assert(decode(sync.get().assignment) === `a${at}`, "a member got another assignment");
+    }
     return { ids, generation: leader.generationId };
   }
 }

@@ -1,0 +1,233 @@
+/**
+ * A whole node in one thread: every shard as in production, on a simulated disk, sockets, and clock.
+ *
+ * One seed decides everything: the order of completions, where bytes are cut, what a power cut leaves.
+ * A node lives from {@linkcode SimNode.mount} to {@linkcode SimNode.crash}; the next life has its own
+ * memory, so that nothing of the last one can act on it.
+ *
+ * @module
+ */
+
+import { assert } from "../../src/base/assert.ts";
+import { RECEIVE_BUFFER_SIZE } from "../../src/base/limits.ts";
+import { type LogFields, LogLevel } from "../../src/base/logger.ts";
+import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
+import { Settings } from "../../src/base/settings.ts";
+import { Arena } from "../../src/bytes/arena.ts";
+import { softwareCrc32c } from "../../src/bytes/crc32c.ts";
+import { type Memory, wrapMemory } from "../../src/bytes/memory.ts";
+import { MemoryDisk, type MemoryDiskOptions } from "../../src/io/memory_disk.ts";
+import { runTask, type Task } from "../../src/io/task.ts";
+import { Timers } from "../../src/io/timers.ts";
+import type { AdvertisedNode } from "../../src/shard/control.ts";
+import { Mailboxes, mailboxesSize } from "../../src/shard/mailbox.ts";
+import { Shard } from "../../src/shard/shard.ts";
+import { ShardMemory } from "../../src/shard/shard_memory.ts";
+import { openShard } from "../../src/storage/open_shard.ts";
+import { recoverNode, type RecoveryReport } from "../../src/storage/recovery.ts";
+import type { Damage, StorageContext } from "../../src/storage/shard_storage.ts";
+import { type ClientEnd, MemorySockets } from "./memory_sockets.ts";
+
+const RECEIVE_BUFFERS = 16;
+const WALL_START_MS = 1_700_000_000_000;
+
+export interface SimNodeOptions {
+  readonly seed: number;
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly disk?: Partial<MemoryDiskOptions>;
+  /** Per shard (bytes). */
+  readonly arenaBytes?: number;
+}
+
+interface SimShard {
+  readonly shard: Shard;
+  readonly timers: Timers;
+  readonly sockets: MemorySockets;
+  readonly blocks: ShardMemory;
+}
+
+export class SimNode {
+  readonly #options: SimNodeOptions;
+  readonly random: Random;
+  #memory: Memory;
+  #bulk: MemoryDisk | null = null;
+  shards: SimShard[] = [];
+  report: RecoveryReport | null = null;
+  readonly damages: Damage[] = [];
+  readonly fatals: string[] = [];
+  /** Log lines of level WARN and ERROR. */
+  readonly remarks: string[] = [];
+  nowMs = 1000;
+  #wallOffsetMs = WALL_START_MS;
+
+  constructor(options: SimNodeOptions) {
+    this.#options = options;
+    this.random = new Xoshiro128(options.seed);
+    this.#memory = wrapMemory(new ArrayBuffer(0));
+  }
+
+  get disk(): MemoryDisk {
+    assert(this.#bulk !== null, "the node was never mounted");
+    return this.#bulk;
+  }
+
+  /** Recovers the disk and opens `shardCount` shards; false when the disk crashed on the way. */
+  mount(shardCount: number): boolean {
+    const arenaBytes = this.#options.arenaBytes ?? 16 * 2 ** 20;
+    const mailboxes = mailboxesSize(shardCount);
+    this.#memory = wrapMemory(new ArrayBuffer(mailboxes + shardCount * arenaBytes));
+    this.#bulk = this.#bulk === null
+      ? new MemoryDisk({ memory: this.#memory, random: this.random, ...this.#options.disk })
+      : this.#bulk.restart({ memory: this.#memory, random: this.random, ...this.#options.disk });
+    const arenas = Array.from(
+      { length: shardCount },
+      (_, shard) => new Arena(mailboxes + shard * arenaBytes, arenaBytes),
+    );
+    const contexts = arenas.map((arena) => this.#context(arena));
+    const report = this.#finish(recoverNode({
+      context: contexts[0]!,
+      shardCount,
+      nodeId: 0,
+      extentBytes: 256 * 1024,
+      journalBytes: 1024 * 1024,
+    }));
+    if (report === null) return false;
+    this.report = report;
+    assert(report.outcome === "ready", `recovery refused: ${report.reason}`);
+    this.shards = [];
+    for (let shard = 0; shard < shardCount; shard++) {
+      const context = contexts[shard]!;
+      const storage = this.#finish(openShard({ context, shard, manifest: report.manifest! }));
+      if (storage === null) return false;
+      assert(typeof storage !== "number", `a shard did not open: ${storage}`);
+      this.shards.push(this.#makeShard(shard, shardCount, context, storage));
+    }
+    const node = { host: "127.0.0.1", port: 9092, rack: null };
+    if (this.#finish(leading(this.shards[0]!.shard, node)) === null) return false;
+    for (const { shard } of this.shards) shard.deleteOrphans();
+    return true;
+  }
+
+  /** A new client connection to a shard. */
+  connect(shardIndex: number): ClientEnd {
+    const { shard, sockets } = this.shards[shardIndex]!;
+    const { socket, client } = sockets.connect();
+    shard.server.adopt(socket, "/127.0.0.1");
+    return client;
+  }
+
+  /** One step of everything: some disk and socket operations, a turn of every shard. */
+  step(): void {
+    this.nowMs += 0.25;
+    this.disk.step();
+    for (const { shard, timers, sockets } of this.shards) {
+      if (this.disk.crashed) return;
+      for (let i = 0; i < 4 && sockets.step(); i++);
+      shard.drainMessages();
+      timers.run(this.nowMs);
+      shard.endTurn(this.nowMs);
+    }
+  }
+
+  /** Steps until `done`; false when the disk crashed or it never came. */
+  run(done: () => boolean, stepsMax = 200_000): boolean {
+    for (let i = 0; i < stepsMax; i++) {
+      if (done()) return true;
+      if (this.disk.crashed) return false;
+      this.step();
+    }
+    return done();
+  }
+
+  /** Lets time pass without waiting for anything. */
+  pass(ms: number): void {
+    const until = this.nowMs + ms;
+    while (this.nowMs < until && !this.disk.crashed) this.step();
+  }
+
+  /** Power cut: what was not durable may be gone; the node has to be mounted again. */
+  crash(): void {
+    if (!this.disk.crashed) this.disk.crash();
+    this.shards = [];
+  }
+
+  /** Orderly stop of every shard. */
+  stop(): boolean {
+    let stopped = 0;
+    for (const { shard } of this.shards) runTask(shard.stop(), () => stopped++);
+    return this.run(() => stopped === this.shards.length);
+  }
+
+  #finish<T>(task: Task<T>): T | null {
+    const results: T[] = [];
+    runTask(task, (value) => results.push(value));
+    const ended = this.run(() => results.length > 0);
+    assert(ended || this.disk.crashed, "a task does not end");
+    return results[0] ?? null;
+  }
+
+  #context(arena: Arena): StorageContext {
+    return {
+      disk: this.disk,
+      memory: this.#memory,
+      arena,
+      crc32c: softwareCrc32c(this.#memory),
+      onFatal: (errno, message) => this.fatals.push(`${errno} ${message}`),
+      onDamage: (damage) => this.damages.push(damage),
+    };
+  }
+
+  #makeShard(
+    index: number,
+    shardCount: number,
+    context: StorageContext,
+    storage: ConstructorParameters<typeof Shard>[1],
+  ): SimShard {
+    const settings = new Map(Object.entries({
+      "group.initial.rebalance.delay.ms": "0",
+      "offsets.topic.num.partitions": "3",
+      ...this.#options.settings,
+    }));
+    const timers = new Timers();
+    const requestMax = new Settings(settings).number("socket.request.max.bytes");
+    const blocks = new ShardMemory(context.arena, requestMax);
+    const buffers = Array.from(
+      { length: RECEIVE_BUFFERS },
+      () => context.arena.allocate(RECEIVE_BUFFER_SIZE),
+    );
+    const memory = this.#memory;
+    const sockets = new MemorySockets(memory, buffers, RECEIVE_BUFFER_SIZE, this.random);
+    sockets.onRecycled = () => blocks.noteReleased();
+    const shard = new Shard({
+      nodeId: 0,
+      settings,
+      dataDir: "/sim",
+      memory,
+      blocks,
+      mailboxes: new Mailboxes(memory, 0, index, shardCount),
+      disk: this.disk,
+      sockets,
+      clock: {
+        monotonicMs: () => this.nowMs,
+        wallMs: () => Math.floor(this.#wallOffsetMs + this.nowMs),
+      },
+      timers,
+      random: this.random,
+      crc32c: context.crc32c,
+      logger: { log: (level, message, fields) => this.#note(level, message, fields) },
+      nowMs: () => this.nowMs,
+      peerOf: () => "/127.0.0.1",
+      wake: () => {},
+    }, storage);
+    return { shard, timers, sockets, blocks };
+  }
+
+  #note(level: LogLevel, message: string, fields: LogFields = {}): void {
+    if (level >= LogLevel.WARN) this.remarks.push(`${message} ${JSON.stringify(fields)}`);
+  }
+}
+
+function* leading(shard: Shard, node: AdvertisedNode): Task<true> {
+  yield* shard.lead(node);
+  return true;
+}
