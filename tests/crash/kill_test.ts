@@ -3,7 +3,7 @@
  * holds what it serves against what it acknowledged. Most kills come in the middle of the load; some in
  * the middle of a start, several in a row; some while it stops.
  *
- * `GREGOR_CRASH_KILLS` is how often (60), `GREGOR_CRASH_SEED` replays a schedule; what the operating
+ * `GREGOR_CRASH_KILLS` is how often (100), `GREGOR_CRASH_SEED` replays a schedule; what the operating
  * system and the disk do in between is not part of it.
  *
  * @module
@@ -17,10 +17,10 @@ import { Problems } from "./ledger.ts";
 import { parseAddress, pause } from "./link.ts";
 import { Workload } from "./workload.ts";
 
-const KILLS = Number(Deno.env.get("GREGOR_CRASH_KILLS") ?? "60");
+const KILLS = Number(Deno.env.get("GREGOR_CRASH_KILLS") ?? "100");
 const SEED = Number(Deno.env.get("GREGOR_CRASH_SEED") ?? Date.now() % 2 ** 31);
 /** A verification after so many kills. */
-const VERIFY_EACH = 6;
+const VERIFY_EACH = 8;
 /** Small rings, so that checkpoints and recycled extents come all the time. */
 const FLAGS = [
   "--set=journal.extent.bytes=4194304",
@@ -47,7 +47,11 @@ class Kills {
     if (kind < 15) await this.#duringStop();
     else await this.#underLoad();
     if (kind >= 70) await this.#duringStart(1 + random.nextBelow(3));
-    await this.#broker.restart({ cores: this.#cores() });
+    const startedMs = performance.now();
+    const cores = this.#cores();
+    await this.#broker.restart({ cores });
+    const tookMs = Math.round(performance.now() - startedMs);
+    console.log(`${this.count} kills, started with ${cores} cores in ${tookMs} ms`);
   }
 
   async #underLoad(): Promise<void> {
@@ -58,7 +62,7 @@ class Kills {
 
   async #duringStop(): Promise<void> {
     this.#broker.send("SIGTERM");
-    await pause(this.#random.nextBelow(300));
+    await pause(this.#random.nextBelow(60));
     const exit = await this.#broker.kill();
     this.count++;
     this.kinds.stop++;
