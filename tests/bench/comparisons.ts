@@ -187,7 +187,7 @@ export async function alternate(
       context.say(
         `${name}, round ${round}, ${side}: ${formatNumber(requestsPerS)}/s, ` +
           `${formatNumber(megabytesPerS)} MB/s, p50 ${formatNumber(latencyUs.p50)} us, ` +
-          `p99 ${formatNumber(latencyUs.p99)} us`,
+          `p99 ${formatNumber(latencyUs.p99)} us, CPU ${formatNumber(report.processorUs)} us`,
       );
     }
   }
@@ -207,6 +207,7 @@ const THROUGHPUT_COLUMNS = [
   "p99 us",
   "p99.9 us",
   "max us",
+  "CPU us/request",
 ];
 
 function throughputCells({ name, reports }: Result): string[] {
@@ -220,6 +221,7 @@ function throughputCells({ name, reports }: Result): string[] {
     median((report) => report.latencyUs.p99),
     median((report) => report.latencyUs.p999),
     median((report) => report.latencyUs.max),
+    median((report) => report.processorUs),
   ];
 }
 

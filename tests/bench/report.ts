@@ -17,15 +17,21 @@ export interface Report {
   readonly requests: number;
   readonly requestsPerS: number;
   readonly megabytesPerS: number;
+  /** All small requests, those of the warm-up too. */
+  readonly answered: number;
   readonly errors: number;
   readonly firstError: number;
   readonly latencyUs: Latencies;
   readonly largeRequests?: number;
   readonly largeLatencyUs?: Latencies;
+  /** Processor time of the server, its kernel threads included, per request (us). */
+  readonly processorUs: number;
 }
 
-export function parseReport(line: string): Report {
-  const report = JSON.parse(line) as Report;
+/** @param processorS processor time that the server used meanwhile */
+export function parseReport(line: string, processorS: number): Report {
+  const said = JSON.parse(line) as Omit<Report, "processorUs">;
+  const report = { ...said, processorUs: processorS * 1e6 / Math.max(1, said.answered) };
   const whole = typeof report.requests === "number" && typeof report.errors === "number" &&
     typeof report.latencyUs?.p999 === "number";
   if (!whole) throw new Error(`The load generator said "${line.trim()}"`);

@@ -30,6 +30,7 @@ export async function buildLoadgen(): Promise<void> {
 /** Something that answers produce requests. */
 export interface Server {
   readonly name: string;
+  readonly pid: number;
   readonly address: string;
   /** It has to be told of topics before it takes records. */
   readonly wantsTopics: boolean;
@@ -57,6 +58,7 @@ export async function startBroker(
   });
   return {
     name: "broker",
+    pid: broker.pid,
     address: broker.kafka,
     wantsTopics: true,
     async stop() {
@@ -81,6 +83,7 @@ export async function startMinimalLoop(place: ServerPlace): Promise<Server> {
   }
   return {
     name: "minimal loop",
+    pid: child.pid,
     address,
     wantsTopics: false,
     async stop() {
@@ -126,16 +129,25 @@ export async function runLoad(
     LOADGEN_PROGRAM,
     ...flags.join(" ").split(" "),
   ];
+  const before = processorSeconds(server.pid);
   const output = await new Deno.Command(first!, { args, stdin: "null" }).output();
+  const used = processorSeconds(server.pid) - before;
   const text = new TextDecoder();
   if (!output.success) {
     throw new Error(`${server.name}: ${text.decode(output.stderr)}`);
   }
-  const report = parseReport(text.decode(output.stdout));
+  const report = parseReport(text.decode(output.stdout), used);
   if (report.errors > 0) {
     throw new Error(`${server.name}: ${report.errors} errors, such as ${report.firstError}`);
   }
   return report;
+}
+
+/** Processor time that a process has used, threads of the kernel for it included (s). */
+function processorSeconds(pid: number): number {
+  // Fields after the name in brackets; the 14th and 15th of all are in ticks of 10 ms.
+  const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ").at(-1)!.split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 /** Words before a command that pin it; none when it is not to be pinned. */
