@@ -19,6 +19,11 @@ import type { Mailboxes } from "./mailbox.ts";
 
 /** Turns before the runtime gets a chance. */
 const TURNS_PER_RUN = 64;
+/**
+ * After a ring of the control thread the loop does not sleep for this long (ms): the runtime hands its
+ * message over only after several chances, and each sleep between two of them would delay it.
+ */
+const ATTENTIVE_MS = 20;
 /** The longest sleep (ms); the control thread's messages wait at most this long without a ring. */
 const SLEEP_MAX_MS = 250;
 
@@ -71,6 +76,7 @@ export class Reactor {
   readonly #options: ReactorOptions;
   #stopped = false;
   #idle = false;
+  #attentiveUntilMs = 0;
   /** Turns run, and the longest of them (ms). */
   turns = 0;
   turnMsMax = 0;
@@ -103,8 +109,9 @@ export class Reactor {
     const { ring } = this.#options;
     for (let i = 0; i < TURNS_PER_RUN; i++) {
       const completed = this.#turn();
-      if (this.#stopped || ring.takeWake()) return;
-      if (completed === 0 && this.#idle) return;
+      if (ring.takeWake()) this.#attentiveUntilMs = this.nowMs + ATTENTIVE_MS;
+      if (this.#stopped || this.nowMs < this.#attentiveUntilMs) return;
+      if (completed === 0) return;
     }
   }
 
@@ -112,7 +119,8 @@ export class Reactor {
     const { ring, clock, timers, mailboxes, work } = this.#options;
     let timeoutUs = 0;
     let pollUs = 0;
-    if (this.#idle && mailboxes.prepareToSleep()) {
+    const attentive = this.nowMs < this.#attentiveUntilMs;
+    if (this.#idle && !attentive && mailboxes.prepareToSleep()) {
       const waitMs = Math.min(timers.nextDeadlineMs() - clock.monotonicMs(), SLEEP_MAX_MS);
       timeoutUs = Math.max(0, Math.ceil(waitMs * 1000));
       pollUs = Math.min(this.#options.idlePollUs, timeoutUs);
@@ -125,7 +133,8 @@ export class Reactor {
     const messages = work.drainMessages();
     const fired = timers.run(startMs);
     const quiet = work.endTurn(startMs);
-    this.#idle = quiet && completed === 0 && messages === 0 && fired === 0;
+    // What was prepared is handed over by the next call, which may as well wait for its completion.
+    this.#idle = quiet;
     this.turns++;
     const tookMs = clock.monotonicMs() - startMs;
     if (tookMs > this.turnMsMax) this.turnMsMax = tookMs;

@@ -55,8 +55,8 @@ export class Chunk {
   written = false;
   /** Its last block is written too, with zeros behind `end`. */
   padded = false;
-  /** The extent before was written padded into this one's first block: never both at once. */
-  afterPadded = false;
+  /** Its first block was, or will be, written padded up to here: that write must be over first. */
+  waitsFor = 0;
   /** Brought in ahead of its reader: touching it brings in more. */
   readAheadMark = false;
   older: Chunk | null = null;
@@ -180,7 +180,7 @@ export class ChunkCache {
     chunk.submitted = false;
     chunk.written = false;
     chunk.padded = false;
-    chunk.afterPadded = false;
+    chunk.waitsFor = 0;
     chunk.readAheadMark = false;
     this.#pool.push(chunk);
   }

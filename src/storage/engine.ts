@@ -131,9 +131,6 @@ export class Engine implements ShardStorage, LogParts {
     if (log === undefined || log.deleted) return 0;
     log.deleted = true;
     log.gate = LOG_FAILED;
-    const segments = log.dropSegments(() => true);
-    if (log.next !== null) segments.push(log.next);
-    log.next = null;
     const at = this.#uncreated.indexOf(log);
     if (at >= 0) {
       this.#uncreated.splice(at, 1);
@@ -143,6 +140,9 @@ export class Engine implements ShardStorage, LogParts {
     while (!this.journal.hasReservedRoom()) yield* this.nextTurn();
     const lsn = this.journal.delete(log);
     this.logs.delete(groupId);
+    const segments = log.dropSegments(() => true);
+    if (log.next !== null) segments.push(log.next);
+    log.next = null;
     yield* this.journal.durable(lsn);
     for (const segment of segments) this.retire(segment, lsn);
     this.#reaper.directory(log.directory, lsn);

@@ -162,7 +162,7 @@ export class SegmentLoader {
     const waiting = this.#indexLoads.get(segment);
     if (waiting !== undefined) return yield* io((done) => waiting.push(done));
     this.#indexLoads.set(segment, []);
-    let result = yield* this.#readIndex(segment);
+    let result = yield* this.readIndex(segment);
     if (result < 0 && !segment.dropped) result = yield* rebuildIndex(this, segment);
     if (result >= 0) {
       segment.indexLoaded = true;
@@ -175,7 +175,8 @@ export class SegmentLoader {
     return result;
   }
 
-  *#readIndex(segment: Segment): Task<number> {
+  /** Fills a segment's index from its file and its row; a negative errno when they do not fit. */
+  *readIndex(segment: Segment): Task<number> {
     const index = segment.index;
     const filed = index.filedCount;
     index.cut(0);
