@@ -35,6 +35,8 @@ export interface Plan {
 export interface BenchContext {
   readonly plan: Plan;
   readonly place: ServerPlace;
+  /** Only cells with this in their name are compared with the minimal loop; empty: all. */
+  readonly cells: string;
   readonly loadProcessor: number | null;
   readonly say: (line: string) => void;
 }
@@ -66,6 +68,7 @@ export async function compareLoop(context: BenchContext): Promise<string> {
   const lines: string[] = [];
   try {
     for (const { name, batchBytes, connections, depth } of CELLS) {
+      if (!name.includes(context.cells)) continue;
       const load = loadOf(context, { batchBytes, connections, depth });
       const [minimal, whole] = await alternate(context, name, [
         { name: "minimal loop", server: loop, load },

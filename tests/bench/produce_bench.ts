@@ -1,13 +1,14 @@
 /**
  * Measures the broker's durable produce path against the minimal loop that does the same work.
  *
- *     deno task bench [--rounds 3] [--seconds 5] [--dir DIR] [--only loop,partitions,large] [--write]
+ *     deno task bench [--rounds 3] [--seconds 5] [--dir DIR] [--only loop,partitions,large] \
+ *         [--cells "1 KiB"] [--write]
  *
  * Server and load generator have a processor each. What is compared alternates within one run (A B A B ...),
  * because machines are noisy: only ratios within a run mean anything, and each cell is the median of the
  * rounds with the lowest and highest. `--write` puts the tables into docs/BENCHMARKS.md; `--dir` says on
  * which disk the files lie (with /dev/shm, where durability costs nothing, the cost of the processor alone
- * remains).
+ * remains); `--cells` takes only those of the loop's cells whose name holds a text.
  *
  * @module
  */
@@ -26,6 +27,7 @@ const { values } = parseArgs({
     warmup: { type: "string", default: "1" },
     dir: { type: "string", default: Deno.env.get("TMPDIR") ?? "/tmp" },
     only: { type: "string", default: "loop,partitions,large" },
+    cells: { type: "string", default: "" },
     write: { type: "boolean", default: false },
   },
 });
@@ -42,6 +44,7 @@ const place: ServerPlace = { processor: twoProcessors ? 0 : null, parentDir };
 const context = {
   plan,
   place,
+  cells: values.cells,
   loadProcessor: twoProcessors ? 1 : null,
   say: (line: string) => console.error(line),
 };
