@@ -118,12 +118,12 @@ export function checkFile(file: string, text: string): Violation[] {
 
 type Report = (line: number, rule: string, message: string) => void;
 
-/** This file and its test speak of what they forbid. */
 /** Tests, benchmarks, and what only they import (`test_node.ts`). */
 function isForTests(file: string): boolean {
   return /(?:_test|_bench)\.ts$|\/test_[^/]*\.ts$/.test(file);
 }
 
+/** This file and its test speak of what they forbid. */
 const RULES_THEMSELVES = /^scripts\/check_layers(?:_test)?\.ts$/;
 
 function checkPlaces(file: string, lines: readonly string[], report: Report): void {
