@@ -53,7 +53,8 @@ export async function startBroker(
     cores: 1,
     memory: options.memory,
     dataDir,
-    flags: options.flags,
+    // Memory is locked, as in production and in the minimal loop; neither side polls.
+    flags: ["--mode=production", "--idle-poll-us=0", ...options.flags],
     program: [...pinnedTo(place.processor), ...gregorCommand()],
   });
   return {
@@ -68,9 +69,18 @@ export async function startBroker(
   };
 }
 
-export async function startMinimalLoop(place: ServerPlace): Promise<Server> {
+/** @param fileMib size of its log file, which is written whole before it starts (MiB) */
+export async function startMinimalLoop(place: ServerPlace, fileMib = 256): Promise<Server> {
   const directory = await Deno.makeTempDir({ dir: place.parentDir, prefix: "minimal-" });
-  const program = [Deno.execPath(), "run", "-A", V8_FLAGS, MINIMAL_LOOP, directory];
+  const program = [
+    Deno.execPath(),
+    "run",
+    "-A",
+    V8_FLAGS,
+    MINIMAL_LOOP,
+    directory,
+    String(fileMib),
+  ];
   const [first, ...args] = [...pinnedTo(place.processor), ...program];
   const child = new Deno.Command(first!, { args, stdin: "null", stdout: "piped", stderr: "piped" })
     .spawn();
