@@ -14,6 +14,7 @@ import {
   EXIT_CANNOT_CREATE,
   EXIT_DATA_DAMAGED,
   EXIT_DISK_ERROR,
+  EXIT_HOST_UNFIT,
   EXIT_OK,
   EXIT_USAGE,
 } from "./exit_codes.ts";
@@ -122,6 +123,9 @@ function conclude(
       report.reason,
       "Use the version that wrote it, or later.",
     );
+  }
+  if (report.outcome === "memory") {
+    throw new Failure(EXIT_HOST_UNFIT, report.reason, "Set --memory accordingly.");
   }
   if (report.outcome === "error") {
     throw new Failure(EXIT_DISK_ERROR, `${report.reason}: errno ${report.errno}`);

@@ -5,7 +5,12 @@
  * @module
  */
 
-import { EXIT_CANNOT_CREATE, EXIT_DATA_DAMAGED, EXIT_DISK_ERROR } from "../base/exit_codes.ts";
+import {
+  EXIT_CANNOT_CREATE,
+  EXIT_DATA_DAMAGED,
+  EXIT_DISK_ERROR,
+  EXIT_HOST_UNFIT,
+} from "../base/exit_codes.ts";
 import {
   RECEIVE_BUFFER_SIZE,
   RECEIVE_BUFFERS_SHARE,
@@ -156,6 +161,8 @@ export class RunningShard {
         ? EXIT_CANNOT_CREATE
         : outcome === "damaged"
         ? EXIT_DATA_DAMAGED
+        : outcome === "memory"
+        ? EXIT_HOST_UNFIT
         : EXIT_DISK_ERROR;
       this.#link.tell({ type: "fatal", exitCode, message: `${reason}. ${adviceFor(outcome)}` });
       return;
@@ -270,6 +277,8 @@ function adviceFor(outcome: RecoveryReport["outcome"]): string {
       return "It was written by a newer version: start that one.";
     case "damaged":
       return "Run `gregor check --data-dir DIR` to see what is lost.";
+    case "memory":
+      return "Set --memory accordingly.";
     default:
       return "Check the disk and its permissions.";
   }

@@ -38,7 +38,7 @@ import type { Damage, StorageContext } from "./shard_storage.ts";
 /** What was found. */
 export interface CheckReport {
   /** "checked", or why nothing could be checked. */
-  readonly outcome: "checked" | "empty" | "newer" | "damaged" | "error";
+  readonly outcome: "checked" | "empty" | "newer" | "damaged" | "memory" | "error";
   /** For people: what stood in the way. Empty when checked. */
   readonly reason: string;
   readonly errno: number;

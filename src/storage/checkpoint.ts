@@ -43,7 +43,10 @@ export function captureLog(
     const segment = log.segmentList[i]!;
     if (segment.settled) break;
     parts.writer.closeTail(segment, true);
-    segment.capturedBytes = segment.sizeBytes;
+    const unrecorded = log.unrecorded;
+    segment.capturedBytes = unrecorded?.segment === segment
+      ? unrecorded.position
+      : segment.sizeBytes;
     captured.push(segment);
   }
   log.carryNeeded = true;
@@ -66,7 +69,8 @@ export function* fileIndex(parts: LogParts, segment: Segment): Task<number> {
   const due = (): number => {
     if (segment.dropped || !segment.indexLoaded || segment.frozen) return 0;
     // The last entry may still be cut or grow while the segment is open.
-    const settled = index.count - (segment.tail === null ? 0 : 1) - index.filedCount;
+    const open = (segment.tail === null ? 0 : 1) + segment.unrecordedEntries;
+    const settled = index.count - open - index.filedCount;
     if (settled >= INDEX_BLOCK_ENTRIES) return INDEX_BLOCK_ENTRIES;
     return segment.closed && settled > 0 ? settled : 0;
   };

@@ -8,6 +8,7 @@
  */
 
 import { assert } from "../base/assert.ts";
+import type { LargeAppend } from "./large_append.ts";
 import { packEntries, unpackEntries } from "./index_file.ts";
 import type { MetaKind, SegmentLimits } from "./log.ts";
 import type { LogParts } from "./log_parts.ts";
@@ -21,8 +22,10 @@ const SEGMENT_CLOSED = 1;
 /** Largest count of anything in a row that is believed. */
 const COUNT_MAX = 1 << 24;
 
-/** Serialises a log. */
+/** Serialises a log, without a large batch whose record is still to come. */
 export function encodeRow(log: PartitionLog): Uint8Array<ArrayBuffer> {
+  const unrecorded = log.unrecorded;
+  const lastIndex = unrecorded === null ? log.lastIndex : unrecorded.firstIndex - 1;
   const row = new RowWriter();
   row.uint32(ROW_VERSION);
   row.int64(log.groupId);
@@ -35,10 +38,10 @@ export function encodeRow(log: PartitionLog): Uint8Array<ArrayBuffer> {
   row.int64(log.startIndex);
   row.int64(log.startTerm);
   row.int64(log.startOffset);
-  row.int64(log.lastIndex);
+  row.int64(lastIndex);
   row.int64(log.lastTerm);
-  row.int64(log.endOffset);
-  row.int64(log.committedIndex);
+  row.int64(unrecorded === null ? log.endOffset : unrecorded.baseOffset);
+  row.int64(Math.min(log.committedIndex, lastIndex));
   row.int64(log.hardTerm);
   row.int64(log.hardVote);
   row.int64(log.generationNext);
@@ -51,29 +54,33 @@ export function encodeRow(log: PartitionLog): Uint8Array<ArrayBuffer> {
     row.bytes(entry.payload);
   }
   row.uint32(log.segmentList.length);
-  for (const segment of log.segmentList) encodeSegment(row, segment);
-  const producers = new Uint8Array(log.producers.encodedSize());
-  log.producers.encode(new DataView(producers.buffer), 0);
-  row.bytes(producers);
+  for (const segment of log.segmentList) {
+    encodeSegment(row, segment, unrecorded?.segment === segment ? unrecorded : null);
+  }
+  row.bytes(log.encodeProducers());
   return row.finish();
 }
 
-function encodeSegment(row: RowWriter, segment: Segment): void {
+function encodeSegment(row: RowWriter, segment: Segment, without: LargeAppend | null): void {
   assert(segment.tail === null || segment.tail.extent < 0, "row of a log with an open extent");
   row.int64(segment.baseOffset);
   row.int64(segment.baseIndex);
   row.int64(segment.term);
   row.int64(segment.generation);
   row.uint32(segment.closed ? SEGMENT_CLOSED : 0);
-  row.int64(segment.endOffset);
-  row.int64(segment.sizeBytes);
-  row.int64(segment.maxTimestampMs);
-  row.int64(segment.maxTimestampOffset);
-  row.int64(segment.createdMs);
-  row.uint32(segment.entryCount);
+  row.int64(without?.baseOffset ?? segment.endOffset);
+  row.int64(without?.position ?? segment.sizeBytes);
+  row.int64(without?.maxTimestampMsBefore ?? segment.maxTimestampMs);
+  row.int64(without?.maxTimestampOffsetBefore ?? segment.maxTimestampOffset);
+  row.int64(without?.createdMsBefore ?? segment.createdMs);
+  row.uint32(segment.entryCount - segment.unrecordedEntries);
   row.uint32(segment.index.filedCount);
   const unfiled = segment.indexLoaded
-    ? packEntries(segment.index, segment.index.filedCount)
+    ? packEntries(
+      segment.index,
+      segment.index.filedCount,
+      segment.index.count - segment.unrecordedEntries,
+    )
     : segment.unfiledEntries ?? new Float64Array(0);
   row.uint32(unfiled.length);
   for (const cell of unfiled) row.int64(cell);

@@ -57,6 +57,8 @@ export class Chunk {
   padded = false;
   /** Its first block was, or will be, written padded up to here: that write must be over first. */
   waitsFor = 0;
+  /** The bytes from this file position on were written before (large batches); -1: none. */
+  landedFrom = -1;
   /** Brought in ahead of its reader: touching it brings in more. */
   readAheadMark = false;
   older: Chunk | null = null;
@@ -181,6 +183,7 @@ export class ChunkCache {
     chunk.written = false;
     chunk.padded = false;
     chunk.waitsFor = 0;
+    chunk.landedFrom = -1;
     chunk.readAheadMark = false;
     this.#pool.push(chunk);
   }

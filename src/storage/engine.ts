@@ -18,6 +18,7 @@ import { ChunkCache } from "./chunk_cache.ts";
 import { FileTable, OPEN_FILES_MAX_DEFAULT } from "./file_table.ts";
 import { GroupJournal } from "./group_journal.ts";
 import { Journal, type JournalOptions } from "./journal.ts";
+import { awaitLarge, LARGE_APPEND_BYTES } from "./large_append.ts";
 import { LOG_BUSY, LOG_FAILED } from "./log.ts";
 import type { LogParts } from "./log_parts.ts";
 import { PartitionLog } from "./partition_log.ts";
@@ -64,6 +65,7 @@ export class Engine implements ShardStorage, LogParts {
   readonly journal: GroupJournal;
   readonly dirtyBytesMax: number;
   readonly appendBytesMax: number;
+  readonly largeBytesMin: number;
   readonly logs = new Map<number, PartitionLog>();
   readonly #journal: Journal;
   readonly #target: CheckpointTarget;
@@ -106,8 +108,12 @@ export class Engine implements ShardStorage, LogParts {
       },
       onFailure: (errno) => this.#fail(-errno, "Cannot write the journal"),
     });
-    this.appendBytesMax = Math.min(this.#journal.recordPayloadMax, context.arena.blockSizeMax) -
-      BLOCK_SIZE;
+    this.appendBytesMax = context.arena.blockSizeMax - BLOCK_SIZE;
+    const journaledMax = Math.min(this.#journal.recordPayloadMax, context.arena.blockSizeMax);
+    this.largeBytesMin = Math.min(
+      LARGE_APPEND_BYTES,
+      Math.max(2 * BLOCK_SIZE, Math.floor((journaledMax - BLOCK_SIZE) / 2)),
+    );
     this.journal = new GroupJournal(this.#journal, context.memory, context.arena);
     this.#floorLsn = options.journal.firstLsn;
   }
@@ -157,8 +163,10 @@ export class Engine implements ShardStorage, LogParts {
   }
 
   canAppend(bytes: number): boolean {
-    return !this.#failed && this.cache.dirtyBytes + bytes <= this.dirtyBytesMax &&
-      this.journal.hasRoom(bytes);
+    // A checkpoint begins when half of the dirty memory is used, so half of it comes free again.
+    const asked = Math.min(bytes, this.dirtyBytesMax / 2);
+    return !this.#failed && this.cache.dirtyBytes + asked <= this.dirtyBytesMax &&
+      this.journal.hasRoom(Math.min(bytes, this.largeBytesMin));
   }
 
   turnEnd(nowMs: number): void {
@@ -185,6 +193,7 @@ export class Engine implements ShardStorage, LogParts {
     this.#stopping = true;
     while (this.#checkpointing) yield* this.nextTurn();
     for (const log of this.logs.values()) if (log.gate === 0) log.gate = LOG_FAILED;
+    for (const log of [...this.logs.values()]) yield* awaitLarge(log);
     const result = yield* io((done) => this.#checkpoint(done));
     if (result < 0) return result;
     while (!this.#journal.idle || this.#journal.seal()) yield* this.nextTurn();
@@ -285,7 +294,7 @@ export class Engine implements ShardStorage, LogParts {
       const segment = log.next ?? log.active;
       const preparing = segment !== null && segment.preparing;
       const noSpace = log.noSpace && this.#nowMs < log.spaceRetryMs;
-      if (log.gate === LOG_BUSY || preparing || noSpace) {
+      if (log.gate === LOG_BUSY || log.large !== null || preparing || noSpace) {
         this.#waiting.push(log);
         continue;
       }

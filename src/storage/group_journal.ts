@@ -6,6 +6,7 @@
  *
  *     type       small          term         a             b              c            payload
  *     APPEND     carried bytes  term         first index   generation     position     carry, batch
+ *     REF        carried bytes  term         first index   generation     position     see below
  *     META       kind           term         index         next offset    -            entry
  *     HARD       -              term         vote          -              -            -
  *     TRUNCATE   -              generation   last index    end offset     position     -
@@ -16,6 +17,11 @@
  * *Carried bytes* precede the batch in the file: the first record that touches a block whose earlier bytes
  * may have left the live journal repeats them, so that replay can rewrite a torn block whole.
  *
+ * REF stands for a large batch that lies in its segment already, durable (`large_append.ts`). Its payload:
+ *
+ *     0 u32 checksum of the extent    4 u32 zero    8 first 64 bytes of the batch
+ *     72 the file block in which the batch begins, whole; absent when it begins at a block's start
+ *
  * Durability notices: a ring of (LSN, log, what it reached), one entry per log and journal write.
  *
  * @module
@@ -24,11 +30,18 @@
 import type { Memory } from "../bytes/memory.ts";
 import type { Task } from "../io/task.ts";
 import { io } from "../io/task.ts";
+import { BLOCK_SIZE } from "../io/disk.ts";
 import type { Arena } from "../bytes/arena.ts";
 import { assert } from "../base/assert.ts";
 import type { Completion } from "../io/completion.ts";
 import type { Journal } from "./journal.ts";
-import { JournalRecordType } from "./journal_format.ts";
+import {
+  JournalRecordType,
+  REF_BLOCK_OFFSET,
+  REF_HEADER_BYTES,
+  REF_HEADER_OFFSET,
+} from "./journal_format.ts";
+import type { LargeAppend } from "./large_append.ts";
 import type { MetaEntry } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
 
@@ -98,6 +111,42 @@ export class GroupJournal {
       length,
     );
     this.#notice(log, lsn);
+  }
+
+  /**
+   * Records that a large batch lies in its segment.
+   *
+   * @returns the LSN, or -1: no room, or no memory to stage the payload in
+   */
+  reference(log: PartitionLog, large: LargeAppend): number {
+    const { chunk, segment, lead, position } = large;
+    const payload = REF_BLOCK_OFFSET + (lead > 0 ? BLOCK_SIZE : 0);
+    if (!this.hasRoom(payload)) return -1;
+    const staged = this.#arena.allocate(REF_BLOCK_OFFSET);
+    if (staged < 0) return -1;
+    const { view, bytes } = this.#memory;
+    view.setUint32(staged, segment.index.checksums[chunk.extent]!, true);
+    view.setUint32(staged + 4, 0, true);
+    const header = chunk.addressOf(position);
+    bytes.copyWithin(staged + REF_HEADER_OFFSET, header, header + REF_HEADER_BYTES);
+    const lsn = this.journal.begin(
+      JournalRecordType.REF,
+      log.groupId,
+      log.incarnation,
+      log.lastTerm,
+      lead,
+      large.firstIndex,
+      segment.generation,
+      position,
+      ++log.sequence,
+      payload,
+    );
+    this.journal.addPayload(staged, REF_BLOCK_OFFSET);
+    if (lead > 0) this.journal.addPayload(chunk.address, BLOCK_SIZE);
+    this.#arena.release(staged);
+    large.recorded = true;
+    this.#notice(log, lsn);
+    return lsn;
   }
 
   /** False: no room, or no memory to stage the payload in. */
@@ -238,8 +287,9 @@ export class GroupJournal {
       log.noticeLsn = lsn;
       log.noticeAt = at;
     }
-    this.#indexes[at] = log.lastIndex;
-    this.#offsets[at] = log.endOffset;
+    const unrecorded = log.unrecorded;
+    this.#indexes[at] = unrecorded === null ? log.lastIndex : unrecorded.firstIndex - 1;
+    this.#offsets[at] = unrecorded === null ? log.endOffset : unrecorded.baseOffset;
     this.#hards[at] = log.hardVersion;
   }
 

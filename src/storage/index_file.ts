@@ -92,8 +92,12 @@ export function decodeIndexBlock(
 }
 
 /** Entries from number `first` on as plain numbers, for a checkpoint row. */
-export function packEntries(index: ExtentIndex, first: number): Float64Array<ArrayBuffer> {
-  const count = index.count - first;
+export function packEntries(
+  index: ExtentIndex,
+  first: number,
+  end: number,
+): Float64Array<ArrayBuffer> {
+  const count = end - first;
   const cells = new Float64Array(count * PACKED_ENTRY_CELLS);
   for (let i = 0; i < count; i++) {
     const at = i * PACKED_ENTRY_CELLS;

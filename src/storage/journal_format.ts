@@ -76,6 +76,11 @@ export const RECORD_B_OFFSET = 32;
 export const RECORD_C_OFFSET = 40;
 export const RECORD_D_OFFSET = 48;
 
+/** Payload of a REF record: a checksum (u32, little-endian), the batch's beginning, its first block. */
+export const REF_HEADER_OFFSET = 8;
+export const REF_HEADER_BYTES = 64;
+export const REF_BLOCK_OFFSET = REF_HEADER_OFFSET + REF_HEADER_BYTES;
+
 /** What a record says. */
 export const JournalRecordType = {
   APPEND: 1,

@@ -29,6 +29,7 @@ import type { Crc32c } from "../bytes/crc32c.ts";
 import { getInt64Le } from "../bytes/int64.ts";
 import type { Memory } from "../bytes/memory.ts";
 import { BLOCK_SIZE, type Disk } from "../io/disk.ts";
+import { ENOMEM } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import {
   BLOCK_COUNT_OFFSET,
@@ -69,8 +70,11 @@ export interface JournalDamage {
 }
 
 export interface JournalVisitor {
-  /** One record, in order; its view and payload are valid until this returns. */
-  record(record: JournalRecord): void;
+  /**
+   * One record, in order; its view and payload are valid until this returns, or until the task it returns ends
+   * (a negative errno ends the scan).
+   */
+  record(record: JournalRecord): Task<number> | void;
   /** Lost records, between those visited before and after. */
   damage(damage: JournalDamage): void;
 }
@@ -98,6 +102,8 @@ export interface JournalScanOptions {
 export interface JournalScan {
   /** A negative errno when reading failed; nothing else is to be believed then. Otherwise zero. */
   readonly error: number;
+  /** Bytes that the buffer must have; more than it had: nothing was replayed, for want of memory. */
+  readonly bufferBytesNeeded: number;
   /** The epoch that was replayed; zero when the ring holds no block of this journal. */
   readonly mountEpoch: number;
   /** The largest epoch of this journal in the ring; the next mount's must be larger. */
@@ -142,6 +148,7 @@ class Scan {
   #replayedLsn = 0;
   #recordCount = 0;
   #tornTail = false;
+  #bufferBytesNeeded = 0;
   #damages: JournalDamage[] = [];
   // Ring blocks in the buffer during the second pass, and the write at hand among them.
   #windowBlock = 0;
@@ -168,6 +175,7 @@ class Scan {
   result(error: number): JournalScan {
     return {
       error,
+      bufferBytesNeeded: this.#bufferBytesNeeded,
       mountEpoch: this.#epoch,
       newestEpoch: this.#newestEpoch,
       newestLsn: this.#newestLsn,
@@ -208,6 +216,11 @@ class Scan {
       this.#reportDamage(Math.max(firstLsn, this.#epochNewestLsn + 1), fromLsn - 1, -1);
     }
     let expected = Math.max(fromLsn, this.#oldestLsn);
+    for (const head of this.#heads) {
+      if (head.lsn < expected) continue;
+      this.#bufferBytesNeeded = Math.max(this.#bufferBytesNeeded, head.count * BLOCK_SIZE);
+    }
+    if (this.#bufferBytesNeeded > this.#options.bufferBytes) return -ENOMEM;
     let lastEnd = -1;
     for (let i = 0; i < this.#heads.length; i++) {
       const head = this.#heads[i]!;
@@ -221,7 +234,8 @@ class Scan {
         continue;
       }
       if (head.lsn > expected) this.#reportDamage(expected, head.lsn - 1, lastEnd);
-      this.#visitWrite(head.lsn, head.count);
+      const visited = yield* this.#visitWrite(head.lsn, head.count);
+      if (visited < 0) return visited;
       expected = head.lsn + 1;
       lastEnd = head.block + head.count;
     }
@@ -328,7 +342,7 @@ class Scan {
   }
 
   /** Puts the payloads of the write together where they are, and hands its records out. */
-  #visitWrite(lsn: number, count: number): void {
+  *#visitWrite(lsn: number, count: number): Task<number> {
     const { bytes, view } = this.#options.memory;
     const address = this.#writeAddress;
     const streamLength = view.getUint32(address + PAYLOAD_LENGTH_OFFSET, true);
@@ -342,9 +356,14 @@ class Scan {
       const end = streamAt + recordSize(view.getUint32(at + RECORD_PAYLOAD_LENGTH_OFFSET, true));
       assert(end <= streamLength, "a sound journal write holds a record beyond its end");
       this.#recordCount++;
-      this.#visitor.record(this.#record.wrap(at, lsn));
+      const task = this.#visitor.record(this.#record.wrap(at, lsn));
+      if (task !== undefined) {
+        const result = yield* task;
+        if (result < 0) return result;
+      }
       streamAt = recordStart(end);
     }
+    return 0;
   }
 
   /** `afterBlock`: where the last whole write ended, -1 when there was none. */

@@ -141,9 +141,13 @@ export interface Log {
    *
    * @param term leader epoch; `lastTerm`, because a term opens with a no-op
    * @param nowMs wall clock, for rolling by time
-   * @returns the base offset given, or {@linkcode LOG_BUSY}, LOG_NO_SPACE, LOG_FAILED
+   * A large batch is on its way for a while; until it is durable, further appends get LOG_BUSY.
+   *
+   * @returns the base offset given, or {@linkcode LOG_BUSY}, LOG_NO_SPACE, LOG_FAILED, LOG_TOO_LARGE
    */
   append(address: number, length: number, term: number, nowMs: number): number;
+  /** Whether any append would get LOG_BUSY now: cheap to ask before a batch is checked. */
+  readonly busy: boolean;
   /** Appends a meta entry; returns its index or a refusal. The payload is copied. */
   appendMeta(kind: MetaKind, term: number, payload: Uint8Array<ArrayBuffer>): number;
   /** Sets term and vote; returns the new `hardVersion` or a refusal. Never refused for space. */

@@ -3,6 +3,7 @@
  *
  * Truncation has to be careful about the order, because the cut is overwritten later:
  *
+ *     0  a large batch on its way arrives first
  *     1  appends are refused; the place of the cut is found (its extent is loaded)
  *     2  writing to the segments stops, writes in flight end
  *     3  at once: TRUNCATE is recorded, entries, extents, chunks and producer state beyond it go
@@ -19,6 +20,7 @@ import { batchEndOffset, batchMaxTimestamp, batchSize } from "./batch_header.ts"
 import { type Chunk, ChunkState } from "./chunk_cache.ts";
 import { encodeRow } from "./checkpoint_row.ts";
 import { INDEX_BLOCK_ENTRIES } from "./index_file.ts";
+import { awaitLarge } from "./large_append.ts";
 import { LOG_BUSY, LOG_FAILED, type SnapshotPoint } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { Segment } from "./segment.ts";
@@ -35,7 +37,8 @@ export function* truncateLog(log: PartitionLog, index: number): Task<number> {
   if (log.gate !== 0) return log.gate;
   if (index >= log.lastIndex) return 0;
   log.gate = LOG_BUSY;
-  const result = yield* cut(log, index);
+  yield* awaitLarge(log);
+  const result = log.deleted ? LOG_FAILED : yield* cut(log, index);
   if (log.gate === LOG_BUSY) log.gate = 0;
   log.parts.wantWritable(log);
   return result;
@@ -182,6 +185,7 @@ export function trimLog(log: PartitionLog, offset: number): number {
   if (log.gate !== 0) return log.gate;
   assert(offset <= log.endOffset, "log start beyond the end");
   if (offset <= log.startOffset) return 0;
+  if (offset > (log.unrecorded?.baseOffset ?? Infinity)) return LOG_BUSY;
   const journal = log.parts.journal!;
   if (!journal.hasReservedRoom()) return LOG_BUSY;
   moveStart(log, offset);
@@ -203,6 +207,8 @@ export function* resetLog(log: PartitionLog, point: SnapshotPoint): Task<number>
   if (log.gate !== 0 && log.gate !== LOG_FAILED) return log.gate;
   const journal = log.parts.journal!;
   log.gate = LOG_BUSY;
+  yield* awaitLarge(log);
+  if (log.deleted) return LOG_FAILED;
   let rowBytes = ROW_BYTES_MIN + (point.producers?.length ?? 0);
   for (const meta of point.metas) rowBytes += META_ROW_BYTES + meta.payload.length;
   yield* freeze(

@@ -30,6 +30,8 @@ export interface LogParts {
 
   /** The largest batch that can be appended (bytes). */
   readonly appendBytesMax: number;
+  /** Batches from this size on are written straight to their segment (bytes). */
+  readonly largeBytesMin: number;
 
   /** Makes room for `length` more bytes in the segment's file and its tail ready; once at a time. */
   prepare(log: PartitionLog, segment: Segment, length: number): void;

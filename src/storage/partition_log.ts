@@ -15,7 +15,7 @@
 import { assert } from "../base/assert.ts";
 import { getInt64, setInt64 } from "../bytes/int64.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
-import type { Task } from "../io/task.ts";
+import { runTask, type Task } from "../io/task.ts";
 import {
   ATTRIBUTES_OFFSET,
   BASE_SEQUENCE_OFFSET,
@@ -48,6 +48,7 @@ import {
   type SnapshotPoint,
   type TimestampMatch,
 } from "./log.ts";
+import { LargeAppend, writeLarge } from "./large_append.ts";
 import { resetLog, trimLog, truncateLog } from "./log_cut.ts";
 import { EXTENT_WINDOW_MAX, type LogParts } from "./log_parts.ts";
 import type { LogRead } from "./log_read.ts";
@@ -88,6 +89,8 @@ export class PartitionLog implements Log {
 
   /** Oldest first; the last one is written to. */
   readonly segmentList: Segment[] = [];
+  /** A large batch that is being written, or whose REF record is not durable. */
+  large: LargeAppend | null = null;
   /** Being prepared for a roll. */
   next: Segment | null = null;
   generationNext = 1;
@@ -151,6 +154,17 @@ export class PartitionLog implements Log {
     return offset;
   }
 
+  /** The batch at the log's end that no journal record stands for yet, if there is one. */
+  get unrecorded(): LargeAppend | null {
+    return this.large === null || this.large.recorded ? null : this.large;
+  }
+
+  get busy(): boolean {
+    if (this.gate !== LOG_BUSY && this.large === null) return false;
+    this.parts.wantWritable(this);
+    return true;
+  }
+
   /** The segment that is written to, if there is one. */
   get active(): Segment | null {
     const last = this.segmentList[this.segmentList.length - 1];
@@ -163,9 +177,13 @@ export class PartitionLog implements Log {
     const view = this.parts.context.memory.view;
     assert(length > BATCH_HEADER_SIZE - 1 && batchSize(view, address) === length, "not one batch");
     if (length > this.parts.appendBytesMax) return LOG_TOO_LARGE;
+    if (this.large !== null) return this.#refuse(LOG_BUSY);
     const journal = this.parts.journal!;
     const segment = this.#segmentFor(length, nowMs);
     if (segment === null) return this.#refuse(this.noSpace ? LOG_NO_SPACE : LOG_BUSY);
+    if (length >= this.parts.largeBytesMin) {
+      return this.#appendLarge(segment, address, length, term, nowMs);
+    }
     const position = segment.sizeBytes;
     const carry = this.carryNeeded ? position % BLOCK_SIZE : 0;
     if (!journal.hasRoom(carry + length)) return this.#refuse(LOG_BUSY);
@@ -192,46 +210,134 @@ export class PartitionLog implements Log {
     return baseOffset;
   }
 
+  #appendLarge(
+    segment: Segment,
+    address: number,
+    length: number,
+    term: number,
+    nowMs: number,
+  ): number {
+    const { cache, context, writer } = this.parts;
+    const { bytes, view } = context.memory;
+    const position = segment.sizeBytes;
+    const lead = position % BLOCK_SIZE;
+    if (cache.dirtyBytes + lead + length > this.parts.dirtyBytesMax) return this.#refuse(LOG_BUSY);
+    const index = segment.index;
+    const previous = lead === 0 ? null : segment.tail ?? index.chunks[index.count - 1]!;
+    previous?.pin();
+    const chunk = cache.take(lead + length, ChunkState.TAIL);
+    if (chunk === null) {
+      previous?.unpin();
+      return this.#refuse(LOG_BUSY);
+    }
+    if (previous !== null) {
+      const from = previous.addressOf(position - lead);
+      bytes.copyWithin(chunk.address, from, from + lead);
+    }
+    writer.closeTail(segment, true);
+    previous?.unpin();
+    const at = chunk.address + lead;
+    bytes.copyWithin(at, address, address + length);
+    const baseOffset = this.endOffset;
+    setInt64(view, at, baseOffset);
+    view.setInt32(at + LEADER_EPOCH_OFFSET, term, false);
+    const large = new LargeAppend(this, segment, chunk, length);
+    const extent = index.add(baseOffset, position);
+    index.chunks[extent] = chunk;
+    chunk.state = ChunkState.DIRTY;
+    chunk.segment = segment;
+    chunk.extent = extent;
+    chunk.windowStart = position - lead;
+    chunk.start = position;
+    chunk.end = position + length;
+    chunk.submitted = true;
+    segment.entryCount = index.count;
+    segment.unrecordedEntries = 1;
+    this.large = large;
+    this.#admitBatch(segment, extent, at, length, nowMs);
+    // The batch's own end is not in the journal either.
+    this.carryNeeded = true;
+    runTask(writeLarge(this, large), () => {});
+    return baseOffset;
+  }
+
+  /** The large batch is part of the log from here on. */
+  noteRecorded(large: LargeAppend): void {
+    large.recorded = true;
+    large.segment.unrecordedEntries = 0;
+    this.producers.commit(this.committedIndex);
+  }
+
+  /** Takes note of a large batch that lies in its segment, from its header at `headerAddress`. */
+  admitLanded(
+    segment: Segment,
+    headerAddress: number,
+    length: number,
+    checksum: number,
+    nowMs: number,
+  ): void {
+    const extent = segment.index.add(this.endOffset, segment.sizeBytes);
+    segment.entryCount = segment.index.count;
+    segment.index.checksums[extent] = checksum;
+    this.#admitBatch(segment, extent, headerAddress, length, nowMs);
+    segment.writtenPosition = segment.sizeBytes;
+  }
+
+  /** State of producers without the unrecorded batch, if there is one; for rows. */
+  encodeProducers(): Uint8Array<ArrayBuffer> {
+    const large = this.unrecorded;
+    if (large !== null) this.producers.truncate(large.firstIndex - 1);
+    const bytes = new Uint8Array(this.producers.encodedSize());
+    this.producers.encode(new DataView(bytes.buffer), 0);
+    if (large !== null) this.#admitProducer(large.chunk.addressOf(large.position));
+    return bytes;
+  }
+
   /** Takes note of a batch that now stands at the tail's end: offsets, time, index, producers. */
   admit(segment: Segment, tail: Chunk, length: number, nowMs: number): void {
-    const view = this.parts.context.memory.view;
     const position = segment.sizeBytes;
-    const at = tail.addressOf(position);
-    const baseOffset = this.endOffset;
-    const records = view.getInt32(at + LAST_OFFSET_DELTA_OFFSET, false) + 1;
-    const timestamp = batchMaxTimestamp(view, at);
     const index = segment.index;
     if (tail.extent < 0) {
-      tail.extent = index.add(baseOffset, position);
+      tail.extent = index.add(this.endOffset, position);
       index.chunks[tail.extent] = tail;
       segment.entryCount = index.count;
       tail.start = position;
     }
     tail.end = position + length;
-    index.lengths[tail.extent] = tail.end - tail.start;
-    if (timestamp > index.maxTimestamps[tail.extent]!) index.maxTimestamps[tail.extent] = timestamp;
+    this.#admitBatch(segment, tail.extent, tail.addressOf(position), length, nowMs);
+  }
+
+  /** `at`: address of the batch's header. */
+  #admitBatch(segment: Segment, extent: number, at: number, length: number, nowMs: number): void {
+    const view = this.parts.context.memory.view;
+    const index = segment.index;
+    const baseOffset = this.endOffset;
+    const records = view.getInt32(at + LAST_OFFSET_DELTA_OFFSET, false) + 1;
+    const timestamp = batchMaxTimestamp(view, at);
+    const end = segment.sizeBytes + length;
+    index.lengths[extent] = end - index.positions[extent]!;
+    if (timestamp > index.maxTimestamps[extent]!) index.maxTimestamps[extent] = timestamp;
     if (timestamp > segment.maxTimestampMs) {
       segment.maxTimestampMs = timestamp;
       segment.maxTimestampOffset = baseOffset;
     }
     if (segment.createdMs === 0) segment.createdMs = nowMs;
-    segment.sizeBytes = tail.end;
+    segment.sizeBytes = end;
     segment.endOffset = baseOffset + records;
     this.sizeBytes += length;
     this.endOffset = baseOffset + records;
     this.lastIndex += records;
-    const producerId = getInt64(view, at + PRODUCER_ID_OFFSET);
-    if (producerId >= 0) this.#admitProducer(at, producerId, records, timestamp, baseOffset);
+    this.#admitProducer(at);
   }
 
-  #admitProducer(
-    at: number,
-    producerId: number,
-    records: number,
-    timestamp: number,
-    baseOffset: number,
-  ): void {
+  /** Takes note of the producer of the log's last batch. */
+  #admitProducer(at: number): void {
     const view = this.parts.context.memory.view;
+    const producerId = getInt64(view, at + PRODUCER_ID_OFFSET);
+    if (producerId < 0) return;
+    const records = view.getInt32(at + LAST_OFFSET_DELTA_OFFSET, false) + 1;
+    const timestamp = batchMaxTimestamp(view, at);
+    const baseOffset = this.endOffset - records;
     const epoch = view.getInt16(at + PRODUCER_EPOCH_OFFSET, false);
     const attributes = view.getInt16(at + ATTRIBUTES_OFFSET, false);
     if ((attributes & CONTROL_FLAG) !== 0) {
@@ -254,6 +360,7 @@ export class PartitionLog implements Log {
 
   appendMeta(kind: MetaKind, term: number, payload: Uint8Array<ArrayBuffer>): number {
     if (this.gate !== 0) return this.#refuse(this.gate);
+    if (this.large !== null) return this.#refuse(LOG_BUSY);
     assert(term >= this.lastTerm, "terms never go back");
     const entry: MetaEntry = {
       kind,
@@ -291,7 +398,8 @@ export class PartitionLog implements Log {
     if (index <= this.committedIndex) return;
     assert(index <= this.lastIndex, "committed beyond the end of the log");
     this.committedIndex = index;
-    this.producers.commit(index);
+    const recordedIndex = (this.unrecorded?.firstIndex ?? Infinity) - 1;
+    this.producers.commit(Math.min(index, recordedIndex));
   }
 
   truncate(index: number): Task<number> {
@@ -359,6 +467,7 @@ export class PartitionLog implements Log {
 
   acceptLoss(): number {
     if (!this.suspect) return 0;
+    if (this.large !== null) return LOG_BUSY;
     this.suspect = false;
     this.sequence++;
     const row = encodeRow(this);

@@ -16,11 +16,12 @@
 
 import { assert } from "../base/assert.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
-import { EEXIST, EIO } from "../io/errno.ts";
+import { EEXIST, EIO, ENOMEM } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import { CheckpointSlots, openSlots, readSlots } from "./checkpoint_slots.ts";
 import { decodeRow, encodeRow } from "./checkpoint_row.ts";
 import { LOGS_DIRECTORY } from "./engine.ts";
+import type { DoubtfulBatch } from "./landed_batch.ts";
 import { rebuildIndex } from "./index_rebuild.ts";
 import { JOURNAL_WRITE_BYTES_MAX } from "./journal.ts";
 import type { JournalExtent } from "./journal_ring.ts";
@@ -63,7 +64,7 @@ export interface RecoveryOptions {
 /** How recovery went. */
 export interface RecoveryReport {
   /** "ready", or why the node cannot start. */
-  readonly outcome: "ready" | "newer" | "damaged" | "error";
+  readonly outcome: "ready" | "newer" | "damaged" | "memory" | "error";
   /** For people: what stands in the way. Empty when ready. */
   readonly reason: string;
   readonly errno: number;
@@ -100,6 +101,8 @@ class Recovery {
   /** Old shards whose rows are lost. */
   readonly #rowless = new Set<number>();
   #replayed = 0;
+  /** Largest journal write that must be read at once. */
+  #bufferBytesNeeded = 0;
   #newestLsn = 0;
   #doomed: string[] = [];
   #doomedDirectories: string[] = [];
@@ -153,6 +156,7 @@ class Recovery {
     if (result >= 0) result = yield* this.#replay(buffer);
     if (result >= 0) result = yield* this.#switch(buffer);
     this.#store.close(this.#logs.values());
+    if (result === -ENOMEM) return this.#shortOfMemory();
     if (result < 0) return this.#stop("error", `Recovery failed: errno ${-result}`, -result);
     return this.#report("ready", "", 0);
   }
@@ -189,6 +193,21 @@ class Recovery {
     return 0;
   }
 
+  /** The last life had more memory, and left what does not fit into that of this one. */
+  #shortOfMemory(): RecoveryReport {
+    const { arena } = this.#context;
+    const MIB = 1024 * 1024;
+    // A shard's largest block is an eighth of its memory, rounded down to a power of two.
+    const block = Math.max(this.#bufferBytesNeeded, arena.blockSizeMax + 1);
+    const neededBytes = 8 * 2 ** Math.ceil(Math.log2(block));
+    const needed = Math.ceil(neededBytes / MIB);
+    const had = Math.floor(arena.size / MIB);
+    const reason =
+      `${had} MiB of memory per core are too few to recover what the last life, which had ` +
+      `more, has left: start with at least ${needed} MiB per core`;
+    return this.#stop("memory", reason, ENOMEM);
+  }
+
   #noteLostSlots(manifest: ShardManifest): void {
     this.#damages.push({
       file: manifest.checkpoints[0]!,
@@ -203,13 +222,14 @@ class Recovery {
     for (const shard of this.#shards) {
       this.#progress("surveying journals", this.#shards.indexOf(shard) / this.#shards.length);
       const scan = yield* this.#scan(shard, buffer, survey, null);
+      this.#bufferBytesNeeded = Math.max(this.#bufferBytesNeeded, scan.bufferBytesNeeded);
       if (scan.error < 0) return scan.error;
       shard.scan = scan;
       this.#newestLsn = Math.max(this.#newestLsn, scan.newestLsn, shard.manifest.firstLsn);
       this.#noteJournalDamage(shard, scan);
     }
     yield* this.#salvage();
-    const replay = new Replay(this.#store, this.#logs);
+    const replay = new Replay(this.#store, this.#logs, (applied) => this.#flush(applied));
     if (survey.touched.size > 0) {
       for (const groupId of survey.touched) {
         const last = this.#logs.get(groupId)?.segmentList.at(-1);
@@ -223,7 +243,8 @@ class Recovery {
         this.#progress("replaying journals", this.#shards.indexOf(shard) / this.#shards.length);
         const scan = yield* this.#scan(shard, buffer, replay, replay);
         if (scan.error < 0) return scan.error;
-        const flushed = yield* this.#flush(replay);
+        this.#noteLostBatches(replay.judgeDoubtful(scan.stableLsn));
+        const flushed = yield* this.#flush(replay.applied);
         if (flushed < 0) return flushed;
         this.#judge(shard, scan);
       }
@@ -296,17 +317,29 @@ class Recovery {
       const step = scan.next(value);
       if (step.done) return step.value;
       if (replay !== null && this.#store.cache.dirtyBytes > arena.size * FLUSH_SHARE) {
-        const result = yield* this.#flush(replay);
+        const result = yield* this.#flush(replay.applied);
         if (result < 0) return failedScan(result);
       }
       value = yield step.value;
     }
   }
 
-  *#flush(replay: Replay): Task<number> {
-    const made = yield* this.#store.makeFiles(replay.applied);
+  *#flush(applied: Iterable<PartitionLog>): Task<number> {
+    const made = yield* this.#store.makeFiles(applied);
     if (made < 0) return made;
-    return yield* this.#store.flush(replay.applied);
+    return yield* this.#store.flush(applied);
+  }
+
+  #noteLostBatches(batches: readonly DoubtfulBatch[]): void {
+    for (const { log, segment, position, length, baseOffset } of batches) {
+      this.#damages.push({
+        file: segment.file.path,
+        position,
+        lost: `Large batch of ${length} bytes does not match its checksum: offsets from ` +
+          `${baseOffset} on`,
+        groupId: log.groupId,
+      });
+    }
   }
 
   /** Lost journal records: a group may have had some of them if its count has a gap, or ends too early. */
@@ -489,7 +522,11 @@ class Recovery {
     this.#options.onProgress?.(stage, done);
   }
 
-  #stop(outcome: "newer" | "damaged" | "error", reason: string, errno = 0): RecoveryReport {
+  #stop(
+    outcome: "newer" | "damaged" | "memory" | "error",
+    reason: string,
+    errno = 0,
+  ): RecoveryReport {
     return this.#report(outcome, reason, errno);
   }
 
@@ -532,6 +569,7 @@ export function* openExtents(
 function failedScan(error: number): JournalScan {
   return {
     error: error < 0 ? error : -EIO,
+    bufferBytesNeeded: 0,
     mountEpoch: 0,
     newestEpoch: 0,
     newestLsn: 0,

@@ -4,18 +4,22 @@
  * Every group counts its records: what the row reflects already is skipped, what follows is applied, and a
  * gap makes the group *suspect* (its later records cannot be placed). Batches go through the same tail
  * chunks and write-behind as when they were appended, at the positions that their records name, so the
- * segments come out byte for byte; carried bytes make every block whole that is written anew.
+ * segments come out byte for byte; carried bytes make every block whole that is written anew. When memory is
+ * short, or a large batch must be looked at in its segment, what is dirty is written out first.
  *
  * @module
  */
 
 import { assert } from "../base/assert.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
+import { EIO, ENOMEM } from "../io/errno.ts";
+import { io, type Task } from "../io/task.ts";
 import { batchMaxTimestamp, batchSize } from "./batch_header.ts";
 import { type Chunk, ChunkState } from "./chunk_cache.ts";
 import { decodeRow } from "./checkpoint_row.ts";
 import { type JournalRecord, JournalRecordType } from "./journal_format.ts";
 import type { JournalDamage, JournalVisitor } from "./journal_scan.ts";
+import { type DoubtfulBatch, replayLanded } from "./landed_batch.ts";
 import type { MetaKind } from "./log.ts";
 import { cutSegment } from "./log_cut.ts";
 import type { LogParts } from "./log_parts.ts";
@@ -59,17 +63,45 @@ export class Replay implements JournalVisitor {
   readonly unknown = new Set<number>();
   readonly applied = new Set<PartitionLog>();
   records = 0;
+  readonly #flush: (applied: Iterable<PartitionLog>) => Task<number>;
+  #doubtful: DoubtfulBatch[] = [];
 
-  constructor(parts: LogParts, logs: Map<number, PartitionLog>) {
+  /** @param flush writes out everything dirty of some logs, whose files it makes; 0 or a negative errno */
+  constructor(
+    parts: LogParts,
+    logs: Map<number, PartitionLog>,
+    flush: (applied: Iterable<PartitionLog>) => Task<number>,
+  ) {
     this.#parts = parts;
     this.#logs = logs;
+    this.#flush = flush;
+  }
+
+  /**
+   * Judges the large batches whose bytes did not match, once a journal is replayed.
+   *
+   * @param stableLsn records up to here had completed
+   * @returns those that are lost; the others are cut, since nobody was ever told of them
+   */
+  judgeDoubtful(stableLsn: number): DoubtfulBatch[] {
+    const lost: DoubtfulBatch[] = [];
+    for (const batch of this.#doubtful) {
+      const { log, segment, firstIndex, baseOffset, position } = batch;
+      if (this.#logs.get(log.groupId) !== log || segment.dropped) continue;
+      if (batch.lsn <= stableLsn) {
+        log.suspect = true;
+        lost.push(batch);
+      } else this.#cut(log, firstIndex - 1, baseOffset, position);
+    }
+    this.#doubtful = [];
+    return lost;
   }
 
   damage(): void {
     // The survey has noted it; gaps in the counts tell which groups lost something.
   }
 
-  record(record: JournalRecord): void {
+  record(record: JournalRecord): Task<number> | void {
     const type = record.type;
     if (type === JournalRecordType.SEAL) return;
     if (type === JournalRecordType.CREATE) {
@@ -91,12 +123,14 @@ export class Replay implements JournalVisitor {
     log.sequence = record.d;
     this.records++;
     this.applied.add(log);
-    if (type === JournalRecordType.APPEND) this.#append(log, record);
-    else if (type === JournalRecordType.META) this.#meta(log, record);
+    if (type === JournalRecordType.REF) return this.#reference(log, record);
+    if (type === JournalRecordType.APPEND) {
+      if (!this.#append(log, record)) return this.#appendWithRoom(log, record);
+    } else if (type === JournalRecordType.META) this.#meta(log, record);
     else if (type === JournalRecordType.HARD) {
       log.hardTerm = record.term;
       log.hardVote = record.a;
-    } else if (type === JournalRecordType.TRUNCATE) this.#truncate(log, record);
+    } else if (type === JournalRecordType.TRUNCATE) this.#cut(log, record.a, record.b, record.c);
     else if (type === JournalRecordType.PREFIX) {
       log.metas.trim(record.a, record.c, record.b);
       this.#doom(log.dropSegments((segment) => segment.endOffset <= record.b));
@@ -152,7 +186,46 @@ export class Replay implements JournalVisitor {
     }
   }
 
-  #append(log: PartitionLog, record: JournalRecord): void {
+  *#reference(log: PartitionLog, record: JournalRecord): Task<number> {
+    const segment = this.#segmentOf(log, record);
+    const flushed = yield* this.#flush(this.applied);
+    if (flushed < 0) return flushed;
+    const replayed = yield* replayLanded(this.#parts, log, segment, record);
+    if (typeof replayed === "number") return replayed;
+    if (replayed !== null) this.#doubtful.push(replayed);
+    return 0;
+  }
+
+  /** An append for which memory was short, or the bytes before it are not in memory any more. */
+  *#appendWithRoom(log: PartitionLog, record: JournalRecord): Task<number> {
+    const flushed = yield* this.#flush(this.applied);
+    if (flushed < 0) return flushed;
+    const segment = this.#segmentOf(log, record);
+    const lead = segment.sizeBytes % BLOCK_SIZE;
+    if (lead > 0 && record.small !== lead && !holdsEnd(segment)) {
+      const loaded = yield* this.#loadLead(segment, lead);
+      if (loaded < 0) return loaded;
+    }
+    return this.#append(log, record) ? 0 : -ENOMEM;
+  }
+
+  /** Begins the tail with the bytes that the flush has written. */
+  *#loadLead(segment: Segment, lead: number): Task<number> {
+    const chunk = this.#beginTail(segment, lead);
+    if (chunk === null) return -ENOMEM;
+    const { context, files, loader } = this.#parts;
+    const handle = yield* loader.open(segment, false, false);
+    if (handle < 0) return handle;
+    const from = chunk.windowStart;
+    const read = yield* io((done) =>
+      context.disk.read(handle, from, chunk.address, BLOCK_SIZE, done)
+    );
+    files.release(segment.file);
+    return read >= lead ? 0 : read < 0 ? read : -EIO;
+  }
+
+  /** False: not for want of memory, or of the bytes before it; nothing has changed then. */
+  #append(log: PartitionLog, record: JournalRecord): boolean {
     const { context } = this.#parts;
     const carry = record.small;
     const source = record.payloadAddress + carry;
@@ -161,31 +234,39 @@ export class Replay implements JournalVisitor {
     assert(batchSize(context.memory.view, source) === length, "replayed record is not one batch");
     const segment = this.#segmentOf(log, record);
     assert(record.c === segment.sizeBytes, "replayed batch does not follow the segment");
-    this.#provideLead(segment, record, carry);
+    if (!this.#provideLead(segment, record, carry)) return false;
     const tail = log.tailFor(segment, length);
-    assert(tail !== null, "no memory to replay the journal");
+    if (tail === null) return false;
     const at = tail.addressOf(segment.sizeBytes);
     context.memory.bytes.copyWithin(at, source, source + length);
     log.lastTerm = record.term;
     log.admit(segment, tail, length, Math.max(0, batchMaxTimestamp(context.memory.view, at)));
+    return true;
   }
 
   /** Begins the tail with the carried bytes, when what precedes it is not in memory. */
-  #provideLead(segment: Segment, record: JournalRecord, carry: number): void {
+  #provideLead(segment: Segment, record: JournalRecord, carry: number): boolean {
     const lead = segment.sizeBytes % BLOCK_SIZE;
-    if (lead === 0 || segment.tail !== null) return;
-    const previous = segment.index.chunks[segment.index.count - 1];
-    if (previous?.end === segment.sizeBytes) return;
-    assert(carry === lead, "the first record in a block does not carry the bytes before it");
-    const chunk: Chunk | null = this.#parts.cache.take(BLOCK_SIZE, ChunkState.TAIL);
-    assert(chunk !== null, "no memory to replay the journal");
+    if (lead === 0 || holdsEnd(segment)) return true;
+    // Replayed from this journal, written out and given up since; or the record would carry it.
+    if (carry === 0) return false;
+    assert(carry === lead, "a record carries other bytes than those before it");
+    const chunk = this.#beginTail(segment, lead);
+    if (chunk === null) return false;
+    const from = record.payloadAddress;
+    this.#parts.context.memory.bytes.copyWithin(chunk.address, from, from + lead);
+    return true;
+  }
+
+  #beginTail(segment: Segment, lead: number): Chunk | null {
+    const chunk = this.#parts.cache.take(BLOCK_SIZE, ChunkState.TAIL);
+    if (chunk === null) return null;
     chunk.segment = segment;
     chunk.windowStart = segment.sizeBytes - lead;
     chunk.start = segment.sizeBytes;
     chunk.end = segment.sizeBytes;
-    const from = record.payloadAddress;
-    this.#parts.context.memory.bytes.copyWithin(chunk.address, from, from + lead);
     segment.tail = chunk;
+    return chunk;
   }
 
   #segmentOf(log: PartitionLog, record: JournalRecord): Segment {
@@ -213,13 +294,15 @@ export class Replay implements JournalVisitor {
     log.lastTerm = record.term;
   }
 
-  #truncate(log: PartitionLog, record: JournalRecord): void {
-    const offset = record.b;
-    const position = record.c;
-    log.metas.truncate(record.a);
-    log.producers.truncate(record.a);
-    log.lastIndex = record.a;
-    log.lastTerm = log.metas.termAt(record.a);
+  /** Cuts everything behind `lastIndex`; the log ends at `offset`, and at `position` of its last segment. */
+  #cut(log: PartitionLog, lastIndex: number, offset: number, position: number): void {
+    this.#doubtful = this.#doubtful.filter((each) =>
+      each.log !== log || each.firstIndex <= lastIndex
+    );
+    log.metas.truncate(lastIndex);
+    log.producers.truncate(lastIndex);
+    log.lastIndex = lastIndex;
+    log.lastTerm = log.metas.termAt(lastIndex);
     if (offset === log.endOffset) return;
     log.endOffset = offset;
     this.#doom(log.dropSegments((segment) => segment.baseOffset >= offset));
@@ -250,4 +333,10 @@ export class Replay implements JournalVisitor {
     this.#parts.writer.padEnd(segment);
     this.rebuild.add(segment);
   }
+}
+
+/** Whether the bytes before the segment's end, in its last block, are in memory. */
+function holdsEnd(segment: Segment): boolean {
+  return segment.tail !== null ||
+    segment.index.chunks[segment.index.count - 1]?.end === segment.sizeBytes;
 }

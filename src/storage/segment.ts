@@ -66,6 +66,8 @@ export class Segment {
   writesInFlight = 0;
   /** Where the last extent ends whose last block is written padded. */
   paddedEnd = 0;
+  /** Last entries of the index whose batch is not recorded yet (0 or 1). */
+  unrecordedEntries = 0;
   /** Nothing may be written to the file: a cut is being made durable. */
   frozen = false;
 

@@ -61,13 +61,16 @@ export interface ShardStorage {
   readonly shard: number;
   /** Logs by group id. */
   readonly logs: ReadonlyMap<number, Log>;
-  /** The largest batch that can be appended: it must fit one journal write, and one block of memory. */
+  /** The largest batch that can be appended (bytes): with what shares its first block, it fits one block of memory. */
   readonly appendBytesMax: number;
   /** Makes an empty log at once; its files follow, and the first appends may be refused with LOG_BUSY. */
   createLog(creation: LogCreation): Log;
   /** Deletes a log; finishes when that is durable. Its files go afterwards, paced. */
   deleteLog(groupId: number): Task<number>;
-  /** False: appends of `bytes` would be refused now; stop reading from connections. */
+  /**
+   * False: appends of `bytes` would be refused now; stop reading from connections. Never false for ever: what
+   * exceeds the budgets is asked for as far as they go.
+   */
   canAppend(bytes: number): boolean;
   /** Ends a turn of the loop: journal flush, write-behind, checkpoint slices, notices. */
   turnEnd(nowMs: number): void;

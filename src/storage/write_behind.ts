@@ -42,6 +42,8 @@ export class WriteBehind {
   bytesInFlight = 0;
   writesInFlight = 0;
   bytesWritten = 0;
+  /** Durable writes of large batches in flight (`large_append.ts`). */
+  piecesInFlight = 0;
   #queue: Chunk[] = [];
   #pool: ChunkWrite[] = [];
   #budgetBytes = PACE_BURST_BYTES;
@@ -84,6 +86,16 @@ export class WriteBehind {
     if (chunk.padded) segment.paddedEnd = chunk.end;
     segment.pushDirty(chunk);
     this.#queue.push(chunk);
+  }
+
+  /** Takes over a closed chunk whose bytes from `landedFrom` on are in the file; at most one block is not. */
+  land(segment: Segment, chunk: Chunk, landedFrom: number): void {
+    chunk.landedFrom = landedFrom;
+    chunk.waitsFor = segment.paddedEnd > chunk.windowStart ? segment.paddedEnd : 0;
+    chunk.padded = chunk.end % BLOCK_SIZE !== 0;
+    if (chunk.padded) segment.paddedEnd = chunk.end;
+    segment.pushDirty(chunk);
+    this.enqueue(chunk);
   }
 
   /** Puts a dirty chunk (again) into the queue. */
@@ -175,7 +187,9 @@ export class WriteBehind {
   #submit(chunk: Chunk, segment: Segment): boolean {
     if (segment.frozen) return false;
     if (segment.writtenPosition < chunk.waitsFor) return false;
-    const end = chunk.padded ? roundUp(chunk.end) : roundDown(chunk.end);
+    const landed = chunk.landedFrom >= 0;
+    const ownEnd = chunk.padded ? roundUp(chunk.end) : roundDown(chunk.end);
+    const end = landed ? chunk.landedFrom : ownEnd;
     const length = end - chunk.windowStart;
     if (length <= 0) {
       chunk.submitted = true;
@@ -187,7 +201,7 @@ export class WriteBehind {
       this.#open(segment);
       return false;
     }
-    if (chunk.padded) {
+    if (chunk.padded && !landed) {
       const from = chunk.addressOf(chunk.end);
       this.#context.memory.bytes.fill(0, from, chunk.addressOf(end));
     }

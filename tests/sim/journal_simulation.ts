@@ -227,8 +227,9 @@ export class JournalSimulation {
       bufferAddress: SCAN_ADDRESS,
       bufferBytes: SCAN_BYTES,
     }, {
-      record: (record) =>
-        records.push({ lsn: record.lsn, text: textOfRecord(this.memory, record) }),
+      record: (record) => {
+        records.push({ lsn: record.lsn, text: textOfRecord(this.memory, record) });
+      },
       damage: (damage) => damages.push(damage),
     }));
     this.#nextLsn = Math.max(this.#nextLsn, this.durableLsn + 1, scan.newestLsn + 1);

@@ -23,6 +23,8 @@ import { TestNode } from "./storage_node.ts";
 
 const GROUPS = 5;
 const PRODUCERS = 3;
+/** Large batches are of up to so many bytes more than the smallest large one. */
+const LARGE_SPREAD_BYTES = 100_000;
 
 interface Tracked {
   readonly groupId: number;
@@ -33,6 +35,9 @@ interface Tracked {
   durableCount: number;
   truncating: { index: number } | null;
   deleting: boolean;
+  /** A large batch whose record is still to come, and the log's state in memory. */
+  large: ModelOperation | null;
+  log: PartitionLog | null;
 }
 
 export class StorageSimulation {
@@ -47,6 +52,8 @@ export class StorageSimulation {
   operations = 0;
   checkpoints = 0;
   reads = 0;
+  /** Large batches that became part of a log. */
+  largeBatches = 0;
 
   constructor(seed: number) {
     this.#random = new Xoshiro128(seed);
@@ -118,6 +125,8 @@ export class StorageSimulation {
       tracked.durableCount = log.sequence;
       tracked.truncating = null;
       tracked.deleting = false;
+      tracked.large = null;
+      tracked.log = null;
       this.#compare(log, new ModelState(tracked.operations, log.sequence));
       if (this.node.disk.crashed) return;
     }
@@ -179,17 +188,30 @@ export class StorageSimulation {
       const engine = this.#engineOf(tracked.groupId);
       const log = engine.logs.get(tracked.groupId);
       const lsn = engine.journal.recordedLsn;
-      if (log === undefined) {
-        if (tracked.deleting) this.#note(tracked, { kind: "delete" }, lsn);
-        tracked.deleting = false;
-      } else if (log.sequence > tracked.operations.length) {
+      if (log !== undefined) tracked.log = log;
+      // Deleting makes the last of the records.
+      const made = (tracked.log?.sequence ?? 0) - (tracked.deleting && log === undefined ? 1 : 0);
+      while (tracked.operations.length < made) {
         if (tracked.operations.length === 0) this.#note(tracked, { kind: "create" }, lsn);
-        else {
+        else if (tracked.large !== null) {
+          this.#note(tracked, tracked.large, lsn);
+          tracked.large = null;
+          this.largeBatches++;
+        } else {
           assert(tracked.truncating !== null, "a record nobody made");
           this.#note(tracked, { kind: "truncate", index: tracked.truncating.index }, lsn);
           tracked.truncating = null;
         }
+      }
+      if (log === undefined) {
+        if (tracked.deleting) this.#note(tracked, { kind: "delete" }, lsn);
+        tracked.deleting = false;
+      } else {
         assert(log.sequence === tracked.operations.length, "records out of step");
+        const known = new ModelState(tracked.operations, tracked.operations.length);
+        const pending = tracked.large !== null || tracked.truncating !== null;
+        assert(pending || log.endOffset === known.endOffset, "the log's end differs");
+        assert(log.durableEndOffset <= known.endOffset, "an unrecorded batch is called durable");
       }
       while (
         tracked.durableCount < tracked.lsns.length &&
@@ -227,6 +249,8 @@ export class StorageSimulation {
       durableCount: 0,
       truncating: null,
       deleting: false,
+      large: null,
+      log: null,
     });
     this.#engineOf(groupId).createLog({
       groupId,
@@ -264,9 +288,12 @@ export class StorageSimulation {
       this.#meta(tracked, log, engine);
       return;
     }
-    const recordCount = 1 + random.nextBelow(5);
     const size = random.nextBelow(20);
-    const valueBytes = size === 0
+    const large = size === 0 && random.nextBelow(2) === 0;
+    const recordCount = large ? 1 : 1 + random.nextBelow(5);
+    const valueBytes = large
+      ? engine.largeBytesMin + random.nextBelow(LARGE_SPREAD_BYTES)
+      : size === 0
       ? random.nextBelow(16_000)
       : random.nextBelow(size < 8 ? 60 : 900);
     const producerId = random.nextBelow(PRODUCERS + 1);
@@ -295,6 +322,7 @@ export class StorageSimulation {
       return;
     }
     assert(offset === state.endOffset, "an append has the wrong offset");
+    assert(tracked.large === null, "an append went past a large one");
     const bytes = memory.bytes.slice(0, length);
     const view = new DataView(bytes.buffer);
     setInt64(view, 0, offset);
@@ -306,7 +334,8 @@ export class StorageSimulation {
       producerId: producerId === 0 ? -1 : producerId,
       firstSequence,
     };
-    this.#note(tracked, operation, engine.journal.recordedLsn);
+    if (log.sequence === tracked.operations.length) tracked.large = operation;
+    else this.#note(tracked, operation, engine.journal.recordedLsn);
   }
 
   #meta(tracked: Tracked, log: PartitionLog, engine: Engine): void {

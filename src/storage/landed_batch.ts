@@ -1,0 +1,127 @@
+/**
+ * Replays REF records: large batches whose bytes went straight to their segment.
+ *
+ * Such a record was made when the bytes were durable, so they should be there; what became of the segment
+ * later (cut, dropped, written over) is told by records behind. So the batch is taken in from the header that
+ * the record repeats, and bytes that do not match are only *doubtful* until the replay has ended.
+ *
+ *     doubtful, and still in the log ── record at or below stableLsn: damage, the group is suspect
+ *                                    └─ above: it was never acknowledged, the log is cut before it
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import { BLOCK_SIZE } from "../io/disk.ts";
+import { EIO, ENOMEM } from "../io/errno.ts";
+import { io, type Task } from "../io/task.ts";
+import { batchMaxTimestamp, batchSize } from "./batch_header.ts";
+import { type JournalRecord, REF_BLOCK_OFFSET, REF_HEADER_OFFSET } from "./journal_format.ts";
+import type { LogParts } from "./log_parts.ts";
+import type { PartitionLog } from "./partition_log.ts";
+import type { Segment } from "./segment.ts";
+import { extentSeed, roundDown, roundUp } from "./write_behind.ts";
+
+/** Bytes read at once to verify a batch. */
+const READ_BYTES = 256 * 1024;
+
+/** A batch whose bytes in the segment are not those of its record. */
+export interface DoubtfulBatch {
+  readonly log: PartitionLog;
+  readonly segment: Segment;
+  readonly position: number;
+  readonly length: number;
+  readonly firstIndex: number;
+  readonly baseOffset: number;
+  readonly lsn: number;
+}
+
+/**
+ * Takes a large batch into the log; nothing of the segment is dirty, and its file is made.
+ *
+ * @returns the batch if it is doubtful, null if it is sound, or a negative errno
+ */
+export function* replayLanded(
+  parts: LogParts,
+  log: PartitionLog,
+  segment: Segment,
+  record: JournalRecord,
+): Task<DoubtfulBatch | null | number> {
+  const { view } = parts.context.memory;
+  const header = record.payloadAddress + REF_HEADER_OFFSET;
+  const length = batchSize(view, header);
+  const checksum = view.getUint32(record.payloadAddress, true);
+  const position = segment.sizeBytes;
+  assert(record.a === log.lastIndex + 1, "replayed large batch does not follow the log");
+  assert(record.c === position, "replayed large batch does not follow the segment");
+  const handle = yield* parts.loader.open(segment, false, false);
+  if (handle < 0) return handle;
+  let result = 0;
+  if (record.small > 0) {
+    result = yield* writeBlock(
+      parts,
+      handle,
+      roundDown(position),
+      record.payloadAddress + REF_BLOCK_OFFSET,
+    );
+  }
+  let found = -1;
+  if (result >= 0) {
+    found = yield* checksumOf(parts, handle, segment.groupId, position, length);
+    // Anything unreadable is doubtful, except for want of memory.
+    if (found === -ENOMEM) result = found;
+  }
+  parts.files.release(segment.file);
+  if (result < 0) return result;
+  const doubtful = {
+    log,
+    segment,
+    position,
+    length,
+    firstIndex: record.a,
+    baseOffset: log.endOffset,
+    lsn: record.lsn,
+  };
+  log.lastTerm = record.term;
+  log.admitLanded(segment, header, length, checksum, Math.max(0, batchMaxTimestamp(view, header)));
+  return found === checksum ? null : doubtful;
+}
+
+function* writeBlock(parts: LogParts, handle: number, at: number, from: number): Task<number> {
+  const { disk, memory } = parts.context;
+  const address = parts.cache.arena.allocate(BLOCK_SIZE);
+  if (address < 0) return -ENOMEM;
+  memory.bytes.copyWithin(address, from, from + BLOCK_SIZE);
+  const written = yield* io((done) => disk.write(handle, at, address, BLOCK_SIZE, false, done));
+  parts.cache.arena.release(address);
+  return written === BLOCK_SIZE ? 0 : written < 0 ? written : -EIO;
+}
+
+/** The extent checksum of a range of a file, or a negative errno (`-EIO`: it ends before). */
+function* checksumOf(
+  parts: LogParts,
+  handle: number,
+  groupId: number,
+  position: number,
+  length: number,
+): Task<number> {
+  const { disk, crc32c } = parts.context;
+  const { arena } = parts.cache;
+  const size = Math.min(READ_BYTES, arena.blockSizeMax);
+  const address = arena.allocate(size);
+  if (address < 0) return -ENOMEM;
+  const end = position + length;
+  let checksum = extentSeed(groupId, position);
+  let result = 0;
+  for (let at = position; at < end && result >= 0;) {
+    const from = roundDown(at);
+    const bytes = Math.min(size, roundUp(end) - from);
+    const until = Math.min(end, from + bytes);
+    const read = yield* io((done) => disk.read(handle, from, address, bytes, done));
+    if (read < until - from) result = read < 0 ? read : -EIO;
+    else checksum = crc32c(address + at - from, until - at, checksum);
+    at = until;
+  }
+  arena.release(address);
+  return result < 0 ? result : checksum;
+}

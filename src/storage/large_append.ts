@@ -1,0 +1,140 @@
+/**
+ * Large batches go straight to their segment, and only a reference to them goes through the journal.
+ *
+ * A batch that would fill a journal write by itself would be written twice, and everybody's records would
+ * wait behind it. So it is copied into one chunk, written from there in durable pieces, and when the last
+ * piece is durable a REF record (where it lies, its checksum, its header) makes it part of the log:
+ *
+ *     accepted ──pieces durable──► REF recorded ──REF durable──► landed (an ordinary dirty chunk)
+ *        └────────── appends to the same log are refused with LOG_BUSY ──────────┘
+ *
+ * The block that the batch shares with what stands before it is not touched by the pieces: a torn write of it
+ * could take bytes that were acknowledged. The REF record carries that block whole (the bytes before, the
+ * batch's first ones); it goes to the file behind the record, as all that the journal holds does.
+ *
+ *     file   |....AAAA|BBBB....|
+ *                 ▲ bytes before   carried in REF: the block "AABB"
+ *            | block A|B | B | B 0|   pieces: the whole blocks behind it, the last one padded with zeros
+ *
+ * Until REF is recorded, rows, notices and index blocks leave the batch out ({@linkcode LargeAppend.recorded}).
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import { BLOCK_SIZE } from "../io/disk.ts";
+import { EIO } from "../io/errno.ts";
+import { io, type Task } from "../io/task.ts";
+import type { Chunk } from "./chunk_cache.ts";
+import type { PartitionLog } from "./partition_log.ts";
+import type { Segment } from "./segment.ts";
+import { extentSeed, roundUp } from "./write_behind.ts";
+
+/** Batches from this size on take the straight way (bytes); smaller where a journal write is small. */
+export const LARGE_APPEND_BYTES = 1024 * 1024;
+/** Bytes of one durable write, and such writes in flight per shard: the journal's go in between. */
+const PIECE_BYTES = 1024 * 1024;
+const PIECES_IN_FLIGHT_MAX = 2;
+
+/** A batch on its way, and what its segment was before it. */
+export class LargeAppend {
+  readonly segment: Segment;
+  readonly chunk: Chunk;
+  readonly position: number;
+  readonly length: number;
+  readonly firstIndex: number;
+  readonly baseOffset: number;
+  readonly createdMsBefore: number;
+  readonly maxTimestampMsBefore: number;
+  readonly maxTimestampOffsetBefore: number;
+  /** Its REF record is in the journal, perhaps not durable yet. */
+  recorded = false;
+
+  /** Made before the segment and the log take note of the batch. */
+  constructor(log: PartitionLog, segment: Segment, chunk: Chunk, length: number) {
+    this.segment = segment;
+    this.chunk = chunk;
+    this.position = segment.sizeBytes;
+    this.length = length;
+    this.firstIndex = log.lastIndex + 1;
+    this.baseOffset = log.endOffset;
+    this.createdMsBefore = segment.createdMs;
+    this.maxTimestampMsBefore = segment.maxTimestampMs;
+    this.maxTimestampOffsetBefore = segment.maxTimestampOffset;
+  }
+
+  /** Bytes of its first block that stand before it. */
+  get lead(): number {
+    return this.position % BLOCK_SIZE;
+  }
+}
+
+/** Writes the batch and its record; the log's `large` is free again when this ends well. */
+export function* writeLarge(log: PartitionLog, large: LargeAppend): Task<void> {
+  const { parts } = log;
+  const { segment, chunk } = large;
+  const journal = parts.journal!;
+  chunk.pin();
+  segment.writesInFlight++;
+  const handle = yield* parts.loader.open(segment, false, false);
+  const result = handle < 0 ? handle : yield* writePieces(log, large, handle);
+  if (handle >= 0) parts.files.release(segment.file);
+  segment.writesInFlight--;
+  if (result < 0 && !log.deleted) {
+    parts.context.onFatal(result, `Cannot write segment ${segment.file.path}: errno ${-result}`);
+  }
+  let lsn = -1;
+  while (result >= 0 && !log.deleted) {
+    lsn = journal.reference(log, large);
+    if (lsn >= 0) break;
+    yield* parts.nextTurn();
+  }
+  if (lsn >= 0) {
+    log.noteRecorded(large);
+    yield* journal.durable(lsn);
+    if (!log.deleted) {
+      log.large = null;
+      parts.writer.land(segment, chunk, roundUp(large.position));
+    }
+  }
+  // Deleted meanwhile: nobody waits for it, and nothing of it is kept.
+  if (log.deleted) log.large = null;
+  chunk.unpin();
+}
+
+/** Waits until no batch of the log is on its way; nothing new may be let in meanwhile. */
+export function* awaitLarge(log: PartitionLog): Task<void> {
+  while (log.large !== null && !log.deleted) yield* log.parts.nextTurn();
+}
+
+function* writePieces(log: PartitionLog, large: LargeAppend, handle: number): Task<number> {
+  const { context, writer } = log.parts;
+  const { segment, chunk, position } = large;
+  const end = position + large.length;
+  const paddedEnd = roundUp(end);
+  context.memory.bytes.fill(0, chunk.addressOf(end), chunk.addressOf(paddedEnd));
+  let from = roundUp(position);
+  assert(from < end, "a batch that is not large");
+  let checksum = context.crc32c(
+    chunk.addressOf(position),
+    from - position,
+    extentSeed(segment.groupId, position),
+  );
+  while (from < paddedEnd) {
+    while (writer.piecesInFlight >= PIECES_IN_FLIGHT_MAX) yield* log.parts.nextTurn();
+    if (log.deleted) return 0;
+    const at = from;
+    const length = Math.min(PIECE_BYTES, paddedEnd - at);
+    writer.piecesInFlight++;
+    const written = yield* io((done) => {
+      context.disk.write(handle, at, chunk.addressOf(at), length, true, done);
+      // Beside the write: reading the bytes does not disturb it.
+      checksum = context.crc32c(chunk.addressOf(at), Math.min(length, end - at), checksum);
+    });
+    writer.piecesInFlight--;
+    if (written !== length) return written < 0 ? written : -EIO;
+    from = at + length;
+  }
+  if (!log.deleted) segment.index.checksums[chunk.extent] = checksum;
+  return 0;
+}
