@@ -292,6 +292,11 @@ const TRANSACTION_SETTINGS = {
     "Silence after which a producer's sequence numbers are forgotten.",
     { ...ms, min: 1 },
   ),
+  "producer.id.expiration.check.interval.ms": intSetting(
+    600_000,
+    "How often silent producers are looked for.",
+    { ...ms, min: 1 },
+  ),
   "transactional.id.expiration.ms": intSetting(
     7 * DAY_MS,
     "Silence after which a transactional id is forgotten.",

@@ -30,6 +30,8 @@ import type { InPlacePath } from "./server.ts";
 import { requestBody } from "./request_body.ts";
 
 const FLEXIBLE_SINCE = 9;
+/** Parts that may wait for room in their logs before requests are not taken any more. */
+const HELD_PARTS_MAX = 64;
 /** Operations kept for reuse. */
 const POOL_MAX = 4096;
 
@@ -65,13 +67,14 @@ export interface ProduceOptions {
   readonly wallMs: () => number;
 }
 
-/** A part that found no room, in order. */
+/** A part that found no room; in order with others of its log, which does not hold up other logs. */
 interface HeldPart {
   readonly operation: ProduceOperation;
   readonly part: number;
   readonly groupId: number;
   readonly address: number;
   readonly length: number;
+  appended: boolean;
 }
 
 export class ProducePath implements InPlacePath, OperationPool {
@@ -80,7 +83,7 @@ export class ProducePath implements InPlacePath, OperationPool {
   readonly #reader = new ProduceReader();
   readonly #decoder = new TextDecoder();
   readonly #pool: ProduceOperation[] = [];
-  readonly #held: HeldPart[] = [];
+  #held: HeldPart[] = [];
 
   constructor(options: ProduceOptions) {
     this.#options = options;
@@ -89,7 +92,7 @@ export class ProducePath implements InPlacePath, OperationPool {
 
   mayStart(size: number): boolean {
     const { room, remote } = this.#options;
-    return this.#held.length === 0 && room.canAppend(size) && remote.ready();
+    return this.#held.length < HELD_PARTS_MAX && room.canAppend(size) && remote.ready();
   }
 
   start(connection: Connection, slot: ResponseSlot, address: number, length: number): boolean {
@@ -109,13 +112,21 @@ export class ProducePath implements InPlacePath, OperationPool {
 
   /** Tries again what found no room. */
   retry(): void {
-    while (this.#held.length > 0) {
-      const { operation, part, groupId, address, length } = this.#held[0]!;
-      if (!this.#append(operation, part, groupId, address, length)) return;
-      this.#held.shift();
+    if (this.#held.length === 0) return;
+    const full = new Set<number>();
+    for (let i = 0; i < this.#held.length; i++) {
+      const held = this.#held[i]!;
+      const { operation, part, groupId, address, length } = held;
+      if (full.has(groupId)) continue;
+      if (!this.#append(operation, part, groupId, address, length)) {
+        full.add(groupId);
+        continue;
+      }
+      held.appended = true;
       operation.frameTaken();
       operation.settle();
     }
+    this.#held = this.#held.filter((each) => !each.appended);
   }
 
   recycle(operation: ProduceOperation): void {
@@ -151,12 +162,20 @@ export class ProducePath implements InPlacePath, OperationPool {
     if (shard !== this.#options.shard) {
       this.#options.remote.add(shard, part, groupId, address, length);
     } else if (
-      this.#held.length > 0 || !this.#append(operation, part, groupId, address, length)
+      this.#holds(groupId) || !this.#append(operation, part, groupId, address, length)
     ) {
       operation.pending++;
       operation.frameUsers++;
-      this.#held.push({ operation, part, groupId, address, length });
+      this.#held.push({ operation, part, groupId, address, length, appended: false });
     }
+  }
+
+  /** Whether a part for this log waits already. */
+  #holds(groupId: number): boolean {
+    for (let i = 0; i < this.#held.length; i++) {
+      if (this.#held[i]!.groupId === groupId) return true;
+    }
+    return false;
   }
 
   /** False when there was no room. */

@@ -14,7 +14,7 @@
 
 import type { Crc32c } from "../bytes/crc32c.ts";
 import type { Memory } from "../bytes/memory.ts";
-import { LOG_BUSY } from "../storage/log.ts";
+import { LOG_BUSY, LOG_TOO_LARGE } from "../storage/log.ts";
 import { lastSequenceOf, ProducerCheck } from "../storage/producer_table.ts";
 import { checkBatch, checkRecords } from "../wire/check_batch.ts";
 import { ErrorCode } from "../wire/errors.ts";
@@ -110,6 +110,8 @@ export class ProduceAppender {
     if (request.acks === ACKS_ALL && partition.limits.insyncReplicasMin > REPLICAS) {
       return ErrorCode.NOT_ENOUGH_REPLICAS;
     }
+    // Asked first: checking a batch reads all of it, and it would be checked again.
+    if (partition.log.busy) return APPEND_BUSY;
     const refused = this.#check(partition, address, length, request);
     if (refused !== ErrorCode.NONE) return refused;
     const view = this.#memory.view;
@@ -126,7 +128,10 @@ export class ProduceAppender {
       this.outcome.waitOffset = log.endOffset;
       return ErrorCode.NONE;
     }
-    return baseOffset === LOG_BUSY ? APPEND_BUSY : ErrorCode.KAFKA_STORAGE_ERROR;
+    if (baseOffset === LOG_BUSY) return APPEND_BUSY;
+    return baseOffset === LOG_TOO_LARGE
+      ? ErrorCode.MESSAGE_TOO_LARGE
+      : ErrorCode.KAFKA_STORAGE_ERROR;
   }
 
   #check(

@@ -2,7 +2,8 @@
  * Appends batches of the broker's own records to a partition: the controller's commands, coordinators'
  * state. In order; each is answered once it is committed.
  *
- * A full journal makes the queue wait; a full disk or a lost partition refuses everything queued,
+ * A full journal makes the queue wait; a full disk, a lost partition, or a batch that no memory of this shard
+ * could hold refuses everything queued,
  * because what follows a refused record may depend on it.
  *
  * @module
@@ -10,7 +11,7 @@
 
 import type { Memory } from "../bytes/memory.ts";
 import { EIO } from "../io/errno.ts";
-import { LOG_BUSY } from "../storage/log.ts";
+import { LOG_BUSY, LOG_TOO_LARGE } from "../storage/log.ts";
 import type { CommitWaiter, Partition } from "./partition.ts";
 
 /** Batches queued or uncommitted at one partition. */
@@ -97,6 +98,7 @@ export class RecordAppender implements CommitWaiter {
   #tryAppend(batch: Uint8Array): number {
     const { partition } = this;
     if (partition.gone || partition.replica.readOnly) return -EIO;
+    if (batch.length > partition.log.appendBytesMax) return LOG_TOO_LARGE;
     if (!partition.leading) return LOG_BUSY;
     const address = this.#blocks.allocateResponse(batch.length);
     if (address < 0) return LOG_BUSY;

@@ -14,6 +14,9 @@ import { Partition, type PartitionDirectory, type PartitionOwner } from "../kafk
 import { PartitionLimits } from "../kafka/partition_limits.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 
+/** Logs looked at by one call of {@linkcode PartitionTable.expireProducers}. */
+const EXPIRE_SLICE_LOGS = 256;
+
 /** The shard that owns a group. */
 export function shardOfGroupId(groupId: number, shardCount: number): number {
   return groupId % shardCount;
@@ -31,6 +34,8 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   readonly #shardCount: number;
   readonly #partitions = new Map<number, Partition>();
   readonly #listeners: OwnershipListener[] = [];
+  /** Where the round of {@linkcode expireProducers} stands. */
+  #expiring: MapIterator<Partition> | null = null;
 
   constructor(storage: ShardStorage, shardCount: number, owner: PartitionOwner) {
     this.#storage = storage;
@@ -102,6 +107,24 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
       runTask(this.#storage.deleteLog(groupId), () => {});
     }
     return deleted;
+  }
+
+  /**
+   * Drops producers silent for `expirationMs` from the next few logs (`producer.id.expiration.ms`).
+   *
+   * @returns whether the round through all logs goes on with the next call
+   */
+  expireProducers(wallMs: number, expirationMs: number): boolean {
+    const round = this.#expiring ??= this.#partitions.values();
+    for (let i = 0; i < EXPIRE_SLICE_LOGS; i++) {
+      const { value, done } = round.next();
+      if (done === true) {
+        this.#expiring = null;
+        return false;
+      }
+      value.log.producers.expire(wallMs, expirationMs);
+    }
+    return true;
   }
 
   /** Applies `retention.ms` and `retention.bytes` to every partition. */

@@ -59,6 +59,8 @@ import type { ShardMemory } from "./shard_memory.ts";
 const NO_CALLER: Caller = { clientId: null, clientHost: "" };
 /** How long a stop waits for open requests (ms). */
 const DRAIN_MS = 2_000;
+/** Between two slices of a round that expires silent producers. */
+const EXPIRE_SLICE_PAUSE_MS = 10;
 
 export interface ShardOptions {
   readonly nodeId: number;
@@ -104,7 +106,9 @@ export class Shard {
   #controllerLog: RecordAppender | null = null;
   #controller: ControllerService | null = null;
   #writable = false;
+  #resumedMs = 0;
   readonly #retention: Timer;
+  readonly #expiration: Timer;
 
   /** @param storage with the logs of this shard, opened and recovered */
   constructor(options: ShardOptions, storage: ShardStorage) {
@@ -185,6 +189,8 @@ export class Shard {
     this.#receiver = new Receiver(this);
     this.#retention = new Timer(() => this.#applyRetention());
     timers.schedule(this.#retention, nowMs() + this.#retentionIntervalMs);
+    this.#expiration = new Timer(() => this.#expireProducers());
+    timers.schedule(this.#expiration, nowMs() + this.#expirationIntervalMs);
   }
 
   /** Controller's shard: opens the metadata log, becomes the controller, tells the other shards. */
@@ -241,7 +247,11 @@ export class Shard {
       this.groups.retry();
       this.#controllerLog?.retry();
       this.server.resumeHeld();
+    } else if (nowMs > this.#resumedMs) {
+      // Room may have come back without any log having been refused.
+      this.server.resumeHeld();
     }
+    this.#resumedMs = nowMs;
     const rereads = this.fetch.runRereads();
     this.storage.turnEnd(nowMs);
     blocks.resumeWaiting(nowMs);
@@ -263,6 +273,7 @@ export class Shard {
   *stop(): Task<void> {
     const { timers } = this.options;
     timers.cancel(this.#retention);
+    timers.cancel(this.#expiration);
     this.server.drain();
     const deadlineMs = this.options.nowMs() + DRAIN_MS;
     while (this.server.openRequests > 0 && this.options.nowMs() < deadlineMs) {
@@ -293,6 +304,19 @@ export class Shard {
     const { clock, timers, nowMs } = this.options;
     this.partitions.applyRetention(clock.wallMs());
     timers.schedule(this.#retention, nowMs() + this.#retentionIntervalMs);
+  }
+
+  /** Drops silent producers of the next logs; pauses after each round through all of them. */
+  #expireProducers(): void {
+    const { clock, timers, nowMs } = this.options;
+    const expirationMs = this.settings.number("producer.id.expiration.ms");
+    const again = this.partitions.expireProducers(clock.wallMs(), expirationMs);
+    const pauseMs = again ? EXPIRE_SLICE_PAUSE_MS : this.#expirationIntervalMs;
+    timers.schedule(this.#expiration, nowMs() + pauseMs);
+  }
+
+  get #expirationIntervalMs(): number {
+    return this.settings.number("producer.id.expiration.check.interval.ms");
   }
 
   #services(): Services {

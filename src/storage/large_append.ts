@@ -77,7 +77,8 @@ export function* writeLarge(log: PartitionLog, large: LargeAppend): Task<void> {
   chunk.pin();
   segment.writesInFlight++;
   const handle = yield* parts.loader.open(segment, false, false);
-  const result = handle < 0 ? handle : yield* writePieces(log, large, handle);
+  let result = handle < 0 ? handle : yield* writePieces(log, large, handle);
+  if (result >= 0 && !log.deleted) result = yield* syncNames(log, segment);
   if (handle >= 0) parts.files.release(segment.file);
   segment.writesInFlight--;
   if (result < 0 && !log.deleted) {
@@ -105,6 +106,23 @@ export function* writeLarge(log: PartitionLog, large: LargeAppend): Task<void> {
 /** Waits until no batch of the log is on its way; nothing new may be let in meanwhile. */
 export function* awaitLarge(log: PartitionLog): Task<void> {
   while (log.large !== null && !log.deleted) yield* log.parts.nextTurn();
+}
+
+/** Makes the names of the segment's file and of its directory durable: the journal cannot make them anew. */
+function* syncNames(log: PartitionLog, segment: Segment): Task<number> {
+  const { disk } = log.parts.context;
+  if (!segment.nameSynced) {
+    const synced = yield* io((done) => disk.syncDirectory(log.directory, done));
+    if (synced < 0) return synced;
+    segment.nameSynced = true;
+  }
+  if (!log.directorySynced) {
+    const parent = log.directory.slice(0, log.directory.lastIndexOf("/"));
+    const synced = yield* io((done) => disk.syncDirectory(parent, done));
+    if (synced < 0) return synced;
+    log.directorySynced = true;
+  }
+  return 0;
 }
 
 function* writePieces(log: PartitionLog, large: LargeAppend, handle: number): Task<number> {

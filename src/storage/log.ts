@@ -146,6 +146,8 @@ export interface Log {
    * @returns the base offset given, or {@linkcode LOG_BUSY}, LOG_NO_SPACE, LOG_FAILED, LOG_TOO_LARGE
    */
   append(address: number, length: number, term: number, nowMs: number): number;
+  /** The largest batch that {@linkcode append} ever takes (bytes). */
+  readonly appendBytesMax: number;
   /** Whether any append would get LOG_BUSY now: cheap to ask before a batch is checked. */
   readonly busy: boolean;
   /** Appends a meta entry; returns its index or a refusal. The payload is copied. */

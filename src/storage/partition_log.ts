@@ -100,6 +100,8 @@ export class PartitionLog implements Log {
   gate = 0;
   deleted = false;
   directoryMade = false;
+  /** The directory's name is known to be durable. */
+  directorySynced = false;
   /** The last preparation met a full disk. */
   noSpace = false;
   spaceRetryMs = 0;
@@ -157,6 +159,10 @@ export class PartitionLog implements Log {
   /** The batch at the log's end that no journal record stands for yet, if there is one. */
   get unrecorded(): LargeAppend | null {
     return this.large === null || this.large.recorded ? null : this.large;
+  }
+
+  get appendBytesMax(): number {
+    return this.parts.appendBytesMax;
   }
 
   get busy(): boolean {

@@ -11,6 +11,7 @@ import { ChunkCache } from "./chunk_cache.ts";
 import { FileTable, OPEN_FILES_MAX_DEFAULT } from "./file_table.ts";
 import type { LogParts } from "./log_parts.ts";
 import type { PartitionLog } from "./partition_log.ts";
+import type { Segment } from "./segment.ts";
 import { SegmentLoader } from "./segment_loader.ts";
 import type { StorageContext } from "./shard_storage.ts";
 import { WriteBehind } from "./write_behind.ts";
@@ -27,6 +28,7 @@ export class RecoveryStore implements LogParts {
   readonly largeBytesMin = Infinity;
   #waiters: Completion[] = [];
   #failure = 0;
+  readonly #made = new Set<Segment>();
 
   /** @param context its `onFatal` is not used: failures are results here */
   constructor(context: StorageContext) {
@@ -54,11 +56,16 @@ export class RecoveryStore implements LogParts {
     return yield* io((done) => this.#waiters.push(done));
   }
 
-  /** Makes the files of segments that replay began. */
+  /**
+   * Makes the files of segments that replay began or writes to. One that a row names may be gone too: dropped
+   * by a record that is still to come.
+   */
   *makeFiles(logs: Iterable<PartitionLog>): Task<number> {
     for (const log of logs) {
+      const last = log.segmentList[log.segmentList.length - 1];
       for (const segment of log.segmentList) {
-        if (segment.created) continue;
+        const written = segment.tail !== null || segment.dirtyHead !== null || segment === last;
+        if (this.#made.has(segment) || (segment.created && !written)) continue;
         if (!log.directoryMade) {
           const { disk } = this.context;
           const made = yield* io((done) => disk.makeDirectory(log.directory, done));
@@ -69,6 +76,7 @@ export class RecoveryStore implements LogParts {
         if (handle < 0) return handle;
         this.files.release(segment.file);
         segment.created = true;
+        this.#made.add(segment);
       }
     }
     return 0;

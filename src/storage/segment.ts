@@ -38,6 +38,8 @@ export class Segment {
   closed = false;
   /** The file is made, or known to exist. */
   created = false;
+  /** The name is known to be durable; only large batches depend on it. */
+  nameSynced = false;
   /** File space that cannot meet ENOSPC any more ends here. */
   reservedEnd = 0;
   /** Every byte before it has been written (not necessarily synced). */

@@ -18,7 +18,7 @@ import { openShard } from "../../src/storage/open_shard.ts";
 import { recoverNode, type RecoveryReport } from "../../src/storage/recovery.ts";
 import type { Damage, StorageContext } from "../../src/storage/shard_storage.ts";
 
-const SCRATCH_BYTES = 512 * 1024;
+const SCRATCH_BYTES = 2 * 1024 * 1024;
 const ARENA_BYTES = 8 * 1024 * 1024;
 const SHARDS_MAX = 4;
 
