@@ -19,11 +19,32 @@ import { batchMaxTimestamp, batchSize } from "./batch_header.ts";
 import { type JournalRecord, REF_BLOCK_OFFSET, REF_HEADER_OFFSET } from "./journal_format.ts";
 import type { LogParts } from "./log_parts.ts";
 import type { PartitionLog } from "./partition_log.ts";
-import type { Segment } from "./segment.ts";
-import { extentSeed, roundDown, roundUp } from "./write_behind.ts";
+import type { Landing, Segment } from "./segment.ts";
+import { endBeforeLanding, extentSeed, roundDown, roundUp } from "./write_behind.ts";
 
 /** Bytes read at once to verify a batch. */
 const READ_BYTES = 256 * 1024;
+
+/** Where large batches lie, by {@linkcode landingKey}: what must not be written over before its turn comes. */
+export type Landings = Map<string, Landing[]>;
+
+export function landingKey(groupId: number, incarnation: number, generation: number): string {
+  return `${groupId}.${incarnation}.${generation}`;
+}
+
+/** Notes the blocks behind the first, shared one of the batch that a REF record stands for. */
+export function noteLanding(landings: Landings, record: JournalRecord): void {
+  const length = batchSize(record.view, record.payloadAddress + REF_HEADER_OFFSET);
+  const landing = {
+    sequence: record.d,
+    from: roundUp(record.c),
+    to: roundUp(record.c + length),
+  };
+  const key = landingKey(record.groupId, record.incarnation, record.b);
+  const known = landings.get(key);
+  if (known === undefined) landings.set(key, [landing]);
+  else known.push(landing);
+}
 
 /** A batch whose bytes in the segment are not those of its record. */
 export interface DoubtfulBatch {
@@ -57,11 +78,13 @@ export function* replayLanded(
   const handle = yield* parts.loader.open(segment, false, false);
   if (handle < 0) return handle;
   let result = 0;
-  if (record.small > 0) {
+  const block = roundDown(position);
+  const taken = endBeforeLanding(segment.landings ?? [], block, block + BLOCK_SIZE) === block;
+  if (record.small > 0 && !taken) {
     result = yield* writeBlock(
       parts,
       handle,
-      roundDown(position),
+      block,
       record.payloadAddress + REF_BLOCK_OFFSET,
     );
   }

@@ -229,7 +229,12 @@ class Recovery {
       this.#noteJournalDamage(shard, scan);
     }
     yield* this.#salvage();
-    const replay = new Replay(this.#store, this.#logs, (applied) => this.#flush(applied));
+    const replay = new Replay(
+      this.#store,
+      this.#logs,
+      (applied) => this.#flush(applied),
+      survey.landings,
+    );
     if (survey.touched.size > 0) {
       for (const groupId of survey.touched) {
         const last = this.#logs.get(groupId)?.segmentList.at(-1);

@@ -19,7 +19,13 @@ import { type Chunk, ChunkState } from "./chunk_cache.ts";
 import { decodeRow } from "./checkpoint_row.ts";
 import { type JournalRecord, JournalRecordType } from "./journal_format.ts";
 import type { JournalDamage, JournalVisitor } from "./journal_scan.ts";
-import { type DoubtfulBatch, replayLanded } from "./landed_batch.ts";
+import {
+  type DoubtfulBatch,
+  landingKey,
+  type Landings,
+  noteLanding,
+  replayLanded,
+} from "./landed_batch.ts";
 import type { MetaKind } from "./log.ts";
 import { cutSegment } from "./log_cut.ts";
 import type { LogParts } from "./log_parts.ts";
@@ -31,6 +37,7 @@ export class ReplaySurvey implements JournalVisitor {
   readonly #logs: ReadonlyMap<number, PartitionLog>;
   readonly touched = new Set<number>();
   readonly damages: JournalDamage[] = [];
+  readonly landings: Landings = new Map();
 
   constructor(logs: ReadonlyMap<number, PartitionLog>) {
     this.#logs = logs;
@@ -43,6 +50,7 @@ export class ReplaySurvey implements JournalVisitor {
       return;
     }
     this.touched.add(record.groupId);
+    if (record.type === JournalRecordType.REF) noteLanding(this.landings, record);
   }
 
   damage(damage: JournalDamage): void {
@@ -64,6 +72,7 @@ export class Replay implements JournalVisitor {
   readonly applied = new Set<PartitionLog>();
   records = 0;
   readonly #flush: (applied: Iterable<PartitionLog>) => Task<number>;
+  readonly #landings: Landings;
   #doubtful: DoubtfulBatch[] = [];
 
   /** @param flush writes out everything dirty of some logs, whose files it makes; 0 or a negative errno */
@@ -71,10 +80,13 @@ export class Replay implements JournalVisitor {
     parts: LogParts,
     logs: Map<number, PartitionLog>,
     flush: (applied: Iterable<PartitionLog>) => Task<number>,
+    landings: Landings,
   ) {
     this.#parts = parts;
     this.#logs = logs;
     this.#flush = flush;
+    this.#landings = landings;
+    for (const log of logs.values()) this.#protect(log);
   }
 
   /**
@@ -164,12 +176,24 @@ export class Replay implements JournalVisitor {
       log.hardTerm = Math.max(log.hardTerm, old.hardTerm);
     }
     log.sequence = record.d;
+    this.#protect(log);
     const last = log.segmentList.at(-1);
     if (last !== undefined && !last.indexLoaded) this.rebuildLater(last);
     this.unknown.delete(record.groupId);
     this.#logs.set(record.groupId, log);
     this.applied.add(log);
     this.records++;
+  }
+
+  /** Keeps what older records have from being written over large batches that came later. */
+  #protect(log: PartitionLog): void {
+    if (this.#landings.size === 0) return;
+    for (const segment of log.segmentList) {
+      const key = landingKey(log.groupId, log.incarnation, segment.generation);
+      const landings = this.#landings.get(key)?.filter((each) => each.sequence > log.sequence) ??
+        [];
+      segment.landings = landings.length === 0 ? null : landings;
+    }
   }
 
   #delete(log: PartitionLog): void {
@@ -190,6 +214,9 @@ export class Replay implements JournalVisitor {
     const segment = this.#segmentOf(log, record);
     const flushed = yield* this.#flush(this.applied);
     if (flushed < 0) return flushed;
+    // Its own turn has come: what follows it may be written behind and over it.
+    const later = segment.landings?.filter((each) => each.sequence > record.d) ?? [];
+    segment.landings = later.length === 0 ? null : later;
     const replayed = yield* replayLanded(this.#parts, log, segment, record);
     if (typeof replayed === "number") return replayed;
     if (replayed !== null) this.#doubtful.push(replayed);
@@ -275,6 +302,8 @@ export class Replay implements JournalVisitor {
     assert(record.c === 0, "replayed batch is of a segment that is not the last");
     if (last !== undefined) log.closeSegment(last);
     const segment = log.newSegment(log.endOffset, record.a, record.term, record.b);
+    const key = landingKey(log.groupId, log.incarnation, record.b);
+    segment.landings = this.#landings.get(key) ?? null;
     log.generationNext = Math.max(log.generationNext, record.b + 1);
     log.segmentList.push(segment);
     return segment;

@@ -15,6 +15,13 @@ import type { Chunk } from "./chunk_cache.ts";
 import { ExtentIndex } from "./extent_index.ts";
 import type { FileSlot } from "./file_table.ts";
 
+/** Blocks that hold a large batch, and the number of its record in the group. */
+export interface Landing {
+  readonly sequence: number;
+  readonly from: number;
+  readonly to: number;
+}
+
 export class Segment {
   readonly groupId: number;
   readonly baseOffset: number;
@@ -70,6 +77,8 @@ export class Segment {
   paddedEnd = 0;
   /** Last entries of the index whose batch is not recorded yet (0 or 1). */
   unrecordedEntries = 0;
+  /** While a journal is replayed: where large batches lie whose records are still to come, or null. */
+  landings: Landing[] | null = null;
   /** Nothing may be written to the file: a cut is being made durable. */
   frozen = false;
 

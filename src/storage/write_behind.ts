@@ -15,7 +15,7 @@ import { BLOCK_SIZE } from "../io/disk.ts";
 import { EIO } from "../io/errno.ts";
 import { type Chunk, type ChunkCache, ChunkState } from "./chunk_cache.ts";
 import type { FileTable } from "./file_table.ts";
-import type { Segment } from "./segment.ts";
+import type { Landing, Segment } from "./segment.ts";
 import type { StorageContext } from "./shard_storage.ts";
 
 /** Writes, and bytes of writes, in flight at once. */
@@ -189,7 +189,8 @@ export class WriteBehind {
     if (segment.writtenPosition < chunk.waitsFor) return false;
     const landed = chunk.landedFrom >= 0;
     const ownEnd = chunk.padded ? roundUp(chunk.end) : roundDown(chunk.end);
-    const end = landed ? chunk.landedFrom : ownEnd;
+    let end = landed ? chunk.landedFrom : ownEnd;
+    if (segment.landings !== null) end = endBeforeLanding(segment.landings, chunk.windowStart, end);
     const length = end - chunk.windowStart;
     if (length <= 0) {
       chunk.submitted = true;
@@ -288,6 +289,22 @@ class ChunkWrite implements Completion {
   complete(result: number): void {
     this.#owner.onWrite(this, result);
   }
+}
+
+/**
+ * Cuts the blocks [from, end) off where a large batch lies whose record is still to be replayed: what older
+ * records have there was cut away before it came, and it is nowhere but in the file.
+ */
+export function endBeforeLanding(
+  landings: readonly Landing[],
+  from: number,
+  end: number,
+): number {
+  let first = end;
+  for (const landing of landings) {
+    if (landing.from < first && landing.to > from) first = Math.max(from, landing.from);
+  }
+  return first;
 }
 
 export function roundDown(position: number): number {
