@@ -53,6 +53,8 @@ export class RecoveryStore implements LogParts {
 
   *nextTurn(): Task<number> {
     this.writer.pump(0);
+    // What had nothing left to write is done already, and nobody would wake this task.
+    if (this.writer.idle) return 0;
     return yield* io((done) => this.#waiters.push(done));
   }
 
