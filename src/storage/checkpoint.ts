@@ -15,7 +15,7 @@
  */
 
 import { BLOCK_SIZE } from "../io/disk.ts";
-import { EIO } from "../io/errno.ts";
+import { EIO, ENOMEM } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import { encodeRow } from "./checkpoint_row.ts";
 import { encodeIndexBlock, INDEX_BLOCK_ENTRIES } from "./index_file.ts";
@@ -29,7 +29,7 @@ const CAPTURES_PER_TURN = 128;
 
 /** Where rows go; implemented over the two slots of a checkpoint file. */
 export interface CheckpointTarget {
-  /** Writes the rows, durable, into the older slot; 0 or a negative errno. */
+  /** Writes the rows, durable, into the older slot; 0 or a negative errno (-ENOMEM: not now). */
   write(rows: readonly Uint8Array<ArrayBuffer>[], lsn: number): Task<number>;
 }
 
@@ -79,7 +79,7 @@ export function* fileIndex(parts: LogParts, segment: Segment): Task<number> {
   const handle = yield* parts.loader.open(segment, true, true);
   if (handle < 0) return handle;
   const address = yield* parts.loader.allocate(BLOCK_SIZE);
-  let result = 0;
+  let result = address < 0 ? -ENOMEM : 0;
   while (due() > 0 && result >= 0) {
     const first = index.filedCount;
     const count = due();
@@ -93,7 +93,7 @@ export function* fileIndex(parts: LogParts, segment: Segment): Task<number> {
     // A truncation may have changed entries meanwhile.
     if (result >= 0 && index.cuts === cuts) index.filedCount = first + written;
   }
-  parts.cache.arena.release(address);
+  if (address >= 0) parts.cache.arena.release(address);
   parts.files.release(segment.indexFile);
   return result;
 }
@@ -155,6 +155,10 @@ export function* runCheckpoint(options: CheckpointOptions): Task<number> {
       segment.writtenPosition === segment.sizeBytes;
   }
   yield* options.durable(reflected);
-  const written = yield* options.target.write(rows, floor - 1);
-  return written < 0 ? written : floor;
+  for (;;) {
+    const written = yield* options.target.write(rows, floor - 1);
+    if (written !== -ENOMEM) return written < 0 ? written : floor;
+    // Rows too long for the memory kept for this: others give some back.
+    yield* parts.nextTurn();
+  }
 }

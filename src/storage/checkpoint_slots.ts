@@ -16,6 +16,12 @@ import type { StorageContext } from "./shard_storage.ts";
 
 /** Buffer that rows pass through (bytes); larger only for larger rows. */
 const BUFFER_BYTES = 256 * 1024;
+/** Kept from the start, so that rows up to some size can be written however short memory is (bytes). */
+const RESERVED_BUFFER_BYTES = 64 * 1024;
+const RESERVED_ROW_BYTES = 16 * 1024;
+
+/** What a buffer holds besides the longest row, twice (bytes). */
+const ROW_SLACK_BYTES = 16 * 1024;
 
 export interface SlotsOptions {
   readonly context: StorageContext;
@@ -31,6 +37,9 @@ export class CheckpointSlots implements CheckpointTarget {
   readonly #options: SlotsOptions;
   #older: 0 | 1;
   #sequence: number;
+  /** Reserved blocks of the arena, or -1. */
+  #reservedBuffer = -1;
+  #reservedRow = -1;
 
   constructor(options: SlotsOptions) {
     this.#options = options;
@@ -38,17 +47,30 @@ export class CheckpointSlots implements CheckpointTarget {
     this.#sequence = options.sequence;
   }
 
+  /** Takes the memory that {@linkcode write} falls back on; it is never given back. */
+  reserve(): void {
+    const { arena } = this.#options.context;
+    this.#reservedBuffer = arena.allocate(RESERVED_BUFFER_BYTES);
+    this.#reservedRow = arena.allocate(RESERVED_ROW_BYTES);
+  }
+
+  /** As in {@linkcode CheckpointTarget}; -ENOMEM leaves the slots as they were, and may pass. */
   *write(rows: readonly Uint8Array<ArrayBuffer>[], lsn: number): Task<number> {
     const { context, handles, journalId, mountEpoch } = this.#options;
     const { arena, disk, memory } = context;
     let longest = 0;
     for (const row of rows) longest = Math.max(longest, row.length);
-    const bufferBytes = bufferSizeFor(arena, longest);
-    const bufferAddress = arena.allocate(bufferBytes);
-    const rowAddress = arena.allocate(Math.max(4096, longest));
+    let bufferBytes = bufferSizeFor(arena, longest);
+    let bufferAddress = arena.allocate(bufferBytes);
+    if (bufferAddress < 0 && 2 * longest + ROW_SLACK_BYTES <= RESERVED_BUFFER_BYTES) {
+      bufferAddress = this.#reservedBuffer;
+      bufferBytes = RESERVED_BUFFER_BYTES;
+    }
+    let rowAddress = arena.allocate(Math.max(4096, longest));
+    if (rowAddress < 0 && longest <= RESERVED_ROW_BYTES) rowAddress = this.#reservedRow;
     if (bufferAddress < 0 || rowAddress < 0) {
-      if (bufferAddress >= 0) arena.release(bufferAddress);
-      if (rowAddress >= 0) arena.release(rowAddress);
+      this.#release(bufferAddress);
+      this.#release(rowAddress);
       return -ENOMEM;
     }
     const writer = new CheckpointWriter({
@@ -70,18 +92,23 @@ export class CheckpointSlots implements CheckpointTarget {
       writer.row(rowAddress, row.length);
     }
     if (result === 0) result = yield* writer.finish();
-    arena.release(bufferAddress);
-    arena.release(rowAddress);
+    this.#release(bufferAddress);
+    this.#release(rowAddress);
     if (result < 0) return result;
     this.#sequence++;
     this.#older = this.#older === 0 ? 1 : 0;
     return 0;
   }
+
+  #release(address: number): void {
+    if (address < 0 || address === this.#reservedBuffer || address === this.#reservedRow) return;
+    this.#options.context.arena.release(address);
+  }
 }
 
 function bufferSizeFor(arena: Arena, longestRow: number): number {
   let size = Math.min(BUFFER_BYTES, arena.blockSizeMax);
-  while (size < 2 * longestRow + 16 * 1024) size *= 2;
+  while (size < 2 * longestRow + ROW_SLACK_BYTES) size *= 2;
   assert(size <= arena.blockSizeMax, "a checkpoint row is too large for this shard's memory");
   return size;
 }

@@ -1,7 +1,9 @@
 import { strict as assert } from "node:assert";
+import { Arena } from "../bytes/arena.ts";
 import { checkNode } from "./check.ts";
 import { LOG_FAILED, LOG_NO_SPACE, LOG_TOO_LARGE, MetaKind } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
+import { recoverNode } from "./recovery.ts";
 import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
 import { TEST_LIMITS, TestNode } from "../../tests/sim/storage_node.ts";
 
@@ -202,4 +204,55 @@ Deno.test("a batch that could never be journaled is refused for good, the larges
   node.crash();
   assert.equal(node.mount(1), true);
   assert.deepEqual(node.readAll(node.log(1)!, 0), bytes);
+});
+
+Deno.test("a checkpoint is written, and waits for index blocks, when the arena is used up", () => {
+  const node = new TestNode({ seed: 12 });
+  assert.equal(node.mount(1), true);
+  const log = makeLog(node, 1);
+  fill(node, log, 60);
+  const engine = node.engines[0]!;
+  const { arena } = engine.cache;
+  const taken: number[] = [];
+  for (let size = arena.blockSizeMax; size >= 4096; size /= 2) {
+    for (let at = arena.allocate(size); at >= 0; at = arena.allocate(size)) taken.push(at);
+  }
+  assert.equal(arena.allocate(4096), -1);
+  const before = engine.stats().checkpoints;
+  engine.checkpoint();
+  node.settle();
+  assert.ok(engine.stats().checkpoints > before);
+  assert.deepEqual(node.fatals, []);
+  for (const address of taken) arena.release(address);
+  assert.ok(append(node, log, 100) >= 0);
+  node.settle();
+  const bytes = node.readAll(log, 0);
+  node.crash();
+  assert.equal(node.mount(1), true);
+  assert.deepEqual(node.readAll(node.log(1)!, 0), bytes);
+});
+
+Deno.test("a start with far less memory than the last one is refused with what it takes", () => {
+  const node = new TestNode({ seed: 13 });
+  assert.equal(node.mount(1), true);
+  const log = makeLog(node, 1);
+  fill(node, log, 1);
+  // One journal write, larger than an eighth of the memory below.
+  for (let i = 0; i < 5; i++) append(node, log, 4000);
+  node.settle();
+  node.crash();
+  const context = { ...node.context(0), arena: new Arena(node.context(0).arena.base, 64 * 4096) };
+  const options = {
+    context,
+    shardCount: 1,
+    nodeId: 1,
+    journalBytes: 262_144,
+    extentBytes: 131_072,
+  };
+  const report = node.finish(recoverNode(options))!;
+  assert.equal(report.outcome, "memory");
+  assert.match(report.reason, /start with at least \d+ MiB/);
+  node.crash();
+  assert.equal(node.mount(1), true);
+  assert.equal(node.log(1)!.endOffset, log.endOffset);
 });
