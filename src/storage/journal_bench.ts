@@ -7,6 +7,7 @@
  * @module
  */
 
+import { JournalRecordType } from "./journal_format.ts";
 import { Arena } from "../bytes/arena.ts";
 import { wrapMemory } from "../bytes/memory.ts";
 import type { Completion } from "../io/completion.ts";
@@ -42,7 +43,7 @@ for (const payloadLength of [0, 100, 1024, 4000]) {
   Deno.bench(`${RECORDS} records of ${payloadLength} bytes, and a write`, () => {
     for (let i = 0; i < RECORDS; i++) {
       if (!journal.hasRoom(payloadLength, false)) throw new Error("no room");
-      journal.append(i, 1, 1, 0, i, 0, 4096, i, 0, payloadLength);
+      journal.record(JournalRecordType.APPEND, i, 1, 1, 0, i, 0, 4096, i, 0, payloadLength);
     }
     journal.flush();
     waiting!.complete(waitingBytes, 0);

@@ -1,3 +1,4 @@
+import { JournalRecordType } from "./journal_format.ts";
 import { strict as assert } from "node:assert";
 import { getInt64Le, setInt64Le } from "../bytes/int64.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
@@ -134,7 +135,7 @@ Deno.test("several broken writes in a row are one damage; apart, they are two", 
   const simulation = new JournalSimulation(5);
   simulation.mount();
   for (let i = 0; i < 7; i++) {
-    simulation.journal.hard(1, 1, i, -1, 0);
+    simulation.journal.record(JournalRecordType.HARD, 1, 1, i, 0, -1, 0, 0, 0, 0, 0);
     simulation.journal.flush();
     simulation.disk.run();
   }
@@ -240,7 +241,7 @@ function threeWrites(): { simulation: JournalSimulation; blocks: LiveBlock[] } {
   const simulation = new JournalSimulation(1);
   simulation.mount();
   for (const length of [10, 9000, 9000]) {
-    simulation.journal.append(1, 1, 1, 0, 0, 0, 0, 0, 0, length);
+    simulation.journal.record(JournalRecordType.APPEND, 1, 1, 1, 0, 0, 0, 0, 0, 0, length);
     simulation.settle();
   }
   return { simulation, blocks: liveBlocks(simulation) };
@@ -307,7 +308,7 @@ Deno.test("a ring that knows nothing of writes that a checkpoint covers is damag
   const simulation = new JournalSimulation(1);
   simulation.mount();
   for (let i = 0; i < 3; i++) {
-    simulation.journal.hard(1, 1, i, -1, 0);
+    simulation.journal.record(JournalRecordType.HARD, 1, 1, i, 0, -1, 0, 0, 0, 0, 0);
     simulation.settle();
   }
   const blocks = liveBlocks(simulation);

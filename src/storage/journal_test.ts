@@ -58,7 +58,7 @@ class Bench {
   }
 
   append(payloadLength: number): number {
-    return this.journal.append(1, 1, 1, 0, 0, 0, 0, 0, 0, payloadLength);
+    return this.journal.record(JournalRecordType.APPEND, 1, 1, 1, 0, 0, 0, 0, 0, 0, payloadLength);
   }
 }
 
@@ -98,7 +98,7 @@ Deno.test("space is counted, refused when the ring is full, and comes back by re
   assert.equal(journal.hasRoom(0, false), false);
   for (let i = 0; i < 2; i++) {
     assert.ok(journal.hasRoom(0, true));
-    journal.hard(1, 1, 5, -1, 0);
+    journal.record(JournalRecordType.HARD, 1, 1, 5, 0, -1, 0, 0, 0, 0, 0);
     journal.flush();
     disk.run();
   }
@@ -210,7 +210,7 @@ Deno.test("no memory to grow: refused for appends, still room for a vote", () =>
   assert.ok(made > 30);
   for (let i = 0; i < 100; i++) {
     assert.ok(journal.hasRoom(0, true));
-    journal.hard(i, 1, 1, 2, 3);
+    journal.record(JournalRecordType.HARD, i, 1, 1, 0, 2, 0, 0, 3, 0, 0);
   }
 });
 
@@ -265,7 +265,10 @@ Deno.test("recording is refused beyond what the record announced, and mid-record
   assert.throws(() => journal.flush(), /not whole/);
   assert.throws(() => journal.addPayload(0, 101), /more payload/);
   journal.addPayload(0, 60);
-  assert.throws(() => journal.remove(1, 1), /before the last one was whole/);
+  assert.throws(
+    () => journal.record(JournalRecordType.DELETE, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0),
+    /before the last one was whole/,
+  );
   journal.addPayload(60, 40);
   journal.flush();
 });

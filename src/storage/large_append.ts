@@ -22,10 +22,13 @@
  */
 
 import { assert } from "../base/assert.ts";
+import { setInt64 } from "../bytes/int64.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
 import { EIO } from "../io/errno.ts";
-import { io, type Task } from "../io/task.ts";
-import type { Chunk } from "./chunk_cache.ts";
+import { io, runTask, type Task } from "../io/task.ts";
+import { LEADER_EPOCH_OFFSET } from "./batch_header.ts";
+import { type Chunk, ChunkState } from "./chunk_cache.ts";
+import { LOG_BUSY } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { Segment } from "./segment.ts";
 import { extentSeed, roundUp } from "./write_behind.ts";
@@ -69,8 +72,65 @@ export class LargeAppend {
   }
 }
 
+/**
+ * Takes a large batch into a segment that is ready for it, and starts its writes.
+ *
+ * @returns its base offset, or LOG_BUSY when memory is short
+ */
+export function acceptLarge(
+  log: PartitionLog,
+  segment: Segment,
+  address: number,
+  length: number,
+  term: number,
+  nowMs: number,
+): number {
+  const { cache, context, dirtyBytesMax, writer } = log.parts;
+  const { bytes, view } = context.memory;
+  const position = segment.sizeBytes;
+  const lead = position % BLOCK_SIZE;
+  if (cache.dirtyBytes + lead + length > dirtyBytesMax) return LOG_BUSY;
+  const index = segment.index;
+  const previous = lead === 0 ? null : segment.tail ?? index.chunks[index.count - 1]!;
+  previous?.pin();
+  const chunk = cache.take(lead + length, ChunkState.TAIL);
+  if (chunk === null) {
+    previous?.unpin();
+    return LOG_BUSY;
+  }
+  if (previous !== null) {
+    const from = previous.addressOf(position - lead);
+    bytes.copyWithin(chunk.address, from, from + lead);
+  }
+  writer.closeTail(segment, true);
+  previous?.unpin();
+  const at = chunk.address + lead;
+  bytes.copyWithin(at, address, address + length);
+  const baseOffset = log.endOffset;
+  setInt64(view, at, baseOffset);
+  view.setInt32(at + LEADER_EPOCH_OFFSET, term, false);
+  const large = new LargeAppend(log, segment, chunk, length);
+  const extent = index.add(baseOffset, position);
+  index.chunks[extent] = chunk;
+  chunk.state = ChunkState.DIRTY;
+  chunk.segment = segment;
+  chunk.extent = extent;
+  chunk.windowStart = position - lead;
+  chunk.start = position;
+  chunk.end = position + length;
+  chunk.submitted = true;
+  segment.entryCount = index.count;
+  segment.unrecordedEntries = 1;
+  log.large = large;
+  log.admitBatch(segment, extent, at, length, nowMs);
+  // The batch's own end is not in the journal either.
+  log.carryNeeded = true;
+  runTask(writeLarge(log, large), () => {});
+  return baseOffset;
+}
+
 /** Writes the batch and its record; the log's `large` is free again when this ends well. */
-export function* writeLarge(log: PartitionLog, large: LargeAppend): Task<void> {
+function* writeLarge(log: PartitionLog, large: LargeAppend): Task<void> {
   const { parts } = log;
   const { segment, chunk } = large;
   const journal = parts.journal!;

@@ -15,7 +15,7 @@
 import { assert } from "../base/assert.ts";
 import { getInt64, setInt64 } from "../bytes/int64.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
-import { runTask, type Task } from "../io/task.ts";
+import type { Task } from "../io/task.ts";
 import {
   ATTRIBUTES_OFFSET,
   BASE_SEQUENCE_OFFSET,
@@ -48,21 +48,18 @@ import {
   type SnapshotPoint,
   type TimestampMatch,
 } from "./log.ts";
-import { LargeAppend, writeLarge } from "./large_append.ts";
+import { acceptLarge, type LargeAppend } from "./large_append.ts";
 import { resetLog, trimLog, truncateLog } from "./log_cut.ts";
-import { EXTENT_WINDOW_MAX, type LogParts } from "./log_parts.ts";
+import type { LogParts } from "./log_parts.ts";
 import type { LogRead } from "./log_read.ts";
 import { LogReader } from "./log_reader.ts";
 import { MetaTable } from "./meta_table.ts";
 import { lastSequenceOf, ProducerTable } from "./producer_table.ts";
 import { retentionOffset } from "./retention.ts";
 import { indexPathOf, Segment, segmentFileName } from "./segment.ts";
+import { fits, tailBlockSize } from "./tail_size.ts";
 import { offsetForTimestamp } from "./timestamp_search.ts";
 import { roundUp } from "./write_behind.ts";
-
-/** Sizes through which a tail chunk grows, before {@linkcode EXTENT_WINDOW_MAX} (bytes). */
-const CHUNK_SMALL = 4 * 1024;
-const CHUNK_MIDDLE = 16 * 1024;
 
 export class PartitionLog implements Log {
   readonly groupId: number;
@@ -188,7 +185,8 @@ export class PartitionLog implements Log {
     const segment = this.#segmentFor(length, nowMs);
     if (segment === null) return this.#refuse(this.noSpace ? LOG_NO_SPACE : LOG_BUSY);
     if (length >= this.parts.largeBytesMin) {
-      return this.#appendLarge(segment, address, length, term, nowMs);
+      const offset = acceptLarge(this, segment, address, length, term, nowMs);
+      return offset < 0 ? this.#refuse(offset) : offset;
     }
     const position = segment.sizeBytes;
     const carry = this.carryNeeded ? position % BLOCK_SIZE : 0;
@@ -216,57 +214,6 @@ export class PartitionLog implements Log {
     return baseOffset;
   }
 
-  #appendLarge(
-    segment: Segment,
-    address: number,
-    length: number,
-    term: number,
-    nowMs: number,
-  ): number {
-    const { cache, context, writer } = this.parts;
-    const { bytes, view } = context.memory;
-    const position = segment.sizeBytes;
-    const lead = position % BLOCK_SIZE;
-    if (cache.dirtyBytes + lead + length > this.parts.dirtyBytesMax) return this.#refuse(LOG_BUSY);
-    const index = segment.index;
-    const previous = lead === 0 ? null : segment.tail ?? index.chunks[index.count - 1]!;
-    previous?.pin();
-    const chunk = cache.take(lead + length, ChunkState.TAIL);
-    if (chunk === null) {
-      previous?.unpin();
-      return this.#refuse(LOG_BUSY);
-    }
-    if (previous !== null) {
-      const from = previous.addressOf(position - lead);
-      bytes.copyWithin(chunk.address, from, from + lead);
-    }
-    writer.closeTail(segment, true);
-    previous?.unpin();
-    const at = chunk.address + lead;
-    bytes.copyWithin(at, address, address + length);
-    const baseOffset = this.endOffset;
-    setInt64(view, at, baseOffset);
-    view.setInt32(at + LEADER_EPOCH_OFFSET, term, false);
-    const large = new LargeAppend(this, segment, chunk, length);
-    const extent = index.add(baseOffset, position);
-    index.chunks[extent] = chunk;
-    chunk.state = ChunkState.DIRTY;
-    chunk.segment = segment;
-    chunk.extent = extent;
-    chunk.windowStart = position - lead;
-    chunk.start = position;
-    chunk.end = position + length;
-    chunk.submitted = true;
-    segment.entryCount = index.count;
-    segment.unrecordedEntries = 1;
-    this.large = large;
-    this.#admitBatch(segment, extent, at, length, nowMs);
-    // The batch's own end is not in the journal either.
-    this.carryNeeded = true;
-    runTask(writeLarge(this, large), () => {});
-    return baseOffset;
-  }
-
   /** The large batch is part of the log from here on. */
   noteRecorded(large: LargeAppend): void {
     large.recorded = true;
@@ -285,7 +232,7 @@ export class PartitionLog implements Log {
     const extent = segment.index.add(this.endOffset, segment.sizeBytes);
     segment.entryCount = segment.index.count;
     segment.index.checksums[extent] = checksum;
-    this.#admitBatch(segment, extent, headerAddress, length, nowMs);
+    this.admitBatch(segment, extent, headerAddress, length, nowMs);
     segment.writtenPosition = segment.sizeBytes;
   }
 
@@ -310,11 +257,15 @@ export class PartitionLog implements Log {
       tail.start = position;
     }
     tail.end = position + length;
-    this.#admitBatch(segment, tail.extent, tail.addressOf(position), length, nowMs);
+    this.admitBatch(segment, tail.extent, tail.addressOf(position), length, nowMs);
   }
 
-  /** `at`: address of the batch's header. */
-  #admitBatch(segment: Segment, extent: number, at: number, length: number, nowMs: number): void {
+  /**
+   * Takes note of a batch at the segment's end, in an extent that the index has.
+   *
+   * @param at address of the batch's header
+   */
+  admitBatch(segment: Segment, extent: number, at: number, length: number, nowMs: number): void {
     const view = this.parts.context.memory.view;
     const index = segment.index;
     const baseOffset = this.endOffset;
@@ -590,7 +541,7 @@ export class PartitionLog implements Log {
     const { cache, context, writer } = this.parts;
     const position = segment.sizeBytes;
     const lead = position % BLOCK_SIZE;
-    const size = blockSizeFor(lead + length);
+    const size = tailBlockSize(lead + length);
     if (cache.dirtyBytes + size > this.parts.dirtyBytesMax) return null;
     const previous = lead === 0 ? null : segment.index.chunks[segment.index.count - 1]!;
     previous?.pin();
@@ -615,7 +566,7 @@ export class PartitionLog implements Log {
   #grow(segment: Segment, tail: Chunk, length: number): Chunk | null {
     const { cache, context } = this.parts;
     const used = tail.end - tail.windowStart;
-    const size = blockSizeFor(used + length);
+    const size = tailBlockSize(used + length);
     if (cache.dirtyBytes + size > this.parts.dirtyBytesMax) return null;
     const chunk = cache.take(size, ChunkState.TAIL);
     if (chunk === null) return null;
@@ -635,18 +586,6 @@ export class PartitionLog implements Log {
     if (code === LOG_BUSY || code === LOG_NO_SPACE) this.parts.wantWritable(this);
     return code;
   }
-}
-
-/** Whether a batch may join the extent that the tail holds. */
-function fits(tail: Chunk, position: number, length: number): boolean {
-  return tail.extent < 0 || position + length <= tail.windowStart + EXTENT_WINDOW_MAX;
-}
-
-/** Size of a chunk's block for so many bytes: 4, 16 or 64 KiB, or the batch's own. */
-function blockSizeFor(bytes: number): number {
-  if (bytes <= CHUNK_SMALL) return CHUNK_SMALL;
-  if (bytes <= CHUNK_MIDDLE) return CHUNK_MIDDLE;
-  return Math.max(bytes, EXTENT_WINDOW_MAX);
 }
 
 /** Whether `length` bytes may be appended to a segment without waiting. */
