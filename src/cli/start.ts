@@ -13,6 +13,7 @@ import { LogLevel } from "../base/logger.ts";
 import { dieWithParent } from "../io/host.ts";
 import { loadShim, type Shim, ShimUnavailable } from "../io/shim.ts";
 import { Broker, type BrokerOptions } from "../shard/broker.ts";
+import { obeyFaultFile } from "../shard/fault_file.ts";
 import { BrokerFailure } from "../shard/supervisor.ts";
 import { command } from "./command.ts";
 import { Failure } from "./failure.ts";
@@ -37,6 +38,7 @@ export const definition = command({
     const logger = new LogPrinter(LEVELS[options.logLevel], options.logFormat === "json");
     const shim = openShim();
     dieWithParent(shim);
+    obeyFaultFile(shim);
     const stopping = awaitStop();
     const startedMs = performance.now();
     let broker: Broker;
