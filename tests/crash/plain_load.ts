@@ -103,9 +103,14 @@ export class PlainLoad {
     }
   }
 
+  /** No new batches; what was sent is still tried until it is acknowledged. */
+  hold(): void {
+    for (const lane of this.#lanes) lane.hold();
+  }
+
   /** No new batches; resolves when all are acknowledged. */
   async drain(): Promise<void> {
-    for (const lane of this.#lanes) lane.hold();
+    this.hold();
     await this.until(() => this.#lanes.every((lane) => lane.idle), "drained load", DRAIN_MS);
   }
 
