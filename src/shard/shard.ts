@@ -180,7 +180,7 @@ export class Shard {
       logger: options.logger,
       nowMs,
       idleMaxMs: this.settings.number("connections.max.idle.ms"),
-      onConnectionClosed: () => {},
+      onConnectionClosed: () => mailboxes.noteConnections(shard, -1),
     });
     this.#receiver = new Receiver(this);
     this.#retention = new Timer(() => this.#applyRetention());
