@@ -3,7 +3,8 @@
  *
  * Suites run one after the other, cheap ones first; their output is passed on as it comes. The last line is
  * the sum over all of them, `N passed, N failed, N skipped`, and the exit code is 1 if anything failed.
- * Types are not checked here: that is `deno task ok`.
+ * Types are not checked here: that is `deno task ok`. (The file is not called `test.ts`, because
+ * `deno test scripts/` would take it for a test and run it inside itself.)
  *
  * @module
  */
