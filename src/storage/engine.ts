@@ -9,6 +9,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { Completion } from "../io/completion.ts";
+import { BLOCK_SIZE } from "../io/disk.ts";
 import { ENOSPC } from "../io/errno.ts";
 import { io, runTask, type Task } from "../io/task.ts";
 import { type CheckpointTarget, runCheckpoint } from "./checkpoint.ts";
@@ -37,6 +38,8 @@ const CHECKPOINT_USED_SHARE = 0.8;
 const SEAL_AFTER_MS = 20;
 /** A log that met a full disk asks for space again after so long (ms). */
 const SPACE_RETRY_MS = 200;
+/** Refused appends are told at least so often, since others may have given memory back (ms). */
+const MEMORY_RETRY_MS = 5;
 /** Directory of all logs, below the data directory. */
 export const LOGS_DIRECTORY = "logs";
 
@@ -60,6 +63,7 @@ export class Engine implements ShardStorage, LogParts {
   readonly loader: SegmentLoader;
   readonly journal: GroupJournal;
   readonly dirtyBytesMax: number;
+  readonly appendBytesMax: number;
   readonly logs = new Map<number, PartitionLog>();
   readonly #journal: Journal;
   readonly #target: CheckpointTarget;
@@ -69,6 +73,7 @@ export class Engine implements ShardStorage, LogParts {
   #turnWaiters: Completion[] = [];
   /** Something happened that may make room. */
   #progress = false;
+  #toldMs = 0;
   #nowMs = 0;
   #idleSinceMs = -1;
   #checkpointing = false;
@@ -101,6 +106,8 @@ export class Engine implements ShardStorage, LogParts {
       },
       onFailure: (errno) => this.#fail(-errno, "Cannot write the journal"),
     });
+    this.appendBytesMax = Math.min(this.#journal.recordPayloadMax, context.arena.blockSizeMax) -
+      BLOCK_SIZE;
     this.journal = new GroupJournal(this.#journal, context.memory, context.arena);
     this.#floorLsn = options.journal.firstLsn;
   }
@@ -268,8 +275,10 @@ export class Engine implements ShardStorage, LogParts {
   /** Tells logs whose appends were refused, except those that still cannot go on. */
   #tellWaiting(): void {
     const spaceDue = this.#waiting.some((log) => log.noSpace && this.#nowMs >= log.spaceRetryMs);
-    if (!this.#progress && !spaceDue) return;
+    const memoryDue = this.#nowMs - this.#toldMs >= MEMORY_RETRY_MS;
+    if (!this.#progress && !spaceDue && !memoryDue) return;
     this.#progress = false;
+    this.#toldMs = this.#nowMs;
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const log of waiting) {
@@ -289,8 +298,12 @@ export class Engine implements ShardStorage, LogParts {
     const journal = this.#journal;
     if (this.cache.dirtyBytes > this.dirtyBytesMax / 2) return true;
     const since = journal.bytesSince(this.#floorLsn - 1);
-    return since >= journal.capacityBytes * CHECKPOINT_SHARE ||
-      (since > 0 && journal.usedBytes >= journal.capacityBytes * CHECKPOINT_USED_SHARE);
+    if (since >= journal.capacityBytes * CHECKPOINT_SHARE) return true;
+    // One more checkpoint frees what only the older slot still needs.
+    const frees = since > 0 || this.#floorLsn > journal.oldestLsn;
+    const refused = this.journal.refused && journal.idle;
+    this.journal.refused = false;
+    return frees && (refused || journal.usedBytes >= journal.capacityBytes * CHECKPOINT_USED_SHARE);
   }
 
   #checkpoint(done?: Completion): void {

@@ -38,6 +38,7 @@ import {
   LOG_BUSY,
   LOG_FAILED,
   LOG_NO_SPACE,
+  LOG_TOO_LARGE,
   type LogListener,
   type MetaEntry,
   type MetaKind,
@@ -161,6 +162,7 @@ export class PartitionLog implements Log {
     assert(term === this.lastTerm, "a term opens with a no-op entry");
     const view = this.parts.context.memory.view;
     assert(length > BATCH_HEADER_SIZE - 1 && batchSize(view, address) === length, "not one batch");
+    if (length > this.parts.appendBytesMax) return LOG_TOO_LARGE;
     const journal = this.parts.journal!;
     const segment = this.#segmentFor(length, nowMs);
     if (segment === null) return this.#refuse(this.noSpace ? LOG_NO_SPACE : LOG_BUSY);

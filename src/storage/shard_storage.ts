@@ -61,6 +61,8 @@ export interface ShardStorage {
   readonly shard: number;
   /** Logs by group id. */
   readonly logs: ReadonlyMap<number, Log>;
+  /** The largest batch that can be appended: it must fit one journal write, and one block of memory. */
+  readonly appendBytesMax: number;
   /** Makes an empty log at once; its files follow, and the first appends may be refused with LOG_BUSY. */
   createLog(creation: LogCreation): Log;
   /** Deletes a log; finishes when that is durable. Its files go afterwards, paced. */
