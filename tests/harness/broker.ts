@@ -180,11 +180,10 @@ export class Broker {
       );
     }
     this.#ready = ready;
-    this.#addressFlags = [
-      `--kafka-addr=${ready.kafka}`,
-      `--rpc-addr=${ready.rpc}`,
-      `--admin-addr=${ready.admin}`,
-    ];
+    // A listener that a lone node does not open is `none`.
+    this.#addressFlags = (["kafka", "rpc", "admin"] as const).map((name) => {
+      return `--${name}-addr=${ready[name] === "none" ? "127.0.0.1:0" : ready[name]}`;
+    });
   }
 
   #flags(): string[] {
