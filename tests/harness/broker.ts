@@ -27,7 +27,7 @@ export interface BrokerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** How long the `ready` line may take. */
   readonly readyTimeoutMs?: number;
-  /** What to run instead of `gregor`: only for tests of this file. */
+  /** What to run instead of `gregor`: with a program before it that pins it, or a stand-in. */
   readonly program?: readonly string[];
 }
 
