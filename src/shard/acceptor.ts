@@ -1,5 +1,5 @@
 /**
- * Accepts connections on one shard and gives each to the shard with the fewest.
+ * Accepts connections on one shard and deals them out to all shards in turn.
  *
  * SO_REUSEPORT would leave cores idle when there are few connections; a descriptor is valid on every
  * shard of the process, so handing it over is one message.

@@ -18,10 +18,11 @@
  * again, and only then waits: while it polls, the shim watches the word and ends the wait when it is
  * exchanged; before it sleeps, the shim makes it 1.
  *
- * Sending never blocks and never fails: {@linkcode Credits} bound what is outstanding, so that the
+ * Sending never blocks and never fails: credits (`calls.ts`) bound what is outstanding, so that the
  * slots of a reply are reserved with its request. A pair has at most {@linkcode CALLS_PER_PAIR_MAX}
  * calls open in each direction; a call puts a request and a release into one ring, a notice that its
- * bytes were taken and a reply into the other. Notices, which belong to no call, are sent only into a ring that is nearly empty.
+ * bytes were taken and a reply into the other. Notices, which belong to no call, are sent only into a
+ * ring that is nearly empty.
  *
  * @module
  */

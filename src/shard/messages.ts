@@ -14,7 +14,7 @@
  *   WATCH                   up to 3 x (group, high watermark), -1   say NEWS when there is more
  *   NEWS                    up to 7 x group, -1                     there is more to read
  *   LEADERS                 up to 3 x (group, epoch), -1            this node leads these groups
- *   CONNECTION              socket, ip (packed), port               a descriptor changes hands
+ *   CONNECTION              socket                                  a descriptor changes hands
  *   METADATA          call  address, length                         committed records, to be replayed
  *   METADATA_REPLY    call                                          replayed, logs made and deleted
  * ```
