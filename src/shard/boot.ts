@@ -76,6 +76,7 @@ export class RunningShard {
     this.#ring = new Uring(shim, boot.shard);
     this.#clock = new SystemClock(shim);
     this.#mailboxes = new Mailboxes(this.#memory, boot.mailboxes, boot.shard, boot.shardCount);
+    this.#ring.watch(this.#mailboxes.watchedAddress);
     const arena = new Arena(boot.arenaBase, boot.arenaBytes);
     const settings = new Settings(boot.settings);
     this.#blocks = new ShardMemory(arena, settings.number("socket.request.max.bytes"));

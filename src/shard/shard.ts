@@ -57,6 +57,8 @@ import { RemoteNews } from "./remote_news.ts";
 import type { ShardMemory } from "./shard_memory.ts";
 
 const NO_CALLER: Caller = { clientId: null, clientHost: "" };
+/** How long a metadata command waits for the partitions it made (ms). */
+const SETTLE_MS = 2_000;
 /** How long a stop waits for open requests (ms). */
 const DRAIN_MS = 2_000;
 
@@ -180,7 +182,7 @@ export class Shard {
       logger: options.logger,
       nowMs,
       idleMaxMs: this.settings.number("connections.max.idle.ms"),
-      onConnectionClosed: () => {},
+      onConnectionClosed: () => mailboxes.noteConnections(shard, -1),
     });
     this.#receiver = new Receiver(this);
     this.#retention = new Timer(() => this.#applyRetention());
@@ -206,6 +208,7 @@ export class Shard {
       this.image,
       this.#controllerLog,
       (command) => batchOf([{ key: null, value: command }], wallMs()),
+      (done) => this.whenSettled(done),
       { memory, blocks, calls: this.calls },
     );
     yield* feed.sendSnapshot();
@@ -224,6 +227,21 @@ export class Shard {
         endpoints: [{ name: "kafka", host: node.host, port: node.port }],
       });
     });
+  }
+
+  /** Calls `done` when new partitions may be served, and at the latest after a while (a full disk). */
+  whenSettled(done: () => void): void {
+    const { timers, nowMs } = this.options;
+    let told = false;
+    const tell = (): void => {
+      if (told) return;
+      told = true;
+      timers.cancel(timer);
+      done();
+    };
+    const timer = new Timer(tell);
+    timers.schedule(timer, nowMs() + SETTLE_MS);
+    this.partitions.whenSettled(tell);
   }
 
   /** Drains the mailboxes; returns how many messages there were. */

@@ -28,7 +28,7 @@ import {
   PRODUCER_EPOCH_OFFSET,
   PRODUCER_ID_OFFSET,
   TRANSACTIONAL_FLAG,
-} from "./batch_header.ts";
+} from "../wire/record_batch.ts";
 import { encodeRow } from "./checkpoint_row.ts";
 import { type Chunk, ChunkState } from "./chunk_cache.ts";
 import { FileSlot } from "./file_table.ts";
