@@ -13,6 +13,7 @@ import { LogLevel } from "../base/logger.ts";
 import { dieWithParent } from "../io/host.ts";
 import { loadShim, type Shim, ShimUnavailable } from "../io/shim.ts";
 import { Broker, type BrokerOptions } from "../shard/broker.ts";
+import { obeyFaultFile } from "../shard/fault_file.ts";
 import { BrokerFailure } from "../shard/supervisor.ts";
 import { command } from "./command.ts";
 import { Failure } from "./failure.ts";
@@ -38,6 +39,7 @@ export const definition = command({
     const shim = openShim();
     // A server may outlive the shell that started it; one under a task runner must not.
     if (options.mode === "dev") dieWithParent(shim);
+    obeyFaultFile(shim);
     const stopping = awaitStop();
     const startedMs = performance.now();
     let broker: Broker;
