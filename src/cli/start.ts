@@ -37,7 +37,8 @@ export const definition = command({
     const options = startOptions(values, inspectHost());
     const logger = new LogPrinter(LEVELS[options.logLevel], options.logFormat === "json");
     const shim = openShim();
-    dieWithParent(shim);
+    // A server may outlive the shell that started it; one under a task runner must not.
+    if (options.mode === "dev") dieWithParent(shim);
     obeyFaultFile(shim);
     const stopping = awaitStop();
     const startedMs = performance.now();
@@ -94,6 +95,7 @@ function brokerOptions(options: StartOptions): BrokerOptions {
     advertisedPort: advertised.port,
     nodeId: options.nodeId,
     rack: options.rack,
+    acceptLoss: options.acceptLoss,
     cores: options.cores,
     memoryBytes: options.memoryBytes,
     strict: options.mode === "production",

@@ -59,7 +59,7 @@ import type { ShardMemory } from "./shard_memory.ts";
 const NO_CALLER: Caller = { clientId: null, clientHost: "" };
 /** How long a metadata command waits for the partitions it made (ms). */
 const SETTLE_MS = 2_000;
-/** How long a stop waits for open requests (ms). */
+/** How long a stop waits for open requests (ms), `shutdown.timeout.ms` permitting. */
 const DRAIN_MS = 2_000;
 
 export interface ShardOptions {
@@ -282,7 +282,8 @@ export class Shard {
     const { timers } = this.options;
     timers.cancel(this.#retention);
     this.server.drain();
-    const deadlineMs = this.options.nowMs() + DRAIN_MS;
+    const drainMs = Math.min(DRAIN_MS, this.settings.number("shutdown.timeout.ms"));
+    const deadlineMs = this.options.nowMs() + drainMs;
     while (this.server.openRequests > 0 && this.options.nowMs() < deadlineMs) {
       yield* this.#pause(5);
     }
