@@ -182,7 +182,8 @@ export class Connection {
         this.#prefixBytes > 0) && nowMs - this.#frameStartedMs > FRAME_DEADLINE_MS
     ) {
       this.#violation("a frame was begun and not finished");
-    } else if (this.#slotCount === 0 && nowMs - this.lastActivityMs > idleMaxMs) {
+    } else if (nowMs - this.lastActivityMs > idleMaxMs) {
+      // Also with a request open, as in Kafka: it may wait for a peer that vanished without a word.
       this.shutdown();
     }
   }

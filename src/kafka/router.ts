@@ -8,6 +8,7 @@
  * @module
  */
 
+import { REQUEST_ELEMENTS_MAX } from "../base/limits.ts";
 import { Cursor } from "../bytes/cursor.ts";
 import { Writer } from "../bytes/writer.ts";
 import { all, runTask, type Task } from "../io/task.ts";
@@ -196,7 +197,7 @@ function cursorOf(bytes: Uint8Array): Cursor {
 }
 
 function decodeRequest(api: Api<unknown, unknown>, version: number, body: Uint8Array): unknown {
-  const cursor = cursorOf(body);
+  const cursor = Cursor.of(body, REQUEST_ELEMENTS_MAX);
   const request = api.decodeRequest(cursor, version);
   return cursor.ok() && cursor.atEnd() ? request : null;
 }

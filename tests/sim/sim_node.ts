@@ -145,6 +145,11 @@ export class SimNode {
     while (this.nowMs < until && !this.disk.crashed) this.step();
   }
 
+  /** Moves time on without a step: what is due in between happens late, as on a machine that slept. */
+  jump(ms: number): void {
+    this.nowMs += ms;
+  }
+
   /** Power cut: what was not durable may be gone; the node has to be mounted again. */
   crash(): void {
     if (!this.disk.crashed) this.disk.crash();
