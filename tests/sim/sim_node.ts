@@ -37,6 +37,9 @@ export interface SimNodeOptions {
   readonly disk?: Partial<MemoryDiskOptions>;
   /** Per shard (bytes). */
   readonly arenaBytes?: number;
+  /** Per shard, and what it is recycled in (bytes). */
+  readonly journalBytes?: number;
+  readonly extentBytes?: number;
 }
 
 interface SimShard {
@@ -48,6 +51,10 @@ interface SimShard {
 
 export class SimNode {
   readonly #options: SimNodeOptions;
+  /** Of the next life's disk. */
+  diskOptions: Partial<MemoryDiskOptions>;
+  /** Why the last recovery refused to go on; null when it did not. */
+  refusal: string | null = null;
   readonly random: Random;
   #memory: Memory;
   #bulk: MemoryDisk | null = null;
@@ -62,6 +69,7 @@ export class SimNode {
 
   constructor(options: SimNodeOptions) {
     this.#options = options;
+    this.diskOptions = options.disk ?? {};
     this.random = new Xoshiro128(options.seed);
     this.#memory = wrapMemory(new ArrayBuffer(0));
   }
@@ -71,14 +79,20 @@ export class SimNode {
     return this.#bulk;
   }
 
-  /** Recovers the disk and opens `shardCount` shards; false when the disk crashed on the way. */
-  mount(shardCount: number): boolean {
+  /**
+   * Recovers the disk and opens `shardCount` shards; false when the disk crashed on the way, or when
+   * recovery refused ({@linkcode refusal}).
+   *
+   * @param armed given the new disk before its first operation, to plan faults
+   */
+  mount(shardCount: number, armed: (disk: MemoryDisk) => void = () => {}): boolean {
     const arenaBytes = this.#options.arenaBytes ?? 16 * 2 ** 20;
     const mailboxes = mailboxesSize(shardCount);
     this.#memory = wrapMemory(new ArrayBuffer(mailboxes + shardCount * arenaBytes));
     this.#bulk = this.#bulk === null
-      ? new MemoryDisk({ memory: this.#memory, random: this.random, ...this.#options.disk })
-      : this.#bulk.restart({ memory: this.#memory, random: this.random, ...this.#options.disk });
+      ? new MemoryDisk({ memory: this.#memory, random: this.random, ...this.diskOptions })
+      : this.#bulk.restart({ memory: this.#memory, random: this.random, ...this.diskOptions });
+    armed(this.#bulk);
     const arenas = Array.from(
       { length: shardCount },
       (_, shard) => new Arena(mailboxes + shard * arenaBytes, arenaBytes),
@@ -88,12 +102,13 @@ export class SimNode {
       context: contexts[0]!,
       shardCount,
       nodeId: 0,
-      extentBytes: 256 * 1024,
-      journalBytes: 1024 * 1024,
+      extentBytes: this.#options.extentBytes ?? 256 * 1024,
+      journalBytes: this.#options.journalBytes ?? 1024 * 1024,
     }));
     if (report === null) return false;
     this.report = report;
-    assert(report.outcome === "ready", `recovery refused: ${report.reason}`);
+    this.refusal = report.outcome === "ready" ? null : `${report.outcome}: ${report.reason}`;
+    if (this.refusal !== null) return false;
     this.shards = [];
     for (let shard = 0; shard < shardCount; shard++) {
       const context = contexts[shard]!;
@@ -119,7 +134,8 @@ export class SimNode {
   /** One step of everything: some disk and socket operations, a turn of every shard. */
   step(): void {
     this.nowMs += 0.25;
-    this.disk.step();
+    if (this.diskOptions.latencyMs === undefined) this.disk.step();
+    else this.disk.advance(this.nowMs);
     for (const { shard, timers, sockets } of this.shards) {
       if (this.disk.crashed) return;
       for (let i = 0; i < 4 && sockets.step(); i++);
@@ -154,6 +170,11 @@ export class SimNode {
   crash(): void {
     if (!this.disk.crashed) this.disk.crash();
     this.shards = [];
+  }
+
+  /** Flips one bit of one file, while the node is down; false when there is no file with bytes. */
+  flipRandomBit(): boolean {
+    return this.disk.flipAnyBit();
   }
 
   /** Orderly stop of every shard. */

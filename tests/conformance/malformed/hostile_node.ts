@@ -28,6 +28,8 @@ import { produceRequest, SMALL_BATCH, topicRequest } from "../../sim/sim_request
 const PROMPT_STEPS = 4_000;
 /** Steps that an attacked node gets to answer what it will answer. */
 const SETTLE_STEPS = 400;
+/** Steps that every volley gets, so that what is not complete is at least received. */
+const INCOMPLETE_STEPS = 20;
 const HEALTHY_TOPIC = "healthy";
 const RECORDS_PER_BATCH = 3;
 
@@ -104,8 +106,9 @@ export class HostileNode {
       return end;
     });
     this.frames += shots.length;
+    for (let i = 0; i < INCOMPLETE_STEPS; i++) node.step();
     node.run(
-      () => shots.every((shot, i) => ends[i]!.closed || isAnswered(ends[i]!, shot)),
+      () => shots.every((shot, i) => ends[i]!.closed || isSettled(ends[i]!, shot)),
       SETTLE_STEPS,
     );
     shots.forEach((shot, i) => this.#judge(shot, ends[i]!));
@@ -224,8 +227,9 @@ export class HostileNode {
   }
 }
 
-function isAnswered(end: ClientEnd, shot: Shot): boolean {
-  return end.fromServer.length > 0 && !shot.deaf;
+/** Answered, or nothing is to be expected. */
+function isSettled(end: ClientEnd, shot: Shot): boolean {
+  return end.fromServer.length > 0 || shot.deaf === true || shot.sentBytes !== undefined;
 }
 
 function describe(shot: Shot): string {
