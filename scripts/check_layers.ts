@@ -103,7 +103,7 @@ export function checkFile(file: string, text: string): Violation[] {
   });
 
   if (!file.startsWith("src/")) return violations;
-  const isTest = file.endsWith("_test.ts") || file.endsWith("_bench.ts");
+  const isTest = isForTests(file);
   if (!isTest && !text.trimStart().startsWith("/**")) {
     report(1, "header", "no doc comment that says why this file exists");
   }
@@ -117,6 +117,11 @@ export function checkFile(file: string, text: string): Violation[] {
 }
 
 type Report = (line: number, rule: string, message: string) => void;
+
+/** Tests, benchmarks, and what only they import (`test_node.ts`). */
+function isForTests(file: string): boolean {
+  return /(?:_test|_bench)\.ts$|\/test_[^/]*\.ts$/.test(file);
+}
 
 /** This file and its test speak of what they forbid. */
 const RULES_THEMSELVES = /^scripts\/check_layers(?:_test)?\.ts$/;
@@ -138,7 +143,7 @@ function checkImports(file: string, code: readonly string[], report: Report): vo
     report(1, "layer", `src/${folder} is in no layer`);
     return;
   }
-  const isTest = file.endsWith("_test.ts") || file.endsWith("_bench.ts");
+  const isTest = isForTests(file);
   code.forEach((line, index) => {
     for (const match of line.matchAll(/(?:\bfrom|\bimport\s*\(?)\s*["'](\.[^"']+)["']/g)) {
       const target = resolve(file, match[1]!);

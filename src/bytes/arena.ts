@@ -16,6 +16,9 @@ const NONE = -1;
 const STATE_FREE = 0x40;
 const STATE_USED = 0x80;
 const ORDER_MASK = 0x3f;
+/** Gifts of cached memory that one allocation asks for: so many, and more for a large block. */
+const GIFTS_MIN = 64;
+const GIFTS_PER_UNIT = 2;
 
 export class Arena {
   /** First address of the slice. */
@@ -24,6 +27,11 @@ export class Arena {
   readonly size: number;
   /** The largest block this arena ever gives (bytes). */
   readonly blockSizeMax: number;
+  /**
+   * Gives something back that was only kept because there was room (cached batches); false when there is
+   * nothing left. Asked, a bounded number of times, before an allocation fails.
+   */
+  onShortage: () => boolean = () => false;
   #maxOrder: number;
   // Per minimum-size unit: state and order of the block that starts there; links of the free lists.
   #state: Uint8Array;
@@ -65,9 +73,12 @@ export class Arena {
   allocate(size: number): number {
     const order = this.#orderOf(size);
     if (order > this.#maxOrder) return -1;
-    let from = order;
-    while (from <= this.#maxOrder && this.#heads[from] === NONE) from++;
-    if (from > this.#maxOrder) return -1;
+    let from = this.#freeOrder(order);
+    let gifts = GIFTS_MIN + GIFTS_PER_UNIT * 2 ** order;
+    while (from < 0) {
+      if (gifts-- === 0 || !this.onShortage()) return -1;
+      from = this.#freeOrder(order);
+    }
     const unit = this.#heads[from]!;
     this.#removeFree(unit, from);
     while (from > order) {
@@ -99,6 +110,13 @@ export class Arena {
       order++;
     }
     this.#pushFree(unit, order);
+  }
+
+  /** The smallest order from `order` on that has a free block, or -1. */
+  #freeOrder(order: number): number {
+    let from = order;
+    while (from <= this.#maxOrder && this.#heads[from] === NONE) from++;
+    return from > this.#maxOrder ? -1 : from;
   }
 
   #unitOf(address: number): number {

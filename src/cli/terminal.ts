@@ -7,6 +7,11 @@
  * @module
  */
 
+import { EXIT_INTERRUPTED } from "../base/exit_codes.ts";
+
+/** A task runner delivers an interrupt twice; a person who insists does it later than this (ms). */
+const SECOND_SIGNAL_MS = 500;
+
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** stdout is a terminal: progress and colour are welcome. */
@@ -22,7 +27,7 @@ export interface Terminal {
   remark(text: string): void;
   /** stderr is a terminal: a line may be overwritten. */
   readonly canRedraw: boolean;
-  /** Calls `stop` at the first SIGINT or SIGTERM; the second one ends the process at once. */
+  /** Calls `stop` at the first SIGINT or SIGTERM; one that comes well after it ends the process at once. */
   onInterrupt(stop: () => void): () => void;
 }
 
@@ -46,11 +51,13 @@ export function processTerminal(exit: (code: number) => never): Terminal {
     },
     remark: (text) => writeAll(Deno.stderr, encoder.encode(text)),
     onInterrupt: (stop) => {
-      let interrupted = false;
+      let firstMs = -1;
       const onSignal = (): void => {
-        if (interrupted) exit(130);
-        interrupted = true;
-        stop();
+        const nowMs = performance.now();
+        if (firstMs < 0) {
+          firstMs = nowMs;
+          stop();
+        } else if (nowMs - firstMs > SECOND_SIGNAL_MS) exit(EXIT_INTERRUPTED);
       };
       Deno.addSignalListener("SIGINT", onSignal);
       Deno.addSignalListener("SIGTERM", onSignal);

@@ -13,7 +13,8 @@ import { assert } from "../base/assert.ts";
 import type { PartitionImage } from "../cluster/image.ts";
 import type { PartitionLimits } from "./partition_limits.ts";
 import { SoleReplica } from "../raft/sole_replica.ts";
-import type { Log, LogListener } from "../storage/log.ts";
+import { type Task, until } from "../io/task.ts";
+import { type Log, LOG_FAILED, type LogListener } from "../storage/log.ts";
 
 /** Waits for commits; `token` tells one wait from another. */
 export interface CommitWaiter {
@@ -60,6 +61,9 @@ export class Partition implements LogListener {
   #waiters: (CommitWaiter | null)[] = new Array<CommitWaiter | null>(8).fill(null);
   #waitHead = 0;
   #waitCount = 0;
+
+  /** Trims that are not committed yet, oldest first. */
+  readonly #trims: { readonly index: number; readonly done: () => void }[] = [];
 
   #dataWaiters: DataWaiter[] = [];
   #dataEpochs: number[] = [];
@@ -135,10 +139,25 @@ export class Partition implements LogListener {
     this.#dataEpochs.push(waiter.waitEpoch);
   }
 
+  /**
+   * DeleteRecords: moves the log start to `offset` through the log itself, so that it stays moved.
+   *
+   * @param offset at most the high watermark
+   * @returns 0 once it is committed and done, or the log's refusal
+   */
+  *trimTo(offset: number): Task<number> {
+    if (offset <= this.log.startOffset) return 0;
+    const index = this.replica.proposeTrim(offset);
+    if (index < 0) return index;
+    yield* until<void>((done) => this.#trims.push({ index, done }));
+    return this.#gone ? LOG_FAILED : 0;
+  }
+
   onDurable(): void {
     const led = this.replica.leading;
     if (!this.replica.onDurable()) return;
     if (!led) this.#onLeading(this);
+    if (!led || this.#trims.length > 0) this.#finishTrims();
     const commit = this.replica.commitOffset;
     const mask = this.#waitOffsets.length - 1;
     while (this.#waitCount > 0 && this.#waitOffsets[this.#waitHead]! <= commit) {
@@ -161,6 +180,7 @@ export class Partition implements LogListener {
   /** The partition is being deleted, or its disk is lost: everybody who waits is told. */
   close(): void {
     this.#gone = true;
+    for (const { done } of this.#trims.splice(0)) done();
     const mask = this.#waitOffsets.length - 1;
     while (this.#waitCount > 0) {
       const at = this.#waitHead;
@@ -171,6 +191,13 @@ export class Partition implements LogListener {
       waiter.onLost(this.#waitTokens[at]!);
     }
     this.#notifyData();
+  }
+
+  #finishTrims(): void {
+    this.replica.applyTrims();
+    while (this.#trims.length > 0 && this.#trims[0]!.index <= this.replica.commitIndex) {
+      this.#trims.shift()!.done();
+    }
   }
 
   #notifyData(): void {

@@ -79,6 +79,7 @@ export class TestLog {
 export interface TestPartition {
   readonly image: Partition["image"];
   readonly log: TestLog;
+  trimTo(offset: number): Task<number>;
   readable: boolean;
   leading: boolean;
   leaderEpoch: number;
@@ -105,6 +106,10 @@ export class TestBroker {
         this.partitions.set(image.groupId, {
           image,
           log,
+          // deno-lint-ignore require-yield -- commits are immediate.
+          *trimTo(offset: number): Task<number> {
+            return offset > log.startOffset ? log.trimPrefix(offset) : 0;
+          },
           readable: true,
           leading: true,
           leaderEpoch: 3,

@@ -13,9 +13,12 @@
  */
 
 import { assert } from "../base/assert.ts";
+import { getInt64, setInt64 } from "../bytes/int64.ts";
 import { type Log, MetaKind } from "../storage/log.ts";
 
 const NO_PAYLOAD = new Uint8Array(0);
+/** A trim's payload: the offset (int64). */
+const TRIM_PAYLOAD_SIZE = 8;
 
 export class SoleReplica {
   readonly log: Log;
@@ -85,6 +88,28 @@ export class SoleReplica {
     if (index < 0) return false;
     this.#noOpIndex = index;
     return true;
+  }
+
+  /**
+   * Proposes that the log begin at `offset` (at most the commit offset).
+   *
+   * @returns the index of the entry, which takes effect when it is committed
+   * ({@linkcode applyTrims}), or the log's refusal
+   */
+  proposeTrim(offset: number): number {
+    assert(this.#leading && offset <= this.#commitOffset, "a trim goes at most to the commit");
+    const payload = new Uint8Array(TRIM_PAYLOAD_SIZE);
+    setInt64(new DataView(payload.buffer), 0, offset);
+    return this.log.appendMeta(MetaKind.PREFIX, this.#term, payload);
+  }
+
+  /** Moves the log start to what the last committed trim says. */
+  applyTrims(): void {
+    const trim = this.log.lastMeta(MetaKind.PREFIX, this.#commitIndex);
+    if (trim === null) return;
+    const { buffer, byteOffset, byteLength } = trim.payload;
+    const offset = getInt64(new DataView(buffer, byteOffset, byteLength), 0);
+    if (offset > this.log.startOffset) this.log.trimPrefix(offset);
   }
 
   /** More of the log became durable; returns whether the commit moved. */

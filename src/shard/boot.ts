@@ -37,6 +37,9 @@ import { Reactor } from "./reactor.ts";
 import { Shard } from "./shard.ts";
 import { ShardMemory } from "./shard_memory.ts";
 
+/** Stalls are told of at most this often (ms). */
+const STALL_REPORT_MS = 10_000;
+
 /** How a shard reaches the control thread. */
 export interface ControlLink {
   tell(message: FromShard): void;
@@ -60,6 +63,9 @@ export class RunningShard {
   readonly #logger: Logger;
   readonly #storageContext: StorageContext;
   #shard: Shard | null = null;
+  #stalls = 0;
+  #stallMsMax = 0;
+  #stallsToldMs = -Infinity;
   #acceptor: Acceptor | null = null;
 
   constructor(shim: Shim, boot: Boot, link: ControlLink) {
@@ -227,9 +233,17 @@ export class RunningShard {
     };
   }
 
+  /** One line now and then, with the longest stall since the last one. */
   #onStall(tookMs: number): void {
-    const fields = { ms: Math.round(tookMs) };
-    this.#logger.log(LogLevel.DEBUG, "A turn of the loop took long", fields);
+    this.#stallMsMax = Math.max(this.#stallMsMax, tookMs);
+    this.#stalls++;
+    const nowMs = this.#reactor.nowMs;
+    if (nowMs < this.#stallsToldMs + STALL_REPORT_MS) return;
+    const fields = { longestMs: Math.round(this.#stallMsMax), stalls: this.#stalls };
+    this.#logger.log(LogLevel.WARN, "Turns of the loop took long", fields);
+    this.#stallsToldMs = nowMs;
+    this.#stallMsMax = 0;
+    this.#stalls = 0;
   }
 }
 

@@ -109,6 +109,11 @@ export class GroupRuntime implements OwnershipListener {
     this.#options = options;
     this.#timer = new Timer(() => this.#tick());
     options.timers.schedule(this.#timer, options.nowMs() + TICK_MS);
+    options.image.listen({
+      topicRemoved: ({ name }) => {
+        for (const { coordinator } of this.#coordinated.values()) coordinator.topicsDeleted([name]);
+      },
+    });
   }
 
   /** The coordinator of a group, if its partition is this shard's. */

@@ -114,7 +114,6 @@ export class Shard {
     const { shard, shardCount } = mailboxes;
     const wallMs = (): number => options.clock.wallMs();
     this.settings = new Settings(options.settings);
-    blocks.reclaim = (bytes) => storage.reclaim(bytes);
     this.calls = new Calls(mailboxes);
     this.image = new ClusterImage(options.nodeId, options.settings);
     this.leaderNews = new LeaderNews(mailboxes, this.leaders, options.nodeId);

@@ -3,7 +3,7 @@
  *
  * Frames and responses draw from budgets of their own, so that neither can starve the other, and
  * small frames have a lane beside the large ones. What no budget holds is batch cache, and is given
- * back when a budget needs it (`reclaim`). An empty budget is back-pressure: the connection that asked
+ * back when a budget needs it. An empty budget is back-pressure: the connection that asked
  * is put in a queue and resumed, in order, when something was released.
  *
  * @module
@@ -54,8 +54,6 @@ export class ShardMemory implements ConnectionMemory {
   readonly largeFrames: Budget;
   readonly responses: Budget;
   readonly frameSizeMax: number;
-  /** Frees cached batches; set when storage stands. */
-  reclaim: (bytes: number) => boolean = () => false;
   #waiting: (() => void)[] = [];
   #released = false;
   #retryAtMs = 0;
@@ -121,8 +119,7 @@ export class ShardMemory implements ConnectionMemory {
     let blockSize = 4096;
     while (blockSize < size) blockSize *= 2;
     if (!budget.fits(blockSize)) return -1;
-    let address = this.arena.allocate(blockSize);
-    if (address < 0 && this.reclaim(blockSize)) address = this.arena.allocate(blockSize);
+    const address = this.arena.allocate(blockSize);
     if (address >= 0) budget.take(blockSize);
     return address;
   }

@@ -1,8 +1,8 @@
 import { strict as assert } from "node:assert";
 import { checkNode, type CheckReport } from "./check.ts";
 import { MetaKind } from "./log.ts";
-import { writeSampleBatch } from "./sample_batch.ts";
-import { TEST_LIMITS, TestNode } from "./test_node.ts";
+import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
+import { TEST_LIMITS, TestNode } from "../../tests/sim/storage_node.ts";
 
 const BATCHES = 40;
 

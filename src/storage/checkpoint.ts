@@ -4,7 +4,7 @@
  *     1  capture, a few groups a turn: close the tail (padded), write full index blocks, take the row
  *     2  wait until everything captured has been written
  *     3  one syncfs
- *     4  wait until every record that a row reflects is durable
+ *     4  wait until every record so far is durable: what rows reflect, and cuts made since
  *     5  write the rows into the older slot
  *     6  release the journal behind *both* slots: the newer one may rot
  *
@@ -136,12 +136,13 @@ export function* runCheckpoint(options: CheckpointOptions): Task<number> {
   const captured: Segment[] = [];
   let inTurn = 0;
   for (const log of options.logs()) {
-    if (log.deleted || !log.recorded) continue;
+    if (!log.recorded) continue;
     rows.push(captureLog(parts, log, captured));
     if (++inTurn % CAPTURES_PER_TURN === 0) yield* parts.nextTurn();
   }
-  const reflected = options.recordedLsn();
   yield* awaitWritten(parts, captured);
+  // With the records of cuts that spared a captured segment from being written.
+  const reflected = options.recordedLsn();
   const synced = yield* io((done) => parts.context.disk.syncFileSystem(done));
   if (synced < 0) return synced;
   for (const segment of captured) {

@@ -135,7 +135,6 @@ function decodeSegment(row: RowReader, log: PartitionLog): void {
   const unfiled = new Float64Array(Math.min(row.uint32(), COUNT_MAX));
   for (let i = 0; i < unfiled.length && !row.bad; i++) unfiled[i] = row.int64();
   segment.writtenPosition = segment.sizeBytes;
-  segment.endsPadded = true;
   segment.created = true;
   if (segment.index.filedCount === 0) unpackEntries(segment.index, unfiled);
   else {

@@ -33,9 +33,6 @@ export const ChunkState = {
 } as const;
 export type ChunkState = typeof ChunkState[keyof typeof ChunkState];
 
-/** Clean chunks given up for one allocation, at most: bounds the time of one append. */
-const EVICTIONS_MAX = 64;
-
 export class Chunk {
   readonly cache: ChunkCache;
   state: ChunkState = ChunkState.FREE;
@@ -58,8 +55,8 @@ export class Chunk {
   written = false;
   /** Its last block is written too, with zeros behind `end`. */
   padded = false;
-  /** The extent before was written padded into this one's first block: never both at once. */
-  afterPadded = false;
+  /** Its first block was, or will be, written padded up to here: that write must be over first. */
+  waitsFor = 0;
   /** Brought in ahead of its reader: touching it brings in more. */
   readAheadMark = false;
   older: Chunk | null = null;
@@ -100,21 +97,12 @@ export class ChunkCache {
 
   constructor(arena: Arena) {
     this.arena = arena;
-  }
-
-  /** A block of at least `size` bytes, at the price of cached chunks; -1 when there is none. */
-  allocate(size: number): number {
-    let address = this.arena.allocate(size);
-    for (let i = 0; address < 0 && i < EVICTIONS_MAX; i++) {
-      if (!this.#evictOldest()) return -1;
-      address = this.arena.allocate(size);
-    }
-    return address;
+    arena.onShortage = () => this.#evictOldest();
   }
 
   /** A chunk with a block of at least `size` bytes, or null when memory is short. */
   take(size: number, state: ChunkState): Chunk | null {
-    const address = this.allocate(size);
+    const address = this.arena.allocate(size);
     if (address < 0) return null;
     const chunk = this.#pool.pop() ?? new Chunk(this);
     chunk.address = address;
@@ -157,7 +145,7 @@ export class ChunkCache {
 
   /** Gives up clean chunks until `bytes` could be allocated. */
   reclaim(bytes: number): boolean {
-    const address = this.allocate(bytes);
+    const address = this.arena.allocate(bytes);
     if (address < 0) return false;
     this.arena.release(address);
     return true;
@@ -192,7 +180,7 @@ export class ChunkCache {
     chunk.submitted = false;
     chunk.written = false;
     chunk.padded = false;
-    chunk.afterPadded = false;
+    chunk.waitsFor = 0;
     chunk.readAheadMark = false;
     this.#pool.push(chunk);
   }

@@ -9,6 +9,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { Completion } from "../io/completion.ts";
+import { BLOCK_SIZE } from "../io/disk.ts";
 import { ENOSPC } from "../io/errno.ts";
 import { io, runTask, type Task } from "../io/task.ts";
 import { type CheckpointTarget, runCheckpoint } from "./checkpoint.ts";
@@ -37,6 +38,8 @@ const CHECKPOINT_USED_SHARE = 0.8;
 const SEAL_AFTER_MS = 20;
 /** A log that met a full disk asks for space again after so long (ms). */
 const SPACE_RETRY_MS = 200;
+/** Refused appends are told at least so often, since others may have given memory back (ms). */
+const MEMORY_RETRY_MS = 5;
 /** Directory of all logs, below the data directory. */
 export const LOGS_DIRECTORY = "logs";
 
@@ -60,6 +63,7 @@ export class Engine implements ShardStorage, LogParts {
   readonly loader: SegmentLoader;
   readonly journal: GroupJournal;
   readonly dirtyBytesMax: number;
+  readonly appendBytesMax: number;
   readonly logs = new Map<number, PartitionLog>();
   readonly #journal: Journal;
   readonly #target: CheckpointTarget;
@@ -69,6 +73,7 @@ export class Engine implements ShardStorage, LogParts {
   #turnWaiters: Completion[] = [];
   /** Something happened that may make room. */
   #progress = false;
+  #toldMs = 0;
   #nowMs = 0;
   #idleSinceMs = -1;
   #checkpointing = false;
@@ -101,6 +106,8 @@ export class Engine implements ShardStorage, LogParts {
       },
       onFailure: (errno) => this.#fail(-errno, "Cannot write the journal"),
     });
+    this.appendBytesMax = Math.min(this.#journal.recordPayloadMax, context.arena.blockSizeMax) -
+      BLOCK_SIZE;
     this.journal = new GroupJournal(this.#journal, context.memory, context.arena);
     this.#floorLsn = options.journal.firstLsn;
   }
@@ -131,9 +138,6 @@ export class Engine implements ShardStorage, LogParts {
     if (log === undefined || log.deleted) return 0;
     log.deleted = true;
     log.gate = LOG_FAILED;
-    const segments = log.dropSegments(() => true);
-    if (log.next !== null) segments.push(log.next);
-    log.next = null;
     const at = this.#uncreated.indexOf(log);
     if (at >= 0) {
       this.#uncreated.splice(at, 1);
@@ -143,6 +147,9 @@ export class Engine implements ShardStorage, LogParts {
     while (!this.journal.hasReservedRoom()) yield* this.nextTurn();
     const lsn = this.journal.delete(log);
     this.logs.delete(groupId);
+    const segments = log.dropSegments(() => true);
+    if (log.next !== null) segments.push(log.next);
+    log.next = null;
     yield* this.journal.durable(lsn);
     for (const segment of segments) this.retire(segment, lsn);
     this.#reaper.directory(log.directory, lsn);
@@ -152,10 +159,6 @@ export class Engine implements ShardStorage, LogParts {
   canAppend(bytes: number): boolean {
     return !this.#failed && this.cache.dirtyBytes + bytes <= this.dirtyBytesMax &&
       this.journal.hasRoom(bytes);
-  }
-
-  reclaim(bytes: number): boolean {
-    return this.cache.reclaim(bytes);
   }
 
   turnEnd(nowMs: number): void {
@@ -272,8 +275,10 @@ export class Engine implements ShardStorage, LogParts {
   /** Tells logs whose appends were refused, except those that still cannot go on. */
   #tellWaiting(): void {
     const spaceDue = this.#waiting.some((log) => log.noSpace && this.#nowMs >= log.spaceRetryMs);
-    if (!this.#progress && !spaceDue) return;
+    const memoryDue = this.#nowMs - this.#toldMs >= MEMORY_RETRY_MS;
+    if (!this.#progress && !spaceDue && !memoryDue) return;
     this.#progress = false;
+    this.#toldMs = this.#nowMs;
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const log of waiting) {
@@ -293,8 +298,12 @@ export class Engine implements ShardStorage, LogParts {
     const journal = this.#journal;
     if (this.cache.dirtyBytes > this.dirtyBytesMax / 2) return true;
     const since = journal.bytesSince(this.#floorLsn - 1);
-    return since >= journal.capacityBytes * CHECKPOINT_SHARE ||
-      (since > 0 && journal.usedBytes >= journal.capacityBytes * CHECKPOINT_USED_SHARE);
+    if (since >= journal.capacityBytes * CHECKPOINT_SHARE) return true;
+    // One more checkpoint frees what only the older slot still needs.
+    const frees = since > 0 || this.#floorLsn > journal.oldestLsn;
+    const refused = this.journal.refused && journal.idle;
+    this.journal.refused = false;
+    return frees && (refused || journal.usedBytes >= journal.capacityBytes * CHECKPOINT_USED_SHARE);
   }
 
   #checkpoint(done?: Completion): void {

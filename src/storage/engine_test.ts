@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { MetaKind } from "./log.ts";
-import { writeSampleBatch } from "./sample_batch.ts";
-import { TEST_LIMITS, TestNode } from "./test_node.ts";
+import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
+import { TEST_LIMITS, TestNode } from "../../tests/sim/storage_node.ts";
 
 const NO_PAYLOAD = new Uint8Array(0);
 

@@ -34,12 +34,31 @@ export function* rebuildIndex(loader: SegmentLoader, segment: Segment): Task<num
   if (handle < 0) return handle;
   segment.index.cut(0);
   segment.index.filedCount = 0;
-  const result = yield* scan(loader, segment, handle);
+  const end = yield* scanBatches(loader, segment, handle, null);
   loader.files.release(segment.file);
-  return result;
+  if (end < 0 || end === segment.sizeBytes) return Math.min(end, 0);
+  loader.context.onDamage({
+    file: segment.file.path,
+    position: end,
+    lost: "Batch is damaged, and the index is too: offsets from here to the segment's end",
+    groupId: segment.groupId,
+  });
+  return -EIO;
 }
 
-function* scan(loader: SegmentLoader, segment: Segment, handle: number): Task<number> {
+/**
+ * Reads whole batches that follow each other from the front of a segment, up to `sizeBytes`, and adds
+ * their extents to its index.
+ *
+ * @param visit given the address of each batch, valid until it returns
+ * @returns the file position behind the last good batch, or a negative errno
+ */
+export function* scanBatches(
+  loader: SegmentLoader,
+  segment: Segment,
+  handle: number,
+  visit: ((address: number) => void) | null,
+): Task<number> {
   const { disk, memory, crc32c } = loader.context;
   const view = memory.view;
   let size = Math.min(SCAN_BYTES, loader.cache.arena.blockSizeMax);
@@ -55,7 +74,7 @@ function* scan(loader: SegmentLoader, segment: Segment, handle: number): Task<nu
     let needed = BATCH_HEADER_SIZE;
     if (position + needed <= windowEnd) needed = batchSize(view, address + position - windowStart);
     const valid = needed >= BATCH_HEADER_SIZE && position + needed <= segment.sizeBytes;
-    if (!valid) return release(loader, address, segment, position);
+    if (!valid) break;
     if (position + needed > windowEnd) {
       const from = roundDown(position);
       const length = roundUp(position + needed) - from;
@@ -70,14 +89,14 @@ function* scan(loader: SegmentLoader, segment: Segment, handle: number): Task<nu
       const read = yield* io((done) => disk.read(handle, from, at, bytes, done));
       windowStart = from;
       windowEnd = from + Math.max(0, read);
-      if (windowEnd < position + needed) return release(loader, address, segment, position);
+      if (windowEnd < position + needed) break;
       continue;
     }
     const at = address + position - windowStart;
     const covered = needed - ATTRIBUTES_OFFSET;
     const good = view.getInt8(at + MAGIC_OFFSET) === BATCH_MAGIC && getInt64(view, at) === offset &&
       crc32c(at + ATTRIBUTES_OFFSET, covered, 0) === view.getUint32(at + CRC_OFFSET, false);
-    if (!good) return release(loader, address, segment, position);
+    if (!good) break;
     const index = segment.index;
     const joins = extent >= 0 &&
       position + needed - roundDown(index.positions[extent]!) <= EXTENT_WINDOW_MAX;
@@ -89,25 +108,10 @@ function* scan(loader: SegmentLoader, segment: Segment, handle: number): Task<nu
     index.checksums[extent] = crc32c(at, needed, index.checksums[extent]!);
     const timestamp = batchMaxTimestamp(view, at);
     if (timestamp > index.maxTimestamps[extent]!) index.maxTimestamps[extent] = timestamp;
+    visit?.(at);
     offset = batchEndOffset(view, at);
     position += needed;
   }
   loader.cache.arena.release(address);
-  return 0;
-}
-
-function release(
-  loader: SegmentLoader,
-  address: number,
-  segment: Segment,
-  position: number,
-): number {
-  loader.cache.arena.release(address);
-  loader.context.onDamage({
-    file: segment.file.path,
-    position,
-    lost: "Batch is damaged, and the index is too: offsets from here to the segment's end",
-    groupId: segment.groupId,
-  });
-  return -EIO;
+  return position;
 }

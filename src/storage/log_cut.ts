@@ -24,6 +24,10 @@ import type { PartitionLog } from "./partition_log.ts";
 import type { Segment } from "./segment.ts";
 import { extentSeed } from "./write_behind.ts";
 
+/** Bounds of the bytes of a row without segments, and of a meta entry in it. */
+const ROW_BYTES_MIN = 4096;
+const META_ROW_BYTES = 64;
+
 /** See {@linkcode Log.truncate}. */
 export function* truncateLog(log: PartitionLog, index: number): Task<number> {
   assert(index >= log.committedIndex, "cut below commit");
@@ -46,7 +50,7 @@ function* cut(log: PartitionLog, index: number): Task<number> {
     chunk = yield* loadCut(log, segment, offset);
     if (chunk === null) return LOG_FAILED;
   }
-  yield* freeze(log, offset);
+  yield* freeze(log, offset, () => journal.hasReservedRoom());
 
   let position = 0;
   let generation = 0;
@@ -80,14 +84,14 @@ function* cut(log: PartitionLog, index: number): Task<number> {
 }
 
 /** Stops writing to what lies beyond `offset`, with room for the record of the cut. */
-function* freeze(log: PartitionLog, offset: number): Task<void> {
+function* freeze(log: PartitionLog, offset: number, hasRoom: () => boolean): Task<void> {
   const { parts } = log;
   const beyond = log.segmentList.filter((each) => each.endOffset > offset);
   for (const each of beyond) parts.writer.closeTail(each, false);
   for (;;) {
     for (const each of beyond) each.frozen = true;
     while (beyond.some((each) => each.writesInFlight > 0)) yield* parts.nextTurn();
-    if (parts.journal!.hasReservedRoom()) return;
+    if (hasRoom()) return;
     // The checkpoint that would make room may be waiting for these segments.
     for (const each of beyond) each.frozen = false;
     yield* parts.nextTurn();
@@ -146,11 +150,11 @@ export function cutSegment(
   index.filedCount = Math.min(index.filedCount, extent);
   index.filedCount -= index.filedCount % INDEX_BLOCK_ENTRIES;
   if (kept.state !== ChunkState.DIRTY) {
-    segment.endsPadded = true;
+    segment.paddedEnd = Math.min(segment.paddedEnd, position);
     return;
   }
   kept.padded = position % BLOCK_SIZE !== 0;
-  segment.endsPadded = kept.padded;
+  segment.paddedEnd = kept.padded ? position : Math.min(segment.paddedEnd, position);
   writer.enqueue(kept);
 }
 
@@ -199,11 +203,13 @@ export function* resetLog(log: PartitionLog, point: SnapshotPoint): Task<number>
   if (log.gate !== 0 && log.gate !== LOG_FAILED) return log.gate;
   const journal = log.parts.journal!;
   log.gate = LOG_BUSY;
-  for (const each of log.segmentList) {
-    log.parts.writer.closeTail(each, false);
-    each.frozen = true;
-    while (each.writesInFlight > 0) yield* log.parts.nextTurn();
-  }
+  let rowBytes = ROW_BYTES_MIN + (point.producers?.length ?? 0);
+  for (const meta of point.metas) rowBytes += META_ROW_BYTES + meta.payload.length;
+  yield* freeze(
+    log,
+    -1,
+    () => journal.hasRoom(rowBytes) && log.parts.cache.reclaim(rowBytes),
+  );
   const dropped = log.dropSegments(() => true);
   log.metas.reset(point.index, point.term, point.offset, point.metas);
   log.lastIndex = point.index;
@@ -221,7 +227,7 @@ export function* resetLog(log: PartitionLog, point: SnapshotPoint): Task<number>
   log.sequence++;
   const row = encodeRow(log);
   log.sequence--;
-  while (!journal.create(log, row)) yield* log.parts.nextTurn();
+  assert(row.length <= rowBytes && journal.create(log, row), "no room for a new beginning");
   yield* journal.durable(journal.recordedLsn);
   for (const segment of dropped) log.parts.retire(segment, 0);
   log.gate = 0;

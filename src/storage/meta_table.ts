@@ -120,7 +120,8 @@ export class MetaTable {
       }
       end = Math.max(entry.offset, this.startOffset);
     }
-    if (this.startTerm > 0 && this.startTerm <= term) result.term = this.startTerm;
+    if (this.startTerm > term) end = this.startOffset;
+    else if (this.startTerm > 0) result.term = this.startTerm;
     result.endOffset = end;
   }
 

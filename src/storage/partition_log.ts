@@ -13,7 +13,7 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { setInt64 } from "../bytes/int64.ts";
+import { getInt64, setInt64 } from "../bytes/int64.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
 import type { Task } from "../io/task.ts";
 import {
@@ -29,7 +29,7 @@ import {
   PRODUCER_ID_OFFSET,
   TRANSACTIONAL_FLAG,
 } from "./batch_header.ts";
-import { getInt64 } from "../bytes/int64.ts";
+import { encodeRow } from "./checkpoint_row.ts";
 import { type Chunk, ChunkState } from "./chunk_cache.ts";
 import { FileSlot } from "./file_table.ts";
 import {
@@ -38,6 +38,7 @@ import {
   LOG_BUSY,
   LOG_FAILED,
   LOG_NO_SPACE,
+  LOG_TOO_LARGE,
   type LogListener,
   type MetaEntry,
   type MetaKind,
@@ -58,7 +59,7 @@ import { indexPathOf, Segment, segmentFileName } from "./segment.ts";
 import { offsetForTimestamp } from "./timestamp_search.ts";
 import { roundUp } from "./write_behind.ts";
 
-/** Smallest and largest step by which file space is reserved ahead (bytes). */
+/** Sizes through which a tail chunk grows, before {@linkcode EXTENT_WINDOW_MAX} (bytes). */
 const CHUNK_SMALL = 4 * 1024;
 const CHUNK_MIDDLE = 16 * 1024;
 
@@ -161,6 +162,7 @@ export class PartitionLog implements Log {
     assert(term === this.lastTerm, "a term opens with a no-op entry");
     const view = this.parts.context.memory.view;
     assert(length > BATCH_HEADER_SIZE - 1 && batchSize(view, address) === length, "not one batch");
+    if (length > this.parts.appendBytesMax) return LOG_TOO_LARGE;
     const journal = this.parts.journal!;
     const segment = this.#segmentFor(length, nowMs);
     if (segment === null) return this.#refuse(this.noSpace ? LOG_NO_SPACE : LOG_BUSY);
@@ -358,6 +360,13 @@ export class PartitionLog implements Log {
   acceptLoss(): number {
     if (!this.suspect) return 0;
     this.suspect = false;
+    this.sequence++;
+    const row = encodeRow(this);
+    this.sequence--;
+    if (!this.parts.journal!.create(this, row)) {
+      this.suspect = true;
+      return LOG_BUSY;
+    }
     if (this.gate === LOG_FAILED) this.gate = 0;
     return 0;
   }

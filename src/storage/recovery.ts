@@ -36,6 +36,7 @@ import type { PartitionLog } from "./partition_log.ts";
 import { prewriteFile } from "./prewritten_file.ts";
 import { RecoveryStore } from "./recovery_store.ts";
 import { Replay, ReplaySurvey } from "./replay.ts";
+import { parseLogDirectory, salvageLog } from "./salvage.ts";
 import type { Damage, StorageContext } from "./shard_storage.ts";
 
 /** Directory of journals and checkpoints, below the data directory. */
@@ -96,6 +97,8 @@ class Recovery {
   readonly #damages: Damage[] = [];
   readonly #shards: OldShard[] = [];
   #old: Manifest | null = null;
+  /** Old shards whose rows are lost. */
+  readonly #rowless = new Set<number>();
   #replayed = 0;
   #newestLsn = 0;
   #doomed: string[] = [];
@@ -178,6 +181,7 @@ class Recovery {
       // One damaged slot is what a crash during its writing leaves; the other one covers it.
       if (read.newest < 0) {
         this.#noteLostSlots(manifest);
+        this.#rowless.add(i);
         continue;
       }
       shard.fromLsn = read.slots[read.newest]!.lsn + 1;
@@ -204,13 +208,16 @@ class Recovery {
       this.#newestLsn = Math.max(this.#newestLsn, scan.newestLsn, shard.manifest.firstLsn);
       this.#noteJournalDamage(shard, scan);
     }
+    yield* this.#salvage();
     const replay = new Replay(this.#store, this.#logs);
     if (survey.touched.size > 0) {
       for (const groupId of survey.touched) {
         const last = this.#logs.get(groupId)?.segmentList.at(-1);
         if (last === undefined || last.indexLoaded) continue;
-        const loaded = yield* this.#store.loader.loadIndex(last);
-        if (loaded < 0) this.#logs.get(groupId)!.suspect = true;
+        // An index that is not what the row says may be that of a later, cut life: made anew behind it.
+        if ((yield* this.#store.loader.readIndex(last)) < 0) replay.rebuildLater(last);
+        last.indexLoaded = true;
+        last.unfiledEntries = null;
       }
       for (const shard of this.#shards) {
         this.#progress("replaying journals", this.#shards.indexOf(shard) / this.#shards.length);
@@ -243,6 +250,26 @@ class Recovery {
       segment.entryCount = segment.index.count;
     }
     return 0;
+  }
+
+  /** Suspect logs for groups that have a directory and no row any more. */
+  *#salvage(): Task<void> {
+    if (this.#rowless.size === 0) return;
+    for (const name of this.#context.disk.list(LOGS_DIRECTORY) ?? []) {
+      const identity = parseLogDirectory(name);
+      if (identity === null || this.#logs.has(identity.groupId)) continue;
+      if (!this.#rowless.has(identity.groupId % this.#shards.length)) continue;
+      const log = yield* salvageLog(this.#store, `${LOGS_DIRECTORY}/${name}`, identity);
+      log.recorded = true;
+      this.#logs.set(log.groupId, log);
+      this.#damages.push({
+        file: log.directory,
+        position: 0,
+        lost: `Term table, votes and producers of group ${log.groupId}; ` +
+          `its batches up to offset ${log.endOffset} are kept`,
+        groupId: log.groupId,
+      });
+    }
   }
 
   /** Scans one journal; between its reads, what was replayed is written out when it is much. */

@@ -23,6 +23,7 @@ export class RecoveryStore implements LogParts {
   readonly loader: SegmentLoader;
   readonly journal = null;
   readonly dirtyBytesMax = Infinity;
+  readonly appendBytesMax = Infinity;
   #waiters: Completion[] = [];
   #failure = 0;
 

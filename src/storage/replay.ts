@@ -104,6 +104,14 @@ export class Replay implements JournalVisitor {
     else assert(false, "unknown type of journal record");
   }
 
+  /** Goes on without a segment's index, and has it made anew from the batches behind the replay. */
+  rebuildLater(segment: Segment): void {
+    segment.index.cut(0);
+    segment.indexLoaded = true;
+    segment.unfiledEntries = null;
+    this.rebuild.add(segment);
+  }
+
   #create(record: JournalRecord): void {
     const old = this.#logs.get(record.groupId);
     if (old !== undefined) {
@@ -115,11 +123,15 @@ export class Replay implements JournalVisitor {
     const log = decodeRow(this.#parts, row);
     assert(log !== null, "a sound journal write holds a row that cannot be read");
     if (old !== undefined) {
-      this.#doom(old.dropSegments(() => true));
+      const kept = new Set(log.segmentList.map((segment) => segment.file.path));
+      const dropped = old.dropSegments(() => true);
+      this.#doom(dropped.filter((segment) => !kept.has(segment.file.path)));
       if (old.directory !== log.directory) this.doomedDirectories.push(old.directory);
       log.hardTerm = Math.max(log.hardTerm, old.hardTerm);
     }
     log.sequence = record.d;
+    const last = log.segmentList.at(-1);
+    if (last !== undefined && !last.indexLoaded) this.rebuildLater(last);
     this.unknown.delete(record.groupId);
     this.#logs.set(record.groupId, log);
     this.applied.add(log);
@@ -214,6 +226,7 @@ export class Replay implements JournalVisitor {
     const segment = log.segmentList[log.segmentList.length - 1];
     if (segment === undefined || segment.endOffset <= offset) return;
     this.#parts.writer.closeTail(segment, true);
+    if (!segment.indexLoaded) this.rebuildLater(segment);
     const index = segment.index;
     let first = 0;
     while (first < index.count && index.positions[first]! + index.lengths[first]! <= position) {
@@ -221,21 +234,19 @@ export class Replay implements JournalVisitor {
     }
     const chunk = index.chunks[first];
     if (
-      segment.indexLoaded && chunk?.state === ChunkState.DIRTY && index.positions[first]! < position
+      chunk?.state === ChunkState.DIRTY && index.positions[first]! < position
     ) {
       cutSegment(log, segment, chunk, position, offset);
       return;
     }
     // On disk, and its extent's checksum covers what is cut: made anew once everything is written.
-    segment.indexLoaded = true;
-    segment.unfiledEntries = null;
     this.#parts.writer.forgetFrom(segment, first);
     log.sizeBytes -= segment.sizeBytes - position;
     segment.sizeBytes = position;
     segment.endOffset = offset;
     segment.closed = false;
     segment.writtenPosition = Math.min(segment.writtenPosition, position);
-    segment.endsPadded = true;
+    segment.paddedEnd = Math.min(segment.paddedEnd, position);
     this.#parts.writer.padEnd(segment);
     this.rebuild.add(segment);
   }

@@ -64,8 +64,8 @@ export class Segment {
   dirtyHead: Chunk | null = null;
   dirtyTail: Chunk | null = null;
   writesInFlight = 0;
-  /** The last closed extent ends in a padded block that is, or will be, written. */
-  endsPadded = false;
+  /** Where the last extent ends whose last block is written padded. */
+  paddedEnd = 0;
   /** Nothing may be written to the file: a cut is being made durable. */
   frozen = false;
 

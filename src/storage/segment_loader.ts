@@ -51,7 +51,7 @@ export class SegmentLoader {
   *allocate(size: number): Task<number> {
     if (size > this.cache.arena.blockSizeMax) return -1;
     for (;;) {
-      const address = this.cache.allocate(size);
+      const address = this.cache.arena.allocate(size);
       if (address >= 0) return address;
       yield* io((done) => this.#memoryWaiters.push(done));
     }
@@ -162,7 +162,7 @@ export class SegmentLoader {
     const waiting = this.#indexLoads.get(segment);
     if (waiting !== undefined) return yield* io((done) => waiting.push(done));
     this.#indexLoads.set(segment, []);
-    let result = yield* this.#readIndex(segment);
+    let result = yield* this.readIndex(segment);
     if (result < 0 && !segment.dropped) result = yield* rebuildIndex(this, segment);
     if (result >= 0) {
       segment.indexLoaded = true;
@@ -175,7 +175,8 @@ export class SegmentLoader {
     return result;
   }
 
-  *#readIndex(segment: Segment): Task<number> {
+  /** Fills a segment's index from its file and its row; a negative errno when they do not fit. */
+  *readIndex(segment: Segment): Task<number> {
     const index = segment.index;
     const filed = index.filedCount;
     index.cut(0);

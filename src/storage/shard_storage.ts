@@ -61,14 +61,14 @@ export interface ShardStorage {
   readonly shard: number;
   /** Logs by group id. */
   readonly logs: ReadonlyMap<number, Log>;
+  /** The largest batch that can be appended: it must fit one journal write, and one block of memory. */
+  readonly appendBytesMax: number;
   /** Makes an empty log at once; its files follow, and the first appends may be refused with LOG_BUSY. */
   createLog(creation: LogCreation): Log;
   /** Deletes a log; finishes when that is durable. Its files go afterwards, paced. */
   deleteLog(groupId: number): Task<number>;
   /** False: appends of `bytes` would be refused now; stop reading from connections. */
   canAppend(bytes: number): boolean;
-  /** Frees cached batches until `bytes` could be allocated; false when too little is free or clean. */
-  reclaim(bytes: number): boolean;
   /** Ends a turn of the loop: journal flush, write-behind, checkpoint slices, notices. */
   turnEnd(nowMs: number): void;
   /** Writes everything out: clean checkpoint, SEAL. No append may follow. */

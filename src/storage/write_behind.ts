@@ -79,9 +79,9 @@ export class WriteBehind {
       extentSeed(segment.groupId, chunk.start),
     );
     chunk.state = ChunkState.DIRTY;
-    chunk.afterPadded = segment.endsPadded && chunk.start > chunk.windowStart;
+    chunk.waitsFor = segment.paddedEnd > chunk.windowStart ? segment.paddedEnd : 0;
     chunk.padded = padded && chunk.end % BLOCK_SIZE !== 0;
-    segment.endsPadded = chunk.padded;
+    if (chunk.padded) segment.paddedEnd = chunk.end;
     segment.pushDirty(chunk);
     this.#queue.push(chunk);
   }
@@ -102,7 +102,7 @@ export class WriteBehind {
     // In flight without its last block: the caller asks again.
     if (last.submitted && !last.written) return;
     last.padded = true;
-    segment.endsPadded = true;
+    segment.paddedEnd = last.end;
     this.enqueue(last);
   }
 
@@ -174,7 +174,7 @@ export class WriteBehind {
   /** False: not possible yet. */
   #submit(chunk: Chunk, segment: Segment): boolean {
     if (segment.frozen) return false;
-    if (chunk.afterPadded && segment.writtenPosition < chunk.start) return false;
+    if (segment.writtenPosition < chunk.waitsFor) return false;
     const end = chunk.padded ? roundUp(chunk.end) : roundDown(chunk.end);
     const length = end - chunk.windowStart;
     if (length <= 0) {

@@ -27,12 +27,15 @@ import {
   newDeleteRecordsPartitionResult,
   newDeleteRecordsResponse,
 } from "../../wire/generated/delete_records_response.ts";
+import { all, type Task } from "../../io/task.ts";
 import type { Handler } from "../handler.ts";
 import { findPartition, mergeTopics, splitTopics } from "../partition_requests.ts";
 import type { Services } from "../services.ts";
 
 /** Stands for the high watermark. */
 const HIGH_WATERMARK = -1;
+/** Partitions of one topic that are trimmed together, into one journal write. */
+const TRIMS_AT_ONCE = 1000;
 
 export const DELETE_RECORDS_HANDLER: Handler<DeleteRecordsRequest, DeleteRecordsResponse> = {
   api: DELETE_RECORDS,
@@ -53,21 +56,21 @@ export const DELETE_RECORDS_HANDLER: Handler<DeleteRecordsRequest, DeleteRecords
       return newDeleteRecordsResponse({ topics });
     },
   },
-  // deno-lint-ignore require-yield -- log starts are in memory.
   *handle({ services }, request) {
-    const topics = request.topics.map(({ name, partitions }) => ({
-      name,
-      partitions: partitions.map((item) => deleteRecords(services, name, item)),
-    }));
+    const topics = [];
+    for (const { name, partitions } of request.topics) {
+      const tasks = partitions.map((item) => deleteRecords(services, name, item));
+      topics.push({ name, partitions: yield* all(tasks, TRIMS_AT_ONCE) });
+    }
     return newDeleteRecordsResponse({ topics });
   },
 };
 
-function deleteRecords(
+function* deleteRecords(
   services: Services,
   name: string,
   item: DeleteRecordsPartition,
-): DeleteRecordsPartitionResult {
+): Task<DeleteRecordsPartitionResult> {
   const { partitionIndex } = item;
   const refused = (errorCode: ErrorCode): DeleteRecordsPartitionResult =>
     newDeleteRecordsPartitionResult({ partitionIndex, errorCode, lowWatermark: -1 });
@@ -80,10 +83,8 @@ function deleteRecords(
   const highWatermark = partition.highWatermark;
   const offset = item.offset === HIGH_WATERMARK ? highWatermark : item.offset;
   if (offset < 0 || offset > highWatermark) return refused(ErrorCode.OFFSET_OUT_OF_RANGE);
-  if (offset > partition.startOffset) {
-    const result = partition.log.trimPrefix(offset);
-    if (result === LOG_BUSY) return refused(ErrorCode.REQUEST_TIMED_OUT);
-    if (result < 0) return refused(ErrorCode.KAFKA_STORAGE_ERROR);
-  }
+  const result = yield* partition.trimTo(offset);
+  if (result === LOG_BUSY) return refused(ErrorCode.REQUEST_TIMED_OUT);
+  if (result < 0) return refused(ErrorCode.KAFKA_STORAGE_ERROR);
   return newDeleteRecordsPartitionResult({ partitionIndex, lowWatermark: partition.startOffset });
 }

@@ -7,8 +7,8 @@
  * @module
  */
 
-import { assert } from "../base/assert.ts";
-import type { MetaKind } from "./log.ts";
+import { assert } from "../../src/base/assert.ts";
+import type { MetaKind } from "../../src/storage/log.ts";
 
 export type ModelOperation =
   | { readonly kind: "create" }

@@ -9,17 +9,17 @@
  * @module
  */
 
-import { assert } from "../base/assert.ts";
-import { Xoshiro128 } from "../base/prng.ts";
-import { setInt64 } from "../bytes/int64.ts";
-import { runTask } from "../io/task.ts";
-import type { Engine } from "./engine.ts";
-import { MetaKind } from "./log.ts";
+import { assert } from "../../src/base/assert.ts";
+import { Xoshiro128 } from "../../src/base/prng.ts";
+import { setInt64 } from "../../src/bytes/int64.ts";
+import { runTask } from "../../src/io/task.ts";
+import type { Engine } from "../../src/storage/engine.ts";
+import { MetaKind } from "../../src/storage/log.ts";
 import { type ModelOperation, ModelState } from "./log_model.ts";
-import type { PartitionLog } from "./partition_log.ts";
-import { lastSequenceOf, ProducerCheck } from "./producer_table.ts";
+import type { PartitionLog } from "../../src/storage/partition_log.ts";
+import { lastSequenceOf, ProducerCheck } from "../../src/storage/producer_table.ts";
 import { writeSampleBatch } from "./sample_batch.ts";
-import { TestNode } from "./test_node.ts";
+import { TestNode } from "./storage_node.ts";
 
 const GROUPS = 5;
 const PRODUCERS = 3;
@@ -132,7 +132,8 @@ export class StorageSimulation {
     assert(log.lastTerm === state.lastTerm, "last term differs");
     assert(log.hardTerm === state.hardTerm && log.hardVote === state.hardVote, "vote differs");
     const bytes = this.node.readAll(log, log.startOffset);
-    assert(bytes !== null, "the log cannot be read");
+    assert(!log.suspect, "a log is suspect");
+    assert(bytes !== null, `the log cannot be read: ${JSON.stringify(this.node.damages)}`);
     const wanted = state.bytesFrom(log.startOffset);
     assert(equal(bytes, wanted), "the log's bytes differ");
     for (const byte of bytes) this.#hash = Math.imul(this.#hash ^ byte, 0x01000193) >>> 0;

@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { Crc32c } from "../bytes/crc32c.ts";
-import { setInt64 } from "../bytes/int64.ts";
-import type { Memory } from "../bytes/memory.ts";
+import type { Crc32c } from "../../src/bytes/crc32c.ts";
+import { setInt64 } from "../../src/bytes/int64.ts";
+import type { Memory } from "../../src/bytes/memory.ts";
 import {
   ATTRIBUTES_OFFSET,
   BASE_SEQUENCE_OFFSET,
@@ -23,7 +23,7 @@ import {
   PRODUCER_EPOCH_OFFSET,
   PRODUCER_ID_OFFSET,
   RECORD_COUNT_OFFSET,
-} from "./batch_header.ts";
+} from "../../src/storage/batch_header.ts";
 
 export interface SampleBatch {
   readonly recordCount: number;

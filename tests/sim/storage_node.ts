@@ -4,19 +4,19 @@
  * @module
  */
 
-import { assert } from "../base/assert.ts";
-import { Xoshiro128 } from "../base/prng.ts";
-import { Arena } from "../bytes/arena.ts";
-import { type Crc32c, softwareCrc32c } from "../bytes/crc32c.ts";
-import { type Memory, wrapMemory } from "../bytes/memory.ts";
-import { MemoryDisk, type MemoryDiskOptions } from "../io/memory_disk.ts";
-import { runTask, type Task } from "../io/task.ts";
-import type { Engine } from "./engine.ts";
-import type { Log, SegmentLimits } from "./log.ts";
-import { LogRead } from "./log_read.ts";
-import { openShard } from "./open_shard.ts";
-import { recoverNode, type RecoveryReport } from "./recovery.ts";
-import type { Damage, StorageContext } from "./shard_storage.ts";
+import { assert } from "../../src/base/assert.ts";
+import { Xoshiro128 } from "../../src/base/prng.ts";
+import { Arena } from "../../src/bytes/arena.ts";
+import { type Crc32c, softwareCrc32c } from "../../src/bytes/crc32c.ts";
+import { type Memory, wrapMemory } from "../../src/bytes/memory.ts";
+import { MemoryDisk, type MemoryDiskOptions } from "../../src/io/memory_disk.ts";
+import { runTask, type Task } from "../../src/io/task.ts";
+import type { Engine } from "../../src/storage/engine.ts";
+import type { Log, SegmentLimits } from "../../src/storage/log.ts";
+import { LogRead } from "../../src/storage/log_read.ts";
+import { openShard } from "../../src/storage/open_shard.ts";
+import { recoverNode, type RecoveryReport } from "../../src/storage/recovery.ts";
+import type { Damage, StorageContext } from "../../src/storage/shard_storage.ts";
 
 const SCRATCH_BYTES = 512 * 1024;
 const ARENA_BYTES = 8 * 1024 * 1024;

@@ -1,0 +1,138 @@
+/**
+ * Prepares the real clients that `tests/clients` drives: packages and builds, all below `tests/clients`.
+ *
+ * Idempotent: what a client is made from is hashed, and an equal hash in `.cache/NAME.ready` ends its part
+ * at once. What cannot be prepared leaves its reason in `.cache/NAME.missing`; whether that is a skip or
+ * a failure is for the tests to say, so the exit code is 0 all the same. Only kcat is a package of the
+ * system: it is installed when this runs as root.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { exists, ROOT, run } from "./run.ts";
+
+const FOLDER = `${ROOT}tests/clients/`;
+const CACHE = `${FOLDER}.cache/`;
+
+interface Preparation {
+  readonly name: string;
+  /** What it is made from: files or folders in `tests/clients`. */
+  readonly sources: readonly string[];
+  /** What must exist afterwards. */
+  readonly makes: string;
+  prepare(): Promise<void>;
+}
+
+/** A step that failed; its message is the client's reason to be missing. */
+class PreparationError extends Error {}
+
+async function step(command: readonly string[], cwd: string = FOLDER): Promise<void> {
+  const { code, output } = await run(command, { cwd });
+  if (code === 0) return;
+  const end = output.trim().split("\n").slice(-5).join("\n");
+  throw new PreparationError(`exit code ${code}: ${command.join(" ")}\n${end}`);
+}
+
+const PREPARATIONS: readonly Preparation[] = [
+  { name: "kcat", sources: [], makes: "", prepare: prepareKcat },
+  {
+    name: "python",
+    sources: ["python/requirements.txt"],
+    makes: `${CACHE}python/bin/python`,
+    prepare: async () => {
+      await step(["python3", "-m", "venv", "--clear", `${CACHE}python`]);
+      const pip = [`${CACHE}python/bin/python`, "-m", "pip", "install", "--quiet"];
+      await step([...pip, "--requirement", "python/requirements.txt"]);
+    },
+  },
+  {
+    name: "java",
+    sources: ["java"],
+    makes: `${CACHE}java/classes/Client.class`,
+    prepare: async () => {
+      await removeAll(`${CACHE}java`);
+      const maven = ["mvn", "--quiet", "--batch-mode", "--file", "java/pom.xml"];
+      await step([...maven, "dependency:copy-dependencies", `-DoutputDirectory=${CACHE}java/lib`]);
+      const sources = [...Deno.readDirSync(`${FOLDER}java`)]
+        .filter(({ name }) => name.endsWith(".java")).map(({ name }) => `java/${name}`);
+      await step(["javac", "-cp", `${CACHE}java/lib/*`, "-d", `${CACHE}java/classes`, ...sources]);
+    },
+  },
+  {
+    name: "go",
+    sources: ["go"],
+    makes: `${CACHE}go/client`,
+    prepare: () => step(["go", "build", "-o", `${CACHE}go/client`, "."], `${FOLDER}go`),
+  },
+  {
+    name: "kafkajs",
+    sources: ["kafkajs/package-lock.json"],
+    makes: `${FOLDER}kafkajs/node_modules/kafkajs`,
+    prepare: async () => {
+      await step(["node", "--version"]);
+      await step(["npm", "ci", "--no-audit", "--no-fund"], `${FOLDER}kafkajs`);
+    },
+  },
+  {
+    name: "platformatic",
+    sources: ["platformatic/package-lock.json"],
+    makes: `${FOLDER}platformatic/node_modules/@platformatic/kafka`,
+    prepare: () => step(["npm", "ci", "--no-audit", "--no-fund"], `${FOLDER}platformatic`),
+  },
+];
+
+async function prepareKcat(): Promise<void> {
+  if ((await run(["kcat", "-V"])).code === 0) return;
+  if (Deno.uid() !== 0 || (await run(["apt-get", "--version"])).code !== 0) {
+    throw new PreparationError("kcat is not installed (Debian's package is named kcat)");
+  }
+  await step(["apt-get", "update", "-qq"]);
+  await step(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "kcat"]);
+}
+
+async function removeAll(path: string): Promise<void> {
+  if (exists(path)) await Deno.remove(path, { recursive: true });
+}
+
+/** Hash over names and contents of a preparation's sources. */
+function hashOf(sources: readonly string[]): string {
+  const hash = createHash("sha256");
+  for (const source of sources) {
+    const path = FOLDER + source;
+    const files = Deno.statSync(path).isDirectory
+      ? [...Deno.readDirSync(path)].map(({ name }) => `${source}/${name}`).sort()
+      : [source];
+    for (const file of files) hash.update(`${file}\0`).update(Deno.readFileSync(FOLDER + file));
+  }
+  return hash.digest("hex");
+}
+
+async function prepare({ name, sources, makes, prepare }: Preparation): Promise<void> {
+  const ready = `${CACHE}${name}.ready`;
+  const missing = `${CACHE}${name}.missing`;
+  const hash = hashOf(sources);
+  const fresh = exists(ready) && Deno.readTextFileSync(ready) === hash;
+  // kcat may be removed behind our back, and asking for it costs nothing.
+  if (fresh && makes !== "" && exists(makes)) return;
+  const startedMs = performance.now();
+  await removeAll(ready);
+  await removeAll(missing);
+  try {
+    await prepare();
+    Deno.writeTextFileSync(ready, hash);
+    console.log(`client ${name}: ready (${((performance.now() - startedMs) / 1000).toFixed(1)} s)`);
+  } catch (error) {
+    if (!(error instanceof PreparationError)) throw error;
+    Deno.writeTextFileSync(missing, error.message);
+    console.log(`client ${name}: missing, ${error.message}`);
+  }
+}
+
+/** Prepares every client. */
+export async function installClients(): Promise<void> {
+  Deno.mkdirSync(CACHE, { recursive: true });
+  await Promise.all(PREPARATIONS.map(prepare));
+}
+
+if (import.meta.main) await installClients();

@@ -1,0 +1,205 @@
+import { strict as assert } from "node:assert";
+import { checkNode } from "./check.ts";
+import { LOG_FAILED, LOG_NO_SPACE, LOG_TOO_LARGE, MetaKind } from "./log.ts";
+import type { PartitionLog } from "./partition_log.ts";
+import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
+import { TEST_LIMITS, TestNode } from "../../tests/sim/storage_node.ts";
+
+const NO_PAYLOAD = new Uint8Array(0);
+
+function makeLog(node: TestNode, groupId: number): PartitionLog {
+  const engine = node.engines[groupId % node.engines.length]!;
+  const log = engine.createLog({
+    groupId,
+    incarnation: 1,
+    name: "orders-0",
+    segmentLimits: TEST_LIMITS,
+    listener: null,
+  });
+  log.appendMeta(MetaKind.NO_OP, 1, NO_PAYLOAD);
+  return log;
+}
+
+function append(node: TestNode, log: PartitionLog, valueBytes: number): number {
+  const { memory, crc32c } = node;
+  const batch = { recordCount: 2, valueBytes, fill: 7, timestampMs: 5000 + log.endOffset };
+  const size = writeSampleBatch(memory, crc32c, 0, batch);
+  let offset = log.append(0, size, log.lastTerm, node.nowMs);
+  for (let i = 0; offset === -11 && i < 20; i++) {
+    node.settle();
+    offset = log.append(0, size, log.lastTerm, node.nowMs);
+  }
+  return offset;
+}
+
+function fill(node: TestNode, log: PartitionLog, batches: number, valueBytes = 3000): void {
+  for (let i = 0; i < batches; i++) assert.ok(append(node, log, valueBytes) >= 0);
+  node.settle();
+}
+
+Deno.test("a full disk refuses appends only, and they go on once there is room", () => {
+  const node = new TestNode({ seed: 3, disk: { capacityBytes: 900 * 1024 } });
+  assert.equal(node.mount(1), true);
+  const log = makeLog(node, 1);
+  let offset = 0;
+  for (let i = 0; i < 400 && offset >= 0; i++) offset = append(node, log, 3000);
+  assert.equal(offset, LOG_NO_SPACE);
+  assert.ok(log.setHardState(2, 1) > 0);
+  node.settle();
+  assert.equal(log.durableEndOffset, log.endOffset);
+  assert.equal(log.durableHardVersion, log.hardVersion);
+  assert.deepEqual(node.fatals, []);
+  const end = log.endOffset;
+  log.setCommitted(log.lastIndex);
+  log.trimPrefix(Math.floor(end * 0.7));
+  for (let i = 0; i < 400; i++) node.settle();
+  assert.equal(append(node, log, 3000), end);
+});
+
+Deno.test("a failed write of the journal is fatal, and nothing is acknowledged after it", () => {
+  const node = new TestNode({ seed: 4 });
+  assert.equal(node.mount(1), true);
+  const log = makeLog(node, 1);
+  fill(node, log, 2);
+  const durable = log.durableEndOffset;
+  const path = node.report!.manifest!.shards[0]!.extents[0]!;
+  node.disk.inject({ operation: "write", nth: 1, path, fault: { kind: "error", errno: 5 } });
+  assert.ok(append(node, log, 100) >= 0);
+  node.settle();
+  assert.equal(node.fatals.length, 1);
+  assert.equal(log.durableEndOffset, durable);
+  assert.equal(append(node, log, 100), LOG_FAILED);
+});
+
+Deno.test("a failed write of a segment is fatal", () => {
+  const node = new TestNode({ seed: 5 });
+  assert.equal(node.mount(1), true);
+  const log = makeLog(node, 1);
+  fill(node, log, 2);
+  const path = log.segmentList[0]!.file.path;
+  node.disk.inject({ operation: "write", nth: 1, path, fault: { kind: "error", errno: 5 } });
+  fill(node, log, 30);
+  assert.equal(node.fatals.length, 1);
+  assert.match(node.fatals[0]!, /segment/);
+});
+
+Deno.test("a flipped bit in a segment is named, refused to readers, and found by a check", () => {
+  const node = new TestNode({ seed: 6 });
+  assert.equal(node.mount(1), true);
+  const log = makeLog(node, 1);
+  fill(node, log, 40);
+  assert.equal(node.finish(node.engines[0]!.stop()), 0);
+  node.crash();
+  const path = log.segmentList[0]!.file.path;
+  node.disk.flipBit(path, 70_000, 3);
+  assert.equal(node.mount(1), true);
+  const again = node.log(1)!;
+  assert.equal(again.endOffset, log.endOffset);
+  assert.equal(node.readAll(again, 0), null);
+  assert.equal(node.damages.length, 1);
+  assert.equal(node.damages[0]!.file, path);
+  assert.match(node.damages[0]!.lost, /offsets from/);
+  node.engines = [];
+  const report = node.finish(checkNode(node.context(3), () => {}))!;
+  assert.equal(report.damages.length, 1);
+  assert.equal(report.damages[0]!.file, path);
+  assert.ok(report.bytes > 100_000);
+});
+
+Deno.test("check finds nothing wrong with a good directory", () => {
+  const node = new TestNode({ seed: 7 });
+  assert.equal(node.mount(2), true);
+  const logs = [makeLog(node, 1), makeLog(node, 2)];
+  for (const log of logs) fill(node, log, 40);
+  for (const engine of node.engines) assert.equal(node.finish(engine.stop()), 0);
+  node.engines = [];
+  const report = node.finish(checkNode(node.context(3), () => {}))!;
+  assert.deepEqual(report.damages, []);
+  assert.equal(report.logs, 2);
+  assert.equal(report.bytes, logs[0]!.sizeBytes + logs[1]!.sizeBytes);
+  assert.equal(report.replayedRecords, 0);
+});
+
+Deno.test("damage in the journal makes its groups suspect until an operator accepts", () => {
+  const node = new TestNode({ seed: 8 });
+  assert.equal(node.mount(2), true);
+  const logs = [makeLog(node, 1), makeLog(node, 2)];
+  for (let i = 0; i < 6; i++) for (const log of logs) fill(node, log, 1, 500);
+  const shard = node.report!.manifest!.shards[1]!;
+  node.crash();
+  node.disk.flipBit(shard.extents[0]!, 4096 * 3 + 100, 1);
+  assert.equal(node.mount(1), true);
+  assert.equal(node.report!.damages.length, 1);
+  assert.equal(node.report!.damages[0]!.file, shard.extents[0]);
+  assert.deepEqual(node.report!.suspectGroups, [1]);
+  const suspect = node.log(1)! as PartitionLog;
+  assert.equal(suspect.suspect, true);
+  assert.equal(append(node, suspect, 100), LOG_FAILED);
+  assert.equal(suspect.setHardState(9, 1), LOG_FAILED);
+  assert.ok(append(node, node.log(2)! as PartitionLog, 100) >= 0);
+  // Suspicion outlives a restart, acceptance too.
+  node.settle();
+  node.crash();
+  assert.equal(node.mount(2), true);
+  const again = node.log(1)! as PartitionLog;
+  assert.equal(again.suspect, true);
+  assert.equal(again.acceptLoss(), 0);
+  const end = again.endOffset;
+  assert.equal(append(node, again, 100), end);
+  node.settle();
+  node.crash();
+  assert.equal(node.mount(2), true);
+  assert.equal((node.log(1) as PartitionLog).suspect, false);
+  assert.equal(node.log(1)!.endOffset, end + 2);
+  assert.deepEqual(node.damages, []);
+});
+
+Deno.test("one lost checkpoint slot costs nothing, both leave suspect logs of what was written", () => {
+  const node = new TestNode({ seed: 9 });
+  assert.equal(node.mount(1), true);
+  const log = makeLog(node, 1);
+  fill(node, log, 40);
+  node.engines[0]!.checkpoint();
+  node.settle();
+  const bytes = node.readAll(log, 0);
+  const slots = node.report!.manifest!.shards[0]!.checkpoints;
+  node.crash();
+  node.disk.flipBit(slots[0], 5000, 1);
+  assert.equal(node.mount(1), true);
+  assert.deepEqual(node.report!.suspectGroups, []);
+  assert.deepEqual(node.readAll(node.log(1)!, 0), bytes);
+  const next = node.report!.manifest!.shards[0]!.checkpoints;
+  node.crash();
+  node.disk.flipBit(next[0], 5000, 1);
+  node.disk.flipBit(next[1], 5000, 1);
+  assert.equal(node.mount(1), true);
+  assert.deepEqual(node.report!.suspectGroups, [1]);
+  assert.deepEqual(node.readAll(node.log(1)!, 0), bytes);
+  assert.equal(append(node, node.log(1)! as PartitionLog, 10), LOG_FAILED);
+});
+
+Deno.test("a batch that could never be journaled is refused for good, the largest one is taken", () => {
+  const node = new TestNode({ seed: 10 });
+  assert.equal(node.mount(1), true);
+  const log = makeLog(node, 1);
+  const limit = node.engines[0]!.appendBytesMax;
+  assert.ok(limit > 64 * 1024);
+  const { memory, crc32c } = node;
+  const write = (valueBytes: number): number =>
+    writeSampleBatch(memory, crc32c, 0, { recordCount: 1, valueBytes, fill: 7, timestampMs: 5 });
+  const overhead = write(100_000) - 100_000;
+  assert.equal(log.append(0, write(limit - overhead + 1), 1, node.nowMs), LOG_TOO_LARGE);
+  for (let i = 0; i < 4; i++) {
+    const size = write(limit - overhead);
+    let offset = -11;
+    for (let tries = 0; tries < 50 && offset < 0; tries++) {
+      offset = log.append(0, size, 1, node.nowMs);
+      node.settle();
+    }
+    assert.equal(offset, i);
+  }
+  const bytes = node.readAll(log, 0);
+  node.crash();
+  assert.equal(node.mount(1), true);
+  assert.deepEqual(node.readAll(node.log(1)!, 0), bytes);
+});

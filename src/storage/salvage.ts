@@ -1,0 +1,91 @@
+/**
+ * What can be told of a group whose checkpoint rows are lost: its directory, and the batches in it.
+ *
+ * The segments' names give base offset, base index, term and generation; the batches in them are taken as
+ * long as they are whole and follow each other. Term table, votes and producers are gone, and segments
+ * may hold what had been cut: the log is *suspect*, to be read, and written only once somebody accepts that.
+ *
+ * @module
+ */
+
+import type { Task } from "../io/task.ts";
+import { batchEndOffset, batchMaxTimestamp, LEADER_EPOCH_OFFSET } from "./batch_header.ts";
+import { scanBatches } from "./index_rebuild.ts";
+import type { LogParts } from "./log_parts.ts";
+import { PartitionLog } from "./partition_log.ts";
+import type { Segment } from "./segment.ts";
+
+const SEGMENT_NAME = /^([0-9]{20})-([0-9]+)-([0-9]+)-([0-9]+)\.log$/;
+const DIRECTORY_NAME = /\.([0-9]+)\.([0-9]+)$/;
+
+/** Group id and incarnation in the name of a log's directory, or null. */
+export function parseLogDirectory(name: string): { groupId: number; incarnation: number } | null {
+  const match = DIRECTORY_NAME.exec(name);
+  return match === null ? null : { groupId: Number(match[1]), incarnation: Number(match[2]) };
+}
+
+/** Base offset, base index, term and generation in a segment's file name, or null. */
+export function parseSegmentName(name: string): [number, number, number, number] | null {
+  const match = SEGMENT_NAME.exec(name);
+  if (match === null) return null;
+  return [Number(match[1]), Number(match[2]), Number(match[3]), Number(match[4])];
+}
+
+/** Makes a suspect log of what lies in `directory`. */
+export function* salvageLog(
+  parts: LogParts,
+  directory: string,
+  identity: { groupId: number; incarnation: number },
+): Task<PartitionLog> {
+  const limits = { segmentBytes: 1024 * 1024 * 1024, segmentMs: 604_800_000 };
+  const log = new PartitionLog(parts, { ...identity, directory }, limits);
+  const found: Segment[] = [];
+  for (const name of parts.context.disk.list(directory) ?? []) {
+    const fields = parseSegmentName(name);
+    if (fields !== null) found.push(log.newSegment(...fields));
+  }
+  // Where two begin alike, the younger file holds what was written last.
+  found.sort((a, b) => a.baseOffset - b.baseOffset || b.generation - a.generation);
+  for (const segment of found) {
+    log.generationNext = Math.max(log.generationNext, segment.generation + 1);
+    const first = log.segmentList.length === 0;
+    if (!first && segment.baseOffset !== log.endOffset) continue;
+    if (first) {
+      log.metas.reset(segment.baseIndex - 1, segment.term, segment.baseOffset, []);
+      log.lastIndex = segment.baseIndex - 1;
+      log.endOffset = segment.baseOffset;
+    }
+    yield* takeSegment(parts, log, segment);
+  }
+  log.suspect = true;
+  return log;
+}
+
+function* takeSegment(parts: LogParts, log: PartitionLog, segment: Segment): Task<void> {
+  const size = parts.context.disk.size(segment.file.path);
+  if (size <= 0) return;
+  const handle = yield* parts.loader.open(segment, false, false);
+  if (handle < 0) return;
+  const view = parts.context.memory.view;
+  segment.sizeBytes = size;
+  const end = yield* scanBatches(parts.loader, segment, handle, (at) => {
+    segment.endOffset = batchEndOffset(view, at);
+    const timestamp = batchMaxTimestamp(view, at);
+    if (timestamp > segment.maxTimestampMs) {
+      segment.maxTimestampMs = timestamp;
+      segment.maxTimestampOffset = batchEndOffset(view, at) - 1;
+    }
+    log.lastTerm = view.getInt32(at + LEADER_EPOCH_OFFSET, false);
+  });
+  parts.files.release(segment.file);
+  segment.sizeBytes = Math.max(0, end);
+  if (segment.sizeBytes === 0) return;
+  segment.writtenPosition = segment.sizeBytes;
+  segment.entryCount = segment.index.count;
+  segment.created = true;
+  segment.closed = true;
+  log.sizeBytes += segment.sizeBytes;
+  log.lastIndex += segment.endOffset - log.endOffset;
+  log.endOffset = segment.endOffset;
+  log.segmentList.push(segment);
+}

@@ -1,0 +1,236 @@
+/**
+ * Real clients against a real broker: what each writes and reads, in every codec, and its groups.
+ *
+ * One broker per number of cores serves all tests of that number, each on topics of its own. See
+ * README.md for the environment variables that choose what runs, and against which broker.
+ *
+ * @module
+ */
+
+import { Broker } from "../harness/broker.ts";
+import { runProgram } from "../harness/program.ts";
+import { type Client, CLIENTS, type Codec, CODECS, flags, whyMissing } from "./clients.ts";
+import { GroupStory } from "./group_story.ts";
+
+const CI = Deno.env.get("CI") === "true";
+const COUNT = Number(Deno.env.get("COUNT") ?? (CI ? 100_000 : 10_000));
+const PARTITIONS = 3;
+const CELL_TIMEOUT_MS = 120_000;
+const STORIES_AT_ONCE = 3;
+const EXTERNAL = Deno.env.get("BROKERS");
+/** Old enough to differ from the present, young enough for any retention. */
+const BASE_MS = Date.now() - 3_600_000;
+/** Topics of an external broker outlive a run. */
+const RUN_ID = EXTERNAL === undefined ? "" : `-${BASE_MS.toString(36)}`;
+
+function chosen<T extends string>(variable: string, all: readonly T[]): T[] {
+  const words = Deno.env.get(variable)?.split(",");
+  return words === undefined ? [...all] : all.filter((word) => words.includes(word));
+}
+
+const SCENARIOS = chosen("SCENARIOS", ["roundtrip", "cross", "group"]);
+const codecs = chosen("CODECS", CODECS);
+const names = chosen("CLIENTS", CLIENTS.map(({ name }) => name));
+const clients = CLIENTS.filter(({ name }) => names.includes(name));
+const protocols = chosen("PROTOCOLS", ["classic", "consumer"] as const);
+
+/** The broker of one number of cores: started by its first test, stopped by its last. */
+class Site {
+  #broker: Promise<Broker> | null = null;
+  readonly #cores: number;
+
+  constructor(cores: number) {
+    this.#cores = cores;
+  }
+
+  async brokers(): Promise<string> {
+    return EXTERNAL ?? (await this.broker()).kafka;
+  }
+
+  broker(): Promise<Broker> {
+    this.#broker ??= Broker.start({ cores: this.#cores });
+    return this.#broker;
+  }
+
+  /** Starts again with another number of shards, which must make no difference. */
+  async restart(): Promise<void> {
+    await (await this.broker()).restart({ cores: this.#cores === 1 ? 2 : 1 });
+  }
+
+  async stop(): Promise<void> {
+    if (this.#broker === null) return;
+    const broker = await this.#broker;
+    const { code, signal } = await broker.stop();
+    if (code !== 0) throw new Error(`Exit code ${code} ${signal} at SIGTERM\n${broker.stderr}`);
+  }
+
+  async dispose(): Promise<void> {
+    const broker = await this.#broker?.catch(() => null);
+    await broker?.dispose();
+  }
+}
+
+/** Registers a test, or says why it cannot run: a skip on a person's machine, a failure in CI. */
+function cell(name: string, needed: readonly Client[], run: () => Promise<void>): void {
+  const missing = needed.map((client) => ({ client, why: whyMissing(client) }))
+    .find(({ why }) => why !== null);
+  if (missing === undefined) {
+    Deno.test(name, run);
+  } else if (CI) {
+    Deno.test(name, () => {
+      throw new Error(`Cannot run ${missing.client.name}: ${missing.why}`);
+    });
+  } else {
+    Deno.test({ name: `${name} (${missing.client.name}: ${missing.why})`, ignore: true, fn: run });
+  }
+}
+
+function roundtrips(site: Site, label: string): void {
+  for (const client of clients) {
+    const partitions = client.hasAdmin ? PARTITIONS : 1;
+    const run = async (codec: Codec, acks: string, count: number): Promise<void> => {
+      const topic = `roundtrip-${client.name}-${codec}-acks-${acks}${RUN_ID}`;
+      const brokers = await site.brokers();
+      await runProgram([
+        ...client.program(codec),
+        "roundtrip",
+        ...flags({ brokers, topic, partitions, count, codec, acks, baseMs: BASE_MS }),
+      ], CELL_TIMEOUT_MS);
+    };
+    for (const codec of codecs) {
+      cell(
+        `${label}: ${client.name} round trip, ${codec}`,
+        [client],
+        () => run(codec, "all", COUNT),
+      );
+    }
+    for (const acks of client.otherAcks) {
+      cell(`${label}: ${client.name} round trip, acks=${acks}`, [client], () => {
+        return run("none", acks, Math.ceil(COUNT / 10));
+      });
+    }
+  }
+}
+
+/** Each client reads what its predecessor wrote, in another codec each time. */
+function crossReads(site: Site, label: string): void {
+  if (clients.length < 2) return;
+  clients.forEach((writer, index) => {
+    const reader = clients[(index + 1) % clients.length]!;
+    const codec = codecs[index % codecs.length]!;
+    cell(`${label}: ${reader.name} reads what ${writer.name} wrote, ${codec}`, [
+      writer,
+      reader,
+    ], async () => {
+      const topic = `cross-${writer.name}-${reader.name}${RUN_ID}`;
+      const common = {
+        brokers: await site.brokers(),
+        topic,
+        partitions: writer.hasAdmin ? PARTITIONS : 1,
+        count: Math.ceil(COUNT / 10),
+        seed: index + 2,
+        codec,
+        baseMs: BASE_MS,
+      };
+      const shape = writer.writesPlain ? "plain" : "full";
+      for (const command of ["create", "produce"]) {
+        await runProgram([...writer.program(codec), command, ...flags(common)], CELL_TIMEOUT_MS);
+      }
+      await runProgram(
+        [...reader.program(codec), "consume", ...flags({ ...common, shape })],
+        CELL_TIMEOUT_MS,
+      );
+    });
+  });
+}
+
+/** Groups mostly wait for timeouts, so some run at once; each has its test, which awaits its end. */
+function groups(site: Site, label: string): void {
+  const available = CLIENTS.filter((client) => client.hasAdmin && whyMissing(client) === null);
+  const cast = clients.flatMap((client) =>
+    client.groupProtocols.filter((protocol) => protocols.includes(protocol))
+      .map((protocol) => ({ client, protocol, admin: client.hasAdmin ? client : available[0]! }))
+  );
+  const runnable = cast.filter(({ client }) => whyMissing(client) === null);
+  const stories = new Map<string, GroupStory>();
+  const runs = new Outcomes(runnable.map(({ client, protocol, admin }) => {
+    const key = `${client.name}-${protocol}`;
+    return [key, async () => {
+      const topic = `group-${key}${RUN_ID}`;
+      const brokers = await site.brokers();
+      const story = new GroupStory({ brokers, client, admin, protocol, topic, baseMs: BASE_MS });
+      await story.run();
+      stories.set(key, story);
+    }];
+  }));
+  const resumptions = new Outcomes(runnable.map(({ client, protocol }) => {
+    const key = `${client.name}-${protocol}`;
+    return [key, async () => {
+      const story = stories.get(key);
+      if (story === undefined) throw new Error("The group's first part failed");
+      await story.resume(await site.brokers());
+    }];
+  }));
+  for (const { client, protocol } of cast) {
+    const name = `${label}: ${client.name} group, ${protocol} protocol, members come and go`;
+    cell(name, [client], () => runs.of(`${client.name}-${protocol}`));
+  }
+  if (EXTERNAL !== undefined || runnable.length === 0) return;
+  Deno.test(`${label}: the broker restarts with another number of cores`, async () => {
+    await runs.all();
+    await site.restart();
+  });
+  for (const { client, protocol } of cast) {
+    const name = `${label}: ${client.name} group, ${protocol} protocol, resumes after the restart`;
+    cell(name, [client], () => resumptions.of(`${client.name}-${protocol}`));
+  }
+}
+
+/** Work started together, a few at once, when the first outcome is asked for. */
+class Outcomes {
+  readonly #work: Map<string, () => Promise<void>>;
+  #started: Map<string, Promise<void>> | null = null;
+
+  constructor(work: readonly (readonly [string, () => Promise<void>])[]) {
+    this.#work = new Map(work);
+  }
+
+  of(key: string): Promise<void> {
+    return this.#start().get(key)!;
+  }
+
+  async all(): Promise<void> {
+    await Promise.allSettled(this.#start().values());
+  }
+
+  #start(): Map<string, Promise<void>> {
+    if (this.#started !== null) return this.#started;
+    this.#started = new Map();
+    const lanes: Promise<void>[] = new Array(STORIES_AT_ONCE).fill(Promise.resolve());
+    let next = 0;
+    for (const [key, run] of this.#work) {
+      const lane = next++ % STORIES_AT_ONCE;
+      const outcome = lanes[lane]!.then(run);
+      // Told by the test that asks for it, maybe much later.
+      lanes[lane] = outcome.catch(() => {});
+      this.#started.set(key, outcome);
+    }
+    return this.#started;
+  }
+}
+
+const sites: Site[] = [];
+const coreCounts = EXTERNAL === undefined ? chosen("CORES", ["1", "4"]).map(Number) : [0];
+for (const cores of coreCounts) {
+  const site = new Site(cores);
+  sites.push(site);
+  const label = EXTERNAL === undefined ? `clients, --cores ${cores}` : `clients, ${EXTERNAL}`;
+  if (SCENARIOS.includes("roundtrip")) roundtrips(site, label);
+  if (SCENARIOS.includes("cross")) crossReads(site, label);
+  if (SCENARIOS.includes("group")) groups(site, label);
+  if (EXTERNAL === undefined) Deno.test(`${label}: the broker stops cleanly`, () => site.stop());
+}
+
+Deno.test.afterAll(async () => {
+  for (const site of sites) await site.dispose();
+});
