@@ -11,6 +11,7 @@
  * @module
  */
 
+import { RECEIVE_BUFFER_SIZE } from "../../src/base/limits.ts";
 import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
 import { EIO } from "../../src/io/errno.ts";
 import type { Actor, SimTopic, Stage } from "./actor.ts";
@@ -212,7 +213,6 @@ export class Workload {
   #finish(): void {
     this.#stage.draining = true;
     while (!this.#mount()) this.node.crash();
-    const level = this.#memoryLevel();
     this.#until(() => this.#actors.every((actor) => actor.idle), "clients do not finish");
     const verify = new VerifyActor(this.#stage, this.#next());
     this.#actors.push(verify);
@@ -223,7 +223,7 @@ export class Workload {
     this.#askGroups();
     for (const actor of this.#actors) actor.hangUp();
     this.node.pass(REST_MS);
-    this.#checkMemory(level);
+    this.#checkMemory();
     this.#checkDamage();
     if (!this.node.stop()) throw new SimFailure("liveness", "the node does not stop");
     this.#endLife();
@@ -249,15 +249,7 @@ export class Workload {
     this.checker.observe(asked);
   }
 
-  /** Arena bytes that are free or could be, per shard. */
-  #memoryLevel(): number[] {
-    return this.node.shards.map(({ shard, blocks }) => {
-      const { cachedBytes, dirtyBytes } = shard.storage.stats();
-      return blocks.arena.freeBytes + cachedBytes + dirtyBytes;
-    });
-  }
-
-  #checkMemory(level: readonly number[]): void {
+  #checkMemory(): void {
     this.node.shards.forEach(({ blocks, sockets, shard }, index) => {
       const budgets = [blocks.smallFrames, blocks.largeFrames, blocks.responses];
       for (const { name, used } of budgets) {
@@ -269,10 +261,13 @@ export class Workload {
       );
       expect(blocks.waitingCount === 0, () => `shard ${index}: somebody waits for memory`);
       expect(shard.server.connectionCount === 0, () => `shard ${index}: a connection is left`);
-      const now = this.#memoryLevel()[index]!;
+      const { cachedBytes, dirtyBytes, journalBufferBytes } = shard.storage.stats();
+      const receiving = sockets.bufferCount * RECEIVE_BUFFER_SIZE;
+      const { arena } = blocks;
+      const known = arena.freeBytes + cachedBytes + dirtyBytes + journalBufferBytes + receiving;
       expect(
-        now === level[index],
-        () => `shard ${index}: ${level[index]! - now} bytes of the arena are lost`,
+        known === arena.size,
+        () => `shard ${index}: ${arena.size - known} bytes of the arena are lost`,
       );
     });
   }
