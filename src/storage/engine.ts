@@ -157,8 +157,10 @@ export class Engine implements ShardStorage, LogParts {
   }
 
   canAppend(bytes: number): boolean {
-    return !this.#failed && this.cache.dirtyBytes + bytes <= this.dirtyBytesMax &&
-      this.journal.hasRoom(bytes);
+    // A request with many batches may be larger than any one of them: those that find no room wait.
+    const wanted = Math.min(bytes, this.appendBytesMax);
+    return !this.#failed && this.cache.dirtyBytes + wanted <= this.dirtyBytesMax &&
+      this.journal.hasRoom(wanted);
   }
 
   turnEnd(nowMs: number): void {

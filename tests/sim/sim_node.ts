@@ -19,7 +19,6 @@ import { type Memory, wrapMemory } from "../../src/bytes/memory.ts";
 import { MemoryDisk, type MemoryDiskOptions } from "../../src/io/memory_disk.ts";
 import { runTask, type Task } from "../../src/io/task.ts";
 import { Timers } from "../../src/io/timers.ts";
-import type { AdvertisedNode } from "../../src/shard/control.ts";
 import { Mailboxes, mailboxesSize } from "../../src/shard/mailbox.ts";
 import { Shard } from "../../src/shard/shard.ts";
 import { ShardMemory } from "../../src/shard/shard_memory.ts";
@@ -118,7 +117,12 @@ export class SimNode {
       this.shards.push(this.#makeShard(shard, shardCount, context, storage));
     }
     const node = { host: "127.0.0.1", port: 9092, rack: null };
-    if (this.#finish(leading(this.shards[0]!.shard, node)) === null) return false;
+    const leads = this.#finish(this.shards[0]!.shard.lead(node));
+    if (leads === null) return false;
+    if (!leads) {
+      this.refusal = "damaged: the metadata log";
+      return false;
+    }
     for (const { shard } of this.shards) shard.deleteOrphans();
     return true;
   }
@@ -251,9 +255,4 @@ export class SimNode {
   #note(level: LogLevel, message: string, fields: LogFields = {}): void {
     if (level >= LogLevel.WARN) this.remarks.push(`${message} ${JSON.stringify(fields)}`);
   }
-}
-
-function* leading(shard: Shard, node: AdvertisedNode): Task<true> {
-  yield* shard.lead(node);
-  return true;
 }

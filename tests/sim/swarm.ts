@@ -43,7 +43,9 @@ export function planOf(random: Random): SwarmPlan {
   const chance = (percent: number): boolean => random.nextBelow(100) < percent;
   const pick = <T>(...values: readonly T[]): T => values[random.nextBelow(values.length)]!;
   const arenaBytes = pick(6, 8, 16) * MIB;
-  const journalBytes = pick(MIB, 2 * MIB, 4 * MIB);
+  const batchBytesMax = pick(200, 4 * KIB, 40 * KIB, 200 * KIB);
+  // One write of the journal must hold the largest batch.
+  const journalBytes = batchBytesMax > 100 * KIB ? 4 * MIB : pick(MIB, 2 * MIB, 4 * MIB);
   const full = chance(12);
   return {
     lives: 1 + random.nextBelow(5),
@@ -51,7 +53,7 @@ export function planOf(random: Random): SwarmPlan {
     shardsMax: pick(1, 1, 2, 3, 4),
     arenaBytes,
     journalBytes,
-    extentBytes: journalBytes / pick(4, 8),
+    extentBytes: journalBytes / (batchBytesMax > 100 * KIB ? 4 : pick(4, 8)),
     segmentBytes: pick(256 * KIB, MIB, 64 * MIB),
     latencyMs: chance(40) ? { min: 0.05, max: pick(0.2, 1, 5) } : null,
     slowMoments: chance(20) ? 1 + random.nextBelow(3) : 0,
@@ -61,7 +63,7 @@ export function planOf(random: Random): SwarmPlan {
     powerCuts: chance(80),
     topics: 1 + random.nextBelow(3),
     partitionsMax: pick(1, 3, 8, 20),
-    batchBytesMax: pick(200, 4 * KIB, 40 * KIB, 200 * KIB),
+    batchBytesMax,
     pipelining: pick(1, 2, 5),
     idempotentProducers: random.nextBelow(3),
     plainProducers: random.nextBelow(3),
