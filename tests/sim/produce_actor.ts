@@ -39,6 +39,8 @@ interface Lane {
   readonly index: number;
   readonly queue: Queued[];
   nextSequence: number;
+  /** A batch was acknowledged. */
+  known: boolean;
   /** Something failed: wait for what is in flight, then send again. */
   failed: boolean;
 }
@@ -110,10 +112,11 @@ export class ProduceActor extends Actor {
     const key = `${topic.id}/${index}`;
     let lane = this.#lanes.get(key);
     if (lane === undefined) {
-      lane = { topic, index, queue: [], nextSequence: 0, failed: false };
+      lane = { topic, index, queue: [], nextSequence: 0, known: false, failed: false };
       this.#lanes.set(key, lane);
     }
-    if (lane.queue.length >= 5) return;
+    // Until the broker knows the producer, any sequence begins: so clients wait until there is a leader.
+    if (lane.queue.length >= (lane.known || !this.#shape.idempotent ? 5 : 1)) return;
     const { checker } = this.stage;
     const bytes = this.#encode(lane, checker.nextNumber);
     const batch = checker.sending(checker.partition(topic.id, index), bytes);
@@ -186,6 +189,7 @@ export class ProduceActor extends Actor {
         this.stage.checker.observe(errorCode);
         if (errorCode === ErrorCode.NONE) {
           this.stage.checker.acknowledged(queued.batch, baseOffset);
+          lane.known = true;
           remove(lane, queued);
         } else {
           this.#refused(lane, queued, errorCode);

@@ -13,7 +13,7 @@
 
 import { RECEIVE_BUFFER_SIZE } from "../../src/base/limits.ts";
 import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
-import { EIO } from "../../src/io/errno.ts";
+import { EIO, ENOSPC } from "../../src/io/errno.ts";
 import type { Actor, SimTopic, Stage } from "./actor.ts";
 import { AdminActor } from "./admin_actor.ts";
 import { Checker } from "./checker.ts";
@@ -66,6 +66,7 @@ export class Workload {
   #lives = 0;
   #operations = 0;
   #flipped = false;
+  #extraBytes = 0;
 
   constructor(seed: number, options: WorkloadOptions = {}) {
     this.#options = options;
@@ -191,6 +192,11 @@ export class Workload {
     const mounted = node.mount(shards, (disk) => {
       if (cutAt !== undefined) disk.crashAfterOps(cutAt);
     });
+    if (node.refusal?.endsWith(`errno ${ENOSPC}`) && plan.spareBytes !== null) {
+      // A recovery needs room for new journals: the operator finds some.
+      this.#extraBytes += 2 * plan.shardsMax * plan.journalBytes;
+      return false;
+    }
     if (node.refusal !== null) {
       if (this.#flipped) throw new DamageFound();
       throw new SimFailure("correctness", `recovery refused: ${node.refusal}`);
@@ -207,7 +213,9 @@ export class Workload {
   #capacity(): { capacityBytes?: number } {
     const { spareBytes, journalBytes, shardsMax } = this.plan;
     if (spareBytes === null || this.#stage.draining) return {};
-    return { capacityBytes: (shardsMax + 1) * (journalBytes + 2 ** 21) + spareBytes };
+    return {
+      capacityBytes: (shardsMax + 1) * (journalBytes + 2 ** 21) + spareBytes + this.#extraBytes,
+    };
   }
 
   #finish(): void {
