@@ -29,8 +29,16 @@ const CAPTURES_PER_TURN = 128;
 
 /** Where rows go; implemented over the two slots of a checkpoint file. */
 export interface CheckpointTarget {
-  /** Writes the rows, durable, into the older slot; 0 or a negative errno. */
-  write(rows: readonly Uint8Array<ArrayBuffer>[], lsn: number): Task<number>;
+  /**
+   * Writes the rows, durable, into the older slot; 0 or a negative errno.
+   *
+   * @param allocate gives a block of the arena, waiting for one if need be; -1 when it can never be had
+   */
+  write(
+    rows: readonly Uint8Array<ArrayBuffer>[],
+    lsn: number,
+    allocate: (size: number) => Task<number>,
+  ): Task<number>;
 }
 
 /** Takes part in a checkpoint: closes what is open, and returns the row. */
@@ -151,6 +159,10 @@ export function* runCheckpoint(options: CheckpointOptions): Task<number> {
       segment.writtenPosition === segment.sizeBytes;
   }
   yield* options.durable(reflected);
-  const written = yield* options.target.write(rows, floor - 1);
+  const written = yield* options.target.write(
+    rows,
+    floor - 1,
+    (size) => parts.loader.allocate(size),
+  );
   return written < 0 ? written : floor;
 }

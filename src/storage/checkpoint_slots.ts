@@ -38,14 +38,19 @@ export class CheckpointSlots implements CheckpointTarget {
     this.#sequence = options.sequence;
   }
 
-  *write(rows: readonly Uint8Array<ArrayBuffer>[], lsn: number): Task<number> {
+  *write(
+    rows: readonly Uint8Array<ArrayBuffer>[],
+    lsn: number,
+    allocate: (size: number) => Task<number>,
+  ): Task<number> {
     const { context, handles, journalId, mountEpoch } = this.#options;
     const { arena, disk, memory } = context;
     let longest = 0;
     for (const row of rows) longest = Math.max(longest, row.length);
     const bufferBytes = bufferSizeFor(arena, longest);
-    const bufferAddress = arena.allocate(bufferBytes);
-    const rowAddress = arena.allocate(Math.max(4096, longest));
+    // Memory may be full of what this very checkpoint lets go: it is waited for.
+    const bufferAddress = yield* allocate(bufferBytes);
+    const rowAddress = yield* allocate(Math.max(4096, longest));
     if (bufferAddress < 0 || rowAddress < 0) {
       if (bufferAddress >= 0) arena.release(bufferAddress);
       if (rowAddress >= 0) arena.release(rowAddress);
