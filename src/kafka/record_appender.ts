@@ -9,7 +9,7 @@
  */
 
 import type { Memory } from "../bytes/memory.ts";
-import { EIO } from "../io/errno.ts";
+import { EIO, ENOBUFS } from "../io/errno.ts";
 import { LOG_BUSY, LOG_TOO_LARGE } from "../storage/log.ts";
 import type { CommitWaiter, Partition } from "./partition.ts";
 
@@ -62,6 +62,10 @@ export class RecordAppender implements CommitWaiter {
   append(batch: Uint8Array, done: AppendDone): void {
     if (batch.length > this.#blocks.responseSizeMax) {
       done(LOG_TOO_LARGE);
+      return;
+    }
+    if (this.#queue.length >= APPENDS_QUEUED_MAX) {
+      done(-ENOBUFS);
       return;
     }
     this.#queue.push({ batch, done });

@@ -448,14 +448,8 @@ class Recovery {
       older: 0,
       sequence: 0,
     });
-    const { arena } = this.#context;
-    // Nobody else takes memory during a recovery: what is not there now never is.
-    // deno-lint-ignore require-yield -- a task, as the slots ask for.
-    const allocate = function* (size: number): Task<number> {
-      return arena.allocate(size);
-    };
-    let result = yield* slots.write(rows, shard.firstLsn - 1, allocate);
-    if (result >= 0) result = yield* slots.write(rows, shard.firstLsn - 1, allocate);
+    let result = yield* slots.write(rows, shard.firstLsn - 1);
+    if (result >= 0) result = yield* slots.write(rows, shard.firstLsn - 1);
     for (const handle of handles) yield* io((done) => this.#context.disk.close(handle, done));
     return result;
   }

@@ -1,7 +1,7 @@
 /**
  * The storage of one shard, as the rest of the shard sees it: its logs, and the turn's end.
  *
- * The implementation is `engine.ts`; `recovery.ts` makes it (`openShard`).
+ * The implementation is `engine.ts`; `open_shard.ts` makes it.
  *
  * @module
  */
