@@ -163,8 +163,10 @@ export class Engine implements ShardStorage, LogParts {
   canAppend(bytes: number): boolean {
     // What waits here is not even read; it must be, to be refused.
     if (this.ringStuck) return true;
-    return !this.#failed && this.cache.dirtyBytes + bytes <= this.dirtyBytesMax &&
-      this.journal.hasRoom(bytes);
+    // A request with many batches may be larger than any one of them: those that find no room wait.
+    const wanted = Math.min(bytes, this.appendBytesMax);
+    return !this.#failed && this.cache.dirtyBytes + wanted <= this.dirtyBytesMax &&
+      this.journal.hasRoom(wanted);
   }
 
   turnEnd(nowMs: number): void {
@@ -212,6 +214,7 @@ export class Engine implements ShardStorage, LogParts {
       logCount: this.logs.size,
       dirtyBytes: this.cache.dirtyBytes,
       cachedBytes: this.cache.cachedBytes,
+      journalBufferBytes: this.#journal.bufferBytes,
       journalUsedBytes: this.#journal.usedBytes,
       journalSizeBytes: this.#journal.capacityBytes,
       writesInFlight: this.writer.writesInFlight,
