@@ -1,6 +1,6 @@
 /**
- * Writes `docs/CONFIG.md` and `docs/CLI.md` from the tables that the program itself reads, so that they
- * cannot say anything else.
+ * Writes `docs/CONFIG.md`, `docs/CLI.md` and `docs/PROTOCOL.md` from the tables that the program itself
+ * reads, so that they cannot say anything else.
  *
  *     deno run -A scripts/generate_docs.ts [--check]
  *
@@ -17,6 +17,7 @@ import { EXIT_CODES } from "../src/cli/exit_codes.ts";
 import { commandHelp } from "../src/cli/help.ts";
 import { formatDuration, formatSize } from "../src/cli/size.ts";
 import type { Terminal } from "../src/cli/terminal.ts";
+import { protocolPage } from "./protocol_page.ts";
 
 const BANNER = "<!-- Written by scripts/generate_docs.ts, do not edit. -->";
 /** Kafka's "no limit". */
@@ -26,7 +27,11 @@ const INT_MAX = "2147483647";
 if (import.meta.main) Deno.exit(await main(Deno.args.includes("--check")));
 
 async function main(isCheck: boolean): Promise<number> {
-  const pages = { "docs/CONFIG.md": configPage(), "docs/CLI.md": await cliPage() };
+  const pages = {
+    "docs/CONFIG.md": configPage(),
+    "docs/CLI.md": await cliPage(),
+    "docs/PROTOCOL.md": await protocolPage(BANNER),
+  };
   let stale = 0;
   for (const [path, text] of Object.entries(pages)) {
     const file = new URL(`../${path}`, import.meta.url);

@@ -6,7 +6,7 @@
  * or version, a header or body that does not decode. ApiVersions alone answers a version it does not
  * know, because the client has to learn the versions first (KIP-511).
  *
- * Lives on one shard; made in `src/shard/wiring.ts`.
+ * Lives on one shard; made in `src/shard/shard.ts`.
  *
  * @module
  */

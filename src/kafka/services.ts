@@ -1,5 +1,5 @@
 /**
- * What a handler may use of its shard: built once per shard in `src/shard/wiring.ts`.
+ * What a handler may use of its shard: built once per shard in `src/shard/shard.ts`.
  *
  * Every field is an interface of the part that owns it, so that handlers can be tested with a few
  * plain objects.

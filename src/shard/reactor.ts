@@ -20,10 +20,12 @@ import type { Mailboxes } from "./mailbox.ts";
 /** Turns before the runtime gets a chance. */
 const TURNS_PER_RUN = 64;
 /**
- * After a ring of the control thread the loop does not sleep for this long (ms): the runtime hands its
- * message over only after several chances, and each sleep between two of them would delay it.
+ * After a ring of the control thread the loop does not sleep for so many runs. Its message is in a queue
+ * that the runtime looks into only every 31st time as long as it has anything else to do, which it always
+ * has, and sleeping in between made seconds of it. Counted, not timed: on a busy machine a few milliseconds
+ * may pass without a single run.
  */
-const ATTENTIVE_MS = 20;
+const ATTENTIVE_RUNS = 128;
 /** The longest sleep (ms); the control thread's messages wait at most this long without a ring. */
 const SLEEP_MAX_MS = 250;
 
@@ -76,7 +78,8 @@ export class Reactor {
   readonly #options: ReactorOptions;
   #stopped = false;
   #idle = false;
-  #attentiveUntilMs = 0;
+  /** Runs left that do not sleep. */
+  #attentiveRuns = 0;
   /** Turns run, and the longest of them (ms). */
   turns = 0;
   turnMsMax = 0;
@@ -107,10 +110,11 @@ export class Reactor {
 
   #run(): void {
     const { ring } = this.#options;
+    if (this.#attentiveRuns > 0) this.#attentiveRuns--;
     for (let i = 0; i < TURNS_PER_RUN; i++) {
       const completed = this.#turn();
-      if (ring.takeWake()) this.#attentiveUntilMs = this.nowMs + ATTENTIVE_MS;
-      if (this.#stopped || this.nowMs < this.#attentiveUntilMs) return;
+      if (ring.takeWake()) this.#attentiveRuns = ATTENTIVE_RUNS;
+      if (this.#stopped || this.#attentiveRuns > 0) return;
       if (completed === 0) return;
     }
   }
@@ -119,8 +123,7 @@ export class Reactor {
     const { ring, clock, timers, mailboxes, work } = this.#options;
     let timeoutUs = 0;
     let pollUs = 0;
-    const attentive = this.nowMs < this.#attentiveUntilMs;
-    if (this.#idle && !attentive && mailboxes.prepareToSleep()) {
+    if (this.#idle && this.#attentiveRuns === 0 && mailboxes.prepareToSleep()) {
       const waitMs = Math.min(timers.nextDeadlineMs() - clock.monotonicMs(), SLEEP_MAX_MS);
       timeoutUs = Math.max(0, Math.ceil(waitMs * 1000));
       pollUs = Math.min(this.#options.idlePollUs, timeoutUs);

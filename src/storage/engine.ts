@@ -9,7 +9,8 @@
 
 import { assert } from "../base/assert.ts";
 import type { Completion } from "../io/completion.ts";
-import { ENOSPC } from "../io/errno.ts";
+import { BLOCK_SIZE } from "../io/disk.ts";
+import { ENOMEM, ENOSPC } from "../io/errno.ts";
 import { io, runTask, type Task } from "../io/task.ts";
 import { type CheckpointTarget, runCheckpoint } from "./checkpoint.ts";
 import { encodeRow } from "./checkpoint_row.ts";
@@ -37,6 +38,10 @@ const CHECKPOINT_USED_SHARE = 0.8;
 const SEAL_AFTER_MS = 20;
 /** A log that met a full disk asks for space again after so long (ms). */
 const SPACE_RETRY_MS = 200;
+/** Refused appends are told at least so often, since others may have given memory back (ms). */
+const MEMORY_RETRY_MS = 5;
+/** A checkpoint that met a full disk, or no memory, is tried again after so long (ms). */
+const CHECKPOINT_RETRY_MS = 500;
 /** Directory of all logs, below the data directory. */
 export const LOGS_DIRECTORY = "logs";
 
@@ -60,6 +65,7 @@ export class Engine implements ShardStorage, LogParts {
   readonly loader: SegmentLoader;
   readonly journal: GroupJournal;
   readonly dirtyBytesMax: number;
+  readonly appendBytesMax: number;
   readonly logs = new Map<number, PartitionLog>();
   readonly #journal: Journal;
   readonly #target: CheckpointTarget;
@@ -69,10 +75,13 @@ export class Engine implements ShardStorage, LogParts {
   #turnWaiters: Completion[] = [];
   /** Something happened that may make room. */
   #progress = false;
+  #toldMs = 0;
   #nowMs = 0;
   #idleSinceMs = -1;
   #checkpointing = false;
   #checkpoints = 0;
+  #checkpointRetryMs = 0;
+  ringStuck = false;
   /** First LSN needed by the newer slot; the older slot's is what the journal was released to. */
   #floorLsn: number;
   #stopping = false;
@@ -101,6 +110,8 @@ export class Engine implements ShardStorage, LogParts {
       },
       onFailure: (errno) => this.#fail(-errno, "Cannot write the journal"),
     });
+    this.appendBytesMax = Math.min(this.#journal.recordPayloadMax, context.arena.blockSizeMax) -
+      BLOCK_SIZE;
     this.journal = new GroupJournal(this.#journal, context.memory, context.arena);
     this.#floorLsn = options.journal.firstLsn;
   }
@@ -150,6 +161,8 @@ export class Engine implements ShardStorage, LogParts {
   }
 
   canAppend(bytes: number): boolean {
+    // What waits here is not even read; it must be, to be refused.
+    if (this.ringStuck) return true;
     return !this.#failed && this.cache.dirtyBytes + bytes <= this.dirtyBytesMax &&
       this.journal.hasRoom(bytes);
   }
@@ -267,16 +280,17 @@ export class Engine implements ShardStorage, LogParts {
 
   /** Tells logs whose appends were refused, except those that still cannot go on. */
   #tellWaiting(): void {
-    const spaceDue = this.#waiting.some((log) => log.noSpace && this.#nowMs >= log.spaceRetryMs);
-    if (!this.#progress && !spaceDue) return;
+    const memoryDue = this.#nowMs - this.#toldMs >= MEMORY_RETRY_MS;
+    if (!this.#progress && !memoryDue) return;
     this.#progress = false;
+    this.#toldMs = this.#nowMs;
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const log of waiting) {
       const segment = log.next ?? log.active;
       const preparing = segment !== null && segment.preparing;
-      const noSpace = log.noSpace && this.#nowMs < log.spaceRetryMs;
-      if (log.gate === LOG_BUSY || preparing || noSpace) {
+      // Without space they are told too: their next append is refused, and does not wait for the disk.
+      if (log.gate === LOG_BUSY || preparing) {
         this.#waiting.push(log);
         continue;
       }
@@ -286,11 +300,16 @@ export class Engine implements ShardStorage, LogParts {
   }
 
   #wantsCheckpoint(): boolean {
+    if (this.#nowMs < this.#checkpointRetryMs) return false;
     const journal = this.#journal;
     if (this.cache.dirtyBytes > this.dirtyBytesMax / 2) return true;
     const since = journal.bytesSince(this.#floorLsn - 1);
-    return since >= journal.capacityBytes * CHECKPOINT_SHARE ||
-      (since > 0 && journal.usedBytes >= journal.capacityBytes * CHECKPOINT_USED_SHARE);
+    if (since >= journal.capacityBytes * CHECKPOINT_SHARE) return true;
+    // One more checkpoint frees what only the older slot still needs.
+    const frees = since > 0 || this.#floorLsn > journal.oldestLsn;
+    const refused = this.journal.refused && journal.idle;
+    this.journal.refused = false;
+    return frees && (refused || journal.usedBytes >= journal.capacityBytes * CHECKPOINT_USED_SHARE);
   }
 
   #checkpoint(done?: Completion): void {
@@ -305,6 +324,13 @@ export class Engine implements ShardStorage, LogParts {
     });
     runTask(task, (floor) => {
       this.#checkpointing = false;
+      if (floor === -ENOSPC || floor === -ENOMEM) {
+        // Both slots stand as they were; until one can be written, nothing in the ring can be freed.
+        this.ringStuck = floor === -ENOSPC;
+        this.#checkpointRetryMs = this.#nowMs + CHECKPOINT_RETRY_MS;
+        done?.complete(floor, 0);
+        return;
+      }
       if (floor < 0) {
         this.#fail(floor, "Cannot write a checkpoint");
         done?.complete(floor, 0);
@@ -315,6 +341,7 @@ export class Engine implements ShardStorage, LogParts {
       if (behindBoth >= this.#journal.oldestLsn) this.#journal.release(behindBoth);
       this.#floorLsn = floor;
       this.#checkpoints++;
+      this.ringStuck = false;
       this.#progress = true;
       done?.complete(0, 0);
     });

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { checkNode } from "./check.ts";
-import { LOG_FAILED, LOG_NO_SPACE, MetaKind } from "./log.ts";
+import { LOG_FAILED, LOG_NO_SPACE, LOG_TOO_LARGE, MetaKind } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
 import { TEST_LIMITS, TestNode } from "../../tests/sim/storage_node.ts";
@@ -176,4 +176,30 @@ Deno.test("one lost checkpoint slot costs nothing, both leave suspect logs of wh
   assert.deepEqual(node.report!.suspectGroups, [1]);
   assert.deepEqual(node.readAll(node.log(1)!, 0), bytes);
   assert.equal(append(node, node.log(1)! as PartitionLog, 10), LOG_FAILED);
+});
+
+Deno.test("a batch that could never be journaled is refused for good, the largest one is taken", () => {
+  const node = new TestNode({ seed: 10 });
+  assert.equal(node.mount(1), true);
+  const log = makeLog(node, 1);
+  const limit = node.engines[0]!.appendBytesMax;
+  assert.ok(limit > 64 * 1024);
+  const { memory, crc32c } = node;
+  const write = (valueBytes: number): number =>
+    writeSampleBatch(memory, crc32c, 0, { recordCount: 1, valueBytes, fill: 7, timestampMs: 5 });
+  const overhead = write(100_000) - 100_000;
+  assert.equal(log.append(0, write(limit - overhead + 1), 1, node.nowMs), LOG_TOO_LARGE);
+  for (let i = 0; i < 4; i++) {
+    const size = write(limit - overhead);
+    let offset = -11;
+    for (let tries = 0; tries < 50 && offset < 0; tries++) {
+      offset = log.append(0, size, 1, node.nowMs);
+      node.settle();
+    }
+    assert.equal(offset, i);
+  }
+  const bytes = node.readAll(log, 0);
+  node.crash();
+  assert.equal(node.mount(1), true);
+  assert.deepEqual(node.readAll(node.log(1)!, 0), bytes);
 });

@@ -60,7 +60,9 @@ export class GroupJournal {
 
   /** Whether an ordinary record with this payload would be taken. */
   hasRoom(payloadBytes: number): boolean {
-    return this.journal.hasRoom(payloadBytes, false);
+    const room = this.journal.hasRoom(payloadBytes, false);
+    if (!room) this.refused = true;
+    return room;
   }
 
   /** Whether a record of the reserved kinds would be taken. */
@@ -70,6 +72,8 @@ export class GroupJournal {
 
   /** Everything recorded so far is durable when this LSN is. */
   recordedLsn = 0;
+  /** A record was refused since somebody last cleared this. */
+  refused = false;
 
   append(
     log: PartitionLog,

@@ -29,18 +29,9 @@
  *    1 u8  flags        16 u32 incarnation    32 u64 b       56 u64 zero
  *    2 u16 small        20 u32 term           40 u64 c
  *    4 u32 payload bytes                      (all signed where a field may be -1)
- *
- *   type       small            a              b              c           d        payload
- *   APPEND     carried bytes    first index    segment base   position    commit   log bytes
- *   META       kind             index          next offset    -           commit   entry
- *   HARD       -                vote or -1     -              -           commit   -
- *   TRUNCATE   -                last index     end offset     end of log position of that segment  -
- *   PREFIX     -                first index    start offset   delta       -        -
- *   DELETE     -                -              -              -           -        -
- *   SEAL       -                -              -              -           -        -
- *   CREATE     -                -              -              -           -        the new row
- *   REF        reserved: an append whose bytes went straight to the segment
  * ```
+ *
+ * What each field means in which type of record: `group_journal.ts`.
  *
  * @module
  */
@@ -98,12 +89,6 @@ export const JournalRecordType = {
   REF: 9,
 } as const;
 export type JournalRecordType = (typeof JournalRecordType)[keyof typeof JournalRecordType];
-
-/** Name of a record type, for messages; `"?"` when there is none. */
-export function journalRecordName(type: number): string {
-  for (const [name, value] of Object.entries(JournalRecordType)) if (value === type) return name;
-  return "?";
-}
 
 /** Whether records of this type may use the ring's last, reserved part. */
 export function isReservedType(type: number): boolean {

@@ -51,6 +51,9 @@ export const LOG_NO_SPACE = -28;
 /** Refusal: the log is suspect or its disk failed; KAFKA_STORAGE_ERROR until an operator acts. */
 export const LOG_FAILED = -5;
 
+/** Refusal: the batch is larger than {@linkcode ShardStorage.appendBytesMax}; MESSAGE_TOO_LARGE. */
+export const LOG_TOO_LARGE = -90;
+
 /** Outcome of a read: the Kafka error that it maps to. */
 export const ReadError = {
   NONE: 0,

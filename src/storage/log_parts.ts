@@ -28,6 +28,12 @@ export interface LogParts {
   /** Bytes that may be in memory and not on disk. */
   readonly dirtyBytesMax: number;
 
+  /** The largest batch that can be appended (bytes). */
+  readonly appendBytesMax: number;
+
+  /** The disk has no room for a checkpoint, so that the journal cannot be freed. */
+  readonly ringStuck: boolean;
+
   /** Makes room for `length` more bytes in the segment's file and its tail ready; once at a time. */
   prepare(log: PartitionLog, segment: Segment, length: number): void;
   /** An append was refused: tell the log's listener when it may be tried again. */

@@ -9,9 +9,8 @@
  * @module
  */
 
-import { getInt64 } from "../bytes/int64.ts";
 import { all, runTask, type Task } from "../io/task.ts";
-import { batchEndOffset, batchSize } from "./batch_header.ts";
+import { batchEndOffset, batchSize } from "../wire/record_batch.ts";
 import { type Chunk, ChunkState } from "./chunk_cache.ts";
 import { ReadError } from "./log.ts";
 import type { LogRead } from "./log_read.ts";
@@ -222,9 +221,4 @@ function fail(read: LogRead): number {
 export function extentEnd(segment: Segment, extent: number): number {
   const index = segment.index;
   return extent + 1 < index.count ? index.baseOffsets[extent + 1]! : segment.endOffset;
-}
-
-/** Base offset of the batch at an address. */
-export function baseOffsetAt(view: DataView, address: number): number {
-  return getInt64(view, address);
 }

@@ -28,7 +28,7 @@ import {
   PRODUCER_EPOCH_OFFSET,
   PRODUCER_ID_OFFSET,
   TRANSACTIONAL_FLAG,
-} from "./batch_header.ts";
+} from "../wire/record_batch.ts";
 import { encodeRow } from "./checkpoint_row.ts";
 import { type Chunk, ChunkState } from "./chunk_cache.ts";
 import { FileSlot } from "./file_table.ts";
@@ -38,6 +38,7 @@ import {
   LOG_BUSY,
   LOG_FAILED,
   LOG_NO_SPACE,
+  LOG_TOO_LARGE,
   type LogListener,
   type MetaEntry,
   type MetaKind,
@@ -98,6 +99,7 @@ export class PartitionLog implements Log {
   directoryMade = false;
   /** The last preparation met a full disk. */
   noSpace = false;
+  /** The next preparation comes no earlier. */
   spaceRetryMs = 0;
   /** The record of its creation is in the journal, or a row of it in a checkpoint. */
   recorded = false;
@@ -161,12 +163,15 @@ export class PartitionLog implements Log {
     assert(term === this.lastTerm, "a term opens with a no-op entry");
     const view = this.parts.context.memory.view;
     assert(length > BATCH_HEADER_SIZE - 1 && batchSize(view, address) === length, "not one batch");
+    if (length > this.parts.appendBytesMax) return LOG_TOO_LARGE;
     const journal = this.parts.journal!;
     const segment = this.#segmentFor(length, nowMs);
     if (segment === null) return this.#refuse(this.noSpace ? LOG_NO_SPACE : LOG_BUSY);
     const position = segment.sizeBytes;
     const carry = this.carryNeeded ? position % BLOCK_SIZE : 0;
-    if (!journal.hasRoom(carry + length)) return this.#refuse(LOG_BUSY);
+    if (!journal.hasRoom(carry + length)) {
+      return this.#refuse(this.parts.ringStuck ? LOG_NO_SPACE : LOG_BUSY);
+    }
     const tail = this.tailFor(segment, length);
     if (tail === null) return this.#refuse(LOG_BUSY);
 

@@ -23,6 +23,8 @@ export class RecoveryStore implements LogParts {
   readonly loader: SegmentLoader;
   readonly journal = null;
   readonly dirtyBytesMax = Infinity;
+  readonly appendBytesMax = Infinity;
+  readonly ringStuck = false;
   #waiters: Completion[] = [];
   #failure = 0;
 

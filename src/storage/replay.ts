@@ -11,7 +11,7 @@
 
 import { assert } from "../base/assert.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
-import { batchMaxTimestamp, batchSize } from "./batch_header.ts";
+import { batchMaxTimestamp, batchSize } from "../wire/record_batch.ts";
 import { type Chunk, ChunkState } from "./chunk_cache.ts";
 import { decodeRow } from "./checkpoint_row.ts";
 import { type JournalRecord, JournalRecordType } from "./journal_format.ts";

@@ -1,7 +1,7 @@
 /**
  * The storage of one shard, as the rest of the shard sees it: its logs, and the turn's end.
  *
- * The implementation is `engine.ts`; `recovery.ts` makes it (`openShard`).
+ * The implementation is `engine.ts`; `open_shard.ts` makes it.
  *
  * @module
  */
@@ -61,6 +61,8 @@ export interface ShardStorage {
   readonly shard: number;
   /** Logs by group id. */
   readonly logs: ReadonlyMap<number, Log>;
+  /** The largest batch that can be appended: it must fit one journal write, and one block of memory. */
+  readonly appendBytesMax: number;
   /** Makes an empty log at once; its files follow, and the first appends may be refused with LOG_BUSY. */
   createLog(creation: LogCreation): Log;
   /** Deletes a log; finishes when that is durable. Its files go afterwards, paced. */

@@ -23,7 +23,7 @@ import {
   COMPRESSION_MASK,
   LEADER_EPOCH_OFFSET,
   RECORD_COUNT_OFFSET,
-} from "./batch_header.ts";
+} from "../wire/record_batch.ts";
 import type { TimestampMatch } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import { Varint } from "./varint_cursor.ts";

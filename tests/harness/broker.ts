@@ -27,7 +27,7 @@ export interface BrokerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** How long the `ready` line may take. */
   readonly readyTimeoutMs?: number;
-  /** What to run instead of `gregor`: only for tests of this file. */
+  /** What to run instead of `gregor`: with a program before it that pins it, or a stand-in. */
   readonly program?: readonly string[];
 }
 
@@ -139,6 +139,35 @@ export class Broker {
     await this.#launch();
   }
 
+  /**
+   * Starts again, and kills the process `afterMs` later, wherever it has got to; for a start after that
+   * there is {@linkcode restart}. Returns what it ended with: itself, if it was faster than the kill.
+   */
+  async restartAndKill(
+    afterMs: number,
+    changes: Partial<BrokerOptions> = {},
+  ): Promise<BrokerExit> {
+    await this.stop();
+    this.#options = { ...this.#options, ...changes };
+    this.#spawn();
+    await within(this.#exit, afterMs);
+    return await this.kill();
+  }
+
+  /** Starts on the same data, expecting that the program ends by itself; throws when it does not. */
+  async restartAndFail(
+    changes: Partial<BrokerOptions> = {},
+    timeoutMs: number = READY_TIMEOUT_MS,
+  ): Promise<BrokerExit> {
+    await this.stop();
+    this.#options = { ...this.#options, ...changes };
+    this.#spawn();
+    const exit = await within(this.#exit, timeoutMs);
+    if (exit !== null) return await this.#afterExit(exit);
+    await this.kill();
+    throw new Error(`The broker runs, though it should not after ${timeoutMs} ms\n${this.stderr}`);
+  }
+
   /** Kills what still runs and removes the data directory when it was made here. */
   async dispose(): Promise<void> {
     await this.kill();
@@ -150,6 +179,30 @@ export class Broker {
   }
 
   async #launch(): Promise<void> {
+    const command = this.#spawn();
+    const timeoutMs = this.#options.readyTimeoutMs ?? READY_TIMEOUT_MS;
+    const line = await this.#stdout!.firstLine(timeoutMs);
+    const ready = line === null ? null : parseReadyLine(line);
+    if (ready === null) {
+      const said = line === null ? "no line on stdout" : `"${line}" on stdout`;
+      const ended = await within(this.#exit, 100);
+      const state = ended === null ? `after ${timeoutMs} ms` : `exit code ${ended.code}`;
+      await this.kill();
+      throw new Error(
+        `Cannot start a broker: ${said}, ${state}\n${command.join(" ")}\n${this.stderr}`,
+      );
+    }
+    this.#ready = ready;
+    this.#addressFlags = [
+      `--kafka-addr=${ready.kafka}`,
+      // A broker that is alone listens for no other.
+      `--rpc-addr=${ready.rpc === "none" ? "127.0.0.1:0" : ready.rpc}`,
+      `--admin-addr=${ready.admin}`,
+    ];
+  }
+
+  /** Starts the process; returns its command line. */
+  #spawn(): string[] {
     const [program, ...programArgs] = this.#options.program ?? gregorCommand();
     const args = [...programArgs, "start", "--mode=dev", ...this.#flags()];
     const child = new Deno.Command(program!, {
@@ -166,25 +219,7 @@ export class Broker {
     this.#stdout = new OutputLines(child.stdout);
     this.#stderr = new OutputLines(child.stderr);
     this.#exit = child.status.then((status) => ({ code: status.code, signal: status.signal }));
-
-    const timeoutMs = this.#options.readyTimeoutMs ?? READY_TIMEOUT_MS;
-    const line = await this.#stdout.firstLine(timeoutMs);
-    const ready = line === null ? null : parseReadyLine(line);
-    if (ready === null) {
-      const said = line === null ? "no line on stdout" : `"${line}" on stdout`;
-      const ended = await within(this.#exit, 100);
-      const state = ended === null ? `after ${timeoutMs} ms` : `exit code ${ended.code}`;
-      await this.kill();
-      throw new Error(
-        `Cannot start a broker: ${said}, ${state}\n${[program, ...args].join(" ")}\n${this.stderr}`,
-      );
-    }
-    this.#ready = ready;
-    this.#addressFlags = [
-      `--kafka-addr=${ready.kafka}`,
-      `--rpc-addr=${ready.rpc}`,
-      `--admin-addr=${ready.admin}`,
-    ];
+    return [program!, ...args];
   }
 
   #flags(): string[] {

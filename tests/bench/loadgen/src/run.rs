@@ -36,6 +36,8 @@ struct Tally {
     to_ns: u64,
     latency: Histogram,
     large_latency: Histogram,
+    /// Small requests answered at any time, warm-up included.
+    answered: u64,
     errors: u64,
     first_error: i16,
 }
@@ -46,6 +48,7 @@ impl Tally {
             self.errors += 1;
             self.first_error = answer.error;
         }
+        self.answered += u64::from(!large);
         // A request counts where it ended: what was due in the window and ended late must not vanish.
         if now_ns < self.from_ns || now_ns >= self.to_ns {
             return;
@@ -82,6 +85,7 @@ pub fn measure(options: &Options) -> Result<String, String> {
             to_ns: from_ns + options.duration.as_nanos() as u64,
             latency: Histogram::new(),
             large_latency: Histogram::new(),
+            answered: 0,
             errors: 0,
             first_error: 0,
         },
@@ -274,6 +278,7 @@ fn report(options: &Options, tally: &Tally) -> String {
         "{{\"requests\":{},\"requestsPerS\":{per_second:.1},\"megabytesPerS\":{megabytes:.2}",
         tally.latency.count(),
     );
+    line += &format!(",\"answered\":{}", tally.answered);
     line += &format!(",\"errors\":{},\"firstError\":{}", tally.errors, tally.first_error);
     line += &format!(",\"latencyUs\":{}", quantiles(&tally.latency));
     if options.large > 0 {

@@ -1,0 +1,43 @@
+import { strict as assert } from "node:assert";
+import { wrapMemory } from "../bytes/memory.ts";
+import { Timers } from "../io/timers.ts";
+import { Mailboxes, mailboxesSize } from "./mailbox.ts";
+import { Reactor } from "./reactor.ts";
+
+/** Runs a reactor that has nothing to do, and tells how long each of its turns was ready to sleep. */
+async function timeoutsOf(turns: number, wakeAtTurn: number): Promise<number[]> {
+  const timeoutsUs: number[] = [];
+  const reactor = new Reactor({
+    ring: {
+      turn(timeoutUs: number): number {
+        timeoutsUs.push(timeoutUs);
+        if (timeoutsUs.length === turns) reactor.stop();
+        return 0;
+      },
+      takeWake: () => timeoutsUs.length === wakeAtTurn,
+    },
+    clock: { monotonicMs: () => 0, wallMs: () => 0 },
+    timers: new Timers(),
+    mailboxes: new Mailboxes(wrapMemory(new ArrayBuffer(mailboxesSize(1))), 0, 0, 1),
+    work: { drainMessages: () => 0, endTurn: () => true },
+    idlePollUs: 0,
+    onStall: () => {},
+    onBroken: (error) => assert.fail(String(error)),
+  });
+  reactor.start();
+  while (timeoutsUs.length < turns) await new Promise((resolve) => setTimeout(resolve, 1));
+  return timeoutsUs;
+}
+
+Deno.test("Reactor sleeps when there is nothing to do", async () => {
+  const timeoutsUs = await timeoutsOf(10, -1);
+  assert.equal(timeoutsUs.filter((us) => us > 0).length, 9, String(timeoutsUs));
+});
+
+Deno.test("Reactor lets the runtime find the control thread's message before it sleeps again", async () => {
+  const timeoutsUs = await timeoutsOf(300, 10);
+  // The runtime looks for what other threads sent every 31st time, and a run may cost it one or two.
+  const hurried = timeoutsUs.slice(10, 10 + 2 * 31);
+  assert.ok(hurried.every((us) => us === 0), String(hurried));
+  assert.ok(timeoutsUs.slice(-50).every((us) => us > 0), String(timeoutsUs));
+});

@@ -1,0 +1,94 @@
+/**
+ * The benchmark's parts work together: a second of load on the minimal loop and on the broker, every
+ * answer checked by the generator. How fast they are is no matter here.
+ *
+ * @module
+ */
+
+import { strict as assert } from "node:assert";
+import { withMeasured } from "./page.ts";
+import { formatSpread, parseReport, spreadOf } from "./report.ts";
+import {
+  buildLoadgen,
+  type Load,
+  runLoad,
+  type Server,
+  type ServerPlace,
+  startBroker,
+  startMinimalLoop,
+} from "./servers.ts";
+
+const LOADS: readonly Partial<Load>[] = [
+  { batchBytes: 1024, connections: 4, depth: 16 },
+  { batchBytes: 64 * 1024, connections: 2, depth: 4 },
+  { batchBytes: 1024, connections: 2, depth: 1, rate: 200, partitions: 50, topic: "spread" },
+];
+
+async function loadAll(start: (place: ServerPlace) => Promise<Server>): Promise<void> {
+  await buildLoadgen();
+  const parentDir = await Deno.makeTempDir({ prefix: "gregor-bench-" });
+  const server = await start({ processor: null, parentDir });
+  try {
+    for (const changes of LOADS) {
+      const load: Load = {
+        topic: "smoke",
+        partitions: 1,
+        connections: 1,
+        depth: 1,
+        batchBytes: 1024,
+        rate: 0,
+        largeBytes: 0,
+        warmupS: 0.1,
+        seconds: 0.5,
+        ...changes,
+      };
+      const report = await runLoad(server, load, null);
+      assert(report.requests > 0, `${server.name} answered nothing`);
+      assert(report.latencyUs.p50 > 0 && report.latencyUs.p50 <= report.latencyUs.max);
+      if (load.rate > 0) assert(report.requests <= load.rate, "an open loop sends what is due");
+    }
+  } finally {
+    await server.stop();
+    await Deno.remove(parentDir, { recursive: true });
+  }
+}
+
+Deno.test("the generator and the minimal loop understand each other", () =>
+  loadAll((place) => startMinimalLoop(place, 16)));
+
+Deno.test("the generator loads the broker without an error", () =>
+  loadAll((place) => startBroker(place, { memory: "128MiB", flags: ["--mode=dev"] })));
+
+Deno.test("runLoad() tells of a server that is not there", async () => {
+  await buildLoadgen();
+  const gone: Server = {
+    name: "nobody",
+    pid: Deno.pid,
+    address: "127.0.0.1:1",
+    wantsTopics: false,
+    stop: () => Promise.resolve(),
+  };
+  const load: Load = {
+    topic: "none",
+    partitions: 1,
+    connections: 1,
+    depth: 1,
+    batchBytes: 1024,
+    rate: 0,
+    largeBytes: 0,
+    warmupS: 0,
+    seconds: 0.1,
+  };
+  await assert.rejects(runLoad(gone, load, null), /nobody: loadgen: 127.0.0.1:1: /);
+});
+
+Deno.test("reports are read, spread and put into the page", () => {
+  assert.throws(() => parseReport("{}", 0), /load generator said/);
+  assert.deepEqual(spreadOf([3, 1, 2]), { median: 2, min: 1, max: 3 });
+  assert.equal(spreadOf([1, 2]).median, 1.5);
+  assert.equal(formatSpread(spreadOf([1234.5, 1000, 2000])), "1,235 (1,000-2,000)");
+  const page = Deno.readTextFileSync(new URL("../../docs/BENCHMARKS.md", import.meta.url));
+  const written = withMeasured(withMeasured(page, "first"), "second");
+  assert(written.includes("\n\nsecond\n\n") && !written.includes("first\n\n<!--"));
+  assert.throws(() => withMeasured("no marks", "x"), /marks are missing/);
+});

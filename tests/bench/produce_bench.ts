@@ -1,0 +1,65 @@
+/**
+ * Measures the broker's durable produce path against the minimal loop that does the same work.
+ *
+ *     deno task bench [--rounds 3] [--seconds 5] [--dir DIR] [--only loop,partitions,large] \
+ *         [--cells "1 KiB"] [--write]
+ *
+ * Server and load generator have a processor each. What is compared alternates within one run (A B A B ...),
+ * because machines are noisy: only ratios within a run mean anything, and each cell is the median of the
+ * rounds with the lowest and highest. `--write` puts the tables into docs/BENCHMARKS.md; `--dir` says on
+ * which disk the files lie (with /dev/shm, where durability costs nothing, the cost of the processor alone
+ * remains); `--cells` takes only those of the loop's cells whose name holds a text.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { join } from "node:path";
+import { compareLargeFrame, compareLoop, comparePartitions } from "./comparisons.ts";
+import { hostLine, writePage } from "./page.ts";
+import { buildLoadgen, type ServerPlace } from "./servers.ts";
+
+const { values } = parseArgs({
+  args: Deno.args,
+  options: {
+    rounds: { type: "string", default: "3" },
+    seconds: { type: "string", default: "5" },
+    warmup: { type: "string", default: "1" },
+    dir: { type: "string", default: Deno.env.get("TMPDIR") ?? "/tmp" },
+    only: { type: "string", default: "loop,partitions,large" },
+    cells: { type: "string", default: "" },
+    write: { type: "boolean", default: false },
+  },
+});
+
+const plan = {
+  rounds: Number(values.rounds),
+  seconds: Number(values.seconds),
+  warmupS: Number(values.warmup),
+};
+const wanted = values.only.split(",");
+const parentDir = await Deno.makeTempDir({ dir: values.dir, prefix: "gregor-bench-" });
+const twoProcessors = navigator.hardwareConcurrency > 1;
+const place: ServerPlace = { processor: twoProcessors ? 0 : null, parentDir };
+const context = {
+  plan,
+  place,
+  cells: values.cells,
+  loadProcessor: twoProcessors ? 1 : null,
+  say: (line: string) => console.error(line),
+};
+
+const sections: string[] = [];
+try {
+  await buildLoadgen();
+  if (wanted.includes("loop")) sections.push(await compareLoop(context));
+  if (wanted.includes("partitions")) sections.push(await comparePartitions(context));
+  if (wanted.includes("large")) sections.push(await compareLargeFrame(context));
+} finally {
+  await Deno.remove(parentDir, { recursive: true });
+}
+const page = [hostLine(values.dir, plan), ...sections].join("\n\n");
+console.log(page);
+if (values.write) {
+  writePage(join(import.meta.dirname!, "../../docs/BENCHMARKS.md"), page);
+}

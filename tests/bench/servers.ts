@@ -1,0 +1,166 @@
+/**
+ * The two sides of the benchmark, each pinned to a processor, and the load generator on another.
+ *
+ * @module
+ */
+
+import { Broker, gregorCommand } from "../harness/broker.ts";
+import { OutputLines } from "../harness/output_lines.ts";
+import { parseReport, type Report } from "./report.ts";
+
+const LOADGEN = new URL("loadgen/", import.meta.url).pathname;
+const LOADGEN_PROGRAM = `${LOADGEN}target/release/loadgen`;
+const MINIMAL_LOOP = new URL("minimal_loop.ts", import.meta.url).pathname;
+/** As `gregor` runs in production. */
+const V8_FLAGS = "--v8-flags=--min-semi-space-size=4,--max-semi-space-size=4";
+const READY_TIMEOUT_MS = 60_000;
+
+/** Builds the generator when its sources are newer than the program. */
+export async function buildLoadgen(): Promise<void> {
+  const { success, stderr } = await new Deno.Command("cargo", {
+    args: ["build", "--release", "--locked", "--quiet"],
+    cwd: LOADGEN,
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  if (!success) throw new Error(`Cannot build loadgen:\n${new TextDecoder().decode(stderr)}`);
+}
+
+/** Something that answers produce requests. */
+export interface Server {
+  readonly name: string;
+  readonly pid: number;
+  readonly address: string;
+  /** It has to be told of topics before it takes records. */
+  readonly wantsTopics: boolean;
+  stop(): Promise<void>;
+}
+
+export interface ServerPlace {
+  /** Processor that it is pinned to; null: not pinned. */
+  readonly processor: number | null;
+  /** Where its files go, in a directory of its own. */
+  readonly parentDir: string;
+}
+
+export async function startBroker(
+  place: ServerPlace,
+  options: { memory: string; flags: readonly string[] },
+): Promise<Server> {
+  const dataDir = await Deno.makeTempDir({ dir: place.parentDir, prefix: "broker-" });
+  const broker = await Broker.start({
+    cores: 1,
+    memory: options.memory,
+    dataDir,
+    // Memory is locked, as in production and in the minimal loop; neither side polls.
+    flags: ["--mode=production", "--idle-poll-us=0", ...options.flags],
+    program: [...pinnedTo(place.processor), ...gregorCommand()],
+  });
+  return {
+    name: "broker",
+    pid: broker.pid,
+    address: broker.kafka,
+    wantsTopics: true,
+    async stop() {
+      await broker.stop();
+      await Deno.remove(dataDir, { recursive: true });
+    },
+  };
+}
+
+/** @param fileMib size of its log file, which is written whole before it starts (MiB) */
+export async function startMinimalLoop(place: ServerPlace, fileMib = 256): Promise<Server> {
+  const directory = await Deno.makeTempDir({ dir: place.parentDir, prefix: "minimal-" });
+  const program = [
+    Deno.execPath(),
+    "run",
+    "-A",
+    V8_FLAGS,
+    MINIMAL_LOOP,
+    directory,
+    String(fileMib),
+  ];
+  const [first, ...args] = [...pinnedTo(place.processor), ...program];
+  const child = new Deno.Command(first!, { args, stdin: "null", stdout: "piped", stderr: "piped" })
+    .spawn();
+  const stdout = new OutputLines(child.stdout);
+  const stderr = new OutputLines(child.stderr);
+  const line = await stdout.firstLine(READY_TIMEOUT_MS);
+  const address = line === null ? undefined : /kafka=(\S+)/.exec(line)?.[1];
+  if (address === undefined) {
+    throw new Error(`Cannot start the minimal loop: ${line}\n${stderr.text}`);
+  }
+  return {
+    name: "minimal loop",
+    pid: child.pid,
+    address,
+    wantsTopics: false,
+    async stop() {
+      child.kill("SIGTERM");
+      await child.status;
+      await stdout.ended;
+      await stderr.ended;
+      await Deno.remove(directory, { recursive: true });
+    },
+  };
+}
+
+/** What the generator is asked for; see its flags. */
+export interface Load {
+  readonly topic: string;
+  readonly partitions: number;
+  readonly connections: number;
+  readonly depth: number;
+  readonly batchBytes: number;
+  /** Requests per second, due at fixed times; 0: as many as `depth` allows. */
+  readonly rate: number;
+  /** Batch of so many bytes every second, on a connection of its own; 0: none. */
+  readonly largeBytes: number;
+  readonly warmupS: number;
+  readonly seconds: number;
+}
+
+/** Runs the generator against a server; throws when a request failed. */
+export async function runLoad(
+  server: Server,
+  load: Load,
+  processor: number | null,
+): Promise<Report> {
+  const flags = [
+    `--address ${server.address} --topic ${load.topic} --partitions ${load.partitions}`,
+    `--connections ${load.connections} --depth ${load.depth} --batch ${load.batchBytes}`,
+    `--rate ${load.rate} --warmup ${load.warmupS} --seconds ${load.seconds}`,
+  ];
+  if (load.largeBytes > 0) flags.push(`--large ${load.largeBytes} --large-every 1`);
+  if (server.wantsTopics) flags.push("--create");
+  const [first, ...args] = [
+    ...pinnedTo(processor),
+    LOADGEN_PROGRAM,
+    ...flags.join(" ").split(" "),
+  ];
+  const before = processorSeconds(server.pid);
+  const output = await new Deno.Command(first!, { args, stdin: "null" }).output();
+  const used = processorSeconds(server.pid) - before;
+  const text = new TextDecoder();
+  if (!output.success) {
+    throw new Error(`${server.name}: ${text.decode(output.stderr)}`);
+  }
+  const report = parseReport(text.decode(output.stdout), used);
+  if (report.errors > 0) {
+    throw new Error(`${server.name}: ${report.errors} errors, such as ${report.firstError}`);
+  }
+  return report;
+}
+
+/** Processor time that a process has used, threads of the kernel for it included (s). */
+function processorSeconds(pid: number): number {
+  // Fields after the name in brackets; the 14th and 15th of all are in ticks of 10 ms.
+  const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ").at(-1)!.split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+/** Words before a command that pin it; none when it is not to be pinned. */
+export function pinnedTo(processor: number | null): string[] {
+  return processor === null ? [] : ["taskset", "--cpu-list", String(processor)];
+}

@@ -1,0 +1,114 @@
+/**
+ * Kills the broker at random moments under load, starts it again, with another number of cores, and
+ * holds what it serves against what it acknowledged. Most kills come in the middle of the load; some in
+ * the middle of a start, several in a row; some while it stops.
+ *
+ * `GREGOR_CRASH_KILLS` is how often (100), `GREGOR_CRASH_SEED` replays a schedule; what the operating
+ * system and the disk do in between is not part of it.
+ *
+ * @module
+ */
+
+import { strict as assert } from "node:assert";
+import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
+
+import { Broker } from "../harness/broker.ts";
+import { Problems } from "./ledger.ts";
+import { parseAddress, pause } from "./link.ts";
+import { Workload } from "./workload.ts";
+
+const KILLS = Number(Deno.env.get("GREGOR_CRASH_KILLS") ?? "100");
+const SEED = Number(Deno.env.get("GREGOR_CRASH_SEED") ?? Date.now() % 2 ** 31);
+/** A verification after so many kills. */
+const VERIFY_EACH = 8;
+/** Small rings, so that checkpoints and recycled extents come all the time. */
+const FLAGS = [
+  "--set=journal.extent.bytes=4194304",
+  "--set=journal.extents=4",
+  "--set=offsets.topic.num.partitions=4",
+];
+
+class Kills {
+  readonly #broker: Broker;
+  readonly #random: Random;
+  count = 0;
+  readonly kinds = { load: 0, start: 0, stop: 0, stoppedInTime: 0 };
+
+  constructor(broker: Broker, random: Random) {
+    this.#broker = broker;
+    this.#random = random;
+  }
+
+  /** One way or another the broker goes away and comes back. */
+  async one(): Promise<void> {
+    const random = this.#random;
+    const kind = random.nextBelow(100);
+    await pause(100 + random.nextBelow(1500));
+    if (kind < 15) await this.#duringStop();
+    else await this.#underLoad();
+    if (kind >= 70) await this.#duringStart(1 + random.nextBelow(3));
+    const startedMs = performance.now();
+    const cores = this.#cores();
+    await this.#broker.restart({ cores });
+    const tookMs = Math.round(performance.now() - startedMs);
+    console.log(`${this.count} kills, started with ${cores} cores in ${tookMs} ms`);
+  }
+
+  async #underLoad(): Promise<void> {
+    await this.#broker.kill();
+    this.count++;
+    this.kinds.load++;
+  }
+
+  async #duringStop(): Promise<void> {
+    this.#broker.send("SIGTERM");
+    await pause(this.#random.nextBelow(60));
+    const exit = await this.#broker.kill();
+    this.count++;
+    this.kinds.stop++;
+    if (exit.signal === null) {
+      assert.equal(exit.code, 0, this.#broker.stderr);
+      this.kinds.stoppedInTime++;
+    }
+  }
+
+  async #duringStart(times: number): Promise<void> {
+    for (let i = 0; i < times; i++) {
+      const afterMs = 50 + this.#random.nextBelow(700);
+      const exit = await this.#broker.restartAndKill(afterMs, { cores: this.#cores() });
+      assert.equal(exit.signal, "SIGKILL", `ended by itself: ${this.#broker.stderr}`);
+      this.count++;
+      this.kinds.start++;
+    }
+  }
+
+  #cores(): number {
+    return 1 + this.#random.nextBelow(4);
+  }
+}
+
+Deno.test(`A broker killed ${KILLS} times keeps all that it acknowledged`, async () => {
+  console.log(`GREGOR_CRASH_SEED=${SEED}`);
+  const random = new Xoshiro128(SEED);
+  const startedMs = performance.now();
+  await using broker = await Broker.start({ cores: 2, flags: FLAGS });
+  const problems = new Problems();
+  const workload = new Workload(parseAddress(broker.kafka), random.nextUint32(), problems);
+  const kills = new Kills(broker, random);
+  try {
+    await workload.start();
+    for (let round = 1; kills.count < KILLS && !problems.any; round++) {
+      await kills.one();
+      if (round % VERIFY_EACH === 0) await workload.verify();
+    }
+    if (!problems.any) await workload.verify({ whole: true });
+    if (!problems.any) await workload.verify({ end: true });
+  } finally {
+    await workload.stop();
+    const { totals } = workload;
+    const seconds = Math.round((performance.now() - startedMs) / 1000);
+    console.log(JSON.stringify({ seconds, kills: kills.count, ...kills.kinds, ...totals }));
+  }
+  assert.deepEqual(problems.list, [], `GREGOR_CRASH_SEED=${SEED}\n${broker.stderr}`);
+  assert.ok(workload.totals.ackedRecords > kills.count * 10, "hardly any load");
+});

@@ -1,0 +1,93 @@
+/**
+ * A connection to a broker that comes and goes: opened again whenever it is needed and broken.
+ *
+ * @module
+ */
+
+import { Connection, ConnectionFailure } from "../../src/cli/client/connection.ts";
+import type { Address } from "../../src/cli/flags.ts";
+import type { Api } from "../../src/wire/api.ts";
+
+const RETRY_MS = 25;
+/** One answer may take this long: a broker under test may be stopped by the scheduler, or slow by order. */
+const ANSWER_MS = 30_000;
+
+/** The load has ended while a caller waited for the broker. */
+export class LinkClosed extends Error {
+  override name = "LinkClosed";
+}
+
+export class Link {
+  readonly #address: Address;
+  readonly #clientId: string;
+  #connection: Promise<Connection> | null = null;
+  #closed = false;
+  /** Counts connections: a caller that sees another number than before has lost its requests. */
+  generation = 0;
+
+  constructor(address: Address, clientId: string) {
+    this.#address = address;
+    this.#clientId = clientId;
+  }
+
+  /** An open connection, however long the broker is away. Throws {@linkcode LinkClosed}. */
+  async open(): Promise<Connection> {
+    const known = this.#connection;
+    if (known !== null) {
+      const connection = await known;
+      if (connection.isOpen) return connection;
+      if (this.#connection === known) this.#connection = null;
+    }
+    this.#connection ??= this.#connect();
+    return await this.#connection;
+  }
+
+  /** One call on an open connection; null when the connection broke before the answer came. */
+  async call<Request, Response>(
+    api: Api<Request, Response>,
+    request: Request,
+    maxVersion: number,
+  ): Promise<Response | null> {
+    const connection = await this.open();
+    try {
+      return await connection.call(api, request, { maxVersion, timeoutMs: ANSWER_MS });
+    } catch (error) {
+      if (!(error instanceof ConnectionFailure)) throw error;
+      if (error.reason.startsWith("no answer")) throw error;
+      return null;
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#connection?.then((connection) => connection.close(), () => {});
+  }
+
+  async #connect(): Promise<Connection> {
+    for (;;) {
+      if (this.#closed) throw new LinkClosed("closed while the broker was away");
+      try {
+        const connection = await Connection.open(this.#address, {
+          timeoutMs: ANSWER_MS,
+          clientId: this.#clientId,
+        });
+        this.generation++;
+        if (this.#closed) connection.close();
+        return connection;
+      } catch (error) {
+        if (!(error instanceof ConnectionFailure)) throw error;
+      }
+      await pause(RETRY_MS);
+    }
+  }
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Reads the `HOST:PORT` of a ready line. */
+export function parseAddress(text: string): Address {
+  const at = text.lastIndexOf(":");
+  return { host: text.slice(0, at), port: Number(text.slice(at + 1)) };
+}
