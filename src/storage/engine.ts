@@ -163,8 +163,11 @@ export class Engine implements ShardStorage, LogParts {
   canAppend(bytes: number): boolean {
     // What waits here is not even read; it must be, to be refused.
     if (this.ringStuck) return true;
-    return !this.#failed && this.cache.dirtyBytes + bytes <= this.dirtyBytesMax &&
-      this.journal.hasRoom(bytes);
+    // A request of more than one record can ever carry starts when there is room for one of them: the
+    // rest of it waits in its turn, and what is too large is refused.
+    const needed = Math.min(bytes, this.appendBytesMax);
+    return !this.#failed && this.cache.dirtyBytes + needed <= this.dirtyBytesMax &&
+      this.journal.hasRoom(needed);
   }
 
   turnEnd(nowMs: number): void {
