@@ -157,8 +157,10 @@ export class Engine implements ShardStorage, LogParts {
   }
 
   canAppend(bytes: number): boolean {
-    return !this.#failed && this.cache.dirtyBytes + bytes <= this.dirtyBytesMax &&
-      this.journal.hasRoom(bytes);
+    // What no append may have is refused once it is looked at, and does not wait for ever.
+    const most = Math.min(bytes, this.appendBytesMax);
+    return !this.#failed && this.cache.dirtyBytes + most <= this.dirtyBytesMax &&
+      this.journal.hasRoom(most);
   }
 
   turnEnd(nowMs: number): void {
