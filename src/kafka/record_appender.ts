@@ -9,7 +9,7 @@
  */
 
 import type { Memory } from "../bytes/memory.ts";
-import { EIO } from "../io/errno.ts";
+import { EIO, ENOBUFS } from "../io/errno.ts";
 import { LOG_BUSY } from "../storage/log.ts";
 import type { CommitWaiter, Partition } from "./partition.ts";
 
@@ -58,6 +58,10 @@ export class RecordAppender implements CommitWaiter {
 
   /** @param batch one encoded record batch (v2) with its CRC */
   append(batch: Uint8Array, done: AppendDone): void {
+    if (this.#queue.length >= APPENDS_QUEUED_MAX) {
+      done(-ENOBUFS);
+      return;
+    }
     this.#queue.push({ batch, done });
     if (this.#queue.length === 1) this.retry();
   }

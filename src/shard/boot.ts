@@ -29,7 +29,7 @@ import { UringSockets } from "../io/uring_sockets.ts";
 import type { Manifest } from "../storage/manifest.ts";
 import { openShard } from "../storage/open_shard.ts";
 import { recoverNode, type RecoveryReport } from "../storage/recovery.ts";
-import type { StorageContext } from "../storage/shard_storage.ts";
+import type { ShardStorage, StorageContext } from "../storage/shard_storage.ts";
 import { Acceptor } from "./acceptor.ts";
 import type { Boot, FromShard, ToShard } from "./control.ts";
 import { Mailboxes } from "./mailbox.ts";
@@ -76,6 +76,7 @@ export class RunningShard {
     this.#ring = new Uring(shim, boot.shard);
     this.#clock = new SystemClock(shim);
     this.#mailboxes = new Mailboxes(this.#memory, boot.mailboxes, boot.shard, boot.shardCount);
+    this.#ring.watch(this.#mailboxes.watchedAddress);
     const arena = new Arena(boot.arenaBase, boot.arenaBytes);
     const settings = new Settings(boot.settings);
     this.#blocks = new ShardMemory(arena, settings.number("socket.request.max.bytes"));
@@ -178,6 +179,7 @@ export class RunningShard {
         this.#link.tell({ type: "fatal", exitCode: EXIT_DISK_ERROR, message });
         return;
       }
+      if (this.#boot.acceptLoss) this.#acceptLoss(storage);
       this.#shard = new Shard({
         nodeId: this.#boot.nodeId,
         settings: this.#boot.settings,
@@ -198,6 +200,14 @@ export class RunningShard {
       }, storage);
       this.#link.tell({ type: "opened", logs: storage.logs.size });
     });
+  }
+
+  #acceptLoss(storage: ShardStorage): void {
+    for (const log of storage.logs.values()) {
+      if (!log.suspect) continue;
+      log.acceptLoss();
+      this.#logger.log(LogLevel.WARN, "Accepted what damage took", { log: log.directory });
+    }
   }
 
   #led(): void {
@@ -269,7 +279,7 @@ function adviceFor(outcome: RecoveryReport["outcome"]): string {
     case "newer":
       return "It was written by a newer version: start that one.";
     case "damaged":
-      return "Run `gregor check --data-dir DIR` to see what is lost.";
+      return "`gregor check --data-dir DIR` tells what is lost; put back a copy of what it names.";
     default:
       return "Check the disk and its permissions.";
   }

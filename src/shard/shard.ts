@@ -57,7 +57,9 @@ import { RemoteNews } from "./remote_news.ts";
 import type { ShardMemory } from "./shard_memory.ts";
 
 const NO_CALLER: Caller = { clientId: null, clientHost: "" };
-/** How long a stop waits for open requests (ms). */
+/** How long a metadata command waits for the partitions it made (ms). */
+const SETTLE_MS = 2_000;
+/** How long a stop waits for open requests (ms), `shutdown.timeout.ms` permitting. */
 const DRAIN_MS = 2_000;
 
 export interface ShardOptions {
@@ -180,7 +182,7 @@ export class Shard {
       logger: options.logger,
       nowMs,
       idleMaxMs: this.settings.number("connections.max.idle.ms"),
-      onConnectionClosed: () => {},
+      onConnectionClosed: () => mailboxes.noteConnections(shard, -1),
     });
     this.#receiver = new Receiver(this);
     this.#retention = new Timer(() => this.#applyRetention());
@@ -206,6 +208,7 @@ export class Shard {
       this.image,
       this.#controllerLog,
       (command) => batchOf([{ key: null, value: command }], wallMs()),
+      (done) => this.whenSettled(done),
       { memory, blocks, calls: this.calls },
     );
     yield* feed.sendSnapshot();
@@ -224,6 +227,21 @@ export class Shard {
         endpoints: [{ name: "kafka", host: node.host, port: node.port }],
       });
     });
+  }
+
+  /** Calls `done` when new partitions may be served, and at the latest after a while (a full disk). */
+  whenSettled(done: () => void): void {
+    const { timers, nowMs } = this.options;
+    let told = false;
+    const tell = (): void => {
+      if (told) return;
+      told = true;
+      timers.cancel(timer);
+      done();
+    };
+    const timer = new Timer(tell);
+    timers.schedule(timer, nowMs() + SETTLE_MS);
+    this.partitions.whenSettled(tell);
   }
 
   /** Drains the mailboxes; returns how many messages there were. */
@@ -264,7 +282,8 @@ export class Shard {
     const { timers } = this.options;
     timers.cancel(this.#retention);
     this.server.drain();
-    const deadlineMs = this.options.nowMs() + DRAIN_MS;
+    const drainMs = Math.min(DRAIN_MS, this.settings.number("shutdown.timeout.ms"));
+    const deadlineMs = this.options.nowMs() + drainMs;
     while (this.server.openRequests > 0 && this.options.nowMs() < deadlineMs) {
       yield* this.#pause(5);
     }

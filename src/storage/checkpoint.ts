@@ -15,7 +15,7 @@
  */
 
 import { BLOCK_SIZE } from "../io/disk.ts";
-import { EIO } from "../io/errno.ts";
+import { EIO, ENOSPC } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import { encodeRow } from "./checkpoint_row.ts";
 import { encodeIndexBlock, INDEX_BLOCK_ENTRIES } from "./index_file.ts";
@@ -60,7 +60,10 @@ export function* awaitWritten(parts: LogParts, captured: Segment[]): Task<void> 
   }
 }
 
-/** Writes the index blocks that are due: full ones, and the last one of a closed segment. */
+/**
+ * Writes the index blocks that are due: full ones, and the last one of a closed segment. On a full disk
+ * they stay in memory, and in the row, until there is room.
+ */
 export function* fileIndex(parts: LogParts, segment: Segment): Task<number> {
   const index = segment.index;
   const due = (): number => {
@@ -73,15 +76,17 @@ export function* fileIndex(parts: LogParts, segment: Segment): Task<number> {
   if (due() === 0) return 0;
   const { disk, memory, crc32c } = parts.context;
   const handle = yield* parts.loader.open(segment, true, true);
-  if (handle < 0) return handle;
+  if (handle < 0) return handle === -ENOSPC ? 0 : handle;
   const address = yield* parts.loader.allocate(BLOCK_SIZE);
-  let result = 0;
+  let result = address < 0 ? address : 0;
   while (due() > 0 && result >= 0) {
     const first = index.filedCount;
     const count = due();
     const cuts = index.cuts;
     const written = encodeIndexBlock(memory, crc32c, address, segment, first, count);
     const position = (first / INDEX_BLOCK_ENTRIES) * BLOCK_SIZE;
+    result = yield* io((done) => disk.allocate(handle, position, BLOCK_SIZE, done));
+    if (result < 0) break;
     result = yield* io((done) => {
       disk.write(handle, position, address, BLOCK_SIZE, false, done);
     });
@@ -89,9 +94,9 @@ export function* fileIndex(parts: LogParts, segment: Segment): Task<number> {
     // A truncation may have changed entries meanwhile.
     if (result >= 0 && index.cuts === cuts) index.filedCount = first + written;
   }
-  parts.cache.arena.release(address);
+  if (address >= 0) parts.cache.arena.release(address);
   parts.files.release(segment.indexFile);
-  return result;
+  return result === -ENOSPC ? 0 : result;
 }
 
 /** Gives the reserved rest of a closed, written segment back to the file system. */

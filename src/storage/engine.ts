@@ -10,7 +10,7 @@
 import { assert } from "../base/assert.ts";
 import type { Completion } from "../io/completion.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
-import { ENOSPC } from "../io/errno.ts";
+import { ENOMEM, ENOSPC } from "../io/errno.ts";
 import { io, runTask, type Task } from "../io/task.ts";
 import { type CheckpointTarget, runCheckpoint } from "./checkpoint.ts";
 import { encodeRow } from "./checkpoint_row.ts";
@@ -40,6 +40,8 @@ const SEAL_AFTER_MS = 20;
 const SPACE_RETRY_MS = 200;
 /** Refused appends are told at least so often, since others may have given memory back (ms). */
 const MEMORY_RETRY_MS = 5;
+/** A checkpoint that met a full disk, or no memory, is tried again after so long (ms). */
+const CHECKPOINT_RETRY_MS = 500;
 /** Directory of all logs, below the data directory. */
 export const LOGS_DIRECTORY = "logs";
 
@@ -78,6 +80,8 @@ export class Engine implements ShardStorage, LogParts {
   #idleSinceMs = -1;
   #checkpointing = false;
   #checkpoints = 0;
+  #checkpointRetryMs = 0;
+  ringStuck = false;
   /** First LSN needed by the newer slot; the older slot's is what the journal was released to. */
   #floorLsn: number;
   #stopping = false;
@@ -157,7 +161,9 @@ export class Engine implements ShardStorage, LogParts {
   }
 
   canAppend(bytes: number): boolean {
-    // What no append may have is refused once it is looked at, and does not wait for ever.
+    // What waits here is not even read; it must be, to be refused.
+    if (this.ringStuck) return true;
+    // Likewise for what no append may have.
     const most = Math.min(bytes, this.appendBytesMax);
     return !this.#failed && this.cache.dirtyBytes + most <= this.dirtyBytesMax &&
       this.journal.hasRoom(most);
@@ -223,11 +229,13 @@ export class Engine implements ShardStorage, LogParts {
   prepare(log: PartitionLog, segment: Segment, length: number): void {
     if (segment.preparing || (log.noSpace && this.#nowMs < log.spaceRetryMs)) return;
     segment.preparing = true;
-    log.noSpace = false;
     runTask(prepareSegment(this, log, segment, length), (result) => {
       segment.preparing = false;
       this.#progress = true;
-      if (result >= 0 || segment.dropped) return;
+      if (result >= 0 || segment.dropped) {
+        log.noSpace = false;
+        return;
+      }
       if (result === -ENOSPC) {
         log.noSpace = true;
         log.spaceRetryMs = this.#nowMs + SPACE_RETRY_MS;
@@ -276,9 +284,8 @@ export class Engine implements ShardStorage, LogParts {
 
   /** Tells logs whose appends were refused, except those that still cannot go on. */
   #tellWaiting(): void {
-    const spaceDue = this.#waiting.some((log) => log.noSpace && this.#nowMs >= log.spaceRetryMs);
     const memoryDue = this.#nowMs - this.#toldMs >= MEMORY_RETRY_MS;
-    if (!this.#progress && !spaceDue && !memoryDue) return;
+    if (!this.#progress && !memoryDue) return;
     this.#progress = false;
     this.#toldMs = this.#nowMs;
     const waiting = this.#waiting;
@@ -286,8 +293,8 @@ export class Engine implements ShardStorage, LogParts {
     for (const log of waiting) {
       const segment = log.next ?? log.active;
       const preparing = segment !== null && segment.preparing;
-      const noSpace = log.noSpace && this.#nowMs < log.spaceRetryMs;
-      if (log.gate === LOG_BUSY || preparing || noSpace) {
+      // Without space they are told too: appends are refused then, and must not wait for the disk.
+      if (log.gate === LOG_BUSY || preparing) {
         this.#waiting.push(log);
         continue;
       }
@@ -297,6 +304,7 @@ export class Engine implements ShardStorage, LogParts {
   }
 
   #wantsCheckpoint(): boolean {
+    if (this.#nowMs < this.#checkpointRetryMs) return false;
     const journal = this.#journal;
     if (this.cache.dirtyBytes > this.dirtyBytesMax / 2) return true;
     const since = journal.bytesSince(this.#floorLsn - 1);
@@ -320,6 +328,13 @@ export class Engine implements ShardStorage, LogParts {
     });
     runTask(task, (floor) => {
       this.#checkpointing = false;
+      if (floor === -ENOSPC || floor === -ENOMEM) {
+        // Both slots stand as they were; until one can be written, nothing in the ring can be freed.
+        this.ringStuck = floor === -ENOSPC;
+        this.#checkpointRetryMs = this.#nowMs + CHECKPOINT_RETRY_MS;
+        done?.complete(floor, 0);
+        return;
+      }
       if (floor < 0) {
         this.#fail(floor, "Cannot write a checkpoint");
         done?.complete(floor, 0);
@@ -330,6 +345,7 @@ export class Engine implements ShardStorage, LogParts {
       if (behindBoth >= this.#journal.oldestLsn) this.#journal.release(behindBoth);
       this.#floorLsn = floor;
       this.#checkpoints++;
+      this.ringStuck = false;
       this.#progress = true;
       done?.complete(0, 0);
     });

@@ -31,6 +31,9 @@ export interface LogParts {
   /** The largest batch that can be appended (bytes). */
   readonly appendBytesMax: number;
 
+  /** The disk has no room for a checkpoint, so that the journal cannot be freed. */
+  readonly ringStuck: boolean;
+
   /** Makes room for `length` more bytes in the segment's file and its tail ready; once at a time. */
   prepare(log: PartitionLog, segment: Segment, length: number): void;
   /** An append was refused: tell the log's listener when it may be tried again. */

@@ -97,8 +97,9 @@ export class PartitionLog implements Log {
   gate = 0;
   deleted = false;
   directoryMade = false;
-  /** The last preparation met a full disk. */
+  /** The last preparation met a full disk; stays until one succeeds, so that appends are refused at once. */
   noSpace = false;
+  /** The next preparation comes no earlier. */
   spaceRetryMs = 0;
   /** The record of its creation is in the journal, or a row of it in a checkpoint. */
   recorded = false;
@@ -168,7 +169,9 @@ export class PartitionLog implements Log {
     if (segment === null) return this.#refuse(this.noSpace ? LOG_NO_SPACE : LOG_BUSY);
     const position = segment.sizeBytes;
     const carry = this.carryNeeded ? position % BLOCK_SIZE : 0;
-    if (!journal.hasRoom(carry + length)) return this.#refuse(LOG_BUSY);
+    if (!journal.hasRoom(carry + length)) {
+      return this.#refuse(this.parts.ringStuck ? LOG_NO_SPACE : LOG_BUSY);
+    }
     const tail = this.tailFor(segment, length);
     if (tail === null) return this.#refuse(LOG_BUSY);
 

@@ -24,6 +24,7 @@ export class RecoveryStore implements LogParts {
   readonly journal = null;
   readonly dirtyBytesMax = Infinity;
   readonly appendBytesMax = Infinity;
+  readonly ringStuck = false;
   #waiters: Completion[] = [];
   #failure = 0;
 
