@@ -229,13 +229,11 @@ export class Engine implements ShardStorage, LogParts {
   prepare(log: PartitionLog, segment: Segment, length: number): void {
     if (segment.preparing || (log.noSpace && this.#nowMs < log.spaceRetryMs)) return;
     segment.preparing = true;
+    log.noSpace = false;
     runTask(prepareSegment(this, log, segment, length), (result) => {
       segment.preparing = false;
       this.#progress = true;
-      if (result >= 0 || segment.dropped) {
-        log.noSpace = false;
-        return;
-      }
+      if (result >= 0 || segment.dropped) return;
       if (result === -ENOSPC) {
         log.noSpace = true;
         log.spaceRetryMs = this.#nowMs + SPACE_RETRY_MS;
@@ -293,7 +291,7 @@ export class Engine implements ShardStorage, LogParts {
     for (const log of waiting) {
       const segment = log.next ?? log.active;
       const preparing = segment !== null && segment.preparing;
-      // Without space they are told too: appends are refused then, and must not wait for the disk.
+      // Without space they are told too: their next append is refused, and does not wait for the disk.
       if (log.gate === LOG_BUSY || preparing) {
         this.#waiting.push(log);
         continue;

@@ -97,7 +97,7 @@ export class PartitionLog implements Log {
   gate = 0;
   deleted = false;
   directoryMade = false;
-  /** The last preparation met a full disk; stays until one succeeds, so that appends are refused at once. */
+  /** The last preparation met a full disk. */
   noSpace = false;
   /** The next preparation comes no earlier. */
   spaceRetryMs = 0;
