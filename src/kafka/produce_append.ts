@@ -14,7 +14,7 @@
 
 import type { Crc32c } from "../bytes/crc32c.ts";
 import type { Memory } from "../bytes/memory.ts";
-import { LOG_BUSY } from "../storage/log.ts";
+import { LOG_BUSY, LOG_TOO_LARGE } from "../storage/log.ts";
 import { lastSequenceOf, ProducerCheck } from "../storage/producer_table.ts";
 import { checkBatch, checkRecords } from "../wire/check_batch.ts";
 import { ErrorCode } from "../wire/errors.ts";
@@ -126,6 +126,7 @@ export class ProduceAppender {
       this.outcome.waitOffset = log.endOffset;
       return ErrorCode.NONE;
     }
+    if (baseOffset === LOG_TOO_LARGE) return ErrorCode.MESSAGE_TOO_LARGE;
     return baseOffset === LOG_BUSY ? APPEND_BUSY : ErrorCode.KAFKA_STORAGE_ERROR;
   }
 

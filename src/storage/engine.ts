@@ -163,8 +163,10 @@ export class Engine implements ShardStorage, LogParts {
   canAppend(bytes: number): boolean {
     // What waits here is not even read; it must be, to be refused.
     if (this.ringStuck) return true;
-    return !this.#failed && this.cache.dirtyBytes + bytes <= this.dirtyBytesMax &&
-      this.journal.hasRoom(bytes);
+    // Likewise for what no append may have.
+    const most = Math.min(bytes, this.appendBytesMax);
+    return !this.#failed && this.cache.dirtyBytes + most <= this.dirtyBytesMax &&
+      this.journal.hasRoom(most);
   }
 
   turnEnd(nowMs: number): void {
