@@ -214,6 +214,7 @@ export class Engine implements ShardStorage, LogParts {
       logCount: this.logs.size,
       dirtyBytes: this.cache.dirtyBytes,
       cachedBytes: this.cache.cachedBytes,
+      journalBufferBytes: this.#journal.bufferBytes,
       journalUsedBytes: this.#journal.usedBytes,
       journalSizeBytes: this.#journal.capacityBytes,
       writesInFlight: this.writer.writesInFlight,
