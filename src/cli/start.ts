@@ -64,6 +64,7 @@ export const definition = command({
       dataDir: options.dataDir,
       cluster: started.clusterId,
       topics: started.topics,
+      replayed: started.replayed,
       memory: formatSize(options.memoryBytes),
       tookMs: Math.round(performance.now() - startedMs),
     });

@@ -16,6 +16,7 @@
  */
 
 import type { Memory } from "../bytes/memory.ts";
+import { decodeUtf8Lossy } from "../bytes/utf8.ts";
 import type { ClusterImage } from "../cluster/image.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { ProduceReader } from "../wire/produce_reader.ts";
@@ -78,7 +79,6 @@ export class ProducePath implements InPlacePath, OperationPool {
   readonly writer: ProduceResponseWriter;
   readonly #options: ProduceOptions;
   readonly #reader = new ProduceReader();
-  readonly #decoder = new TextDecoder();
   readonly #pool: ProduceOperation[] = [];
   readonly #held: HeldPart[] = [];
 
@@ -102,7 +102,7 @@ export class ProducePath implements InPlacePath, OperationPool {
     const operation = this.#pool.pop() ?? new ProduceOperation(this);
     operation.begin(connection, slot, reader.acks, this.#options.wallMs());
     while (reader.nextTopic()) this.#takeTopic(operation);
-    this.#options.remote.send(operation, () => operation.frameTaken());
+    this.#options.remote.send(operation, operation.onFrameTaken);
     operation.settle();
     return true;
   }
@@ -180,7 +180,7 @@ export class ProducePath implements InPlacePath, OperationPool {
 
   #topicName(): string {
     const { topicNameAddress: from, topicNameLength: length } = this.#reader;
-    return this.#decoder.decode(this.#options.memory.bytes.slice(from, from + length));
+    return decodeUtf8Lossy(this.#options.memory.bytes, from, from + length);
   }
 }
 

@@ -115,7 +115,7 @@ export class RunningShard {
       case "open":
         return this.#open(message.manifest);
       case "lead":
-        return runTask(this.#shard!.lead(message.node), () => this.#led());
+        return runTask(this.#shard!.lead(message.node), (leads) => this.#led(leads));
       case "serve":
         this.#shard!.deleteOrphans();
         return;
@@ -210,7 +210,12 @@ export class RunningShard {
     }
   }
 
-  #led(): void {
+  #led(leads: boolean): void {
+    if (!leads) {
+      const message = `The cluster's metadata log is damaged. ${adviceFor("damaged")}`;
+      this.#link.tell({ type: "fatal", exitCode: EXIT_DATA_DAMAGED, message });
+      return;
+    }
     const { image } = this.#shard!;
     this.#link.tell({ type: "leading", clusterId: image.clusterId, topics: image.topics.size });
   }

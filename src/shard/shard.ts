@@ -189,19 +189,26 @@ export class Shard {
     timers.schedule(this.#retention, nowMs() + this.#retentionIntervalMs);
   }
 
-  /** Controller's shard: opens the metadata log, becomes the controller, tells the other shards. */
-  *lead(node: AdvertisedNode): Task<void> {
+  /**
+   * Controller's shard: opens the metadata log, becomes the controller, tells the other shards.
+   *
+   * @returns false when the metadata log is damaged: there is nothing that could be served
+   */
+  *lead(node: AdvertisedNode): Task<boolean> {
     const { memory, blocks, clock, mailboxes, random, nodeId } = this.options;
     assert(mailboxes.shard === CONTROLLER_SHARD, "the controller lives on its own shard");
     const partition = controllerPartition(this.partitions, this.settings);
-    while (!partition.leading) yield* this.#pause(1);
+    while (!partition.leading) {
+      if (partition.replica.readOnly) return false;
+      yield* this.#pause(1);
+    }
+    let readable = true;
     const end = yield* replayCommitted(partition, memory, (address, length) => {
-      const readable = visitRecords(memory, address, length, (_key, value) => {
+      readable &&= visitRecords(memory, address, length, (_key, value) => {
         if (value !== null) replayCommand(this.image, value);
       });
-      assert(readable, "the metadata log holds a batch that cannot be read");
     });
-    assert(end >= 0, "the metadata log cannot be read");
+    if (end < 0 || !readable) return false;
     const wallMs = (): number => clock.wallMs();
     this.#controllerLog = new RecordAppender(partition, memory, blocks, wallMs);
     const feed = new MetadataFeed(
@@ -227,6 +234,7 @@ export class Shard {
         endpoints: [{ name: "kafka", host: node.host, port: node.port }],
       });
     });
+    return true;
   }
 
   /** Calls `done` when new partitions may be served, and at the latest after a while (a full disk). */

@@ -163,11 +163,10 @@ export class Engine implements ShardStorage, LogParts {
   canAppend(bytes: number): boolean {
     // What waits here is not even read; it must be, to be refused.
     if (this.ringStuck) return true;
-    // A request of more than one record can ever carry starts when there is room for one of them: the
-    // rest of it waits in its turn, and what is too large is refused.
-    const needed = Math.min(bytes, this.appendBytesMax);
-    return !this.#failed && this.cache.dirtyBytes + needed <= this.dirtyBytesMax &&
-      this.journal.hasRoom(needed);
+    // Likewise for what no append may have.
+    const most = Math.min(bytes, this.appendBytesMax);
+    return !this.#failed && this.cache.dirtyBytes + most <= this.dirtyBytesMax &&
+      this.journal.hasRoom(most);
   }
 
   turnEnd(nowMs: number): void {
@@ -215,6 +214,7 @@ export class Engine implements ShardStorage, LogParts {
       logCount: this.logs.size,
       dirtyBytes: this.cache.dirtyBytes,
       cachedBytes: this.cache.cachedBytes,
+      journalBufferBytes: this.#journal.bufferBytes,
       journalUsedBytes: this.#journal.usedBytes,
       journalSizeBytes: this.#journal.capacityBytes,
       writesInFlight: this.writer.writesInFlight,

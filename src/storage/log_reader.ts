@@ -88,11 +88,11 @@ export class LogReader {
         return read.extentCount > 0;
       }
       log.parts.cache.hits++;
-      if (chunk.readAheadMark) {
-        chunk.readAheadMark = false;
-        this.#readAhead(segment, extent + 1);
-      }
+      const marked = chunk.readAheadMark;
+      chunk.readAheadMark = false;
       const taken = this.#take(read, segment, extent, chunk, from, limit);
+      // Only now, when the chunk is pinned: loading more may evict any that is not.
+      if (marked) this.#readAhead(segment, extent + 1);
       if (taken <= from) break;
       from = taken;
       read.nextOffset = taken;

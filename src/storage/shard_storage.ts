@@ -48,6 +48,8 @@ export interface StorageStats {
   readonly logCount: number;
   readonly dirtyBytes: number;
   readonly cachedBytes: number;
+  /** Memory of the journal's buffers. */
+  readonly journalBufferBytes: number;
   readonly journalUsedBytes: number;
   readonly journalSizeBytes: number;
   readonly writesInFlight: number;
