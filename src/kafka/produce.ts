@@ -102,7 +102,7 @@ export class ProducePath implements InPlacePath, OperationPool {
     const operation = this.#pool.pop() ?? new ProduceOperation(this);
     operation.begin(connection, slot, reader.acks, this.#options.wallMs());
     while (reader.nextTopic()) this.#takeTopic(operation);
-    this.#options.remote.send(operation, () => operation.frameTaken());
+    this.#options.remote.send(operation, operation.onFrameTaken);
     operation.settle();
     return true;
   }

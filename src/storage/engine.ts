@@ -163,10 +163,10 @@ export class Engine implements ShardStorage, LogParts {
   canAppend(bytes: number): boolean {
     // What waits here is not even read; it must be, to be refused.
     if (this.ringStuck) return true;
-    // A request with many batches may be larger than any one of them: those that find no room wait.
-    const wanted = Math.min(bytes, this.appendBytesMax);
-    return !this.#failed && this.cache.dirtyBytes + wanted <= this.dirtyBytesMax &&
-      this.journal.hasRoom(wanted);
+    // Likewise for what no append may have.
+    const most = Math.min(bytes, this.appendBytesMax);
+    return !this.#failed && this.cache.dirtyBytes + most <= this.dirtyBytesMax &&
+      this.journal.hasRoom(most);
   }
 
   turnEnd(nowMs: number): void {

@@ -45,7 +45,12 @@ async function withScene(
   { records, recordBytesMax } = SHORT_HISTORY,
 ): Promise<void> {
   await using broker = await Broker.start({ cores: 2, flags: SMALL_RINGS });
-  await using load = await PlainLoad.start(broker, { partitions: 4, recordBytesMax, pauseMs: 1 });
+  await using load = await PlainLoad.start(broker, {
+    partitions: 4,
+    recordBytesMax,
+    pauseMs: 1,
+    configs: { "segment.bytes": "1048576" },
+  });
   await load.ackMore(records);
   await load.drain();
   await pause(SEALED_MS);
@@ -167,6 +172,25 @@ Deno.test("Damaged segment bytes: that extent is refused, all else is served", a
     }
     assert.deepEqual(load.problems.list, []);
   });
+});
+
+Deno.test("A damaged index is named, and made anew: everything is served", async () => {
+  await withScene("stop", async ({ broker, load, image }) => {
+    const [path] = image.segments("load", 0, ".index");
+    image.flip(path!, 100);
+    const check = await checkData(broker.dataDir);
+    assert.equal(check.code, EXIT_DATA_DAMAGED, check.output);
+    assert.ok(check.output.includes(path!), check.output);
+    await broker.restart();
+    await load.verify();
+    assert.match(broker.stderr, /index/i);
+    load.resume();
+    await load.ackMore(50);
+    await load.verify();
+    await broker.stop();
+    const mended = await checkData(broker.dataDir);
+    assert.equal(mended.code, 0, mended.output);
+  }, LONG_HISTORY);
 });
 
 Deno.test("A damaged manifest stops the start with 65; one of a newer format with 73", async () => {

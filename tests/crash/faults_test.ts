@@ -7,13 +7,14 @@
 import { strict as assert } from "node:assert";
 import { EXIT_DISK_ERROR } from "../../src/base/exit_codes.ts";
 import { EIO, ENOSPC } from "../../src/io/errno.ts";
+import { ErrorCode } from "../../src/wire/errors.ts";
 import { within } from "../harness/broker.ts";
 import { checkData } from "./check_data.ts";
 import { type DiskFault, FaultyBroker, SMALL_RINGS } from "./faulty_broker.ts";
 import { pause } from "./link.ts";
 import { PlainLoad } from "./plain_load.ts";
 import { createTopic, deleteTopic, trim } from "./side_loads.ts";
-import { range, UNVERIFIED, verifyPartition } from "./verify.ts";
+import { errorAt, range, UNVERIFIED, verifyPartition } from "./verify.ts";
 
 const EXIT_MS = 15_000;
 const JOURNAL = "/journal-";
@@ -88,6 +89,21 @@ for (const { name, fault } of FAILURES) {
     await load.verify();
   });
 }
+
+Deno.test("EIO on a read refuses that read, and passes with the fault", async () => {
+  await using faulty = await FaultyBroker.start();
+  const { broker } = faulty;
+  await using load = await PlainLoad.start(broker, { partitions: 2 });
+  await load.ackMore(300);
+  await load.drain();
+  await broker.restart();
+  await faulty.order([{ ops: ["Read"], errno: EIO }]);
+  assert.equal(await errorAt(load.link, load.ledgers[0]!, 0), ErrorCode.KAFKA_STORAGE_ERROR);
+  await faulty.order([]);
+  load.resume();
+  await load.ackMore(100);
+  await load.verify();
+});
 
 Deno.test("A slow disk breaks nothing", async () => {
   await using faulty = await FaultyBroker.start();

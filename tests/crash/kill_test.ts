@@ -24,7 +24,7 @@ const SEED = Number(Deno.env.get("GREGOR_CRASH_SEED") ?? Date.now() % 2 ** 31);
 /** A verification after so many kills. */
 const VERIFY_EACH = 8;
 /** `gregor check` after so many. */
-const CHECK_EACH = 12;
+const CHECK_EACH = 6;
 class Kills {
   readonly #broker: Broker;
   readonly #random: Random;
