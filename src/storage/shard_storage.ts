@@ -69,7 +69,10 @@ export interface ShardStorage {
   createLog(creation: LogCreation): Log;
   /** Deletes a log; finishes when that is durable. Its files go afterwards, paced. */
   deleteLog(groupId: number): Task<number>;
-  /** False: appends of `bytes` would be refused now; stop reading from connections. */
+  /**
+   * False: appends of `bytes` would be refused now; stop reading from connections. More than
+   * {@linkcode ShardStorage.appendBytesMax} counts as that much: it will be several batches, or refused.
+   */
   canAppend(bytes: number): boolean;
   /** Ends a turn of the loop: journal flush, write-behind, checkpoint slices, notices. */
   turnEnd(nowMs: number): void;
