@@ -140,7 +140,11 @@ export async function compareLargeFrame(context: BenchContext): Promise<string> 
     const lines = results.map((result) => row(throughputCells(result)));
     const large = results[1]!.reports.flatMap((report) => report.largeLatencyUs ?? []);
     const count = results[1]!.reports.reduce((sum, report) => sum + (report.largeRequests ?? 0), 0);
-    const p50 = spreadOf(large.map((latencies) => latencies.p50 / 1000));
+    // A round in which none was answered has no latency.
+    const p50 = large.map((latencies) => latencies.p50 / 1000).filter((ms) => ms > 0);
+    const answered = count === 0
+      ? "No large frame was answered within the measured seconds: run longer to see them end."
+      : `Large frames answered: ${count}, in ${formatSpread(spreadOf(p50))} ms.`;
     return [
       "## A frame of 100 MiB among small ones",
       "",
@@ -152,7 +156,7 @@ export async function compareLargeFrame(context: BenchContext): Promise<string> 
       rule(1 + THROUGHPUT_COLUMNS.length),
       ...lines,
       "",
-      `Large frames answered: ${count}, in ${formatSpread(p50)} ms.`,
+      answered,
     ].join("\n");
   } finally {
     await broker.stop();
