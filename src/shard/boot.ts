@@ -17,6 +17,7 @@ import { Xoshiro128 } from "../base/prng.ts";
 import { Settings } from "../base/settings.ts";
 import { Arena } from "../bytes/arena.ts";
 import type { Memory } from "../bytes/memory.ts";
+import { ENOSPC } from "../io/errno.ts";
 import { peerAddress } from "../io/host.ts";
 import { wrapRegion } from "../io/region.ts";
 import type { Shim } from "../io/shim.ts";
@@ -158,7 +159,11 @@ export class RunningShard {
         : outcome === "damaged"
         ? EXIT_DATA_DAMAGED
         : EXIT_DISK_ERROR;
-      this.#link.tell({ type: "fatal", exitCode, message: `${reason}. ${adviceFor(outcome)}` });
+      this.#link.tell({
+        type: "fatal",
+        exitCode,
+        message: `${reason}. ${adviceFor(outcome, report.errno)}`,
+      });
       return;
     }
     this.#link.tell({
@@ -279,7 +284,10 @@ function kafkaHost(peer: string): string {
   return `/${peer.slice(0, Math.max(0, peer.lastIndexOf(":")))}`;
 }
 
-function adviceFor(outcome: RecoveryReport["outcome"]): string {
+function adviceFor(outcome: RecoveryReport["outcome"], errno = 0): string {
+  if (errno === ENOSPC) {
+    return "The disk is full: free some of it for the checkpoints of this start, then start again.";
+  }
   switch (outcome) {
     case "newer":
       return "It was written by a newer version: start that one.";

@@ -266,8 +266,9 @@ export class Shard {
       this.produce.retry();
       this.groups.retry();
       this.#controllerLog?.retry();
-      this.server.resumeHeld();
     }
+    // Held connections wait for no log, but for room in the journal or in memory: nobody tells when there is.
+    this.server.resumeHeld();
     const rereads = this.fetch.runRereads();
     this.storage.turnEnd(nowMs);
     blocks.resumeWaiting(nowMs);

@@ -69,9 +69,12 @@ export function* fileIndex(parts: LogParts, segment: Segment): Task<number> {
   const due = (): number => {
     if (segment.dropped || !segment.indexLoaded || segment.frozen) return 0;
     // The last entry may still be cut or grow while the segment is open.
-    const settled = index.count - (segment.tail === null ? 0 : 1) - index.filedCount;
+    // A tail that nothing was appended to has no entry.
+    const open = segment.tail !== null && segment.tail.extent >= 0 ? 1 : 0;
+    const settled = index.count - open - index.filedCount;
     if (settled >= INDEX_BLOCK_ENTRIES) return INDEX_BLOCK_ENTRIES;
-    return segment.closed && settled > 0 ? settled : 0;
+    // A part of a block only when nothing will follow it: blocks are written once, whole.
+    return segment.closed && open === 0 && settled > 0 ? settled : 0;
   };
   if (due() === 0) return 0;
   const { disk, memory, crc32c } = parts.context;

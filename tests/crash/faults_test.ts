@@ -8,7 +8,7 @@ import { strict as assert } from "node:assert";
 import { EXIT_DISK_ERROR } from "../../src/base/exit_codes.ts";
 import { EIO, ENOSPC } from "../../src/io/errno.ts";
 import { ErrorCode } from "../../src/wire/errors.ts";
-import { within } from "../harness/broker.ts";
+import { Broker, within } from "../harness/broker.ts";
 import { checkData } from "./check_data.ts";
 import { type DiskFault, FaultyBroker, SMALL_RINGS } from "./faulty_broker.ts";
 import { pause } from "./link.ts";
@@ -102,6 +102,14 @@ Deno.test("EIO on a read refuses that read, and passes with the fault", async ()
   await faulty.order([]);
   load.resume();
   await load.ackMore(100);
+  await load.verify();
+});
+
+Deno.test("Large batches over a small journal are slowed, never stopped", async () => {
+  await using broker = await Broker.start({ cores: 1, flags: SMALL_RINGS });
+  await using load = await PlainLoad.start(broker, { recordBytesMax: 60_000, pauseMs: 0 });
+  // Four times what the ring holds.
+  await load.ackMore(2200);
   await load.verify();
 });
 

@@ -17,6 +17,7 @@ const PAST_SEEDS = [
   25, // a full disk, and a recovery that needs room
   35, // a fetch of a deleted topic was told of a broken disk
   75, // reading ahead evicted the chunk that was about to be read
+  1145, // an index block was filed in two parts, and the second had no place
   1031, // as 1, later
 ];
 
