@@ -25,6 +25,8 @@ const DENO_TEST = [deno, "test", "--allow-all", "--no-check", "--quiet"];
 
 /** Whole brokers or whole clusters: one after the other, after the unit tests, in this order. */
 const LARGE_SUITES = ["sim", "conformance", "crash", "clients"];
+/** These share the process's one memory region, so that two files of them cannot run at once. */
+const RING_TESTS = "src/io/";
 const NO_SUITE = new Set(["bench", ...LARGE_SUITES]);
 
 function suites(): Suite[] {
@@ -36,12 +38,17 @@ function suites(): Suite[] {
       timeoutMs: 10 * MINUTE_MS,
     });
   }
-  const unitFolders = ["src", "scripts", ...testFolders().filter((name) => !NO_SUITE.has(name))];
+  const unitFolders = [
+    ...sourceFolders().filter((folder) => folder !== RING_TESTS),
+    "scripts/",
+    ...testFolders().filter((name) => !NO_SUITE.has(name)).map(folderOf),
+  ];
   found.push({
     name: "unit",
-    command: [...DENO_TEST, "--parallel", ...unitFolders.map(folderOf)],
+    command: [...DENO_TEST, "--parallel", ...unitFolders],
     timeoutMs: 10 * MINUTE_MS,
   });
+  found.push({ name: "ring", command: [...DENO_TEST, RING_TESTS], timeoutMs: 5 * MINUTE_MS });
   for (const name of LARGE_SUITES) {
     if (!testFolders().includes(name)) continue;
     found.push({
@@ -54,7 +61,12 @@ function suites(): Suite[] {
 }
 
 function folderOf(name: string): string {
-  return name === "src" || name === "scripts" ? `${name}/` : `tests/${name}/`;
+  return `tests/${name}/`;
+}
+
+function sourceFolders(): string[] {
+  return [...Deno.readDirSync(`${ROOT}src`)].filter(({ isDirectory }) => isDirectory)
+    .map(({ name }) => `src/${name}/`).sort();
 }
 
 /** Folders of tests/ that hold a test file at any depth. */

@@ -339,6 +339,12 @@ class MessageEmitter {
     const { all, some, when } = this.#nullability(field, struct.versions);
     const flexible = this.#flexibleArgument(field, struct.versions);
     const value = `message.${field.name}`;
+    if (field.name === "errorMessage") {
+      // Quotes what a client sent, so it may be too long for a string.
+      return `writer.${
+        isEmpty(field.nullable) ? "message" : "nullableMessage"
+      }(${value}, ${flexible})`;
+    }
     if (all) return this.#writeAs(field.type, value, true, flexible);
     if (isEmpty(field.nullable)) return this.#writeAs(field.type, value, false, flexible);
     this.#arrays.add("present");

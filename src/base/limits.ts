@@ -38,3 +38,6 @@ export const WAITING_FETCHES_MAX = 65_536;
 
 /** Partitions in one fetch or produce request that are served; more is an invalid request. */
 export const PARTITIONS_PER_REQUEST_MAX = 100_000;
+
+/** Array elements of one request that is decoded to objects; more is malformed. */
+export const REQUEST_ELEMENTS_MAX = 100_000;

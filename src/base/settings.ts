@@ -197,63 +197,6 @@ const GROUP_SETTINGS = {
     ...fixed,
     min: 1,
   }),
-  "group.consumer.session.timeout.ms": intSetting(
-    45_000,
-    "Silence after which a member of a new-protocol group is removed.",
-    { ...ms, ...fixed, min: 1 },
-  ),
-  "group.consumer.min.session.timeout.ms": intSetting(
-    45_000,
-    "Least value of a group's own setting.",
-    {
-      ...ms,
-      ...fixed,
-      min: 1,
-    },
-  ),
-  "group.consumer.max.session.timeout.ms": intSetting(
-    60_000,
-    "Greatest value of a group's own setting.",
-    { ...ms, ...fixed, min: 1 },
-  ),
-  "group.consumer.heartbeat.interval.ms": intSetting(
-    5000,
-    "How often members of a new-protocol group say that they live.",
-    { ...ms, ...fixed, min: 1 },
-  ),
-  "group.consumer.min.heartbeat.interval.ms": intSetting(
-    5000,
-    "Least value of a group's own setting.",
-    {
-      ...ms,
-      ...fixed,
-      min: 1,
-    },
-  ),
-  "group.consumer.max.heartbeat.interval.ms": intSetting(
-    15_000,
-    "Greatest value of a group's own setting.",
-    { ...ms, ...fixed, min: 1 },
-  ),
-  "group.consumer.max.size": intSetting(INT_MAX, "Members that a new-protocol group may have.", {
-    ...fixed,
-    min: 1,
-  }),
-  "group.consumer.assignors": listSetting(
-    "uniform,range",
-    "Assignors of new-protocol groups; the first is the default.",
-    { ...fixed, choices: ["uniform", "range"] },
-  ),
-  "group.consumer.migration.policy": stringSetting(
-    "bidirectional",
-    "Which way a group may move between the classic and the new protocol.",
-    { ...fixed, choices: ["disabled", "upgrade", "downgrade", "bidirectional"] },
-  ),
-  "group.coordinator.rebalance.protocols": listSetting(
-    "classic,consumer",
-    "Protocols that groups may use.",
-    { ...fixed, choices: ["classic", "consumer"] },
-  ),
   "offsets.topic.num.partitions": intSetting(
     50,
     "Partitions of __consumer_offsets; not to be changed once it exists.",
@@ -297,21 +240,6 @@ const TRANSACTION_SETTINGS = {
     "How often silent producers are looked for.",
     { ...ms, min: 1 },
   ),
-  "transactional.id.expiration.ms": intSetting(
-    7 * DAY_MS,
-    "Silence after which a transactional id is forgotten.",
-    { ...ms, ...fixed, min: 1 },
-  ),
-  "transaction.max.timeout.ms": intSetting(
-    900_000,
-    "Longest timeout that a transactional producer may ask for.",
-    { ...ms, ...fixed, min: 1 },
-  ),
-  "transaction.abort.timed.out.transaction.cleanup.interval.ms": intSetting(
-    10_000,
-    "How often transactions that ran out of time are looked for.",
-    { ...ms, ...fixed, min: 1 },
-  ),
   "transaction.state.log.num.partitions": intSetting(50, "Partitions of __transaction_state.", {
     ...fixed,
     min: 1,
@@ -338,8 +266,6 @@ const CONNECTION_SETTINGS = {
     "Silence after which a client's connection is closed.",
     { ...ms, ...fixed },
   ),
-  "max.connections": intSetting(INT_MAX, "Client connections of this node.", { min: 0 }),
-  "max.connections.per.ip": intSetting(INT_MAX, "Client connections from one address.", { min: 0 }),
   "socket.request.max.bytes": intSetting(100 * MIB, "Largest request.", {
     ...bytes,
     ...fixed,

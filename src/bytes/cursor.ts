@@ -19,6 +19,9 @@ import { decodeUtf8 } from "./utf8.ts";
 /** Array elements of one message, all arrays together. */
 export const ELEMENTS_MAX = 1_000_000;
 
+/** Bytes of a string. */
+const STRING_SIZE_MAX = 0x7fff;
+
 const NO_BYTES = new Uint8Array(0);
 
 /** Bytes and a view of the same bytes: a region, or any other buffer. */
@@ -216,7 +219,11 @@ export class Cursor {
 
   /** As {@linkcode stringLength}, -1 for null. */
   nullableStringLength(flexible: boolean): number {
-    return this.#length(flexible ? this.unsignedVarint() - 1 : this.int16());
+    const length = this.#length(flexible ? this.unsignedVarint() - 1 : this.int16());
+    // Compact strings could be longer; no Kafka takes them, and no answer could repeat them.
+    if (length <= STRING_SIZE_MAX) return length;
+    this.bad = true;
+    return 0;
   }
 
   /** As {@linkcode nullableStringLength}, of bytes or records. */

@@ -178,3 +178,22 @@ Deno.test("Writer refuses a string longer than the protocol can say", () => {
   writer.string("x".repeat(32767), false);
   assert.throws(() => writer.string("x".repeat(32768), false), RangeError);
 });
+
+Deno.test("a compact string longer than any string of Kafka is malformed", () => {
+  const writer = new Writer();
+  writer.unsignedVarint(32768 + 1);
+  writer.raw(new Uint8Array(32768).fill(0x61));
+  const cursor = Cursor.of(writer.copyBytes());
+  cursor.string(true);
+  assert(!cursor.ok());
+});
+
+Deno.test("a message for people is cut to what a string may hold", () => {
+  for (const [length, read] of [[4096, 4096], [4097, 4097], [40_000, 4097]] as const) {
+    const writer = new Writer();
+    writer.nullableMessage("x".repeat(length), true);
+    const cursor = Cursor.of(writer.copyBytes());
+    assert.equal(cursor.string(true).length, read);
+    assert(cursor.atEnd());
+  }
+});

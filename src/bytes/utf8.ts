@@ -10,6 +10,8 @@
 
 const CHUNK = 1024;
 const REPLACEMENT = 0xfffd;
+/** Bytes that {@linkcode decodeUtf8Lossy} reads of what is not UTF-8: three times as many fit a string. */
+const LOSSY_BYTES_MAX = Math.floor(0x7fff / 3);
 
 /**
  * Decodes `bytes[start, end)`.
@@ -122,4 +124,18 @@ function isPair(text: string, i: number): boolean {
   if (high < 0xd800 || high > 0xdbff || i + 1 >= text.length) return false;
   const low = text.charCodeAt(i + 1);
   return low >= 0xdc00 && low <= 0xdfff;
+}
+
+const lossyDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/**
+ * Text of bytes that claim to be UTF-8, for answers that name what a client named: where they are not,
+ * replacement characters stand in their place, and what no Kafka string could hold any more is cut.
+ */
+export function decodeUtf8Lossy(bytes: Uint8Array, from: number, to: number): string {
+  const text = decodeUtf8(bytes, from, to);
+  if (text !== null) return text;
+  // Each wrong byte becomes a character of three.
+  const end = Math.min(to, from + LOSSY_BYTES_MAX);
+  return lossyDecoder.decode(bytes.slice(from, end));
 }

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import fc from "fast-check";
-import { decodeUtf8, encodeUtf8, utf8Size } from "./utf8.ts";
+import { decodeUtf8, decodeUtf8Lossy, encodeUtf8, utf8Size } from "./utf8.ts";
 
 const platformEncoder = new TextEncoder();
 const platformDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -78,4 +78,13 @@ Deno.test("decodeUtf8() reads long texts", () => {
   const text = "ä語😀".repeat(5000);
   const bytes = platformEncoder.encode(text);
   assert.equal(decodeUtf8(bytes, 0, bytes.length), text);
+});
+
+Deno.test("decodeUtf8Lossy() gives what a string of Kafka can hold, whatever the bytes", () => {
+  const bytes = new Uint8Array(32767).fill(0x61);
+  assert.equal(decodeUtf8Lossy(bytes, 0, bytes.length).length, 32767);
+  bytes.fill(0xff);
+  const text = decodeUtf8Lossy(bytes, 0, bytes.length);
+  assert(utf8Size(text) <= 32767 && text.startsWith("\ufffd"));
+  assert.equal(decodeUtf8Lossy(new Uint8Array([0x61, 0xff, 0x62]), 0, 3), "a\ufffdb");
 });

@@ -17,6 +17,8 @@ import { unsignedVarintSize } from "./varint.ts";
 
 const FIRST_SIZE = 256;
 const STRING_SIZE_MAX = 0x7fff;
+/** Characters of a message for people. */
+const MESSAGE_LENGTH_MAX = 4096;
 const TWO_TO_32 = 2 ** 32;
 const TWO_TO_63 = 2 ** 63;
 
@@ -177,6 +179,15 @@ export class Writer {
     else this.int16(-1);
   }
 
+  /** A text for people; what is too long is cut. Such texts quote what clients sent. */
+  message(value: string, flexible: boolean): void {
+    this.string(clipped(value), flexible);
+  }
+
+  nullableMessage(value: string | null, flexible: boolean): void {
+    this.nullableString(value === null ? null : clipped(value), flexible);
+  }
+
   /** Length-prefixed bytes. */
   byteString(value: Uint8Array, flexible: boolean): void {
     if (flexible) this.unsignedVarint(value.length + 1);
@@ -249,4 +260,9 @@ export class Writer {
     this.view = new DataView(bytes.buffer);
     this.#end = bytes.length;
   }
+}
+
+function clipped(message: string): string {
+  if (message.length <= MESSAGE_LENGTH_MAX) return message;
+  return `${message.slice(0, MESSAGE_LENGTH_MAX)}…`;
 }

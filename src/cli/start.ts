@@ -13,6 +13,7 @@ import { LogLevel } from "../base/logger.ts";
 import { dieWithParent } from "../io/host.ts";
 import { loadShim, type Shim, ShimUnavailable } from "../io/shim.ts";
 import { Broker, type BrokerOptions } from "../shard/broker.ts";
+import { obeyFaultFile } from "../shard/fault_file.ts";
 import { BrokerFailure } from "../shard/supervisor.ts";
 import { command } from "./command.ts";
 import { Failure } from "./failure.ts";
@@ -36,7 +37,9 @@ export const definition = command({
     const options = startOptions(values, inspectHost());
     const logger = new LogPrinter(LEVELS[options.logLevel], options.logFormat === "json");
     const shim = openShim();
-    dieWithParent(shim);
+    // A server may outlive the shell that started it; one under a task runner must not.
+    if (options.mode === "dev") dieWithParent(shim);
+    obeyFaultFile(shim);
     const stopping = awaitStop();
     const startedMs = performance.now();
     let broker: Broker;
@@ -61,6 +64,7 @@ export const definition = command({
       dataDir: options.dataDir,
       cluster: started.clusterId,
       topics: started.topics,
+      replayed: started.replayed,
       memory: formatSize(options.memoryBytes),
       tookMs: Math.round(performance.now() - startedMs),
     });
@@ -92,6 +96,7 @@ function brokerOptions(options: StartOptions): BrokerOptions {
     advertisedPort: advertised.port,
     nodeId: options.nodeId,
     rack: options.rack,
+    acceptLoss: options.acceptLoss,
     cores: options.cores,
     memoryBytes: options.memoryBytes,
     strict: options.mode === "production",

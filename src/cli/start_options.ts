@@ -19,6 +19,7 @@ import {
   type Problem,
   size,
   text,
+  toggle,
 } from "./flags.ts";
 import { plainValue } from "./plain_configs.ts";
 
@@ -86,6 +87,9 @@ export const START_FLAGS = {
     help: "A cluster setting, by Kafka's name; repeatable. Sizes and times may have units: " +
       "log.retention.ms=7d",
   }),
+  "accept-loss": toggle({
+    help: "Make partitions writable again that damage made read-only: what was lost stays lost",
+  }),
   "rack": text({
     value: "NAME",
     help: "The failure zone of this node; replicas avoid sharing one",
@@ -122,6 +126,8 @@ export interface StartOptions {
   readonly mode: "production" | "dev";
   /** Plain values under Kafka's names, as `Settings` takes them: `--set` over the mode's own. */
   readonly settings: ReadonlyMap<string, string>;
+  /** Partitions that damage made read-only are writable again. */
+  readonly acceptLoss: boolean;
   readonly rack: string | null;
   readonly logLevel: "debug" | "info" | "warn" | "error";
   readonly logFormat: "text" | "json";
@@ -169,6 +175,7 @@ export function startOptions(values: FlagValues<typeof START_FLAGS>, host: Host)
     adminAddr: values.adminAddr,
     nodeId: values.nodeId,
     seeds: values.seeds,
+    acceptLoss: values.acceptLoss,
     cores,
     memoryBytes,
     idlePollUs: values.idlePollUs ?? (isDev ? 0 : 50),
@@ -197,6 +204,12 @@ export function checkStart(values: FlagValues<typeof START_FLAGS>): Problem[] {
         message: `expected at least ${least / MIB}MiB for ${values.cores} cores (32MiB each)`,
       });
     }
+  }
+  if (values.seeds.length > 0) {
+    problems.push({
+      subject: "--seeds",
+      message: "clusters of several nodes are not built yet: leave it out for a cluster of one",
+    });
   }
   for (const [name, value] of values.set) {
     const subject = `--set ${name}`;
@@ -241,11 +254,6 @@ export const START: Omit<Command<typeof START_FLAGS>, "run"> = {
       line: "start --data-dir /var/lib/gregor --kafka-addr 0.0.0.0:9092 " +
         "--advertised-kafka-addr kafka1:9092",
       says: "A server that other hosts reach:",
-    },
-    {
-      line: "start --node-id 1 --rpc-addr n1:33145 --seeds n1:33145,n2:33145,n3:33145",
-      says:
-        "The first of three nodes (the others have --node-id 2 and 3, and their own addresses):",
     },
     {
       line: "start --cores 4 --memory 8GiB --set log.retention.ms=3d",

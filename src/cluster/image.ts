@@ -3,7 +3,7 @@
  *
  * Every shard holds one, fed by the same records in the same order, and reads it without asking
  * anybody. It changes in {@linkcode ClusterImage.replay} alone. The controller's shard holds a second
- * one that is ahead by the records not yet committed (`active_controller.ts`).
+ * one that is ahead by the records not yet committed (`controller_service.ts`).
  *
  * Invariants:
  * - a topic's partitions are dense: indexes 0 to n-1, added in order;

@@ -26,6 +26,7 @@ import { type Group, GroupState } from "./group.ts";
 import { groupErrorOf, type GroupTable } from "./group_table.ts";
 import {
   GROUP_PROTOCOLS_SIZE_MAX,
+  MEMBER_ID_PREFIX_MAX,
   MEMBER_PROTOCOLS_SIZE_MAX,
   MEMBERS_PER_GROUP_MAX,
   PROTOCOLS_PER_MEMBER_MAX,
@@ -139,7 +140,11 @@ export class JoinHandling {
 
   #joinNew(group: Group, joining: Joining): void {
     const { request, context } = joining;
-    const prefix = request.groupInstanceId ?? context.clientId ?? "";
+    // The prefix is for people to read; uncut, the longest client id would make no string of Kafka.
+    const prefix = (request.groupInstanceId ?? context.clientId ?? "").slice(
+      0,
+      MEMBER_ID_PREFIX_MAX,
+    );
     const memberId = `${prefix}-${this.#table.randomUuid()}`;
     if (request.groupInstanceId !== null) {
       const formerId = group.staticMemberId(request.groupInstanceId);

@@ -28,3 +28,6 @@ export const NEW_MEMBER_JOIN_TIMEOUT_MS = 5 * 60 * 1000;
 
 /** Tombstones that one sweep for expired offsets appends in one batch. */
 export const TOMBSTONES_PER_BATCH_MAX = 1_000;
+
+/** Characters of a client's name at the head of the member id that it is given. */
+export const MEMBER_ID_PREFIX_MAX = 255;

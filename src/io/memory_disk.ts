@@ -191,6 +191,15 @@ export class MemoryDisk implements Disk {
     node.flipBit(position, bit);
   }
 
+  /** Flips a random bit of a random file; false when no file has bytes. */
+  flipAnyBit(): boolean {
+    const files = [...this.#names.files()].filter((file) => file.size > 0);
+    if (files.length === 0) return false;
+    const file = files[this.#random.nextBelow(files.length)]!;
+    file.flipBit(this.#random.nextBelow(file.size), this.#random.nextBelow(8));
+    return true;
+  }
+
   /** A power cut: this disk is dead from here on; {@linkcode restart} goes on with what survived. */
   crash(): void {
     if (this.#crashed) return;

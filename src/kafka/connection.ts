@@ -32,7 +32,7 @@ import { RangeList, ResponseSlot } from "./response.ts";
 const PRODUCE_KEY = 0;
 /** The shortest request: api key, version, correlation id. */
 const FRAME_SIZE_MIN = 8;
-/** Inline bytes of responses that are sent together, unless one alone is larger. */
+/** Inline bytes of responses that are sent together, unless one alone writes more in place. */
 const SEND_BATCH_SIZE = 64 * 1024;
 const NO_BUFFER = -1;
 
@@ -45,6 +45,8 @@ export interface ConnectionMemory {
   releaseResponse(address: number): void;
   /** The largest frame that can ever be taken (bytes). */
   readonly frameSizeMax: number;
+  /** The largest response block that can ever be had (bytes). */
+  readonly responseSizeMax: number;
 }
 
 /** What a connection asks of its shard. */
@@ -110,6 +112,9 @@ export class Connection {
   readonly #sendRanges = new RangeList(16);
   #sendNext = 0;
   #sendTable = -1;
+  // An encoded response that is larger than one send: it goes out piece by piece.
+  #sendLarge: Uint8Array | null = null;
+  #sendLargeAt = 0;
   readonly #sendStreams: (ResponseSlot["streamed"])[] = [];
   lastActivityMs: number;
   /** In the host's list of connections to flush. */
@@ -182,7 +187,8 @@ export class Connection {
         this.#prefixBytes > 0) && nowMs - this.#frameStartedMs > FRAME_DEADLINE_MS
     ) {
       this.#violation("a frame was begun and not finished");
-    } else if (this.#slotCount === 0 && nowMs - this.lastActivityMs > idleMaxMs) {
+    } else if (nowMs - this.lastActivityMs > idleMaxMs) {
+      // Also with a request open, as in Kafka: it may wait for a peer that vanished without a word.
       this.shutdown();
     }
   }
@@ -205,6 +211,15 @@ export class Connection {
       count++;
     }
     if (count === 0) return;
+    const first = this.#slot(0);
+    if (first.encoded !== null && inlineSize > SEND_BATCH_SIZE) {
+      this.#flushLarge(first.encoded);
+      return;
+    }
+    if (inlineSize > this.#host.blocks.responseSizeMax) {
+      this.#violation("it asked for an answer that is larger than the memory for answers");
+      return;
+    }
     if (inlineSize > 0) {
       this.#sendBlock = this.#host.blocks.allocateResponse(inlineSize);
       if (this.#sendBlock < 0) {
@@ -216,6 +231,34 @@ export class Connection {
     this.#dropSlots(count);
     if (inlineSize > 0) this.#sendRest();
     this.#pump();
+  }
+
+  #flushLarge(encoded: Uint8Array): void {
+    this.#sendBlock = this.#host.blocks.allocateResponse(SEND_BATCH_SIZE);
+    if (this.#sendBlock < 0) {
+      this.#host.awaitMemory(this);
+      return;
+    }
+    this.#memory.view.setUint32(this.#sendBlock, encoded.length, false);
+    this.#sendLarge = encoded;
+    this.#sendLargeAt = 0;
+    this.#dropSlots(1);
+    this.#sendPiece(4);
+    this.#pump();
+  }
+
+  /** Sends the next piece of a large response, behind `used` bytes that stand in the block already. */
+  #sendPiece(used: number): void {
+    const encoded = this.#sendLarge!;
+    const at = this.#sendLargeAt;
+    const length = Math.min(encoded.length - at, SEND_BATCH_SIZE - used);
+    this.#memory.bytes.set(encoded.subarray(at, at + length), this.#sendBlock + used);
+    this.#sendLargeAt = at + length;
+    if (this.#sendLargeAt === encoded.length) this.#sendLarge = null;
+    this.#sendRanges.clear();
+    this.#sendRanges.push(this.#sendBlock, used + length);
+    this.#sendNext = 0;
+    this.#sendRest();
   }
 
   #slot(index: number): ResponseSlot {
@@ -300,6 +343,9 @@ export class Connection {
     } else if (!this.#closing && this.#sendNext < this.#sendRanges.count) {
       this.#sendRest();
       return;
+    } else if (!this.#closing && this.#sendLarge !== null) {
+      this.#sendPiece(0);
+      return;
     }
     this.#releaseSend();
     this.#host.markDirty(this);
@@ -310,6 +356,7 @@ export class Connection {
     if (this.#sendTable >= 0) this.#host.blocks.releaseResponse(this.#sendTable);
     this.#sendBlock = -1;
     this.#sendTable = -1;
+    this.#sendLarge = null;
     for (let i = 0; i < this.#sendStreams.length; i++) this.#sendStreams[i]!.onSent();
     this.#sendStreams.length = 0;
   }

@@ -16,6 +16,7 @@
 
 import { PARTITIONS_PER_REQUEST_MAX, WAITING_FETCHES_MAX } from "../base/limits.ts";
 import type { Memory } from "../bytes/memory.ts";
+import { decodeUtf8Lossy } from "../bytes/utf8.ts";
 import type { ClusterImage } from "../cluster/image.ts";
 import type { Timers } from "../io/timers.ts";
 import { ErrorCode } from "../wire/errors.ts";
@@ -73,7 +74,6 @@ export class FetchPath implements InPlacePath {
   readonly writer: FetchResponseWriter;
   readonly #options: FetchOptions;
   readonly #reader = new FetchReader();
-  readonly #decoder = new TextDecoder();
   readonly #pool: FetchOperation[] = [];
   #rereads: FetchOperation[] = [];
   #waiting = 0;
@@ -257,8 +257,7 @@ export class FetchPath implements InPlacePath {
       this.#topicId = uuidFromBytes(memory.bytes, reader.topicIdAddress);
     } else {
       const from = reader.topicNameAddress;
-      const bytes = memory.bytes.slice(from, from + reader.topicNameLength);
-      this.#topicName = this.#decoder.decode(bytes);
+      this.#topicName = decodeUtf8Lossy(memory.bytes, from, from + reader.topicNameLength);
       this.#topicId = "";
     }
     return handle;

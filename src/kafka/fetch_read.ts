@@ -47,6 +47,7 @@ export class FetchRead implements Completion {
   readonly log = new LogRead(this);
 
   #owner: FetchReadOwner | null = null;
+  #partition: Partition | null = null;
   #pinned = false;
 
   /**
@@ -111,6 +112,7 @@ export class FetchRead implements Completion {
     read.minOneBatch = this.minOneBatch;
     this.#pinned = true;
     this.#owner = owner;
+    this.#partition = partition;
     if (!partition.log.read(read)) return false;
     this.#owner = null;
     this.#takeError();
@@ -118,7 +120,14 @@ export class FetchRead implements Completion {
   }
 
   #takeError(): void {
+    const { gone } = this.#partition!;
+    this.#partition = null;
     if (this.log.error === ReadError.NONE) return;
+    if (gone) {
+      // Deleted while it was read: there is nothing wrong with the disk.
+      this.error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+      return;
+    }
     this.error = this.log.error === ReadError.OFFSET_OUT_OF_RANGE
       ? ErrorCode.OFFSET_OUT_OF_RANGE
       : ErrorCode.KAFKA_STORAGE_ERROR;

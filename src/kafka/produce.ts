@@ -16,6 +16,7 @@
  */
 
 import type { Memory } from "../bytes/memory.ts";
+import { decodeUtf8Lossy } from "../bytes/utf8.ts";
 import type { ClusterImage } from "../cluster/image.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { ProduceReader } from "../wire/produce_reader.ts";
@@ -81,7 +82,6 @@ export class ProducePath implements InPlacePath, OperationPool {
   readonly writer: ProduceResponseWriter;
   readonly #options: ProduceOptions;
   readonly #reader = new ProduceReader();
-  readonly #decoder = new TextDecoder();
   readonly #pool: ProduceOperation[] = [];
   #held: HeldPart[] = [];
 
@@ -105,7 +105,7 @@ export class ProducePath implements InPlacePath, OperationPool {
     const operation = this.#pool.pop() ?? new ProduceOperation(this);
     operation.begin(connection, slot, reader.acks, this.#options.wallMs());
     while (reader.nextTopic()) this.#takeTopic(operation);
-    this.#options.remote.send(operation, () => operation.frameTaken());
+    this.#options.remote.send(operation, operation.onFrameTaken);
     operation.settle();
     return true;
   }
@@ -199,7 +199,7 @@ export class ProducePath implements InPlacePath, OperationPool {
 
   #topicName(): string {
     const { topicNameAddress: from, topicNameLength: length } = this.#reader;
-    return this.#decoder.decode(this.#options.memory.bytes.slice(from, from + length));
+    return decodeUtf8Lossy(this.#options.memory.bytes, from, from + length);
   }
 }
 

@@ -128,10 +128,8 @@ export class ProduceAppender {
       this.outcome.waitOffset = log.endOffset;
       return ErrorCode.NONE;
     }
-    if (baseOffset === LOG_BUSY) return APPEND_BUSY;
-    return baseOffset === LOG_TOO_LARGE
-      ? ErrorCode.MESSAGE_TOO_LARGE
-      : ErrorCode.KAFKA_STORAGE_ERROR;
+    if (baseOffset === LOG_TOO_LARGE) return ErrorCode.MESSAGE_TOO_LARGE;
+    return baseOffset === LOG_BUSY ? APPEND_BUSY : ErrorCode.KAFKA_STORAGE_ERROR;
   }
 
   #check(

@@ -60,6 +60,8 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
   pending = 0;
   /** Who still needs the request's bytes: the sender of remote parts, and each part without room. */
   frameUsers = 0;
+  /** {@linkcode frameTaken} as a function, made once. */
+  readonly onFrameTaken: () => void = () => this.frameTaken();
   readonly #result: ProducePartitionResult = {
     index: 0,
     errorCode: 0,

@@ -10,7 +10,7 @@
  */
 
 import type { Memory } from "../bytes/memory.ts";
-import { EIO } from "../io/errno.ts";
+import { EIO, ENOBUFS } from "../io/errno.ts";
 import { LOG_BUSY, LOG_TOO_LARGE } from "../storage/log.ts";
 import type { CommitWaiter, Partition } from "./partition.ts";
 
@@ -22,6 +22,8 @@ export type AppendDone = (result: number) => void;
 
 /** Where the bytes of a batch lie while they are appended. */
 export interface AppendMemory {
+  /** The largest size that can ever be allocated (bytes). */
+  readonly responseSizeMax: number;
   allocateResponse(size: number): number;
   releaseResponse(address: number): void;
 }
@@ -59,6 +61,14 @@ export class RecordAppender implements CommitWaiter {
 
   /** @param batch one encoded record batch (v2) with its CRC */
   append(batch: Uint8Array, done: AppendDone): void {
+    if (batch.length > this.#blocks.responseSizeMax) {
+      done(LOG_TOO_LARGE);
+      return;
+    }
+    if (this.#queue.length >= APPENDS_QUEUED_MAX) {
+      done(-ENOBUFS);
+      return;
+    }
     this.#queue.push({ batch, done });
     if (this.#queue.length === 1) this.retry();
   }
@@ -69,6 +79,12 @@ export class RecordAppender implements CommitWaiter {
       const { batch, done } = this.#queue[0]!;
       const baseOffset = this.#tryAppend(batch);
       if (baseOffset === LOG_BUSY) return;
+      if (baseOffset === LOG_TOO_LARGE) {
+        // It alone can never be taken; whoever sent it has been told before anything depends on it.
+        this.#queue.shift();
+        done(baseOffset);
+        continue;
+      }
       if (baseOffset < 0) {
         this.#refuseAll(baseOffset);
         return;

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { REQUEST_ELEMENTS_MAX } from "../base/limits.ts";
 import { Cursor } from "../bytes/cursor.ts";
 import { Writer } from "../bytes/writer.ts";
 import { all, runTask, type Task } from "../io/task.ts";
@@ -46,7 +47,7 @@ export interface Caller {
 
 /** Carries an encoded request body to another shard and brings the encoded response body. */
 export interface RemoteCalls {
-  /** Null: the other shard could not decode it. */
+  /** Null: the other shard could not decode it, or question or answer fit into no memory. */
   call(
     shard: number,
     apiKey: number,
@@ -78,7 +79,8 @@ export class Router {
    * Serves a client's request.
    *
    * @param body the request behind its header; kept by the handler
-   * @param done the encoded response body, or null when the request could not be decoded
+   * @param done the encoded response body, or null when the request could not be decoded, or fits into
+   * no memory between shards
    */
   serve(
     handler: AnyHandler,
@@ -102,7 +104,7 @@ export class Router {
       }
     }
     runTask(this.#route(handler, version, caller, request), (response) => {
-      done(encodeResponse(handler.api, version, response));
+      done(response === null ? null : encodeResponse(handler.api, version, response));
     });
   }
 
@@ -131,10 +133,10 @@ export class Router {
     version: number,
     caller: Caller,
     request: Request,
-  ): Task<Response> {
+  ): Task<Response | null> {
     const handler = this.#registry.find(api.key);
     if (handler === undefined) throw new Error(`No handler for ${api.name}`);
-    return (yield* this.#route(handler, version, caller, request)) as Response;
+    return (yield* this.#route(handler, version, caller, request)) as Response | null;
   }
 
   *#route(
@@ -149,7 +151,8 @@ export class Router {
       const tasks = parts.map(([shard, part]) =>
         this.#runOn(shard, handler, version, caller, part)
       );
-      return route.merge(request, yield* all(tasks, SHARDS_AT_ONCE));
+      const responses = yield* all(tasks, SHARDS_AT_ONCE);
+      return responses.includes(null) ? null : route.merge(request, responses);
     }
     const shard = route.kind === "shard"
       ? route.shardOf(request, this.#services)
@@ -176,7 +179,7 @@ export class Router {
       caller,
       writer.borrowBytes(),
     );
-    if (body === null) throw new Error(`Shard ${shard} cannot decode ${handler.api.name}`);
+    if (body === null) return null;
     const cursor = cursorOf(body);
     const response = handler.api.decodeResponse(cursor, version);
     if (!cursor.ok()) throw new Error(`Cannot decode the response of ${handler.api.name}`);
@@ -196,7 +199,7 @@ function cursorOf(bytes: Uint8Array): Cursor {
 }
 
 function decodeRequest(api: Api<unknown, unknown>, version: number, body: Uint8Array): unknown {
-  const cursor = cursorOf(body);
+  const cursor = Cursor.of(body, REQUEST_ELEMENTS_MAX);
   const request = api.decodeRequest(cursor, version);
   return cursor.ok() && cursor.atEnd() ? request : null;
 }

@@ -6,7 +6,7 @@
  * or version, a header or body that does not decode. ApiVersions alone answers a version it does not
  * know, because the client has to learn the versions first (KIP-511).
  *
- * Lives on one shard; made in `src/shard/wiring.ts`.
+ * Lives on one shard; made in `src/shard/shard.ts`.
  *
  * @module
  */
@@ -27,6 +27,9 @@ const FETCH_KEY = 1;
 const API_VERSIONS_KEY = 18;
 /** How often deadlines of connections are looked at (ms). */
 const DEADLINE_CHECK_MS = 5_000;
+/** Violations of the protocol told one by one, and how often one is told when there are more (ms). */
+const VIOLATIONS_AT_ONCE = 20;
+const VIOLATION_PERIOD_MS = 1_000;
 /** Bytes before the body of a response with an empty tag section. */
 const RESPONSE_HEADER_SIZE = 4;
 
@@ -70,6 +73,7 @@ export class KafkaServer implements ConnectionHost {
   #held: Connection[] = [];
   readonly #deadlines: Timer;
   #draining = false;
+  readonly #violations = new ViolationRate();
 
   constructor(options: ServerOptions) {
     this.memory = options.memory;
@@ -185,9 +189,12 @@ export class KafkaServer implements ConnectionHost {
   }
 
   onViolation(connection: Connection, what: string): void {
+    const unsaid = this.#violations.note(this.nowMs());
+    if (unsaid < 0) return;
     this.#options.logger.log(LogLevel.WARN, "Closed a connection", {
       client: connection.clientHost,
       why: what,
+      ...(unsaid > 0 ? { closedUnsaid: unsaid } : {}),
     });
   }
 
@@ -263,6 +270,30 @@ export class KafkaServer implements ConnectionHost {
       connection.checkDeadlines(nowMs, this.#options.idleMaxMs);
     }
     this.#options.timers.schedule(this.#deadlines, nowMs + DEADLINE_CHECK_MS);
+  }
+}
+
+/** Keeps clients from flooding the log: a few violations are told at once, then one a period. */
+class ViolationRate {
+  #left = VIOLATIONS_AT_ONCE;
+  #refilledMs = 0;
+  #unsaid = 0;
+
+  /** Violations that were not told since the last one that was, or -1: this one is not told either. */
+  note(nowMs: number): number {
+    const periods = Math.floor((nowMs - this.#refilledMs) / VIOLATION_PERIOD_MS);
+    if (periods > 0) {
+      this.#left = Math.min(VIOLATIONS_AT_ONCE, this.#left + periods);
+      this.#refilledMs = nowMs;
+    }
+    if (this.#left === 0) {
+      this.#unsaid++;
+      return -1;
+    }
+    this.#left--;
+    const unsaid = this.#unsaid;
+    this.#unsaid = 0;
+    return unsaid;
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a handler may use of its shard: built once per shard in `src/shard/wiring.ts`.
+ * What a handler may use of its shard: built once per shard in `src/shard/shard.ts`.
  *
  * Every field is an interface of the part that owns it, so that handlers can be tested with a few
  * plain objects.
@@ -47,11 +47,12 @@ export interface Services {
 
   /**
    * Runs an API where its route says, as if a client had asked this node: how a handler asks another
-   * shard (auto topic creation from Metadata, internal topics from FindCoordinator).
+   * shard (auto topic creation from Metadata, internal topics from FindCoordinator). Null: the request or
+   * its answer is too large to travel.
    */
   call<Request, Response>(
     api: Api<Request, Response>,
     version: number,
     request: Request,
-  ): Task<Response>;
+  ): Task<Response | null>;
 }

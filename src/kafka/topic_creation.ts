@@ -6,6 +6,7 @@
 
 import { internalTopic } from "../cluster/internal_topics.ts";
 import type { Task } from "../io/task.ts";
+import { ErrorCode } from "../wire/errors.ts";
 import { CREATE_TOPICS } from "../wire/generated/apis.ts";
 import {
   newCreatableTopic,
@@ -39,6 +40,10 @@ export function* createOnDemand(
   });
   const request = newCreateTopicsRequest({ topics, timeoutMs: CREATE_TIMEOUT_MS });
   const response = yield* services.call(CREATE_TOPICS, CREATE_TOPICS_VERSION, request);
+  if (response === null) {
+    for (const name of names) errors.set(name, ErrorCode.INVALID_REQUEST);
+    return errors;
+  }
   for (const { name, errorCode } of response.topics) errors.set(name, errorCode);
   return errors;
 }

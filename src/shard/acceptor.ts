@@ -1,5 +1,5 @@
 /**
- * Accepts connections on one shard and gives each to the shard with the fewest.
+ * Accepts connections on one shard and deals them out to all shards in turn.
  *
  * SO_REUSEPORT would leave cores idle when there are few connections; a descriptor is valid on every
  * shard of the process, so handing it over is one message.
@@ -23,7 +23,6 @@ export class Acceptor implements Completion {
   readonly #ring: Uring;
   readonly #listener: number;
   readonly #shard: Shard;
-  #next = 0;
   #stopped = false;
 
   constructor(ring: Uring, listener: number, shard: Shard) {
@@ -57,13 +56,17 @@ export class Acceptor implements Completion {
 
   #place(socket: number): void {
     const { mailboxes, peerOf } = this.#shard.options;
-    // In turn: connections live long and are alike, and no shard knows the others' numbers.
-    const shard = this.#next;
-    this.#next = (this.#next + 1) % mailboxes.shardCount;
-    if (shard === mailboxes.shard || mailboxes.roomForNotices(shard) === 0) {
-      this.#shard.server.adopt(socket, peerOf(socket));
-      return;
+    let shard = mailboxes.shard;
+    let least = Infinity;
+    for (let other = 0; other < mailboxes.shardCount; other++) {
+      const connections = mailboxes.connectionsOf(other);
+      if (connections >= least) continue;
+      if (other !== mailboxes.shard && mailboxes.roomForNotices(other) === 0) continue;
+      shard = other;
+      least = connections;
     }
-    mailboxes.send(shard, MessageType.CONNECTION, 0, socket);
+    mailboxes.noteConnections(shard, 1);
+    if (shard === mailboxes.shard) this.#shard.server.adopt(socket, peerOf(socket));
+    else mailboxes.send(shard, MessageType.CONNECTION, 0, socket);
   }
 }

@@ -22,6 +22,7 @@ import { Xoshiro128 } from "../base/prng.ts";
 import { Settings } from "../base/settings.ts";
 import { Arena } from "../bytes/arena.ts";
 import type { Memory } from "../bytes/memory.ts";
+import { ENOSPC } from "../io/errno.ts";
 import { peerAddress } from "../io/host.ts";
 import { wrapRegion } from "../io/region.ts";
 import type { Shim } from "../io/shim.ts";
@@ -34,7 +35,7 @@ import { UringSockets } from "../io/uring_sockets.ts";
 import type { Manifest } from "../storage/manifest.ts";
 import { openShard } from "../storage/open_shard.ts";
 import { recoverNode, type RecoveryReport } from "../storage/recovery.ts";
-import type { StorageContext } from "../storage/shard_storage.ts";
+import type { ShardStorage, StorageContext } from "../storage/shard_storage.ts";
 import { Acceptor } from "./acceptor.ts";
 import type { Boot, FromShard, ToShard } from "./control.ts";
 import { Mailboxes } from "./mailbox.ts";
@@ -81,6 +82,7 @@ export class RunningShard {
     this.#ring = new Uring(shim, boot.shard);
     this.#clock = new SystemClock(shim);
     this.#mailboxes = new Mailboxes(this.#memory, boot.mailboxes, boot.shard, boot.shardCount);
+    this.#ring.watch(this.#mailboxes.watchedAddress);
     const arena = new Arena(boot.arenaBase, boot.arenaBytes);
     const settings = new Settings(boot.settings);
     this.#blocks = new ShardMemory(arena, settings.number("socket.request.max.bytes"));
@@ -119,7 +121,7 @@ export class RunningShard {
       case "open":
         return this.#open(message.manifest);
       case "lead":
-        return runTask(this.#shard!.lead(message.node), () => this.#led());
+        return runTask(this.#shard!.lead(message.node), (leads) => this.#led(leads));
       case "serve":
         this.#shard!.deleteOrphans();
         return;
@@ -164,7 +166,11 @@ export class RunningShard {
         : outcome === "memory"
         ? EXIT_HOST_UNFIT
         : EXIT_DISK_ERROR;
-      this.#link.tell({ type: "fatal", exitCode, message: `${reason}. ${adviceFor(outcome)}` });
+      this.#link.tell({
+        type: "fatal",
+        exitCode,
+        message: `${reason}. ${adviceFor(outcome, report.errno)}`,
+      });
       return;
     }
     this.#link.tell({
@@ -185,6 +191,7 @@ export class RunningShard {
         this.#link.tell({ type: "fatal", exitCode: EXIT_DISK_ERROR, message });
         return;
       }
+      if (this.#boot.acceptLoss) this.#acceptLoss(storage);
       this.#shard = new Shard({
         nodeId: this.#boot.nodeId,
         settings: this.#boot.settings,
@@ -207,7 +214,20 @@ export class RunningShard {
     });
   }
 
-  #led(): void {
+  #acceptLoss(storage: ShardStorage): void {
+    for (const log of storage.logs.values()) {
+      if (!log.suspect) continue;
+      log.acceptLoss();
+      this.#logger.log(LogLevel.WARN, "Accepted what damage took", { log: log.directory });
+    }
+  }
+
+  #led(leads: boolean): void {
+    if (!leads) {
+      const message = `The cluster's metadata log is damaged. ${adviceFor("damaged")}`;
+      this.#link.tell({ type: "fatal", exitCode: EXIT_DATA_DAMAGED, message });
+      return;
+    }
     const { image } = this.#shard!;
     this.#link.tell({ type: "leading", clusterId: image.clusterId, topics: image.topics.size });
   }
@@ -271,12 +291,15 @@ function kafkaHost(peer: string): string {
   return `/${peer.slice(0, Math.max(0, peer.lastIndexOf(":")))}`;
 }
 
-function adviceFor(outcome: RecoveryReport["outcome"]): string {
+function adviceFor(outcome: RecoveryReport["outcome"], errno = 0): string {
+  if (errno === ENOSPC) {
+    return "The disk is full: free some of it for the checkpoints of this start, then start again.";
+  }
   switch (outcome) {
     case "newer":
       return "It was written by a newer version: start that one.";
     case "damaged":
-      return "Run `gregor check --data-dir DIR` to see what is lost.";
+      return "`gregor check --data-dir DIR` tells what is lost; put back a copy of what it names.";
     case "memory":
       return "Set --memory accordingly.";
     default:

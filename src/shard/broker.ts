@@ -39,6 +39,8 @@ export interface BrokerOptions {
   readonly advertisedPort: number;
   readonly nodeId: number;
   readonly rack: string | null;
+  /** Partitions that damage made read-only are writable again. */
+  readonly acceptLoss: boolean;
   readonly cores: number;
   readonly memoryBytes: number;
   /** Lock the memory and pin the shards, or refuse to start. */
@@ -93,6 +95,7 @@ export class Broker {
         arenaBytes,
         dataDir: options.dataDir,
         idlePollUs: options.idlePollUs,
+        acceptLoss: options.acceptLoss,
         processor: pin ? processors[shard]! : -1,
         settings: options.settings,
         seed: crypto.getRandomValues(new Uint32Array(1))[0]!,

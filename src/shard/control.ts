@@ -33,6 +33,8 @@ export interface Boot {
   readonly arenaBytes: number;
   readonly dataDir: string;
   readonly idlePollUs: number;
+  /** Logs that damage made read-only are writable again. */
+  readonly acceptLoss: boolean;
   /** Processor to run on, or -1 for any. */
   readonly processor: number;
   readonly settings: ReadonlyMap<string, string>;

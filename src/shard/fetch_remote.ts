@@ -228,6 +228,11 @@ export class ShardRemoteFetch implements RemoteFetch {
   reply(served: ServedTable): void {
     let extents = 0;
     for (const read of served.reads) extents += read.log.extentCount;
+    if (extents * EXTENT_SIZE > this.#blocks.responseSizeMax) {
+      // The list alone would fit into no block: this time the shard's records stay out of the answer.
+      for (const read of served.reads) read.release();
+      extents = 0;
+    }
     served.extents = extents === 0 ? -1 : this.#blocks.allocateResponse(extents * EXTENT_SIZE);
     if (extents > 0 && served.extents < 0) {
       this.#blocks.whenReleased(() => this.reply(served));

@@ -6,21 +6,23 @@
  * bytes until the receiver says otherwise, and addresses mean the same on every shard.
  *
  * ```text
- *   control block (per consumer, 64 bytes):   u32 sleeping
+ *   control block (per shard, 64 bytes):   u32 waiting | u32 connections
  *   ring (per pair):  u32 tail | pad to 64 | u32 head | pad to 64 | SLOTS x 64 bytes
  *
  *   message:   0  u32 type        4  u32 call        8..63  seven f64 arguments
  * ```
  *
  * The order that makes it safe (each word by `Atomics`; plain accesses were seen reordered): the
- * producer writes messages, stores the tail once per turn, and wakes the consumer if it can change
- * `sleeping` from 1 to 0; the consumer drains, stores `sleeping` = 1, looks at every tail again, and
- * only then waits.
+ * producer writes messages, stores the tail once per turn, and exchanges the consumer's `waiting` for 0;
+ * if it was 1 (asleep) it must ring. The consumer drains, stores `waiting` = 2, looks at every tail
+ * again, and only then waits: while it polls, the shim watches the word and ends the wait when it is
+ * exchanged; before it sleeps, the shim makes it 1.
  *
- * Sending never blocks and never fails: {@linkcode Credits} bound what is outstanding, so that the
+ * Sending never blocks and never fails: credits (`calls.ts`) bound what is outstanding, so that the
  * slots of a reply are reserved with its request. A pair has at most {@linkcode CALLS_PER_PAIR_MAX}
  * calls open in each direction; a call puts a request and a release into one ring, a notice that its
- * bytes were taken and a reply into the other. Notices, which belong to no call, are sent only into a ring that is nearly empty.
+ * bytes were taken and a reply into the other. Notices, which belong to no call, are sent only into a
+ * ring that is nearly empty.
  *
  * @module
  */
@@ -39,6 +41,15 @@ const RING_HEADER_SIZE = 128;
 const RING_SIZE = RING_HEADER_SIZE + MAILBOX_SLOTS * SLOT_SIZE;
 const CONTROL_SIZE = 64;
 const ARGUMENTS_AT = 8;
+
+const AWAKE = 0;
+const ASLEEP = 1;
+const ABOUT_TO_WAIT = 2;
+
+/** Index of a shard's `waiting` word. */
+function waitingWord(shard: number): number {
+  return (shard * CONTROL_SIZE) >> 2;
+}
 
 /** Bytes of the region that the mailboxes of `shardCount` shards take. */
 export function mailboxesSize(shardCount: number): number {
@@ -128,7 +139,7 @@ export class Mailboxes {
   /**
    * Makes what was sent this turn visible.
    *
-   * @param wake called for each shard that was asleep; it must ring that shard's doorbell
+   * @param wake called for each shard that is asleep; it must ring that shard's doorbell
    */
   publish(wake: (shard: number) => void): void {
     if (!this.#anyUnpublished) return;
@@ -137,8 +148,7 @@ export class Mailboxes {
       if (this.#unpublished[to] === 0) continue;
       this.#unpublished[to] = 0;
       Atomics.store(this.#words, this.#ringOffset(this.shard, to) >> 2, this.#tails[to]!);
-      const sleeping = (to * CONTROL_SIZE) >> 2;
-      if (Atomics.compareExchange(this.#words, sleeping, 1, 0) === 1) wake(to);
+      if (Atomics.exchange(this.#words, waitingWord(to), AWAKE) === ASLEEP) wake(to);
     }
   }
 
@@ -170,13 +180,13 @@ export class Mailboxes {
    * @returns false when a message came meanwhile: drain again instead of sleeping
    */
   prepareToSleep(): boolean {
-    const sleeping = (this.shard * CONTROL_SIZE) >> 2;
-    Atomics.store(this.#words, sleeping, 1);
+    const waiting = waitingWord(this.shard);
+    Atomics.store(this.#words, waiting, ABOUT_TO_WAIT);
     for (let from = 0; from < this.shardCount; from++) {
       if (from === this.shard) continue;
       const tail = Atomics.load(this.#words, this.#ringOffset(from, this.shard) >> 2);
       if (tail !== this.#heads[from]) {
-        Atomics.store(this.#words, sleeping, 0);
+        Atomics.store(this.#words, waiting, AWAKE);
         return false;
       }
     }
@@ -185,7 +195,22 @@ export class Mailboxes {
 
   /** Says that this shard is awake again. */
   awake(): void {
-    Atomics.store(this.#words, (this.shard * CONTROL_SIZE) >> 2, 0);
+    Atomics.store(this.#words, waitingWord(this.shard), AWAKE);
+  }
+
+  /** Address of the word that the shim watches for this shard. */
+  get watchedAddress(): number {
+    return this.#base + this.shard * CONTROL_SIZE;
+  }
+
+  /** A connection was given to a shard (1), or ended there (-1). */
+  noteConnections(shard: number, change: number): void {
+    Atomics.add(this.#words, waitingWord(shard) + 1, change);
+  }
+
+  /** Connections that a shard holds, with those on their way to it. */
+  connectionsOf(shard: number): number {
+    return Atomics.load(this.#words, waitingWord(shard) + 1);
   }
 
   #ringOffset(from: number, to: number): number {

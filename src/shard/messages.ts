@@ -14,8 +14,7 @@
  *   WATCH                   up to 3 x (group, high watermark), -1   say NEWS when there is more
  *   NEWS                    up to 7 x group, -1                     there is more to read
  *   LEADERS                 up to 3 x (group, epoch), -1            this node leads these groups
- *   CONNECTION              socket, ip (packed), port               a descriptor changes hands
- *   CONNECTIONS             count                                   how many the sender holds now
+ *   CONNECTION              socket                                  a descriptor changes hands
  *   METADATA          call  address, length                         committed records, to be replayed
  *   METADATA_REPLY    call                                          replayed, logs made and deleted
  * ```
@@ -37,7 +36,6 @@ export const MessageType = {
   WATCH: 9,
   NEWS: 10,
   CONNECTION: 12,
-  CONNECTIONS: 13,
   METADATA: 14,
   METADATA_REPLY: 15,
   PRODUCE_TAKEN: 16,

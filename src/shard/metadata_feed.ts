@@ -3,7 +3,8 @@
  *
  * On the controller's shard, a command's record is appended to group 0; once committed it is replayed
  * into this shard's image and sent to the others, and the command is answered when all have replayed
- * it: whoever then asks any shard finds the topic there. A shard that starts is sent a snapshot first.
+ * it and lead what it made: whoever then asks any shard finds the topic there, ready. A shard that
+ * starts is sent a snapshot first.
  *
  * @module
  */
@@ -27,6 +28,9 @@ const SNAPSHOT_RECORDS = 500;
 /** Encodes one command as a record batch; from `src/wire`, so that this file knows no format. */
 export type EncodeBatch = (command: Uint8Array) => Uint8Array;
 
+/** Calls `done` when a shard's new partitions may be served, or soon all the same. */
+export type WhenSettled = (done: () => void) => void;
+
 /** Replays an encoded command into an image. */
 export function replayCommand(image: ClusterImage, bytes: Uint8Array): void {
   const decoded = decodeCommand(bytes);
@@ -39,20 +43,24 @@ export class MetadataFeed implements MetadataLog {
   readonly #image: ClusterImage;
   readonly #appender: RecordAppender;
   readonly #encodeBatch: EncodeBatch;
+  readonly #whenSettled: WhenSettled;
   readonly #memory: Memory;
   readonly #blocks: ShardMemory;
   readonly #calls: Calls;
   readonly #queue: { readonly bytes: Uint8Array; readonly done: () => void }[] = [];
 
+  /** @param whenSettled calls back when this shard's new partitions may be served */
   constructor(
     image: ClusterImage,
     appender: RecordAppender,
     encodeBatch: EncodeBatch,
+    whenSettled: WhenSettled,
     carriers: { readonly memory: Memory; readonly blocks: ShardMemory; readonly calls: Calls },
   ) {
     this.#image = image;
     this.#appender = appender;
     this.#encodeBatch = encodeBatch;
+    this.#whenSettled = whenSettled;
     this.#memory = carriers.memory;
     this.#blocks = carriers.blocks;
     this.#calls = carriers.calls;
@@ -65,7 +73,13 @@ export class MetadataFeed implements MetadataLog {
         return;
       }
       replayCommand(this.#image, command);
-      this.#broadcast(command, () => done.complete(0, 0));
+      let waiting = 2;
+      const settled = (): void => {
+        waiting--;
+        if (waiting === 0) done.complete(0, 0);
+      };
+      this.#whenSettled(settled);
+      this.#broadcast(command, settled);
     });
   }
 
@@ -137,10 +151,12 @@ export function onMetadata(
   image: ClusterImage,
   memory: Memory,
   calls: Calls,
+  whenSettled: WhenSettled,
   message: { readonly fromShard: number; readonly call: number; view: DataView; at: number },
 ): void {
   const address = messageArgument(message.view, message.at, 0);
   const length = messageArgument(message.view, message.at, 1);
   replayCommand(image, memory.bytes.slice(address, address + length));
-  calls.mailboxes.send(message.fromShard, MessageType.METADATA_REPLY, message.call);
+  const { fromShard, call } = message;
+  whenSettled(() => calls.mailboxes.send(fromShard, MessageType.METADATA_REPLY, call));
 }

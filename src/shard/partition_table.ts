@@ -36,11 +36,20 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   readonly #listeners: OwnershipListener[] = [];
   /** Where the round of {@linkcode expireProducers} stands. */
   #expiring: MapIterator<Partition> | null = null;
+  /** Opened and not led yet. */
+  readonly #opening = new Set<Partition>();
+  #settledWaiters: (() => void)[] = [];
 
   constructor(storage: ShardStorage, shardCount: number, owner: PartitionOwner) {
     this.#storage = storage;
     this.#shardCount = shardCount;
-    this.#owner = owner;
+    this.#owner = {
+      ...owner,
+      onLeading: (partition) => {
+        this.#settle(partition);
+        owner.onLeading(partition);
+      },
+    };
   }
 
   listen(listener: OwnershipListener): void {
@@ -70,6 +79,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
       const partition = this.#partitions.get(groupId);
       if (partition === undefined) continue;
       this.#partitions.delete(groupId);
+      this.#settle(partition);
       partition.close();
       for (const listener of this.#listeners) listener.partitionClosed(partition);
       runTask(this.#storage.deleteLog(groupId), () => {});
@@ -95,7 +105,24 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
     const partition = new Partition(image, log, this.#owner);
     partition.configure(limits);
     this.#partitions.set(groupId, partition);
+    if (!partition.replica.readOnly) this.#opening.add(partition);
     return partition;
+  }
+
+  /**
+   * Calls `done` once every partition opened so far is led or gone: a client that is told of a topic
+   * finds it ready.
+   */
+  whenSettled(done: () => void): void {
+    if (this.#opening.size === 0) done();
+    else this.#settledWaiters.push(done);
+  }
+
+  #settle(partition: Partition): void {
+    if (!this.#opening.delete(partition) || this.#opening.size > 0) return;
+    const waiters = this.#settledWaiters;
+    this.#settledWaiters = [];
+    for (const done of waiters) done();
   }
 
   /** Deletes logs that belong to no partition: a topic's deletion that a stop interrupted. */

@@ -7,7 +7,7 @@
 import { unreachable } from "../base/assert.ts";
 import { type MailboxReceiver, messageArgument } from "./mailbox.ts";
 import { MessageType } from "./messages.ts";
-import { onMetadata } from "./metadata_feed.ts";
+import { onMetadata, type WhenSettled } from "./metadata_feed.ts";
 import type { Shard } from "./shard.ts";
 
 export class Receiver implements MailboxReceiver {
@@ -61,7 +61,8 @@ export class Receiver implements MailboxReceiver {
 
   #onMetadata(fromShard: number, call: number, view: DataView, at: number): void {
     const { image, calls, options } = this.#shard;
-    onMetadata(image, options.memory, calls, { fromShard, call, view, at });
+    const whenSettled: WhenSettled = (done) => this.#shard.whenSettled(done);
+    onMetadata(image, options.memory, calls, whenSettled, { fromShard, call, view, at });
   }
 
   #onConnection(view: DataView, at: number): void {

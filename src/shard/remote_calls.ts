@@ -56,6 +56,7 @@ export class ShardRemoteCalls implements RemoteCalls {
     const clientId = caller.clientId === null ? null : this.#encoder.encode(caller.clientId);
     const host = this.#encoder.encode(caller.clientHost);
     const length = 8 + (clientId?.length ?? 0) + host.length + body.length;
+    if (length > this.#blocks.responseSizeMax) return null;
     const block = yield* this.#allocate(length);
     const { view, bytes } = this.#memory;
     let at = block;
@@ -117,7 +118,7 @@ export class ShardRemoteCalls implements RemoteCalls {
   }
 
   #reply(toShard: number, call: number, response: Uint8Array | null): void {
-    if (response === null) {
+    if (response === null || response.length > this.#blocks.responseSizeMax) {
       this.#mailboxes.send(toShard, MessageType.CALL_REPLY, call, 0, -1);
       return;
     }

@@ -57,7 +57,9 @@ import { RemoteNews } from "./remote_news.ts";
 import type { ShardMemory } from "./shard_memory.ts";
 
 const NO_CALLER: Caller = { clientId: null, clientHost: "" };
-/** How long a stop waits for open requests (ms). */
+/** How long a metadata command waits for the partitions it made (ms). */
+const SETTLE_MS = 2_000;
+/** How long a stop waits for open requests (ms), `shutdown.timeout.ms` permitting. */
 const DRAIN_MS = 2_000;
 /** Between two slices of a round that expires silent producers. */
 const EXPIRE_SLICE_PAUSE_MS = 10;
@@ -106,7 +108,6 @@ export class Shard {
   #controllerLog: RecordAppender | null = null;
   #controller: ControllerService | null = null;
   #writable = false;
-  #resumedMs = 0;
   readonly #retention: Timer;
   readonly #expiration: Timer;
 
@@ -184,7 +185,7 @@ export class Shard {
       logger: options.logger,
       nowMs,
       idleMaxMs: this.settings.number("connections.max.idle.ms"),
-      onConnectionClosed: () => {},
+      onConnectionClosed: () => mailboxes.noteConnections(shard, -1),
     });
     this.#receiver = new Receiver(this);
     this.#retention = new Timer(() => this.#applyRetention());
@@ -193,25 +194,33 @@ export class Shard {
     timers.schedule(this.#expiration, nowMs() + this.#expirationIntervalMs);
   }
 
-  /** Controller's shard: opens the metadata log, becomes the controller, tells the other shards. */
-  *lead(node: AdvertisedNode): Task<void> {
+  /**
+   * Controller's shard: opens the metadata log, becomes the controller, tells the other shards.
+   *
+   * @returns false when the metadata log is damaged: there is nothing that could be served
+   */
+  *lead(node: AdvertisedNode): Task<boolean> {
     const { memory, blocks, clock, mailboxes, random, nodeId } = this.options;
     assert(mailboxes.shard === CONTROLLER_SHARD, "the controller lives on its own shard");
     const partition = controllerPartition(this.partitions, this.settings);
-    while (!partition.leading) yield* this.#pause(1);
+    while (!partition.leading) {
+      if (partition.replica.readOnly) return false;
+      yield* this.#pause(1);
+    }
+    let readable = true;
     const end = yield* replayCommitted(partition, memory, (address, length) => {
-      const readable = visitRecords(memory, address, length, (_key, value) => {
+      readable &&= visitRecords(memory, address, length, (_key, value) => {
         if (value !== null) replayCommand(this.image, value);
       });
-      assert(readable, "the metadata log holds a batch that cannot be read");
     });
-    assert(end >= 0, "the metadata log cannot be read");
+    if (end < 0 || !readable) return false;
     const wallMs = (): number => clock.wallMs();
     this.#controllerLog = new RecordAppender(partition, memory, blocks, wallMs);
     const feed = new MetadataFeed(
       this.image,
       this.#controllerLog,
       (command) => batchOf([{ key: null, value: command }], wallMs()),
+      (done) => this.whenSettled(done),
       { memory, blocks, calls: this.calls },
     );
     yield* feed.sendSnapshot();
@@ -230,6 +239,22 @@ export class Shard {
         endpoints: [{ name: "kafka", host: node.host, port: node.port }],
       });
     });
+    return true;
+  }
+
+  /** Calls `done` when new partitions may be served, and at the latest after a while (a full disk). */
+  whenSettled(done: () => void): void {
+    const { timers, nowMs } = this.options;
+    let told = false;
+    const tell = (): void => {
+      if (told) return;
+      told = true;
+      timers.cancel(timer);
+      done();
+    };
+    const timer = new Timer(tell);
+    timers.schedule(timer, nowMs() + SETTLE_MS);
+    this.partitions.whenSettled(tell);
   }
 
   /** Drains the mailboxes; returns how many messages there were. */
@@ -246,12 +271,9 @@ export class Shard {
       this.produce.retry();
       this.groups.retry();
       this.#controllerLog?.retry();
-      this.server.resumeHeld();
-    } else if (nowMs > this.#resumedMs) {
-      // Room may have come back without any log having been refused.
-      this.server.resumeHeld();
     }
-    this.#resumedMs = nowMs;
+    // Held connections wait for no log, but for room in the journal or in memory: nobody tells when there is.
+    this.server.resumeHeld();
     const rereads = this.fetch.runRereads();
     this.storage.turnEnd(nowMs);
     blocks.resumeWaiting(nowMs);
@@ -275,7 +297,8 @@ export class Shard {
     timers.cancel(this.#retention);
     timers.cancel(this.#expiration);
     this.server.drain();
-    const deadlineMs = this.options.nowMs() + DRAIN_MS;
+    const drainMs = Math.min(DRAIN_MS, this.settings.number("shutdown.timeout.ms"));
+    const deadlineMs = this.options.nowMs() + drainMs;
     while (this.server.openRequests > 0 && this.options.nowMs() < deadlineMs) {
       yield* this.#pause(5);
     }

@@ -54,6 +54,7 @@ export class ShardMemory implements ConnectionMemory {
   readonly largeFrames: Budget;
   readonly responses: Budget;
   readonly frameSizeMax: number;
+  readonly responseSizeMax: number;
   #waiting: (() => void)[] = [];
   #released = false;
   #retryAtMs = 0;
@@ -65,6 +66,8 @@ export class ShardMemory implements ConnectionMemory {
     this.largeFrames = new Budget("large frames", large);
     this.smallFrames = new Budget("small frames", Math.floor(large / 2));
     this.responses = new Budget("responses", Math.floor(arena.size * RESPONSES_SHARE));
+    const responseBlockMax = 2 ** Math.floor(Math.log2(Math.max(1, this.responses.limit)));
+    this.responseSizeMax = Math.min(responseBlockMax, arena.blockSizeMax);
     this.frameSizeMax = Math.min(frameSizeMax, arena.blockSizeMax);
   }
 

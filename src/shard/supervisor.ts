@@ -82,8 +82,8 @@ export class Supervisor {
     if (recovered.suspects > 0) {
       this.#logger.log(
         LogLevel.ERROR,
-        "Damage may have taken acknowledged records; the partitions " +
-          "concerned are read-only",
+        "Damage may have taken acknowledged records; the partitions concerned are read-only until " +
+          "a start with --accept-loss",
         { partitions: recovered.suspects },
       );
     }

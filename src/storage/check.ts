@@ -24,7 +24,7 @@ import {
   CRC_OFFSET,
   LEADER_EPOCH_OFFSET,
   MAGIC_OFFSET,
-} from "./batch_header.ts";
+} from "../wire/record_batch.ts";
 import { decodeRow } from "./checkpoint_row.ts";
 import { openSlots, readSlots } from "./checkpoint_slots.ts";
 import type { Chunk } from "./chunk_cache.ts";

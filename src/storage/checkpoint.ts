@@ -15,7 +15,7 @@
  */
 
 import { BLOCK_SIZE } from "../io/disk.ts";
-import { EIO, ENOMEM } from "../io/errno.ts";
+import { EIO, ENOSPC } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import { encodeRow } from "./checkpoint_row.ts";
 import { encodeIndexBlock, INDEX_BLOCK_ENTRIES } from "./index_file.ts";
@@ -63,29 +63,37 @@ export function* awaitWritten(parts: LogParts, captured: Segment[]): Task<void> 
   }
 }
 
-/** Writes the index blocks that are due: full ones, and the last one of a closed segment. */
+/**
+ * Writes the index blocks that are due: full ones, and the last one of a closed segment. On a full disk
+ * they stay in memory, and in the row, until there is room.
+ */
 export function* fileIndex(parts: LogParts, segment: Segment): Task<number> {
   const index = segment.index;
   const due = (): number => {
     if (segment.dropped || !segment.indexLoaded || segment.frozen) return 0;
     // The last entry may still be cut or grow while the segment is open.
-    const open = (segment.tail === null ? 0 : 1) + segment.unrecordedEntries;
+    // A tail that nothing was appended to has no entry.
+    const open = (segment.tail !== null && segment.tail.extent >= 0 ? 1 : 0) +
+      segment.unrecordedEntries;
     const settled = index.count - open - index.filedCount;
     if (settled >= INDEX_BLOCK_ENTRIES) return INDEX_BLOCK_ENTRIES;
-    return segment.closed && settled > 0 ? settled : 0;
+    // A part of a block only when nothing will follow it: blocks are written once, whole.
+    return segment.closed && open === 0 && settled > 0 ? settled : 0;
   };
   if (due() === 0) return 0;
   const { disk, memory, crc32c } = parts.context;
   const handle = yield* parts.loader.open(segment, true, true);
-  if (handle < 0) return handle;
+  if (handle < 0) return handle === -ENOSPC ? 0 : handle;
   const address = yield* parts.loader.allocate(BLOCK_SIZE);
-  let result = address < 0 ? -ENOMEM : 0;
+  let result = address < 0 ? address : 0;
   while (due() > 0 && result >= 0) {
     const first = index.filedCount;
     const count = due();
     const cuts = index.cuts;
     const written = encodeIndexBlock(memory, crc32c, address, segment, first, count);
     const position = (first / INDEX_BLOCK_ENTRIES) * BLOCK_SIZE;
+    result = yield* io((done) => disk.allocate(handle, position, BLOCK_SIZE, done));
+    if (result < 0) break;
     result = yield* io((done) => {
       disk.write(handle, position, address, BLOCK_SIZE, false, done);
     });
@@ -95,7 +103,7 @@ export function* fileIndex(parts: LogParts, segment: Segment): Task<number> {
   }
   if (address >= 0) parts.cache.arena.release(address);
   parts.files.release(segment.indexFile);
-  return result;
+  return result === -ENOSPC ? 0 : result;
 }
 
 /** Gives the reserved rest of a closed, written segment back to the file system. */
@@ -155,10 +163,6 @@ export function* runCheckpoint(options: CheckpointOptions): Task<number> {
       segment.writtenPosition === segment.sizeBytes;
   }
   yield* options.durable(reflected);
-  for (;;) {
-    const written = yield* options.target.write(rows, floor - 1);
-    if (written !== -ENOMEM) return written < 0 ? written : floor;
-    // Rows too long for the memory kept for this: others give some back.
-    yield* parts.nextTurn();
-  }
+  const written = yield* options.target.write(rows, floor - 1);
+  return written < 0 ? written : floor;
 }

@@ -6,10 +6,12 @@
 
 import { assert } from "../base/assert.ts";
 import type { Arena } from "../bytes/arena.ts";
-import { ENOMEM } from "../io/errno.ts";
+import { BLOCK_SIZE } from "../io/disk.ts";
+import { ENOMEM, ENOSPC } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import type { CheckpointTarget } from "./checkpoint.ts";
 import { type CheckpointRead, readCheckpoint } from "./checkpoint_file.ts";
+import { CHECKPOINT_PAYLOAD_SIZE, rowSize } from "./checkpoint_format.ts";
 import { CheckpointWriter } from "./checkpoint_writer.ts";
 import type { ShardManifest } from "./manifest.ts";
 import type { StorageContext } from "./shard_storage.ts";
@@ -22,6 +24,9 @@ const RESERVED_ROW_BYTES = 16 * 1024;
 
 /** What a buffer holds besides the longest row, twice (bytes). */
 const ROW_SLACK_BYTES = 16 * 1024;
+
+/** Least that is reserved for a slot. */
+const RESERVE_BYTES_MIN = 64 * 1024;
 
 export interface SlotsOptions {
   readonly context: StorageContext;
@@ -48,13 +53,13 @@ export class CheckpointSlots implements CheckpointTarget {
   }
 
   /** Takes the memory that {@linkcode write} falls back on; it is never given back. */
-  reserve(): void {
+  reserveMemory(): void {
     const { arena } = this.#options.context;
     this.#reservedBuffer = arena.allocate(RESERVED_BUFFER_BYTES);
     this.#reservedRow = arena.allocate(RESERVED_ROW_BYTES);
   }
 
-  /** As in {@linkcode CheckpointTarget}; -ENOMEM leaves the slots as they were, and may pass. */
+  /** -ENOSPC and -ENOMEM leave both slots as they were, and may pass. */
   *write(rows: readonly Uint8Array<ArrayBuffer>[], lsn: number): Task<number> {
     const { context, handles, journalId, mountEpoch } = this.#options;
     const { arena, disk, memory } = context;
@@ -73,6 +78,7 @@ export class CheckpointSlots implements CheckpointTarget {
       this.#release(rowAddress);
       return -ENOMEM;
     }
+    let result = yield* this.#reserve(checkpointSize(rows));
     const writer = new CheckpointWriter({
       disk,
       memory,
@@ -84,14 +90,13 @@ export class CheckpointSlots implements CheckpointTarget {
       bufferAddress,
       bufferBytes,
     });
-    let result = 0;
     for (const row of rows) {
-      if (!writer.hasRoom(row.length)) result = yield* writer.flush();
+      if (result >= 0 && !writer.hasRoom(row.length)) result = yield* writer.flush();
       if (result < 0) break;
       memory.bytes.set(row, rowAddress);
       writer.row(rowAddress, row.length);
     }
-    if (result === 0) result = yield* writer.finish();
+    if (result >= 0) result = yield* writer.finish();
     this.#release(bufferAddress);
     this.#release(rowAddress);
     if (result < 0) return result;
@@ -104,6 +109,24 @@ export class CheckpointSlots implements CheckpointTarget {
     if (address < 0 || address === this.#reservedBuffer || address === this.#reservedRow) return;
     this.#options.context.arena.release(address);
   }
+  /**
+   * A slot that was begun is lost: whether there is room for all of it is found out before. With room to
+   * grow, so that checkpoints go on when the disk is full.
+   */
+  *#reserve(size: number): Task<number> {
+    const { disk } = this.#options.context;
+    const handle = this.#options.handles[this.#older];
+    const ample = Math.max(RESERVE_BYTES_MIN, 2 * size);
+    const result = yield* io((done) => disk.allocate(handle, 0, ample, done));
+    if (result !== -ENOSPC) return result;
+    return yield* io((done) => disk.allocate(handle, 0, size, done));
+  }
+}
+
+/** Bytes of a slot that holds these rows. */
+function checkpointSize(rows: readonly Uint8Array<ArrayBuffer>[]): number {
+  const stream = rows.reduce((sum, row) => sum + rowSize(row.length), 0);
+  return BLOCK_SIZE * (1 + Math.ceil(stream / CHECKPOINT_PAYLOAD_SIZE));
 }
 
 function bufferSizeFor(arena: Arena, longestRow: number): number {

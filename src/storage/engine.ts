@@ -10,7 +10,7 @@
 import { assert } from "../base/assert.ts";
 import type { Completion } from "../io/completion.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
-import { ENOSPC } from "../io/errno.ts";
+import { ENOMEM, ENOSPC } from "../io/errno.ts";
 import { io, runTask, type Task } from "../io/task.ts";
 import { type CheckpointTarget, runCheckpoint } from "./checkpoint.ts";
 import { encodeRow } from "./checkpoint_row.ts";
@@ -41,6 +41,8 @@ const SEAL_AFTER_MS = 20;
 const SPACE_RETRY_MS = 200;
 /** Refused appends are told at least so often, since others may have given memory back (ms). */
 const MEMORY_RETRY_MS = 5;
+/** A checkpoint that met a full disk, or no memory, is tried again after so long (ms). */
+const CHECKPOINT_RETRY_MS = 500;
 /** Directory of all logs, below the data directory. */
 export const LOGS_DIRECTORY = "logs";
 
@@ -80,6 +82,8 @@ export class Engine implements ShardStorage, LogParts {
   #idleSinceMs = -1;
   #checkpointing = false;
   #checkpoints = 0;
+  #checkpointRetryMs = 0;
+  ringStuck = false;
   /** First LSN needed by the newer slot; the older slot's is what the journal was released to. */
   #floorLsn: number;
   #stopping = false;
@@ -163,6 +167,8 @@ export class Engine implements ShardStorage, LogParts {
   }
 
   canAppend(bytes: number): boolean {
+    // What waits here is not even read; it must be, to be refused.
+    if (this.ringStuck) return true;
     // A checkpoint begins when half of the dirty memory is used, so half of it comes free again.
     const asked = Math.min(bytes, this.dirtyBytesMax / 2);
     return !this.#failed && this.cache.dirtyBytes + asked <= this.dirtyBytesMax &&
@@ -215,6 +221,7 @@ export class Engine implements ShardStorage, LogParts {
       logCount: this.logs.size,
       dirtyBytes: this.cache.dirtyBytes,
       cachedBytes: this.cache.cachedBytes,
+      journalBufferBytes: this.#journal.bufferBytes,
       journalUsedBytes: this.#journal.usedBytes,
       journalSizeBytes: this.#journal.capacityBytes,
       writesInFlight: this.writer.writesInFlight,
@@ -283,9 +290,8 @@ export class Engine implements ShardStorage, LogParts {
 
   /** Tells logs whose appends were refused, except those that still cannot go on. */
   #tellWaiting(): void {
-    const spaceDue = this.#waiting.some((log) => log.noSpace && this.#nowMs >= log.spaceRetryMs);
     const memoryDue = this.#nowMs - this.#toldMs >= MEMORY_RETRY_MS;
-    if (!this.#progress && !spaceDue && !memoryDue) return;
+    if (!this.#progress && !memoryDue) return;
     this.#progress = false;
     this.#toldMs = this.#nowMs;
     const waiting = this.#waiting;
@@ -293,8 +299,8 @@ export class Engine implements ShardStorage, LogParts {
     for (const log of waiting) {
       const segment = log.next ?? log.active;
       const preparing = segment !== null && segment.preparing;
-      const noSpace = log.noSpace && this.#nowMs < log.spaceRetryMs;
-      if (log.gate === LOG_BUSY || log.large !== null || preparing || noSpace) {
+      // Without space they are told too: their next append is refused, and does not wait for the disk.
+      if (log.gate === LOG_BUSY || log.large !== null || preparing) {
         this.#waiting.push(log);
         continue;
       }
@@ -304,6 +310,7 @@ export class Engine implements ShardStorage, LogParts {
   }
 
   #wantsCheckpoint(): boolean {
+    if (this.#nowMs < this.#checkpointRetryMs) return false;
     const journal = this.#journal;
     if (this.cache.dirtyBytes > this.dirtyBytesMax / 2) return true;
     const since = journal.bytesSince(this.#floorLsn - 1);
@@ -327,6 +334,13 @@ export class Engine implements ShardStorage, LogParts {
     });
     runTask(task, (floor) => {
       this.#checkpointing = false;
+      if (floor === -ENOSPC || floor === -ENOMEM) {
+        // Both slots stand as they were; until one can be written, nothing in the ring can be freed.
+        this.ringStuck = floor === -ENOSPC;
+        this.#checkpointRetryMs = this.#nowMs + CHECKPOINT_RETRY_MS;
+        done?.complete(floor, 0);
+        return;
+      }
       if (floor < 0) {
         this.#fail(floor, "Cannot write a checkpoint");
         done?.complete(floor, 0);
@@ -337,6 +351,7 @@ export class Engine implements ShardStorage, LogParts {
       if (behindBoth >= this.#journal.oldestLsn) this.#journal.release(behindBoth);
       this.#floorLsn = floor;
       this.#checkpoints++;
+      this.ringStuck = false;
       this.#progress = true;
       done?.complete(0, 0);
     });

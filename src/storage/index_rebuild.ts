@@ -20,7 +20,7 @@ import {
   batchSize,
   CRC_OFFSET,
   MAGIC_OFFSET,
-} from "./batch_header.ts";
+} from "../wire/record_batch.ts";
 import { EXTENT_WINDOW_MAX } from "./log_parts.ts";
 import type { Segment } from "./segment.ts";
 import type { SegmentLoader } from "./segment_loader.ts";

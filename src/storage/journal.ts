@@ -132,6 +132,10 @@ export class Journal {
   get capacityBytes(): number {
     return this.#ring.blockCount * BLOCK_SIZE;
   }
+  /** Memory that its two buffers take now (bytes). */
+  get bufferBytes(): number {
+    return this.#filling.sizeBytes + this.#flight.sizeBytes;
+  }
   /** The largest payload that one record can carry (bytes); reserved or not, into an empty write. */
   get recordPayloadMax(): number {
     return this.#blocksMax * BLOCK_PAYLOAD_SIZE - RECORD_HEADER_SIZE -

@@ -63,6 +63,11 @@ export class JournalBuffer {
     this.#blocks = this.#blocksHeld();
   }
 
+  /** Memory it takes now. */
+  get sizeBytes(): number {
+    return this.#arena.blockSize(this.address);
+  }
+
   /** Blocks that the write has with one more record of this payload. */
   blocksWith(payloadLength: number): number {
     return blocksOfStream(this.#endWith(payloadLength));

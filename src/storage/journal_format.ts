@@ -95,12 +95,6 @@ export const JournalRecordType = {
 } as const;
 export type JournalRecordType = (typeof JournalRecordType)[keyof typeof JournalRecordType];
 
-/** Name of a record type, for messages; `"?"` when there is none. */
-export function journalRecordName(type: number): string {
-  for (const [name, value] of Object.entries(JournalRecordType)) if (value === type) return name;
-  return "?";
-}
-
 /** Whether records of this type may use the ring's last, reserved part. */
 export function isReservedType(type: number): boolean {
   return type === JournalRecordType.HARD || type === JournalRecordType.TRUNCATE ||

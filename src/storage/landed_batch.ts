@@ -15,7 +15,7 @@ import { assert } from "../base/assert.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
 import { EIO, ENOMEM } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
-import { batchMaxTimestamp, batchSize } from "./batch_header.ts";
+import { batchMaxTimestamp, batchSize } from "../wire/record_batch.ts";
 import { type JournalRecord, REF_BLOCK_OFFSET, REF_HEADER_OFFSET } from "./journal_format.ts";
 import type { LogParts } from "./log_parts.ts";
 import type { PartitionLog } from "./partition_log.ts";

@@ -26,9 +26,10 @@ import { setInt64 } from "../bytes/int64.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
 import { EIO } from "../io/errno.ts";
 import { io, runTask, type Task } from "../io/task.ts";
-import { LEADER_EPOCH_OFFSET } from "./batch_header.ts";
+import { LEADER_EPOCH_OFFSET } from "../wire/record_batch.ts";
 import { type Chunk, ChunkState } from "./chunk_cache.ts";
-import { LOG_BUSY } from "./log.ts";
+import { REF_BLOCK_OFFSET } from "./journal_format.ts";
+import { LOG_BUSY, LOG_NO_SPACE } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { Segment } from "./segment.ts";
 import { extentSeed, roundUp } from "./write_behind.ts";
@@ -75,7 +76,7 @@ export class LargeAppend {
 /**
  * Takes a large batch into a segment that is ready for it, and starts its writes.
  *
- * @returns its base offset, or LOG_BUSY when memory is short
+ * @returns its base offset; LOG_BUSY when memory or the journal is short, LOG_NO_SPACE when it stays full
  */
 export function acceptLarge(
   log: PartitionLog,
@@ -89,6 +90,9 @@ export function acceptLarge(
   const { bytes, view } = context.memory;
   const position = segment.sizeBytes;
   const lead = position % BLOCK_SIZE;
+  if (!log.parts.journal!.hasRoom(REF_BLOCK_OFFSET + BLOCK_SIZE)) {
+    return log.parts.ringStuck ? LOG_NO_SPACE : LOG_BUSY;
+  }
   if (cache.dirtyBytes + lead + length > dirtyBytesMax) return LOG_BUSY;
   const index = segment.index;
   const previous = lead === 0 ? null : segment.tail ?? index.chunks[index.count - 1]!;

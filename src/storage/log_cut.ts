@@ -16,7 +16,7 @@
 import { assert } from "../base/assert.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
 import type { Task } from "../io/task.ts";
-import { batchEndOffset, batchMaxTimestamp, batchSize } from "./batch_header.ts";
+import { batchEndOffset, batchMaxTimestamp, batchSize } from "../wire/record_batch.ts";
 import { type Chunk, ChunkState } from "./chunk_cache.ts";
 import { encodeRow } from "./checkpoint_row.ts";
 import { INDEX_BLOCK_ENTRIES } from "./index_file.ts";

@@ -33,6 +33,9 @@ export interface LogParts {
   /** Batches from this size on are written straight to their segment (bytes). */
   readonly largeBytesMin: number;
 
+  /** The disk has no room for a checkpoint, so that the journal cannot be freed. */
+  readonly ringStuck: boolean;
+
   /** Makes room for `length` more bytes in the segment's file and its tail ready; once at a time. */
   prepare(log: PartitionLog, segment: Segment, length: number): void;
   /** An append was refused: tell the log's listener when it may be tried again. */

@@ -9,9 +9,8 @@
  * @module
  */
 
-import { getInt64 } from "../bytes/int64.ts";
 import { all, runTask, type Task } from "../io/task.ts";
-import { batchEndOffset, batchSize } from "./batch_header.ts";
+import { batchEndOffset, batchSize } from "../wire/record_batch.ts";
 import { type Chunk, ChunkState } from "./chunk_cache.ts";
 import { ReadError } from "./log.ts";
 import type { LogRead } from "./log_read.ts";
@@ -89,11 +88,11 @@ export class LogReader {
         return read.extentCount > 0;
       }
       log.parts.cache.hits++;
-      if (chunk.readAheadMark) {
-        chunk.readAheadMark = false;
-        this.#readAhead(segment, extent + 1);
-      }
+      const marked = chunk.readAheadMark;
+      chunk.readAheadMark = false;
       const taken = this.#take(read, segment, extent, chunk, from, limit);
+      // Only now, when the chunk is pinned: loading more may evict any that is not.
+      if (marked) this.#readAhead(segment, extent + 1);
       if (taken <= from) break;
       from = taken;
       read.nextOffset = taken;
@@ -222,9 +221,4 @@ function fail(read: LogRead): number {
 export function extentEnd(segment: Segment, extent: number): number {
   const index = segment.index;
   return extent + 1 < index.count ? index.baseOffsets[extent + 1]! : segment.endOffset;
-}
-
-/** Base offset of the batch at an address. */
-export function baseOffsetAt(view: DataView, address: number): number {
-  return getInt64(view, address);
 }

@@ -1,11 +1,13 @@
 import { strict as assert } from "node:assert";
 import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
+import { compress, COMPRESSION_NAMES } from "../bytes/compression.ts";
+import type { Compression } from "../wire/record_batch.ts";
+import { RecordBatchBuilder } from "../wire/record_batch_builder.ts";
 import { TEST_LIMITS, TestNode } from "../../tests/sim/storage_node.ts";
 import { MetaKind } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
 
-/** Forty batches of three records; batch i begins at 10,000 + 100 i ms, its records 1 ms apart. */
-function filledNode(seed: number): { node: TestNode; log: PartitionLog } {
+function emptyNode(seed: number): { node: TestNode; log: PartitionLog } {
   const node = new TestNode({ seed });
   assert.equal(node.mount(1), true);
   const log = node.engines[0]!.createLog({
@@ -16,6 +18,12 @@ function filledNode(seed: number): { node: TestNode; log: PartitionLog } {
     listener: null,
   });
   log.appendMeta(MetaKind.NO_OP, 1, new Uint8Array(0));
+  return { node, log };
+}
+
+/** Forty batches of three records; batch i begins at 10,000 + 100 i ms, its records 1 ms apart. */
+function filledNode(seed: number): { node: TestNode; log: PartitionLog } {
+  const { node, log } = emptyNode(seed);
   for (let i = 0; i < 40; i++) {
     const batch = { recordCount: 3, valueBytes: 1000, fill: i, timestampMs: 10_000 + 100 * i };
     const size = writeSampleBatch(node.memory, node.crc32c, 0, batch);
@@ -44,6 +52,38 @@ Deno.test("offsetForTimestamp() finds the first record at or after a time, warm 
   }
   assert.equal(log.maxTimestampMs, 13_902);
   assert.equal(node.log(1)!.maxTimestampOffset, 117);
+});
+
+Deno.test("offsetForTimestamp() looks into compressed batches", () => {
+  const value = new Uint8Array(100);
+  const plain = new RecordBatchBuilder();
+  for (const timestamp of [1000, 1500, 1200, 2000]) plain.add({ key: null, value, timestamp });
+  for (let compression = 0; compression < COMPRESSION_NAMES.length; compression++) {
+    const { node, log } = emptyNode(25);
+    const append = (bytes: Uint8Array) => {
+      node.memory.bytes.set(bytes, 0);
+      // The first append waits for its segment.
+      for (let i = 0, offset = -1; i < 10 && offset < 0; i++) {
+        offset = log.append(0, bytes.length, 1, node.nowMs);
+        node.settle();
+      }
+    };
+    const make = { compression: compression as Compression };
+    append(plain.build({ ...make, compress: (records) => compress(compression, records) }));
+    // What claims a compression and is not compressed: the batch is all that can be told.
+    if (compression > 0) append(plain.build({ ...make, compress: (records) => records.slice() }));
+    const search = (timestampMs: number) => {
+      const match = node.finish(log.offsetForTimestamp(timestampMs, log.endOffset))!;
+      return [match.offset, match.timestampMs];
+    };
+    assert.deepEqual(search(1000), [0, 1000]);
+    assert.deepEqual(search(1001), [1, 1500]);
+    assert.deepEqual(search(1501), [3, 2000]);
+    log.trimPrefix(2);
+    assert.deepEqual(search(1001), [2, 1200]);
+    log.trimPrefix(4);
+    assert.deepEqual(search(1700), compression > 0 ? [4, 1700] : [-1, -1]);
+  }
 });
 
 Deno.test("retention drops whole segments by size and by time, below the limit only", () => {

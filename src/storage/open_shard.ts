@@ -45,7 +45,7 @@ export function* openShard(options: OpenShardOptions): Task<Engine | number> {
     older: read.older,
     sequence: read.slots[read.newest]!.sequence,
   });
-  target.reserve();
+  target.reserveMemory();
   const engine = new Engine({
     shard,
     context,

@@ -28,7 +28,7 @@ import {
   PRODUCER_EPOCH_OFFSET,
   PRODUCER_ID_OFFSET,
   TRANSACTIONAL_FLAG,
-} from "./batch_header.ts";
+} from "../wire/record_batch.ts";
 import { encodeRow } from "./checkpoint_row.ts";
 import { type Chunk, ChunkState } from "./chunk_cache.ts";
 import { FileSlot } from "./file_table.ts";
@@ -101,6 +101,7 @@ export class PartitionLog implements Log {
   directorySynced = false;
   /** The last preparation met a full disk. */
   noSpace = false;
+  /** The next preparation comes no earlier. */
   spaceRetryMs = 0;
   /** The record of its creation is in the journal, or a row of it in a checkpoint. */
   recorded = false;
@@ -190,7 +191,9 @@ export class PartitionLog implements Log {
     }
     const position = segment.sizeBytes;
     const carry = this.carryNeeded ? position % BLOCK_SIZE : 0;
-    if (!journal.hasRoom(carry + length)) return this.#refuse(LOG_BUSY);
+    if (!journal.hasRoom(carry + length)) {
+      return this.#refuse(this.parts.ringStuck ? LOG_NO_SPACE : LOG_BUSY);
+    }
     const tail = this.tailFor(segment, length);
     if (tail === null) return this.#refuse(LOG_BUSY);
 

@@ -26,6 +26,7 @@ export class RecoveryStore implements LogParts {
   readonly dirtyBytesMax = Infinity;
   readonly appendBytesMax = Infinity;
   readonly largeBytesMin = Infinity;
+  readonly ringStuck = false;
   #waiters: Completion[] = [];
   #failure = 0;
   readonly #made = new Set<Segment>();

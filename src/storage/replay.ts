@@ -14,7 +14,7 @@ import { assert } from "../base/assert.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
 import { EIO, ENOMEM } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
-import { batchMaxTimestamp, batchSize } from "./batch_header.ts";
+import { batchMaxTimestamp, batchSize } from "../wire/record_batch.ts";
 import { type Chunk, ChunkState } from "./chunk_cache.ts";
 import { decodeRow } from "./checkpoint_row.ts";
 import { type JournalRecord, JournalRecordType } from "./journal_format.ts";

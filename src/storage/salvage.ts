@@ -9,7 +9,7 @@
  */
 
 import type { Task } from "../io/task.ts";
-import { batchEndOffset, batchMaxTimestamp, LEADER_EPOCH_OFFSET } from "./batch_header.ts";
+import { batchEndOffset, batchMaxTimestamp, LEADER_EPOCH_OFFSET } from "../wire/record_batch.ts";
 import { scanBatches } from "./index_rebuild.ts";
 import type { LogParts } from "./log_parts.ts";
 import { PartitionLog } from "./partition_log.ts";

@@ -10,7 +10,7 @@
  */
 
 import { BLOCK_SIZE } from "../io/disk.ts";
-import { EIO, ENOMEM } from "../io/errno.ts";
+import { EIO, ENOENT, ENOMEM } from "../io/errno.ts";
 import type { Completion } from "../io/completion.ts";
 import { io, type Task } from "../io/task.ts";
 import { type Chunk, type ChunkCache, ChunkState } from "./chunk_cache.ts";
@@ -163,7 +163,11 @@ export class SegmentLoader {
     if (waiting !== undefined) return yield* io((done) => waiting.push(done));
     this.#indexLoads.set(segment, []);
     let result = yield* this.readIndex(segment);
-    if (result < 0 && !segment.dropped) result = yield* rebuildIndex(this, segment);
+    if (result < 0 && !segment.dropped) {
+      const found = result;
+      result = yield* rebuildIndex(this, segment);
+      if (result >= 0) this.#noteRebuilt(segment, found);
+    }
     if (result >= 0) {
       segment.indexLoaded = true;
       segment.unfiledEntries = null;
@@ -173,6 +177,18 @@ export class SegmentLoader {
     this.#indexLoads.delete(segment);
     for (const waiter of waiters) waiter.complete(result, 0);
     return result;
+  }
+
+  /** The next checkpoint files the new index; that the old one was damaged is said, since nothing is lost. */
+  #noteRebuilt(segment: Segment, errno: number): void {
+    segment.settled = false;
+    if (errno !== -EIO && errno !== -ENOENT) return;
+    this.context.onDamage({
+      file: segment.indexFile.path,
+      position: 0,
+      lost: "Nothing: the index was made anew from its segment",
+      groupId: segment.groupId,
+    });
   }
 
   /** Fills a segment's index from its file and its row; a negative errno when they do not fit. */

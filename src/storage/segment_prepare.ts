@@ -7,7 +7,7 @@
  * @module
  */
 
-import { BLOCK_SIZE } from "../io/disk.ts";
+import { BLOCK_SIZE, type Disk } from "../io/disk.ts";
 import { EEXIST, EIO, ENOMEM, ENOSPC } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import { ChunkState } from "./chunk_cache.ts";
@@ -58,16 +58,26 @@ function* reserve(
   const wanted = Math.max(needed, Math.min(limit, roundUp(segment.sizeBytes) + 2 * step));
   const from = Math.max(segment.reservedEnd, roundDown(segment.sizeBytes));
   if (wanted <= from) return 0;
-  let result = yield* io((done) => disk.allocate(handle, from, wanted - from, done));
+  let result = yield* extend(disk, handle, from, wanted);
   if (result >= 0) {
     segment.reservedEnd = wanted;
     return 0;
   }
   if (result !== -ENOSPC || needed <= from) return needed <= from ? 0 : result;
   // Nearly full: what this append needs, and no more.
-  result = yield* io((done) => disk.allocate(handle, from, needed - from, done));
+  result = yield* extend(disk, handle, from, needed);
   if (result >= 0) segment.reservedEnd = needed;
   return result;
+}
+
+/**
+ * Reserves space up to `end`, and lets the file's size say so: the kernel starts a write that makes a
+ * file longer on a thread of its own, one at a time for each file.
+ */
+function* extend(disk: Disk, handle: number, from: number, end: number): Task<number> {
+  const result = yield* io((done) => disk.allocate(handle, from, end - from, done));
+  if (result < 0) return result;
+  return yield* io((done) => disk.truncate(handle, end, done));
 }
 
 /** Brings in the bytes of the segment's last, partly filled block as the lead of a new tail. */

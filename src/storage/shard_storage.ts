@@ -1,7 +1,7 @@
 /**
  * The storage of one shard, as the rest of the shard sees it: its logs, and the turn's end.
  *
- * The implementation is `engine.ts`; `recovery.ts` makes it (`openShard`).
+ * The implementation is `engine.ts`; `open_shard.ts` makes it.
  *
  * @module
  */
@@ -48,6 +48,8 @@ export interface StorageStats {
   readonly logCount: number;
   readonly dirtyBytes: number;
   readonly cachedBytes: number;
+  /** Memory of the journal's buffers. */
+  readonly journalBufferBytes: number;
   readonly journalUsedBytes: number;
   readonly journalSizeBytes: number;
   readonly writesInFlight: number;

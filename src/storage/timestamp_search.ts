@@ -2,13 +2,16 @@
  * ListOffsets by time: the first record at or after a timestamp.
  *
  * Segment and extent maxima narrow it to an extent, batch headers to a batch, and the records' own
- * deltas to a record. The records of a compressed batch cannot be read here: its first offset is the
- * answer then (clients skip what is older), unless a decompressor is given.
+ * deltas to a record. The records of a compressed batch are decompressed on the heap for it, up to
+ * {@linkcode DECOMPRESSED_BYTES_MAX}; of one that holds more, or that its producer garbled, the first
+ * offset is the answer (clients skip what is older).
  *
  * @module
  */
 
+import { decompress } from "../bytes/compression.ts";
 import { getInt64 } from "../bytes/int64.ts";
+import type { Memory } from "../bytes/memory.ts";
 import type { Task } from "../io/task.ts";
 import {
   ATTRIBUTES_OFFSET,
@@ -20,7 +23,7 @@ import {
   COMPRESSION_MASK,
   LEADER_EPOCH_OFFSET,
   RECORD_COUNT_OFFSET,
-} from "./batch_header.ts";
+} from "../wire/record_batch.ts";
 import type { TimestampMatch } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import { Varint } from "./varint_cursor.ts";
@@ -28,6 +31,8 @@ import { Varint } from "./varint_cursor.ts";
 const NO_MATCH: TimestampMatch = { offset: -1, timestampMs: -1, term: -1 };
 /** Attribute bit: every record has the batch's maximum, the time of its append. */
 const LOG_APPEND_TIME_FLAG = 0x08;
+/** Of one batch, whatever it claims to hold: a look-up must not cost a shard its memory or its turn. */
+const DECOMPRESSED_BYTES_MAX = 16 * 1024 * 1024;
 
 /** See {@linkcode Log.offsetForTimestamp}. */
 export function* offsetForTimestamp(
@@ -64,34 +69,37 @@ function searchExtent(
   timestampMs: number,
   limitOffset: number,
 ): TimestampMatch | null {
-  const view = log.parts.context.memory.view;
+  const { memory } = log.parts.context;
+  const { view } = memory;
   for (let at = start; at < end; at += batchSize(view, at)) {
     if (batchMaxTimestamp(view, at) < timestampMs) continue;
     if (batchEndOffset(view, at) <= log.startOffset) continue;
     if (batchEndOffset(view, at) > limitOffset) return NO_MATCH;
-    const match = searchBatch(view, at, timestampMs, log.startOffset);
+    const match = searchBatch(memory, at, timestampMs, log.startOffset);
     if (match !== null) return match;
   }
   return null;
 }
 
 function searchBatch(
-  view: DataView<ArrayBuffer>,
+  memory: Memory,
   at: number,
   timestampMs: number,
   startOffset: number,
 ): TimestampMatch | null {
+  const { view } = memory;
   const baseOffset = getInt64(view, at);
   const term = view.getInt32(at + LEADER_EPOCH_OFFSET, false);
   const attributes = view.getInt16(at + ATTRIBUTES_OFFSET, false);
   const baseTimestamp = getInt64(view, at + BASE_TIMESTAMP_OFFSET);
-  if ((attributes & (COMPRESSION_MASK | LOG_APPEND_TIME_FLAG)) !== 0) {
-    const appended = (attributes & LOG_APPEND_TIME_FLAG) !== 0;
-    const timestamp = appended ? batchMaxTimestamp(view, at) : baseTimestamp;
-    const offset = Math.max(baseOffset, startOffset);
-    return { offset, timestampMs: Math.max(timestamp, timestampMs), term };
+  const firstOffset = Math.max(baseOffset, startOffset);
+  if ((attributes & LOG_APPEND_TIME_FLAG) !== 0) {
+    return { offset: firstOffset, timestampMs: batchMaxTimestamp(view, at), term };
   }
-  const cursor = new Varint(view, at + BATCH_HEADER_SIZE, at + batchSize(view, at));
+  const cursor = recordsOf(memory, at, attributes & COMPRESSION_MASK);
+  if (cursor === null) {
+    return { offset: firstOffset, timestampMs: Math.max(baseTimestamp, timestampMs), term };
+  }
   const count = view.getInt32(at + RECORD_COUNT_OFFSET, false);
   for (let i = 0; i < count && !cursor.bad; i++) {
     const length = cursor.next();
@@ -106,4 +114,15 @@ function searchBatch(
     cursor.at = recordEnd;
   }
   return null;
+}
+
+/** At the first record of the batch at `at`; null where its records cannot be decompressed. */
+function recordsOf({ bytes, view }: Memory, at: number, compression: number): Varint | null {
+  const start = at + BATCH_HEADER_SIZE;
+  const end = at + batchSize(view, at);
+  if (compression === 0) return new Varint(view, start, end);
+  const records = decompress(compression, bytes.subarray(start, end), DECOMPRESSED_BYTES_MAX);
+  if (records === null) return null;
+  const { buffer, byteOffset, byteLength } = records as Uint8Array<ArrayBuffer>;
+  return new Varint(new DataView(buffer, byteOffset, byteLength), 0, byteLength);
 }

@@ -115,7 +115,7 @@ export interface Load {
   readonly batchBytes: number;
   /** Requests per second, due at fixed times; 0: as many as `depth` allows. */
   readonly rate: number;
-  /** Batch of so many bytes every second, on a connection of its own; 0: none. */
+  /** Request of up to so many bytes every second, on a connection of its own; 0: none. */
   readonly largeBytes: number;
   readonly warmupS: number;
   readonly seconds: number;

@@ -13,6 +13,8 @@ import { strict as assert } from "node:assert";
 import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
 
 import { Broker } from "../harness/broker.ts";
+import { checkData } from "./check_data.ts";
+import { SMALL_RINGS } from "./faulty_broker.ts";
 import { Problems } from "./ledger.ts";
 import { parseAddress, pause } from "./link.ts";
 import { Workload } from "./workload.ts";
@@ -21,32 +23,32 @@ const KILLS = Number(Deno.env.get("GREGOR_CRASH_KILLS") ?? "100");
 const SEED = Number(Deno.env.get("GREGOR_CRASH_SEED") ?? Date.now() % 2 ** 31);
 /** A verification after so many kills. */
 const VERIFY_EACH = 8;
-/** Small rings, so that checkpoints and recycled extents come all the time. */
-const FLAGS = [
-  "--set=journal.extent.bytes=4194304",
-  "--set=journal.extents=4",
-  "--set=offsets.topic.num.partitions=4",
-];
-
+/** `gregor check` after so many. */
+const CHECK_EACH = 6;
 class Kills {
   readonly #broker: Broker;
   readonly #random: Random;
   count = 0;
-  readonly kinds = { load: 0, start: 0, stop: 0, stoppedInTime: 0 };
+  readonly kinds = { load: 0, start: 0, stop: 0, stoppedInTime: 0, checks: 0 };
 
   constructor(broker: Broker, random: Random) {
     this.#broker = broker;
     this.#random = random;
   }
 
-  /** One way or another the broker goes away and comes back. */
-  async one(): Promise<void> {
+  /** One way or another the broker goes away and comes back; in between its files may be checked. */
+  async one(checked: boolean): Promise<void> {
     const random = this.#random;
     const kind = random.nextBelow(100);
     await pause(100 + random.nextBelow(1500));
     if (kind < 15) await this.#duringStop();
     else await this.#underLoad();
     if (kind >= 70) await this.#duringStart(1 + random.nextBelow(3));
+    if (checked) {
+      const check = await checkData(this.#broker.dataDir);
+      assert.equal(check.code, 0, check.output);
+      this.kinds.checks++;
+    }
     const startedMs = performance.now();
     const cores = this.#cores();
     await this.#broker.restart({ cores });
@@ -91,18 +93,22 @@ Deno.test(`A broker killed ${KILLS} times keeps all that it acknowledged`, async
   console.log(`GREGOR_CRASH_SEED=${SEED}`);
   const random = new Xoshiro128(SEED);
   const startedMs = performance.now();
-  await using broker = await Broker.start({ cores: 2, flags: FLAGS });
+  await using broker = await Broker.start({ cores: 2, flags: SMALL_RINGS });
   const problems = new Problems();
   const workload = new Workload(parseAddress(broker.kafka), random.nextUint32(), problems);
   const kills = new Kills(broker, random);
   try {
     await workload.start();
     for (let round = 1; kills.count < KILLS && !problems.any; round++) {
-      await kills.one();
+      await kills.one(round % CHECK_EACH === 0);
       if (round % VERIFY_EACH === 0) await workload.verify();
     }
     if (!problems.any) await workload.verify({ whole: true });
     if (!problems.any) await workload.verify({ end: true });
+    await workload.stop();
+    assert.deepEqual(await broker.stop(), { code: 0, signal: null });
+    const check = await checkData(broker.dataDir);
+    assert.equal(check.code, 0, check.output);
   } finally {
     await workload.stop();
     const { totals } = workload;

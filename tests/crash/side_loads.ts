@@ -278,7 +278,7 @@ export class TrimLoad {
       const span = ledger.highWatermark - ledger.trimSent;
       if (span < 2) continue;
       this.#busy = true;
-      await this.#trim(ledger, ledger.trimSent + 1 + random.nextBelow(Math.ceil(span / 2)));
+      await trim(this.#link, ledger, ledger.trimSent + 1 + random.nextBelow(Math.ceil(span / 2)));
       this.#busy = false;
     }
   }
@@ -292,35 +292,35 @@ export class TrimLoad {
   resume(): void {
     this.#held = false;
   }
-
-  async #trim(ledger: Ledger, offset: number): Promise<void> {
-    ledger.trimSent = offset;
-    const response = await this.#link.call(
-      DELETE_RECORDS,
-      newDeleteRecordsRequest({
-        timeoutMs: TIMEOUT_MS,
-        topics: [
-          newDeleteRecordsTopic({
-            name: ledger.topic,
-            partitions: [newDeleteRecordsPartition({ partitionIndex: ledger.partition, offset })],
-          }),
-        ],
-      }),
-      2,
-    );
-    if (response === null) return;
-    const { errorCode, lowWatermark } = response.topics[0]!.partitions[0]!;
-    if (errorCode === 0) {
-      if (lowWatermark !== offset) {
-        ledger.complain(`records deleted up to ${lowWatermark} instead of ${offset}`);
-      }
-      ledger.trimAcked = offset;
-    } else if (!errorInfo(errorCode).retriable) {
-      ledger.complain(`deletion of records refused with ${errorInfo(errorCode).name}`);
-    }
-  }
 }
 
+/** Deletes a partition's records below `offset`; the ledger knows what was asked for and what was done. */
+export async function trim(link: Link, ledger: Ledger, offset: number): Promise<void> {
+  ledger.trimSent = offset;
+  const response = await link.call(
+    DELETE_RECORDS,
+    newDeleteRecordsRequest({
+      timeoutMs: TIMEOUT_MS,
+      topics: [
+        newDeleteRecordsTopic({
+          name: ledger.topic,
+          partitions: [newDeleteRecordsPartition({ partitionIndex: ledger.partition, offset })],
+        }),
+      ],
+    }),
+    2,
+  );
+  if (response === null) return;
+  const { errorCode, lowWatermark } = response.topics[0]!.partitions[0]!;
+  if (errorCode === 0) {
+    if (lowWatermark !== offset) {
+      ledger.complain(`records deleted up to ${lowWatermark} instead of ${offset}`);
+    }
+    ledger.trimAcked = offset;
+  } else if (!errorInfo(errorCode).retriable) {
+    ledger.complain(`deletion of records refused with ${errorInfo(errorCode).name}`);
+  }
+}
 /**
  * Topics that come and go under a few names: each is made, written, read, deleted. A new one under an
  * old name must be empty, and an old one must not be there when its name is used again.

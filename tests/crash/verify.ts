@@ -11,6 +11,7 @@ import {
   newFetchRequest,
   newFetchTopic,
 } from "../../src/wire/generated/fetch_request.ts";
+import type { FetchResponse } from "../../src/wire/generated/fetch_response.ts";
 import {
   newListOffsetsPartition,
   newListOffsetsRequest,
@@ -111,10 +112,37 @@ export async function verifyPartition(
   return { offset, nextByLane: check.end() };
 }
 
+/** The error code of a fetch at `offset`. */
+export async function errorAt(link: Link, ledger: Ledger, offset: number): Promise<number> {
+  const response = await fetchAt(link, ledger, offset);
+  if (response === null) throw new Error("The broker went away");
+  return response.errorCode || response.responses[0]!.partitions[0]!.errorCode;
+}
+
 /** What a fetch at `offset` brings; null when it brought nothing. */
 async function fetchRecords(link: Link, ledger: Ledger, offset: number) {
   const { topic, partition } = ledger;
-  const response = await link.call(
+  const response = await fetchAt(link, ledger, offset);
+  if (response === null) return null;
+  const answer = response.responses[0]?.partitions[0];
+  if (response.errorCode !== 0 || answer === undefined) return null;
+  if (answer.errorCode !== 0) {
+    const { name, retriable } = errorInfo(answer.errorCode);
+    if (retriable) return null;
+    throw new Error(`Cannot read ${ledger.name} at ${offset}: ${name}`);
+  }
+  const where = { topic, partition, offset };
+  const { records } = readBatches(where, answer.records ?? new Uint8Array(0), []);
+  return records.length === 0 ? null : records;
+}
+
+async function fetchAt(
+  link: Link,
+  ledger: Ledger,
+  offset: number,
+): Promise<FetchResponse | null> {
+  const { topic, partition } = ledger;
+  return await link.call(
     FETCH,
     newFetchRequest({
       replicaId: -1,
@@ -137,15 +165,4 @@ async function fetchRecords(link: Link, ledger: Ledger, offset: number) {
     }),
     FETCH_NAMES,
   );
-  if (response === null) return null;
-  const answer = response.responses[0]?.partitions[0];
-  if (response.errorCode !== 0 || answer === undefined) return null;
-  if (answer.errorCode !== 0) {
-    const { name, retriable } = errorInfo(answer.errorCode);
-    if (retriable) return null;
-    throw new Error(`Cannot read ${ledger.name} at ${offset}: ${name}`);
-  }
-  const where = { topic, partition, offset };
-  const { records } = readBatches(where, answer.records ?? new Uint8Array(0), []);
-  return records.length === 0 ? null : records;
 }

@@ -21,7 +21,7 @@ Deno.test("Broker starts on free ports, restarts on the same ones with other cor
   await broker.restart({ cores: 4 });
   assert.notEqual(broker.pid, firstPid);
   assert.equal(broker.ready.fields["cores"], "4");
-  assert.match(broker.stderr, /--kafka-addr=127\.0\.0\.1:19 /);
+  assert.match(broker.stderr, /--kafka-addr=127\.0\.0\.1:19 --rpc-addr=127\.0\.0\.1:0 /);
   assert.deepEqual(await broker.stop(), { code: 0, signal: null });
   await broker.dispose();
   assert.throws(() => Deno.statSync(broker.dataDir), Deno.errors.NotFound);

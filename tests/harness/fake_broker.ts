@@ -14,6 +14,6 @@ Deno.addSignalListener("SIGTERM", () => {
   if (mode !== "stubborn") Deno.exit(0);
 });
 if (mode !== "silent") {
-  console.log(`ready kafka=127.0.0.1:19 rpc=127.0.0.1:21 admin=127.0.0.1:23 node=0 cores=${cores}`);
+  console.log(`ready kafka=127.0.0.1:19 rpc=none admin=127.0.0.1:23 node=0 cores=${cores}`);
 }
 setInterval(() => {}, 60_000);

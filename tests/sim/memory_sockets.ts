@@ -78,6 +78,11 @@ export class MemorySockets implements Sockets {
     return { socket, client };
   }
 
+  /** Receive buffers in all. */
+  get bufferCount(): number {
+    return this.#buffers.length;
+  }
+
   /** Receive buffers not in use. */
   get freeBuffers(): number {
     return this.#free.length;

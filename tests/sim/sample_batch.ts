@@ -23,7 +23,7 @@ import {
   PRODUCER_EPOCH_OFFSET,
   PRODUCER_ID_OFFSET,
   RECORD_COUNT_OFFSET,
-} from "../../src/storage/batch_header.ts";
+} from "../../src/wire/record_batch.ts";
 
 export interface SampleBatch {
   readonly recordCount: number;

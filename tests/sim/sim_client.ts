@@ -48,6 +48,12 @@ export class SimClient {
     });
   }
 
+  /** A request that has no response. */
+  sendUnanswered<Request>(api: Api<Request, unknown>, version: number, request: Request): void {
+    const correlationId = this.#nextCorrelationId++;
+    this.end.send(encodeRequestFrame(api, version, correlationId, "sim", request));
+  }
+
   /** Takes what has come; responses must be in the order of the requests. */
   poll(): void {
     if (this.end.fromServer.length === 0) return;

@@ -19,7 +19,6 @@ import { type Memory, wrapMemory } from "../../src/bytes/memory.ts";
 import { MemoryDisk, type MemoryDiskOptions } from "../../src/io/memory_disk.ts";
 import { runTask, type Task } from "../../src/io/task.ts";
 import { Timers } from "../../src/io/timers.ts";
-import type { AdvertisedNode } from "../../src/shard/control.ts";
 import { Mailboxes, mailboxesSize } from "../../src/shard/mailbox.ts";
 import { Shard } from "../../src/shard/shard.ts";
 import { ShardMemory } from "../../src/shard/shard_memory.ts";
@@ -37,6 +36,9 @@ export interface SimNodeOptions {
   readonly disk?: Partial<MemoryDiskOptions>;
   /** Per shard (bytes). */
   readonly arenaBytes?: number;
+  /** Per shard, and what it is recycled in (bytes). */
+  readonly journalBytes?: number;
+  readonly extentBytes?: number;
 }
 
 interface SimShard {
@@ -48,6 +50,10 @@ interface SimShard {
 
 export class SimNode {
   readonly #options: SimNodeOptions;
+  /** Of the next life's disk. */
+  diskOptions: Partial<MemoryDiskOptions>;
+  /** Why the last recovery refused to go on; null when it did not. */
+  refusal: string | null = null;
   readonly random: Random;
   #memory: Memory;
   #bulk: MemoryDisk | null = null;
@@ -62,6 +68,7 @@ export class SimNode {
 
   constructor(options: SimNodeOptions) {
     this.#options = options;
+    this.diskOptions = options.disk ?? {};
     this.random = new Xoshiro128(options.seed);
     this.#memory = wrapMemory(new ArrayBuffer(0));
   }
@@ -71,14 +78,20 @@ export class SimNode {
     return this.#bulk;
   }
 
-  /** Recovers the disk and opens `shardCount` shards; false when the disk crashed on the way. */
-  mount(shardCount: number): boolean {
+  /**
+   * Recovers the disk and opens `shardCount` shards; false when the disk crashed on the way, or when
+   * recovery refused ({@linkcode refusal}).
+   *
+   * @param armed given the new disk before its first operation, to plan faults
+   */
+  mount(shardCount: number, armed: (disk: MemoryDisk) => void = () => {}): boolean {
     const arenaBytes = this.#options.arenaBytes ?? 16 * 2 ** 20;
     const mailboxes = mailboxesSize(shardCount);
     this.#memory = wrapMemory(new ArrayBuffer(mailboxes + shardCount * arenaBytes));
     this.#bulk = this.#bulk === null
-      ? new MemoryDisk({ memory: this.#memory, random: this.random, ...this.#options.disk })
-      : this.#bulk.restart({ memory: this.#memory, random: this.random, ...this.#options.disk });
+      ? new MemoryDisk({ memory: this.#memory, random: this.random, ...this.diskOptions })
+      : this.#bulk.restart({ memory: this.#memory, random: this.random, ...this.diskOptions });
+    armed(this.#bulk);
     const arenas = Array.from(
       { length: shardCount },
       (_, shard) => new Arena(mailboxes + shard * arenaBytes, arenaBytes),
@@ -88,12 +101,13 @@ export class SimNode {
       context: contexts[0]!,
       shardCount,
       nodeId: 0,
-      extentBytes: 256 * 1024,
-      journalBytes: 1024 * 1024,
+      extentBytes: this.#options.extentBytes ?? 256 * 1024,
+      journalBytes: this.#options.journalBytes ?? 1024 * 1024,
     }));
     if (report === null) return false;
     this.report = report;
-    assert(report.outcome === "ready", `recovery refused: ${report.reason}`);
+    this.refusal = report.outcome === "ready" ? null : `${report.outcome}: ${report.reason}`;
+    if (this.refusal !== null) return false;
     this.shards = [];
     for (let shard = 0; shard < shardCount; shard++) {
       const context = contexts[shard]!;
@@ -103,7 +117,12 @@ export class SimNode {
       this.shards.push(this.#makeShard(shard, shardCount, context, storage));
     }
     const node = { host: "127.0.0.1", port: 9092, rack: null };
-    if (this.#finish(leading(this.shards[0]!.shard, node)) === null) return false;
+    const leads = this.#finish(this.shards[0]!.shard.lead(node));
+    if (leads === null) return false;
+    if (!leads) {
+      this.refusal = "damaged: the metadata log";
+      return false;
+    }
     for (const { shard } of this.shards) shard.deleteOrphans();
     return true;
   }
@@ -119,7 +138,8 @@ export class SimNode {
   /** One step of everything: some disk and socket operations, a turn of every shard. */
   step(): void {
     this.nowMs += 0.25;
-    this.disk.step();
+    if (this.diskOptions.latencyMs === undefined) this.disk.step();
+    else this.disk.advance(this.nowMs);
     for (const { shard, timers, sockets } of this.shards) {
       if (this.disk.crashed) return;
       for (let i = 0; i < 4 && sockets.step(); i++);
@@ -145,10 +165,20 @@ export class SimNode {
     while (this.nowMs < until && !this.disk.crashed) this.step();
   }
 
+  /** Moves time on without a step: what is due in between happens late, as on a machine that slept. */
+  jump(ms: number): void {
+    this.nowMs += ms;
+  }
+
   /** Power cut: what was not durable may be gone; the node has to be mounted again. */
   crash(): void {
     if (!this.disk.crashed) this.disk.crash();
     this.shards = [];
+  }
+
+  /** Flips one bit of one file, while the node is down; false when there is no file with bytes. */
+  flipRandomBit(): boolean {
+    return this.disk.flipAnyBit();
   }
 
   /** Orderly stop of every shard. */
@@ -225,9 +255,4 @@ export class SimNode {
   #note(level: LogLevel, message: string, fields: LogFields = {}): void {
     if (level >= LogLevel.WARN) this.remarks.push(`${message} ${JSON.stringify(fields)}`);
   }
-}
-
-function* leading(shard: Shard, node: AdvertisedNode): Task<true> {
-  yield* shard.lead(node);
-  return true;
 }

@@ -3,13 +3,12 @@
  *
  * - Everything below the offset goes; -1 means up to the high watermark. An offset beyond the high
  *   watermark is OFFSET_OUT_OF_RANGE; one below the log start changes nothing.
- * - Answers the log start that results.
+ * - Answers the log start that results, once it is durable: what was deleted does not come back.
  * - Internal topics are refused with INVALID_TOPIC_EXCEPTION, topics whose `cleanup.policy` does not delete
  *   with POLICY_VIOLATION, as in Kafka.
  * - Runs on the shards that own the partitions.
  *
- * Gaps: the move is in force at once and durable with the journal's next write, which the answer does not
- * wait for; a crash right then may bring the records back. The timeout is not looked at.
+ * Gaps: the timeout is not looked at.
  *
  * @module
  */

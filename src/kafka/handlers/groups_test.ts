@@ -174,19 +174,26 @@ Deno.test("OffsetFetch v10 names all topics of a group by id", () => {
   );
 });
 
-Deno.test("OffsetDelete forgets, and says which topics do not exist", () => {
+Deno.test("OffsetDelete forgets, and says what does not exist", () => {
   const broker = new TestBroker();
   broker.addTopic("orders", 1);
   broker.ask(OFFSET_COMMIT_HANDLER, 9, commitOf("g", "orders", 5));
   const partitions = [{ partitionIndex: 0 }];
   const request = newOffsetDeleteRequest({
     groupId: "g",
-    topics: [{ name: "nowhere", partitions }, { name: "orders", partitions }],
+    topics: [
+      { name: "nowhere", partitions },
+      { name: "orders", partitions: [{ partitionIndex: 7 }, ...partitions] },
+    ],
   });
   const deleted = broker.ask(OFFSET_DELETE_HANDLER, 0, request);
-  assert.deepEqual(deleted.topics.map((t) => [t.name, t.partitions[0]!.errorCode]), [
-    ["nowhere", ErrorCode.UNKNOWN_TOPIC_OR_PARTITION],
-    ["orders", 0],
+  const answers = deleted.topics.flatMap((topic) =>
+    topic.partitions.map((p) => [topic.name, p.partitionIndex, p.errorCode])
+  );
+  assert.deepEqual(answers, [
+    ["nowhere", 0, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION],
+    ["orders", 0, ErrorCode.NONE],
+    ["orders", 7, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION],
   ]);
   const again = broker.ask(OFFSET_DELETE_HANDLER, 0, request);
   assert.equal(again.errorCode, ErrorCode.GROUP_ID_NOT_FOUND);

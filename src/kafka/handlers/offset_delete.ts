@@ -3,7 +3,7 @@
  *
  * - Of a group with members only where they are consumers and none reads the topic
  *   (GROUP_SUBSCRIBED_TO_TOPIC); NON_EMPTY_GROUP for other groups with members.
- * - Topics that do not exist: UNKNOWN_TOPIC_OR_PARTITION; the rest is deleted.
+ * - Topics and partitions that do not exist: UNKNOWN_TOPIC_OR_PARTITION; the rest is deleted.
  *
  * Gaps: none.
  *
@@ -34,23 +34,33 @@ export const OFFSET_DELETE_HANDLER: Handler<OffsetDeleteRequest, OffsetDeleteRes
     if (coordinator === null) {
       return newOffsetDeleteResponse({ errorCode: ErrorCode.NOT_COORDINATOR });
     }
-    const topics = request.topics.filter(({ name }) => image.topicByName(name) !== undefined);
+    const exists = (name: string, partition: number): boolean =>
+      image.topicByName(name)?.partitions[partition] !== undefined;
+    const topics = request.topics.map((topic) => {
+      const { name, partitions } = topic;
+      return { ...topic, partitions: partitions.filter((p) => exists(name, p.partitionIndex)) };
+    });
     const deleted = yield* until<OffsetDeleteResponse>((respond) =>
       coordinator.offsetDelete(context, { ...request, topics }, respond)
     );
     if (deleted.errorCode !== ErrorCode.NONE) return deleted;
     const byName = new Map(deleted.topics.map((topic) => [topic.name, topic]));
-    deleted.topics = request.topics.map(({ name, partitions }) =>
-      byName.get(name) ?? newOffsetDeleteResponseTopic({
+    deleted.topics = request.topics.map(({ name, partitions }) => {
+      const known = byName.get(name)?.partitions ?? [];
+      const unknown = partitions.filter((p) => !exists(name, p.partitionIndex));
+      return newOffsetDeleteResponseTopic({
         name,
-        partitions: partitions.map(({ partitionIndex }) =>
-          newOffsetDeleteResponsePartition({
-            partitionIndex,
-            errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-          })
-        ),
-      })
-    );
+        partitions: [
+          ...known,
+          ...unknown.map(({ partitionIndex }) =>
+            newOffsetDeleteResponsePartition({
+              partitionIndex,
+              errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+            })
+          ),
+        ],
+      });
+    });
     return deleted;
   },
 };

@@ -43,6 +43,6 @@ export function encodeAddRaftVoterResponse(writer: Writer, version: number, mess
   if (version < 0 || version > 1) unsupportedVersion("AddRaftVoterResponse", version);
   writer.int32(message.throttleTimeMs);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writer.unsignedVarint(0);
 }

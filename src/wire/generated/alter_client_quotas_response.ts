@@ -82,7 +82,7 @@ function decodeEntryData(cursor: Cursor, version: number): EntryData {
 function encodeEntryData(writer: Writer, version: number, message: EntryData): void {
   const flexible = version >= 1;
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, flexible);
+  writer.nullableMessage(message.errorMessage, flexible);
   writeStructs(writer, version, flexible, message.entity, encodeEntityData);
   if (flexible) {
     writer.unsignedVarint(0);

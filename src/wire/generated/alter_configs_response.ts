@@ -86,7 +86,7 @@ function decodeAlterConfigsResourceResponse(cursor: Cursor, version: number): Al
 function encodeAlterConfigsResourceResponse(writer: Writer, version: number, message: AlterConfigsResourceResponse): void {
   const flexible = version >= 2;
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, flexible);
+  writer.nullableMessage(message.errorMessage, flexible);
   writer.int8(message.resourceType);
   writer.string(message.resourceName, flexible);
   if (flexible) {

@@ -59,7 +59,7 @@ export function encodeAlterPartitionReassignmentsResponse(writer: Writer, versio
     writer.bool(message.allowReplicationFactorChange);
   }
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writeStructs(writer, version, true, message.responses, encodeReassignableTopicResponse);
   writer.unsignedVarint(0);
 }
@@ -125,6 +125,6 @@ function decodeReassignablePartitionResponse(cursor: Cursor, _version: number): 
 function encodeReassignablePartitionResponse(writer: Writer, _version: number, message: ReassignablePartitionResponse): void {
   writer.int32(message.partitionIndex);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writer.unsignedVarint(0);
 }

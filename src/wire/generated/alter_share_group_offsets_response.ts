@@ -48,7 +48,7 @@ export function encodeAlterShareGroupOffsetsResponse(writer: Writer, version: nu
   if (version < 0 || version > 0) unsupportedVersion("AlterShareGroupOffsetsResponse", version);
   writer.int32(message.throttleTimeMs);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writeStructs(writer, version, true, message.responses, encodeAlterShareGroupOffsetsResponseTopic);
   writer.unsignedVarint(0);
 }
@@ -118,6 +118,6 @@ function decodeAlterShareGroupOffsetsResponsePartition(cursor: Cursor, _version:
 function encodeAlterShareGroupOffsetsResponsePartition(writer: Writer, _version: number, message: AlterShareGroupOffsetsResponsePartition): void {
   writer.int32(message.partitionIndex);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writer.unsignedVarint(0);
 }

@@ -73,6 +73,6 @@ function decodeAlterUserScramCredentialsResult(cursor: Cursor, _version: number)
 function encodeAlterUserScramCredentialsResult(writer: Writer, _version: number, message: AlterUserScramCredentialsResult): void {
   writer.string(message.user, true);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writer.unsignedVarint(0);
 }

@@ -71,7 +71,7 @@ export function encodeConsumerGroupHeartbeatResponse(writer: Writer, version: nu
   if (version < 0 || version > 1) unsupportedVersion("ConsumerGroupHeartbeatResponse", version);
   writer.int32(message.throttleTimeMs);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writer.nullableString(message.memberId, true);
   writer.int32(message.memberEpoch);
   writer.int32(message.heartbeatIntervalMs);

@@ -43,6 +43,6 @@ export function encodeControllerRegistrationResponse(writer: Writer, version: nu
   if (version < 0 || version > 0) unsupportedVersion("ControllerRegistrationResponse", version);
   writer.int32(message.throttleTimeMs);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writer.unsignedVarint(0);
 }

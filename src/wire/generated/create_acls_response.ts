@@ -78,7 +78,7 @@ function decodeAclCreationResult(cursor: Cursor, version: number): AclCreationRe
 function encodeAclCreationResult(writer: Writer, version: number, message: AclCreationResult): void {
   const flexible = version >= 2;
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, flexible);
+  writer.nullableMessage(message.errorMessage, flexible);
   if (flexible) {
     writer.unsignedVarint(0);
   }

@@ -83,7 +83,7 @@ function encodeCreatePartitionsTopicResult(writer: Writer, version: number, mess
   const flexible = version >= 2;
   writer.string(message.name, flexible);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, flexible);
+  writer.nullableMessage(message.errorMessage, flexible);
   if (flexible) {
     writer.unsignedVarint(0);
   }

@@ -130,7 +130,7 @@ function encodeCreatableTopicResult(writer: Writer, version: number, message: Cr
     writeUuid(writer, message.topicId);
   }
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, flexible);
+  writer.nullableMessage(message.errorMessage, flexible);
   if (version >= 5) {
     writer.int32(message.numPartitions);
   }

@@ -82,7 +82,7 @@ function decodeDeleteAclsFilterResult(cursor: Cursor, version: number): DeleteAc
 function encodeDeleteAclsFilterResult(writer: Writer, version: number, message: DeleteAclsFilterResult): void {
   const flexible = version >= 2;
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, flexible);
+  writer.nullableMessage(message.errorMessage, flexible);
   writeStructs(writer, version, flexible, message.matchingAcls, encodeDeleteAclsMatchingAcl);
   if (flexible) {
     writer.unsignedVarint(0);
@@ -147,7 +147,7 @@ function decodeDeleteAclsMatchingAcl(cursor: Cursor, version: number): DeleteAcl
 function encodeDeleteAclsMatchingAcl(writer: Writer, version: number, message: DeleteAclsMatchingAcl): void {
   const flexible = version >= 2;
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, flexible);
+  writer.nullableMessage(message.errorMessage, flexible);
   writer.int8(message.resourceType);
   writer.string(message.resourceName, flexible);
   writer.int8(message.patternType);

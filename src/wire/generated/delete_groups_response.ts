@@ -86,7 +86,7 @@ function encodeDeletableGroupResult(writer: Writer, version: number, message: De
   writer.string(message.groupId, flexible);
   writer.int16(message.errorCode);
   if (version >= 3) {
-    writer.nullableString(message.errorMessage, true);
+    writer.nullableMessage(message.errorMessage, true);
   }
   if (flexible) {
     writer.unsignedVarint(0);

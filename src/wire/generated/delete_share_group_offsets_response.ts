@@ -48,7 +48,7 @@ export function encodeDeleteShareGroupOffsetsResponse(writer: Writer, version: n
   if (version < 0 || version > 0) unsupportedVersion("DeleteShareGroupOffsetsResponse", version);
   writer.int32(message.throttleTimeMs);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writeStructs(writer, version, true, message.responses, encodeDeleteShareGroupOffsetsResponseTopic);
   writer.unsignedVarint(0);
 }
@@ -89,6 +89,6 @@ function encodeDeleteShareGroupOffsetsResponseTopic(writer: Writer, _version: nu
   writer.string(message.topicName, true);
   writeUuid(writer, message.topicId);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writer.unsignedVarint(0);
 }

@@ -96,6 +96,6 @@ function decodePartitionResult(cursor: Cursor, _version: number): PartitionResul
 function encodePartitionResult(writer: Writer, _version: number, message: PartitionResult): void {
   writer.int32(message.partition);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writer.unsignedVarint(0);
 }

@@ -98,7 +98,7 @@ function encodeDeletableTopicResult(writer: Writer, version: number, message: De
   }
   writer.int16(message.errorCode);
   if (version >= 5) {
-    writer.nullableString(message.errorMessage, true);
+    writer.nullableMessage(message.errorMessage, true);
   }
   if (flexible) {
     writer.unsignedVarint(0);

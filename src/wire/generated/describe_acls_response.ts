@@ -51,7 +51,7 @@ export function encodeDescribeAclsResponse(writer: Writer, version: number, mess
   const flexible = version >= 2;
   writer.int32(message.throttleTimeMs);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, flexible);
+  writer.nullableMessage(message.errorMessage, flexible);
   writeStructs(writer, version, flexible, message.resources, encodeDescribeAclsResource);
   if (flexible) {
     writer.unsignedVarint(0);

@@ -57,7 +57,7 @@ export function encodeDescribeClientQuotasResponse(writer: Writer, version: numb
   const flexible = version >= 1;
   writer.int32(message.throttleTimeMs);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, flexible);
+  writer.nullableMessage(message.errorMessage, flexible);
   writeNullableStructs(writer, version, flexible, message.entries, encodeEntryData);
   if (flexible) {
     writer.unsignedVarint(0);

@@ -68,7 +68,7 @@ export function encodeDescribeClusterResponse(writer: Writer, version: number, m
   if (version < 0 || version > 2) unsupportedVersion("DescribeClusterResponse", version);
   writer.int32(message.throttleTimeMs);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   if (version >= 1) {
     writer.int8(message.endpointType);
   } else if (message.endpointType !== 1) {

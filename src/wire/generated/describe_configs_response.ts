@@ -90,7 +90,7 @@ function decodeDescribeConfigsResult(cursor: Cursor, version: number): DescribeC
 function encodeDescribeConfigsResult(writer: Writer, version: number, message: DescribeConfigsResult): void {
   const flexible = version >= 4;
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, flexible);
+  writer.nullableMessage(message.errorMessage, flexible);
   writer.int8(message.resourceType);
   writer.string(message.resourceName, flexible);
   writeStructs(writer, version, flexible, message.configs, encodeDescribeConfigsResourceResult);

@@ -111,7 +111,7 @@ function encodeDescribedGroup(writer: Writer, version: number, message: Describe
   const flexible = version >= 5;
   writer.int16(message.errorCode);
   if (version >= 6) {
-    writer.nullableString(message.errorMessage, true);
+    writer.nullableMessage(message.errorMessage, true);
   } else if (message.errorMessage !== null) {
     unsupportedField("DescribeGroupsResponse", "errorMessage", version);
   }

@@ -107,7 +107,7 @@ function decodePartitionResponse(cursor: Cursor, version: number): PartitionResp
 function encodePartitionResponse(writer: Writer, version: number, message: PartitionResponse): void {
   writer.int32(message.partitionIndex);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writeStructs(writer, version, true, message.activeProducers, encodeProducerState);
   writer.unsignedVarint(0);
 }

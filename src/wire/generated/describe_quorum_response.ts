@@ -49,7 +49,7 @@ export function encodeDescribeQuorumResponse(writer: Writer, version: number, me
   if (version < 0 || version > 2) unsupportedVersion("DescribeQuorumResponse", version);
   writer.int16(message.errorCode);
   if (version >= 2) {
-    writer.nullableString(message.errorMessage, true);
+    writer.nullableMessage(message.errorMessage, true);
   }
   writeStructs(writer, version, true, message.topics, encodeTopicData);
   if (version >= 2) {
@@ -144,7 +144,7 @@ function encodePartitionData(writer: Writer, version: number, message: Partition
   writer.int32(message.partitionIndex);
   writer.int16(message.errorCode);
   if (version >= 2) {
-    writer.nullableString(message.errorMessage, true);
+    writer.nullableMessage(message.errorMessage, true);
   }
   writer.int32(message.leaderId);
   writer.int32(message.leaderEpoch);

@@ -79,7 +79,7 @@ function encodeDescribeShareGroupOffsetsResponseGroup(writer: Writer, version: n
   writer.string(message.groupId, true);
   writeStructs(writer, version, true, message.topics, encodeDescribeShareGroupOffsetsResponseTopic);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writer.unsignedVarint(0);
 }
 
@@ -167,6 +167,6 @@ function encodeDescribeShareGroupOffsetsResponsePartition(writer: Writer, versio
     writer.int64(message.lag);
   }
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writer.unsignedVarint(0);
 }

@@ -47,7 +47,7 @@ export function encodeDescribeUserScramCredentialsResponse(writer: Writer, versi
   if (version < 0 || version > 0) unsupportedVersion("DescribeUserScramCredentialsResponse", version);
   writer.int32(message.throttleTimeMs);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writeStructs(writer, version, true, message.results, encodeDescribeUserScramCredentialsResult);
   writer.unsignedVarint(0);
 }
@@ -87,7 +87,7 @@ function decodeDescribeUserScramCredentialsResult(cursor: Cursor, version: numbe
 function encodeDescribeUserScramCredentialsResult(writer: Writer, version: number, message: DescribeUserScramCredentialsResult): void {
   writer.string(message.user, true);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writeStructs(writer, version, true, message.credentialInfos, encodeCredentialInfo);
   writer.unsignedVarint(0);
 }

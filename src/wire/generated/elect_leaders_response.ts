@@ -133,7 +133,7 @@ function encodePartitionResult(writer: Writer, version: number, message: Partiti
   const flexible = version >= 2;
   writer.int32(message.partitionId);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, flexible);
+  writer.nullableMessage(message.errorMessage, flexible);
   if (flexible) {
     writer.unsignedVarint(0);
   }

@@ -84,7 +84,7 @@ export function encodeFindCoordinatorResponse(writer: Writer, version: number, m
     unsupportedField("FindCoordinatorResponse", "errorCode", version);
   }
   if (version >= 1 && version <= 3) {
-    writer.nullableString(message.errorMessage, flexible);
+    writer.nullableMessage(message.errorMessage, flexible);
   }
   if (version <= 3) {
     writer.int32(message.nodeId);
@@ -157,6 +157,6 @@ function encodeCoordinator(writer: Writer, _version: number, message: Coordinato
   writer.string(message.host, true);
   writer.int32(message.port);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writer.unsignedVarint(0);
 }

@@ -55,7 +55,7 @@ export function encodeListPartitionReassignmentsResponse(writer: Writer, version
   if (version < 0 || version > 0) unsupportedVersion("ListPartitionReassignmentsResponse", version);
   writer.int32(message.throttleTimeMs);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writeStructs(writer, version, true, message.topics, encodeOngoingTopicReassignment);
   writer.unsignedVarint(0);
 }

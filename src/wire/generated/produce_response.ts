@@ -203,7 +203,7 @@ function encodePartitionProduceResponse(writer: Writer, version: number, message
     writeStructs(writer, version, flexible, message.recordErrors, encodeBatchIndexAndErrorMessage);
   }
   if (version >= 8) {
-    writer.nullableString(message.errorMessage, flexible);
+    writer.nullableMessage(message.errorMessage, flexible);
   }
   if (!(version >= 10) && !isDefaultLeaderIdAndEpoch(message.currentLeader)) {
     unsupportedField("ProduceResponse", "currentLeader", version);

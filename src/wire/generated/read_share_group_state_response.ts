@@ -108,7 +108,7 @@ function decodePartitionResult(cursor: Cursor, version: number): PartitionResult
 function encodePartitionResult(writer: Writer, version: number, message: PartitionResult): void {
   writer.int32(message.partition);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writer.int32(message.stateEpoch);
   writer.int64(message.startOffset);
   writeStructs(writer, version, true, message.stateBatches, encodeStateBatch);

@@ -52,7 +52,7 @@ export function encodeSaslAuthenticateResponse(writer: Writer, version: number, 
   if (version < 0 || version > 2) unsupportedVersion("SaslAuthenticateResponse", version);
   const flexible = version >= 2;
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, flexible);
+  writer.nullableMessage(message.errorMessage, flexible);
   writer.byteString(message.authBytes, flexible);
   if (version >= 1) {
     writer.int64(message.sessionLifetimeMs);

@@ -61,7 +61,7 @@ export function encodeShareAcknowledgeResponse(writer: Writer, version: number, 
   if (version < 1 || version > 2) unsupportedVersion("ShareAcknowledgeResponse", version);
   writer.int32(message.throttleTimeMs);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   if (version >= 2) {
     writer.int32(message.acquisitionLockTimeoutMs);
   }
@@ -135,7 +135,7 @@ function decodePartitionData(cursor: Cursor, version: number): PartitionData {
 function encodePartitionData(writer: Writer, version: number, message: PartitionData): void {
   writer.int32(message.partitionIndex);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   encodeLeaderIdAndEpoch(writer, version, message.currentLeader);
   writer.unsignedVarint(0);
 }

@@ -59,7 +59,7 @@ export function encodeShareFetchResponse(writer: Writer, version: number, messag
   if (version < 1 || version > 2) unsupportedVersion("ShareFetchResponse", version);
   writer.int32(message.throttleTimeMs);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writer.int32(message.acquisitionLockTimeoutMs);
   writeStructs(writer, version, true, message.responses, encodeShareFetchableTopicResponse);
   writeStructs(writer, version, true, message.nodeEndpoints, encodeNodeEndpoint);
@@ -147,7 +147,7 @@ function decodePartitionData(cursor: Cursor, version: number): PartitionData {
 function encodePartitionData(writer: Writer, version: number, message: PartitionData): void {
   writer.int32(message.partitionIndex);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writer.int16(message.acknowledgeErrorCode);
   writer.nullableString(message.acknowledgeErrorMessage, true);
   encodeLeaderIdAndEpoch(writer, version, message.currentLeader);

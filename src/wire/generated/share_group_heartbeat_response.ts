@@ -68,7 +68,7 @@ export function encodeShareGroupHeartbeatResponse(writer: Writer, version: numbe
   if (version < 1 || version > 1) unsupportedVersion("ShareGroupHeartbeatResponse", version);
   writer.int32(message.throttleTimeMs);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writer.nullableString(message.memberId, true);
   writer.int32(message.memberEpoch);
   writer.int32(message.heartbeatIntervalMs);

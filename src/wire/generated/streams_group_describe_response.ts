@@ -144,7 +144,7 @@ function decodeDescribedGroup(cursor: Cursor, version: number): DescribedGroup {
 
 function encodeDescribedGroup(writer: Writer, version: number, message: DescribedGroup): void {
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writer.string(message.groupId, true);
   writer.string(message.groupState, true);
   writer.int32(message.groupEpoch);

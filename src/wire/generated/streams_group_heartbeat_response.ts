@@ -130,7 +130,7 @@ export function encodeStreamsGroupHeartbeatResponse(writer: Writer, version: num
   if (version < 0 || version > 1) unsupportedVersion("StreamsGroupHeartbeatResponse", version);
   writer.int32(message.throttleTimeMs);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writer.string(message.memberId, true);
   writer.int32(message.memberEpoch);
   writer.int32(message.heartbeatIntervalMs);

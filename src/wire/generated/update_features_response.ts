@@ -49,7 +49,7 @@ export function encodeUpdateFeaturesResponse(writer: Writer, version: number, me
   if (version < 0 || version > 2) unsupportedVersion("UpdateFeaturesResponse", version);
   writer.int32(message.throttleTimeMs);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   if (version <= 1) {
     writeStructs(writer, version, true, message.results, encodeUpdatableFeatureResult);
   }
@@ -87,6 +87,6 @@ function decodeUpdatableFeatureResult(cursor: Cursor, _version: number): Updatab
 function encodeUpdatableFeatureResult(writer: Writer, _version: number, message: UpdatableFeatureResult): void {
   writer.string(message.feature, true);
   writer.int16(message.errorCode);
-  writer.nullableString(message.errorMessage, true);
+  writer.nullableMessage(message.errorMessage, true);
   writer.unsignedVarint(0);
 }

@@ -36,15 +36,11 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub fn open(
-        address: SocketAddr,
-        topic: &str,
-        batch: Rc<Vec<u8>>,
-    ) -> Result<Connection, String> {
+    /// A connection whose requests are `head` and then `batch`, which several may share.
+    pub fn open(address: SocketAddr, head: Head, batch: Rc<Vec<u8>>) -> Result<Connection, String> {
         let stream = TcpStream::connect(address).map_err(|error| format!("{address}: {error}"))?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         stream.set_nonblocking(true).map_err(|error| error.to_string())?;
-        let head = Head::new(topic, batch.len());
         Ok(Connection {
             stream,
             batch,
@@ -66,8 +62,13 @@ impl Connection {
     }
 
     /// Queues a request; [`Connection::write`] sends it.
-    pub fn request(&mut self, partition: u32, due_ns: u64) {
-        self.head.set(self.correlation_sent, partition);
+    ///
+    /// `partition`: where the one batch goes; none when the payload names its partitions.
+    pub fn request(&mut self, partition: Option<u32>, due_ns: u64) {
+        match partition {
+            Some(partition) => self.head.set(self.correlation_sent, partition),
+            None => self.head.set_correlation(self.correlation_sent),
+        }
         self.correlation_sent = self.correlation_sent.wrapping_add(1);
         let mut head = self.spare.pop().unwrap_or_default();
         head.clear();

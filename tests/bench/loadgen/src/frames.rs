@@ -17,6 +17,8 @@ const TIMEOUT_MS: i32 = 60_000;
 const CORRELATION_OFFSET: usize = 8;
 const BATCH_HEADER: usize = 61;
 const CRC_OFFSET: usize = 17;
+/// Index, error, base offset, append time, log start offset.
+const ANSWER_PARTITION_SIZE: usize = 30;
 /// Offset of the bytes that the CRC covers.
 const ATTRIBUTES_OFFSET: usize = 21;
 
@@ -56,15 +58,11 @@ impl Request {
     }
 }
 
-pub fn create_topics(topics: &[(String, u32, Option<usize>)]) -> Vec<u8> {
+pub fn create_topics(topics: &[(String, u32)]) -> Vec<u8> {
     let mut request = Request::new(CREATE_TOPICS, CREATE_TOPICS_VERSION, 0);
     request.i32(topics.len() as i32);
-    for (name, partitions, batch_max) in topics {
-        request.string(name).i32(*partitions as i32).i16(-1).i32(0);
-        request.i32(i32::from(batch_max.is_some()));
-        if let Some(bytes) = batch_max {
-            request.string("max.message.bytes").string(&bytes.to_string());
-        }
+    for (name, partitions) in topics {
+        request.string(name).i32(*partitions as i32).i16(-1).i32(0).i32(0);
     }
     request.i32(TIMEOUT_MS).bytes.push(0);
     request.sized(0)
@@ -84,11 +82,33 @@ impl Head {
         Head { bytes: request.sized(batch_length) }
     }
 
+    /// Precedes the payload of [`many_batches`].
+    pub fn of_many(topic: &str, partitions: u32, payload_length: usize) -> Head {
+        let mut request = Request::new(PRODUCE, PRODUCE_VERSION, 0);
+        request.i16(-1).i16(-1).i32(TIMEOUT_MS).i32(1).string(topic).i32(partitions as i32);
+        Head { bytes: request.sized(payload_length) }
+    }
+
+    pub fn set_correlation(&mut self, correlation: u32) {
+        self.bytes[CORRELATION_OFFSET..][..4].copy_from_slice(&correlation.to_be_bytes());
+    }
+
     pub fn set(&mut self, correlation: u32, partition: u32) {
         let partition_at = self.bytes.len() - 8;
-        self.bytes[CORRELATION_OFFSET..][..4].copy_from_slice(&correlation.to_be_bytes());
+        self.set_correlation(correlation);
         self.bytes[partition_at..][..4].copy_from_slice(&partition.to_be_bytes());
     }
+}
+
+/// One batch for each of `partitions`, with what stands before it.
+pub fn many_batches(partitions: u32, batch: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(partitions as usize * (batch.len() + 8));
+    for partition in 0..partitions {
+        payload.extend(partition.to_be_bytes());
+        payload.extend((batch.len() as u32).to_be_bytes());
+        payload.extend(batch);
+    }
+    payload
 }
 
 /// A v2 batch of exactly `size` bytes with values of up to `record` bytes, uncompressed.
@@ -157,15 +177,21 @@ fn varint(bytes: &mut Vec<u8>, value: i64) {
     bytes.push(left as u8);
 }
 
-/// Correlation id, partition and error code of a produce response (without its size).
+/// Correlation id, first partition, and first error (0: none) of a produce response without its size.
 pub fn produce_answer(bytes: &[u8]) -> Option<(u32, u32, i16)> {
     let field = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
     let short = |at: usize| bytes.get(at..at + 2)?.try_into().ok().map(i16::from_be_bytes);
     let after_name = 10 + usize::try_from(short(8)?).ok()?;
-    if field(4)? != 1 || field(after_name)? != 1 {
+    let count = field(after_name)? as usize;
+    if field(4)? != 1 || count == 0 {
         return None;
     }
-    Some((field(0)?, field(after_name + 4)?, short(after_name + 8)?))
+    let mut error = 0;
+    for at in 0..count {
+        let found = short(after_name + 8 + at * ANSWER_PARTITION_SIZE)?;
+        error = if error == 0 { found } else { error };
+    }
+    Some((field(0)?, field(after_name + 4)?, error))
 }
 
 #[cfg(test)]

@@ -8,6 +8,9 @@ pub const USAGE: &str = "usage: loadgen --address HOST:PORT [--topic bench] [--p
 [--connections 4] [--depth 16] [--batch BYTES] [--record BYTES] [--rate REQUESTS_PER_S] \
 [--warmup SECONDS] [--seconds SECONDS] [--large BYTES --large-every SECONDS] [--create]";
 
+/// Bytes of each batch of a large request: the largest that a topic takes by default is a little more.
+pub const LARGE_PART: usize = 1024 * 1024;
+
 pub struct Options {
     pub address: SocketAddr,
     pub topic: String,
@@ -23,7 +26,7 @@ pub struct Options {
     pub rate: f64,
     pub warmup: Duration,
     pub duration: Duration,
-    /// Bytes of a batch that a connection of its own sends now and then; 0 = none.
+    /// Bytes of a request (of many batches, each to its own partition) that a connection of its own sends now and then; 0 = none.
     pub large: usize,
     pub large_every: Duration,
     /// Create the topics first; it is no error when they exist.
@@ -78,8 +81,8 @@ impl Options {
             Err("--address is missing".to_string())
         } else if !positive || self.record == 0 {
             Err("partitions, connections, depth and record start at 1".to_string())
-        } else if self.batch < 128 || (self.large > 0 && self.large < 128) {
-            Err("a batch has at least 128 bytes".to_string())
+        } else if self.batch < 128 || (self.large > 0 && self.large < LARGE_PART + 1024) {
+            Err("a batch has at least 128 bytes, a large request one of 1 MiB".to_string())
         } else if self.rate < 0.0 || !self.rate.is_finite() || self.large_every.is_zero() {
             Err("--rate and --large-every must be positive".to_string())
         } else {
@@ -87,7 +90,12 @@ impl Options {
         }
     }
 
-    /// Topic of the large batches: theirs alone, since it allows larger ones.
+    /// Batches of a large request: as many as fit.
+    pub fn large_parts(&self) -> u32 {
+        ((self.large - 512) / (LARGE_PART + 8)) as u32
+    }
+
+    /// Topic of the large requests.
     pub fn large_topic(&self) -> String {
         format!("{}-large", self.topic)
     }

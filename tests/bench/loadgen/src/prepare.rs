@@ -11,13 +11,11 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const RETRY_AFTER: Duration = Duration::from_millis(20);
 const PIPELINED: usize = 64;
 const TOPIC_ALREADY_EXISTS: i16 = 36;
-/// Room beside the batch that a topic must allow for (bytes).
-const BATCH_SLACK: usize = 1024;
 
 pub fn create_topics(options: &Options) -> Result<(), String> {
-    let mut topics = vec![(options.topic.clone(), options.partitions, None)];
+    let mut topics = vec![(options.topic.clone(), options.partitions)];
     if options.large > 0 {
-        topics.push((options.large_topic(), 1, Some(options.large + BATCH_SLACK)));
+        topics.push((options.large_topic(), options.large_parts()));
     }
     let mut stream = connect(options)?;
     send(&mut stream, &frames::create_topics(&topics))?;
@@ -45,7 +43,7 @@ pub fn prime(options: &Options) -> Result<(), String> {
     let small = frames::batch(options.batch.min(1024), options.record, now_ms);
     prime_topic(options, &options.topic, options.partitions, &small)?;
     if options.large > 0 {
-        prime_topic(options, &options.large_topic(), 1, &small)?;
+        prime_topic(options, &options.large_topic(), options.large_parts(), &small)?;
     }
     Ok(())
 }

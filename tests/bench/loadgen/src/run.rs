@@ -1,9 +1,9 @@
 //! The measurement: one thread, epoll, and a timer descriptor for requests that fall due.
 
 use crate::connection::{Answer, Connection};
-use crate::frames;
+use crate::frames::{self, Head};
 use crate::histogram::Histogram;
-use crate::options::Options;
+use crate::options::{LARGE_PART, Options};
 use crate::prepare::now_ms;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
@@ -62,11 +62,15 @@ pub fn measure(options: &Options) -> Result<String, String> {
     let batch = Rc::new(frames::batch(options.batch, options.record, now_ms()));
     let mut connections = Vec::new();
     for _ in 0..options.connections {
-        connections.push(Connection::open(options.address, &options.topic, batch.clone())?);
+        let head = Head::new(&options.topic, batch.len());
+        connections.push(Connection::open(options.address, head, batch.clone())?);
     }
     if options.large > 0 {
-        let large = Rc::new(frames::batch(options.large, options.record, now_ms()));
-        connections.push(Connection::open(options.address, &options.large_topic(), large)?);
+        let parts = options.large_parts();
+        let part = frames::batch(LARGE_PART, options.record, now_ms());
+        let payload = Rc::new(frames::many_batches(parts, &part));
+        let head = Head::of_many(&options.large_topic(), parts, payload.len());
+        connections.push(Connection::open(options.address, head, payload)?);
     }
     let from_ns = options.warmup.as_nanos() as u64;
     let mut run = Run {
@@ -184,7 +188,7 @@ impl Run<'_> {
             if due_ns <= now_ns {
                 self.large_due += 1;
                 if connection.in_flight() == 0 {
-                    connection.request(0, due_ns);
+                    connection.request(None, due_ns);
                 }
             }
         }
@@ -192,7 +196,7 @@ impl Run<'_> {
     }
 
     fn request(&mut self, at: usize, due_ns: u64) {
-        self.connections[at].request(self.next_partition, due_ns);
+        self.connections[at].request(Some(self.next_partition), due_ns);
         self.next_partition = (self.next_partition + 1) % self.options.partitions;
     }
 

@@ -1,0 +1,113 @@
+/**
+ * Clients that ask much and take nothing, and batches that would be huge if anybody opened them: the
+ * broker's memory stays in its budgets, and a client beside them is served.
+ */
+
+import { strict as assert } from "node:assert";
+import { compress } from "../../src/bytes/compression.ts";
+import { CREATE_TOPICS, FETCH, METADATA, PRODUCE } from "../../src/wire/generated/apis.ts";
+import {
+  newFetchPartition,
+  newFetchRequest,
+  newFetchTopic,
+} from "../../src/wire/generated/fetch_request.ts";
+import { newMetadataRequest } from "../../src/wire/generated/metadata_request.ts";
+import { Compression } from "../../src/wire/record_batch.ts";
+import { RecordBatchBuilder } from "../../src/wire/record_batch_builder.ts";
+import { SimClient } from "../sim/sim_client.ts";
+import { SimNode } from "../sim/sim_node.ts";
+import { produceRequest, SMALL_BATCH, topicRequest } from "../sim/sim_requests.ts";
+
+const FLOOD = 3_000;
+
+function startNode(): { readonly node: SimNode; readonly healthy: SimClient } {
+  const node = new SimNode({ seed: 11 });
+  assert(node.mount(2));
+  const healthy = new SimClient(node.connect(1));
+  let created = -1;
+  healthy.send(CREATE_TOPICS, 7, topicRequest("flooded", 2), (response) => {
+    created = response.topics[0]!.errorCode;
+  });
+  assert(node.run(() => (healthy.poll(), created >= 0)));
+  assert.equal(created, 0);
+  return { node, healthy };
+}
+
+function serves(node: SimNode, client: SimClient): void {
+  let offset = -1;
+  client.send(PRODUCE, 9, produceRequest("flooded", 1, SMALL_BATCH), (response) => {
+    const { errorCode, baseOffset } = response.responses[0]!.partitionResponses[0]!;
+    assert.equal(errorCode, 0);
+    offset = baseOffset;
+  });
+  assert(node.run(() => (client.poll(), offset >= 0), 4_000), "a healthy client was not served");
+}
+
+Deno.test("a flood of requests whose responses are never taken stays in the budgets", () => {
+  const { node, healthy } = startNode();
+  const deaf = [0, 1].map((shard) => new SimClient(node.connect(shard)));
+  let answered = 0;
+  for (const client of deaf) {
+    client.end.stalled = true;
+    for (let i = 0; i < FLOOD; i++) {
+      if (i % 3 === 0) {
+        client.send(METADATA, 12, newMetadataRequest({ topics: null }), () => answered++);
+      } else {
+        client.send(PRODUCE, 9, produceRequest("flooded", 0, SMALL_BATCH), () => answered++);
+      }
+    }
+  }
+  for (let i = 0; i < 20; i++) {
+    node.pass(50);
+    serves(node, healthy);
+    for (const { blocks } of node.shards) {
+      for (const budget of [blocks.smallFrames, blocks.largeFrames, blocks.responses]) {
+        assert(budget.used <= budget.limit, `${budget.name} beyond its limit`);
+      }
+    }
+  }
+  assert.equal(answered, 0);
+  for (const client of deaf) assert(client.end.pendingBytes > 0, "who takes nothing is not read");
+
+  for (const client of deaf) client.end.stalled = false;
+  const all = node.run(() => {
+    for (const client of deaf) client.poll();
+    return answered === deaf.length * FLOOD;
+  });
+  assert(all, "every request of the flood is answered in the end, in order");
+  assert.deepEqual(node.fatals, []);
+});
+
+Deno.test("a compression bomb is kept as it is, and never opened", () => {
+  const { node, healthy } = startNode();
+  const builder = new RecordBatchBuilder();
+  const value = new Uint8Array(64 * 2 ** 20);
+  builder.add({ key: null, value, timestamp: 1_700_000_000_000 });
+  const bomb = builder.build({
+    compression: Compression.GZIP,
+    compress: (records) => compress(Compression.GZIP, records),
+  });
+  assert(bomb.length < 100_000, "64 MiB in less than 100 kB");
+  let baseOffset = -1;
+  healthy.send(PRODUCE, 9, produceRequest("flooded", 0, bomb), (response) => {
+    const result = response.responses[0]!.partitionResponses[0]!;
+    assert.equal(result.errorCode, 0);
+    baseOffset = result.baseOffset;
+  });
+  assert(node.run(() => (healthy.poll(), baseOffset >= 0)));
+
+  let fetched = new Uint8Array(0);
+  const partition = newFetchPartition({ partition: 0, partitionMaxBytes: 1_000_000 });
+  const request = newFetchRequest({
+    maxWaitMs: 100,
+    minBytes: 1,
+    maxBytes: 1_000_000,
+    topics: [newFetchTopic({ topic: "flooded", partitions: [partition] })],
+  });
+  healthy.send(FETCH, 12, request, (response) => {
+    fetched = response.responses[0]!.partitions[0]!.records!.slice();
+  });
+  assert(node.run(() => (healthy.poll(), fetched.length > 0)));
+  assert.equal(fetched.length, bomb.length);
+  assert.deepEqual(fetched.subarray(61), bomb.subarray(61));
+});

@@ -1,0 +1,229 @@
+/**
+ * What clients were told, and whether it hangs together.
+ *
+ * Every batch that a simulated producer sends has a number of its own, which it carries as its timestamp.
+ * So whatever a consumer reads can be traced to who sent it, wherever it turns up. The rules:
+ *
+ * - What is read was sent, to that partition, and is unchanged; offsets have no gaps.
+ * - A batch stands at one offset, and an offset holds one batch, for ever: over power cuts too, because
+ *   only what is committed is read.
+ * - What was acknowledged is there, at the offset that was told, unless the log start has passed it.
+ * - The high watermark, the log start and a group's committed offset never go back for a client.
+ *
+ * @module
+ */
+
+import { crc32cOfBytes } from "../../src/bytes/crc32c.ts";
+import {
+  ATTRIBUTES_OFFSET,
+  batchBaseOffset,
+  batchBaseTimestamp,
+  batchCrc,
+  batchRecordCount,
+  batchSize,
+} from "../../src/wire/record_batch.ts";
+import { expect } from "./sim_failure.ts";
+
+/** The timestamp of batch number 0 (ms since the epoch). */
+export const BATCH_TIME_MS = 1_700_000_000_000;
+
+export interface SentBatch {
+  readonly number: number;
+  readonly partition: PartitionModel;
+  readonly crc: number;
+  readonly sizeBytes: number;
+  readonly records: number;
+  /** Where it was acknowledged, or read first; -1: neither. */
+  offset: number;
+  acknowledged: boolean;
+}
+
+export class PartitionModel {
+  readonly topicId: string;
+  readonly index: number;
+  /** Batches by their base offset, as far as anybody was told. */
+  readonly placed = new Map<number, SentBatch>();
+  /** The log start may be anywhere up to here. */
+  startMax = 0;
+  /** Retention may move the log start at any time. */
+  retention = false;
+  /** The highest watermark anybody saw. */
+  highWatermark = 0;
+  /** The topic's deletion was asked for. */
+  deleting = false;
+  /** Bits were flipped: records may be unreadable. */
+  damaged = false;
+
+  constructor(topicId: string, index: number) {
+    this.topicId = topicId;
+    this.index = index;
+  }
+
+  get name(): string {
+    return `${this.topicId.slice(0, 6)}-${this.index}`;
+  }
+}
+
+/** What one client has seen of one partition; each client keeps its own. */
+export class Horizon {
+  highWatermark = 0;
+  startOffset = 0;
+
+  note(partition: PartitionModel, highWatermark: number, startOffset: number): void {
+    expect(
+      highWatermark >= this.highWatermark,
+      () =>
+        `${partition.name}: the high watermark went from ${this.highWatermark} to ${highWatermark}`,
+    );
+    this.highWatermark = highWatermark;
+    if (startOffset >= 0) {
+      expect(
+        startOffset >= this.startOffset,
+        () => `${partition.name}: the log start went from ${this.startOffset} to ${startOffset}`,
+      );
+      expect(
+        startOffset <= partition.startMax || partition.retention,
+        () =>
+          `${partition.name}: the log starts at ${startOffset}, allowed is ${partition.startMax}`,
+      );
+      this.startOffset = startOffset;
+    }
+    if (highWatermark > partition.highWatermark) partition.highWatermark = highWatermark;
+  }
+}
+
+export class Checker {
+  readonly partitions = new Map<string, PartitionModel>();
+  readonly #sent: SentBatch[] = [];
+  #hash = 0x811c9dc5;
+  batchesRead = 0;
+  acknowledgements = 0;
+
+  /** Equal for equal runs. */
+  get hash(): number {
+    return this.#hash;
+  }
+
+  /** Folds something that a client observed. */
+  observe(value: number): void {
+    this.#hash = Math.imul(this.#hash ^ value, 0x01000193) >>> 0;
+  }
+
+  partition(topicId: string, index: number): PartitionModel {
+    const key = `${topicId}/${index}`;
+    let model = this.partitions.get(key);
+    if (model === undefined) {
+      model = new PartitionModel(topicId, index);
+      this.partitions.set(key, model);
+    }
+    return model;
+  }
+
+  get nextNumber(): number {
+    return this.#sent.length;
+  }
+
+  batch(number: number): SentBatch | undefined {
+    return this.#sent[number];
+  }
+
+  /** A producer is about to send `bytes`, whose timestamp is {@linkcode nextNumber}'s. */
+  sending(partition: PartitionModel, bytes: Uint8Array): SentBatch {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const batch: SentBatch = {
+      number: this.#sent.length,
+      partition,
+      crc: batchCrc(view, 0),
+      sizeBytes: bytes.length,
+      records: batchRecordCount(view, 0),
+      offset: -1,
+      acknowledged: false,
+    };
+    this.#sent.push(batch);
+    return batch;
+  }
+
+  /** A producer was told that its batch stands at `offset`. */
+  acknowledged(batch: SentBatch, offset: number): void {
+    this.observe(offset);
+    this.acknowledgements++;
+    this.#place(batch, offset);
+    batch.acknowledged = true;
+    const end = offset + batch.records;
+    if (end > batch.partition.highWatermark) batch.partition.highWatermark = end;
+  }
+
+  /**
+   * A consumer read `records` when it asked for `fetchOffset`.
+   *
+   * @returns the offset behind the last batch
+   */
+  read(partition: PartitionModel, fetchOffset: number, records: Uint8Array): number {
+    const view = new DataView(records.buffer, records.byteOffset, records.byteLength);
+    let at = 0;
+    let next = -1;
+    while (at < records.length) {
+      const size = batchSize(view, at);
+      expect(
+        size > 0 && at + size <= records.length,
+        () => `${partition.name}: a batch was cut in the answer to ${fetchOffset}`,
+      );
+      const offset = batchBaseOffset(view, at);
+      const batch = this.#sent[batchBaseTimestamp(view, at) - BATCH_TIME_MS];
+      expect(
+        batch !== undefined && batch.partition === partition,
+        () => `${partition.name}: what is read at ${offset} was never sent there`,
+      );
+      const crc = crc32cOfBytes(records, at + ATTRIBUTES_OFFSET, at + size, 0);
+      expect(
+        crc === batch.crc && crc === batchCrc(view, at) && size === batch.sizeBytes,
+        () => `${partition.name}: batch ${batch.number} at ${offset} is not what was sent`,
+      );
+      expect(
+        next < 0 ? offset <= fetchOffset && fetchOffset < offset + batch.records : offset === next,
+        () => `${partition.name}: asked for ${next < 0 ? fetchOffset : next}, got ${offset}`,
+      );
+      this.#place(batch, offset);
+      this.batchesRead++;
+      next = offset + batch.records;
+      at += size;
+    }
+    this.observe(next);
+    return next < 0 ? fetchOffset : next;
+  }
+
+  /** The whole partition was read: from its log start up to the high watermark. */
+  complete(partition: PartitionModel, startOffset: number, highWatermark: number): void {
+    expect(
+      highWatermark >= partition.highWatermark,
+      () => `${partition.name}: ends at ${highWatermark}, was seen at ${partition.highWatermark}`,
+    );
+    for (const batch of this.#sent) {
+      if (batch.partition !== partition || !batch.acknowledged) continue;
+      const { offset, records, number } = batch;
+      expect(
+        offset + records <= highWatermark,
+        () => `${partition.name}: batch ${number}, acknowledged at ${offset}, is lost`,
+      );
+      expect(
+        partition.placed.get(offset) === batch || offset < startOffset,
+        () => `${partition.name}: batch ${number} is not at ${offset}`,
+      );
+    }
+  }
+
+  #place(batch: SentBatch, offset: number): void {
+    const { partition, number } = batch;
+    expect(
+      batch.offset < 0 || batch.offset === offset,
+      () => `${partition.name}: batch ${number} stands at ${batch.offset} and at ${offset}`,
+    );
+    const there = partition.placed.get(offset);
+    expect(
+      there === undefined || there === batch,
+      () => `${partition.name}: at ${offset} stood batch ${there!.number}, now ${number}`,
+    );
+    batch.offset = offset;
+    partition.placed.set(offset, batch);
+  }
+}

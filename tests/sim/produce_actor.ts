@@ -1,0 +1,229 @@
+/**
+ * Simulated producers: idempotent ones, that send again what was not acknowledged, with the same
+ * sequences, over power cuts; and plain ones, that never send anything twice.
+ *
+ * An idempotent producer's queue of a partition, oldest first: what was sent stays until it is
+ * acknowledged; after a failure everything sent is awaited, then all of it is sent again in order.
+ *
+ * @module
+ */
+
+import { ErrorCode } from "../../src/wire/errors.ts";
+import { INIT_PRODUCER_ID, PRODUCE } from "../../src/wire/generated/apis.ts";
+import { newInitProducerIdRequest } from "../../src/wire/generated/init_producer_id_request.ts";
+import { newProduceRequest } from "../../src/wire/generated/produce_request.ts";
+import type { ProduceResponse } from "../../src/wire/generated/produce_response.ts";
+import { RecordBatchBuilder } from "../../src/wire/record_batch_builder.ts";
+import { ZERO_UUID } from "../../src/wire/uuid.ts";
+import { Actor, type SimTopic, type Stage } from "./actor.ts";
+import { BATCH_TIME_MS, type SentBatch } from "./checker.ts";
+import { expect } from "./sim_failure.ts";
+
+/** From here on topics are named by id. */
+const TOPIC_IDS_SINCE = 13;
+
+export interface ProducerShape {
+  readonly idempotent: boolean;
+  readonly batchBytesMax: number;
+  readonly pipelining: number;
+}
+
+interface Queued {
+  readonly batch: SentBatch;
+  readonly bytes: Uint8Array;
+  sent: boolean;
+}
+
+interface Lane {
+  readonly topic: SimTopic;
+  readonly index: number;
+  readonly queue: Queued[];
+  nextSequence: number;
+  /** A batch was acknowledged. */
+  known: boolean;
+  /** Something failed: wait for what is in flight, then send again. */
+  failed: boolean;
+}
+
+export class ProduceActor extends Actor {
+  readonly #shape: ProducerShape;
+  readonly #lanes = new Map<string, Lane>();
+  readonly #version: number;
+  readonly #acks: number;
+  #producerId = -1;
+  #askingId = false;
+
+  constructor(stage: Stage, seed: number, shape: ProducerShape) {
+    super(stage, seed);
+    this.#shape = shape;
+    this.#version = 3 + this.random.nextBelow(11);
+    const acks = [-1, -1, 1, ...(shape.idempotent ? [] : [0])];
+    this.#acks = this.pick(acks);
+  }
+
+  override get idle(): boolean {
+    if (this.openRequests > 0) return false;
+    for (const { queue, topic } of this.#lanes.values()) {
+      if (queue.length > 0 && !topic.deleting) return false;
+    }
+    return true;
+  }
+
+  protected override act(): void {
+    if (this.#shape.idempotent && this.#producerId < 0) {
+      this.#askId();
+      return;
+    }
+    if (!this.stage.draining && this.chance(40)) this.#makeBatch();
+    if (this.openRequests < this.#shape.pipelining) this.#send();
+  }
+
+  protected override forget(): void {
+    this.#askingId = false;
+    for (const lane of this.#lanes.values()) {
+      lane.failed = false;
+      if (!this.#shape.idempotent) lane.queue.length = 0;
+      for (const queued of lane.queue) queued.sent = false;
+    }
+  }
+
+  #askId(): void {
+    if (this.#askingId) return;
+    this.#askingId = true;
+    const version = this.random.nextBelow(6);
+    const request = newInitProducerIdRequest({
+      transactionalId: null,
+      transactionTimeoutMs: 1000,
+      producerId: -1,
+      producerEpoch: -1,
+    });
+    this.ask(INIT_PRODUCER_ID, version, request, (response) => {
+      this.#askingId = false;
+      if (response.errorCode === ErrorCode.NONE) this.#producerId = response.producerId;
+    });
+  }
+
+  #makeBatch(): void {
+    const topics = this.stage.topics.filter((topic) => topic.id !== "" && !topic.deleting);
+    const usable = topics.filter((topic) => !topic.mortal || this.#version >= TOPIC_IDS_SINCE);
+    if (usable.length === 0) return;
+    const topic = this.pick(usable);
+    const index = this.random.nextBelow(topic.partitions);
+    const key = `${topic.id}/${index}`;
+    let lane = this.#lanes.get(key);
+    if (lane === undefined) {
+      lane = { topic, index, queue: [], nextSequence: 0, known: false, failed: false };
+      this.#lanes.set(key, lane);
+    }
+    // Until the broker knows the producer, any sequence begins: so clients wait until there is a leader.
+    if (lane.queue.length >= (lane.known || !this.#shape.idempotent ? 5 : 1)) return;
+    const { checker } = this.stage;
+    const bytes = this.#encode(lane, checker.nextNumber);
+    const batch = checker.sending(checker.partition(topic.id, index), bytes);
+    lane.queue.push({ batch, bytes, sent: false });
+  }
+
+  #encode(lane: Lane, number: number): Uint8Array {
+    const { batchBytesMax, idempotent } = this.#shape;
+    const records = 1 + this.random.nextBelow(5);
+    const room = this.chance(20) ? batchBytesMax : Math.min(batchBytesMax, 300);
+    const builder = new RecordBatchBuilder();
+    for (let i = 0; i < records; i++) {
+      const value = new Uint8Array(1 + this.random.nextBelow(Math.ceil(room / records)));
+      value.fill(number + i);
+      builder.add({ key: null, value, timestamp: BATCH_TIME_MS + number });
+    }
+    if (!idempotent) return builder.build();
+    const baseSequence = lane.nextSequence;
+    lane.nextSequence += records;
+    return builder.build({ producerId: this.#producerId, producerEpoch: 0, baseSequence });
+  }
+
+  #send(): void {
+    const lanes: Lane[] = [];
+    for (const lane of this.#lanes.values()) {
+      if (lane.topic.deleting) lane.queue.length = 0;
+      if (!lane.failed && lane.queue.some(({ sent }) => !sent)) lanes.push(lane);
+    }
+    if (lanes.length === 0) return;
+    const first = this.random.nextBelow(lanes.length);
+    const chosen = lanes.slice(first, first + 1 + this.random.nextBelow(4));
+    const parts = chosen.map((lane) => {
+      const queued = lane.queue.find(({ sent }) => !sent)!;
+      queued.sent = true;
+      return { lane, queued };
+    });
+    const byTopic = new Map<SimTopic, typeof parts>();
+    for (const part of parts) {
+      const { topic } = part.lane;
+      byTopic.set(topic, [...byTopic.get(topic) ?? [], part]);
+    }
+    const byId = this.#version >= TOPIC_IDS_SINCE;
+    const topicData = [...byTopic].map(([topic, ofTopic]) => ({
+      name: byId ? "" : topic.name,
+      topicId: byId ? topic.id : ZERO_UUID,
+      partitionData: ofTopic.map(({ lane, queued }) => ({
+        index: lane.index,
+        records: queued.bytes,
+      })),
+    }));
+    const request = newProduceRequest({ acks: this.#acks, timeoutMs: 1000, topicData });
+    if (this.#acks === 0) {
+      this.tell(PRODUCE, this.#version, request);
+      for (const { lane, queued } of parts) remove(lane, queued);
+      return;
+    }
+    const ordered = [...byTopic.values()];
+    this.ask(PRODUCE, this.#version, request, (response) => this.#take(ordered, response));
+  }
+
+  #take(
+    asked: readonly (readonly { lane: Lane; queued: Queued }[])[],
+    response: ProduceResponse,
+  ): void {
+    asked.forEach((ofTopic, at) => {
+      const answers = response.responses[at]!.partitionResponses;
+      ofTopic.forEach(({ lane, queued }, i) => {
+        const { index, errorCode, baseOffset } = answers[i]!;
+        expect(index === lane.index, () => "partitions are not in the order of the request");
+        this.stage.checker.observe(errorCode);
+        if (errorCode === ErrorCode.NONE) {
+          this.stage.checker.acknowledged(queued.batch, baseOffset);
+          lane.known = true;
+          remove(lane, queued);
+        } else {
+          this.#refused(lane, queued, errorCode);
+        }
+      });
+    });
+  }
+
+  #refused(lane: Lane, queued: Queued, errorCode: number): void {
+    // A topic that was just made is not known everywhere at once.
+    const gone = errorCode === ErrorCode.UNKNOWN_TOPIC_ID ||
+      errorCode === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+    if (!this.#shape.idempotent) {
+      remove(lane, queued);
+    } else {
+      lane.failed = true;
+      queued.sent = false;
+    }
+    const first = lane.queue[0] === queued;
+    const expected = errorCode === ErrorCode.KAFKA_STORAGE_ERROR ||
+      errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER || gone ||
+      (errorCode === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER && !first);
+    expect(
+      expected,
+      () =>
+        `${queued.batch.partition.name}: batch ${queued.batch.number} is refused with ${errorCode}`,
+    );
+    if (lane.queue.every(({ sent }) => !sent)) lane.failed = false;
+  }
+}
+
+function remove(lane: Lane, queued: Queued): void {
+  const at = lane.queue.indexOf(queued);
+  if (at >= 0) lane.queue.splice(at, 1);
+  // Whatever failed behind it may be sent again now.
+  if (lane.queue.every(({ sent }) => !sent)) lane.failed = false;
+}

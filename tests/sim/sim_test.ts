@@ -1,0 +1,105 @@
+/**
+ * Whole nodes from seeds: those that once found a fault, some fresh ones, and one small workload whose
+ * power is cut at every boundary.
+ *
+ * `GREGOR_SIM_SEEDS` fresh seeds are run (each twice); `GREGOR_SIM_FIRST_SEED` says where they begin, and
+ * `GREGOR_SIM_STRIDE` how many boundaries of the small workload are left out.
+ */
+
+import { strict as assert } from "node:assert";
+import { runOnce, runSeed, type WorkloadOptions } from "./workload.ts";
+
+/** What each of them found is told in its comment. */
+const PAST_SEEDS = [
+  1, // a checkpoint that found no memory ended the broker
+  2, // a request larger than one write of the journal waited for ever
+  5, // a damaged metadata log: the start waited for ever
+  25, // a full disk, and a recovery that needs room
+  35, // a fetch of a deleted topic was told of a broken disk
+  75, // reading ahead evicted the chunk that was about to be read
+  1145, // an index block was filed in two parts, and the second had no place
+  1031, // as 1, later
+];
+
+const FRESH = Number(Deno.env.get("GREGOR_SIM_SEEDS") ?? 12);
+const FIRST = Number(
+  Deno.env.get("GREGOR_SIM_FIRST_SEED") ?? Math.floor(Math.random() * 2 ** 30),
+);
+const STRIDE = Number(Deno.env.get("GREGOR_SIM_STRIDE") ?? 3);
+
+Deno.test("seeds that once failed hold", () => {
+  for (const seed of PAST_SEEDS) run(seed);
+});
+
+Deno.test("fresh seeds hold, and run the same twice", () => {
+  let acknowledgements = 0;
+  for (let i = 0; i < FRESH; i++) acknowledgements += run(FIRST + i);
+  console.log(`seeds ${FIRST} to ${FIRST + FRESH - 1}: ${acknowledgements} acknowledgements held`);
+});
+
+/** Two shards, a producer of each kind, a group, an administrator; no faults but the cut. */
+const SMALL: WorkloadOptions = {
+  plan: {
+    lives: 1,
+    lifeMs: 80,
+    shardsMax: 2,
+    arenaBytes: 6 * 2 ** 20,
+    journalBytes: 2 ** 20,
+    extentBytes: 2 ** 18,
+    segmentBytes: 2 ** 20,
+    latencyMs: null,
+    slowMoments: 0,
+    spareBytes: null,
+    ioErrors: false,
+    flippedBits: false,
+    powerCuts: false,
+    topics: 1,
+    partitionsMax: 2,
+    batchBytesMax: 2000,
+    pipelining: 2,
+    idempotentProducers: 1,
+    plainProducers: 1,
+    consumers: 1,
+    groupMembers: 1,
+    admins: 1,
+    retention: false,
+  },
+};
+
+Deno.test("a power cut at every boundary of a small workload loses nothing", () => {
+  const { operations } = runOnce(7, SMALL);
+  assert(operations > 100);
+  let cuts = 0;
+  for (let cutAt = 0; cutAt < operations; cutAt += STRIDE) {
+    runAt({ cutAt });
+    cuts++;
+  }
+  console.log(`${cuts} cuts in ${operations} operations`);
+});
+
+Deno.test("a second power cut at every boundary of the recovery loses nothing", () => {
+  const { operations } = runOnce(7, SMALL);
+  let cuts = 0;
+  for (let cutRecoveryAt = 0; cutRecoveryAt < 150; cutRecoveryAt += STRIDE) {
+    runAt({ cutAt: Math.floor(operations * 0.8), cutRecoveryAt });
+    cuts++;
+  }
+  console.log(`${cuts} cuts of a recovery`);
+});
+
+function run(seed: number): number {
+  try {
+    return runSeed(seed).acknowledgements;
+  } catch (error) {
+    throw new Error(`deno task sim --seed ${seed}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function runAt(cut: WorkloadOptions): void {
+  try {
+    runOnce(7, { ...SMALL, ...cut });
+  } catch (error) {
+    const message = `${JSON.stringify(cut)}: ${(error as Error).message}`;
+    throw new Error(message, { cause: error });
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * What one seed decides: the shape of a run. Every run leaves most features out and pushes the rest, so
+ * that runs differ more than if each had a bit of everything.
+ *
+ * @module
+ */
+
+import type { Random } from "../../src/base/prng.ts";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export interface SwarmPlan {
+  readonly lives: number;
+  /** Virtual time of each life (ms). */
+  readonly lifeMs: number;
+  readonly shardsMax: number;
+  readonly arenaBytes: number;
+  readonly journalBytes: number;
+  readonly extentBytes: number;
+  readonly segmentBytes: number;
+  readonly latencyMs: { readonly min: number; readonly max: number } | null;
+  /** Moments in which one operation takes very long, per life. */
+  readonly slowMoments: number;
+  /** Room beyond what journals take (bytes); null: unlimited. */
+  readonly spareBytes: number | null;
+  readonly ioErrors: boolean;
+  readonly flippedBits: boolean;
+  readonly powerCuts: boolean;
+  readonly topics: number;
+  readonly partitionsMax: number;
+  readonly batchBytesMax: number;
+  readonly pipelining: number;
+  readonly idempotentProducers: number;
+  readonly plainProducers: number;
+  readonly consumers: number;
+  readonly groupMembers: number;
+  readonly admins: number;
+  readonly retention: boolean;
+}
+
+export function planOf(random: Random): SwarmPlan {
+  const chance = (percent: number): boolean => random.nextBelow(100) < percent;
+  const pick = <T>(...values: readonly T[]): T => values[random.nextBelow(values.length)]!;
+  const arenaBytes = pick(6, 8, 16) * MIB;
+  const batchBytesMax = pick(200, 4 * KIB, 40 * KIB, 200 * KIB);
+  // One write of the journal must hold the largest batch.
+  const journalBytes = batchBytesMax > 100 * KIB ? 4 * MIB : pick(MIB, 2 * MIB, 4 * MIB);
+  const full = chance(12);
+  return {
+    lives: 1 + random.nextBelow(5),
+    lifeMs: pick(50, 150, 400),
+    shardsMax: pick(1, 1, 2, 3, 4),
+    arenaBytes,
+    journalBytes,
+    extentBytes: journalBytes / (batchBytesMax > 100 * KIB ? 4 : pick(4, 8)),
+    segmentBytes: pick(256 * KIB, MIB, 64 * MIB),
+    latencyMs: chance(40) ? { min: 0.05, max: pick(0.2, 1, 5) } : null,
+    slowMoments: chance(20) ? 1 + random.nextBelow(3) : 0,
+    spareBytes: full ? pick(MIB, 4 * MIB) : null,
+    ioErrors: !full && chance(12),
+    flippedBits: !full && chance(10),
+    powerCuts: chance(80),
+    topics: 1 + random.nextBelow(3),
+    partitionsMax: pick(1, 3, 8, 20),
+    batchBytesMax,
+    pipelining: pick(1, 2, 5),
+    idempotentProducers: random.nextBelow(3),
+    plainProducers: random.nextBelow(3),
+    consumers: random.nextBelow(4),
+    groupMembers: chance(50) ? random.nextBelow(4) : 0,
+    admins: chance(60) ? 1 : 0,
+    retention: chance(30),
+  };
+}
