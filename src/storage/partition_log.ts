@@ -263,11 +263,7 @@ export class PartitionLog implements Log {
     this.admitBatch(segment, tail.extent, tail.addressOf(position), length, nowMs);
   }
 
-  /**
-   * Takes note of a batch at the segment's end, in an extent that the index has.
-   *
-   * @param at address of the batch's header
-   */
+  /** Takes note of a batch at the segment's end, in an extent that the index has; `at`: its header. */
   admitBatch(segment: Segment, extent: number, at: number, length: number, nowMs: number): void {
     const view = this.parts.context.memory.view;
     const index = segment.index;
