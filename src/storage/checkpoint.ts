@@ -29,6 +29,8 @@ const CAPTURES_PER_TURN = 128;
 
 /** Where rows go; implemented over the two slots of a checkpoint file. */
 export interface CheckpointTarget {
+  /** Memory of the arena that it keeps for itself (bytes). */
+  readonly reservedBytes: number;
   /** Writes the rows, durable, into the older slot; 0 or a negative errno (-ENOMEM: not now). */
   write(rows: readonly Uint8Array<ArrayBuffer>[], lsn: number): Task<number>;
 }

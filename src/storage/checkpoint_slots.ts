@@ -59,6 +59,11 @@ export class CheckpointSlots implements CheckpointTarget {
     this.#reservedRow = arena.allocate(RESERVED_ROW_BYTES);
   }
 
+  get reservedBytes(): number {
+    return (this.#reservedBuffer < 0 ? 0 : RESERVED_BUFFER_BYTES) +
+      (this.#reservedRow < 0 ? 0 : RESERVED_ROW_BYTES);
+  }
+
   /** -ENOSPC and -ENOMEM leave both slots as they were, and may pass. */
   *write(rows: readonly Uint8Array<ArrayBuffer>[], lsn: number): Task<number> {
     const { context, handles, journalId, mountEpoch } = this.#options;

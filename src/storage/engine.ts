@@ -222,6 +222,7 @@ export class Engine implements ShardStorage, LogParts {
       dirtyBytes: this.cache.dirtyBytes,
       cachedBytes: this.cache.cachedBytes,
       journalBufferBytes: this.#journal.bufferBytes,
+      checkpointBufferBytes: this.#target.reservedBytes,
       journalUsedBytes: this.#journal.usedBytes,
       journalSizeBytes: this.#journal.capacityBytes,
       writesInFlight: this.writer.writesInFlight,

@@ -50,6 +50,8 @@ export interface StorageStats {
   readonly cachedBytes: number;
   /** Memory of the journal's buffers. */
   readonly journalBufferBytes: number;
+  /** Memory kept for checkpoints. */
+  readonly checkpointBufferBytes: number;
   readonly journalUsedBytes: number;
   readonly journalSizeBytes: number;
   readonly writesInFlight: number;

@@ -269,10 +269,12 @@ export class Workload {
       );
       expect(blocks.waitingCount === 0, () => `shard ${index}: somebody waits for memory`);
       expect(shard.server.connectionCount === 0, () => `shard ${index}: a connection is left`);
-      const { cachedBytes, dirtyBytes, journalBufferBytes } = shard.storage.stats();
+      const stats = shard.storage.stats();
+      const stored = stats.cachedBytes + stats.dirtyBytes + stats.journalBufferBytes +
+        stats.checkpointBufferBytes;
       const receiving = sockets.bufferCount * RECEIVE_BUFFER_SIZE;
       const { arena } = blocks;
-      const known = arena.freeBytes + cachedBytes + dirtyBytes + journalBufferBytes + receiving;
+      const known = arena.freeBytes + stored + receiving;
       expect(
         known === arena.size,
         () => `shard ${index}: ${arena.size - known} bytes of the arena are lost`,
