@@ -21,7 +21,7 @@ import { checkData } from "./check_data.ts";
 import { DiskImage } from "./disk_image.ts";
 import { SMALL_RINGS } from "./faulty_broker.ts";
 import type { Ledger } from "./ledger.ts";
-import { pause } from "./link.ts";
+import { logSays, pause } from "./link.ts";
 import { PlainLoad } from "./plain_load.ts";
 import { errorAt, UNVERIFIED, verifyPartition } from "./verify.ts";
 
@@ -106,7 +106,7 @@ Deno.test("A journal damaged in the middle: named, its groups are read-only, the
     assert.equal(check.code, EXIT_DATA_DAMAGED, check.output);
     assert.ok(check.output.includes(broken.path), check.output);
     await broker.restart();
-    assert.match(broker.stderr, /Damaged data/);
+    await logSays(broker, /Damaged data/);
     assert.ok(broker.stderr.includes(broken.path), broker.stderr);
     let refused = 0;
     for (const ledger of load.ledgers) {
@@ -128,7 +128,7 @@ Deno.test("Both checkpoint slots damaged: named, and the shard's groups are read
     const check = await checkData(broker.dataDir);
     assert.equal(check.code, EXIT_DATA_DAMAGED, check.output);
     await broker.restart();
-    assert.match(broker.stderr, /Both checkpoint slots/);
+    await logSays(broker, /Both checkpoint slots/);
     let refused = 0;
     for (const ledger of load.ledgers) {
       const errorCode = await produceOne(load, ledger);
@@ -164,7 +164,7 @@ Deno.test("Damaged segment bytes: that extent is refused, all else is served", a
     assert.ok(check.output.includes(path!), check.output);
     await broker.restart();
     assert.equal(await errorAt(load.link, load.ledgers[0]!, 0), ErrorCode.KAFKA_STORAGE_ERROR);
-    assert.match(broker.stderr, /Damaged data/);
+    await logSays(broker, /Damaged data/);
     assert.ok(broker.stderr.includes(path!), broker.stderr);
     for (const ledger of load.ledgers.slice(1)) {
       await verifyPartition(load.link, ledger, UNVERIFIED);
@@ -183,7 +183,7 @@ Deno.test("A damaged index is named, and made anew: everything is served", async
     assert.ok(check.output.includes(path!), check.output);
     await broker.restart();
     await load.verify();
-    assert.match(broker.stderr, /index/i);
+    await logSays(broker, /index/i);
     load.resume();
     await load.ackMore(50);
     await load.verify();
@@ -198,10 +198,10 @@ Deno.test("A damaged manifest stops the start with 65; one of a newer format wit
     const { manifest } = image;
     image.flip("manifest", 100);
     assert.equal((await broker.restartAndFail()).code, EXIT_DATA_DAMAGED, broker.stderr);
-    assert.match(broker.stderr, /gregor check/);
+    await logSays(broker, /gregor check/);
     image.writeManifest({ ...manifest, formatVersion: manifest.formatVersion + 1 });
     assert.equal((await broker.restartAndFail()).code, EXIT_CANNOT_CREATE, broker.stderr);
-    assert.match(broker.stderr, /newer version/);
+    await logSays(broker, /newer version/);
     image.writeManifest(manifest);
     await broker.restart();
     await load.verify();
@@ -218,7 +218,7 @@ async function verifyHealthy(load: PlainLoad, ledger: Ledger): Promise<void> {
 /** Another start does not forget the damage. */
 async function staysSuspect(broker: Broker, load: PlainLoad): Promise<void> {
   await broker.restart();
-  assert.match(broker.stderr, /read-only/);
+  await logSays(broker, /read-only/);
   const codes = new Set<number>();
   for (const ledger of load.ledgers) codes.add(await produceOne(load, ledger));
   assert.ok(codes.has(ErrorCode.KAFKA_STORAGE_ERROR), [...codes].join());

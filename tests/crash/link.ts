@@ -4,6 +4,7 @@
  * @module
  */
 
+import { strict as assert } from "node:assert";
 import { Connection, ConnectionFailure } from "../../src/cli/client/connection.ts";
 import type { Address } from "../../src/cli/flags.ts";
 import type { Api } from "../../src/wire/api.ts";
@@ -90,4 +91,10 @@ export function pause(ms: number): Promise<void> {
 export function parseAddress(text: string): Address {
   const at = text.lastIndexOf(":");
   return { host: text.slice(0, at), port: Number(text.slice(at + 1)) };
+}
+
+/** Waits until the broker's log says `pattern`: a line may come a little after what it tells of. */
+export async function logSays(broker: { readonly stderr: string }, pattern: RegExp): Promise<void> {
+  for (let i = 0; i < 100 && !pattern.test(broker.stderr); i++) await pause(20);
+  assert.match(broker.stderr, pattern);
 }
