@@ -132,23 +132,23 @@ const LOG_SETTINGS = {
   ),
   "log.cleaner.min.cleanable.ratio": doubleSetting(
     0.5,
-    "Share of uncompacted bytes at which a log is worth compacting.",
-    { min: 0, max: 1 },
+    "Logs are not compacted yet.",
+    { min: 0, max: 1, ignored: true },
   ),
   "log.cleaner.min.compaction.lag.ms": longSetting(
     0,
-    "Age below which a record is not compacted away.",
-    { ...ms, min: 0 },
+    "Logs are not compacted yet.",
+    { ...ms, min: 0, ignored: true },
   ),
   "log.cleaner.max.compaction.lag.ms": longSetting(
     LONG_MAX_TEXT,
-    "Age at which a record is compacted even where the log is not dirty enough.",
-    { ...ms, min: 1 },
+    "Logs are not compacted yet.",
+    { ...ms, min: 1, ignored: true },
   ),
   "log.cleaner.delete.retention.ms": longSetting(
     DAY_MS,
-    "How long a tombstone stays readable after compaction.",
-    { ...ms, min: 0 },
+    "Logs are not compacted yet.",
+    { ...ms, min: 0, ignored: true },
   ),
   "log.index.interval.bytes": intSetting(
     4096,

@@ -91,28 +91,6 @@ const HONOURED = {
     longSetting(3_600_000, "How far in the future a record's time may lie.", { ...ms, min: 0 }),
     "log.message.timestamp.after.max.ms",
   ),
-  "min.cleanable.dirty.ratio": follows(
-    doubleSetting(0.5, "Share of uncompacted bytes at which a log is compacted.", {
-      min: 0,
-      max: 1,
-    }),
-    "log.cleaner.min.cleanable.ratio",
-  ),
-  "min.compaction.lag.ms": follows(
-    longSetting(0, "Age below which a record is not compacted away.", { ...ms, min: 0 }),
-    "log.cleaner.min.compaction.lag.ms",
-  ),
-  "max.compaction.lag.ms": follows(
-    longSetting(LONG_MAX_TEXT, "Age at which a record is compacted in any case.", {
-      ...ms,
-      min: 1,
-    }),
-    "log.cleaner.max.compaction.lag.ms",
-  ),
-  "delete.retention.ms": follows(
-    longSetting(DAY_MS, "How long a tombstone stays readable.", { ...ms, min: 0 }),
-    "log.cleaner.delete.retention.ms",
-  ),
   "min.insync.replicas": follows(
     intSetting(1, "Replicas that must have flushed before acks=all is answered.", { min: 1 }),
     "min.insync.replicas",
@@ -120,6 +98,22 @@ const HONOURED = {
 } as const;
 
 const ACCEPTED = {
+  "min.cleanable.dirty.ratio": follows(
+    doubleSetting(0.5, "Logs are not compacted yet.", { min: 0, max: 1, ...ignored }),
+    "log.cleaner.min.cleanable.ratio",
+  ),
+  "min.compaction.lag.ms": follows(
+    longSetting(0, "Logs are not compacted yet.", { ...ms, min: 0, ...ignored }),
+    "log.cleaner.min.compaction.lag.ms",
+  ),
+  "max.compaction.lag.ms": follows(
+    longSetting(LONG_MAX_TEXT, "Logs are not compacted yet.", { ...ms, min: 1, ...ignored }),
+    "log.cleaner.max.compaction.lag.ms",
+  ),
+  "delete.retention.ms": follows(
+    longSetting(DAY_MS, "Logs are not compacted yet.", { ...ms, min: 0, ...ignored }),
+    "log.cleaner.delete.retention.ms",
+  ),
   "compression.type": follows(
     stringSetting("producer", "Gregor stores what the producer sent.", {
       choices: ["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"],
