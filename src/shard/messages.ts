@@ -16,7 +16,7 @@
  *   LEADERS                 up to 3 x (group, epoch), -1            this node leads these groups
  *   CONNECTION              socket                                  a descriptor changes hands
  *   METADATA          call  address, length                         committed records, to be replayed
- *   METADATA_REPLY    call                                          replayed, logs made and deleted
+ *   METADATA_REPLY    call                                          replayed, and what it made is led
  * ```
  *
  * A block or table belongs to the shard that allocated it, until the reply.

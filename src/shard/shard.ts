@@ -307,13 +307,6 @@ export class Shard {
     yield* this.storage.stop();
   }
 
-  /** Partitions that may be served, of those that this shard owns. */
-  get leadingCount(): number {
-    let count = 0;
-    for (const partition of this.partitions.all()) if (partition.leading) count++;
-    return count;
-  }
-
   *#pause(ms: number): Task<void> {
     const { timers, nowMs } = this.options;
     yield* until<void>((done) => timers.schedule(new Timer(done), nowMs() + ms));

@@ -61,10 +61,6 @@ export class WriteBehind {
     return this.#queue.length === 0 && this.writesInFlight === 0;
   }
 
-  get queuedChunks(): number {
-    return this.#queue.length;
-  }
-
   /** Closes the open extent of a segment: its checksum stands, its bytes may go to disk. */
   closeTail(segment: Segment, padded: boolean): void {
     const chunk = segment.tail;
