@@ -253,7 +253,7 @@ export class RunningShard {
           type: "fatal",
           exitCode: EXIT_DISK_ERROR,
           message: `${what} (errno ${Math.abs(errno)}). Nothing more is acknowledged; ` +
-            "check the disk, then start again: everything is verified from the media.",
+            "check the disk; `gregor check` verifies every file, and a start recovers from the journal.",
         }),
       onDamage: ({ file, position, lost }) =>
         this.#logger.log(LogLevel.ERROR, "Damaged data", { file, position, lost }),
