@@ -71,7 +71,7 @@ export const EXIT_CODES: readonly ExitCode[] = [
   {
     code: EXIT_DISK_ERROR,
     meaning: "The disk failed a write or a flush; nothing unflushed was acknowledged.",
-    remedy: "Look at the kernel log; replace the disk; start again.",
+    remedy: "Look at the kernel log; replace the disk; start again: it verifies everything first.",
   },
   {
     code: EXIT_INTERRUPTED,

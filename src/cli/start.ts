@@ -14,7 +14,7 @@ import { dieWithParent } from "../io/host.ts";
 import { loadShim, type Shim, ShimUnavailable } from "../io/shim.ts";
 import { Broker, type BrokerOptions } from "../shard/broker.ts";
 import { obeyFaultFile } from "../shard/fault_file.ts";
-import { BrokerFailure } from "../shard/supervisor.ts";
+import { BrokerFailure, StartCutShort } from "../shard/supervisor.ts";
 import { command } from "./command.ts";
 import { Failure } from "./failure.ts";
 import { inspectHost } from "./host.ts";
@@ -45,8 +45,12 @@ export const definition = command({
     let broker: Broker;
     let admin: AdminServer;
     try {
-      broker = await Broker.start(shim, brokerOptions(options), logger);
+      broker = await Broker.start(shim, brokerOptions(options, stopping), logger);
     } catch (error) {
+      if (error instanceof StartCutShort) {
+        logger.log(LogLevel.WARN, error.message);
+        return EXIT_OK;
+      }
       throw asFailure(error);
     }
     try {
@@ -86,7 +90,7 @@ export const definition = command({
   },
 });
 
-function brokerOptions(options: StartOptions): BrokerOptions {
+function brokerOptions(options: StartOptions, stopping: Promise<void>): BrokerOptions {
   const advertised = options.advertisedKafkaAddr ?? options.kafkaAddr;
   return {
     dataDir: options.dataDir,
@@ -97,6 +101,8 @@ function brokerOptions(options: StartOptions): BrokerOptions {
     nodeId: options.nodeId,
     rack: options.rack,
     acceptLoss: options.acceptLoss,
+    verify: options.verify,
+    stopping,
     cores: options.cores,
     memoryBytes: options.memoryBytes,
     strict: options.mode === "production",

@@ -90,6 +90,9 @@ export const START_FLAGS = {
   "accept-loss": toggle({
     help: "Make partitions writable again that damage made read-only: what was lost stays lost",
   }),
+  "verify": toggle({
+    help: "Read everything back from the disk before serving, as a start behind a disk error does",
+  }),
   "rack": text({
     value: "NAME",
     help: "The failure zone of this node; replicas avoid sharing one",
@@ -128,6 +131,8 @@ export interface StartOptions {
   readonly settings: ReadonlyMap<string, string>;
   /** Partitions that damage made read-only are writable again. */
   readonly acceptLoss: boolean;
+  /** Everything is read back before serving. */
+  readonly verify: boolean;
   readonly rack: string | null;
   readonly logLevel: "debug" | "info" | "warn" | "error";
   readonly logFormat: "text" | "json";
@@ -176,6 +181,7 @@ export function startOptions(values: FlagValues<typeof START_FLAGS>, host: Host)
     nodeId: values.nodeId,
     seeds: values.seeds,
     acceptLoss: values.acceptLoss,
+    verify: values.verify,
     cores,
     memoryBytes,
     idlePollUs: values.idlePollUs ?? (isDev ? 0 : 50),

@@ -22,7 +22,7 @@ import { Xoshiro128 } from "../base/prng.ts";
 import { Settings } from "../base/settings.ts";
 import { Arena } from "../bytes/arena.ts";
 import type { Memory } from "../bytes/memory.ts";
-import { ENOSPC } from "../io/errno.ts";
+import { EIO, ENOSPC } from "../io/errno.ts";
 import { peerAddress } from "../io/host.ts";
 import { wrapRegion } from "../io/region.ts";
 import type { Shim } from "../io/shim.ts";
@@ -32,10 +32,11 @@ import { Timers } from "../io/timers.ts";
 import { Uring } from "../io/uring.ts";
 import { UringDisk } from "../io/uring_disk.ts";
 import { UringSockets } from "../io/uring_sockets.ts";
+import { readDiskError, verifyNode } from "../storage/disk_error_mark.ts";
 import type { Manifest } from "../storage/manifest.ts";
 import { openShard } from "../storage/open_shard.ts";
 import { recoverNode, type RecoveryReport } from "../storage/recovery.ts";
-import type { ShardStorage, StorageContext } from "../storage/shard_storage.ts";
+import type { Damage, ShardStorage, StorageContext } from "../storage/shard_storage.ts";
 import { Acceptor } from "./acceptor.ts";
 import type { Boot, FromShard, ToShard } from "./control.ts";
 import { Mailboxes } from "./mailbox.ts";
@@ -118,6 +119,8 @@ export class RunningShard {
     switch (message.type) {
       case "recover":
         return this.#recover();
+      case "verify":
+        return this.#verify(message.manifest);
       case "open":
         return this.#open(message.manifest);
       case "lead":
@@ -131,6 +134,8 @@ export class RunningShard {
         return;
       case "stop":
         return this.#stop();
+      case "halt":
+        return this.#reactor.stop();
       case "boot":
         return;
     }
@@ -146,18 +151,19 @@ export class RunningShard {
       nodeId,
       extentBytes,
       journalBytes: extentBytes * numbers.number("journal.extents"),
-      onProgress: (stage, done) =>
-        this.#link.tell({ type: "progress", text: `${stage} ${Math.round(done * 100)} %` }),
+      onProgress: (stage, done) => this.#progress(stage, done),
     });
-    runTask(task, (report) => this.#recovered(report));
+    runTask(task, (report) => {
+      runTask(
+        readDiskError(this.#storageContext),
+        (diskError) => this.#recovered(report, diskError),
+      );
+    });
   }
 
-  #recovered(report: RecoveryReport): void {
+  #recovered(report: RecoveryReport, diskError: string | null): void {
     const { outcome, reason, manifest } = report;
-    for (const damage of report.damages) {
-      const { file, position, lost } = damage;
-      this.#logger.log(LogLevel.ERROR, "Damaged data", { file, position, lost });
-    }
+    for (const damage of report.damages) this.#noteDamage(damage);
     if (outcome !== "ready" || manifest === null) {
       const exitCode = outcome === "newer"
         ? EXIT_CANNOT_CREATE
@@ -166,11 +172,11 @@ export class RunningShard {
         : outcome === "memory"
         ? EXIT_HOST_UNFIT
         : EXIT_DISK_ERROR;
-      this.#link.tell({
-        type: "fatal",
+      this.#fatal(
         exitCode,
-        message: `${reason}. ${adviceFor(outcome, report.errno)}`,
-      });
+        `${reason}. ${adviceFor(outcome, report.errno)}`,
+        report.errno === EIO,
+      );
       return;
     }
     this.#link.tell({
@@ -180,6 +186,23 @@ export class RunningShard {
       logs: report.logCount,
       replayed: report.replayedRecords,
       suspects: report.suspectGroups.length,
+      diskError,
+    });
+  }
+
+  #verify(manifest: Manifest): void {
+    let damages = 0;
+    const context: StorageContext = {
+      ...this.#storageContext,
+      onDamage: (damage) => {
+        damages++;
+        this.#noteDamage(damage);
+      },
+    };
+    const onProgress = (done: number): void => this.#progress("verifying segments", done);
+    runTask(verifyNode(context, manifest, onProgress), (verified) => {
+      if (typeof verified !== "number") this.#link.tell({ type: "verified", verified, damages });
+      else this.#fatal(EXIT_DISK_ERROR, `Cannot verify the data (errno ${-verified}).`, true);
     });
   }
 
@@ -188,7 +211,7 @@ export class RunningShard {
     runTask(openShard({ context: this.#storageContext, shard, manifest }), (storage) => {
       if (typeof storage === "number") {
         const message = `Cannot open the storage of shard ${shard} (errno ${-storage})`;
-        this.#link.tell({ type: "fatal", exitCode: EXIT_DISK_ERROR, message });
+        this.#fatal(EXIT_DISK_ERROR, message, false);
         return;
       }
       if (this.#boot.acceptLoss) this.#acceptLoss(storage);
@@ -225,7 +248,7 @@ export class RunningShard {
   #led(leads: boolean): void {
     if (!leads) {
       const message = `The cluster's metadata log is damaged. ${adviceFor("damaged")}`;
-      this.#link.tell({ type: "fatal", exitCode: EXIT_DATA_DAMAGED, message });
+      this.#fatal(EXIT_DATA_DAMAGED, message, false);
       return;
     }
     const { image } = this.#shard!;
@@ -248,16 +271,25 @@ export class RunningShard {
       memory: this.#memory,
       arena,
       crc32c: (address, length, seed) => crc(seed, address, length),
-      onFatal: (errno, what) =>
-        this.#link.tell({
-          type: "fatal",
-          exitCode: EXIT_DISK_ERROR,
-          message: `${what} (errno ${Math.abs(errno)}). Nothing more is acknowledged; ` +
-            "check the disk; `gregor check` verifies every file, and a start recovers from the journal.",
-        }),
-      onDamage: ({ file, position, lost }) =>
-        this.#logger.log(LogLevel.ERROR, "Damaged data", { file, position, lost }),
+      onFatal: (_errno, what) => {
+        // Nothing leaves this shard any more, whatever of this turn was durable.
+        this.#reactor.stop();
+        this.#fatal(EXIT_DISK_ERROR, `${what}. Nothing more is acknowledged.`, true);
+      },
+      onDamage: (damage) => this.#noteDamage(damage),
     };
+  }
+
+  #noteDamage({ file, position, lost }: Damage): void {
+    this.#logger.log(LogLevel.ERROR, "Damaged data", { file, position, lost });
+  }
+
+  #progress(stage: string, done: number): void {
+    this.#link.tell({ type: "progress", text: `${stage} ${Math.round(done * 100)} %` });
+  }
+
+  #fatal(exitCode: number, message: string, diskError: boolean): void {
+    this.#link.tell({ type: "fatal", exitCode, message, diskError });
   }
 
   /** One line now and then, with the longest stall since the last one. */

@@ -41,6 +41,10 @@ export interface BrokerOptions {
   readonly rack: string | null;
   /** Partitions that damage made read-only are writable again. */
   readonly acceptLoss: boolean;
+  /** Read everything back from the disk before serving. */
+  readonly verify: boolean;
+  /** Resolves at a signal. */
+  readonly stopping: Promise<void>;
   readonly cores: number;
   readonly memoryBytes: number;
   /** Lock the memory and pin the shards, or refuse to start. */
@@ -68,7 +72,7 @@ export class Broker {
   /**
    * Starts a broker; it serves when this resolves.
    *
-   * @throws {BrokerFailure} with an exit code and what to do
+   * @throws {BrokerFailure} with an exit code and what to do, or `StartCutShort` when it was told to stop
    */
   static async start(shim: Shim, options: BrokerOptions, logger: Logger): Promise<Broker> {
     refuse(uringProblem(shim), EXIT_HOST_UNFIT);
@@ -103,9 +107,13 @@ export class Broker {
     }
     const supervisor = new Supervisor(shim, logger);
     const started = await supervisor.start(boots, {
-      host: options.advertisedHost,
-      port: options.advertisedPort === 0 ? listener.port : options.advertisedPort,
-      rack: options.rack,
+      node: {
+        host: options.advertisedHost,
+        port: options.advertisedPort === 0 ? listener.port : options.advertisedPort,
+        rack: options.rack,
+      },
+      verify: options.verify,
+      stopping: options.stopping,
     });
     supervisor.accept(listener.fd);
     return new Broker(supervisor, listener.port, started);

@@ -5,11 +5,13 @@
  *   control                     shard 0                        other shards
  *   boot            →           ring, memory → booted          ring, memory → booted
  *   recover         →           recovery … progress* → recovered
+ *   verify          →           behind a disk error: every byte read … progress* → verified
  *   open            →           logs opened → opened           logs opened → opened
  *   lead            →           controller active, metadata with everybody, coordinators loading → leading
  *   serve           →           logs of deleted topics go          logs of deleted topics go
  *   accept          →           accepts connections
  *   stop            →           drained, checkpoint → stopped  drained, checkpoint → stopped
+ *   halt            →           the loop ends at once: another shard met a disk error
  * ```
  *
  * These are the only messages that pass through the runtime (`postMessage`); everything else between
@@ -20,6 +22,7 @@
 
 import type { LogFields, LogLevel } from "../base/logger.ts";
 import type { Manifest } from "../storage/manifest.ts";
+import type { Verified } from "../storage/verify.ts";
 
 /** What a shard must know to come up. */
 export interface Boot {
@@ -51,11 +54,13 @@ export interface AdvertisedNode {
 export type ToShard =
   | { readonly type: "boot"; readonly boot: Boot }
   | { readonly type: "recover" }
+  | { readonly type: "verify"; readonly manifest: Manifest }
   | { readonly type: "open"; readonly manifest: Manifest }
   | { readonly type: "lead"; readonly node: AdvertisedNode }
   | { readonly type: "serve" }
   | { readonly type: "accept"; readonly listener: number }
-  | { readonly type: "stop" };
+  | { readonly type: "stop" }
+  | { readonly type: "halt" };
 
 export type FromShard =
   | { readonly type: "booted" }
@@ -67,7 +72,10 @@ export type FromShard =
     readonly logs: number;
     readonly replayed: number;
     readonly suspects: number;
+    /** The disk error that ended the last life, as its mark tells it; null: there is no mark. */
+    readonly diskError: string | null;
   }
+  | { readonly type: "verified"; readonly verified: Verified; readonly damages: number }
   | { readonly type: "opened"; readonly logs: number }
   | { readonly type: "leading"; readonly clusterId: string; readonly topics: number }
   | { readonly type: "stopped" }
@@ -78,4 +86,10 @@ export type FromShard =
     readonly fields: LogFields;
   }
   /** The process must end with this exit code. */
-  | { readonly type: "fatal"; readonly exitCode: number; readonly message: string };
+  | {
+    readonly type: "fatal";
+    readonly exitCode: number;
+    readonly message: string;
+    /** A write or a flush failed: the next start must read everything back. */
+    readonly diskError: boolean;
+  };

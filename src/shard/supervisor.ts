@@ -13,7 +13,10 @@ import { EXIT_INVARIANT } from "../base/exit_codes.ts";
 import { type Logger, LogLevel } from "../base/logger.ts";
 import type { Shim } from "../io/shim.ts";
 import { wakeRing } from "../io/uring.ts";
+import { DISK_ERROR_PATH } from "../storage/disk_error_mark.ts";
+import type { Manifest } from "../storage/manifest.ts";
 import type { AdvertisedNode, Boot, FromShard, ToShard } from "./control.ts";
+import { leaveMark } from "./leave_mark.ts";
 
 /** How often progress of a long step is shown (ms). */
 const PROGRESS_MS = 1000;
@@ -29,7 +32,21 @@ export class BrokerFailure extends Error {
   }
 }
 
+/** A signal came while the start was still verifying; nothing was served. */
+export class StartCutShort extends Error {
+  override name = "StartCutShort";
+}
+
 type Answer<Type extends FromShard["type"]> = Extract<FromShard, { type: Type }>;
+
+/** How a start is to go. */
+export interface StartOrder {
+  readonly node: AdvertisedNode;
+  /** Read everything back before serving, though no mark asks for it. */
+  readonly verify: boolean;
+  /** Resolves at a signal: a verification is cut short. */
+  readonly stopping: Promise<void>;
+}
 
 interface Waiting {
   readonly type: FromShard["type"];
@@ -52,6 +69,9 @@ export class Supervisor {
   readonly #waiting: Waiting[] = [];
   readonly #fail: (failure: BrokerFailure) => void;
   #progressShownMs = 0;
+  #dataDir = "";
+  /** The first reason to end is the one that is told; shards answer nothing more. */
+  #ending = false;
   /** Rejects when a shard says that the process must end. */
   readonly failed: Promise<never>;
 
@@ -65,8 +85,13 @@ export class Supervisor {
     this.#fail = fail;
   }
 
-  /** Takes the shards from boot to leading; rejects with {@linkcode BrokerFailure}. */
-  async start(boots: readonly Boot[], node: AdvertisedNode): Promise<StartedBroker> {
+  /**
+   * Takes the shards from boot to leading; rejects with {@linkcode BrokerFailure}, or with
+   * {@linkcode StartCutShort} when it is to stop while it verifies.
+   */
+  async start(boots: readonly Boot[], order: StartOrder): Promise<StartedBroker> {
+    const { node, stopping } = order;
+    this.#dataDir = boots[0]!.dataDir;
     const script = new URL("./worker.ts", import.meta.url).href;
     for (const boot of boots) {
       const worker = new Worker(script, { type: "module", name: `shard ${boot.shard}` });
@@ -87,6 +112,8 @@ export class Supervisor {
         { partitions: recovered.suspects },
       );
     }
+    const { manifest, diskError } = recovered;
+    if (order.verify || diskError !== null) await this.#verify(manifest, diskError, stopping);
     const open: ToShard = { type: "open", manifest: recovered.manifest };
     const opened = await this.#askAll(boots.map(() => open), "opened");
     const led = await this.#ask(0, { type: "lead", node }, "leading");
@@ -98,6 +125,34 @@ export class Supervisor {
       fresh: recovered.fresh,
       replayed: recovered.replayed,
     };
+  }
+
+  /** Has every byte read back before anything is served; progress is shown meanwhile. */
+  async #verify(
+    manifest: Manifest,
+    diskError: string | null,
+    stopping: Promise<void>,
+  ): Promise<void> {
+    const startedMs = performance.now();
+    if (diskError === null) {
+      this.#logger.log(LogLevel.INFO, "Reading everything back from the disk, as --verify asks");
+    } else {
+      this.#logger.log(
+        LogLevel.WARN,
+        "A disk error ended the last run: reading everything back from the disk before serving",
+        { error: diskError },
+      );
+    }
+    const cut = stopping.then(() => {
+      throw new StartCutShort("Stopped before everything was verified; nothing was served");
+    });
+    const asked = this.#ask(0, { type: "verify", manifest }, "verified");
+    const { verified, damages } = await Promise.race([asked, cut]);
+    this.#logger.log(damages > 0 ? LogLevel.ERROR : LogLevel.INFO, "Verified every segment", {
+      ...verified,
+      damages,
+      tookMs: Math.round(performance.now() - startedMs),
+    });
   }
 
   /** Shard 0 accepts from now on. */
@@ -135,6 +190,7 @@ export class Supervisor {
   }
 
   #take(shard: number, message: FromShard): void {
+    if (this.#ending && message.type !== "log") return;
     switch (message.type) {
       case "log":
         this.#logger.log(message.level, message.message, message.fields);
@@ -143,13 +199,33 @@ export class Supervisor {
         this.#showProgress(message.text);
         return;
       case "fatal":
-        this.#fail(new BrokerFailure(message.exitCode, message.message));
+        this.#ending = true;
+        if (message.diskError) this.#endMarked(shard, message);
+        else this.#fail(new BrokerFailure(message.exitCode, message.message));
         return;
       default: {
         const at = this.#waiting.findIndex((w) => w.type === message.type && w.shard === shard);
         if (at >= 0) this.#waiting.splice(at, 1)[0]!.resolve(message);
       }
     }
+  }
+
+  /** No shard acknowledges anything from here on; the mark makes the next start distrust the disk. */
+  async #endMarked(shard: number, { exitCode, message }: Answer<"fatal">): Promise<void> {
+    for (let other = 0; other < this.#workers.length; other++) {
+      if (other !== shard) this.#send(other, { type: "halt" });
+    }
+    const file = `${this.#dataDir}/${DISK_ERROR_PATH}`;
+    const problem = await leaveMark(this.#dataDir, message);
+    let advice = `Check the disk. The next start reads everything back from it before it serves.`;
+    if (problem === null) {
+      this.#logger.log(LogLevel.ERROR, "Disk error: left a mark for the next start", { file });
+    } else {
+      this.#logger.log(LogLevel.ERROR, "Disk error: could not leave a mark", { file, problem });
+      advice = "The next start will not know of it: check the disk, then start with --verify, " +
+        "or run gregor check.";
+    }
+    this.#fail(new BrokerFailure(exitCode, `${message} ${advice}`));
   }
 
   #showProgress(text: string): void {

@@ -26,14 +26,16 @@ function tell(message: FromShard): void {
 function fail(error: unknown): void {
   if (error instanceof UringFailure) {
     const { message, hint } = describeUringError(error.errno);
-    tell({ type: "fatal", exitCode: EXIT_HOST_UNFIT, message: `${message} ${hint}` });
+    const exitCode = EXIT_HOST_UNFIT;
+    tell({ type: "fatal", exitCode, message: `${message} ${hint}`, diskError: false });
     return;
   }
   const trace = error instanceof Error ? error.stack ?? error.message : String(error);
   const what = error instanceof AssertionFailure
     ? "A rule of the program was broken"
     : "Unforeseen";
-  tell({ type: "fatal", exitCode: EXIT_INVARIANT, message: `${what}: ${trace}` });
+  const message = `${what}: ${trace}`;
+  tell({ type: "fatal", exitCode: EXIT_INVARIANT, message, diskError: false });
 }
 
 self.onmessage = (event: MessageEvent<ToShard>) => {

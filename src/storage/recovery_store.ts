@@ -108,14 +108,14 @@ export class RecoveryStore implements LogParts {
 
   /** Closes every file and gives all memory back. */
   close(logs: Iterable<PartitionLog>): void {
-    for (const log of logs) {
-      for (const segment of log.segmentList) {
-        this.writer.forgetFrom(segment, 0);
-        if (segment.file.users === 0 && !segment.file.opening) this.files.forget(segment.file);
-        if (segment.indexFile.users === 0 && !segment.indexFile.opening) {
-          this.files.forget(segment.indexFile);
-        }
-      }
+    for (const log of logs) for (const segment of log.segmentList) this.closeSegment(segment);
+  }
+
+  /** Closes a segment's files and gives its memory back. */
+  closeSegment(segment: Segment): void {
+    this.writer.forgetFrom(segment, 0);
+    for (const slot of [segment.file, segment.indexFile]) {
+      if (slot.users === 0 && !slot.opening) this.files.forget(slot);
     }
   }
 

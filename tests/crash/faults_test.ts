@@ -5,20 +5,15 @@
  */
 
 import { strict as assert } from "node:assert";
-import { EXIT_DISK_ERROR } from "../../src/base/exit_codes.ts";
 import { EIO, ENOSPC } from "../../src/io/errno.ts";
 import { ErrorCode } from "../../src/wire/errors.ts";
 import { Broker, within } from "../harness/broker.ts";
 import { checkData } from "./check_data.ts";
-import { type DiskFault, FaultyBroker, SMALL_RINGS } from "./faulty_broker.ts";
-import { logSays, pause } from "./link.ts";
+import { FaultyBroker, SMALL_RINGS } from "./faulty_broker.ts";
+import { pause } from "./link.ts";
 import { PlainLoad } from "./plain_load.ts";
 import { createTopic, deleteTopic, trim } from "./side_loads.ts";
 import { errorAt, range, UNVERIFIED, verifyPartition } from "./verify.ts";
-
-const EXIT_MS = 15_000;
-const JOURNAL = "/journal-";
-const SEGMENT = "/logs/.*\\.log$";
 
 Deno.test("A full disk refuses appends with KAFKA_STORAGE_ERROR, and nothing else", async () => {
   await using faulty = await FaultyBroker.start();
@@ -51,44 +46,6 @@ Deno.test("A full disk refuses appends with KAFKA_STORAGE_ERROR, and nothing els
   assert.deepEqual(await broker.stop(), { code: 0, signal: null });
   assert.equal((await checkData(broker.dataDir)).code, 0);
 });
-
-const FAILURES: readonly { readonly name: string; readonly fault: DiskFault }[] = [
-  {
-    name: "EIO on a journal write",
-    fault: { ops: ["Write"], file: JOURNAL, errno: EIO, skip: 20, count: 1 },
-  },
-  {
-    name: "EIO on a journal write that reached the disk",
-    fault: { ops: ["Write"], file: JOURNAL, errno: EIO, perform: true, skip: 20, count: 1 },
-  },
-  {
-    name: "A short journal write",
-    fault: { ops: ["Write"], file: JOURNAL, short: true, skip: 20 },
-  },
-  { name: "EIO on a segment write", fault: { ops: ["Write"], file: SEGMENT, errno: EIO } },
-  { name: "EIO on syncfs", fault: { ops: ["SyncFileSystem"], errno: EIO, count: 1 } },
-];
-
-for (const { name, fault } of FAILURES) {
-  Deno.test(`${name} ends the broker with 74, and takes nothing acknowledged`, async () => {
-    await using faulty = await FaultyBroker.start();
-    const { broker } = faulty;
-    await using load = await PlainLoad.start(broker, { recordBytesMax: 8000 });
-    await load.ackMore(100);
-    await faulty.order([fault]);
-    const exit = await within(broker.exited, EXIT_MS);
-    assert.deepEqual(exit, { code: EXIT_DISK_ERROR, signal: null }, broker.stderr);
-    await broker.kill();
-    await logSays(broker, /Cannot write|Cannot flush/);
-    await logSays(broker, /Nothing more is acknowledged/);
-    faulty.forget();
-    const check = await checkData(broker.dataDir);
-    assert.equal(check.code, 0, check.output);
-    await broker.restart();
-    await load.ackMore(100);
-    await load.verify();
-  });
-}
 
 Deno.test("EIO on a read refuses that read, and passes with the fault", async () => {
   await using faulty = await FaultyBroker.start();
@@ -123,7 +80,7 @@ Deno.test("A slow disk breaks nothing", async () => {
   await faulty.order([{ ops: ["Write", "Sync", "SyncFileSystem"], delayUs: 200_000 }]);
   await load.ackMore(50);
   await broker.kill();
-  faulty.forget();
+  faulty.plan([]);
   await broker.restart({ cores: 3 });
   await load.ackMore(50);
   await faulty.order([{ ops: ["Read", "Write", "Allocate", "Open"], delayUs: 200_000, count: 40 }]);

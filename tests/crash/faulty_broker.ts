@@ -66,9 +66,9 @@ export class FaultyBroker {
     }
   }
 
-  /** Takes the faults back while nobody runs who would say so. */
-  forget(): void {
-    this.#write([]);
+  /** These faults and no others from the next start on: while nobody runs who would say so. */
+  plan(faults: readonly DiskFault[]): void {
+    this.#write(faults);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

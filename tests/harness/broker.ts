@@ -154,6 +154,21 @@ export class Broker {
     return await this.kill();
   }
 
+  /**
+   * Starts again, and resolves when its log says `pattern`, whether it serves by then or not; throws when that
+   * does not come. What follows is {@linkcode stop} or {@linkcode kill}.
+   */
+  async restartUntil(pattern: RegExp, timeoutMs: number = READY_TIMEOUT_MS): Promise<void> {
+    await this.stop();
+    this.#spawn();
+    const deadlineMs = performance.now() + timeoutMs;
+    while (!pattern.test(this.stderr)) {
+      if (performance.now() < deadlineMs && await within(this.#exit, 10) === null) continue;
+      await this.kill();
+      throw new Error(`The broker's log never says ${pattern}\n${this.stderr}`);
+    }
+  }
+
   /** Starts on the same data, expecting that the program ends by itself; throws when it does not. */
   async restartAndFail(
     changes: Partial<BrokerOptions> = {},

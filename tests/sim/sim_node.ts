@@ -22,6 +22,7 @@ import { Timers } from "../../src/io/timers.ts";
 import { Mailboxes, mailboxesSize } from "../../src/shard/mailbox.ts";
 import { Shard } from "../../src/shard/shard.ts";
 import { ShardMemory } from "../../src/shard/shard_memory.ts";
+import { verifyNode } from "../../src/storage/disk_error_mark.ts";
 import { openShard } from "../../src/storage/open_shard.ts";
 import { recoverNode, type RecoveryReport } from "../../src/storage/recovery.ts";
 import type { Damage, StorageContext } from "../../src/storage/shard_storage.ts";
@@ -59,6 +60,8 @@ export class SimNode {
   #bulk: MemoryDisk | null = null;
   shards: SimShard[] = [];
   report: RecoveryReport | null = null;
+  /** A disk error ended the last life: the next one reads everything back before it serves. */
+  distrustsDisk = false;
   readonly damages: Damage[] = [];
   readonly fatals: string[] = [];
   /** Log lines of level WARN and ERROR. */
@@ -108,6 +111,12 @@ export class SimNode {
     this.report = report;
     this.refusal = report.outcome === "ready" ? null : `${report.outcome}: ${report.reason}`;
     if (this.refusal !== null) return false;
+    if (this.distrustsDisk) {
+      const verified = this.#finish(verifyNode(contexts[0]!, report.manifest!, () => {}));
+      if (verified === null) return false;
+      assert(typeof verified !== "number", `the data cannot be verified: ${verified}`);
+      this.distrustsDisk = false;
+    }
     this.shards = [];
     for (let shard = 0; shard < shardCount; shard++) {
       const context = contexts[shard]!;

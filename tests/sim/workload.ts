@@ -146,6 +146,7 @@ export class Workload {
       // A disk error ends the process; what it had completed stays.
       if (!failing) throw new SimFailure("crash", `storage gave up: ${this.node.fatals[0]}`);
       this.node.fatals.length = 0;
+      this.node.distrustsDisk = true;
     } else if (!disk.crashed && this.#chance(40)) {
       this.#loseAll();
       const stopped = this.node.stop();
