@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { Arena } from "../bytes/arena.ts";
 import { checkNode } from "./check.ts";
-import { LOG_FAILED, LOG_NO_SPACE, LOG_TOO_LARGE, MetaKind } from "./log.ts";
+import { LOG_BUSY, LOG_FAILED, LOG_NO_SPACE, LOG_TOO_LARGE, MetaKind } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import { recoverNode } from "./recovery.ts";
 import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
@@ -9,13 +9,13 @@ import { TEST_LIMITS, TestNode } from "../../tests/sim/storage_node.ts";
 
 const NO_PAYLOAD = new Uint8Array(0);
 
-function makeLog(node: TestNode, groupId: number): PartitionLog {
+function makeLog(node: TestNode, groupId: number, segmentLimits = TEST_LIMITS): PartitionLog {
   const engine = node.engines[groupId % node.engines.length]!;
   const log = engine.createLog({
     groupId,
     incarnation: 1,
     name: "orders-0",
-    segmentLimits: TEST_LIMITS,
+    segmentLimits,
     listener: null,
   });
   log.appendMeta(MetaKind.NO_OP, 1, NO_PAYLOAD);
@@ -232,6 +232,50 @@ Deno.test("a checkpoint is written, and waits for index blocks, when the arena i
   node.crash();
   assert.equal(node.mount(1), true);
   assert.deepEqual(node.readAll(node.log(1)!, 0), bytes);
+});
+
+Deno.test("what stands before a batch is read again when the journal has just taken its memory", () => {
+  let givenUp = 0;
+  // Which of the journal's two buffers has grown already, and which has to, depends on how many writes there were.
+  for (const writes of [0, 1]) {
+    const node = new TestNode({ seed: 14 });
+    assert.equal(node.mount(1), true);
+    const log = makeLog(node, 1, { segmentBytes: 2 ** 20, segmentMs: 1e12 });
+    fill(node, log, 1, 36_000);
+    const engine = node.engines[0]!;
+    engine.checkpoint();
+    node.settle();
+    for (let i = 0; i < writes; i++) assert.ok(log.setHardState(2 + i, 1) > 0);
+    node.settle();
+    const segment = log.segmentList[0]!;
+    const last = segment.index.chunks[0]!;
+    assert.ok(segment.tail === null && segment.sizeBytes % 4096 > 0);
+    // All memory is used, and that extent is all that could be given up.
+    const { arena } = engine.cache;
+    const taken: number[] = [];
+    last.pin();
+    for (let size = arena.blockSizeMax; size >= 4096; size /= 2) {
+      for (let at = arena.allocate(size); at >= 0; at = arena.allocate(size)) taken.push(at);
+    }
+    last.unpin();
+    const { memory, crc32c } = node;
+    const batch = { recordCount: 1, valueBytes: 50_000, fill: 9, timestampMs: 6000 };
+    const size = writeSampleBatch(memory, crc32c, 0, batch);
+    let offset = log.append(0, size, log.lastTerm, node.nowMs);
+    if (segment.index.chunks[0] !== last) givenUp++;
+    for (const address of taken) arena.release(address);
+    for (let i = 0; offset === LOG_BUSY && i < 20; i++) {
+      node.settle();
+      offset = log.append(0, size, log.lastTerm, node.nowMs);
+    }
+    assert.equal(offset, 2);
+    node.settle();
+    node.crash();
+    const report = node.finish(checkNode(node.context(0), () => {}))!;
+    assert.deepEqual(report.damages, []);
+    assert.equal(report.batches, 2);
+  }
+  assert.ok(givenUp > 0, "the extent should have been given up");
 });
 
 Deno.test("a start with far less memory than the last one is refused with what it takes", () => {

@@ -96,6 +96,8 @@ export function acceptLarge(
   if (cache.dirtyBytes + lead + length > dirtyBytesMax) return LOG_BUSY;
   const index = segment.index;
   const previous = lead === 0 ? null : segment.tail ?? index.chunks[index.count - 1]!;
+  // The journal's buffer may just have grown into the memory of the extent that stands there.
+  if (lead > 0 && previous === null) return LOG_BUSY;
   previous?.pin();
   const chunk = cache.take(lead + length, ChunkState.TAIL);
   if (chunk === null) {

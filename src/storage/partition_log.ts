@@ -543,6 +543,8 @@ export class PartitionLog implements Log {
     const size = tailBlockSize(lead + length);
     if (cache.dirtyBytes + size > this.parts.dirtyBytesMax) return null;
     const previous = lead === 0 ? null : segment.index.chunks[segment.index.count - 1]!;
+    // The journal's buffer may just have grown into the memory of the extent that stands there.
+    if (lead > 0 && previous === null) return null;
     previous?.pin();
     const chunk = cache.take(size, ChunkState.TAIL);
     if (chunk !== null) {
