@@ -32,6 +32,7 @@ import { Timers } from "../io/timers.ts";
 import { Uring } from "../io/uring.ts";
 import { UringDisk } from "../io/uring_disk.ts";
 import { UringSockets } from "../io/uring_sockets.ts";
+import { CONTROLLER_SHARD } from "../kafka/handler.ts";
 import { readDiskError, verifyNode } from "../storage/disk_error_mark.ts";
 import type { Manifest } from "../storage/manifest.ts";
 import { openShard } from "../storage/open_shard.ts";
@@ -126,8 +127,7 @@ export class RunningShard {
       case "lead":
         return runTask(this.#shard!.lead(message.node), (leads) => this.#led(leads));
       case "serve":
-        this.#shard!.deleteOrphans();
-        return;
+        return this.#serve(message.ballastBytes);
       case "accept":
         this.#acceptor = new Acceptor(this.#ring, message.listener, this.#shard!);
         this.#acceptor.start();
@@ -186,6 +186,8 @@ export class RunningShard {
       logs: report.logCount,
       replayed: report.replayedRecords,
       suspects: report.suspectGroups.length,
+      ringsDealt: report.ringsDealt,
+      ballastBytes: report.ballastBytes,
       diskError,
     });
   }
@@ -253,6 +255,14 @@ export class RunningShard {
     }
     const { image } = this.#shard!;
     this.#link.tell({ type: "leading", clusterId: image.clusterId, topics: image.topics.size });
+  }
+
+  /** Answered once there is room for the next start, or too little of it: clients come behind that. */
+  #serve(ballastBytes: number): void {
+    this.#shard!.deleteOrphans();
+    const serving = (): void => this.#link.tell({ type: "serving" });
+    if (this.#boot.shard !== CONTROLLER_SHARD) serving();
+    else runTask(this.#shard!.keepBallast(ballastBytes), serving);
   }
 
   #stop(): void {
@@ -325,7 +335,8 @@ function kafkaHost(peer: string): string {
 
 function adviceFor(outcome: RecoveryReport["outcome"], errno = 0): string {
   if (errno === ENOSPC) {
-    return "The disk is full: free some of it for the checkpoints of this start, then start again.";
+    return "The disk is full, the room kept for a start included: free some of it, or start with as many " +
+      "cores as the last time.";
   }
   switch (outcome) {
     case "newer":

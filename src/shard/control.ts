@@ -8,7 +8,8 @@
  *   verify          →           behind a disk error: every byte read … progress* → verified
  *   open            →           logs opened → opened           logs opened → opened
  *   lead            →           controller active, metadata with everybody, coordinators loading → leading
- *   serve           →           logs of deleted topics go          logs of deleted topics go
+ *   serve           →           logs of deleted topics go,     logs of deleted topics go → serving
+ *                               room for a start kept → serving
  *   accept          →           accepts connections
  *   stop            →           drained, checkpoint → stopped  drained, checkpoint → stopped
  *   halt            →           the loop ends at once: another shard met a disk error
@@ -57,7 +58,7 @@ export type ToShard =
   | { readonly type: "verify"; readonly manifest: Manifest }
   | { readonly type: "open"; readonly manifest: Manifest }
   | { readonly type: "lead"; readonly node: AdvertisedNode }
-  | { readonly type: "serve" }
+  | { readonly type: "serve"; readonly ballastBytes: number }
   | { readonly type: "accept"; readonly listener: number }
   | { readonly type: "stop" }
   | { readonly type: "halt" };
@@ -72,12 +73,17 @@ export type FromShard =
     readonly logs: number;
     readonly replayed: number;
     readonly suspects: number;
+    /** The disk was too full for the journals that were asked for: the old ones were dealt out. */
+    readonly ringsDealt: boolean;
+    /** Space to hold for the next start (bytes). */
+    readonly ballastBytes: number;
     /** The disk error that ended the last life, as its mark tells it; null: there is no mark. */
     readonly diskError: string | null;
   }
   | { readonly type: "verified"; readonly verified: Verified; readonly damages: number }
   | { readonly type: "opened"; readonly logs: number }
   | { readonly type: "leading"; readonly clusterId: string; readonly topics: number }
+  | { readonly type: "serving" }
   | { readonly type: "stopped" }
   | {
     readonly type: "log";

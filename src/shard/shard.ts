@@ -26,7 +26,7 @@ import { groupConfigOf } from "../group/config.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Disk } from "../io/disk.ts";
 import type { Sockets } from "../io/sockets.ts";
-import { type Task, until } from "../io/task.ts";
+import { runTask, type Task, until } from "../io/task.ts";
 import { Timer, type Timers } from "../io/timers.ts";
 import { FetchPath } from "../kafka/fetch.ts";
 import { FetchSessions } from "../kafka/fetch_session.ts";
@@ -39,6 +39,7 @@ import { batchOf, visitRecords } from "../kafka/records_of.ts";
 import { type Caller, HandlerRegistry, Router } from "../kafka/router.ts";
 import { KafkaServer } from "../kafka/server.ts";
 import type { Services } from "../kafka/services.ts";
+import { keepBallast } from "../storage/ballast.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 import { Calls } from "./calls.ts";
 import type { AdvertisedNode } from "./control.ts";
@@ -63,6 +64,8 @@ const SETTLE_MS = 2_000;
 const DRAIN_MS = 2_000;
 /** Between two slices of a round that expires silent producers. */
 const EXPIRE_SLICE_PAUSE_MS = 10;
+/** A disk too full to keep room for the next start is asked again after so long (ms). */
+const BALLAST_RETRY_MS = 5_000;
 
 export interface ShardOptions {
   readonly nodeId: number;
@@ -110,6 +113,9 @@ export class Shard {
   #writable = false;
   readonly #retention: Timer;
   readonly #expiration: Timer;
+  /** Space that could not be held yet; 0: none is missing. */
+  #ballastBytes = 0;
+  readonly #ballast = new Timer(() => runTask(this.keepBallast(this.#ballastBytes), () => {}));
 
   /** @param storage with the logs of this shard, opened and recovered */
   constructor(options: ShardOptions, storage: ShardStorage) {
@@ -291,11 +297,25 @@ export class Shard {
     this.options.logger.log(LogLevel.INFO, "Deleting logs of topics that are gone", { deleted });
   }
 
+  /** Controller's shard: holds disk space for the next start, and tries again later where there is too little. */
+  *keepBallast(bytes: number): Task<void> {
+    const { disk, timers, nowMs, logger } = this.options;
+    const held = yield* keepBallast(disk, bytes);
+    if (held >= bytes) return;
+    if (this.#ballastBytes === 0) {
+      const fields = { heldBytes: Math.max(0, held), wantedBytes: bytes };
+      logger.log(LogLevel.WARN, "The disk is too full to keep room for the next start", fields);
+    }
+    this.#ballastBytes = bytes;
+    timers.schedule(this.#ballast, nowMs() + BALLAST_RETRY_MS);
+  }
+
   /** Answers what is open, ends connections, and writes everything out. */
   *stop(): Task<void> {
     const { timers } = this.options;
     timers.cancel(this.#retention);
     timers.cancel(this.#expiration);
+    timers.cancel(this.#ballast);
     this.server.drain();
     const drainMs = Math.min(DRAIN_MS, this.settings.number("shutdown.timeout.ms"));
     const deadlineMs = this.options.nowMs() + drainMs;

@@ -112,12 +112,19 @@ export class Supervisor {
         { partitions: recovered.suspects },
       );
     }
+    if (recovered.ringsDealt) {
+      this.#logger.log(
+        LogLevel.WARN,
+        "The disk is too full for the journals asked for: those of the last run were shared out",
+      );
+    }
     const { manifest, diskError } = recovered;
     if (order.verify || diskError !== null) await this.#verify(manifest, diskError, stopping);
     const open: ToShard = { type: "open", manifest: recovered.manifest };
     const opened = await this.#askAll(boots.map(() => open), "opened");
     const led = await this.#ask(0, { type: "lead", node }, "leading");
-    for (const boot of boots) this.#send(boot.shard, { type: "serve" });
+    const { ballastBytes } = recovered;
+    await this.#askAll(boots.map(() => ({ type: "serve", ballastBytes })), "serving");
     return {
       clusterId: led.clusterId,
       topics: led.topics,

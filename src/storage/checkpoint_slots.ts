@@ -83,7 +83,7 @@ export class CheckpointSlots implements CheckpointTarget {
       this.#release(rowAddress);
       return -ENOMEM;
     }
-    let result = yield* this.#reserve(checkpointSize(rows));
+    let result = yield* this.#reserve(rows);
     const writer = new CheckpointWriter({
       disk,
       memory,
@@ -118,14 +118,19 @@ export class CheckpointSlots implements CheckpointTarget {
    * A slot that was begun is lost: whether there is room for all of it is found out before. With room to
    * grow, so that checkpoints go on when the disk is full.
    */
-  *#reserve(size: number): Task<number> {
+  *#reserve(rows: readonly Uint8Array<ArrayBuffer>[]): Task<number> {
     const { disk } = this.#options.context;
     const handle = this.#options.handles[this.#older];
-    const ample = Math.max(RESERVE_BYTES_MIN, 2 * size);
+    const ample = reservedForCheckpoint(rows);
     const result = yield* io((done) => disk.allocate(handle, 0, ample, done));
     if (result !== -ENOSPC) return result;
-    return yield* io((done) => disk.allocate(handle, 0, size, done));
+    return yield* io((done) => disk.allocate(handle, 0, checkpointSize(rows), done));
   }
+}
+
+/** Bytes that a slot for these rows reserves, where there is room. */
+export function reservedForCheckpoint(rows: readonly Uint8Array<ArrayBuffer>[]): number {
+  return Math.max(RESERVE_BYTES_MIN, 2 * checkpointSize(rows));
 }
 
 /** Bytes of a slot that holds these rows. */

@@ -4,7 +4,8 @@
  *     1  read the manifest (none: a new directory), every old shard's checkpoint, survey its journal
  *     2  replay: rewrite to segments what the rows do not reflect
  *     3  syncfs; what was replayed may have been volatile until now
- *     4  write checkpoints for the new shard count into new files, make missing journal extents
+ *     4  make missing journal extents, give up the space that was kept for this (`ballast.ts`), write
+ *        checkpoints for the new shard count into new files
  *     5  replace the manifest (mount epoch + 1): the switch
  *     6  remove what the old manifest named and the new one does not, and files that no log has
  *
@@ -15,10 +16,15 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { BLOCK_SIZE } from "../io/disk.ts";
 import { EEXIST, EIO, ENOMEM } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
-import { CheckpointSlots, openSlots, readSlots } from "./checkpoint_slots.ts";
+import { ballastBytesFor, dropBallast } from "./ballast.ts";
+import {
+  CheckpointSlots,
+  openSlots,
+  readSlots,
+  reservedForCheckpoint,
+} from "./checkpoint_slots.ts";
 import { decodeRow, encodeRow } from "./checkpoint_row.ts";
 import { LOGS_DIRECTORY } from "./engine.ts";
 import type { DoubtfulBatch } from "./landed_batch.ts";
@@ -34,14 +40,13 @@ import {
   writeManifest,
 } from "./manifest.ts";
 import type { PartitionLog } from "./partition_log.ts";
-import { prewriteFile } from "./prewritten_file.ts";
+import { cleanLogs, cleanShards } from "./recovery_clean.ts";
+import { provideRings, type Rings, SHARDS_DIRECTORY } from "./recovery_rings.ts";
 import { RecoveryStore } from "./recovery_store.ts";
 import { Replay, ReplaySurvey } from "./replay.ts";
 import { parseLogDirectory, salvageLog } from "./salvage.ts";
 import type { Damage, StorageContext } from "./shard_storage.ts";
 
-/** Directory of journals and checkpoints, below the data directory. */
-export const SHARDS_DIRECTORY = "shards";
 /** Size of one extent of a journal's ring, and of the ring, unless options say otherwise (bytes). */
 export const JOURNAL_EXTENT_BYTES_DEFAULT = 64 * 1024 * 1024;
 export const JOURNAL_BYTES_DEFAULT = 4 * JOURNAL_EXTENT_BYTES_DEFAULT;
@@ -69,6 +74,10 @@ export interface RecoveryReport {
   readonly reason: string;
   readonly errno: number;
   readonly manifest: Manifest | null;
+  /** The disk was too full for the journals that were asked for: the old ones were dealt out. */
+  readonly ringsDealt: boolean;
+  /** Space to hold for the next start, once this one leads ({@linkcode keepBallast}). */
+  readonly ballastBytes: number;
   /** A new data directory. */
   readonly fresh: boolean;
   readonly logCount: number;
@@ -104,6 +113,10 @@ class Recovery {
   /** Largest journal write that must be read at once. */
   #bufferBytesNeeded = 0;
   #newestLsn = 0;
+  #manifest: Manifest | null = null;
+  #ringsDealt = false;
+  /** What the new checkpoints reserve, where there is room. */
+  #checkpointBytes = 0;
   #doomed: string[] = [];
   #doomedDirectories: string[] = [];
 
@@ -152,6 +165,8 @@ class Recovery {
     } else if ((disk.list(LOGS_DIRECTORY) ?? []).length > 0) {
       return this.#stop("damaged", "There are logs, but no manifest");
     }
+    // What starts that were cut short have left would be in the way of this one's files.
+    if (this.#old !== null) yield* cleanShards(disk, this.#old);
     let result = yield* this.#readShards();
     if (result >= 0) result = yield* this.#replay(buffer);
     if (result >= 0) result = yield* this.#switch(buffer);
@@ -380,16 +395,17 @@ class Recovery {
     }
     let result = yield* io((done) => disk.syncFileSystem(done));
     if (result < 0) return result;
+    const provided = yield* this.#provideRings(buffer);
+    if (typeof provided === "number") return provided;
+    this.#ringsDealt = provided.dealt;
+    // Behind the journals: they could take it, and there are other ways for them.
+    result = yield* dropBallast(disk);
+    if (result < 0) return result;
     const mountEpoch = (old?.mountEpoch ?? 0) + 1;
     const firstLsn = this.#newestLsn + 1;
-    let nextJournalId = old?.nextJournalId ?? 1;
     const shards: ShardManifest[] = [];
-    for (let i = 0; i < this.#options.shardCount; i++) {
+    for (const [i, { journalId, extents, extentBytes }] of provided.rings.entries()) {
       this.#progress("writing checkpoints", i / this.#options.shardCount);
-      const reused = this.#reusableExtents(i);
-      const journalId = reused?.journalId ?? nextJournalId++;
-      const extents = reused?.extents ?? this.#newExtents(journalId);
-      const extentBytes = this.#extentBytes();
       const stem = `${SHARDS_DIRECTORY}/checkpoint-${mountEpoch}-${i}`;
       const shard: ShardManifest = {
         journalId,
@@ -398,10 +414,6 @@ class Recovery {
         extentBytes,
         checkpoints: [`${stem}-a`, `${stem}-b`],
       };
-      if (reused === null) {
-        result = yield* this.#makeExtents(shard, buffer);
-        if (result < 0) return result;
-      }
       result = yield* this.#writeRows(shard, i, mountEpoch);
       if (result < 0) return result;
       shards.push(shard);
@@ -418,56 +430,33 @@ class Recovery {
       clusterId: old?.clusterId || this.#options.clusterId || "",
       nodeId: this.#options.nodeId,
       mountEpoch,
-      nextJournalId,
+      nextJournalId: provided.nextJournalId,
       shards,
     };
     const place = { disk, memory, bufferAddress: buffer.address, bufferBytes: buffer.bytes };
     result = yield* writeManifest(place, manifest);
     if (result < 0) return result;
     this.#manifest = manifest;
-    yield* this.#clean(manifest);
+    yield* cleanShards(disk, manifest);
+    // Anything that damage took a name from may still be wanted by an operator.
+    if (this.#damages.length === 0) yield* cleanLogs(disk, this.#logs.values());
     return 0;
   }
 
-  #manifest: Manifest | null = null;
-
-  #extentBytes(): number {
-    return this.#options.extentBytes ?? JOURNAL_EXTENT_BYTES_DEFAULT;
-  }
-
-  /** The old shard's ring, when it is what the options ask for. */
-  #reusableExtents(shard: number): ShardManifest | null {
-    const old = this.#old?.shards[shard];
-    if (old === undefined || old.extentBytes !== this.#extentBytes()) return null;
-    return old.extents.length === this.#extentCount() ? old : null;
-  }
-
-  #extentCount(): number {
-    const bytes = this.#options.journalBytes ?? JOURNAL_BYTES_DEFAULT;
-    return Math.max(1, Math.ceil(bytes / this.#extentBytes()));
-  }
-
-  #newExtents(journalId: number): string[] {
-    const count = this.#extentCount();
-    return Array.from({ length: count }, (_, i) => `${SHARDS_DIRECTORY}/journal-${journalId}-${i}`);
-  }
-
-  *#makeExtents(shard: ShardManifest, buffer: Buffer): Task<number> {
+  *#provideRings(buffer: Buffer): Task<Rings | number> {
     const { disk, memory } = this.#context;
-    for (const path of shard.extents) {
-      const handle = yield* prewriteFile({
-        disk,
-        memory,
-        path,
-        sizeBytes: shard.extentBytes,
-        bufferAddress: buffer.address,
-        bufferBytes: buffer.bytes - (buffer.bytes % BLOCK_SIZE),
-        onProgress: (written) => this.#progress("making journals", written / shard.extentBytes),
-      });
-      if (handle < 0) return handle;
-      yield* io((done) => disk.close(handle, done));
-    }
-    return 0;
+    const { shardCount, journalBytes, extentBytes = JOURNAL_EXTENT_BYTES_DEFAULT } = this.#options;
+    return yield* provideRings({
+      old: this.#old,
+      shardCount,
+      extentBytes,
+      extentCount: Math.max(1, Math.ceil((journalBytes ?? JOURNAL_BYTES_DEFAULT) / extentBytes)),
+      disk,
+      memory,
+      bufferAddress: buffer.address,
+      bufferBytes: buffer.bytes,
+      onProgress: (done) => this.#progress("making journals", done),
+    });
   }
 
   /** Writes the rows of a new shard's groups into both of its new slots. */
@@ -476,6 +465,7 @@ class Recovery {
     for (const log of this.#logs.values()) {
       if (log.groupId % this.#options.shardCount === index) rows.push(encodeRow(log));
     }
+    this.#checkpointBytes += 2 * reservedForCheckpoint(rows);
     const handles = yield* openSlots(this.#context, shard, true);
     if (typeof handles === "number") return handles;
     const slots = new CheckpointSlots({
@@ -490,37 +480,6 @@ class Recovery {
     if (result >= 0) result = yield* slots.write(rows, shard.firstLsn - 1);
     for (const handle of handles) yield* io((done) => this.#context.disk.close(handle, done));
     return result;
-  }
-
-  /** Removes what nothing names any more; failures only leave files behind. */
-  *#clean(manifest: Manifest): Task<void> {
-    const { disk } = this.#context;
-    const kept = new Set(
-      manifest.shards.flatMap((shard) => [...shard.extents, ...shard.checkpoints]),
-    );
-    for (const name of disk.list(SHARDS_DIRECTORY) ?? []) {
-      const path = `${SHARDS_DIRECTORY}/${name}`;
-      if (!kept.has(path)) yield* io((done) => disk.unlink(path, done));
-    }
-    // Anything that damage took a name from may still be wanted by an operator.
-    if (this.#damages.length > 0) return;
-    const named = new Map<string, Set<string>>();
-    for (const log of this.#logs.values()) {
-      const names = new Set<string>();
-      for (const segment of log.segmentList) {
-        names.add(segment.file.path).add(segment.indexFile.path);
-      }
-      named.set(log.directory, names);
-    }
-    for (const name of disk.list(LOGS_DIRECTORY) ?? []) {
-      const directory = `${LOGS_DIRECTORY}/${name}`;
-      const names = named.get(directory);
-      for (const file of disk.list(directory) ?? []) {
-        const path = `${directory}/${file}`;
-        if (names?.has(path) !== true) yield* io((done) => disk.unlink(path, done));
-      }
-      if (names === undefined) yield* io((done) => disk.removeDirectory(directory, done));
-    }
   }
 
   #progress(stage: string, done: number): void {
@@ -543,6 +502,8 @@ class Recovery {
       reason,
       errno,
       manifest: this.#manifest,
+      ringsDealt: this.#ringsDealt,
+      ballastBytes: ballastBytesFor(this.#checkpointBytes),
       fresh: this.#old === null,
       logCount: this.#logs.size,
       replayedRecords: this.#replayed,

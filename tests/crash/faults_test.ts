@@ -7,7 +7,7 @@
 import { strict as assert } from "node:assert";
 import { EIO, ENOSPC } from "../../src/io/errno.ts";
 import { ErrorCode } from "../../src/wire/errors.ts";
-import { Broker, within } from "../harness/broker.ts";
+import { Broker } from "../harness/broker.ts";
 import { checkData } from "./check_data.ts";
 import { FaultyBroker, SMALL_RINGS } from "./faulty_broker.ts";
 import { pause } from "./link.ts";
@@ -90,97 +90,3 @@ Deno.test("A slow disk breaks nothing", async () => {
   const check = await checkData(broker.dataDir);
   assert.equal(check.code, 0, check.output);
 });
-
-Deno.test({
-  name: "A small file system fills and empties; the broker goes on",
-  ignore: !canMount(),
-  fn: async () => {
-    using place = new SmallFileSystem(96);
-    await using faulty = await FaultyBroker.start({
-      cores: 1,
-      dataDir: place.path,
-      flags: SMALL_RINGS,
-    });
-    const { broker } = faulty;
-    await using ballast = await PlainLoad.start(broker, {
-      topic: "ballast",
-      partitions: 1,
-      recordBytesMax: 60_000,
-      pauseMs: 1,
-      configs: { "segment.bytes": "4194304" },
-    });
-    await using load = await PlainLoad.start(broker, { recordBytesMax: 4000 });
-    const isFull = () =>
-      load.refusals.has("KAFKA_STORAGE_ERROR") && ballast.refusals.has("KAFKA_STORAGE_ERROR");
-    await ballast.until(isFull, "full disk", 60_000);
-    await pause(3000);
-    assert.equal(await within(broker.exited, 1), null, broker.stderr);
-    for (const ledger of [...load.ledgers, ...ballast.ledgers]) {
-      await verifyPartition(load.link, ledger, UNVERIFIED);
-    }
-    ballast.hold();
-    load.hold();
-    const [heavy] = ballast.ledgers;
-    await trim(ballast.link, heavy!, heavy!.highWatermark - 1);
-    await ballast.verify();
-    await load.verify();
-    load.resume();
-    await load.ackMore(50);
-    await load.drain();
-    await broker.kill();
-    await broker.restart();
-    await load.verify();
-    await ballast.verify();
-    assert.deepEqual(await broker.stop(), { code: 0, signal: null });
-    const check = await checkData(broker.dataDir);
-    assert.equal(check.code, 0, check.output);
-  },
-});
-
-/** A tmpfs of a few MiB, unmounted when disposed. */
-class SmallFileSystem {
-  readonly path: string;
-
-  constructor(sizeMib: number) {
-    this.path = Deno.makeTempDirSync({ prefix: "gregor-small-" });
-    if (!mount("mount", "-t", "tmpfs", "-o", `size=${sizeMib}m`, "tmpfs", this.path)) {
-      throw new Error(`Cannot mount at ${this.path}`);
-    }
-  }
-
-  [Symbol.dispose](): void {
-    mount("umount", this.path);
-    Deno.removeSync(this.path, { recursive: true });
-  }
-}
-
-function mount(...command: string[]): boolean {
-  try {
-    return new Deno.Command(command[0]!, { args: command.slice(1), stderr: "null" }).outputSync()
-      .success;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-/** Whether file systems can be mounted here, and take direct writes in memory. */
-function canMount(): boolean {
-  const path = Deno.makeTempDirSync();
-  const mounted = mount("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", path);
-  if (mounted) {
-    const direct = mount(
-      "dd",
-      "if=/dev/zero",
-      `of=${path}/probe`,
-      "bs=4096",
-      "count=1",
-      "oflag=direct",
-    );
-    mount("umount", path);
-    Deno.removeSync(path);
-    return direct;
-  }
-  Deno.removeSync(path);
-  return false;
-}

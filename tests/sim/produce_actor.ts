@@ -21,6 +21,8 @@ import { expect } from "./sim_failure.ts";
 
 /** From here on topics are named by id. */
 const TOPIC_IDS_SINCE = 13;
+/** Batches of one request: the smallest node closes a connection on a frame of more than 512 KiB (bytes). */
+const REQUEST_BYTES_MAX = 400 * 1024;
 
 export interface ProducerShape {
   readonly idempotent: boolean;
@@ -148,11 +150,15 @@ export class ProduceActor extends Actor {
     if (lanes.length === 0) return;
     const first = this.random.nextBelow(lanes.length);
     const chosen = lanes.slice(first, first + 1 + this.random.nextBelow(4));
-    const parts = chosen.map((lane) => {
+    const parts: { lane: Lane; queued: Queued }[] = [];
+    let bytes = 0;
+    for (const lane of chosen) {
       const queued = lane.queue.find(({ sent }) => !sent)!;
+      bytes += queued.bytes.length;
+      if (parts.length > 0 && bytes > REQUEST_BYTES_MAX) break;
       queued.sent = true;
-      return { lane, queued };
-    });
+      parts.push({ lane, queued });
+    }
     const byTopic = new Map<SimTopic, typeof parts>();
     for (const part of parts) {
       const { topic } = part.lane;

@@ -133,7 +133,8 @@ export class SimNode {
       return false;
     }
     for (const { shard } of this.shards) shard.deleteOrphans();
-    return true;
+    this.#finish(this.shards[0]!.shard.keepBallast(report.ballastBytes));
+    return !this.disk.crashed;
   }
 
   /** A new client connection to a shard. */

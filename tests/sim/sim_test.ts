@@ -18,7 +18,7 @@ const PAST_SEEDS = [
   35, // a fetch of a deleted topic was told of a broken disk
   75, // reading ahead evicted the chunk that was about to be read
   1145, // an index block was filed in two parts, and the second had no place
-  1031, // as 1, later
+  1031, // as 1, later; a block was written without the bytes before its batch
 ];
 
 const FRESH = Number(Deno.env.get("GREGOR_SIM_SEEDS") ?? 12);

@@ -1,0 +1,114 @@
+/**
+ * Which files the journals of a new life are made of.
+ *
+ * The old shard's ring is taken over where it is what the options ask for; otherwise a new one is made. On a
+ * full disk that cannot be: then all old extents are dealt out to the new shards, so that any smaller, and
+ * some larger, number of shards can start. That needs no space and no write: each ring gets a journal id of
+ * its own, so that what is in the blocks means nothing to it, while to the old manifest, should it still
+ * count, nothing has changed.
+ *
+ * @module
+ */
+
+import { BLOCK_SIZE } from "../io/disk.ts";
+import { ENOSPC } from "../io/errno.ts";
+import { io, type Task } from "../io/task.ts";
+import type { Manifest, ShardManifest } from "./manifest.ts";
+import { prewriteFile, type PrewriteOptions } from "./prewritten_file.ts";
+
+/** Directory of journals and checkpoints, below the data directory. */
+export const SHARDS_DIRECTORY = "shards";
+/** A write may take nearly a whole extent, and must fit beside what is reserved. */
+const RING_EXTENTS_MIN = 2;
+
+/** The journal of a new shard. */
+export type Ring = Pick<ShardManifest, "journalId" | "extents" | "extentBytes">;
+
+export interface RingOptions extends Omit<PrewriteOptions, "path" | "sizeBytes" | "onProgress"> {
+  readonly old: Manifest | null;
+  readonly shardCount: number;
+  readonly extentBytes: number;
+  readonly extentCount: number;
+  readonly onProgress: (done: number) => void;
+}
+
+export interface Rings {
+  readonly rings: readonly Ring[];
+  readonly nextJournalId: number;
+  /** The disk was too full for what the options ask for. */
+  readonly dealt: boolean;
+}
+
+/** Takes over, makes or deals out the journals' files; a negative errno when none of it is possible. */
+export function* provideRings(options: RingOptions): Task<Rings | number> {
+  const { old, shardCount } = options;
+  let nextJournalId = old?.nextJournalId ?? 1;
+  const rings: Ring[] = [];
+  const made: Ring[] = [];
+  for (let shard = 0; shard < shardCount; shard++) {
+    const reused = reusableRing(options, shard);
+    if (reused !== null) rings.push(reused);
+    else {
+      const ring = newRing(options, nextJournalId++);
+      rings.push(ring);
+      made.push(ring);
+    }
+  }
+  for (const ring of made) {
+    const result = yield* makeExtents(options, ring);
+    if (result >= 0) continue;
+    if (result !== -ENOSPC) return result;
+    // Their space is needed for the checkpoints now.
+    for (const path of made.flatMap(({ extents }) => extents)) {
+      yield* io((done) => options.disk.unlink(path, done));
+    }
+    return dealRings(old, shardCount) ?? -ENOSPC;
+  }
+  return { rings, nextJournalId, dealt: false };
+}
+
+/** The old extents in equal shares, or null when there are too few. */
+export function dealRings(old: Manifest | null, shardCount: number): Rings | null {
+  const extentBytes = old?.shards[0]?.extentBytes ?? 0;
+  const usable = (old?.shards ?? []).filter((shard) => shard.extentBytes === extentBytes);
+  const extents = usable.flatMap((shard) => shard.extents);
+  if (old === null || extents.length < RING_EXTENTS_MIN * shardCount) return null;
+  const rings = Array.from({ length: shardCount }, (_, shard): Ring => ({
+    journalId: old.nextJournalId + shard,
+    extents: extents.filter((_path, at) => at % shardCount === shard),
+    extentBytes,
+  }));
+  return { rings, nextJournalId: old.nextJournalId + shardCount, dealt: true };
+}
+
+function reusableRing({ old, extentBytes, extentCount }: RingOptions, shard: number): Ring | null {
+  const ring = old?.shards[shard];
+  if (ring === undefined || ring.extentBytes !== extentBytes) return null;
+  return ring.extents.length === extentCount ? ring : null;
+}
+
+function newRing({ extentBytes, extentCount }: RingOptions, journalId: number): Ring {
+  const extents = Array.from(
+    { length: extentCount },
+    (_, i) => `${SHARDS_DIRECTORY}/journal-${journalId}-${i}`,
+  );
+  return { journalId, extents, extentBytes };
+}
+
+function* makeExtents(options: RingOptions, ring: Ring): Task<number> {
+  const { disk, memory, bufferAddress, bufferBytes, onProgress } = options;
+  for (const path of ring.extents) {
+    const handle = yield* prewriteFile({
+      disk,
+      memory,
+      path,
+      sizeBytes: ring.extentBytes,
+      bufferAddress,
+      bufferBytes: bufferBytes - (bufferBytes % BLOCK_SIZE),
+      onProgress: (written) => onProgress(written / ring.extentBytes),
+    });
+    if (handle < 0) return handle;
+    yield* io((done) => disk.close(handle, done));
+  }
+  return 0;
+}
