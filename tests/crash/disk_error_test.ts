@@ -117,6 +117,25 @@ Deno.test("A verification cut short, by a kill or by a signal, is done again", a
   await load.verify();
 });
 
+for (const ops of [["Write"], ["SyncFileSystem"]]) {
+  Deno.test(`EIO on ${ops} of a start: exit 74 and a mark, too`, async () => {
+    await using faulty = await FaultyBroker.start();
+    const { broker } = faulty;
+    await using load = await PlainLoad.start(broker);
+    await load.ackMore(100);
+    await broker.kill();
+    faulty.plan([{ ops, errno: EIO }]);
+    assert.equal((await broker.restartAndFail()).code, EXIT_DISK_ERROR, broker.stderr);
+    assert.match(broker.stderr, /Recovery failed: errno 5/);
+    assert.match(mark(broker)!, /what Recovery failed/);
+    faulty.plan([]);
+    await broker.restart();
+    await logSays(broker, SOUND);
+    assert.equal(mark(broker), null);
+    await load.verify();
+  });
+}
+
 Deno.test("A mark that cannot be left: the exit says what to do, and --verify does it", async () => {
   await using faulty = await FaultyBroker.start();
   const { broker } = faulty;
