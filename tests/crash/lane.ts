@@ -74,6 +74,13 @@ export class Lane {
     return this.#options.ledger;
   }
 
+  get state(): string {
+    const sent = this.#unacked.filter((batch) => batch.sent).length;
+    const flags = { open: this.#open, holding: this.#holding, ended: this.#ended };
+    return `${this.#unacked.length} batches unacknowledged, ${sent} sent, ` +
+      `${this.#inFlight} in flight, ${JSON.stringify(flags)}`;
+  }
+
   get idle(): boolean {
     return this.#unacked.length === 0;
   }
