@@ -57,16 +57,22 @@ export class Link {
     return await this.#connection;
   }
 
-  /** One call on an open connection; null when the connection broke before the answer came. */
+  /**
+   * One call on an open connection; null when the connection broke before the answer came.
+   *
+   * @param generation only on this connection: null when it is another one by now
+   */
   async call<Request, Response>(
     api: Api<Request, Response>,
     request: Request,
     maxVersion: number,
+    generation?: number,
   ): Promise<Response | null> {
     const call = Symbol(api.name);
     this.#calls.set(call, { api: api.name, sinceMs: performance.now() });
     try {
       const connection = await this.open();
+      if (generation !== undefined && generation !== this.generation) return null;
       return await connection.call(api, request, { maxVersion, timeoutMs: ANSWER_MS });
     } catch (error) {
       if (!(error instanceof ConnectionFailure)) throw error;
