@@ -85,15 +85,6 @@ pub fn probe_uring() -> Outcome<i32> {
         .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// Asks for SIGTERM when the parent dies. ESRCH: it is not `parent` any more, so it has died.
-pub fn die_with_parent(parent: i32) -> Outcome<i32> {
-    // SAFETY: plain calls.
-    unsafe {
-        check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM))?;
-        if libc::getppid() != parent { Err(libc::ESRCH) } else { Ok(0) }
-    }
-}
-
 /// Raises the soft limit of open files to the hard one; returns it (cut to an i32).
 pub fn raise_file_limit() -> Outcome<i32> {
     // SAFETY: locals only.

@@ -333,11 +333,6 @@ pub extern "C" fn gregor_raise_file_limit() -> i32 {
 }
 
 #[unsafe(no_mangle)]
-pub extern "C" fn gregor_die_with_parent(parent: i32) -> i32 {
-    to_c(host::die_with_parent(parent))
-}
-
-#[unsafe(no_mangle)]
 pub extern "C" fn gregor_monotonic_ms() -> f64 {
     host::monotonic_ms()
 }

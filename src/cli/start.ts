@@ -10,7 +10,6 @@ import { type AdminServer, startAdmin } from "../admin/server.ts";
 import { LogPrinter } from "../admin/log_printer.ts";
 import { EXIT_CANNOT_CREATE, EXIT_HOST_UNFIT, EXIT_OK } from "../base/exit_codes.ts";
 import { LogLevel } from "../base/logger.ts";
-import { dieWithParent } from "../io/host.ts";
 import { loadShim, type Shim, ShimUnavailable } from "../io/shim.ts";
 import { Broker, type BrokerOptions } from "../shard/broker.ts";
 import { obeyFaultFile } from "../shard/fault_file.ts";
@@ -18,6 +17,7 @@ import { BrokerFailure, StartCutShort } from "../shard/supervisor.ts";
 import { command } from "./command.ts";
 import { Failure } from "./failure.ts";
 import { inspectHost } from "./host.ts";
+import { launcherDeath } from "./launcher.ts";
 import { formatSize } from "./size.ts";
 import { START, type StartOptions, startOptions } from "./start_options.ts";
 
@@ -37,10 +37,11 @@ export const definition = command({
     const options = startOptions(values, inspectHost());
     const logger = new LogPrinter(LEVELS[options.logLevel], options.logFormat === "json");
     const shim = openShim();
-    // A server may outlive the shell that started it; one under a task runner must not.
-    if (options.mode === "dev") dieWithParent(shim);
     obeyFaultFile(shim);
-    const stopping = awaitStop();
+    const stops = [awaitStop()];
+    // A server may outlive the shell that started it; one under a task runner must not.
+    if (options.mode === "dev") stops.push(launcherDeath());
+    const stopping = Promise.race(stops);
     const startedMs = performance.now();
     let broker: Broker;
     let admin: AdminServer;

@@ -198,12 +198,3 @@ function describeDirectoryError(errno: number, path: string): HostProblem {
 export function raiseFileLimit(shim: Shim): number {
   return shim.gregor_raise_file_limit();
 }
-
-/**
- * Asks for SIGTERM when the process that started this one dies.
- *
- * @returns false when it has died already
- */
-export function dieWithParent(shim: Shim): boolean {
-  return shim.gregor_die_with_parent(Deno.ppid) === 0;
-}

@@ -47,7 +47,6 @@ const SYMBOLS = {
   gregor_probe_uring: { parameters: [], result: "i32" },
   gregor_huge_pages: { parameters: [], result: "i32" },
   gregor_raise_file_limit: { parameters: [], result: "i32" },
-  gregor_die_with_parent: { parameters: ["i32"], result: "i32" },
   gregor_monotonic_ms: { parameters: [], result: "f64" },
 } as const satisfies Deno.ForeignLibraryInterface;
 

@@ -10,8 +10,9 @@
  * @module
  */
 
-import { EXIT_CANNOT_CREATE, EXIT_HOST_UNFIT } from "../base/exit_codes.ts";
+import { EXIT_CANNOT_CREATE, EXIT_HOST_UNFIT, EXIT_INVARIANT } from "../base/exit_codes.ts";
 import type { Logger } from "../base/logger.ts";
+import { Settings } from "../base/settings.ts";
 import {
   allowedProcessors,
   claimDataDirectory,
@@ -55,11 +56,18 @@ export interface BrokerOptions {
 
 export class Broker {
   readonly #supervisor: Supervisor;
+  readonly #stopMsMax: number;
   readonly kafkaPort: number;
   readonly started: StartedBroker;
 
-  private constructor(supervisor: Supervisor, kafkaPort: number, started: StartedBroker) {
+  private constructor(
+    supervisor: Supervisor,
+    stopMsMax: number,
+    kafkaPort: number,
+    started: StartedBroker,
+  ) {
     this.#supervisor = supervisor;
+    this.#stopMsMax = stopMsMax;
     this.kafkaPort = kafkaPort;
     this.started = started;
   }
@@ -116,12 +124,28 @@ export class Broker {
       stopping: options.stopping,
     });
     supervisor.accept(listener.fd);
-    return new Broker(supervisor, listener.port, started);
+    const stopMsMax = new Settings(options.settings).number("shutdown.timeout.ms");
+    return new Broker(supervisor, stopMsMax, listener.port, started);
   }
 
-  /** Answers what is open, writes everything out; nothing is served afterwards. */
+  /**
+   * Answers what is open, writes everything out; nothing is served afterwards.
+   *
+   * @throws {BrokerFailure} when that takes longer than `shutdown.timeout.ms`
+   */
   async stop(): Promise<void> {
-    await this.#supervisor.stop();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const overdue = new Promise<never>((_resolve, reject) => {
+      const message = `Stopping takes longer than shutdown.timeout.ms (${this.#stopMsMax} ms). ` +
+        "What was acknowledged is durable; the next start recovers the rest from the journal.";
+      const fail = (): void => reject(new BrokerFailure(EXIT_INVARIANT, message));
+      timer = setTimeout(fail, this.#stopMsMax);
+    });
+    try {
+      await Promise.race([this.#supervisor.stop(), overdue]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }
 

@@ -1,6 +1,5 @@
 import { strict as assert } from "node:assert";
 import { Cursor } from "../bytes/cursor.ts";
-import { decodeUtf8 } from "../bytes/utf8.ts";
 import { Writer } from "../bytes/writer.ts";
 import { FETCH_VERSION_MAX, FETCH_VERSION_MIN, FetchReader } from "./fetch_reader.ts";
 import {
@@ -12,7 +11,7 @@ import {
   newForgottenTopic,
   newReplicaState,
 } from "./generated/fetch_request.ts";
-import { uuidFromBytes } from "./uuid.ts";
+import { fetchedByReader } from "./test_readers.ts";
 
 const ID = "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff";
 
@@ -60,61 +59,6 @@ function encoded(version: number, message: FetchRequest): Cursor {
   return Cursor.of(writer.copyBytes());
 }
 
-/** What the reader finds; what it steps over by design is taken from `original`. */
-function visit(
-  reader: FetchReader,
-  source: Cursor,
-  version: number,
-  original: FetchRequest,
-): FetchRequest {
-  const text = (at: number, length: number) => decodeUtf8(source.bytes, at, at + length)!;
-  const named = () =>
-    version < 13
-      ? { topic: text(reader.topicNameAddress, reader.topicNameLength) }
-      : { topicId: uuidFromBytes(source.bytes, reader.topicIdAddress) };
-  const message = newFetchRequest({
-    clusterId: original.clusterId,
-    maxWaitMs: reader.maxWaitMs,
-    minBytes: reader.minBytes,
-    maxBytes: reader.maxBytes,
-    isolationLevel: reader.isolationLevel,
-    sessionId: reader.sessionId,
-    sessionEpoch: reader.sessionEpoch,
-    rackId: text(reader.rackIdAddress, reader.rackIdLength),
-  });
-  if (version < 15) message.replicaId = reader.replicaId;
-  else {
-    message.replicaState = newReplicaState({
-      replicaId: reader.replicaId,
-      replicaEpoch: reader.replicaEpoch,
-    });
-  }
-  const skipped = original.topics[0]!.partitions[0]!;
-  while (reader.nextTopic()) {
-    const topic = newFetchTopic(named());
-    message.topics.push(topic);
-    while (reader.nextPartition()) {
-      topic.partitions.push(newFetchPartition({
-        partition: reader.partitionIndex,
-        currentLeaderEpoch: reader.currentLeaderEpoch,
-        fetchOffset: reader.fetchOffset,
-        lastFetchedEpoch: reader.lastFetchedEpoch,
-        logStartOffset: reader.logStartOffset,
-        partitionMaxBytes: reader.partitionMaxBytes,
-        replicaDirectoryId: skipped.replicaDirectoryId,
-        highWatermark: skipped.highWatermark,
-      }));
-    }
-  }
-  reader.startForgotten();
-  while (reader.nextForgottenTopic()) {
-    const topic = newForgottenTopic(named());
-    message.forgottenTopicsData.push(topic);
-    while (reader.nextForgottenPartition()) topic.partitions.push(reader.partitionIndex);
-  }
-  return message;
-}
-
 Deno.test("FetchReader finds what the codec encoded, in every version", () => {
   const reader = new FetchReader();
   // Twice: nothing of one request may be left for the next.
@@ -127,7 +71,7 @@ Deno.test("FetchReader finds what the codec encoded, in every version", () => {
     const source = encoded(version, message);
     assert.ok(reader.open(source, 4, source.end, version), `v${version}`);
     assert.equal(reader.partitionTotal, 3);
-    assert.deepEqual(visit(reader, source, version, message), message, `v${version}`);
+    assert.deepEqual(fetchedByReader(reader, source, version, message), message, `v${version}`);
   }
 });
 

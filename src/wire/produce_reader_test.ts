@@ -1,7 +1,6 @@
 import { strict as assert } from "node:assert";
 import { Cursor } from "../bytes/cursor.ts";
 import { Writer } from "../bytes/writer.ts";
-import { decodeUtf8 } from "../bytes/utf8.ts";
 import {
   encodeProduceRequest,
   newPartitionProduceData,
@@ -10,7 +9,7 @@ import {
   type ProduceRequest,
 } from "./generated/produce_request.ts";
 import { PRODUCE_VERSION_MAX, PRODUCE_VERSION_MIN, ProduceReader } from "./produce_reader.ts";
-import { uuidFromBytes } from "./uuid.ts";
+import { producedByReader } from "./test_readers.ts";
 
 const ID = "000102030405060708090a0b0c0d0e0f";
 
@@ -41,32 +40,6 @@ function encoded(version: number, message: ProduceRequest): Cursor {
   return Cursor.of(writer.copyBytes());
 }
 
-/** What the reader finds, in the shape of the generated message. */
-function visit(reader: ProduceReader, source: Cursor, version: number): ProduceRequest {
-  const text = (at: number, length: number) => decodeUtf8(source.bytes, at, at + length)!;
-  const message = newProduceRequest({
-    transactionalId: reader.transactionalIdLength < 0
-      ? null
-      : text(reader.transactionalIdAddress, reader.transactionalIdLength),
-    acks: reader.acks,
-    timeoutMs: reader.timeoutMs,
-  });
-  while (reader.nextTopic()) {
-    const topic = version < 13
-      ? newTopicProduceData({ name: text(reader.topicNameAddress, reader.topicNameLength) })
-      : newTopicProduceData({ topicId: uuidFromBytes(source.bytes, reader.topicIdAddress) });
-    message.topicData.push(topic);
-    while (reader.nextPartition()) {
-      const { recordsAddress: at, recordsLength: length } = reader;
-      topic.partitionData.push(newPartitionProduceData({
-        index: reader.partitionIndex,
-        records: length < 0 ? null : source.bytes.slice(at, at + length),
-      }));
-    }
-  }
-  return message;
-}
-
 Deno.test("ProduceReader finds what the codec encoded, in every version", () => {
   const reader = new ProduceReader();
   for (let version = PRODUCE_VERSION_MIN; version <= PRODUCE_VERSION_MAX; version++) {
@@ -76,9 +49,9 @@ Deno.test("ProduceReader finds what the codec encoded, in every version", () => 
       assert.ok(reader.open(source, 10, source.end, version), `v${version}`);
       assert.equal(reader.topicCount, 3);
       assert.equal(reader.partitionTotal, 4);
-      assert.deepEqual(visit(reader, source, version), message);
+      assert.deepEqual(producedByReader(reader, source, version), message);
       reader.rewind();
-      assert.deepEqual(visit(reader, source, version), message);
+      assert.deepEqual(producedByReader(reader, source, version), message);
     }
   }
 });

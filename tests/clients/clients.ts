@@ -20,6 +20,8 @@ export interface Client {
   program(codec: Codec): string[];
   /** Creates topics with any number of partitions and reads a group's offsets. */
   readonly hasAdmin: boolean;
+  /** Has the command `transaction`. */
+  readonly hasTransactions: boolean;
   /** Its own records have the shape `plain`. */
   readonly writesPlain: boolean;
   /** What its producer is tried with besides `all`. */
@@ -44,6 +46,7 @@ export const CLIENTS: readonly Client[] = [
     name: "kcat",
     program: () => deno("kcat/client.ts"),
     hasAdmin: false,
+    hasTransactions: false,
     writesPlain: true,
     otherAcks: ["1"],
     groupProtocols: ["classic"],
@@ -52,6 +55,7 @@ export const CLIENTS: readonly Client[] = [
     name: "python",
     program: () => [`${CACHE}python/bin/python`, `${FOLDER}python/client.py`],
     hasAdmin: true,
+    hasTransactions: true,
     writesPlain: false,
     otherAcks: ["1", "0"],
     groupProtocols: ["classic", "consumer"],
@@ -68,6 +72,7 @@ export const CLIENTS: readonly Client[] = [
       "Client",
     ],
     hasAdmin: true,
+    hasTransactions: true,
     writesPlain: false,
     otherAcks: ["1", "0"],
     groupProtocols: ["classic", "consumer"],
@@ -76,6 +81,7 @@ export const CLIENTS: readonly Client[] = [
     name: "go",
     program: () => [`${CACHE}go/client`],
     hasAdmin: true,
+    hasTransactions: true,
     writesPlain: false,
     otherAcks: ["1", "0"],
     groupProtocols: ["classic", "consumer"],
@@ -86,6 +92,7 @@ export const CLIENTS: readonly Client[] = [
     program: (codec) =>
       codec === "zstd" ? deno("kafkajs/client.mjs") : ["node", `${FOLDER}kafkajs/client.mjs`],
     hasAdmin: true,
+    hasTransactions: true,
     writesPlain: false,
     otherAcks: ["1", "0"],
     groupProtocols: ["classic"],
@@ -94,6 +101,7 @@ export const CLIENTS: readonly Client[] = [
     name: "platformatic",
     program: () => deno("platformatic/client.mjs"),
     hasAdmin: true,
+    hasTransactions: false,
     writesPlain: false,
     otherAcks: ["1", "0"],
     groupProtocols: ["classic", "consumer"],

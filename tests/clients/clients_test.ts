@@ -9,37 +9,21 @@
 
 import { Broker } from "../harness/broker.ts";
 import { runProgram } from "../harness/program.ts";
-import {
-  type Client,
-  CLIENTS,
-  type Codec,
-  CODECS,
-  flags,
-  type GroupProtocol,
-  whyMissing,
-} from "./clients.ts";
+import { cell, chosen, chosenClients, CI, EXTERNAL, SCENARIOS } from "./chosen.ts";
+import { CLIENTS, type Codec, CODECS, flags, type GroupProtocol, whyMissing } from "./clients.ts";
 import { GroupStory } from "./group_story.ts";
 
-const CI = Deno.env.get("CI") === "true";
 const COUNT = Number(Deno.env.get("COUNT") ?? (CI ? 100_000 : 10_000));
 const PARTITIONS = 3;
 const CELL_TIMEOUT_MS = 120_000;
 const STORIES_AT_ONCE = 3;
-const EXTERNAL = Deno.env.get("BROKERS");
 /** Old enough to differ from the present, young enough for any retention. */
 const BASE_MS = Date.now() - 3_600_000;
 /** Topics of an external broker outlive a run. */
 const RUN_ID = EXTERNAL === undefined ? "" : `-${BASE_MS.toString(36)}`;
 
-function chosen<T extends string>(variable: string, all: readonly T[]): T[] {
-  const words = Deno.env.get(variable)?.split(",");
-  return words === undefined ? [...all] : all.filter((word) => words.includes(word));
-}
-
-const SCENARIOS = chosen("SCENARIOS", ["roundtrip", "cross", "group"]);
 const codecs = chosen("CODECS", CODECS);
-const names = chosen("CLIENTS", CLIENTS.map(({ name }) => name));
-const clients = CLIENTS.filter(({ name }) => names.includes(name));
+const clients = chosenClients;
 /** The broker serves only classic groups so far, and some clients then fall back without a word. */
 const PROTOCOLS: GroupProtocol[] = EXTERNAL === undefined ? ["classic"] : ["classic", "consumer"];
 const protocols = chosen("PROTOCOLS", PROTOCOLS);
@@ -77,21 +61,6 @@ class Site {
   async dispose(): Promise<void> {
     const broker = await this.#broker?.catch(() => null);
     await broker?.dispose();
-  }
-}
-
-/** Registers a test, or says why it cannot run: a skip on a person's machine, a failure in CI. */
-function cell(name: string, needed: readonly Client[], run: () => Promise<void>): void {
-  const missing = needed.map((client) => ({ client, why: whyMissing(client) }))
-    .find(({ why }) => why !== null);
-  if (missing === undefined) {
-    Deno.test(name, run);
-  } else if (CI) {
-    Deno.test(name, () => {
-      throw new Error(`Cannot run ${missing.client.name}: ${missing.why}`);
-    });
-  } else {
-    Deno.test({ name: `${name} (${missing.client.name}: ${missing.why})`, ignore: true, fn: run });
   }
 }
 

@@ -5,9 +5,14 @@
  */
 
 import { strict as assert } from "node:assert";
-import { EXIT_CANNOT_CREATE, EXIT_HOST_UNFIT, EXIT_USAGE } from "../../src/base/exit_codes.ts";
+import {
+  EXIT_CANNOT_CREATE,
+  EXIT_HOST_UNFIT,
+  EXIT_INVARIANT,
+  EXIT_USAGE,
+} from "../../src/base/exit_codes.ts";
 import { Broker, gregorCommand, within } from "../harness/broker.ts";
-import { SMALL_RINGS } from "./faulty_broker.ts";
+import { FaultyBroker, SMALL_RINGS } from "./faulty_broker.ts";
 import { logSays, pause } from "./link.ts";
 import { PlainLoad } from "./plain_load.ts";
 
@@ -37,6 +42,22 @@ Deno.test("A signal that comes twice at once is one signal", async () => {
     await broker.restart();
     await load.verify();
   }
+});
+
+Deno.test("A stop that takes too long ends with 70, and loses nothing", async () => {
+  const flags = [...SMALL_RINGS, "--set=shutdown.timeout.ms=1000"];
+  await using faulty = await FaultyBroker.start({ flags });
+  const { broker } = faulty;
+  await using load = await PlainLoad.start(broker);
+  await load.ackMore(100);
+  await faulty.order([{ ops: ["Write"], file: "/journal-", delayUs: 4_000_000 }]);
+  const exit = await broker.stop();
+  assert.deepEqual(exit, { code: EXIT_INVARIANT, signal: null }, broker.stderr);
+  await logSays(broker, /shutdown\.timeout\.ms/);
+  faulty.plan([]);
+  await broker.restart();
+  await load.ackMore(100);
+  await load.verify();
 });
 
 Deno.test("A broker whose launcher dies stops by itself, and loses nothing", async () => {

@@ -54,12 +54,15 @@ export class Lane {
   readonly #options: LaneOptions;
   readonly #unacked: Batch[] = [];
   #nextSequence = 0;
+  /** The connection on which everything is that is in flight: on another one it could overtake. */
+  #generation = 0;
   #open = true;
   #inFlight = 0;
   /** Nothing is sent while set: requests behind a refused one must end first. */
   #holding = false;
   /** Nothing will be acknowledged any more: refused for good, or the link is closed. */
   #ended = false;
+  #changed = false;
   #wake: () => void = () => {};
   acked = 0;
   resent = 0;
@@ -74,6 +77,13 @@ export class Lane {
     return this.#options.ledger;
   }
 
+  get state(): string {
+    const sent = this.#unacked.filter((batch) => batch.sent).length;
+    const flags = { open: this.#open, holding: this.#holding, ended: this.#ended };
+    return `${this.#unacked.length} batches unacknowledged, ${sent} sent, ` +
+      `${this.#inFlight} in flight, ${JSON.stringify(flags)}`;
+  }
+
   get idle(): boolean {
     return this.#unacked.length === 0;
   }
@@ -81,20 +91,21 @@ export class Lane {
   /** No new batches until {@linkcode resume}; what is unacknowledged is still sent until it is. */
   hold(): void {
     this.#open = false;
-    this.#wake();
+    this.#noteChange();
   }
 
   resume(): void {
     this.#open = true;
-    this.#wake();
+    this.#noteChange();
   }
 
   /** Produces until `stopped()` says so and everything is acknowledged, or the link is closed. */
   async run(stopped: () => boolean): Promise<void> {
-    const { random, pauseMs } = this.#options;
+    const { link, random, pauseMs } = this.#options;
     while (!this.#ended && (!stopped() || !this.idle)) {
       if (stopped()) this.#open = false;
       if (this.#open && this.#unacked.length < IN_FLIGHT_MAX) this.#unacked.push(this.#make());
+      await link.open();
       this.#sendUnsent();
       if (this.#open && this.#unacked.length < IN_FLIGHT_MAX) {
         await pause(random.nextBelow(pauseMs + 1));
@@ -121,19 +132,21 @@ export class Lane {
   }
 
   #sendUnsent(): void {
-    if (this.#holding) return;
+    const { generation } = this.#options.link;
+    if (this.#holding || this.#generation !== generation && this.#inFlight > 0) return;
+    this.#generation = generation;
     for (const batch of this.#unacked) {
       if (batch.sent) continue;
       batch.sent = true;
       this.#inFlight++;
       this.#send(batch).then(() => {
         this.#inFlight--;
-        this.#wake();
+        this.#noteChange();
       }, (error) => {
         this.#inFlight--;
         this.#ended = true;
         if (!(error instanceof LinkClosed)) this.ledger.complain(`lane: ${error}`);
-        this.#wake();
+        this.#noteChange();
       });
     }
   }
@@ -155,6 +168,7 @@ export class Lane {
         ],
       }),
       PRODUCE_NAMES,
+      this.#generation,
     );
     if (response === null) return await this.#sendAgain();
     const { errorCode, baseOffset } = response.responses[0]!.partitionResponses[0]!;
@@ -191,7 +205,14 @@ export class Lane {
     this.#holding = false;
   }
 
-  #change(): Promise<void> {
-    return new Promise((resolve) => this.#wake = resolve);
+  #noteChange(): void {
+    this.#changed = true;
+    this.#wake();
+  }
+
+  /** Waits for a change, unless there was one since the last wait. */
+  async #change(): Promise<void> {
+    if (!this.#changed) await new Promise<void>((resolve) => this.#wake = resolve);
+    this.#changed = false;
   }
 }

@@ -20,9 +20,17 @@ interface AckedBatch {
 /** Collects what went wrong; a run ends as soon as it is noticed. */
 export class Problems {
   readonly list: string[] = [];
+  #onFirst: () => void = () => {};
 
   add(problem: string): void {
     this.list.push(problem);
+    if (this.list.length === 1) this.#onFirst();
+  }
+
+  /** Calls `ended` at the first problem, so that nobody goes on waiting for what will not come. */
+  whenAny(ended: () => void): void {
+    this.#onFirst = ended;
+    if (this.any) ended();
   }
 
   get any(): boolean {

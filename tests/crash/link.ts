@@ -23,12 +23,26 @@ export class Link {
   readonly #clientId: string;
   #connection: Promise<Connection> | null = null;
   #closed = false;
+  /** Calls that wait for their answer, with the time of their start (ms). */
+  readonly #calls = new Map<symbol, { readonly api: string; readonly sinceMs: number }>();
   /** Counts connections: a caller that sees another number than before has lost its requests. */
   generation = 0;
 
   constructor(address: Address, clientId: string) {
     this.#address = address;
     this.#clientId = clientId;
+  }
+
+  get name(): string {
+    return this.#clientId;
+  }
+
+  get state(): string {
+    const nowMs = performance.now();
+    const calls = [...this.#calls.values()].map(({ api, sinceMs }) =>
+      `${api} for ${Math.round(nowMs - sinceMs)} ms`
+    );
+    return `connection ${this.generation}, ${calls.join(", ") || "no calls"}`;
   }
 
   /** An open connection, however long the broker is away. Throws {@linkcode LinkClosed}. */
@@ -43,19 +57,29 @@ export class Link {
     return await this.#connection;
   }
 
-  /** One call on an open connection; null when the connection broke before the answer came. */
+  /**
+   * One call on an open connection; null when the connection broke before the answer came.
+   *
+   * @param generation only on this connection: null when it is another one by now
+   */
   async call<Request, Response>(
     api: Api<Request, Response>,
     request: Request,
     maxVersion: number,
+    generation?: number,
   ): Promise<Response | null> {
-    const connection = await this.open();
+    const call = Symbol(api.name);
+    this.#calls.set(call, { api: api.name, sinceMs: performance.now() });
     try {
+      const connection = await this.open();
+      if (generation !== undefined && generation !== this.generation) return null;
       return await connection.call(api, request, { maxVersion, timeoutMs: ANSWER_MS });
     } catch (error) {
       if (!(error instanceof ConnectionFailure)) throw error;
       if (error.reason.startsWith("no answer")) throw error;
       return null;
+    } finally {
+      this.#calls.delete(call);
     }
   }
 

@@ -278,8 +278,11 @@ export class TrimLoad {
       const span = ledger.highWatermark - ledger.trimSent;
       if (span < 2) continue;
       this.#busy = true;
-      await trim(this.#link, ledger, ledger.trimSent + 1 + random.nextBelow(Math.ceil(span / 2)));
-      this.#busy = false;
+      try {
+        await trim(this.#link, ledger, ledger.trimSent + 1 + random.nextBelow(Math.ceil(span / 2)));
+      } finally {
+        this.#busy = false;
+      }
     }
   }
 

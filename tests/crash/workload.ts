@@ -94,6 +94,7 @@ export class Workload {
     this.#random = new Xoshiro128(seed);
     this.problems = problems;
     this.#control = this.#link("control");
+    problems.whenAny(() => this.#close());
   }
 
   /** Makes topics and producers, and starts the load. */
@@ -132,7 +133,8 @@ export class Workload {
 
   /**
    * Lets everything unacknowledged be acknowledged and reads what is new in all partitions (or all that
-   * there is, with `whole`). Producing goes on afterwards unless `end`.
+   * there is, with `whole`). Producing goes on afterwards unless `end`. Throws {@linkcode LinkClosed} when
+   * a problem has ended the load.
    */
   async verify(options: { readonly whole?: boolean; readonly end?: boolean } = {}): Promise<void> {
     for (const lane of this.#lanes) lane.hold();
@@ -157,10 +159,16 @@ export class Workload {
 
   /** Ends all load; connections are closed, so that nothing waits for a broker that is away. */
   async stop(): Promise<void> {
-    this.#stopped = true;
-    for (const lane of this.#lanes) lane.hold();
-    for (const link of this.#links) link.close();
+    this.#close();
     await Promise.all(this.#running);
+  }
+
+  /** What everybody is at: the first thing to look at when something does not come to its end. */
+  get state(): string {
+    return [
+      ...this.#lanes.map((lane) => `${lane.ledger.name}: ${lane.state}`),
+      ...this.#links.map((link) => `${link.name}: ${link.state}`),
+    ].join("\n");
   }
 
   get totals(): WorkloadTotals {
@@ -176,6 +184,12 @@ export class Workload {
       deletedUpTo: this.#trimmed.reduce((sum, one) => sum + one.trimAcked, 0),
       refusals,
     };
+  }
+
+  #close(): void {
+    this.#stopped = true;
+    for (const lane of this.#lanes) lane.hold();
+    for (const link of this.#links) link.close();
   }
 
   #run(load: SideLoad): void {

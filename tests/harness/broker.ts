@@ -48,6 +48,8 @@ export interface BrokerExit {
 
 const READY_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 30_000;
+/** After SIGKILL: for the kernel to take the process and all that it maps apart. */
+const KILL_TIMEOUT_MS = 30_000;
 
 export class Broker {
   #options: BrokerOptions;
@@ -121,7 +123,11 @@ export class Broker {
   /** SIGKILL to the whole group, then the exit. */
   async kill(): Promise<BrokerExit> {
     this.#signal("SIGKILL", "group");
-    return await this.#afterExit(await this.#exit);
+    const exit = await within(this.#exit, KILL_TIMEOUT_MS);
+    if (exit === null) {
+      throw new Error(`Cannot kill ${this.#pid}: there after ${KILL_TIMEOUT_MS} ms`);
+    }
+    return await this.#afterExit(exit);
   }
 
   /** Sends any signal to the broker itself (SIGSTOP, SIGCONT, SIGINT). */
@@ -259,8 +265,7 @@ export class Broker {
   async #afterExit(exit: BrokerExit): Promise<BrokerExit> {
     this.#signal("SIGKILL", "group");
     this.#alive = false;
-    await this.#stdout?.ended;
-    await this.#stderr?.ended;
+    await within(Promise.all([this.#stdout?.ended, this.#stderr?.ended]), KILL_TIMEOUT_MS);
     return exit;
   }
 }

@@ -65,12 +65,14 @@ func (o *options) client(more ...kgo.Opt) (*kgo.Client, error) {
 type result map[string]any
 
 var commands = map[string]func(context.Context, *options) (result, error){
-	"create":    create,
-	"produce":   produce,
-	"consume":   consume,
-	"roundtrip": roundtrip,
-	"member":    member,
-	"committed": committed,
+	"create":      create,
+	"produce":     produce,
+	"consume":     consume,
+	"roundtrip":   roundtrip,
+	"member":      member,
+	"committed":   committed,
+	"admin":       admin,
+	"transaction": transaction,
 }
 
 func main() {

@@ -74,6 +74,16 @@ public final class Client {
                 return "";
             case "committed":
                 return committed();
+            case "admin":
+                create();
+                produce();
+                try (Admin admin = Admin.create(settings())) {
+                    return new Administration(options, admin).run();
+                }
+            case "transaction":
+                create();
+                new Transaction(options).run();
+                return "";
             default:
                 throw new IllegalArgumentException("no command " + options.command);
         }

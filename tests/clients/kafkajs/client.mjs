@@ -11,6 +11,8 @@ import zlib from "node:zlib";
 import kafkajs from "kafkajs";
 import SnappyCodec from "kafkajs-snappy";
 import { compressFrame, decompressFrame } from "lz4-napi";
+import { administrate } from "./administration.mjs";
+import { transact } from "./transaction.mjs";
 import { headersOf, keyOf, Mismatch, timestampOf, valueOf, verify } from "../shared/records.mjs";
 import { bounded, Reading, runProgram, say, untilTerminated } from "../shared/program.mjs";
 
@@ -185,4 +187,25 @@ async function committed(options) {
   });
 }
 
-await runProgram({ create, produce, consume, roundtrip, member, committed });
+async function admin(options) {
+  await create(options);
+  await produce(options);
+  return await withAdmin(options, (connected) => administrate(options, connected));
+}
+
+async function transaction(options) {
+  await create(options);
+  const messages = Array.from({ length: options.count }, (_, i) => messageOf(options, i));
+  return await transact(options, kafkaOf(options), messages);
+}
+
+await runProgram({
+  create,
+  produce,
+  consume,
+  roundtrip,
+  member,
+  committed,
+  admin,
+  transaction,
+});

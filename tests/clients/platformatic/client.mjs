@@ -9,6 +9,7 @@
 import { Buffer } from "node:buffer";
 import process from "node:process";
 import { Admin, Consumer, Producer } from "@platformatic/kafka";
+import { administrate } from "./administration.mjs";
 import { headersOf, keyOf, Mismatch, timestampOf, valueOf, verify } from "../shared/records.mjs";
 import { bounded, Reading, runProgram, say, untilTerminated } from "../shared/program.mjs";
 
@@ -176,4 +177,13 @@ async function committed(options) {
   return { committed: offsets.get(options.topic).map(Number), end };
 }
 
-await runProgram({ create, produce, consume, roundtrip, member, committed });
+async function admin(options) {
+  await create(options);
+  await produce(options);
+  const connected = new Admin(base(options));
+  const result = await administrate(options, connected);
+  await connected.close();
+  return result;
+}
+
+await runProgram({ create, produce, consume, roundtrip, member, committed, admin });

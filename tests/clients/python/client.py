@@ -10,7 +10,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from administration import Administration
 from records import Mismatch, headers_of, key_of, timestamp_of, value_of, verify
+from transaction import transact
 
 SILENCE_SECONDS_MAX = 20
 
@@ -191,6 +193,17 @@ def committed(options):
     return {"committed": offsets, "end": ends}
 
 
+def admin(options):
+    create(options)
+    produce(options)
+    return Administration(options).run()
+
+
+def transaction(options):
+    create(options)
+    return transact(options)
+
+
 def say(**line):
     print(json.dumps(line), flush=True)
 
@@ -221,6 +234,8 @@ COMMANDS = {
     "roundtrip": roundtrip,
     "member": member,
     "committed": committed,
+    "admin": admin,
+    "transaction": transaction,
 }
 
 
@@ -229,7 +244,7 @@ def main():
     started = time.monotonic()
     try:
         result = COMMANDS[options.command](options)
-    except (Mismatch, KafkaException) as error:
+    except (Mismatch, AssertionError, KafkaException) as error:
         say(ok=False, command=options.command, error=f"{type(error).__name__}: {error}")
         sys.exit(1)
     say(ok=True, command=options.command, seconds=round(time.monotonic() - started, 3), **result)
