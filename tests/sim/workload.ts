@@ -142,15 +142,16 @@ export class Workload {
       disk.inject({ operation: "write", nth, fault: { kind: "error", errno: EIO } });
     }
     this.#serve(plan.lifeMs);
+    if (!this.#over() && this.#chance(40)) {
+      this.#loseAll();
+      const stopped = this.node.stop();
+      if (!stopped && !this.#over()) throw new SimFailure("liveness", "the node does not stop");
+    }
     if (this.node.fatals.length > 0) {
-      // A disk error ends the process; what it had completed stays.
+      // A disk error ends the process, in the middle of a stop too; what it had completed stays.
       if (!failing) throw new SimFailure("crash", `storage gave up: ${this.node.fatals[0]}`);
       this.node.fatals.length = 0;
       this.node.distrustsDisk = true;
-    } else if (!disk.crashed && this.#chance(40)) {
-      this.#loseAll();
-      const stopped = this.node.stop();
-      if (!stopped && !disk.crashed) throw new SimFailure("liveness", "the node does not stop");
     }
     this.#endLife();
     if (plan.flippedBits) this.#flip();
