@@ -27,7 +27,7 @@ import { peerAddress } from "../io/host.ts";
 import { wrapRegion } from "../io/region.ts";
 import type { Shim } from "../io/shim.ts";
 import { SystemClock } from "../io/system_clock.ts";
-import { runTask } from "../io/task.ts";
+import { runTask, type Task } from "../io/task.ts";
 import { Timers } from "../io/timers.ts";
 import { Uring } from "../io/uring.ts";
 import { UringDisk } from "../io/uring_disk.ts";
@@ -132,8 +132,11 @@ export class RunningShard {
         this.#acceptor = new Acceptor(this.#ring, message.listener, this.#shard!);
         this.#acceptor.start();
         return;
+      case "drain":
+        this.#acceptor?.stop();
+        return this.#end(this.#shard?.drain(), "drained");
       case "stop":
-        return this.#stop();
+        return this.#end(this.#shard?.stop(), "stopped");
       case "halt":
         return this.#reactor.stop();
       case "boot":
@@ -265,13 +268,10 @@ export class RunningShard {
     else runTask(this.#shard!.keepBallast(ballastBytes), serving);
   }
 
-  #stop(): void {
-    this.#acceptor?.stop();
-    const stopped = (): void => {
-      this.#link.tell({ type: "stopped" });
-    };
-    if (this.#shard === null) stopped();
-    else runTask(this.#shard.stop(), stopped);
+  #end(task: Task<void> | undefined, type: "drained" | "stopped"): void {
+    const ended = (): void => this.#link.tell({ type });
+    if (task === undefined) ended();
+    else runTask(task, ended);
   }
 
   #makeStorageContext(arena: Arena): StorageContext {

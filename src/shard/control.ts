@@ -11,7 +11,8 @@
  *   serve           →           logs of deleted topics go,     logs of deleted topics go → serving
  *                               room for a start kept → serving
  *   accept          →           accepts connections
- *   stop            →           drained, checkpoint → stopped  drained, checkpoint → stopped
+ *   drain           →           nothing new, the open answered → drained
+ *   stop            →           when all are: checkpoint → stopped
  *   halt            →           the loop ends at once: another shard met a disk error
  * ```
  *
@@ -60,6 +61,7 @@ export type ToShard =
   | { readonly type: "lead"; readonly node: AdvertisedNode }
   | { readonly type: "serve"; readonly ballastBytes: number }
   | { readonly type: "accept"; readonly listener: number }
+  | { readonly type: "drain" }
   | { readonly type: "stop" }
   | { readonly type: "halt" };
 
@@ -84,6 +86,7 @@ export type FromShard =
   | { readonly type: "opened"; readonly logs: number }
   | { readonly type: "leading"; readonly clusterId: string; readonly topics: number }
   | { readonly type: "serving" }
+  | { readonly type: "drained" }
   | { readonly type: "stopped" }
   | {
     readonly type: "log";

@@ -6,7 +6,7 @@
  * loop that drives it is `reactor.ts`; what the control thread asks of it is in `boot.ts`.
  *
  * Lifecycle: made → {@linkcode Shard.attach} once its logs are open → {@linkcode Shard.lead} on the
- * controller's shard → serving → {@linkcode Shard.stop}.
+ * controller's shard → serving → {@linkcode Shard.drain} → {@linkcode Shard.stop}.
  *
  * @module
  */
@@ -310,8 +310,11 @@ export class Shard {
     timers.schedule(this.#ballast, nowMs() + BALLAST_RETRY_MS);
   }
 
-  /** Answers what is open, ends connections, and writes everything out. */
-  *stop(): Task<void> {
+  /**
+   * Answers what is open and ends connections. Afterwards this shard asks nothing of the others, which may
+   * still ask it: storage is stopped when all have drained.
+   */
+  *drain(): Task<void> {
     const { timers } = this.options;
     timers.cancel(this.#retention);
     timers.cancel(this.#expiration);
@@ -324,6 +327,10 @@ export class Shard {
     }
     this.server.shutdown();
     yield* this.#pause(5);
+  }
+
+  /** Writes everything out; every shard has drained. */
+  *stop(): Task<void> {
     yield* this.storage.stop();
   }
 

@@ -169,6 +169,8 @@ export class Supervisor {
 
   /** Drains and writes out every shard. */
   async stop(): Promise<void> {
+    // In two steps: a shard that still answers its clients may need another one's storage.
+    await this.#askAll(this.#workers.map(() => ({ type: "drain" })), "drained");
     await this.#askAll(this.#workers.map(() => ({ type: "stop" })), "stopped");
   }
 

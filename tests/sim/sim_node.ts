@@ -193,9 +193,13 @@ export class SimNode {
 
   /** Orderly stop of every shard. */
   stop(): boolean {
-    let stopped = 0;
-    for (const { shard } of this.shards) runTask(shard.stop(), () => stopped++);
-    return this.run(() => stopped === this.shards.length);
+    return this.#runOnAll((shard) => shard.drain()) && this.#runOnAll((shard) => shard.stop());
+  }
+
+  #runOnAll(task: (shard: Shard) => Task<void>): boolean {
+    let ended = 0;
+    for (const { shard } of this.shards) runTask(task(shard), () => ended++);
+    return this.run(() => ended === this.shards.length);
   }
 
   #finish<T>(task: Task<T>): T | null {
