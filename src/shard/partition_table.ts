@@ -36,9 +36,11 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   readonly #listeners: OwnershipListener[] = [];
   /** Where the round of {@linkcode expireProducers} stands. */
   #expiring: MapIterator<Partition> | null = null;
-  /** Opened and not led yet. */
-  readonly #opening = new Set<Partition>();
-  #settledWaiters: (() => void)[] = [];
+  /** Opened and not led yet, oldest first, with the number of its opening. */
+  readonly #opening = new Map<Partition, number>();
+  #openings = 0;
+  /** Who waits for all openings up to a number; oldest first. */
+  #settledWaiters: { readonly upTo: number; readonly done: () => void }[] = [];
 
   constructor(storage: ShardStorage, shardCount: number, owner: PartitionOwner) {
     this.#storage = storage;
@@ -105,24 +107,25 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
     const partition = new Partition(image, log, this.#owner);
     partition.configure(limits);
     this.#partitions.set(groupId, partition);
-    if (!partition.replica.readOnly) this.#opening.add(partition);
+    if (!partition.replica.readOnly) this.#opening.set(partition, ++this.#openings);
     return partition;
   }
 
   /**
    * Calls `done` once every partition opened so far is led or gone: a client that is told of a topic
-   * finds it ready.
+   * finds it ready. Those opened later are not waited for, or a stream of them would never let it end.
    */
   whenSettled(done: () => void): void {
     if (this.#opening.size === 0) done();
-    else this.#settledWaiters.push(done);
+    else this.#settledWaiters.push({ upTo: this.#openings, done });
   }
 
   #settle(partition: Partition): void {
-    if (!this.#opening.delete(partition) || this.#opening.size > 0) return;
-    const waiters = this.#settledWaiters;
-    this.#settledWaiters = [];
-    for (const done of waiters) done();
+    if (!this.#opening.delete(partition)) return;
+    const oldest = this.#opening.values().next().value ?? Infinity;
+    while (this.#settledWaiters.length > 0 && this.#settledWaiters[0]!.upTo < oldest) {
+      this.#settledWaiters.shift()!.done();
+    }
   }
 
   /** Deletes logs that belong to no partition: a topic's deletion that a stop interrupted. */

@@ -341,6 +341,8 @@ export class PartitionLog implements Log {
   setHardState(term: number, vote: number): number {
     if (this.suspect || this.deleted) return LOG_FAILED;
     assert(term >= this.hardTerm, "the term never goes back");
+    // Its room is reserved, that of the log's beginning is not: nothing may stand before the beginning.
+    if (!this.recorded) return this.#refuse(LOG_BUSY);
     const journal = this.parts.journal!;
     if (!journal.hasReservedRoom()) return this.#refuse(LOG_BUSY);
     this.hardTerm = term;
