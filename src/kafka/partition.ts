@@ -69,10 +69,11 @@ export class Partition implements LogListener {
   #dataEpochs: number[] = [];
   #dataPurgeAt = 16;
 
-  constructor(image: PartitionImage, log: Log, owner: PartitionOwner) {
+  /** @param epochFloor the first leader epoch of a new partition is above it */
+  constructor(image: PartitionImage, log: Log, owner: PartitionOwner, epochFloor = 0) {
     this.image = image;
     this.log = log;
-    this.replica = new SoleReplica(log, owner.nodeId);
+    this.replica = new SoleReplica(log, owner.nodeId, epochFloor);
     this.#onWritable = owner.onWritable;
     this.#onLeading = owner.onLeading;
     log.listener = this;

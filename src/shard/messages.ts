@@ -16,7 +16,8 @@
  *   NEWS                    up to 7 x group, -1                     there is more to read
  *   LEADERS                 up to 3 x (group, epoch), -1            this node leads these groups
  *   CONNECTION              socket                                  a descriptor changes hands
- *   METADATA          call  address, length                         committed records, to be replayed
+ *   METADATA          call  address, length, term                   committed records, to be replayed; the
+ *                                                                   controller's term
  *   METADATA_REPLY    call                                          replayed, and what it made is led
  * ```
  *

@@ -5,6 +5,12 @@
  * cores simply spreads the groups anew. When the image gains a partition of this shard, its log is
  * taken from storage or made; when it loses one, the log is deleted.
  *
+ * Leader epochs. A topic that takes over a name must be told from the one before by its epochs, or a
+ * consumer that was there goes on where it stood and misses what lies before: clients ask where "their" epoch
+ * ends (OffsetForLeaderEpoch) and read on from there. So a new partition begins above everything that
+ * any older one had. The controller's term grows with every start, which is all by which other epochs grow,
+ * and group ids grow with every partition: their sum is above all sums before it.
+ *
  * @module
  */
 
@@ -34,6 +40,8 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   readonly #shardCount: number;
   readonly #partitions = new Map<number, Partition>();
   readonly #listeners: OwnershipListener[] = [];
+  /** The controller's term of this start; known before the first partition is added. */
+  controllerTerm = 0;
   /** Where the round of {@linkcode expireProducers} stands. */
   #expiring: MapIterator<Partition> | null = null;
   /** Opened and not led yet, oldest first, with the number of its opening. */
@@ -104,7 +112,8 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
       segmentLimits: limits.segments,
       listener: null,
     });
-    const partition = new Partition(image, log, this.#owner);
+    const epochFloor = this.controllerTerm === 0 ? 0 : this.controllerTerm + groupId;
+    const partition = new Partition(image, log, this.#owner, epochFloor);
     partition.configure(limits);
     this.#partitions.set(groupId, partition);
     if (!partition.replica.readOnly) this.#opening.set(partition, ++this.#openings);

@@ -62,9 +62,14 @@ export class Receiver implements MailboxReceiver {
   }
 
   #onMetadata(fromShard: number, call: number, view: DataView, at: number): void {
-    const { image, calls, options } = this.#shard;
+    const { image, partitions, calls, options } = this.#shard;
     const whenSettled: WhenSettled = (done) => this.#shard.whenSettled(done);
-    onMetadata(image, options.memory, calls, whenSettled, { fromShard, call, view, at });
+    onMetadata(image, partitions, options.memory, calls, whenSettled, {
+      fromShard,
+      call,
+      view,
+      at,
+    });
   }
 
   #onConnection(view: DataView, at: number): void {

@@ -210,6 +210,7 @@ export class Shard {
       if (partition.replica.readOnly) return false;
       yield* this.#pause(1);
     }
+    this.partitions.controllerTerm = partition.leaderEpoch;
     let readable = true;
     const end = yield* replayCommitted(partition, memory, (address, length) => {
       readable &&= visitRecords(memory, address, length, (_key, value) => {

@@ -25,7 +25,12 @@ export interface Client {
   /** What its producer is tried with besides `all`. */
   readonly otherAcks: readonly string[];
   readonly groupProtocols: readonly GroupProtocol[];
+  /** Records of each topic that is made anew under its live consumer (after 20); none: not tried. */
+  readonly recreations: readonly number[];
 }
+
+/** Fewer than the consumer has read, more, as many. */
+const RECREATIONS = [5, 20, 20];
 
 function deno(file: string): string[] {
   return [
@@ -47,6 +52,7 @@ export const CLIENTS: readonly Client[] = [
     writesPlain: true,
     otherAcks: ["1"],
     groupProtocols: ["classic"],
+    recreations: [],
   },
   {
     name: "python",
@@ -55,6 +61,7 @@ export const CLIENTS: readonly Client[] = [
     writesPlain: false,
     otherAcks: ["1", "0"],
     groupProtocols: ["classic", "consumer"],
+    recreations: RECREATIONS,
   },
   {
     name: "java",
@@ -71,6 +78,7 @@ export const CLIENTS: readonly Client[] = [
     writesPlain: false,
     otherAcks: ["1", "0"],
     groupProtocols: ["classic", "consumer"],
+    recreations: RECREATIONS,
   },
   {
     name: "go",
@@ -79,6 +87,8 @@ export const CLIENTS: readonly Client[] = [
     writesPlain: false,
     otherAcks: ["1", "0"],
     groupProtocols: ["classic", "consumer"],
+    // It asks for metadata some eight seconds after the topic went.
+    recreations: [30],
   },
   {
     name: "kafkajs",
@@ -89,6 +99,7 @@ export const CLIENTS: readonly Client[] = [
     writesPlain: false,
     otherAcks: ["1", "0"],
     groupProtocols: ["classic"],
+    recreations: [],
   },
   {
     name: "platformatic",
@@ -97,6 +108,7 @@ export const CLIENTS: readonly Client[] = [
     writesPlain: false,
     otherAcks: ["1", "0"],
     groupProtocols: ["classic", "consumer"],
+    recreations: [],
   },
 ];
 
