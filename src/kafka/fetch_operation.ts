@@ -32,11 +32,15 @@ import { type DataWaiter, hasNews } from "./partition.ts";
 import type { RangeList, ResponseSlot, StreamedResponse } from "./response.ts";
 
 const TOPIC_IDS_SINCE = 13;
+/** How long after its deadline an operation still waits for the right to ask another shard (ms). */
+const CREDIT_GRACE_MS = 1000;
 
 /** What another shard answered about one partition. */
 export interface RemoteFetchResult {
   /** It was not asked: there was no credit or no memory for the question. */
   unread: boolean;
+  /** It was a credit; one comes back soon, for a question is answered as soon as it is read. */
+  lacksCredit: boolean;
   error: number;
   highWatermark: number;
   lastStableOffset: number;
@@ -60,6 +64,7 @@ export class FetchPart {
   /** Where the answer stands when the partition is another shard's. */
   readonly remote: RemoteFetchResult = {
     unread: false,
+    lacksCredit: false,
     error: 0,
     highWatermark: -1,
     lastStableOffset: -1,
@@ -130,6 +135,8 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
   #pendingReads = 0;
   #waiting = false;
   #rereadQueued = false;
+  /** When the present wait ends: the deadline, or a little later. */
+  #lateMs = 0;
   readonly #timer: Timer;
   readonly #head: FetchResponseHead = {
     correlationId: 0,
@@ -274,15 +281,20 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     let bytes = 0;
     let urgent = this.partCount === 0;
     let unread = false;
+    let lacksCredit = false;
     for (let i = 0; i < this.partCount; i++) {
       const part = this.parts[i]!;
       if (part.error !== ErrorCode.NONE || part.diverges) urgent = true;
-      if (part.isRemote && part.knownError === ErrorCode.NONE) unread ||= part.remote.unread;
+      if (part.isRemote && part.knownError === ErrorCode.NONE) {
+        unread ||= part.remote.unread;
+        lacksCredit ||= part.remote.lacksCredit;
+      }
       bytes += part.bytes;
     }
-    // What was not asked is asked as soon as a question may be sent, the deadline or not: nothing is known
-    // of it that could be answered.
-    const inTime = unread || this.#path.nowMs() < this.deadlineMs;
+    // Nothing is known that could be answered of what was not asked, and it is asked in a moment.
+    if (lacksCredit) this.#lateMs = this.deadlineMs + CREDIT_GRACE_MS;
+    else this.#lateMs = this.deadlineMs;
+    const inTime = this.#path.nowMs() < this.#lateMs;
     if (
       urgent || (bytes >= this.minBytes && (bytes > 0 || !unread)) || !inTime ||
       this.connection!.closing || !this.#path.mayWait()
@@ -310,9 +322,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
       }
       partition!.awaitData(this);
     }
-    if (this.#path.nowMs() < this.deadlineMs) {
-      this.#path.timers.schedule(this.#timer, this.deadlineMs);
-    }
+    this.#path.timers.schedule(this.#timer, this.#lateMs);
   }
 
   #onDeadline(): void {

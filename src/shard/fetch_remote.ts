@@ -172,6 +172,7 @@ export class ShardRemoteFetch implements RemoteFetch {
       const at = table + entry * ENTRY_SIZE;
       const result = parts[entry]!.remote;
       result.unread = false;
+      result.lacksCredit = false;
       result.error = view.getInt32(at + 28, true);
       result.highWatermark = view.getFloat64(at + 40, true);
       result.lastStableOffset = view.getFloat64(at + 48, true);
@@ -300,12 +301,11 @@ export class ShardRemoteFetch implements RemoteFetch {
     parts: FetchPart[],
     maxBytes: number,
   ): boolean {
-    const table = this.#calls.hasCredit(shard)
-      ? this.#blocks.allocateResponse(parts.length * ENTRY_SIZE)
-      : -1;
+    const hasCredit = this.#calls.hasCredit(shard);
+    const table = hasCredit ? this.#blocks.allocateResponse(parts.length * ENTRY_SIZE) : -1;
     if (table < 0) {
       // Nothing is read from there this time; the operation asks again if it waits.
-      for (const part of parts) noteNothing(part);
+      for (const part of parts) noteNothing(part, !hasCredit);
       return false;
     }
     const { view } = this.#memory;
@@ -333,9 +333,10 @@ export class ShardRemoteFetch implements RemoteFetch {
 }
 
 /** An answer without news: the partition as the client knows it. */
-function noteNothing(part: FetchPart): void {
+function noteNothing(part: FetchPart, lacksCredit: boolean): void {
   const result = part.remote;
   result.unread = true;
+  result.lacksCredit = lacksCredit;
   result.error = ErrorCode.NONE;
   result.highWatermark = part.asked.sentHighWatermark;
   result.lastStableOffset = part.asked.sentHighWatermark;
