@@ -18,6 +18,8 @@ final class Follower {
     void run() {
         Properties settings = Client.consumerSettings(options);
         settings.put("auto.offset.reset", "earliest");
+        // Or it makes the topic anew itself, before the test does.
+        settings.put("allow.auto.create.topics", false);
         if (options.group != null) {
             settings.put("group.id", options.group);
             settings.put("enable.auto.commit", true);
