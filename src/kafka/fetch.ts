@@ -7,6 +7,9 @@
  * - Whole batches up to the high watermark (or the last stable offset), the first batch always, however
  *   large. Records go from the batch cache to the socket; nothing is copied or parsed.
  * - Leader epoch fencing (KIP-320) and divergence by the last fetched epoch (KIP-595).
+ * - A session that names topics finds the topic that has the name at each request, one made anew after a
+ *   deletion too; a session of ids knows one incarnation alone. They do not mix
+ *   (FETCH_SESSION_TOPIC_ID_ERROR).
  *
  * Deliberate gaps: no follower fetching (one node): `preferred_read_replica` is -1; a request with a
  * replica id is refused per partition with NOT_LEADER_OR_FOLLOWER, because replicas use another protocol.
@@ -175,7 +178,8 @@ export class FetchPath implements InPlacePath {
   }
 
   #beginSession(operation: FetchOperation): void {
-    const session = this.#options.sessions.create(this.nowMs());
+    const byId = operation.version >= TOPIC_IDS_SINCE;
+    const session = this.#options.sessions.create(this.nowMs(), byId);
     if (session === null || this.#reader.partitionTotal === 0) {
       if (session !== null) this.#options.sessions.close(session.id);
       this.#takeSessionless(operation);
@@ -197,6 +201,10 @@ export class FetchPath implements InPlacePath {
     }
     if (session.nextEpoch !== reader.sessionEpoch || session.busy) {
       operation.sessionError = ErrorCode.INVALID_FETCH_SESSION_EPOCH;
+      return;
+    }
+    if (session.byId !== operation.version >= TOPIC_IDS_SINCE) {
+      operation.sessionError = ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR;
       return;
     }
     session.advance(this.nowMs());
@@ -283,11 +291,11 @@ export class FetchPath implements InPlacePath {
   #addPart(operation: FetchOperation, asked: FetchPartition): void {
     const { image, shard, shardCount } = this.#options;
     const part = operation.addPart(asked);
-    if (asked.topicHandle < 0) this.#resolve(asked);
+    const byId = operation.version >= TOPIC_IDS_SINCE;
+    if (image.topicByHandle(asked.topicHandle) === undefined) this.#resolve(asked, byId);
     part.groupId = image.groupIdOf(asked.topicHandle, asked.partition);
     part.isRemote = false;
     if (part.groupId < 0) {
-      const byId = operation.version >= TOPIC_IDS_SINCE;
       const unknownTopic = image.topicByHandle(asked.topicHandle) === undefined;
       part.knownError = byId && unknownTopic
         ? ErrorCode.UNKNOWN_TOPIC_ID
@@ -299,15 +307,16 @@ export class FetchPath implements InPlacePath {
     part.isRemote = part.shard !== shard;
   }
 
-  /** A topic that was unknown when its session named it may exist by now. */
-  #resolve(asked: FetchPartition): void {
+  /** A topic that was unknown, or is gone, since its session named it may exist by now. */
+  #resolve(asked: FetchPartition, byId: boolean): void {
     const { image } = this.#options;
-    const topic = asked.topicName !== ""
-      ? image.topicByName(asked.topicName)
-      : image.topicById(asked.topicId);
+    const topic = byId ? image.topicById(asked.topicId) : image.topicByName(asked.topicName);
     if (topic === undefined) return;
     asked.topicHandle = topic.handle;
     asked.topicName = topic.name;
     asked.topicId = topic.id;
+    // What the session was told of the topic before is no news of this one.
+    asked.sentHighWatermark = -1;
+    asked.sentStartOffset = -1;
   }
 }

@@ -4,7 +4,8 @@
  * ```text
  *   reading    every partition is read on its shard
  *   deciding   enough bytes, an error, or no time left: answering; else: waiting
- *   waiting    for news of any partition, or for the deadline; then reading again
+ *   waiting    for news of any partition, or for the deadline; then reading again. What became news
+ *              while other shards were still reading is seen here, for nobody will tell of it
  *   answering  the response is queued on the connection; its records are pinned in the batch cache
  * ```
  *
@@ -27,13 +28,19 @@ import type { Connection } from "./connection.ts";
 import type { FetchPath } from "./fetch.ts";
 import { FetchRead, type FetchReadOwner } from "./fetch_read.ts";
 import { type FetchPartition, fetchPartitionKey, type FetchSession } from "./fetch_session.ts";
-import type { DataWaiter } from "./partition.ts";
+import { type DataWaiter, hasNews } from "./partition.ts";
 import type { RangeList, ResponseSlot, StreamedResponse } from "./response.ts";
 
 const TOPIC_IDS_SINCE = 13;
+/** How long after its deadline an operation still waits for the right to ask another shard (ms). */
+const CREDIT_GRACE_MS = 1000;
 
 /** What another shard answered about one partition. */
 export interface RemoteFetchResult {
+  /** It was not asked: there was no credit or no memory for the question. */
+  unread: boolean;
+  /** It was a credit; one comes back soon, for a question is answered as soon as it is read. */
+  lacksCredit: boolean;
   error: number;
   highWatermark: number;
   lastStableOffset: number;
@@ -56,6 +63,8 @@ export class FetchPart {
   readonly read = new FetchRead();
   /** Where the answer stands when the partition is another shard's. */
   readonly remote: RemoteFetchResult = {
+    unread: false,
+    lacksCredit: false,
     error: 0,
     highWatermark: -1,
     lastStableOffset: -1,
@@ -126,6 +135,8 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
   #pendingReads = 0;
   #waiting = false;
   #rereadQueued = false;
+  /** When the present wait ends: the deadline, or a little later. */
+  #lateMs = 0;
   readonly #timer: Timer;
   readonly #head: FetchResponseHead = {
     correlationId: 0,
@@ -269,15 +280,24 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
   #decide(): void {
     let bytes = 0;
     let urgent = this.partCount === 0;
+    let unread = false;
+    let lacksCredit = false;
     for (let i = 0; i < this.partCount; i++) {
       const part = this.parts[i]!;
       if (part.error !== ErrorCode.NONE || part.diverges) urgent = true;
+      if (part.isRemote && part.knownError === ErrorCode.NONE) {
+        unread ||= part.remote.unread;
+        lacksCredit ||= part.remote.lacksCredit;
+      }
       bytes += part.bytes;
     }
-    const nowMs = this.#path.nowMs();
+    // Nothing is known that could be answered of what was not asked, and it is asked in a moment.
+    if (lacksCredit) this.#lateMs = this.deadlineMs + CREDIT_GRACE_MS;
+    else this.#lateMs = this.deadlineMs;
+    const inTime = this.#path.nowMs() < this.#lateMs;
     if (
-      urgent || bytes >= this.minBytes || nowMs >= this.deadlineMs || this.connection!.closing ||
-      !this.#path.mayWait()
+      urgent || (bytes >= this.minBytes && (bytes > 0 || !unread)) || !inTime ||
+      this.connection!.closing || !this.#path.mayWait()
     ) {
       this.#finish();
       return;
@@ -295,9 +315,14 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
         this.#path.remote.awaitData(part, this);
         continue;
       }
-      this.#path.partitions.byGroup(part.groupId)?.awaitData(this);
+      const partition = this.#path.partitions.byGroup(part.groupId);
+      if (hasNews(partition, part.read.highWatermark)) {
+        this.#readAgain();
+        return;
+      }
+      partition!.awaitData(this);
     }
-    this.#path.timers.schedule(this.#timer, this.deadlineMs);
+    this.#path.timers.schedule(this.#timer, this.#lateMs);
   }
 
   #onDeadline(): void {

@@ -51,6 +51,8 @@ export function fetchPartitionKey(topic: string, partition: number): string {
 
 export class FetchSession {
   readonly id: number;
+  /** Its requests name topics by id (since version 13), not by name. */
+  readonly byId: boolean;
   /** The epoch that the next request must carry. */
   nextEpoch = 1;
   /** In the order of service: who got data goes to the end. */
@@ -59,8 +61,9 @@ export class FetchSession {
   /** A request of this session is being served. */
   busy = false;
 
-  constructor(id: number, nowMs: number) {
+  constructor(id: number, byId: boolean, nowMs: number) {
     this.id = id;
+    this.byId = byId;
     this.lastUsedMs = nowMs;
   }
 
@@ -104,13 +107,13 @@ export class FetchSessions {
   }
 
   /** Makes a session, evicting a stale one if there must be room; null when there is none. */
-  create(nowMs: number): FetchSession | null {
+  create(nowMs: number, byId: boolean): FetchSession | null {
     if (this.#sessions.size >= this.#slotsMax && !this.#evict(nowMs)) return null;
     let id: number;
     do {
       id = 1 + this.#random.nextBelow(0x7fffffff - 1);
     } while (this.#sessions.has(id));
-    const session = new FetchSession(id, nowMs);
+    const session = new FetchSession(id, byId, nowMs);
     this.#sessions.set(id, session);
     return session;
   }

@@ -69,10 +69,11 @@ export class Partition implements LogListener {
   #dataEpochs: number[] = [];
   #dataPurgeAt = 16;
 
-  constructor(image: PartitionImage, log: Log, owner: PartitionOwner) {
+  /** @param epochFloor the first leader epoch of a new partition is above it */
+  constructor(image: PartitionImage, log: Log, owner: PartitionOwner, epochFloor = 0) {
     this.image = image;
     this.log = log;
-    this.replica = new SoleReplica(log, owner.nodeId);
+    this.replica = new SoleReplica(log, owner.nodeId, epochFloor);
     this.#onWritable = owner.onWritable;
     this.#onLeading = owner.onLeading;
     log.listener = this;
@@ -159,14 +160,9 @@ export class Partition implements LogListener {
     if (!led) this.#onLeading(this);
     if (!led || this.#trims.length > 0) this.#finishTrims();
     const commit = this.replica.commitOffset;
-    const mask = this.#waitOffsets.length - 1;
     while (this.#waitCount > 0 && this.#waitOffsets[this.#waitHead]! <= commit) {
-      const at = this.#waitHead;
-      const waiter = this.#waiters[at]!;
-      this.#waiters[at] = null;
-      this.#waitHead = (at + 1) & mask;
-      this.#waitCount--;
-      waiter.onCommitted(this.#waitTokens[at]!);
+      const token = this.#waitTokens[this.#waitHead]!;
+      this.#takeWaiter().onCommitted(token);
     }
     this.commitListener?.onCommit(this);
     this.#notifyData();
@@ -181,14 +177,9 @@ export class Partition implements LogListener {
   close(): void {
     this.#gone = true;
     for (const { done } of this.#trims.splice(0)) done();
-    const mask = this.#waitOffsets.length - 1;
     while (this.#waitCount > 0) {
-      const at = this.#waitHead;
-      const waiter = this.#waiters[at]!;
-      this.#waiters[at] = null;
-      this.#waitHead = (at + 1) & mask;
-      this.#waitCount--;
-      waiter.onLost(this.#waitTokens[at]!);
+      const token = this.#waitTokens[this.#waitHead]!;
+      this.#takeWaiter().onLost(token);
     }
     this.#notifyData();
   }
@@ -225,6 +216,16 @@ export class Partition implements LogListener {
     this.#dataPurgeAt = Math.max(16, 2 * kept);
   }
 
+  /** Takes the oldest waiter out; what it does when it is told may make the ring larger. */
+  #takeWaiter(): CommitWaiter {
+    const at = this.#waitHead;
+    const waiter = this.#waiters[at]!;
+    this.#waiters[at] = null;
+    this.#waitHead = (at + 1) & (this.#waitOffsets.length - 1);
+    this.#waitCount--;
+    return waiter;
+  }
+
   #growWaiters(): void {
     const old = this.#waitOffsets.length;
     const offsets = new Float64Array(old * 2);
@@ -241,6 +242,11 @@ export class Partition implements LogListener {
     this.#waiters = waiters;
     this.#waitHead = 0;
   }
+}
+
+/** Whether a reader that saw a partition up to `highWatermark` would find something new, or that it is gone. */
+export function hasNews(partition: Partition | undefined, highWatermark: number): boolean {
+  return partition === undefined || !partition.readable || partition.highWatermark > highWatermark;
 }
 
 /** The partitions that a shard owns. */

@@ -2,7 +2,7 @@
  * Appends batches of the broker's own records to a partition: the controller's commands, coordinators'
  * state. In order; each is answered once it is committed.
  *
- * A full journal makes the queue wait; a full disk, a lost partition, or a batch that no memory of this shard
+ * A full journal or a shortage of memory makes the queue wait; a full disk, a lost partition, or a batch that no memory of this shard
  * could hold refuses everything queued,
  * because what follows a refused record may depend on it.
  *
@@ -26,6 +26,8 @@ export interface AppendMemory {
   readonly responseSizeMax: number;
   allocateResponse(size: number): number;
   releaseResponse(address: number): void;
+  /** Calls `again` once, when an allocation that failed may be tried again. */
+  whenReleased(again: () => void): void;
 }
 
 interface Queued {
@@ -46,6 +48,8 @@ export class RecordAppender implements CommitWaiter {
   readonly #queue: Queued[] = [];
   readonly #waiting = new Map<number, Waiting>();
   #nextToken = 0;
+  /** Memory was short, and who gives some back will call. */
+  #awaitsMemory = false;
 
   constructor(
     partition: Partition,
@@ -117,12 +121,25 @@ export class RecordAppender implements CommitWaiter {
     if (batch.length > partition.log.appendBytesMax) return LOG_TOO_LARGE;
     if (!partition.leading) return LOG_BUSY;
     const address = this.#blocks.allocateResponse(batch.length);
-    if (address < 0) return LOG_BUSY;
+    if (address < 0) {
+      // No log is refused anything here, so none will say that it is writable again.
+      this.#awaitMemory();
+      return LOG_BUSY;
+    }
     this.#memory.bytes.set(batch, address);
     const term = partition.replica.term;
     const baseOffset = partition.log.append(address, batch.length, term, this.#wallMs());
     this.#blocks.releaseResponse(address);
     return baseOffset;
+  }
+
+  #awaitMemory(): void {
+    if (this.#awaitsMemory) return;
+    this.#awaitsMemory = true;
+    this.#blocks.whenReleased(() => {
+      this.#awaitsMemory = false;
+      this.retry();
+    });
   }
 
   #refuseAll(result: number): void {

@@ -23,16 +23,21 @@ const TRIM_PAYLOAD_SIZE = 8;
 export class SoleReplica {
   readonly log: Log;
   readonly #nodeId: number;
+  readonly #termFloor: number;
   #term = 0;
   #noOpIndex = -1;
   #commitIndex = 0;
   #commitOffset: number;
   #leading = false;
 
-  /** @param nodeId the only voter */
-  constructor(log: Log, nodeId: number) {
+  /**
+   * @param nodeId the only voter
+   * @param termFloor the first term of a log that had none yet is above it
+   */
+  constructor(log: Log, nodeId: number, termFloor = 0) {
     this.log = log;
     this.#nodeId = nodeId;
+    this.#termFloor = termFloor;
     this.#commitOffset = log.startOffset;
   }
 
@@ -80,7 +85,8 @@ export class SoleReplica {
       return true;
     }
     if (this.#term === 0) {
-      const term = Math.max(log.hardTerm, log.lastTerm) + 1;
+      const known = Math.max(log.hardTerm, log.lastTerm);
+      const term = (known === 0 ? this.#termFloor : known) + 1;
       if (log.setHardState(term, this.#nodeId) < 0) return false;
       this.#term = term;
     }

@@ -5,6 +5,10 @@
  * Without a credit no call is opened: the caller registers to be told, and in the meantime the
  * connection that asked is simply not read.
  *
+ * A credit must come back soon, for everybody else needs one too. What the other shard answers only when
+ * others have acted (a member that joins a group) gives its credit back when it is taken up
+ * ({@linkcode Calls.taken}); its answer travels without one.
+ *
  * @module
  */
 
@@ -13,12 +17,16 @@ import { CALLS_PER_PAIR_MAX, type Mailboxes } from "./mailbox.ts";
 
 /** Receives the reply to a call. */
 export interface OpenCall {
+  /** The other shard has read the question, and will answer in its own time. */
+  onTaken?(): void;
   onReply(fromShard: number, view: DataView, at: number): void;
 }
 
 export class Calls {
   readonly mailboxes: Mailboxes;
   #open: (OpenCall | null)[] = [];
+  /** By call: it holds a credit. */
+  #holds: boolean[] = [];
   #free: number[] = [];
   #perShard: Int32Array;
   #waiting: (() => void)[] = [];
@@ -44,6 +52,7 @@ export class Calls {
     this.#perShard[shard]!++;
     const id = this.#free.pop() ?? this.#open.length;
     this.#open[id] = call;
+    this.#holds[id] = true;
     return id;
   }
 
@@ -54,18 +63,32 @@ export class Calls {
     return call;
   }
 
+  /** The other shard has read the question and answers later: the credit is free, the call stays open. */
+  taken(fromShard: number, id: number): void {
+    const call = this.find(id);
+    assert(this.#holds[id] === true, "a call was taken twice");
+    this.#holds[id] = false;
+    call.onTaken?.();
+    this.#perShard[fromShard]!--;
+    this.#tellWaiting();
+  }
+
   /** A reply came: closes the call and hands it on. */
   reply(fromShard: number, id: number, view: DataView, at: number): void {
     const call = this.#open[id];
     assert(call !== null && call !== undefined, "a reply to a call that is not open");
     this.#open[id] = null;
     this.#free.push(id);
-    this.#perShard[fromShard]!--;
+    const held = this.#holds[id]!;
+    if (held) this.#perShard[fromShard]!--;
     call.onReply(fromShard, view, at);
-    if (this.#waiting.length > 0) {
-      const waiting = this.#waiting;
-      this.#waiting = [];
-      for (const again of waiting) again();
-    }
+    if (held) this.#tellWaiting();
+  }
+
+  #tellWaiting(): void {
+    if (this.#waiting.length === 0) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const again of waiting) again();
   }
 }

@@ -29,6 +29,7 @@ import { ErrorCode } from "../wire/errors.ts";
 import type { Calls, OpenCall } from "./calls.ts";
 import { messageArgument } from "./mailbox.ts";
 import { MessageType } from "./messages.ts";
+import type { Outbox } from "./outbox.ts";
 import type { RemoteNews } from "./remote_news.ts";
 import type { ShardMemory } from "./shard_memory.ts";
 
@@ -104,13 +105,22 @@ export class ShardRemoteFetch implements RemoteFetch {
   readonly #calls: Calls;
   readonly #partitions: PartitionDirectory;
   readonly #news: RemoteNews;
+  readonly #outbox: Outbox;
   readonly #outgoing: FetchPart[][];
   readonly #pinnedBy = new Map<FetchOperation, Pinned[]>();
   readonly #served = new Map<number, ServedTable>();
   #nextServed = 0;
+  // The last wait for a credit or memory that was noted: one is enough for all parts of an operation.
+  #starved: DataWaiter | null = null;
+  #starvedEpoch = 0;
 
   constructor(
-    carriers: { readonly memory: Memory; readonly blocks: ShardMemory; readonly calls: Calls },
+    carriers: {
+      readonly memory: Memory;
+      readonly blocks: ShardMemory;
+      readonly calls: Calls;
+      readonly outbox: Outbox;
+    },
     partitions: PartitionDirectory,
     news: RemoteNews,
   ) {
@@ -119,6 +129,7 @@ export class ShardRemoteFetch implements RemoteFetch {
     this.#calls = carriers.calls;
     this.#partitions = partitions;
     this.#news = news;
+    this.#outbox = carriers.outbox;
     this.#outgoing = Array.from({ length: this.#calls.mailboxes.shardCount }, () => []);
   }
 
@@ -141,11 +152,15 @@ export class ShardRemoteFetch implements RemoteFetch {
     if (pinned === undefined) return;
     this.#pinnedBy.delete(operation);
     for (const { shard, id } of pinned) {
-      this.#calls.mailboxes.send(shard, MessageType.FETCH_RELEASE, 0, id);
+      this.#outbox.send(shard, MessageType.FETCH_RELEASE, 0, id);
     }
   }
 
   awaitData(part: FetchPart, waiter: DataWaiter): void {
+    if (part.remote.unread) {
+      this.#awaitQuestion(part.shard, waiter);
+      return;
+    }
     this.#news.awaitData(part.shard, part.groupId, part.remote.highWatermark, waiter);
   }
 
@@ -156,6 +171,8 @@ export class ShardRemoteFetch implements RemoteFetch {
     for (let entry = 0; entry < parts.length; entry++) {
       const at = table + entry * ENTRY_SIZE;
       const result = parts[entry]!.remote;
+      result.unread = false;
+      result.lacksCredit = false;
       result.error = view.getInt32(at + 28, true);
       result.highWatermark = view.getFloat64(at + 40, true);
       result.lastStableOffset = view.getFloat64(at + 48, true);
@@ -265,18 +282,30 @@ export class ShardRemoteFetch implements RemoteFetch {
     this.#calls.mailboxes.send(fromShard, MessageType.FETCH_REPLY, call, id, served.extents);
   }
 
+  /** Has a part that could not be asked for asked again as soon as that may succeed. */
+  #awaitQuestion(shard: number, waiter: DataWaiter): void {
+    const epoch = waiter.waitEpoch;
+    if (this.#starved === waiter && this.#starvedEpoch === epoch) return;
+    this.#starved = waiter;
+    this.#starvedEpoch = epoch;
+    const again = (): void => {
+      if (waiter.waitEpoch === epoch) waiter.onData();
+    };
+    if (this.#calls.hasCredit(shard)) this.#blocks.whenReleased(again);
+    else this.#calls.awaitCredit(again);
+  }
+
   #sendTable(
     shard: number,
     operation: FetchOperation,
     parts: FetchPart[],
     maxBytes: number,
   ): boolean {
-    const table = this.#calls.hasCredit(shard)
-      ? this.#blocks.allocateResponse(parts.length * ENTRY_SIZE)
-      : -1;
+    const hasCredit = this.#calls.hasCredit(shard);
+    const table = hasCredit ? this.#blocks.allocateResponse(parts.length * ENTRY_SIZE) : -1;
     if (table < 0) {
-      // Nothing is read from there this time; the client asks again.
-      for (const part of parts) noteNothing(part);
+      // Nothing is read from there this time; the operation asks again if it waits.
+      for (const part of parts) noteNothing(part, !hasCredit);
       return false;
     }
     const { view } = this.#memory;
@@ -304,8 +333,10 @@ export class ShardRemoteFetch implements RemoteFetch {
 }
 
 /** An answer without news: the partition as the client knows it. */
-function noteNothing(part: FetchPart): void {
+function noteNothing(part: FetchPart, lacksCredit: boolean): void {
   const result = part.remote;
+  result.unread = true;
+  result.lacksCredit = lacksCredit;
   result.error = ErrorCode.NONE;
   result.highWatermark = part.asked.sentHighWatermark;
   result.lastStableOffset = part.asked.sentHighWatermark;

@@ -20,9 +20,11 @@
  *
  * Sending never blocks and never fails: credits (`calls.ts`) bound what is outstanding, so that the
  * slots of a reply are reserved with its request. A pair has at most {@linkcode CALLS_PER_PAIR_MAX}
- * calls open in each direction; a call puts a request and a release into one ring, a notice that its
- * bytes were taken and a reply into the other. Notices, which belong to no call, are sent only into a
- * ring that is nearly empty.
+ * calls with a credit in each direction; a call puts a request into one ring, a notice that its
+ * bytes were taken and a reply into the other. What no credit stands for when it is sent - the release of
+ * what a reply brought, the answer to a call that gave its credit back - goes into a ring that is less than
+ * half full, or waits (`outbox.ts`). Notices, which belong to no call, are sent only into a ring that is
+ * nearly empty.
  *
  * @module
  */
@@ -34,6 +36,8 @@ import type { Memory } from "../bytes/memory.ts";
 export const CALLS_PER_PAIR_MAX = 256;
 /** Messages a ring holds; see the header for the factor. */
 export const MAILBOX_SLOTS = 8 * CALLS_PER_PAIR_MAX;
+/** Messages that no credit stands for are sent only while a ring holds fewer messages than this. */
+const UNCREDITED_MAX = MAILBOX_SLOTS / 2;
 /** Notices are sent only while a ring holds fewer messages than this. */
 const NOTICES_MAX = CALLS_PER_PAIR_MAX / 2;
 const SLOT_SIZE = 64;
@@ -132,8 +136,12 @@ export class Mailboxes {
 
   /** How many messages that are no part of a call may be sent to a shard now. */
   roomForNotices(toShard: number): number {
-    const head = Atomics.load(this.#words, (this.#ringOffset(this.shard, toShard) + 64) >> 2);
-    return NOTICES_MAX - Math.min(NOTICES_MAX, (this.#tails[toShard]! - head) | 0);
+    return Math.max(0, NOTICES_MAX - this.#held(toShard));
+  }
+
+  /** How many messages for which nobody holds a credit may be sent to a shard now. */
+  roomForUncredited(toShard: number): number {
+    return Math.max(0, UNCREDITED_MAX - this.#held(toShard));
   }
 
   /**
@@ -211,6 +219,12 @@ export class Mailboxes {
   /** Connections that a shard holds, with those on their way to it. */
   connectionsOf(shard: number): number {
     return Atomics.load(this.#words, waitingWord(shard) + 1);
+  }
+
+  /** Messages that a ring holds, with those not yet published. */
+  #held(toShard: number): number {
+    const head = Atomics.load(this.#words, (this.#ringOffset(this.shard, toShard) + 64) >> 2);
+    return (this.#tails[toShard]! - head) | 0;
   }
 
   #ringOffset(from: number, to: number): number {

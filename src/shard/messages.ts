@@ -3,6 +3,7 @@
  *
  * ```text
  *   CALL              call  apiKey, version, address, length        request block of the caller
+ *   CALL_TAKEN        call                                          read, and answered later: the credit is free
  *   CALL_REPLY        call  address, length (-1: refused)           reply block of the callee
  *   RELEASE_BLOCK           address                                 the caller has read the reply
  *   PRODUCE           call  address, count, acks, version           table of the caller, see produce_remote.ts
@@ -15,11 +16,13 @@
  *   NEWS                    up to 7 x group, -1                     there is more to read
  *   LEADERS                 up to 3 x (group, epoch), -1            this node leads these groups
  *   CONNECTION              socket                                  a descriptor changes hands
- *   METADATA          call  address, length                         committed records, to be replayed
+ *   METADATA          call  address, length, term                   committed records, to be replayed; the
+ *                                                                   controller's term
  *   METADATA_REPLY    call                                          replayed, and what it made is led
  * ```
  *
- * A block or table belongs to the shard that allocated it, until the reply.
+ * A block or table belongs to the shard that allocated it, until the reply; the block of a CALL until
+ * CALL_TAKEN, if that comes.
  *
  * @module
  */
@@ -40,5 +43,6 @@ export const MessageType = {
   METADATA_REPLY: 15,
   PRODUCE_TAKEN: 16,
   LEADERS: 17,
+  CALL_TAKEN: 18,
 } as const;
 export type MessageType = typeof MessageType[keyof typeof MessageType];

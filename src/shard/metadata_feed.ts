@@ -140,7 +140,8 @@ export class MetadataFeed implements MetadataLog {
     for (let shard = 0; shard < mailboxes.shardCount; shard++) {
       if (shard === mailboxes.shard) continue;
       const id = this.#calls.open(shard, { onReply });
-      mailboxes.send(shard, MessageType.METADATA, id, block, bytes.length);
+      const term = this.#appender.partition.leaderEpoch;
+      mailboxes.send(shard, MessageType.METADATA, id, block, bytes.length, term);
     }
     return true;
   }
@@ -149,6 +150,7 @@ export class MetadataFeed implements MetadataLog {
 /** Another shard: a METADATA message came. */
 export function onMetadata(
   image: ClusterImage,
+  partitions: { controllerTerm: number },
   memory: Memory,
   calls: Calls,
   whenSettled: WhenSettled,
@@ -156,6 +158,7 @@ export function onMetadata(
 ): void {
   const address = messageArgument(message.view, message.at, 0);
   const length = messageArgument(message.view, message.at, 1);
+  partitions.controllerTerm = messageArgument(message.view, message.at, 2);
   replayCommand(image, memory.bytes.slice(address, address + length));
   const { fromShard, call } = message;
   whenSettled(() => calls.mailboxes.send(fromShard, MessageType.METADATA_REPLY, call));

@@ -5,6 +5,12 @@
  * cores simply spreads the groups anew. When the image gains a partition of this shard, its log is
  * taken from storage or made; when it loses one, the log is deleted.
  *
+ * Leader epochs. A topic that takes over a name must be told from the one before by its epochs, or a
+ * consumer that was there goes on where it stood and misses what lies before: clients ask where "their" epoch
+ * ends (OffsetForLeaderEpoch) and read on from there. So a new partition begins above everything that
+ * any older one had. The controller's term grows with every start, which is all by which other epochs grow,
+ * and group ids grow with every partition: their sum is above all sums before it.
+ *
  * @module
  */
 
@@ -34,11 +40,15 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   readonly #shardCount: number;
   readonly #partitions = new Map<number, Partition>();
   readonly #listeners: OwnershipListener[] = [];
+  /** The controller's term of this start; known before the first partition is added. */
+  controllerTerm = 0;
   /** Where the round of {@linkcode expireProducers} stands. */
   #expiring: MapIterator<Partition> | null = null;
-  /** Opened and not led yet. */
-  readonly #opening = new Set<Partition>();
-  #settledWaiters: (() => void)[] = [];
+  /** Opened and not led yet, oldest first, with the number of its opening. */
+  readonly #opening = new Map<Partition, number>();
+  #openings = 0;
+  /** Who waits for all openings up to a number; oldest first. */
+  #settledWaiters: { readonly upTo: number; readonly done: () => void }[] = [];
 
   constructor(storage: ShardStorage, shardCount: number, owner: PartitionOwner) {
     this.#storage = storage;
@@ -102,27 +112,29 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
       segmentLimits: limits.segments,
       listener: null,
     });
-    const partition = new Partition(image, log, this.#owner);
+    const epochFloor = this.controllerTerm === 0 ? 0 : this.controllerTerm + groupId;
+    const partition = new Partition(image, log, this.#owner, epochFloor);
     partition.configure(limits);
     this.#partitions.set(groupId, partition);
-    if (!partition.replica.readOnly) this.#opening.add(partition);
+    if (!partition.replica.readOnly) this.#opening.set(partition, ++this.#openings);
     return partition;
   }
 
   /**
    * Calls `done` once every partition opened so far is led or gone: a client that is told of a topic
-   * finds it ready.
+   * finds it ready. Those opened later are not waited for, or a stream of them would never let it end.
    */
   whenSettled(done: () => void): void {
     if (this.#opening.size === 0) done();
-    else this.#settledWaiters.push(done);
+    else this.#settledWaiters.push({ upTo: this.#openings, done });
   }
 
   #settle(partition: Partition): void {
-    if (!this.#opening.delete(partition) || this.#opening.size > 0) return;
-    const waiters = this.#settledWaiters;
-    this.#settledWaiters = [];
-    for (const done of waiters) done();
+    if (!this.#opening.delete(partition)) return;
+    const oldest = this.#opening.values().next().value ?? Infinity;
+    while (this.#settledWaiters.length > 0 && this.#settledWaiters[0]!.upTo < oldest) {
+      this.#settledWaiters.shift()!.done();
+    }
   }
 
   /** Deletes logs that belong to no partition: a topic's deletion that a stop interrupted. */

@@ -31,6 +31,8 @@ export class Receiver implements MailboxReceiver {
       case MessageType.CALL_REPLY:
       case MessageType.METADATA_REPLY:
         return shard.calls.reply(fromShard, call, view, at);
+      case MessageType.CALL_TAKEN:
+        return shard.calls.taken(fromShard, call);
       case MessageType.FETCH_RELEASE:
         return shard.remoteFetch.onRelease(view, at);
       case MessageType.WATCH:
@@ -60,9 +62,14 @@ export class Receiver implements MailboxReceiver {
   }
 
   #onMetadata(fromShard: number, call: number, view: DataView, at: number): void {
-    const { image, calls, options } = this.#shard;
+    const { image, partitions, calls, options } = this.#shard;
     const whenSettled: WhenSettled = (done) => this.#shard.whenSettled(done);
-    onMetadata(image, options.memory, calls, whenSettled, { fromShard, call, view, at });
+    onMetadata(image, partitions, options.memory, calls, whenSettled, {
+      fromShard,
+      call,
+      view,
+      at,
+    });
   }
 
   #onConnection(view: DataView, at: number): void {

@@ -7,7 +7,9 @@
  *   reply block:    body
  * ```
  *
- * Both sides copy what they receive at once, so that each block lives for one round trip.
+ * Both sides copy what they receive at once, so that each block lives for one round trip. What is not
+ * answered at once may be long in coming (a group's members wait for each other), and many may be; so the
+ * callee says CALL_TAKEN, and neither a credit nor memory is held until the answer.
  *
  * @module
  */
@@ -18,6 +20,7 @@ import type { Caller, RemoteCalls } from "../kafka/router.ts";
 import type { Calls } from "./calls.ts";
 import { type Mailboxes, messageArgument } from "./mailbox.ts";
 import { MessageType } from "./messages.ts";
+import type { Outbox } from "./outbox.ts";
 import type { ShardMemory } from "./shard_memory.ts";
 
 const NO_CLIENT_ID = 0xffffffff;
@@ -31,19 +34,37 @@ export type ServeRemote = (
   done: (response: Uint8Array | null) => void,
 ) => void;
 
+/** A call of another shard that is served here. */
+interface Served {
+  readonly fromShard: number;
+  readonly call: number;
+  answered: boolean;
+  /** Its credit went back: the answer travels without one. */
+  taken: boolean;
+}
+
 export class ShardRemoteCalls implements RemoteCalls {
   readonly #memory: Memory;
   readonly #blocks: ShardMemory;
   readonly #calls: Calls;
   readonly #mailboxes: Mailboxes;
+  readonly #outbox: Outbox;
   readonly #encoder = new TextEncoder();
   readonly #decoder = new TextDecoder();
 
-  constructor(memory: Memory, blocks: ShardMemory, calls: Calls) {
-    this.#memory = memory;
-    this.#blocks = blocks;
-    this.#calls = calls;
-    this.#mailboxes = calls.mailboxes;
+  constructor(
+    carriers: {
+      readonly memory: Memory;
+      readonly blocks: ShardMemory;
+      readonly calls: Calls;
+      readonly outbox: Outbox;
+    },
+  ) {
+    this.#memory = carriers.memory;
+    this.#blocks = carriers.blocks;
+    this.#calls = carriers.calls;
+    this.#mailboxes = carriers.calls.mailboxes;
+    this.#outbox = carriers.outbox;
   }
 
   *call(
@@ -70,14 +91,21 @@ export class ShardRemoteCalls implements RemoteCalls {
     while (!this.#calls.hasCredit(shard)) {
       yield* until<void>((done) => this.#calls.awaitCredit(done));
     }
-    const response = yield* until<Uint8Array | null>((done) => {
+    let isTaken = false;
+    const onTaken = (): void => {
+      if (!isTaken) this.#blocks.releaseResponse(block);
+      isTaken = true;
+    };
+    return yield* until<Uint8Array | null>((done) => {
       const id = this.#calls.open(shard, {
-        onReply: (from, replyView, replyAt) => done(this.#takeReply(from, replyView, replyAt)),
+        onTaken,
+        onReply: (from, replyView, replyAt) => {
+          onTaken();
+          done(this.#takeReply(from, replyView, replyAt));
+        },
       });
       this.#mailboxes.send(shard, MessageType.CALL, id, apiKey, version, block, length);
     });
-    this.#blocks.releaseResponse(block);
-    return response;
   }
 
   /** A CALL message came. */
@@ -98,9 +126,14 @@ export class ShardRemoteCalls implements RemoteCalls {
     from += 4;
     const clientHost = this.#decoder.decode(bytes.slice(from, from + hostLength));
     const body = bytes.slice(from + hostLength, end);
+    const served: Served = { fromShard, call, answered: false, taken: false };
     serve(apiKey, version, { clientId, clientHost }, body, (response) => {
-      this.#reply(fromShard, call, response);
+      served.answered = true;
+      this.#reply(served, response);
     });
+    if (served.answered) return;
+    served.taken = true;
+    this.#mailboxes.send(fromShard, MessageType.CALL_TAKEN, call);
   }
 
   /** A RELEASE_BLOCK message came: the caller has read a reply. */
@@ -113,22 +146,27 @@ export class ShardRemoteCalls implements RemoteCalls {
     const length = messageArgument(view, at, 1);
     if (length < 0) return null;
     const body = this.#memory.bytes.slice(address, address + length);
-    this.#mailboxes.send(fromShard, MessageType.RELEASE_BLOCK, 0, address);
+    this.#outbox.send(fromShard, MessageType.RELEASE_BLOCK, 0, address);
     return body;
   }
 
-  #reply(toShard: number, call: number, response: Uint8Array | null): void {
+  #reply(served: Served, response: Uint8Array | null): void {
     if (response === null || response.length > this.#blocks.responseSizeMax) {
-      this.#mailboxes.send(toShard, MessageType.CALL_REPLY, call, 0, -1);
+      this.#sendReply(served, 0, -1);
       return;
     }
     const address = this.#blocks.allocateResponse(Math.max(1, response.length));
     if (address < 0) {
-      this.#blocks.whenReleased(() => this.#reply(toShard, call, response));
+      this.#blocks.whenReleased(() => this.#reply(served, response));
       return;
     }
     this.#memory.bytes.set(response, address);
-    this.#mailboxes.send(toShard, MessageType.CALL_REPLY, call, address, response.length);
+    this.#sendReply(served, address, response.length);
+  }
+
+  #sendReply({ fromShard, call, taken }: Served, address: number, length: number): void {
+    const sender = taken ? this.#outbox : this.#mailboxes;
+    sender.send(fromShard, MessageType.CALL_REPLY, call, address, length);
   }
 
   *#allocate(size: number): Task<number> {

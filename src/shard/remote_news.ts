@@ -3,18 +3,21 @@
  *
  * The waiting side asks once per partition, saying the high watermark it has seen; the owner sends one
  * word when there is more (at once, if there is already), and forgets. However many fetches wait,
- * there is one question and one word per partition and shard. Words that find the mailbox nearly full
- * wait for the next turn.
+ * there is one question and one word per partition and shard; a fetch that has seen less than the one that
+ * asked (it read earlier, and waited longer for a third shard) asks again. Words that find the mailbox
+ * nearly full wait for the next turn. The word comes also when the partition goes away.
  *
  * @module
  */
 
-import type { DataWaiter, Partition, PartitionDirectory } from "../kafka/partition.ts";
+import { type DataWaiter, hasNews, type PartitionDirectory } from "../kafka/partition.ts";
 import { type Mailboxes, messageArgument } from "./mailbox.ts";
 import { MessageType } from "./messages.ts";
 
 /** Group ids in one NEWS message; the unused ones are -1. */
 const NEWS_PER_MESSAGE = 7;
+/** Waiters of a partition from which on those that wait no longer are dropped. */
+const PURGE_AT_MIN = 16;
 /** Pairs of group id and high watermark in one WATCH message. */
 const WATCHES_PER_MESSAGE = 3;
 
@@ -22,7 +25,9 @@ const WATCHES_PER_MESSAGE = 3;
 class Watched {
   readonly waiters: DataWaiter[] = [];
   readonly epochs: number[] = [];
-  asked = false;
+  /** The lowest high watermark that the owner was told of. */
+  askedFrom = Infinity;
+  purgeAt = PURGE_AT_MIN;
 }
 
 /** Another shard's interest in a partition of this one. */
@@ -72,11 +77,11 @@ export class RemoteNews {
       watched = new Watched();
       this.#watched.set(groupId, watched);
     }
-    purge(watched);
+    if (watched.waiters.length >= watched.purgeAt) purge(watched);
     watched.waiters.push(waiter);
     watched.epochs.push(waiter.waitEpoch);
-    if (watched.asked) return;
-    watched.asked = true;
+    if (highWatermark >= watched.askedFrom) return;
+    watched.askedFrom = highWatermark;
     this.#questions[shard]!.push(groupId, highWatermark);
   }
 
@@ -116,9 +121,11 @@ export class RemoteNews {
     }
   }
 
-  /** Queues a word for another shard. */
+  /** Queues a word for another shard; it has no interest any more until it asks again. */
   tell(shard: number, groupId: number): void {
     this.#news[shard]!.push(groupId);
+    // Groups are never used again.
+    if (this.#partitions.byGroup(groupId) === undefined) this.#interests[shard]!.delete(groupId);
   }
 
   /** Sends what is queued, as far as the mailboxes have room; false when something is left. */
@@ -155,14 +162,8 @@ export class RemoteNews {
   }
 }
 
-function hasNews(partition: Partition | undefined, highWatermark: number): boolean {
-  return partition === undefined || partition.gone || !partition.readable ||
-    partition.highWatermark > highWatermark;
-}
-
 /** Drops waiters that no longer wait, so that a quiet partition does not collect them. */
 function purge(watched: Watched): void {
-  if (watched.waiters.length < 16) return;
   let kept = 0;
   for (let i = 0; i < watched.waiters.length; i++) {
     if (watched.waiters[i]!.waitEpoch !== watched.epochs[i]) continue;
@@ -172,4 +173,5 @@ function purge(watched: Watched): void {
   }
   watched.waiters.length = kept;
   watched.epochs.length = kept;
+  watched.purgeAt = Math.max(PURGE_AT_MIN, 2 * kept);
 }

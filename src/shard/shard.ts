@@ -51,6 +51,7 @@ import type { Mailboxes } from "./mailbox.ts";
 import { MetadataFeed, replayCommand } from "./metadata_feed.ts";
 import { CONTROLLER_GROUP_ID, controllerPartition } from "./metadata_partition.ts";
 import { PartitionTable, shardOfGroupId } from "./partition_table.ts";
+import { Outbox } from "./outbox.ts";
 import { ShardRemoteProduce } from "./produce_remote.ts";
 import { Receiver } from "./receiver.ts";
 import { ShardRemoteCalls } from "./remote_calls.ts";
@@ -93,6 +94,7 @@ export class Shard {
   readonly options: ShardOptions;
   readonly settings: Settings;
   readonly calls: Calls;
+  readonly outbox: Outbox;
   readonly image: ClusterImage;
   readonly leaders = new LeaderTable();
   readonly storage: ShardStorage;
@@ -126,6 +128,7 @@ export class Shard {
     const wallMs = (): number => options.clock.wallMs();
     this.settings = new Settings(options.settings);
     this.calls = new Calls(mailboxes);
+    this.outbox = new Outbox(mailboxes);
     this.image = new ClusterImage(options.nodeId, options.settings);
     this.leaderNews = new LeaderNews(mailboxes, this.leaders, options.nodeId);
     this.partitions = new PartitionTable(storage, shardCount, {
@@ -137,10 +140,10 @@ export class Shard {
       },
     });
     this.image.listen(this.partitions);
-    const carriers = { memory, blocks, calls: this.calls };
+    const carriers = { memory, blocks, calls: this.calls, outbox: this.outbox };
     const { partitions } = this;
     this.news = new RemoteNews(mailboxes, partitions);
-    this.remoteCalls = new ShardRemoteCalls(memory, blocks, this.calls);
+    this.remoteCalls = new ShardRemoteCalls(carriers);
     const appender = new ProduceAppender(memory, options.crc32c);
     this.remoteProduce = new ShardRemoteProduce(carriers, partitions, appender, wallMs);
     this.remoteFetch = new ShardRemoteFetch(carriers, partitions, this.news);
@@ -213,6 +216,7 @@ export class Shard {
       if (partition.replica.readOnly) return false;
       yield* this.#pause(1);
     }
+    this.partitions.controllerTerm = partition.leaderEpoch;
     let readable = true;
     const end = yield* replayCommitted(partition, memory, (address, length) => {
       readable &&= visitRecords(memory, address, length, (_key, value) => {
@@ -284,10 +288,11 @@ export class Shard {
     this.storage.turnEnd(nowMs);
     blocks.resumeWaiting(nowMs);
     this.server.flush();
+    const released = this.outbox.flush();
     const told = this.news.flush();
     const led = this.leaderNews.flush();
     mailboxes.publish(this.options.wake);
-    return !rereads && told && led && !this.server.hasDirty;
+    return !rereads && released && told && led && !this.server.hasDirty;
   }
 
   /** Deletes logs that no partition of the image owns; once, after the image is complete. */

@@ -48,3 +48,31 @@ Deno.test("a batch is durable, read back, kept over a checkpoint and a crash", (
   assert.deepEqual(node.damages, []);
   assert.deepEqual(node.report!.damages, []);
 });
+
+Deno.test("nothing of a log is in the journal before its beginning, which may find no memory", () => {
+  const node = new TestNode({ seed: 2 });
+  assert.equal(node.mount(1), true);
+  const engine = node.engines[0]!;
+  const { arena } = engine.context;
+  const taken: number[] = [];
+  for (let size = arena.blockSizeMax; size >= 4096; size /= 2) {
+    for (let at = arena.allocate(size); at >= 0; at = arena.allocate(size)) taken.push(at);
+  }
+  const log = engine.createLog({
+    groupId: 9,
+    incarnation: 1,
+    name: "late-0",
+    segmentLimits: TEST_LIMITS,
+    listener: null,
+  });
+  const sequence = log.sequence;
+  assert.equal(log.setHardState(1, 0), -11, "room for this one is reserved, yet it has to wait");
+  assert.equal(log.sequence, sequence);
+  for (const address of taken) arena.release(address);
+  node.settle();
+  assert(log.setHardState(1, 0) > 0);
+  node.settle();
+  node.crash();
+  assert.equal(node.mount(1), true);
+  assert.equal(node.log(9)!.hardTerm, 1);
+});

@@ -7,7 +7,8 @@
  * not there yet, the append is refused with LOG_BUSY.
  *
  *     segments   [closed] [closed] [active]  next (being prepared for a roll)
- *     reading    log_reader.ts        cutting  log_cut.ts        rows  checkpoint_row.ts
+ *     writing    log_tail.ts, large_append.ts      reading    log_reader.ts
+ *     cutting    log_cut.ts                        rows       checkpoint_row.ts
  *
  * @module
  */
@@ -53,11 +54,11 @@ import { resetLog, trimLog, truncateLog } from "./log_cut.ts";
 import type { LogParts } from "./log_parts.ts";
 import type { LogRead } from "./log_read.ts";
 import { LogReader } from "./log_reader.ts";
+import { tailFor } from "./log_tail.ts";
 import { MetaTable } from "./meta_table.ts";
 import { lastSequenceOf, ProducerTable } from "./producer_table.ts";
 import { retentionOffset } from "./retention.ts";
 import { indexPathOf, Segment, segmentFileName } from "./segment.ts";
-import { fits, tailBlockSize } from "./tail_size.ts";
 import { offsetForTimestamp } from "./timestamp_search.ts";
 import { roundUp } from "./write_behind.ts";
 
@@ -194,7 +195,7 @@ export class PartitionLog implements Log {
     if (!journal.hasRoom(carry + length)) {
       return this.#refuse(this.parts.ringStuck ? LOG_NO_SPACE : LOG_BUSY);
     }
-    const tail = this.tailFor(segment, length);
+    const tail = tailFor(this.parts, segment, length);
     if (tail === null) return this.#refuse(LOG_BUSY);
 
     const firstIndex = this.lastIndex + 1;
@@ -341,6 +342,8 @@ export class PartitionLog implements Log {
   setHardState(term: number, vote: number): number {
     if (this.suspect || this.deleted) return LOG_FAILED;
     assert(term >= this.hardTerm, "the term never goes back");
+    // Its room is reserved, that of the log's beginning is not: nothing may stand before the beginning.
+    if (!this.recorded) return this.#refuse(LOG_BUSY);
     const journal = this.parts.journal!;
     if (!journal.hasReservedRoom()) return this.#refuse(LOG_BUSY);
     this.hardTerm = term;
@@ -521,66 +524,6 @@ export class PartitionLog implements Log {
     if (segment.sizeBytes === 0) return false;
     return segment.sizeBytes + length > this.segmentLimits.segmentBytes ||
       nowMs - segment.createdMs >= this.segmentLimits.segmentMs;
-  }
-
-  /** The chunk with room for `length` bytes at the segment's end, or null when memory is short. */
-  tailFor(segment: Segment, length: number): Chunk | null {
-    const tail = segment.tail;
-    const position = segment.sizeBytes;
-    if (tail !== null) {
-      if (position + length <= tail.windowStart + tail.blockSize && fits(tail, position, length)) {
-        return tail;
-      }
-      if (tail.extent < 0 || fits(tail, position, length)) return this.#grow(segment, tail, length);
-    }
-    return this.#beginTail(segment, length);
-  }
-
-  #beginTail(segment: Segment, length: number): Chunk | null {
-    const { cache, context, writer } = this.parts;
-    const position = segment.sizeBytes;
-    const lead = position % BLOCK_SIZE;
-    const size = tailBlockSize(lead + length);
-    if (cache.dirtyBytes + size > this.parts.dirtyBytesMax) return null;
-    const previous = lead === 0 ? null : segment.index.chunks[segment.index.count - 1]!;
-    // The journal's buffer may just have grown into the memory of the extent that stands there.
-    if (lead > 0 && previous === null) return null;
-    previous?.pin();
-    const chunk = cache.take(size, ChunkState.TAIL);
-    if (chunk !== null) {
-      chunk.segment = segment;
-      chunk.windowStart = position - lead;
-      chunk.start = position;
-      chunk.end = position;
-      if (previous !== null) {
-        const from = previous.addressOf(position - lead);
-        context.memory.bytes.copyWithin(chunk.address, from, from + lead);
-      }
-      writer.closeTail(segment, false);
-      segment.tail = chunk;
-    }
-    previous?.unpin();
-    return chunk;
-  }
-
-  /** Moves the tail into a larger block; readers of the old one keep it until they are done. */
-  #grow(segment: Segment, tail: Chunk, length: number): Chunk | null {
-    const { cache, context } = this.parts;
-    const used = tail.end - tail.windowStart;
-    const size = tailBlockSize(used + length);
-    if (cache.dirtyBytes + size > this.parts.dirtyBytesMax) return null;
-    const chunk = cache.take(size, ChunkState.TAIL);
-    if (chunk === null) return null;
-    context.memory.bytes.copyWithin(chunk.address, tail.address, tail.address + used);
-    chunk.segment = segment;
-    chunk.windowStart = tail.windowStart;
-    chunk.start = tail.start;
-    chunk.end = tail.end;
-    chunk.extent = tail.extent;
-    segment.tail = chunk;
-    if (chunk.extent >= 0) segment.index.chunks[chunk.extent] = chunk;
-    cache.drop(tail);
-    return chunk;
   }
 
   #refuse(code: number): number {

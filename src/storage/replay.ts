@@ -29,6 +29,7 @@ import {
 import type { MetaKind } from "./log.ts";
 import { cutSegment } from "./log_cut.ts";
 import type { LogParts } from "./log_parts.ts";
+import { tailFor } from "./log_tail.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { Segment } from "./segment.ts";
 
@@ -262,7 +263,7 @@ export class Replay implements JournalVisitor {
     const segment = this.#segmentOf(log, record);
     assert(record.c === segment.sizeBytes, "replayed batch does not follow the segment");
     if (!this.#provideLead(segment, record, carry)) return false;
-    const tail = log.tailFor(segment, length);
+    const tail = tailFor(log.parts, segment, length);
     if (tail === null) return false;
     const at = tail.addressOf(segment.sizeBytes);
     context.memory.bytes.copyWithin(at, source, source + length);

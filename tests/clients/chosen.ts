@@ -20,6 +20,7 @@ export const SCENARIOS: readonly string[] = chosen("SCENARIOS", [
   "roundtrip",
   "cross",
   "group",
+  "recreate",
   "traffic",
 ]);
 

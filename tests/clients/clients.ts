@@ -27,7 +27,12 @@ export interface Client {
   /** What its producer is tried with besides `all`. */
   readonly otherAcks: readonly string[];
   readonly groupProtocols: readonly GroupProtocol[];
+  /** Records of each topic that is made anew under its live consumer (after 20); none: not tried. */
+  readonly recreations: readonly number[];
 }
+
+/** Fewer than the consumer has read, more, as many. */
+const RECREATIONS = [5, 20, 20];
 
 function deno(file: string): string[] {
   return [
@@ -50,6 +55,7 @@ export const CLIENTS: readonly Client[] = [
     writesPlain: true,
     otherAcks: ["1"],
     groupProtocols: ["classic"],
+    recreations: [],
   },
   {
     name: "python",
@@ -59,6 +65,7 @@ export const CLIENTS: readonly Client[] = [
     writesPlain: false,
     otherAcks: ["1", "0"],
     groupProtocols: ["classic", "consumer"],
+    recreations: RECREATIONS,
   },
   {
     name: "java",
@@ -76,6 +83,7 @@ export const CLIENTS: readonly Client[] = [
     writesPlain: false,
     otherAcks: ["1", "0"],
     groupProtocols: ["classic", "consumer"],
+    recreations: RECREATIONS,
   },
   {
     name: "go",
@@ -85,6 +93,8 @@ export const CLIENTS: readonly Client[] = [
     writesPlain: false,
     otherAcks: ["1", "0"],
     groupProtocols: ["classic", "consumer"],
+    // It asks for metadata some eight seconds after the topic went.
+    recreations: [30],
   },
   {
     name: "kafkajs",
@@ -96,6 +106,7 @@ export const CLIENTS: readonly Client[] = [
     writesPlain: false,
     otherAcks: ["1", "0"],
     groupProtocols: ["classic"],
+    recreations: [],
   },
   {
     name: "platformatic",
@@ -105,6 +116,7 @@ export const CLIENTS: readonly Client[] = [
     writesPlain: false,
     otherAcks: ["1", "0"],
     groupProtocols: ["classic", "consumer"],
+    recreations: [],
   },
 ];
 

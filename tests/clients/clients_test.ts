@@ -8,15 +8,19 @@
  */
 
 import { Broker } from "../harness/broker.ts";
+import { parseAddress } from "../crash/link.ts";
 import { runProgram } from "../harness/program.ts";
 import { cell, chosen, chosenClients, CI, EXTERNAL, SCENARIOS } from "./chosen.ts";
 import { CLIENTS, type Codec, CODECS, flags, type GroupProtocol, whyMissing } from "./clients.ts";
 import { GroupStory } from "./group_story.ts";
+import { RecreationStory } from "./recreation_story.ts";
 
 const COUNT = Number(Deno.env.get("COUNT") ?? (CI ? 100_000 : 10_000));
 const PARTITIONS = 3;
 const CELL_TIMEOUT_MS = 120_000;
 const STORIES_AT_ONCE = 3;
+/** Records per partition of a topic before it is first made anew. */
+const FIRST_RECORDS = 20;
 /** Old enough to differ from the present, young enough for any retention. */
 const BASE_MS = Date.now() - 3_600_000;
 /** Topics of an external broker outlive a run. */
@@ -165,6 +169,30 @@ function groups(site: Site, label: string): void {
   }
 }
 
+/** Live consumers keep up with topics that are made anew; not with Kafka, whose epochs do not tell them. */
+function recreations(site: Site, label: string): void {
+  const cast = clients.filter(({ recreations }) => recreations.length > 0).flatMap((client) =>
+    [true, false].map((subscribes) => ({
+      client,
+      subscribes,
+      key: `${client.name}-${subscribes ? "subscribed" : "assigned"}`,
+    }))
+  );
+  const runnable = cast.filter(({ client }) => whyMissing(client) === null);
+  const runs = new Outcomes(runnable.map(({ client, subscribes, key }) => {
+    return [key, async () => {
+      const broker = parseAddress(await site.brokers());
+      const counts = [FIRST_RECORDS, ...client.recreations];
+      const topic = `recreate-${key}`;
+      await new RecreationStory({ broker, client, subscribes, topic, counts }).run();
+    }];
+  }));
+  for (const { client, key } of cast) {
+    const name = `${label}: ${key} consumer, its topic is deleted and made anew`;
+    cell(name, [client], () => runs.of(key));
+  }
+}
+
 /** Work started together, a few at once, when the first outcome is asked for. */
 class Outcomes {
   readonly #work: Map<string, () => Promise<void>>;
@@ -207,6 +235,9 @@ for (const cores of coreCounts) {
   if (SCENARIOS.includes("roundtrip")) roundtrips(site, label);
   if (SCENARIOS.includes("cross")) crossReads(site, label);
   if (SCENARIOS.includes("group")) groups(site, label);
+  // Once: the clients take their time, and the number of cores is no part of it.
+  const isLast = cores === coreCounts.at(-1);
+  if (SCENARIOS.includes("recreate") && EXTERNAL === undefined && isLast) recreations(site, label);
   if (EXTERNAL === undefined) Deno.test(`${label}: the broker stops cleanly`, () => site.stop());
 }
 

@@ -70,6 +70,7 @@ var commands = map[string]func(context.Context, *options) (result, error){
 	"consume":     consume,
 	"roundtrip":   roundtrip,
 	"member":      member,
+	"follow":      follow,
 	"committed":   committed,
 	"admin":       admin,
 	"transaction": transaction,

@@ -72,6 +72,9 @@ public final class Client {
             case "member":
                 new Member(options).run();
                 return "";
+            case "follow":
+                new Follower(options).run();
+                return "";
             case "committed":
                 return committed();
             case "admin":

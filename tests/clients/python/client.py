@@ -161,6 +161,31 @@ def member(options):
     return {}
 
 
+def follow(options):
+    """Reads a topic as it comes, whatever happens to it, and reports each record, until it is killed."""
+    settings = {
+        "bootstrap.servers": options.brokers,
+        "group.id": options.group or "none",
+        "enable.auto.commit": options.group is not None,
+        "auto.commit.interval.ms": 500,
+        "auto.offset.reset": "earliest",
+    }
+    consumer = Consumer(settings)
+    if options.group is not None:
+        consumer.subscribe([options.topic])
+    else:
+        beginning = [TopicPartition(options.topic, p, 0) for p in range(options.partitions)]
+        consumer.assign(beginning)
+    while True:
+        for message in consumer.consume(500, timeout=0.2):
+            if message.error() is not None:
+                # That the topic is gone for a while, for instance.
+                print(message.error(), file=sys.stderr)
+                continue
+            value = message.value().decode()
+            say(event="read", partition=message.partition(), offset=message.offset(), value=value)
+
+
 def commit(consumer, offsets):
     """Commits; a rebalance meanwhile means only that another member will process these again."""
     lost = (
@@ -233,6 +258,7 @@ COMMANDS = {
     "consume": consume,
     "roundtrip": roundtrip,
     "member": member,
+    "follow": follow,
     "committed": committed,
     "admin": admin,
     "transaction": transaction,

@@ -1,0 +1,65 @@
+import { strict as assert } from "node:assert";
+import { runTask } from "../io/task.ts";
+import { LOG_FAILED } from "../storage/log.ts";
+import { type CommitWaiter, hasNews } from "./partition.ts";
+import { RecordAppender } from "./record_appender.ts";
+import { testPartition } from "./test_manual_log.ts";
+
+Deno.test("waiters that wait again while they are told are told in order, however many", () => {
+  const { partition, log } = testPartition();
+  const told: number[] = [];
+  let next = 0;
+  const waiter: CommitWaiter = {
+    onCommitted(token) {
+      told.push(token);
+      // Two for one: the ring grows while it is being emptied.
+      for (let i = 0; i < 2 && next < 60; i++) partition.awaitCommit(1, waiter, next++);
+    },
+    onLost: () => assert.fail("nothing is lost"),
+  };
+  while (next < 8) partition.awaitCommit(1, waiter, next++);
+  log.endOffset = 1;
+  log.lastIndex++;
+  log.reachDurable();
+  assert.deepEqual(told, Array.from({ length: 60 }, (_, i) => i));
+});
+
+Deno.test("a partition that is closed tells everybody who waits for it", () => {
+  const { partition, log } = testPartition();
+  log.append();
+  log.reachDurable();
+  assert.equal(partition.highWatermark, 1);
+  const lost: number[] = [];
+  partition.awaitCommit(2, { onCommitted: () => assert.fail(), onLost: (t) => lost.push(t) }, 7);
+  let data = 0;
+  partition.awaitData({ waitEpoch: 0, onData: () => data++ });
+  const trims: number[] = [];
+  runTask(partition.trimTo(1), (result) => trims.push(result));
+  assert(!hasNews(partition, 1));
+  partition.close();
+  assert.deepEqual([lost, data, trims], [[7], 1, [LOG_FAILED]]);
+  assert(hasNews(partition, 1), "that it is gone is news");
+});
+
+Deno.test("RecordAppender goes on by itself when memory comes back", () => {
+  const { partition, log } = testPartition();
+  let memoryLeft = false;
+  const waiting: (() => void)[] = [];
+  const blocks = {
+    responseSizeMax: 1000,
+    allocateResponse: () => memoryLeft ? 0 : -1,
+    releaseResponse: () => {},
+    whenReleased: (again: () => void) => waiting.push(again),
+  };
+  const buffer = new ArrayBuffer(1000);
+  const memory = { bytes: new Uint8Array(buffer), view: new DataView(buffer) };
+  const appender = new RecordAppender(partition, memory, blocks, () => 0);
+
+  appender.append(new Uint8Array(10), () => {});
+  appender.append(new Uint8Array(10), () => {});
+  assert.equal(log.appends, 0);
+  memoryLeft = true;
+  for (const again of waiting.splice(0)) again();
+  assert.equal(log.appends, 2);
+  assert.equal(waiting.length, 0);
+});

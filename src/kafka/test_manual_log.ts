@@ -1,0 +1,65 @@
+/**
+ * A partition over a log that becomes durable when a test says so.
+ *
+ * @module
+ */
+
+import type { PartitionImage, TopicImage } from "../cluster/image.ts";
+import type { Log, LogListener } from "../storage/log.ts";
+import { Partition } from "./partition.ts";
+
+/** Takes everything; nothing is durable before {@linkcode ManualLog.reachDurable}. */
+export class ManualLog {
+  listener: LogListener | null = null;
+  startOffset = 0;
+  endOffset = 0;
+  lastIndex = 0;
+  lastTerm = 0;
+  hardTerm = 0;
+  hardVersion = 0;
+  durableIndex = 0;
+  durableEndOffset = 0;
+  appends = 0;
+  readonly suspect = false;
+  readonly appendBytesMax = 1_000_000;
+  readonly producers = { expire: (): void => {} };
+
+  /** Everything taken so far is durable. */
+  reachDurable(): void {
+    this.durableIndex = this.lastIndex;
+    this.durableEndOffset = this.endOffset;
+    this.listener?.onDurable(this as unknown as Log);
+  }
+
+  append(): number {
+    this.appends++;
+    this.lastIndex++;
+    return this.endOffset++;
+  }
+
+  setHardState(term: number): number {
+    this.hardTerm = term;
+    return ++this.hardVersion;
+  }
+
+  appendMeta(_kind: number, term: number): number {
+    this.lastTerm = term;
+    return ++this.lastIndex;
+  }
+
+  setCommitted(): void {}
+
+  lastMeta(): null {
+    return null;
+  }
+}
+
+/** A partition that leads. */
+export function testPartition(): { readonly partition: Partition; readonly log: ManualLog } {
+  const log = new ManualLog();
+  const image: PartitionImage = { topic: {} as TopicImage, index: 0, groupId: 1, replicas: [0] };
+  const owner = { nodeId: 0, onWritable: () => {}, onLeading: () => {} };
+  const partition = new Partition(image, log as unknown as Log, owner);
+  log.reachDurable();
+  return { partition, log };
+}

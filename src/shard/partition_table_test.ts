@@ -1,0 +1,60 @@
+import { strict as assert } from "node:assert";
+import { Settings } from "../base/settings.ts";
+import { type PartitionImage, TopicImage } from "../cluster/image.ts";
+import { TopicConfig } from "../cluster/topic_config.ts";
+import { ManualLog } from "../kafka/test_manual_log.ts";
+import type { ShardStorage } from "../storage/shard_storage.ts";
+import { ZERO_UUID } from "../wire/uuid.ts";
+import { PartitionTable } from "./partition_table.ts";
+
+/** A table over logs that a test makes durable; partition `i` is group `i`. */
+function testTable(): {
+  readonly table: PartitionTable;
+  readonly logs: ManualLog[];
+  open(): void;
+} {
+  const logs: ManualLog[] = [];
+  const storage = {
+    shard: 0,
+    logs: new Map(),
+    createLog: () => {
+      const log = new ManualLog();
+      logs.push(log);
+      return log;
+    },
+  } as unknown as ShardStorage;
+  const owner = { nodeId: 0, onWritable: () => {}, onLeading: () => {} };
+  const table = new PartitionTable(storage, 1, owner);
+  const config = new TopicConfig(new Map(), new Settings(new Map()));
+  const topic = new TopicImage({ topicId: ZERO_UUID, name: "t" }, 0, config);
+  const open = (): void => {
+    const image: PartitionImage = {
+      topic,
+      index: logs.length,
+      groupId: logs.length,
+      replicas: [0],
+    };
+    table.partitionAdded(image);
+  };
+  return { table, logs, open };
+}
+
+Deno.test("whenSettled() waits for what was opened before it, not for what comes later", () => {
+  const { table, logs, open } = testTable();
+  const settled: string[] = [];
+  table.whenSettled(() => settled.push("nothing"));
+  assert.deepEqual(settled, ["nothing"]);
+  open();
+  open();
+  table.whenSettled(() => settled.push("first two"));
+  // A stream of creations: there is always one that does not lead yet.
+  open();
+  table.whenSettled(() => settled.push("third"));
+  logs[1]!.reachDurable();
+  assert.deepEqual(settled, ["nothing"]);
+  logs[0]!.reachDurable();
+  assert.deepEqual(settled, ["nothing", "first two"]);
+  open();
+  logs[2]!.reachDurable();
+  assert.deepEqual(settled, ["nothing", "first two", "third"]);
+});
