@@ -62,8 +62,10 @@ export class Partition implements LogListener {
   #waitHead = 0;
   #waitCount = 0;
 
-  /** Trims that are not committed yet, oldest first. */
+  /** Trims that are not committed or not applied yet, oldest first. */
   readonly #trims: { readonly index: number; readonly done: () => void }[] = [];
+  /** A committed trim found no room in the log. */
+  #trimHeld = false;
 
   #dataWaiters: DataWaiter[] = [];
   #dataEpochs: number[] = [];
@@ -158,7 +160,7 @@ export class Partition implements LogListener {
     const led = this.replica.leading;
     if (!this.replica.onDurable()) return;
     if (!led) this.#onLeading(this);
-    if (!led || this.#trims.length > 0) this.#finishTrims();
+    if (!led || this.#trims.length > 0) this.#applyTrims();
     const commit = this.replica.commitOffset;
     while (this.#waitCount > 0 && this.#waitOffsets[this.#waitHead]! <= commit) {
       const token = this.#waitTokens[this.#waitHead]!;
@@ -170,6 +172,7 @@ export class Partition implements LogListener {
 
   onWritable(): void {
     if (!this.replica.opened && !this.replica.readOnly) this.replica.begin();
+    if (this.#trimHeld) this.#applyTrims();
     this.#onWritable();
   }
 
@@ -184,8 +187,9 @@ export class Partition implements LogListener {
     this.#notifyData();
   }
 
-  #finishTrims(): void {
-    this.replica.applyTrims();
+  #applyTrims(): void {
+    this.#trimHeld = !this.replica.applyTrims();
+    if (this.#trimHeld) return;
     while (this.#trims.length > 0 && this.#trims[0]!.index <= this.replica.commitIndex) {
       this.#trims.shift()!.done();
     }

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { runTask } from "../io/task.ts";
-import { LOG_FAILED } from "../storage/log.ts";
+import { LOG_BUSY, LOG_FAILED } from "../storage/log.ts";
 import { type CommitWaiter, hasNews } from "./partition.ts";
 import { RecordAppender } from "./record_appender.ts";
 import { testPartition } from "./test_manual_log.ts";
@@ -39,6 +39,20 @@ Deno.test("a partition that is closed tells everybody who waits for it", () => {
   partition.close();
   assert.deepEqual([lost, data, trims], [[7], 1, [LOG_FAILED]]);
   assert(hasNews(partition, 1), "that it is gone is news");
+});
+
+Deno.test("a trim is answered when it is applied, though the log had no room for that at first", () => {
+  const { partition, log } = testPartition();
+  log.append();
+  log.reachDurable();
+  const trims: number[] = [];
+  runTask(partition.trimTo(1), (result) => trims.push(result));
+  log.trimRefusal = LOG_BUSY;
+  log.reachDurable();
+  assert.deepEqual([trims, partition.startOffset], [[], 0]);
+  log.trimRefusal = 0;
+  partition.onWritable();
+  assert.deepEqual([trims, partition.startOffset], [[0], 1]);
 });
 
 Deno.test("RecordAppender goes on by itself when memory comes back", () => {

@@ -5,7 +5,7 @@
  */
 
 import type { PartitionImage, TopicImage } from "../cluster/image.ts";
-import type { Log, LogListener } from "../storage/log.ts";
+import { type Log, type LogListener, type MetaEntry, MetaKind } from "../storage/log.ts";
 import { Partition } from "./partition.ts";
 
 /** Takes everything; nothing is durable before {@linkcode ManualLog.reachDurable}. */
@@ -20,6 +20,9 @@ export class ManualLog {
   durableIndex = 0;
   durableEndOffset = 0;
   appends = 0;
+  /** What {@linkcode ManualLog.trimPrefix} answers instead of doing it. */
+  trimRefusal = 0;
+  #trim: MetaEntry | null = null;
   readonly suspect = false;
   readonly appendBytesMax = 1_000_000;
   readonly producers = { expire: (): void => {} };
@@ -42,15 +45,22 @@ export class ManualLog {
     return ++this.hardVersion;
   }
 
-  appendMeta(_kind: number, term: number): number {
+  appendMeta(kind: MetaKind, term: number, payload: Uint8Array<ArrayBuffer>): number {
     this.lastTerm = term;
-    return ++this.lastIndex;
+    const index = ++this.lastIndex;
+    if (kind === MetaKind.PREFIX) this.#trim = { kind, index, term, offset: 0, payload };
+    return index;
   }
 
   setCommitted(): void {}
 
-  lastMeta(): null {
-    return null;
+  lastMeta(_kind: MetaKind, index: number): MetaEntry | null {
+    return this.#trim !== null && this.#trim.index <= index ? this.#trim : null;
+  }
+
+  trimPrefix(offset: number): number {
+    if (this.trimRefusal === 0) this.startOffset = offset;
+    return this.trimRefusal;
   }
 }
 

@@ -14,7 +14,7 @@
 
 import { assert } from "../base/assert.ts";
 import { getInt64, setInt64 } from "../bytes/int64.ts";
-import { type Log, MetaKind } from "../storage/log.ts";
+import { type Log, LOG_BUSY, MetaKind } from "../storage/log.ts";
 
 const NO_PAYLOAD = new Uint8Array(0);
 /** A trim's payload: the offset (int64). */
@@ -109,13 +109,17 @@ export class SoleReplica {
     return this.log.appendMeta(MetaKind.PREFIX, this.#term, payload);
   }
 
-  /** Moves the log start to what the last committed trim says. */
-  applyTrims(): void {
+  /**
+   * Moves the log start to what the last committed trim says.
+   *
+   * @returns false when the log has no room for that: call again when it is writable
+   */
+  applyTrims(): boolean {
     const trim = this.log.lastMeta(MetaKind.PREFIX, this.#commitIndex);
-    if (trim === null) return;
+    if (trim === null) return true;
     const { buffer, byteOffset, byteLength } = trim.payload;
     const offset = getInt64(new DataView(buffer, byteOffset, byteLength), 0);
-    if (offset > this.log.startOffset) this.log.trimPrefix(offset);
+    return offset <= this.log.startOffset || this.log.trimPrefix(offset) !== LOG_BUSY;
   }
 
   /** More of the log became durable; returns whether the commit moved. */

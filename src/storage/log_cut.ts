@@ -185,9 +185,11 @@ export function trimLog(log: PartitionLog, offset: number): number {
   if (log.gate !== 0) return log.gate;
   assert(offset <= log.endOffset, "log start beyond the end");
   if (offset <= log.startOffset) return 0;
-  if (offset > (log.unrecorded?.baseOffset ?? Infinity)) return LOG_BUSY;
   const journal = log.parts.journal!;
-  if (!journal.hasReservedRoom()) return LOG_BUSY;
+  if (offset > (log.unrecorded?.baseOffset ?? Infinity) || !journal.hasReservedRoom()) {
+    log.parts.wantWritable(log);
+    return LOG_BUSY;
+  }
   moveStart(log, offset);
   const lsn = journal.prefix(log);
   for (const segment of log.dropSegments((each) => each.endOffset <= offset)) {
