@@ -38,6 +38,7 @@ import { recoverNode, type RecoveryReport } from "../storage/recovery.ts";
 import type { ShardStorage, StorageContext } from "../storage/shard_storage.ts";
 import { Acceptor } from "./acceptor.ts";
 import type { Boot, FromShard, ToShard } from "./control.ts";
+import { CONTROLLER_GROUP_ID } from "./metadata_partition.ts";
 import { Mailboxes } from "./mailbox.ts";
 import { Reactor } from "./reactor.ts";
 import { Shard } from "./shard.ts";
@@ -154,10 +155,6 @@ export class RunningShard {
 
   #recovered(report: RecoveryReport): void {
     const { outcome, reason, manifest } = report;
-    for (const damage of report.damages) {
-      const { file, position, lost } = damage;
-      this.#logger.log(LogLevel.ERROR, "Damaged data", { file, position, lost });
-    }
     if (outcome !== "ready" || manifest === null) {
       const exitCode = outcome === "newer"
         ? EXIT_CANNOT_CREATE
@@ -224,7 +221,10 @@ export class RunningShard {
 
   #led(leads: boolean): void {
     if (!leads) {
-      const message = `The cluster's metadata log is damaged. ${adviceFor("damaged")}`;
+      const { directory } = this.#shard!.storage.logs.get(CONTROLLER_GROUP_ID)!;
+      const message = `The cluster's metadata log (${directory}) is damaged. ${
+        adviceFor("damaged")
+      }`;
       this.#link.tell({ type: "fatal", exitCode: EXIT_DATA_DAMAGED, message });
       return;
     }

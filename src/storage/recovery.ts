@@ -24,6 +24,7 @@ import { LOGS_DIRECTORY } from "./engine.ts";
 import type { DoubtfulBatch } from "./landed_batch.ts";
 import { rebuildIndex } from "./index_rebuild.ts";
 import { JOURNAL_WRITE_BYTES_MAX } from "./journal.ts";
+import { makeDirectories } from "./log_names.ts";
 import type { JournalExtent } from "./journal_ring.ts";
 import { type JournalScan, type JournalVisitor, scanJournal } from "./journal_scan.ts";
 import {
@@ -37,7 +38,7 @@ import type { PartitionLog } from "./partition_log.ts";
 import { prewriteFile } from "./prewritten_file.ts";
 import { RecoveryStore } from "./recovery_store.ts";
 import { Replay, ReplaySurvey } from "./replay.ts";
-import { parseLogDirectory, salvageLog } from "./salvage.ts";
+import { salvageLogs } from "./salvage.ts";
 import type { Damage, StorageContext } from "./shard_storage.ts";
 
 /** Directory of journals and checkpoints, below the data directory. */
@@ -86,8 +87,9 @@ export function* recoverNode(options: RecoveryOptions): Task<RecoveryReport> {
 interface OldShard {
   readonly manifest: ShardManifest;
   readonly extents: JournalExtent[];
+  /** The checkpoint slot that rows were taken from, and the first LSN behind it. */
+  slot: string;
   fromLsn: number;
-  scan: JournalScan | null;
 }
 
 class Recovery {
@@ -98,20 +100,22 @@ class Recovery {
   readonly #damages: Damage[] = [];
   readonly #shards: OldShard[] = [];
   #old: Manifest | null = null;
-  /** Old shards whose rows are lost. */
-  readonly #rowless = new Set<number>();
+  /** Old shards that lost rows or journal records: whole groups may be missing. */
+  readonly #hurt = new Set<number>();
   #replayed = 0;
   /** Largest journal write that must be read at once. */
   #bufferBytesNeeded = 0;
   #newestLsn = 0;
-  #doomed: string[] = [];
-  #doomedDirectories: string[] = [];
 
   constructor(options: RecoveryOptions) {
     this.#options = options;
     this.#context = {
       ...options.context,
-      onDamage: (damage) => this.#damages.push(damage),
+      onDamage: (damage) => {
+        this.#damages.push(damage);
+        // At once: what is found is in the rows behind the switch, and a crash may come before the report.
+        options.context.onDamage(damage);
+      },
     };
     this.#store = new RecoveryStore(this.#context);
   }
@@ -170,7 +174,7 @@ class Recovery {
       const manifest = old.shards[i]!;
       const extents = yield* openExtents(this.#context, manifest);
       if (typeof extents === "number") return extents;
-      const shard: OldShard = { manifest, extents, fromLsn: 0, scan: null };
+      const shard: OldShard = { manifest, extents, slot: "", fromLsn: 0 };
       this.#shards.push(shard);
       const handles = yield* openSlots(this.#context, manifest, false);
       if (typeof handles === "number") return handles;
@@ -185,9 +189,10 @@ class Recovery {
       // One damaged slot is what a crash during its writing leaves; the other one covers it.
       if (read.newest < 0) {
         this.#noteLostSlots(manifest);
-        this.#rowless.add(i);
+        this.#hurt.add(i);
         continue;
       }
+      shard.slot = manifest.checkpoints[read.newest]!;
       shard.fromLsn = read.slots[read.newest]!.lsn + 1;
     }
     return 0;
@@ -209,7 +214,7 @@ class Recovery {
   }
 
   #noteLostSlots(manifest: ShardManifest): void {
-    this.#damages.push({
+    this.#context.onDamage({
       file: manifest.checkpoints[0]!,
       position: 0,
       lost: "Both checkpoint slots: the state of every group of this shard",
@@ -224,11 +229,10 @@ class Recovery {
       const scan = yield* this.#scan(shard, buffer, survey, null);
       this.#bufferBytesNeeded = Math.max(this.#bufferBytesNeeded, scan.bufferBytesNeeded);
       if (scan.error < 0) return scan.error;
-      shard.scan = scan;
       this.#newestLsn = Math.max(this.#newestLsn, scan.newestLsn, shard.manifest.firstLsn);
       this.#noteJournalDamage(shard, scan);
+      this.#noteStaleSlot(shard, scan);
     }
-    yield* this.#salvage();
     const replay = new Replay(
       this.#store,
       this.#logs,
@@ -255,19 +259,7 @@ class Recovery {
       }
     }
     this.#replayed = replay.records;
-    for (const segment of replay.doomed) {
-      this.#doomed.push(segment.file.path, segment.indexFile.path);
-    }
-    this.#doomedDirectories = replay.doomedDirectories;
-    for (const groupId of replay.unknown) {
-      if (this.#damages.length === 0) continue;
-      this.#damages.push({
-        file: "journal",
-        position: -1,
-        lost: `Group ${groupId}: records, but no beginning`,
-        groupId,
-      });
-    }
+    yield* this.#salvage(replay);
     for (const segment of replay.rebuild) {
       this.#store.writer.forgetFrom(segment, 0);
       const rebuilt = yield* rebuildIndex(this.#store.loader, segment);
@@ -278,24 +270,17 @@ class Recovery {
     return 0;
   }
 
-  /** Suspect logs for groups that have a directory and no row any more. */
-  *#salvage(): Task<void> {
-    if (this.#rowless.size === 0) return;
-    for (const name of this.#context.disk.list(LOGS_DIRECTORY) ?? []) {
-      const identity = parseLogDirectory(name);
-      if (identity === null || this.#logs.has(identity.groupId)) continue;
-      if (!this.#rowless.has(identity.groupId % this.#shards.length)) continue;
-      const log = yield* salvageLog(this.#store, `${LOGS_DIRECTORY}/${name}`, identity);
-      log.recorded = true;
-      this.#logs.set(log.groupId, log);
-      this.#damages.push({
-        file: log.directory,
-        position: 0,
-        lost: `Term table, votes and producers of group ${log.groupId}; ` +
-          `its batches up to offset ${log.endOffset} are kept`,
-        groupId: log.groupId,
-      });
-    }
+  /** Brings back groups of hurt shards whose rows or first records are lost. */
+  *#salvage(replay: Replay): Task<void> {
+    if (this.#hurt.size === 0) return;
+    const found = yield* salvageLogs(
+      this.#store,
+      LOGS_DIRECTORY,
+      ({ groupId }, directory) =>
+        this.#hurt.has(groupId % this.#shards.length) && !this.#logs.has(groupId) &&
+        !replay.doomedDirectories.includes(directory),
+    );
+    for (const log of found) this.#logs.set(log.groupId, log);
   }
 
   /** Scans one journal; between its reads, what was replayed is written out when it is much. */
@@ -314,6 +299,7 @@ class Recovery {
       journalId: shard.manifest.journalId,
       mountEpoch: this.#old!.mountEpoch,
       fromLsn: shard.fromLsn,
+      firstLsn: shard.manifest.firstLsn,
       bufferAddress: buffer.address,
       bufferBytes: buffer.bytes,
     }, visitor);
@@ -337,7 +323,7 @@ class Recovery {
 
   #noteLostBatches(batches: readonly DoubtfulBatch[]): void {
     for (const { log, segment, position, length, baseOffset } of batches) {
-      this.#damages.push({
+      this.#context.onDamage({
         file: segment.file.path,
         position,
         lost: `Large batch of ${length} bytes does not match its checksum: offsets from ` +
@@ -350,15 +336,18 @@ class Recovery {
   /** Lost journal records: a group may have had some of them if its count has a gap, or ends too early. */
   #judge(shard: OldShard, scan: JournalScan): void {
     if (scan.damages.length === 0) return;
-    const index = this.#shards.indexOf(shard);
+    this.#suspectAll(this.#shards.indexOf(shard));
+  }
+
+  #suspectAll(shard: number): void {
     for (const log of this.#logs.values()) {
-      if (log.groupId % this.#shards.length === index) log.suspect = true;
+      if (log.groupId % this.#shards.length === shard) log.suspect = true;
     }
   }
 
   #noteJournalDamage(shard: OldShard, scan: JournalScan): void {
     for (const damage of scan.damages) {
-      this.#damages.push({
+      this.#context.onDamage({
         file: damage.path,
         position: damage.position,
         lost: `Journal writes ${damage.firstLsn} to ${damage.lastLsn}: ` +
@@ -366,7 +355,25 @@ class Recovery {
         groupId: -1,
       });
     }
-    if (scan.damages.length > 0) this.#judge(shard, scan);
+    if (scan.damages.length === 0) return;
+    this.#hurt.add(this.#shards.indexOf(shard));
+    this.#judge(shard, scan);
+  }
+
+  /** Rows that end before the journal begins: the slot is an old one, put back or never overwritten. */
+  #noteStaleSlot(shard: OldShard, scan: JournalScan): void {
+    if (shard.slot === "" || shard.fromLsn >= scan.oldestLsn) return;
+    const index = this.#shards.indexOf(shard);
+    this.#context.onDamage({
+      file: shard.slot,
+      position: 0,
+      lost:
+        `Checkpoint rows are old, and no newer ones whole: journal writes ${shard.fromLsn} to ` +
+        `${scan.oldestLsn - 1} of groups of shard ${index}`,
+      groupId: -1,
+    });
+    this.#hurt.add(index);
+    this.#suspectAll(index);
   }
 
   /** Makes everything durable, writes the new checkpoints, and replaces the manifest. */
@@ -378,7 +385,11 @@ class Recovery {
       const made = yield* io((done) => disk.makeDirectory(path, done));
       if (made < 0 && made !== -EEXIST) return made;
     }
-    let result = yield* io((done) => disk.syncFileSystem(done));
+    const present = new Set(disk.list(LOGS_DIRECTORY)?.map((name) => `${LOGS_DIRECTORY}/${name}`));
+    for (const log of this.#logs.values()) log.directoryMade ||= present.has(log.directory);
+    let result = yield* makeDirectories(disk, this.#logs.values());
+    if (result < 0) return result;
+    result = yield* io((done) => disk.syncFileSystem(done));
     if (result < 0) return result;
     const mountEpoch = (old?.mountEpoch ?? 0) + 1;
     const firstLsn = this.#newestLsn + 1;
@@ -557,7 +568,7 @@ interface Buffer {
   readonly bytes: number;
 }
 
-/** Opens a journal's extents; a negative errno when one is missing. */
+/** Opens a journal's extents; a negative errno when that fails. */
 export function* openExtents(
   context: StorageContext,
   shard: ShardManifest,
@@ -580,6 +591,7 @@ function failedScan(error: number): JournalScan {
     newestLsn: 0,
     replayedLsn: 0,
     stableLsn: 0,
+    oldestLsn: 0,
     tornTail: false,
     recordCount: 0,
     damages: [],

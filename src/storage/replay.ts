@@ -62,13 +62,10 @@ export class ReplaySurvey implements JournalVisitor {
 export class Replay implements JournalVisitor {
   readonly #parts: LogParts;
   readonly #logs: Map<number, PartitionLog>;
-  /** Segments and directories to remove once the new checkpoints stand. */
-  readonly doomed: Segment[] = [];
+  /** Directories of logs that were deleted, or replaced by one of another name. */
   readonly doomedDirectories: string[] = [];
   /** Segments whose index must be made anew from their batches. */
   readonly rebuild = new Set<Segment>();
-  /** Groups with records and without a row or a beginning. */
-  readonly unknown = new Set<number>();
   readonly applied = new Set<PartitionLog>();
   records = 0;
   readonly #flush: (applied: Iterable<PartitionLog>) => Task<number>;
@@ -121,11 +118,8 @@ export class Replay implements JournalVisitor {
       return;
     }
     const log = this.#logs.get(record.groupId);
-    if (log === undefined) {
-      if (type === JournalRecordType.DELETE) this.unknown.delete(record.groupId);
-      else this.unknown.add(record.groupId);
-      return;
-    }
+    // Of a group that was deleted, or whose beginning is lost: then its directory tells of it.
+    if (log === undefined) return;
     if (log.incarnation !== record.incarnation || record.d <= log.sequence) return;
     if (record.d !== log.sequence + 1) {
       if (type === JournalRecordType.DELETE) this.#delete(log);
@@ -145,7 +139,7 @@ export class Replay implements JournalVisitor {
     } else if (type === JournalRecordType.TRUNCATE) this.#cut(log, record.a, record.b, record.c);
     else if (type === JournalRecordType.PREFIX) {
       log.metas.trim(record.a, record.c, record.b);
-      this.#doom(log.dropSegments((segment) => segment.endOffset <= record.b));
+      this.#forget(log.dropSegments((segment) => segment.endOffset <= record.b));
     } else if (type === JournalRecordType.DELETE) this.#delete(log);
     else assert(false, "unknown type of journal record");
   }
@@ -169,9 +163,7 @@ export class Replay implements JournalVisitor {
     const log = decodeRow(this.#parts, row);
     assert(log !== null, "a sound journal write holds a row that cannot be read");
     if (old !== undefined) {
-      const kept = new Set(log.segmentList.map((segment) => segment.file.path));
-      const dropped = old.dropSegments(() => true);
-      this.#doom(dropped.filter((segment) => !kept.has(segment.file.path)));
+      this.#forget(old.dropSegments(() => true));
       if (old.directory !== log.directory) this.doomedDirectories.push(old.directory);
       log.hardTerm = Math.max(log.hardTerm, old.hardTerm);
     }
@@ -179,7 +171,6 @@ export class Replay implements JournalVisitor {
     this.#protect(log);
     const last = log.segmentList.at(-1);
     if (last !== undefined && !last.indexLoaded) this.rebuildLater(last);
-    this.unknown.delete(record.groupId);
     this.#logs.set(record.groupId, log);
     this.applied.add(log);
     this.records++;
@@ -197,17 +188,15 @@ export class Replay implements JournalVisitor {
   }
 
   #delete(log: PartitionLog): void {
-    this.#doom(log.dropSegments(() => true));
+    this.#forget(log.dropSegments(() => true));
     this.doomedDirectories.push(log.directory);
     this.#logs.delete(log.groupId);
     this.applied.delete(log);
   }
 
-  #doom(segments: Segment[]): void {
-    for (const segment of segments) {
-      this.doomed.push(segment);
-      this.rebuild.delete(segment);
-    }
+  /** Their files go once the new checkpoints stand, since no row names them. */
+  #forget(segments: readonly Segment[]): void {
+    for (const segment of segments) this.rebuild.delete(segment);
   }
 
   *#reference(log: PartitionLog, record: JournalRecord): Task<number> {
@@ -334,7 +323,7 @@ export class Replay implements JournalVisitor {
     log.lastTerm = log.metas.termAt(lastIndex);
     if (offset === log.endOffset) return;
     log.endOffset = offset;
-    this.#doom(log.dropSegments((segment) => segment.baseOffset >= offset));
+    this.#forget(log.dropSegments((segment) => segment.baseOffset >= offset));
     const segment = log.segmentList[log.segmentList.length - 1];
     if (segment === undefined || segment.endOffset <= offset) return;
     this.#parts.writer.closeTail(segment, true);

@@ -72,7 +72,10 @@ export class SegmentLoader {
     for (;;) {
       if (segment.dropped || extent >= segment.index.count) return null;
       const present = segment.index.chunks[extent]!;
-      if (present === null) return yield* this.#read(segment, extent);
+      if (present === null) {
+        if (segment.index.positions[extent]! === segment.damagedFrom) return null;
+        return yield* this.#read(segment, extent);
+      }
       if (present.state !== ChunkState.LOADING) {
         present.pin();
         return present;

@@ -142,7 +142,9 @@ export class ProduceActor extends Actor {
   #send(): void {
     const lanes: Lane[] = [];
     for (const lane of this.#lanes.values()) {
-      if (lane.topic.deleting) lane.queue.length = 0;
+      if (lane.topic.deleting || (this.stage.draining && this.#isSuspect(lane))) {
+        lane.queue.length = 0;
+      }
       if (!lane.failed && lane.queue.some(({ sent }) => !sent)) lanes.push(lane);
     }
     if (lanes.length === 0) return;
@@ -198,6 +200,11 @@ export class ProduceActor extends Actor {
     });
   }
 
+  #isSuspect({ topic, index }: Lane): boolean {
+    const { node } = this.stage;
+    return node.logOf(node.groupOf(topic.id, index))?.suspect === true;
+  }
+
   #refused(lane: Lane, queued: Queued, errorCode: number): void {
     // A topic that was just made is not known everywhere at once.
     const gone = errorCode === ErrorCode.UNKNOWN_TOPIC_ID ||
@@ -209,7 +216,8 @@ export class ProduceActor extends Actor {
       queued.sent = false;
     }
     const first = lane.queue[0] === queued;
-    const expected = errorCode === ErrorCode.KAFKA_STORAGE_ERROR ||
+    const failing = this.stage.failingDisk || this.#isSuspect(lane);
+    const expected = (errorCode === ErrorCode.KAFKA_STORAGE_ERROR && failing) ||
       errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER || gone ||
       (errorCode === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER && !first);
     expect(
