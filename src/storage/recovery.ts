@@ -252,7 +252,7 @@ class Recovery {
         this.#progress("replaying journals", this.#shards.indexOf(shard) / this.#shards.length);
         const scan = yield* this.#scan(shard, buffer, replay, replay);
         if (scan.error < 0) return scan.error;
-        this.#noteLostBatches(replay.judgeDoubtful(scan.stableLsn));
+        this.#noteLostBatches(replay.takeLostBatches());
         const flushed = yield* this.#flush(replay.applied);
         if (flushed < 0) return flushed;
         this.#judge(shard, scan);

@@ -87,21 +87,14 @@ export class Replay implements JournalVisitor {
   }
 
   /**
-   * Judges the large batches whose bytes did not match, once a journal is replayed.
-   *
-   * @param stableLsn records up to here had completed
-   * @returns those that are lost; the others are cut, since nobody was ever told of them
+   * The large batches whose bytes did not match, once a journal is replayed: lost, unless later records cut
+   * them away.
    */
-  judgeDoubtful(stableLsn: number): DoubtfulBatch[] {
-    const lost: DoubtfulBatch[] = [];
-    for (const batch of this.#doubtful) {
-      const { log, segment, firstIndex, baseOffset, position } = batch;
-      if (this.#logs.get(log.groupId) !== log || segment.dropped) continue;
-      if (batch.lsn <= stableLsn) {
-        log.suspect = true;
-        lost.push(batch);
-      } else this.#cut(log, firstIndex - 1, baseOffset, position);
-    }
+  takeLostBatches(): DoubtfulBatch[] {
+    const lost = this.#doubtful.filter(({ log, segment }) =>
+      this.#logs.get(log.groupId) === log && !segment.dropped
+    );
+    for (const { log } of lost) log.suspect = true;
     this.#doubtful = [];
     return lost;
   }

@@ -170,6 +170,7 @@ export class SegmentLoader {
       const found = result;
       result = yield* rebuildIndex(this, segment);
       if (result >= 0) this.#noteRebuilt(segment, found);
+      else if (!segment.dropped) this.#noteUnreadable(segment, result);
     }
     if (result >= 0) {
       segment.indexLoaded = true;
@@ -180,6 +181,18 @@ export class SegmentLoader {
     this.#indexLoads.delete(segment);
     for (const waiter of waiters) waiter.complete(result, 0);
     return result;
+  }
+
+  #noteUnreadable(segment: Segment, errno: number): void {
+    if (errno === -ENOMEM || this.#reported.has(segment.file.path)) return;
+    this.#reported.add(segment.file.path);
+    this.context.onDamage({
+      file: segment.file.path,
+      position: 0,
+      lost: `Segment cannot be read: errno ${-errno}: offsets ${segment.baseOffset} to ` +
+        `${segment.endOffset - 1}`,
+      groupId: segment.groupId,
+    });
   }
 
   /** The next checkpoint files the new index; that the old one was damaged is said, since nothing is lost. */

@@ -24,8 +24,9 @@ import type { Strike } from "./damager.ts";
 import { expect } from "./sim_failure.ts";
 import type { SimNode } from "./sim_node.ts";
 
+const SEGMENT_SUFFIX = ".log";
 const INDEX_SUFFIX = ".index";
-const UNHURT: GroupForecast = { lossFrom: Infinity, salvaged: false };
+const UNHURT: GroupForecast = { lossFrom: Infinity, salvaged: false, startLost: false };
 
 export class DamageBook {
   /** Blocks that were hit, by file. */
@@ -59,6 +60,7 @@ export class DamageBook {
       this.#losses.set(groupId, {
         lossFrom: Math.min(known.lossFrom, loss.lossFrom, segments),
         salvaged: known.salvaged || loss.salvaged,
+        startLost: known.startLost || loss.startLost,
       });
     }
   }
@@ -75,7 +77,7 @@ export class DamageBook {
     expect(refusal.startsWith("damaged: "), () => `damage is taken for something else: ${refusal}`);
     const hitFiles = [...this.#hits.keys()];
     const named = hitFiles.some((path) => refusal.toLowerCase().includes(path)) ||
-      node.damages.some(({ file }) => this.#explains(file));
+      node.damages.some(({ file }) => this.#explains(file, node));
     expect(named, () => `a start refuses and names no damaged file: ${refusal}`);
     const cause = hitFiles.includes(MANIFEST_PATH) || this.mayBeSuspect(CONTROLLER_GROUP_ID);
     expect(
@@ -110,7 +112,7 @@ export class DamageBook {
   checkNamed(node: SimNode): void {
     for (const damage of node.damages) {
       expect(
-        this.#explains(damage.file),
+        this.#explains(damage.file, node),
         () => `named damage without any: ${JSON.stringify(damage)}`,
       );
     }
@@ -125,6 +127,7 @@ export class DamageBook {
     const { path } = segment.file;
     const named = node.damages.filter(({ file }) => file === path);
     expect(named.length > 0, () => `${about()} is unreadable and nobody was told`);
+    if (this.#isBehindLostStart(path, groupId, node)) return;
     const hits = this.#hits.get(path);
     expect(hits !== undefined, () => `${about()} is unreadable, and its segment is sound`);
     expect(
@@ -171,11 +174,19 @@ export class DamageBook {
     return [...hits].some((block) => block * BLOCK_SIZE < end && (block + 1) * BLOCK_SIZE > from);
   }
 
-  #explains(file: string): boolean {
+  #explains(file: string, node: SimNode): boolean {
     if (this.#hits.has(file) || this.#hits.has(file.replace(/\.log$/, INDEX_SUFFIX))) return true;
-    const identity = parseLogDirectory(file);
+    const [, directory] = file.split("/");
+    const identity = parseLogDirectory(directory ?? "");
     if (identity === null) return false;
-    return this.#shards.some((shards) => shards[identity.groupId % shards.length]?.hurt === true);
+    const { groupId } = identity;
+    if (file.endsWith(SEGMENT_SUFFIX)) return this.#isBehindLostStart(file, groupId, node);
+    return this.#shards.some((shards) => shards[groupId % shards.length]?.hurt === true);
+  }
+
+  /** A segment that was deleted, and came back into the log because its deletion is lost. */
+  #isBehindLostStart(path: string, groupId: number, node: SimNode): boolean {
+    return this.lossOf(groupId).startLost && node.disk.size(path) < 0;
   }
 
   #segmentsHit(groupId: number): string[] {

@@ -24,6 +24,8 @@ export interface GroupForecast {
   readonly lossFrom: number;
   /** Made from its segments: nothing but batches is known of it. */
   readonly salvaged: boolean;
+  /** What moved the log start is lost: it may have gone back, to segments that are deleted. */
+  readonly startLost: boolean;
 }
 
 /** What becomes of one shard of the life before. */
@@ -121,7 +123,12 @@ function foretellGroups(remains: Remains, groups: Map<number, GroupForecast>): v
     let lossFrom = Infinity;
     if (salvaged) lossFrom = disk.segments.has(groupId) ? row?.endOffset ?? 0 : 0;
     else if (is.sequence < was.sequence) lossFrom = is.endOffset;
-    groups.set(groupId, { lossFrom, salvaged });
+    const reached = is?.sequence ?? 0;
+    const startLost = reached < (row?.sequence ?? 0) ||
+      (records.get(groupId) ?? []).some(({ type, sequence }) =>
+        type === JournalRecordType.PREFIX && sequence > reached
+      );
+    groups.set(groupId, { lossFrom, salvaged, startLost });
   }
 }
 

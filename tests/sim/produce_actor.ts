@@ -216,7 +216,7 @@ export class ProduceActor extends Actor {
       queued.sent = false;
     }
     const first = lane.queue[0] === queued;
-    const failing = this.stage.failingDisk || this.#isSuspect(lane);
+    const failing = this.stage.failingDisk || lane.topic.deleting || this.#isSuspect(lane);
     const expected = (errorCode === ErrorCode.KAFKA_STORAGE_ERROR && failing) ||
       errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER || gone ||
       (errorCode === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER && !first);

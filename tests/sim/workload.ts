@@ -263,9 +263,9 @@ export class Workload {
     for (const model of checker.partitions.values()) {
       model.groupId = node.groupOf(model.topicId, model.index);
       if (model.groupId < 0) continue;
-      const { lossFrom, salvaged } = damage.lossOf(model.groupId);
+      const { lossFrom, startLost } = damage.lossOf(model.groupId);
       model.lossFrom = lossFrom;
-      model.startMayReturn = salvaged || lossFrom < Infinity;
+      model.startMayReturn = startLost;
       model.readOnly = node.logOf(model.groupId)!.suspect;
     }
   }
