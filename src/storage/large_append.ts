@@ -95,7 +95,9 @@ export function acceptLarge(
   }
   if (cache.dirtyBytes + lead + length > dirtyBytesMax) return LOG_BUSY;
   const index = segment.index;
-  const previous = lead === 0 ? null : segment.tail ?? index.chunks[index.count - 1]!;
+  const previous = lead === 0 ? null : segment.tail ?? index.chunks[index.count - 1] ?? null;
+  // Evicted since the segment was found ready, for the journal's buffer.
+  if (lead > 0 && previous === null) return LOG_BUSY;
   previous?.pin();
   const chunk = cache.take(lead + length, ChunkState.TAIL);
   if (chunk === null) {

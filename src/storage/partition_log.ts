@@ -552,7 +552,9 @@ export class PartitionLog implements Log {
     const lead = position % BLOCK_SIZE;
     const size = tailBlockSize(lead + length);
     if (cache.dirtyBytes + size > this.parts.dirtyBytesMax) return null;
-    const previous = lead === 0 ? null : segment.index.chunks[segment.index.count - 1]!;
+    const previous = lead === 0 ? null : segment.index.chunks[segment.index.count - 1] ?? null;
+    // It was there when the segment was found ready, and may have been evicted for the journal's buffer since.
+    if (lead > 0 && previous === null) return null;
     previous?.pin();
     const chunk = cache.take(size, ChunkState.TAIL);
     if (chunk !== null) {
