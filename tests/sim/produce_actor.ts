@@ -41,6 +41,8 @@ interface Lane {
   nextSequence: number;
   /** A batch was acknowledged. */
   known: boolean;
+  /** The last one that was; null: none, or it is not to be sent again. */
+  last: Queued | null;
   /** Something failed: wait for what is in flight, then send again. */
   failed: boolean;
 }
@@ -50,6 +52,8 @@ export class ProduceActor extends Actor {
   readonly #lanes = new Map<string, Lane>();
   readonly #version: number;
   readonly #acks: number;
+  /** Partitions whose last batch is to be sent once more. */
+  readonly #again: Lane[] = [];
   #producerId = -1;
   #askingId = false;
 
@@ -62,16 +66,27 @@ export class ProduceActor extends Actor {
   }
 
   override get idle(): boolean {
-    if (this.openRequests > 0) return false;
+    if (this.openRequests > 0 || this.#again.length > 0) return false;
     for (const { queue, topic } of this.#lanes.values()) {
       if (queue.length > 0 && !topic.deleting) return false;
     }
     return true;
   }
 
+  /** Sends the last acknowledged batch of each partition once more: the broker must know it. */
+  sendAgain(): void {
+    if (!this.#shape.idempotent) return;
+    for (const lane of this.#lanes.values()) if (lane.last !== null) this.#again.push(lane);
+  }
+
   protected override act(): void {
     if (this.#shape.idempotent && this.#producerId < 0) {
       this.#askId();
+      return;
+    }
+    const lane = this.openRequests > 0 ? undefined : this.#again.pop();
+    if (lane !== undefined && !lane.topic.deleting && !this.#isSuspect(lane)) {
+      this.#sendParts([{ lane, queued: lane.last! }]);
       return;
     }
     if (!this.stage.draining && this.chance(40)) this.#makeBatch();
@@ -112,7 +127,7 @@ export class ProduceActor extends Actor {
     const key = `${topic.id}/${index}`;
     let lane = this.#lanes.get(key);
     if (lane === undefined) {
-      lane = { topic, index, queue: [], nextSequence: 0, known: false, failed: false };
+      lane = { topic, index, queue: [], nextSequence: 0, known: false, last: null, failed: false };
       this.#lanes.set(key, lane);
     }
     // Until the broker knows the producer, any sequence begins: so clients wait until there is a leader.
@@ -155,7 +170,11 @@ export class ProduceActor extends Actor {
       queued.sent = true;
       return { lane, queued };
     });
-    const byTopic = new Map<SimTopic, typeof parts>();
+    this.#sendParts(parts);
+  }
+
+  #sendParts(parts: readonly { lane: Lane; queued: Queued }[]): void {
+    const byTopic = new Map<SimTopic, { lane: Lane; queued: Queued }[]>();
     for (const part of parts) {
       const { topic } = part.lane;
       byTopic.set(topic, [...byTopic.get(topic) ?? [], part]);
@@ -192,6 +211,7 @@ export class ProduceActor extends Actor {
         if (errorCode === ErrorCode.NONE) {
           this.stage.checker.acknowledged(queued.batch, baseOffset);
           lane.known = true;
+          lane.last = queued;
           remove(lane, queued);
         } else {
           this.#refused(lane, queued, errorCode);
@@ -216,10 +236,11 @@ export class ProduceActor extends Actor {
       queued.sent = false;
     }
     const first = lane.queue[0] === queued;
+    const known = lane.last === queued;
     const failing = this.stage.failingDisk || lane.topic.deleting || this.#isSuspect(lane);
     const expected = (errorCode === ErrorCode.KAFKA_STORAGE_ERROR && failing) ||
       errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER || gone ||
-      (errorCode === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER && !first);
+      (errorCode === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER && !first && !known);
     expect(
       expected,
       () =>

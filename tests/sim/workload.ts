@@ -308,6 +308,8 @@ export class Workload {
     const verify = new VerifyActor(this.#stage, this.#next());
     this.#actors.push(verify);
     this.#until(() => verify.idle, "the logs are not read");
+    for (const actor of this.#actors) if (actor instanceof ProduceActor) actor.sendAgain();
+    this.#until(() => this.#actors.every((actor) => actor.idle), "duplicates are not answered");
     this.#askGroups();
     for (const actor of this.#actors) actor.hangUp();
     this.node.pass(REST_MS);
