@@ -67,6 +67,8 @@ export interface JournalDamage {
   /** The extent's path, and where in it the first broken block should be (-1: not known). */
   readonly path: string;
   readonly position: number;
+  /** The next extent, when the writes may have begun there: one that does not fit leaves the rest of its extent. */
+  readonly orPath: string | null;
   /** LSNs that are lost, both included. */
   readonly firstLsn: number;
   readonly lastLsn: number;
@@ -382,7 +384,12 @@ class Scan {
     const e = this.#extentOf(Math.max(0, block));
     const path = this.#options.extents[e]!.path;
     const position = block < 0 ? -1 : (block - this.#firstBlocks[e]!) * BLOCK_SIZE;
-    const damage = { path, position, firstLsn, lastLsn };
+    const next = (e + 1) % this.#options.extents.length;
+    const behind = this.#headOf(lastLsn + 1);
+    const rolls = this.#headOf(firstLsn) === undefined && next !== e &&
+      (behind === undefined || this.#extentOf(behind.block) !== e);
+    const orPath = rolls ? this.#options.extents[next]!.path : null;
+    const damage = { path, position, orPath, firstLsn, lastLsn };
     this.#damages.push(damage);
     this.#visitor.damage(damage);
   }

@@ -346,17 +346,15 @@ class Recovery {
   }
 
   #noteJournalDamage(shard: OldShard, scan: JournalScan): void {
-    for (const damage of scan.damages) {
-      this.#context.onDamage({
-        file: damage.path,
-        position: damage.position,
-        lost: `Journal writes ${damage.firstLsn} to ${damage.lastLsn}: ` +
-          `groups of shard ${this.#shards.indexOf(shard)} may have lost acknowledged records`,
-        groupId: -1,
-      });
+    const index = this.#shards.indexOf(shard);
+    for (const { path, position, orPath, firstLsn, lastLsn } of scan.damages) {
+      const or = orPath === null ? "" : `, there or in ${orPath}`;
+      const lost = `Journal writes ${firstLsn} to ${lastLsn}${or}: groups of shard ${index} ` +
+        `may have lost acknowledged records`;
+      this.#context.onDamage({ file: path, position, lost, groupId: -1 });
     }
     if (scan.damages.length === 0) return;
-    this.#hurt.add(this.#shards.indexOf(shard));
+    this.#hurt.add(index);
     this.#judge(shard, scan);
   }
 

@@ -26,6 +26,8 @@ import type { SimNode } from "./sim_node.ts";
 
 const SEGMENT_SUFFIX = ".log";
 const INDEX_SUFFIX = ".index";
+/** Where damage may be as well, at the end of a journal's extent. */
+const OTHER_FILE = /there or in ([^:]+):/;
 const UNHURT: GroupForecast = { lossFrom: Infinity, salvaged: false, startLost: false };
 
 export class DamageBook {
@@ -77,7 +79,7 @@ export class DamageBook {
     expect(refusal.startsWith("damaged: "), () => `damage is taken for something else: ${refusal}`);
     const hitFiles = [...this.#hits.keys()];
     const named = hitFiles.some((path) => refusal.toLowerCase().includes(path)) ||
-      node.damages.some(({ file }) => this.#explains(file, node));
+      node.damages.some((damage) => this.#explains(damage, node));
     expect(named, () => `a start refuses and names no damaged file: ${refusal}`);
     const cause = hitFiles.includes(MANIFEST_PATH) || this.mayBeSuspect(CONTROLLER_GROUP_ID);
     expect(
@@ -98,7 +100,9 @@ export class DamageBook {
     const { damages } = node;
     for (const files of this.#unnamed) {
       expect(
-        damages.slice(this.#namedFrom).some(({ file }) => files.includes(file)),
+        damages.slice(this.#namedFrom).some(({ file, lost }) =>
+          files.includes(file) || files.some((other) => lost.includes(other))
+        ),
         () => `none is named of ${files}: ${JSON.stringify(damages)}`,
       );
     }
@@ -112,7 +116,7 @@ export class DamageBook {
   checkNamed(node: SimNode): void {
     for (const damage of node.damages) {
       expect(
-        this.#explains(damage.file, node),
+        this.#explains(damage, node),
         () => `named damage without any: ${JSON.stringify(damage)}`,
       );
     }
@@ -174,7 +178,9 @@ export class DamageBook {
     return [...hits].some((block) => block * BLOCK_SIZE < end && (block + 1) * BLOCK_SIZE > from);
   }
 
-  #explains(file: string, node: SimNode): boolean {
+  #explains({ file, lost }: Damage, node: SimNode): boolean {
+    const [, otherFile] = OTHER_FILE.exec(lost) ?? [];
+    if (otherFile !== undefined && this.#hits.has(otherFile)) return true;
     if (this.#hits.has(file) || this.#hits.has(file.replace(/\.log$/, INDEX_SUFFIX))) return true;
     const [, directory] = file.split("/");
     const identity = parseLogDirectory(directory ?? "");
