@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { LOG_FAILED, MetaKind } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
+import { crc32cOfBytes } from "../bytes/crc32c.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
 import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
 import { TEST_LIMITS, TestNode } from "../../tests/sim/storage_node.ts";
@@ -163,4 +164,26 @@ Deno.test("a closed segment that is gone is named, its index or not", () => {
     assert.equal(node.readOnce(again, 0, 1_000_000), null);
     assert.equal(node.damages[0]!.file, file.path);
   }
+});
+
+Deno.test("an index with a hole is made anew: a block of an earlier index is sound by itself", () => {
+  const node = new TestNode({ seed: 27, journalBytes: JOURNAL_BYTES });
+  assert.equal(node.mount(1), true);
+  const log = makeLog(node, 1);
+  fill(node, log, 40, 6000);
+  for (let i = 0; i < 2; i++) {
+    node.engines[0]!.checkpoint();
+    node.settle();
+  }
+  const whole = node.readAll(log, 0);
+  const { path } = log.segmentList[0]!.indexFile;
+  const block = node.disk.blockAt(path, 0)!.slice();
+  const [header, entry] = [32, 32];
+  block.copyWithin(header, header + entry, header + 2 * entry);
+  new DataView(block.buffer).setUint32(0, crc32cOfBytes(block, 4, BLOCK_SIZE, 0), true);
+  node.crash();
+  node.disk.replaceBlock(path, 0, block);
+  assert.equal(node.mount(1), true);
+  assert.deepEqual(node.readAll(node.log(1)!, 0), whole);
+  assert.equal(node.damages[0]!.file, path);
 });

@@ -221,7 +221,7 @@ export class SegmentLoader {
       if (result < 0) return result;
     }
     if (segment.unfiledEntries !== null) unpackEntries(index, segment.unfiledEntries);
-    return index.count === segment.entryCount ? 0 : -EIO;
+    return index.count === segment.entryCount && coversSegment(segment) ? 0 : -EIO;
   }
 
   *#readIndexBlocks(segment: Segment, handle: number, filed: number): Task<number> {
@@ -250,4 +250,15 @@ export class SegmentLoader {
     this.cache.arena.release(address);
     return result;
   }
+}
+
+/** Whether the extents follow each other from the segment's beginning to its end: a stale block leaves a hole. */
+function coversSegment(segment: Segment): boolean {
+  const { count, positions, lengths } = segment.index;
+  let end = 0;
+  for (let i = 0; i < count; i++) {
+    if (positions[i] !== end) return false;
+    end += lengths[i]!;
+  }
+  return end === segment.sizeBytes;
 }

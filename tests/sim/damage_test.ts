@@ -14,6 +14,7 @@ const PAST_SEEDS = [
   252, // a stale checkpoint slot, the other one damaged: taken for the truth without a word
   294, // groups that only lost slots knew of came back empty
   398, // index and segment damaged: the sound part of the segment was refused as well
+  40021, // a stale block of an earlier index left a hole, and a read went past it
   20063, // damage at an extent's end was named in the wrong file
   113, // damage without a sound write before it was named in the wrong file
   5208, // bytes before an append were made up: no damage at all, see engine_test.ts
