@@ -3,6 +3,7 @@ import { LOG_FAILED, MetaKind } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import { crc32cOfBytes } from "../bytes/crc32c.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
+import { takePicture } from "../../tests/sim/disk_picture.ts";
 import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
 import { TEST_LIMITS, TestNode } from "../../tests/sim/storage_node.ts";
 
@@ -186,4 +187,27 @@ Deno.test("an index with a hole is made anew: a block of an earlier index is sou
   assert.equal(node.mount(1), true);
   assert.deepEqual(node.readAll(node.log(1)!, 0), whole);
   assert.equal(node.damages[0]!.file, path);
+});
+
+Deno.test("a lost write is named where it was, also with no sound one needed before it", () => {
+  const node = new TestNode({ seed: 28, journalBytes: JOURNAL_BYTES });
+  assert.equal(node.mount(1), true);
+  const log = makeLog(node, 1);
+  // The ring's second extent is written to when the last checkpoint is made.
+  fill(node, log, 14, 6000);
+  for (let i = 0; i < 2; i++) {
+    node.engines[0]!.checkpoint();
+    node.settle();
+  }
+  fill(node, log, 4, 500);
+  node.crash();
+  const [shard] = takePicture(node.disk).shards;
+  const lsn = Math.max(...shard!.slots.map((slot) => slot!.lsn)) + 1;
+  const lost = shard!.blocks.filter((block) => block.lsn === lsn);
+  assert.equal(lost[0]!.path, shard!.manifest.extents[1]);
+  for (const { path, block } of lost) node.disk.replaceBlock(path, block, null);
+  assert.equal(node.mount(1), true);
+  const [damage] = node.report!.damages;
+  assert.equal(damage!.file, lost[0]!.path);
+  assert.equal(damage!.position, lost[0]!.block * BLOCK_SIZE);
 });

@@ -11,9 +11,15 @@
 import type { Random } from "../../src/base/prng.ts";
 import { BLOCK_SIZE } from "../../src/io/disk.ts";
 import type { MemoryDisk } from "../../src/io/memory_disk.ts";
+import { JournalRecordType } from "../../src/storage/journal_format.ts";
 import { MANIFEST_PATH } from "../../src/storage/manifest.ts";
 import { type Forecast, foretell } from "./damage_forecast.ts";
-import { type DiskPicture, type PictureShard, takePicture } from "./disk_picture.ts";
+import {
+  type DiskPicture,
+  type PictureBlock,
+  type PictureShard,
+  takePicture,
+} from "./disk_picture.ts";
 
 /** States of the disk that stale blocks are taken from. */
 const MEMORIES_MAX = 6;
@@ -84,7 +90,7 @@ export class Damager {
     const shard = this.#pick(before.shards);
     if (where < 35) this.#strikeJournal(shard);
     else if (where < 60) this.#strikeSlots(shard);
-    else if (where < 80) this.#strikeFile(this.#anyOf(SEGMENT_SUFFIX));
+    else if (where < 80) this.#strikeSegment(shard);
     else if (where < 97) this.#strikeIndex();
     else this.#strikeFile(MANIFEST_PATH);
   }
@@ -93,9 +99,36 @@ export class Damager {
     const needed = Math.min(...shard.slots.map((slot) => slot?.lsn ?? 0));
     const live = shard.blocks.filter(({ lsn }) => lsn > needed || this.#chance(5));
     if (live.length === 0) return;
+    if (this.#chance(15)) return this.#strikeBeginning(shard, live);
     const { path, block } = this.#pick(live);
     if (this.#chance(10)) this.#loseRegion(live.filter((each) => each.path === path));
     else this.#hit(path, block, this.#anyKind());
+  }
+
+  /** A write that holds the first record of a group. */
+  #strikeBeginning({ writes }: PictureShard, live: readonly PictureBlock[]): void {
+    const first = live.filter(({ lsn }) =>
+      writes.get(lsn)?.records.some(({ type }) => type === JournalRecordType.CREATE)
+    );
+    if (first.length === 0) return;
+    const { path, block } = this.#pick(first);
+    this.#hit(path, block, this.#anyKind());
+  }
+
+  /** Any segment, or one where a large batch lies whose record is in the journal. */
+  #strikeSegment({ writes }: PictureShard): void {
+    const records = [...writes.values()].flatMap((write) => write.records);
+    const { groupId, landed } = records.findLast((record) => record.landed !== null) ?? {};
+    if (landed === undefined || landed === null || this.#chance(60)) {
+      return this.#strikeFile(this.#anyOf(SEGMENT_SUFFIX));
+    }
+    const path = this.#paths().find((each) =>
+      each.includes(`.${groupId}.`) && each.endsWith(`-${landed.generation}${SEGMENT_SUFFIX}`)
+    );
+    if (path === undefined) return;
+    const from = Math.ceil(landed.from / BLOCK_SIZE);
+    const blocks = Math.max(1, Math.floor(landed.to / BLOCK_SIZE) - from);
+    this.#hit(path, from + this.#random.nextBelow(blocks), "flip");
   }
 
   /** A region of the device is gone: live blocks of an extent, from one of them on. */

@@ -54,7 +54,7 @@ import { decodeManifest, MANIFEST_PATH, type ShardManifest } from "../../src/sto
 import { LOGS_DIRECTORY } from "../../src/storage/engine.ts";
 import { parseLogDirectory } from "../../src/storage/salvage.ts";
 import { RowReader } from "../../src/storage/row_bytes.ts";
-import { batchBaseOffset, batchEndOffset, batchSize } from "../../src/wire/record_batch.ts";
+import { batchEndOffset, batchSize } from "../../src/wire/record_batch.ts";
 
 /** What a checkpoint row says of its group, as far as losses are concerned. */
 export interface PictureRow {
@@ -70,6 +70,13 @@ export interface PictureSlot {
   readonly rows: ReadonlyMap<number, PictureRow>;
 }
 
+/** Where a large batch lies in its segment. */
+export interface PictureLanding {
+  readonly generation: number;
+  readonly from: number;
+  readonly to: number;
+}
+
 /** A record of a journal write. */
 export interface PictureRecord {
   readonly type: number;
@@ -78,7 +85,7 @@ export interface PictureRecord {
   /** The log's end behind it, if it moves it; -1 otherwise. */
   readonly endOffset: number;
   /** Of a large batch: its place in its segment; null for others. */
-  readonly landed: { readonly generation: number; from: number; to: number; offset: number } | null;
+  readonly landed: PictureLanding | null;
 }
 
 /** A journal write that is whole. */
@@ -298,7 +305,6 @@ function readRecord(record: JournalRecord): PictureRecord {
       generation: record.b,
       from: record.c,
       to: record.c + batchSize(view, header),
-      offset: batchBaseOffset(view, header),
     };
   } else if (type === JournalRecordType.TRUNCATE) endOffset = record.b;
   else if (type === JournalRecordType.CREATE) {

@@ -19,6 +19,8 @@ import { Actor, type SimTopic, type Stage } from "./actor.ts";
 import { BATCH_TIME_MS, type SentBatch } from "./checker.ts";
 import { expect } from "./sim_failure.ts";
 
+/** Batches that may be larger than this have a request each: a frame must fit the smallest arena's. */
+const SHARED_BYTES_MAX = 256 * 1024;
 /** From here on topics are named by id. */
 const TOPIC_IDS_SINCE = 13;
 
@@ -164,7 +166,9 @@ export class ProduceActor extends Actor {
     }
     if (lanes.length === 0) return;
     const first = this.random.nextBelow(lanes.length);
-    const chosen = lanes.slice(first, first + 1 + this.random.nextBelow(4));
+    const most = 1 + this.random.nextBelow(4);
+    const alone = this.#shape.batchBytesMax > SHARED_BYTES_MAX;
+    const chosen = lanes.slice(first, first + (alone ? 1 : most));
     const parts = chosen.map((lane) => {
       const queued = lane.queue.find(({ sent }) => !sent)!;
       queued.sent = true;

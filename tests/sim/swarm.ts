@@ -80,8 +80,13 @@ export function planOf(random: Random): SwarmPlan {
 export function damagedPlanOf(random: Random): SwarmPlan {
   const plan = planOf(random);
   const { lives, partitionsMax } = plan;
+  // Large enough to go straight to their segment.
+  const large = random.nextBelow(4) === 0
+    ? { batchBytesMax: 440 * KIB, journalBytes: 4 * MIB, extentBytes: MIB }
+    : {};
   return {
     ...plan,
+    ...large,
     lives: 1 + (lives % 3),
     lifeMs: random.nextBelow(3) === 0 ? 250 : 60,
     arenaBytes: 6 * MIB,
