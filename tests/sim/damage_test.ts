@@ -9,7 +9,7 @@
 import { strict as assert } from "node:assert";
 import { runSeed, type WorkloadResult } from "./workload.ts";
 
-const FRESH = Number(Deno.env.get("GREGOR_SIM_DAMAGE_SEEDS") ?? 40);
+const FRESH = Number(Deno.env.get("GREGOR_SIM_DAMAGE_SEEDS") ?? 25);
 const FIRST = Number(
   Deno.env.get("GREGOR_SIM_FIRST_SEED") ?? Math.floor(Math.random() * 2 ** 30),
 );
