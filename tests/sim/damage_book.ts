@@ -33,6 +33,8 @@ const UNHURT: GroupForecast = { lossFrom: Infinity, salvaged: false, startLost: 
 export class DamageBook {
   /** Blocks that were hit, by file. */
   readonly #hits = new Map<string, Set<number>>();
+  /** Files that were there when damage was last done. */
+  #files: ReadonlySet<string> = new Set();
   readonly #losses = new Map<number, GroupForecast>();
   readonly #shards: (readonly ShardForecast[])[] = [];
   /** Files that must be named by the next start that goes through; each list by one of its own. */
@@ -47,7 +49,8 @@ export class DamageBook {
     return this.#hits.size > 0;
   }
 
-  note({ hits, forecast }: Strike, node: SimNode): void {
+  note({ hits, forecast, before }: Strike, node: SimNode): void {
+    this.#files = before.files;
     for (const { path, block } of hits) {
       const blocks = this.#hits.get(path);
       if (blocks === undefined) this.#hits.set(path, new Set([block]));
@@ -79,7 +82,7 @@ export class DamageBook {
     expect(refusal.startsWith("damaged: "), () => `damage is taken for something else: ${refusal}`);
     const hitFiles = [...this.#hits.keys()];
     const named = hitFiles.some((path) => refusal.toLowerCase().includes(path)) ||
-      node.damages.some((damage) => this.#explains(damage, node));
+      node.damages.some((damage) => this.#explains(damage));
     expect(named, () => `a start refuses and names no damaged file: ${refusal}`);
     const cause = hitFiles.includes(MANIFEST_PATH) || this.mayBeSuspect(CONTROLLER_GROUP_ID);
     expect(
@@ -116,7 +119,7 @@ export class DamageBook {
   checkNamed(node: SimNode): void {
     for (const damage of node.damages) {
       expect(
-        this.#explains(damage, node),
+        this.#explains(damage),
         () => `named damage without any: ${JSON.stringify(damage)}`,
       );
     }
@@ -131,7 +134,7 @@ export class DamageBook {
     const { path } = segment.file;
     const named = node.damages.filter(({ file }) => file === path);
     expect(named.length > 0, () => `${about()} is unreadable and nobody was told`);
-    if (this.#isBehindLostStart(path, groupId, node)) return;
+    if (this.#isBehindLostStart(path, groupId)) return;
     const hits = this.#hits.get(path);
     expect(hits !== undefined, () => `${about()} is unreadable, and its segment is sound`);
     expect(
@@ -178,7 +181,7 @@ export class DamageBook {
     return [...hits].some((block) => block * BLOCK_SIZE < end && (block + 1) * BLOCK_SIZE > from);
   }
 
-  #explains({ file, lost }: Damage, node: SimNode): boolean {
+  #explains({ file, lost }: Damage): boolean {
     const [, otherFile] = OTHER_FILE.exec(lost) ?? [];
     if (otherFile !== undefined && this.#hits.has(otherFile)) return true;
     if (this.#hits.has(file) || this.#hits.has(file.replace(/\.log$/, INDEX_SUFFIX))) return true;
@@ -186,13 +189,13 @@ export class DamageBook {
     const identity = parseLogDirectory(directory ?? "");
     if (identity === null) return false;
     const { groupId } = identity;
-    if (file.endsWith(SEGMENT_SUFFIX)) return this.#isBehindLostStart(file, groupId, node);
+    if (file.endsWith(SEGMENT_SUFFIX)) return this.#isBehindLostStart(file, groupId);
     return this.#shards.some((shards) => shards[groupId % shards.length]?.hurt === true);
   }
 
   /** A segment that was deleted, and came back into the log because its deletion is lost. */
-  #isBehindLostStart(path: string, groupId: number, node: SimNode): boolean {
-    return this.lossOf(groupId).startLost && node.disk.size(path) < 0;
+  #isBehindLostStart(path: string, groupId: number): boolean {
+    return this.lossOf(groupId).startLost && !this.#files.has(path);
   }
 
   #segmentsHit(groupId: number): string[] {

@@ -123,6 +123,7 @@ export interface DiskPicture {
   /** Groups that have a directory, and of them those that have a segment with bytes. */
   readonly directories: ReadonlySet<number>;
   readonly segments: ReadonlySet<number>;
+  readonly files: ReadonlySet<string>;
 }
 
 /** Takes a picture of a disk that nobody runs on. */
@@ -147,7 +148,7 @@ export function takePicture(disk: MemoryDisk): DiskPicture {
   };
 }
 
-function groupFiles(disk: MemoryDisk): Pick<DiskPicture, "directories" | "segments"> {
+function groupFiles(disk: MemoryDisk): Pick<DiskPicture, "directories" | "segments" | "files"> {
   const directories = new Set<number>();
   const segments = new Set<number>();
   for (const name of disk.namesIn(LOGS_DIRECTORY)) {
@@ -159,7 +160,7 @@ function groupFiles(disk: MemoryDisk): Pick<DiskPicture, "directories" | "segmen
       if (file.endsWith(".log") && disk.size(path) > 0) segments.add(identity.groupId);
     }
   }
-  return { directories, segments };
+  return { directories, segments, files: new Set(disk.paths()) };
 }
 
 /** A file's bytes, in whole blocks. */

@@ -20,7 +20,7 @@ import { BATCH_TIME_MS, type SentBatch } from "./checker.ts";
 import { expect } from "./sim_failure.ts";
 
 /** Batches that may be larger than this have a request each: a frame must fit the smallest arena's. */
-const SHARED_BYTES_MAX = 256 * 1024;
+const SHARED_BYTES_MAX = 100 * 1024;
 /** From here on topics are named by id. */
 const TOPIC_IDS_SINCE = 13;
 
