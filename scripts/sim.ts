@@ -1,7 +1,7 @@
 /**
- * Runs simulations of a whole node: `deno task sim --seed N [--count M]`.
+ * Runs simulations of a whole node: `deno task sim --seed N [--count M] [--damage]`.
  *
- * Each seed is run twice, and must be equal both times. One line per failure, with the seed that shows it
+ * With `--damage` the disk is damaged between lives, for certain. Each seed is run twice, and must be equal both times. One line per failure, with the seed that shows it
  * again. Exit codes: 0 all held, 1 the broker crashed, 2 somebody waited for ever, 3 a client was told
  * something wrong, 4 two runs of a seed differed, 64 bad flags.
  *
@@ -25,7 +25,7 @@ const PROGRESS_MS = 1_000;
 function main(): number {
   const flags = readFlags();
   if (flags === null) return EXIT_USAGE;
-  const { seed, count } = flags;
+  const { seed, count, damage } = flags;
   const startedMs = performance.now();
   let toldMs = startedMs;
   let failures = 0;
@@ -33,7 +33,7 @@ function main(): number {
   let acknowledgements = 0;
   for (let i = 0; i < count; i++) {
     try {
-      acknowledgements += runSeed(seed + i).acknowledgements;
+      acknowledgements += runSeed(seed + i, { damage }).acknowledgements;
     } catch (error) {
       if (!(error instanceof SimFailure)) throw error;
       failures++;
@@ -54,20 +54,24 @@ function main(): number {
   return exitCode;
 }
 
-function readFlags(): { seed: number; count: number } | null {
+function readFlags(): { seed: number; count: number; damage: boolean } | null {
   try {
     const { values } = parseArgs({
-      options: { seed: { type: "string" }, count: { type: "string", default: "1" } },
+      options: {
+        seed: { type: "string" },
+        count: { type: "string", default: "1" },
+        damage: { type: "boolean", default: false },
+      },
     });
     const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
     const count = Number(values.count);
     if (!Number.isSafeInteger(seed) || !Number.isSafeInteger(count) || count < 1) {
       throw new TypeError("--seed and --count take whole numbers");
     }
-    return { seed, count };
+    return { seed, count, damage: values.damage };
   } catch (error) {
     console.error(`Cannot run: ${error instanceof Error ? error.message : error}`);
-    console.error("Usage: deno task sim [--seed N] [--count M]");
+    console.error("Usage: deno task sim [--seed N] [--count M] [--damage]");
     return null;
   }
 }

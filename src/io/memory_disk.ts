@@ -186,18 +186,27 @@ export class MemoryDisk implements Disk {
 
   /** Flips one bit of a file where it lies. */
   flipBit(path: string, position: number, bit: number): void {
-    const node = this.#names.get(path);
-    assert(node !== undefined && node !== "directory", "no such file to rot");
-    node.flipBit(position, bit);
+    this.#fileAt(path).flipBit(position, bit);
   }
 
-  /** Flips a random bit of a random file; false when no file has bytes. */
-  flipAnyBit(): boolean {
-    const files = [...this.#names.files()].filter((file) => file.size > 0);
-    if (files.length === 0) return false;
-    const file = files[this.#random.nextBelow(files.length)]!;
-    file.flipBit(this.#random.nextBelow(file.size), this.#random.nextBelow(8));
-    return true;
+  /** Paths of all files, sorted; of a crashed disk: of those that survived. */
+  paths(): string[] {
+    return this.#names.paths();
+  }
+
+  /** Names in a directory, also of a crashed disk; none when there is no such directory. */
+  namesIn(path: string): string[] {
+    return this.#names.list(path) ?? [];
+  }
+
+  /** What a block of a file holds, not to be changed; null where nothing was ever written. */
+  blockAt(path: string, block: number): Uint8Array | null {
+    return this.#fileAt(path).blockAt(block);
+  }
+
+  /** Damages a block where it lies: its bytes become others, or (null) it was never written. */
+  replaceBlock(path: string, block: number, bytes: Uint8Array | null): void {
+    this.#fileAt(path).replaceBlock(block, bytes);
   }
 
   /** A power cut: this disk is dead from here on; {@linkcode restart} goes on with what survived. */
@@ -397,6 +406,12 @@ export class MemoryDisk implements Disk {
   }
 
   // ---- Inside ----
+
+  #fileAt(path: string): MemoryFile {
+    const node = this.#names.get(path);
+    assert(node !== undefined && node !== "directory", "no such file to look into");
+    return node;
+  }
 
   #submit(
     operation: DiskOperation,

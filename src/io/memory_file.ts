@@ -156,15 +156,26 @@ export class MemoryFile {
     this.#current = new Map(this.#durable);
   }
 
+  /** What a block holds, not to be changed; null where nothing was ever written. */
+  blockAt(block: number): Uint8Array | null {
+    return this.#current.get(block) ?? null;
+  }
+
+  /** Damage: a block's bytes become others where they lie; null: as if it had never been written. */
+  replaceBlock(block: number, bytes: Uint8Array | null): void {
+    for (const blocks of [this.#current, this.#durable]) {
+      if (bytes === null) blocks.delete(block);
+      else blocks.set(block, bytes);
+    }
+  }
+
   /** Bit rot: flips one bit in place, wherever the byte's current copy is. */
   flipBit(position: number, bit: number): void {
     const block = Math.floor(position / BLOCK_SIZE);
     const at = position % BLOCK_SIZE;
-    const old = this.#current.get(block) ?? new Uint8Array(BLOCK_SIZE);
-    const rotten = old.slice();
+    const rotten = this.blockAt(block)?.slice() ?? new Uint8Array(BLOCK_SIZE);
     rotten[at] = rotten[at]! ^ (1 << bit);
-    this.#current.set(block, rotten);
-    this.#durable.set(block, rotten);
+    this.replaceBlock(block, rotten);
   }
 
   #settleResizes(): void {

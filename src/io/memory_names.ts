@@ -37,6 +37,13 @@ export class MemoryNames {
     return files;
   }
 
+  /** Paths of all files, sorted. */
+  paths(): string[] {
+    const paths: string[] = [];
+    for (const [path, node] of this.#current) if (node !== "directory") paths.push(path);
+    return paths.sort();
+  }
+
   /** Zero, or why `path` cannot be made. */
   checkNew(path: string): number {
     if (this.get(path) !== undefined) return -EEXIST;

@@ -40,6 +40,7 @@ import { recoverNode, type RecoveryReport } from "../storage/recovery.ts";
 import type { Damage, ShardStorage, StorageContext } from "../storage/shard_storage.ts";
 import { Acceptor } from "./acceptor.ts";
 import type { Boot, FromShard, ToShard } from "./control.ts";
+import { CONTROLLER_GROUP_ID } from "./metadata_partition.ts";
 import { Mailboxes } from "./mailbox.ts";
 import { Reactor } from "./reactor.ts";
 import { Shard } from "./shard.ts";
@@ -166,7 +167,6 @@ export class RunningShard {
 
   #recovered(report: RecoveryReport, diskError: string | null): void {
     const { outcome, reason, manifest } = report;
-    for (const damage of report.damages) this.#noteDamage(damage);
     if (outcome !== "ready" || manifest === null) {
       const exitCode = outcome === "newer"
         ? EXIT_CANNOT_CREATE
@@ -252,8 +252,9 @@ export class RunningShard {
 
   #led(leads: boolean): void {
     if (!leads) {
-      const message = `The cluster's metadata log is damaged. ${adviceFor("damaged")}`;
-      this.#fatal(EXIT_DATA_DAMAGED, message, false);
+      const { directory } = this.#shard!.storage.logs.get(CONTROLLER_GROUP_ID)!;
+      const what = `The cluster's metadata log (${directory}) is damaged.`;
+      this.#fatal(EXIT_DATA_DAMAGED, `${what} ${adviceFor("damaged")}`, false);
       return;
     }
     const { image } = this.#shard!;

@@ -78,7 +78,6 @@ class Check {
       onProgress: this.#onProgress,
     });
     this.#manifest = recovered.manifest ?? manifest;
-    this.#damages.push(...recovered.damages);
     this.#suspects = recovered.suspectGroups;
     this.#replayed = recovered.replayedRecords;
     if (recovered.outcome !== "ready") {

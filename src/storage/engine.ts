@@ -22,6 +22,7 @@ import { awaitLarge, LARGE_APPEND_BYTES } from "./large_append.ts";
 import { LOG_BUSY, LOG_FAILED } from "./log.ts";
 import type { LogParts } from "./log_parts.ts";
 import { PartitionLog } from "./partition_log.ts";
+import { nameDirectories } from "./log_names.ts";
 import { Reaper } from "./reaper.ts";
 import type { Segment } from "./segment.ts";
 import { SegmentLoader } from "./segment_loader.ts";
@@ -74,6 +75,10 @@ export class Engine implements ShardStorage, LogParts {
   readonly #reaper: Reaper;
   #waiting: PartitionLog[] = [];
   #uncreated: PartitionLog[] = [];
+  /** Logs whose directory's name is not durable yet. */
+  #unnamed: PartitionLog[] = [];
+  #naming = false;
+  #namingRetryMs = 0;
   #turnWaiters: Completion[] = [];
   /** Something happened that may make room. */
   #progress = false;
@@ -126,6 +131,8 @@ export class Engine implements ShardStorage, LogParts {
   adopt(log: PartitionLog): void {
     assert(!this.logs.has(log.groupId), "two rows for one group");
     log.recorded = true;
+    log.directoryMade = true;
+    log.directorySynced = true;
     if (log.suspect) log.gate = LOG_FAILED;
     this.logs.set(log.groupId, log);
   }
@@ -139,6 +146,7 @@ export class Engine implements ShardStorage, LogParts {
     log.gate = LOG_BUSY;
     this.logs.set(groupId, log);
     this.#uncreated.push(log);
+    this.#unnamed.push(log);
     this.#recordCreations();
     return log;
   }
@@ -179,6 +187,7 @@ export class Engine implements ShardStorage, LogParts {
     if (this.#failed) return;
     this.#nowMs = nowMs;
     this.#recordCreations();
+    this.#nameDirectories();
     this.#journal.flush();
     this.writer.pump(nowMs);
     this.loader.retry();
@@ -287,6 +296,22 @@ export class Engine implements ShardStorage, LogParts {
       this.#progress = true;
       this.#uncreated.shift();
     }
+  }
+
+  /** Beside the record of their creation; see {@linkcode nameDirectories}. */
+  #nameDirectories(): void {
+    if (this.#naming || this.#unnamed.length === 0 || this.#nowMs < this.#namingRetryMs) return;
+    this.#naming = true;
+    const logs = this.#unnamed;
+    this.#unnamed = [];
+    runTask(nameDirectories(this.context.disk, LOGS_DIRECTORY, logs), (result) => {
+      this.#naming = false;
+      if (result === -ENOSPC) {
+        this.#unnamed.push(...logs);
+        this.#namingRetryMs = this.#nowMs + SPACE_RETRY_MS;
+      } else if (result < 0) this.#fail(result, "Cannot make the directory of a log");
+      else for (const log of logs) log.reachNamed();
+    });
   }
 
   /** Tells logs whose appends were refused, except those that still cannot go on. */

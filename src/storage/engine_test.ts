@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { MetaKind } from "./log.ts";
+import { LOG_BUSY, MetaKind } from "./log.ts";
 import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
 import { TEST_LIMITS, TestNode } from "../../tests/sim/storage_node.ts";
 
@@ -75,4 +75,45 @@ Deno.test("nothing of a log is in the journal before its beginning, which may fi
   node.crash();
   assert.equal(node.mount(1), true);
   assert.equal(node.log(9)!.hardTerm, 1);
+});
+
+Deno.test("bytes before an append are not made up when the cache gave them away meanwhile", () => {
+  const node = new TestNode({ seed: 2 });
+  assert.equal(node.mount(1), true);
+  const [engine] = node.engines;
+  const log = engine!.createLog({
+    groupId: 1,
+    incarnation: 1,
+    name: "orders-0",
+    segmentLimits: TEST_LIMITS,
+    listener: null,
+  });
+  log.appendMeta(MetaKind.NO_OP, 1, NO_PAYLOAD);
+  const put = (valueBytes: number): number => {
+    const batch = { recordCount: 1, valueBytes, fill: 9, timestampMs: 5 };
+    return log.append(0, writeSampleBatch(node.memory, node.crc32c, 0, batch), 1, node.nowMs);
+  };
+  for (const valueBytes of [300, engine!.largeBytesMin]) {
+    while (put(300) < 0) node.settle();
+    engine!.checkpoint();
+    node.settle();
+    // Asking for room in the journal may take memory for its next buffer.
+    const { journal } = engine!;
+    const hasRoom = journal.hasRoom.bind(journal);
+    journal.hasRoom = (bytes) => {
+      while (engine!.cache.arena.onShortage());
+      return hasRoom(bytes);
+    };
+    const refused = put(valueBytes);
+    journal.hasRoom = hasRoom;
+    assert.equal(refused, LOG_BUSY);
+    while (put(valueBytes) < 0) node.settle();
+    node.settle();
+  }
+  const end = log.endOffset;
+  node.crash();
+  assert.equal(node.mount(1), true);
+  assert.deepEqual(node.report!.damages, []);
+  assert.notEqual(node.readAll(node.log(1)!, 0), null);
+  assert.equal(node.log(1)!.endOffset, end);
 });

@@ -2,13 +2,13 @@
  * Rebuilds a segment's index from its batches: read front to back, every batch's own CRC checked.
  *
  * The index is derived, so nothing is lost with it but the protection of what Kafka's CRC misses; the
- * new checksums vouch for the bytes from now on. A batch that fails ends the index there: the extents
- * behind it cannot be found, and are damage.
+ * new checksums vouch for the bytes from now on. A batch that fails ends the search: what follows cannot
+ * be told apart, and becomes one extent that is damage, so that what stands before it can still be read.
  *
  * @module
  */
 
-import { EIO, ENOMEM } from "../io/errno.ts";
+import { ENOMEM } from "../io/errno.ts";
 import { getInt64 } from "../bytes/int64.ts";
 import { io, type Task } from "../io/task.ts";
 import {
@@ -28,22 +28,34 @@ import { extentSeed, roundDown, roundUp } from "./write_behind.ts";
 
 const SCAN_BYTES = 256 * 1024;
 
-/** Fills `segment.index` anew; returns 0, or a negative errno when the segment is damaged. */
+/** Fills `segment.index` anew, with what is damaged as its last extent; 0 or a negative errno. */
 export function* rebuildIndex(loader: SegmentLoader, segment: Segment): Task<number> {
   const handle = yield* loader.open(segment, false, false);
   if (handle < 0) return handle;
   segment.index.cut(0);
   segment.index.filedCount = 0;
-  const end = yield* scanBatches(loader, segment, handle, null);
+  const { view } = loader.context.memory;
+  let offset = segment.baseOffset;
+  const end = yield* scanBatches(
+    loader,
+    segment,
+    handle,
+    (at) => offset = batchEndOffset(view, at),
+  );
   loader.files.release(segment.file);
   if (end < 0 || end === segment.sizeBytes) return Math.min(end, 0);
+  const extent = segment.index.add(offset, end);
+  segment.index.lengths[extent] = segment.sizeBytes - end;
+  // A search by time must meet it, and fail, rather than pass it by.
+  segment.index.maxTimestamps[extent] = segment.maxTimestampMs;
+  segment.damagedFrom = end;
   loader.context.onDamage({
     file: segment.file.path,
     position: end,
-    lost: "Batch is damaged, and the index is too: offsets from here to the segment's end",
+    lost: `Batch is damaged, and the index is too: offsets ${offset} to ${segment.endOffset - 1}`,
     groupId: segment.groupId,
   });
-  return -EIO;
+  return 0;
 }
 
 /**

@@ -59,11 +59,16 @@ import type { JournalExtent } from "./journal_ring.ts";
 /** Replays the newest epoch found, whichever it is. */
 export const NEWEST_EPOCH = 0;
 
+/** The smallest LSN there is. */
+const FIRST_LSN = 1;
+
 /** Records that had completed and cannot be read any more. */
 export interface JournalDamage {
   /** The extent's path, and where in it the first broken block should be (-1: not known). */
   readonly path: string;
   readonly position: number;
+  /** The next extent, when the writes may have begun there: one that does not fit leaves the rest of its extent. */
+  readonly orPath: string | null;
   /** LSNs that are lost, both included. */
   readonly firstLsn: number;
   readonly lastLsn: number;
@@ -114,6 +119,8 @@ export interface JournalScan {
   readonly replayedLsn: number;
   /** Everything up to here had completed, as far as the ring tells. */
   readonly stableLsn: number;
+  /** Everything before it had been released: checkpoint rows hold it, or it is lost. */
+  readonly oldestLsn: number;
   /** Something was cut behind `replayedLsn`. */
   readonly tornTail: boolean;
   readonly recordCount: number;
@@ -131,6 +138,13 @@ export function* scanJournal(
   return scan.result(error);
 }
 
+interface Head {
+  readonly lsn: number;
+  readonly block: number;
+  readonly count: number;
+  readonly chain: number;
+}
+
 class Scan {
   readonly #options: JournalScanOptions;
   readonly #visitor: JournalVisitor;
@@ -138,7 +152,7 @@ class Scan {
   // First ring block of each extent, and the ring's size at the end.
   readonly #firstBlocks: number[] = [];
   // The epoch's writes, as their first blocks tell.
-  #heads: { lsn: number; block: number; count: number; chain: number }[] = [];
+  #heads: Head[] = [];
   #epoch = 0;
   #newestEpoch = 0;
   #newestLsn = 0;
@@ -181,6 +195,7 @@ class Scan {
       newestLsn: this.#newestLsn,
       replayedLsn: this.#replayedLsn,
       stableLsn: this.#stableLsn,
+      oldestLsn: this.#oldestLsn,
       tornTail: this.#tornTail,
       recordCount: this.#recordCount,
       damages: this.#damages,
@@ -213,15 +228,14 @@ class Scan {
   *replay(): Task<number> {
     const { fromLsn, firstLsn } = this.#options;
     if (firstLsn !== undefined && fromLsn > firstLsn && this.#epochNewestLsn < fromLsn - 1) {
-      this.#reportDamage(Math.max(firstLsn, this.#epochNewestLsn + 1), fromLsn - 1, -1);
+      this.#reportDamage(Math.max(firstLsn, this.#epochNewestLsn + 1), fromLsn - 1);
     }
-    let expected = Math.max(fromLsn, this.#oldestLsn);
+    let expected = Math.max(fromLsn, firstLsn ?? FIRST_LSN, this.#oldestLsn);
     for (const head of this.#heads) {
       if (head.lsn < expected) continue;
       this.#bufferBytesNeeded = Math.max(this.#bufferBytesNeeded, head.count * BLOCK_SIZE);
     }
     if (this.#bufferBytesNeeded > this.#options.bufferBytes) return -ENOMEM;
-    let lastEnd = -1;
     for (let i = 0; i < this.#heads.length; i++) {
       const head = this.#heads[i]!;
       if (head.lsn < expected) continue;
@@ -233,14 +247,13 @@ class Scan {
         if (head.lsn > this.#stableLsn) break;
         continue;
       }
-      if (head.lsn > expected) this.#reportDamage(expected, head.lsn - 1, lastEnd);
+      if (head.lsn > expected) this.#reportDamage(expected, head.lsn - 1);
       const visited = yield* this.#visitWrite(head.lsn, head.count);
       if (visited < 0) return visited;
       expected = head.lsn + 1;
-      lastEnd = head.block + head.count;
     }
     if (expected <= this.#stableLsn) {
-      this.#reportDamage(expected, this.#stableLsn, lastEnd);
+      this.#reportDamage(expected, this.#stableLsn);
       expected = this.#stableLsn + 1;
     }
     this.#replayedLsn = Math.max(0, expected - 1);
@@ -366,16 +379,39 @@ class Scan {
     return 0;
   }
 
-  /** `afterBlock`: where the last whole write ended, -1 when there was none. */
-  #reportDamage(firstLsn: number, lastLsn: number, afterBlock: number): void {
-    const known = this.#heads.find((head) => head.lsn === firstLsn)?.block ?? afterBlock;
-    const block = Math.max(0, known) % this.#firstBlocks.at(-1)!;
-    const e = this.#extentOf(block);
+  #reportDamage(firstLsn: number, lastLsn: number): void {
+    const block = this.#placeOf(firstLsn, lastLsn);
+    const e = this.#extentOf(Math.max(0, block));
     const path = this.#options.extents[e]!.path;
-    const position = known < 0 ? -1 : (block - this.#firstBlocks[e]!) * BLOCK_SIZE;
-    const damage = { path, position, firstLsn, lastLsn };
+    const position = block < 0 ? -1 : (block - this.#firstBlocks[e]!) * BLOCK_SIZE;
+    const next = (e + 1) % this.#options.extents.length;
+    const behind = this.#headOf(lastLsn + 1);
+    const rolls = this.#headOf(firstLsn) === undefined && next !== e &&
+      (behind === undefined || this.#extentOf(behind.block) !== e);
+    const orPath = rolls ? this.#options.extents[next]!.path : null;
+    const damage = { path, position, orPath, firstLsn, lastLsn };
     this.#damages.push(damage);
     this.#visitor.damage(damage);
+  }
+
+  /** The ring block where lost writes begin, as far as their neighbours tell; -1 when none is left. */
+  #placeOf(firstLsn: number, lastLsn: number): number {
+    const known = this.#headOf(firstLsn);
+    if (known !== undefined) return known.block;
+    const before = this.#headOf(firstLsn - 1);
+    const behind = this.#headOf(lastLsn + 1);
+    const total = this.#firstBlocks.at(-1)!;
+    if (before === undefined) return behind === undefined ? -1 : (behind.block + total - 1) % total;
+    const from = (before.block + before.count) % total;
+    if (behind === undefined) return from;
+    // A write that does not fit into the rest of an extent begins the next one.
+    const start = this.#firstBlocks[this.#extentOf(behind.block)]!;
+    const rolled = this.#extentOf(from) !== this.#extentOf(behind.block) && behind.block > start;
+    return firstLsn === lastLsn && rolled ? start : from;
+  }
+
+  #headOf(lsn: number): Head | undefined {
+    return this.#heads.find((head) => head.lsn === lsn);
   }
 
   #extentOf(block: number): number {

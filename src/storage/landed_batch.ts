@@ -5,8 +5,8 @@
  * later (cut, dropped, written over) is told by records behind. So the batch is taken in from the header that
  * the record repeats, and bytes that do not match are only *doubtful* until the replay has ended.
  *
- *     doubtful, and still in the log ── record at or below stableLsn: damage, the group is suspect
- *                                    └─ above: it was never acknowledged, the log is cut before it
+ *     doubtful, and still in the log ── damage: the group is suspect, wherever the record stands. A torn
+ *                                       tail takes the record; a record that is whole had its bytes
  *
  * @module
  */
@@ -54,7 +54,6 @@ export interface DoubtfulBatch {
   readonly length: number;
   readonly firstIndex: number;
   readonly baseOffset: number;
-  readonly lsn: number;
 }
 
 /**
@@ -103,7 +102,6 @@ export function* replayLanded(
     length,
     firstIndex: record.a,
     baseOffset: log.endOffset,
-    lsn: record.lsn,
   };
   log.lastTerm = record.term;
   log.admitLanded(segment, header, length, checksum, Math.max(0, batchMaxTimestamp(view, header)));

@@ -95,8 +95,8 @@ export function acceptLarge(
   }
   if (cache.dirtyBytes + lead + length > dirtyBytesMax) return LOG_BUSY;
   const index = segment.index;
-  const previous = lead === 0 ? null : segment.tail ?? index.chunks[index.count - 1]!;
-  // The journal's buffer may just have grown into the memory of the extent that stands there.
+  const previous = lead === 0 ? null : segment.tail ?? index.chunks[index.count - 1] ?? null;
+  // Evicted since the segment was found ready, for the journal's buffer.
   if (lead > 0 && previous === null) return LOG_BUSY;
   previous?.pin();
   const chunk = cache.take(lead + length, ChunkState.TAIL);
@@ -174,7 +174,7 @@ export function* awaitLarge(log: PartitionLog): Task<void> {
   while (log.large !== null && !log.deleted) yield* log.parts.nextTurn();
 }
 
-/** Makes the names of the segment's file and of its directory durable: the journal cannot make them anew. */
+/** Sees to it that the names of the segment's file and of its directory are durable: no record makes them anew. */
 function* syncNames(log: PartitionLog, segment: Segment): Task<number> {
   const { disk } = log.parts.context;
   if (!segment.nameSynced) {
@@ -182,12 +182,8 @@ function* syncNames(log: PartitionLog, segment: Segment): Task<number> {
     if (synced < 0) return synced;
     segment.nameSynced = true;
   }
-  if (!log.directorySynced) {
-    const parent = log.directory.slice(0, log.directory.lastIndexOf("/"));
-    const synced = yield* io((done) => disk.syncDirectory(parent, done));
-    if (synced < 0) return synced;
-    log.directorySynced = true;
-  }
+  // Its directory's name is made durable when the log is made.
+  while (!log.directorySynced && !log.deleted) yield* log.parts.nextTurn();
   return 0;
 }
 

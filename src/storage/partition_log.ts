@@ -31,7 +31,7 @@ import {
   TRANSACTIONAL_FLAG,
 } from "../wire/record_batch.ts";
 import { encodeRow } from "./checkpoint_row.ts";
-import { type Chunk, ChunkState } from "./chunk_cache.ts";
+import type { Chunk } from "./chunk_cache.ts";
 import { FileSlot } from "./file_table.ts";
 import {
   type EpochEnd,
@@ -53,14 +53,15 @@ import { acceptLarge, type LargeAppend } from "./large_append.ts";
 import { resetLog, trimLog, truncateLog } from "./log_cut.ts";
 import type { LogParts } from "./log_parts.ts";
 import type { LogRead } from "./log_read.ts";
+import { UnnamedProgress } from "./log_names.ts";
 import { LogReader } from "./log_reader.ts";
 import { tailFor } from "./log_tail.ts";
 import { MetaTable } from "./meta_table.ts";
 import { lastSequenceOf, ProducerTable } from "./producer_table.ts";
 import { retentionOffset } from "./retention.ts";
 import { indexPathOf, Segment, segmentFileName } from "./segment.ts";
+import { isReady } from "./segment_prepare.ts";
 import { offsetForTimestamp } from "./timestamp_search.ts";
-import { roundUp } from "./write_behind.ts";
 
 export class PartitionLog implements Log {
   readonly groupId: number;
@@ -98,8 +99,9 @@ export class PartitionLog implements Log {
   gate = 0;
   deleted = false;
   directoryMade = false;
-  /** The directory's name is known to be durable. */
+  /** The directory's name is known to be durable; until then nothing of the log is told to be. */
   directorySynced = false;
+  readonly #unnamed = new UnnamedProgress();
   /** The last preparation met a full disk. */
   noSpace = false;
   /** The next preparation comes no earlier. */
@@ -442,10 +444,18 @@ export class PartitionLog implements Log {
   /** A journal write is durable that held records of this log up to here. */
   reachDurable(index: number, endOffset: number, hardVersion: number): void {
     if (this.deleted) return;
+    if (!this.directorySynced) return this.#unnamed.note(index, endOffset, hardVersion);
     this.durableIndex = Math.max(this.durableIndex, Math.min(index, this.lastIndex));
     this.durableEndOffset = Math.max(this.durableEndOffset, Math.min(endOffset, this.endOffset));
     this.durableHardVersion = Math.max(this.durableHardVersion, hardVersion);
     this.listener?.onDurable(this);
+  }
+
+  /** The directory's name is durable. */
+  reachNamed(): void {
+    this.directorySynced = true;
+    const { noted, index, endOffset, hardVersion } = this.#unnamed;
+    if (noted) this.reachDurable(index, endOffset, hardVersion);
   }
 
   /** A segment to follow the last one, not yet in the list. */
@@ -530,14 +540,4 @@ export class PartitionLog implements Log {
     if (code === LOG_BUSY || code === LOG_NO_SPACE) this.parts.wantWritable(this);
     return code;
   }
-}
-
-/** Whether `length` bytes may be appended to a segment without waiting. */
-export function isReady(segment: Segment, length: number): boolean {
-  if (roundUp(segment.sizeBytes + length) > segment.reservedEnd || !segment.indexLoaded) {
-    return false;
-  }
-  if (segment.tail !== null || segment.sizeBytes % BLOCK_SIZE === 0) return true;
-  const previous = segment.index.chunks[segment.index.count - 1];
-  return previous !== null && previous !== undefined && previous.state !== ChunkState.LOADING;
 }

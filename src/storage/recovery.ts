@@ -30,6 +30,7 @@ import { LOGS_DIRECTORY } from "./engine.ts";
 import type { DoubtfulBatch } from "./landed_batch.ts";
 import { rebuildIndex } from "./index_rebuild.ts";
 import { JOURNAL_WRITE_BYTES_MAX } from "./journal.ts";
+import { makeDirectories } from "./log_names.ts";
 import type { JournalExtent } from "./journal_ring.ts";
 import { type JournalScan, type JournalVisitor, scanJournal } from "./journal_scan.ts";
 import {
@@ -44,7 +45,7 @@ import { cleanLogs, cleanShards } from "./recovery_clean.ts";
 import { provideRings, type Rings, SHARDS_DIRECTORY } from "./recovery_rings.ts";
 import { RecoveryStore } from "./recovery_store.ts";
 import { Replay, ReplaySurvey } from "./replay.ts";
-import { parseLogDirectory, salvageLog } from "./salvage.ts";
+import { salvageLogs } from "./salvage.ts";
 import type { Damage, StorageContext } from "./shard_storage.ts";
 
 /** Size of one extent of a journal's ring, and of the ring, unless options say otherwise (bytes). */
@@ -95,8 +96,9 @@ export function* recoverNode(options: RecoveryOptions): Task<RecoveryReport> {
 interface OldShard {
   readonly manifest: ShardManifest;
   readonly extents: JournalExtent[];
+  /** The checkpoint slot that rows were taken from, and the first LSN behind it. */
+  slot: string;
   fromLsn: number;
-  scan: JournalScan | null;
 }
 
 class Recovery {
@@ -107,8 +109,8 @@ class Recovery {
   readonly #damages: Damage[] = [];
   readonly #shards: OldShard[] = [];
   #old: Manifest | null = null;
-  /** Old shards whose rows are lost. */
-  readonly #rowless = new Set<number>();
+  /** Old shards that lost rows or journal records: whole groups may be missing. */
+  readonly #hurt = new Set<number>();
   #replayed = 0;
   /** Largest journal write that must be read at once. */
   #bufferBytesNeeded = 0;
@@ -117,14 +119,16 @@ class Recovery {
   #ringsDealt = false;
   /** What the new checkpoints reserve, where there is room. */
   #checkpointBytes = 0;
-  #doomed: string[] = [];
-  #doomedDirectories: string[] = [];
 
   constructor(options: RecoveryOptions) {
     this.#options = options;
     this.#context = {
       ...options.context,
-      onDamage: (damage) => this.#damages.push(damage),
+      onDamage: (damage) => {
+        this.#damages.push(damage);
+        // At once: what is found is in the rows behind the switch, and a crash may come before the report.
+        options.context.onDamage(damage);
+      },
     };
     this.#store = new RecoveryStore(this.#context);
   }
@@ -165,9 +169,12 @@ class Recovery {
     } else if ((disk.list(LOGS_DIRECTORY) ?? []).length > 0) {
       return this.#stop("damaged", "There are logs, but no manifest");
     }
-    // What starts that were cut short have left would be in the way of this one's files.
-    if (this.#old !== null) yield* cleanShards(disk, this.#old);
     let result = yield* this.#readShards();
+    // What starts that were cut short have left would be in the way of this one's files. Only where everything
+    // that the manifest names is sound: it may be an old one, put back.
+    if (result >= 0 && this.#old !== null && this.#damages.length === 0) {
+      yield* cleanShards(disk, this.#old);
+    }
     if (result >= 0) result = yield* this.#replay(buffer);
     if (result >= 0) result = yield* this.#switch(buffer);
     this.#store.close(this.#logs.values());
@@ -185,7 +192,7 @@ class Recovery {
       const manifest = old.shards[i]!;
       const extents = yield* openExtents(this.#context, manifest);
       if (typeof extents === "number") return extents;
-      const shard: OldShard = { manifest, extents, fromLsn: 0, scan: null };
+      const shard: OldShard = { manifest, extents, slot: "", fromLsn: 0 };
       this.#shards.push(shard);
       const handles = yield* openSlots(this.#context, manifest, false);
       if (typeof handles === "number") return handles;
@@ -200,9 +207,10 @@ class Recovery {
       // One damaged slot is what a crash during its writing leaves; the other one covers it.
       if (read.newest < 0) {
         this.#noteLostSlots(manifest);
-        this.#rowless.add(i);
+        this.#hurt.add(i);
         continue;
       }
+      shard.slot = manifest.checkpoints[read.newest]!;
       shard.fromLsn = read.slots[read.newest]!.lsn + 1;
     }
     return 0;
@@ -224,7 +232,7 @@ class Recovery {
   }
 
   #noteLostSlots(manifest: ShardManifest): void {
-    this.#damages.push({
+    this.#context.onDamage({
       file: manifest.checkpoints[0]!,
       position: 0,
       lost: "Both checkpoint slots: the state of every group of this shard",
@@ -239,11 +247,10 @@ class Recovery {
       const scan = yield* this.#scan(shard, buffer, survey, null);
       this.#bufferBytesNeeded = Math.max(this.#bufferBytesNeeded, scan.bufferBytesNeeded);
       if (scan.error < 0) return scan.error;
-      shard.scan = scan;
       this.#newestLsn = Math.max(this.#newestLsn, scan.newestLsn, shard.manifest.firstLsn);
       this.#noteJournalDamage(shard, scan);
+      this.#noteStaleSlot(shard, scan);
     }
-    yield* this.#salvage();
     const replay = new Replay(
       this.#store,
       this.#logs,
@@ -263,26 +270,14 @@ class Recovery {
         this.#progress("replaying journals", this.#shards.indexOf(shard) / this.#shards.length);
         const scan = yield* this.#scan(shard, buffer, replay, replay);
         if (scan.error < 0) return scan.error;
-        this.#noteLostBatches(replay.judgeDoubtful(scan.stableLsn));
+        this.#noteLostBatches(replay.takeLostBatches());
         const flushed = yield* this.#flush(replay.applied);
         if (flushed < 0) return flushed;
         this.#judge(shard, scan);
       }
     }
     this.#replayed = replay.records;
-    for (const segment of replay.doomed) {
-      this.#doomed.push(segment.file.path, segment.indexFile.path);
-    }
-    this.#doomedDirectories = replay.doomedDirectories;
-    for (const groupId of replay.unknown) {
-      if (this.#damages.length === 0) continue;
-      this.#damages.push({
-        file: "journal",
-        position: -1,
-        lost: `Group ${groupId}: records, but no beginning`,
-        groupId,
-      });
-    }
+    yield* this.#salvage(replay);
     for (const segment of replay.rebuild) {
       this.#store.writer.forgetFrom(segment, 0);
       const rebuilt = yield* rebuildIndex(this.#store.loader, segment);
@@ -293,24 +288,17 @@ class Recovery {
     return 0;
   }
 
-  /** Suspect logs for groups that have a directory and no row any more. */
-  *#salvage(): Task<void> {
-    if (this.#rowless.size === 0) return;
-    for (const name of this.#context.disk.list(LOGS_DIRECTORY) ?? []) {
-      const identity = parseLogDirectory(name);
-      if (identity === null || this.#logs.has(identity.groupId)) continue;
-      if (!this.#rowless.has(identity.groupId % this.#shards.length)) continue;
-      const log = yield* salvageLog(this.#store, `${LOGS_DIRECTORY}/${name}`, identity);
-      log.recorded = true;
-      this.#logs.set(log.groupId, log);
-      this.#damages.push({
-        file: log.directory,
-        position: 0,
-        lost: `Term table, votes and producers of group ${log.groupId}; ` +
-          `its batches up to offset ${log.endOffset} are kept`,
-        groupId: log.groupId,
-      });
-    }
+  /** Brings back groups of hurt shards whose rows or first records are lost. */
+  *#salvage(replay: Replay): Task<void> {
+    if (this.#hurt.size === 0) return;
+    const found = yield* salvageLogs(
+      this.#store,
+      LOGS_DIRECTORY,
+      ({ groupId }, directory) =>
+        this.#hurt.has(groupId % this.#shards.length) && !this.#logs.has(groupId) &&
+        !replay.doomedDirectories.includes(directory),
+    );
+    for (const log of found) this.#logs.set(log.groupId, log);
   }
 
   /** Scans one journal; between its reads, what was replayed is written out when it is much. */
@@ -329,6 +317,7 @@ class Recovery {
       journalId: shard.manifest.journalId,
       mountEpoch: this.#old!.mountEpoch,
       fromLsn: shard.fromLsn,
+      firstLsn: shard.manifest.firstLsn,
       bufferAddress: buffer.address,
       bufferBytes: buffer.bytes,
     }, visitor);
@@ -352,7 +341,7 @@ class Recovery {
 
   #noteLostBatches(batches: readonly DoubtfulBatch[]): void {
     for (const { log, segment, position, length, baseOffset } of batches) {
-      this.#damages.push({
+      this.#context.onDamage({
         file: segment.file.path,
         position,
         lost: `Large batch of ${length} bytes does not match its checksum: offsets from ` +
@@ -365,23 +354,42 @@ class Recovery {
   /** Lost journal records: a group may have had some of them if its count has a gap, or ends too early. */
   #judge(shard: OldShard, scan: JournalScan): void {
     if (scan.damages.length === 0) return;
-    const index = this.#shards.indexOf(shard);
+    this.#suspectAll(this.#shards.indexOf(shard));
+  }
+
+  #suspectAll(shard: number): void {
     for (const log of this.#logs.values()) {
-      if (log.groupId % this.#shards.length === index) log.suspect = true;
+      if (log.groupId % this.#shards.length === shard) log.suspect = true;
     }
   }
 
   #noteJournalDamage(shard: OldShard, scan: JournalScan): void {
-    for (const damage of scan.damages) {
-      this.#damages.push({
-        file: damage.path,
-        position: damage.position,
-        lost: `Journal writes ${damage.firstLsn} to ${damage.lastLsn}: ` +
-          `groups of shard ${this.#shards.indexOf(shard)} may have lost acknowledged records`,
-        groupId: -1,
-      });
+    const index = this.#shards.indexOf(shard);
+    for (const { path, position, orPath, firstLsn, lastLsn } of scan.damages) {
+      const or = orPath === null ? "" : `, there or in ${orPath}`;
+      const lost = `Journal writes ${firstLsn} to ${lastLsn}${or}: groups of shard ${index} ` +
+        `may have lost acknowledged records`;
+      this.#context.onDamage({ file: path, position, lost, groupId: -1 });
     }
-    if (scan.damages.length > 0) this.#judge(shard, scan);
+    if (scan.damages.length === 0) return;
+    this.#hurt.add(index);
+    this.#judge(shard, scan);
+  }
+
+  /** Rows that end before the journal begins: the slot is an old one, put back or never overwritten. */
+  #noteStaleSlot(shard: OldShard, scan: JournalScan): void {
+    if (shard.slot === "" || shard.fromLsn >= scan.oldestLsn) return;
+    const index = this.#shards.indexOf(shard);
+    this.#context.onDamage({
+      file: shard.slot,
+      position: 0,
+      lost:
+        `Checkpoint rows are old, and no newer ones whole: journal writes ${shard.fromLsn} to ` +
+        `${scan.oldestLsn - 1} of groups of shard ${index}`,
+      groupId: -1,
+    });
+    this.#hurt.add(index);
+    this.#suspectAll(index);
   }
 
   /** Makes everything durable, writes the new checkpoints, and replaces the manifest. */
@@ -393,8 +401,14 @@ class Recovery {
       const made = yield* io((done) => disk.makeDirectory(path, done));
       if (made < 0 && made !== -EEXIST) return made;
     }
-    let result = yield* io((done) => disk.syncFileSystem(done));
+    const present = new Set(disk.list(LOGS_DIRECTORY)?.map((name) => `${LOGS_DIRECTORY}/${name}`));
+    for (const log of this.#logs.values()) log.directoryMade ||= present.has(log.directory);
+    let result = yield* makeDirectories(disk, this.#logs.values());
     if (result < 0) return result;
+    result = yield* io((done) => disk.syncFileSystem(done));
+    if (result < 0) return result;
+    const rowsByShard = this.#encodeRows();
+    for (const rows of rowsByShard) this.#checkpointBytes += 2 * reservedForCheckpoint(rows);
     const provided = yield* this.#provideRings(buffer);
     if (typeof provided === "number") return provided;
     this.#ringsDealt = provided.dealt;
@@ -414,7 +428,7 @@ class Recovery {
         extentBytes,
         checkpoints: [`${stem}-a`, `${stem}-b`],
       };
-      result = yield* this.#writeRows(shard, i, mountEpoch);
+      result = yield* this.#writeRows(shard, rowsByShard[i]!, mountEpoch);
       if (result < 0) return result;
       shards.push(shard);
     }
@@ -451,6 +465,7 @@ class Recovery {
       shardCount,
       extentBytes,
       extentCount: Math.max(1, Math.ceil((journalBytes ?? JOURNAL_BYTES_DEFAULT) / extentBytes)),
+      spareBytes: ballastBytesFor(this.#checkpointBytes),
       disk,
       memory,
       bufferAddress: buffer.address,
@@ -459,13 +474,20 @@ class Recovery {
     });
   }
 
-  /** Writes the rows of a new shard's groups into both of its new slots. */
-  *#writeRows(shard: ShardManifest, index: number, mountEpoch: number): Task<number> {
-    const rows: Uint8Array<ArrayBuffer>[] = [];
-    for (const log of this.#logs.values()) {
-      if (log.groupId % this.#options.shardCount === index) rows.push(encodeRow(log));
-    }
-    this.#checkpointBytes += 2 * reservedForCheckpoint(rows);
+  /** The rows of each new shard's groups. */
+  #encodeRows(): Uint8Array<ArrayBuffer>[][] {
+    const { shardCount } = this.#options;
+    const rows = Array.from({ length: shardCount }, (): Uint8Array<ArrayBuffer>[] => []);
+    for (const log of this.#logs.values()) rows[log.groupId % shardCount]!.push(encodeRow(log));
+    return rows;
+  }
+
+  /** Writes a new shard's rows into both of its new slots. */
+  *#writeRows(
+    shard: ShardManifest,
+    rows: readonly Uint8Array<ArrayBuffer>[],
+    mountEpoch: number,
+  ): Task<number> {
     const handles = yield* openSlots(this.#context, shard, true);
     if (typeof handles === "number") return handles;
     const slots = new CheckpointSlots({
@@ -518,7 +540,7 @@ interface Buffer {
   readonly bytes: number;
 }
 
-/** Opens a journal's extents; a negative errno when one is missing. */
+/** Opens a journal's extents; a negative errno when that fails. */
 export function* openExtents(
   context: StorageContext,
   shard: ShardManifest,
@@ -541,6 +563,7 @@ function failedScan(error: number): JournalScan {
     newestLsn: 0,
     replayedLsn: 0,
     stableLsn: 0,
+    oldestLsn: 0,
     tornTail: false,
     recordCount: 0,
     damages: [],

@@ -13,6 +13,7 @@
 import { BLOCK_SIZE } from "../io/disk.ts";
 import { ENOSPC } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
+import { BALLAST_PATH } from "./ballast.ts";
 import type { Manifest, ShardManifest } from "./manifest.ts";
 import { prewriteFile, type PrewriteOptions } from "./prewritten_file.ts";
 
@@ -29,6 +30,8 @@ export interface RingOptions extends Omit<PrewriteOptions, "path" | "sizeBytes" 
   readonly shardCount: number;
   readonly extentBytes: number;
   readonly extentCount: number;
+  /** What has to be left for the checkpoints, the ballast included (bytes). */
+  readonly spareBytes: number;
   readonly onProgress: (done: number) => void;
 }
 
@@ -54,6 +57,8 @@ export function* provideRings(options: RingOptions): Task<Rings | number> {
       made.push(ring);
     }
   }
+  const dealt = dealRings(old, shardCount);
+  if (dealt !== null && !leavesSpare(options, made)) return dealt;
   for (const ring of made) {
     const result = yield* makeExtents(options, ring);
     if (result >= 0) continue;
@@ -62,7 +67,7 @@ export function* provideRings(options: RingOptions): Task<Rings | number> {
     for (const path of made.flatMap(({ extents }) => extents)) {
       yield* io((done) => options.disk.unlink(path, done));
     }
-    return dealRings(old, shardCount) ?? -ENOSPC;
+    return dealt ?? -ENOSPC;
   }
   return { rings, nextJournalId, dealt: false };
 }
@@ -79,6 +84,13 @@ export function dealRings(old: Manifest | null, shardCount: number): Rings | nul
     extentBytes,
   }));
   return { rings, nextJournalId: old.nextJournalId + shardCount, dealt: true };
+}
+
+/** Whether there is room for these rings and for what comes behind them; the file system has the last word. */
+function leavesSpare({ disk, extentBytes, spareBytes }: RingOptions, made: Ring[]): boolean {
+  const extents = made.reduce((sum, ring) => sum + ring.extents.length, 0);
+  const freeBytes = disk.freeBytes() + Math.max(0, disk.size(BALLAST_PATH));
+  return extents === 0 || freeBytes >= extents * extentBytes + spareBytes;
 }
 
 function reusableRing({ old, extentBytes, extentCount }: RingOptions, shard: number): Ring | null {

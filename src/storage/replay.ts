@@ -63,13 +63,10 @@ export class ReplaySurvey implements JournalVisitor {
 export class Replay implements JournalVisitor {
   readonly #parts: LogParts;
   readonly #logs: Map<number, PartitionLog>;
-  /** Segments and directories to remove once the new checkpoints stand. */
-  readonly doomed: Segment[] = [];
+  /** Directories of logs that were deleted, or replaced by one of another name. */
   readonly doomedDirectories: string[] = [];
   /** Segments whose index must be made anew from their batches. */
   readonly rebuild = new Set<Segment>();
-  /** Groups with records and without a row or a beginning. */
-  readonly unknown = new Set<number>();
   readonly applied = new Set<PartitionLog>();
   records = 0;
   readonly #flush: (applied: Iterable<PartitionLog>) => Task<number>;
@@ -91,21 +88,14 @@ export class Replay implements JournalVisitor {
   }
 
   /**
-   * Judges the large batches whose bytes did not match, once a journal is replayed.
-   *
-   * @param stableLsn records up to here had completed
-   * @returns those that are lost; the others are cut, since nobody was ever told of them
+   * The large batches whose bytes did not match, once a journal is replayed: lost, unless later records cut
+   * them away.
    */
-  judgeDoubtful(stableLsn: number): DoubtfulBatch[] {
-    const lost: DoubtfulBatch[] = [];
-    for (const batch of this.#doubtful) {
-      const { log, segment, firstIndex, baseOffset, position } = batch;
-      if (this.#logs.get(log.groupId) !== log || segment.dropped) continue;
-      if (batch.lsn <= stableLsn) {
-        log.suspect = true;
-        lost.push(batch);
-      } else this.#cut(log, firstIndex - 1, baseOffset, position);
-    }
+  takeLostBatches(): DoubtfulBatch[] {
+    const lost = this.#doubtful.filter(({ log, segment }) =>
+      this.#logs.get(log.groupId) === log && !segment.dropped
+    );
+    for (const { log } of lost) log.suspect = true;
     this.#doubtful = [];
     return lost;
   }
@@ -122,11 +112,8 @@ export class Replay implements JournalVisitor {
       return;
     }
     const log = this.#logs.get(record.groupId);
-    if (log === undefined) {
-      if (type === JournalRecordType.DELETE) this.unknown.delete(record.groupId);
-      else this.unknown.add(record.groupId);
-      return;
-    }
+    // Of a group that was deleted, or whose beginning is lost: then its directory tells of it.
+    if (log === undefined) return;
     if (log.incarnation !== record.incarnation || record.d <= log.sequence) return;
     if (record.d !== log.sequence + 1) {
       if (type === JournalRecordType.DELETE) this.#delete(log);
@@ -146,7 +133,7 @@ export class Replay implements JournalVisitor {
     } else if (type === JournalRecordType.TRUNCATE) this.#cut(log, record.a, record.b, record.c);
     else if (type === JournalRecordType.PREFIX) {
       log.metas.trim(record.a, record.c, record.b);
-      this.#doom(log.dropSegments((segment) => segment.endOffset <= record.b));
+      this.#forget(log.dropSegments((segment) => segment.endOffset <= record.b));
     } else if (type === JournalRecordType.DELETE) this.#delete(log);
     else assert(false, "unknown type of journal record");
   }
@@ -170,9 +157,7 @@ export class Replay implements JournalVisitor {
     const log = decodeRow(this.#parts, row);
     assert(log !== null, "a sound journal write holds a row that cannot be read");
     if (old !== undefined) {
-      const kept = new Set(log.segmentList.map((segment) => segment.file.path));
-      const dropped = old.dropSegments(() => true);
-      this.#doom(dropped.filter((segment) => !kept.has(segment.file.path)));
+      this.#forget(old.dropSegments(() => true));
       if (old.directory !== log.directory) this.doomedDirectories.push(old.directory);
       log.hardTerm = Math.max(log.hardTerm, old.hardTerm);
     }
@@ -180,7 +165,6 @@ export class Replay implements JournalVisitor {
     this.#protect(log);
     const last = log.segmentList.at(-1);
     if (last !== undefined && !last.indexLoaded) this.rebuildLater(last);
-    this.unknown.delete(record.groupId);
     this.#logs.set(record.groupId, log);
     this.applied.add(log);
     this.records++;
@@ -198,17 +182,15 @@ export class Replay implements JournalVisitor {
   }
 
   #delete(log: PartitionLog): void {
-    this.#doom(log.dropSegments(() => true));
+    this.#forget(log.dropSegments(() => true));
     this.doomedDirectories.push(log.directory);
     this.#logs.delete(log.groupId);
     this.applied.delete(log);
   }
 
-  #doom(segments: Segment[]): void {
-    for (const segment of segments) {
-      this.doomed.push(segment);
-      this.rebuild.delete(segment);
-    }
+  /** Their files go once the new checkpoints stand, since no row names them. */
+  #forget(segments: readonly Segment[]): void {
+    for (const segment of segments) this.rebuild.delete(segment);
   }
 
   *#reference(log: PartitionLog, record: JournalRecord): Task<number> {
@@ -335,7 +317,7 @@ export class Replay implements JournalVisitor {
     log.lastTerm = log.metas.termAt(lastIndex);
     if (offset === log.endOffset) return;
     log.endOffset = offset;
-    this.#doom(log.dropSegments((segment) => segment.baseOffset >= offset));
+    this.#forget(log.dropSegments((segment) => segment.baseOffset >= offset));
     const segment = log.segmentList[log.segmentList.length - 1];
     if (segment === undefined || segment.endOffset <= offset) return;
     this.#parts.writer.closeTail(segment, true);

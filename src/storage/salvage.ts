@@ -1,5 +1,6 @@
 /**
- * What can be told of a group whose checkpoint rows are lost: its directory, and the batches in it.
+ * What can be told of a group whose checkpoint rows or first records are lost: its directory, and the
+ * batches in it.
  *
  * The segments' names give base offset, base index, term and generation; the batches in them are taken as
  * long as they are whole and follow each other. Term table, votes and producers are gone, and segments
@@ -31,8 +32,37 @@ export function parseSegmentName(name: string): [number, number, number, number]
   return [Number(match[1]), Number(match[2]), Number(match[3]), Number(match[4])];
 }
 
+/**
+ * Makes suspect logs of the directories in `parent` that `wanted` picks, and names what is lost with them.
+ *
+ * Without one, such a group would begin anew, as if it had never been.
+ */
+export function* salvageLogs(
+  parts: LogParts,
+  parent: string,
+  wanted: (identity: { groupId: number; incarnation: number }, directory: string) => boolean,
+): Task<PartitionLog[]> {
+  const logs: PartitionLog[] = [];
+  for (const name of parts.context.disk.list(parent) ?? []) {
+    const identity = parseLogDirectory(name);
+    const directory = `${parent}/${name}`;
+    if (identity === null || !wanted(identity, directory)) continue;
+    const log = yield* salvageLog(parts, directory, identity);
+    log.recorded = true;
+    logs.push(log);
+    parts.context.onDamage({
+      file: directory,
+      position: 0,
+      lost: `Term table, votes and producers of group ${log.groupId}; ` +
+        `its batches up to offset ${log.endOffset} are kept`,
+      groupId: log.groupId,
+    });
+  }
+  return logs;
+}
+
 /** Makes a suspect log of what lies in `directory`. */
-export function* salvageLog(
+function* salvageLog(
   parts: LogParts,
   directory: string,
   identity: { groupId: number; incarnation: number },

@@ -79,6 +79,8 @@ export class Segment {
   unrecordedEntries = 0;
   /** While a journal is replayed: where large batches lie whose records are still to come, or null. */
   landings: Landing[] | null = null;
+  /** From this file position on batches cannot be told apart, and the extent that begins there is damage. */
+  damagedFrom = Infinity;
   /** Nothing may be written to the file: a cut is being made durable. */
   frozen = false;
 

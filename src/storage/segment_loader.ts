@@ -72,7 +72,10 @@ export class SegmentLoader {
     for (;;) {
       if (segment.dropped || extent >= segment.index.count) return null;
       const present = segment.index.chunks[extent]!;
-      if (present === null) return yield* this.#read(segment, extent);
+      if (present === null) {
+        if (segment.index.positions[extent]! === segment.damagedFrom) return null;
+        return yield* this.#read(segment, extent);
+      }
       if (present.state !== ChunkState.LOADING) {
         present.pin();
         return present;
@@ -167,6 +170,7 @@ export class SegmentLoader {
       const found = result;
       result = yield* rebuildIndex(this, segment);
       if (result >= 0) this.#noteRebuilt(segment, found);
+      else if (!segment.dropped) this.#noteUnreadable(segment, result);
     }
     if (result >= 0) {
       segment.indexLoaded = true;
@@ -177,6 +181,18 @@ export class SegmentLoader {
     this.#indexLoads.delete(segment);
     for (const waiter of waiters) waiter.complete(result, 0);
     return result;
+  }
+
+  #noteUnreadable(segment: Segment, errno: number): void {
+    if (errno === -ENOMEM || this.#reported.has(segment.file.path)) return;
+    this.#reported.add(segment.file.path);
+    this.context.onDamage({
+      file: segment.file.path,
+      position: 0,
+      lost: `Segment cannot be read: errno ${-errno}: offsets ${segment.baseOffset} to ` +
+        `${segment.endOffset - 1}`,
+      groupId: segment.groupId,
+    });
   }
 
   /** The next checkpoint files the new index; that the old one was damaged is said, since nothing is lost. */
@@ -205,7 +221,7 @@ export class SegmentLoader {
       if (result < 0) return result;
     }
     if (segment.unfiledEntries !== null) unpackEntries(index, segment.unfiledEntries);
-    return index.count === segment.entryCount ? 0 : -EIO;
+    return index.count === segment.entryCount && coversSegment(segment) ? 0 : -EIO;
   }
 
   *#readIndexBlocks(segment: Segment, handle: number, filed: number): Task<number> {
@@ -234,4 +250,15 @@ export class SegmentLoader {
     this.cache.arena.release(address);
     return result;
   }
+}
+
+/** Whether the extents follow each other from the segment's beginning to its end: a stale block leaves a hole. */
+function coversSegment(segment: Segment): boolean {
+  const { count, positions, lengths } = segment.index;
+  let end = 0;
+  for (let i = 0; i < count; i++) {
+    if (positions[i] !== end) return false;
+    end += lengths[i]!;
+  }
+  return end === segment.sizeBytes;
 }

@@ -112,3 +112,13 @@ function* loadLead(parts: LogParts, segment: Segment, handle: number): Task<numb
   parts.cache.arena.release(address);
   return read < 0 ? read : read < lead ? -EIO : 0;
 }
+
+/** Whether `length` bytes may be appended to a segment without waiting. */
+export function isReady(segment: Segment, length: number): boolean {
+  if (roundUp(segment.sizeBytes + length) > segment.reservedEnd || !segment.indexLoaded) {
+    return false;
+  }
+  if (segment.tail !== null || segment.sizeBytes % BLOCK_SIZE === 0) return true;
+  const previous = segment.index.chunks[segment.index.count - 1];
+  return previous !== null && previous !== undefined && previous.state !== ChunkState.LOADING;
+}

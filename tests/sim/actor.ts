@@ -10,6 +10,7 @@
 import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
 import type { Api } from "../../src/wire/api.ts";
 import type { Checker } from "./checker.ts";
+import type { DamageBook } from "./damage_book.ts";
 import { SimClient } from "./sim_client.ts";
 import { SimFailure } from "./sim_failure.ts";
 import type { SimNode } from "./sim_node.ts";
@@ -32,6 +33,9 @@ export interface Stage {
   readonly node: SimNode;
   readonly checker: Checker;
   readonly topics: SimTopic[];
+  readonly damage: DamageBook;
+  /** The disk fills or fails: appends may be refused with KAFKA_STORAGE_ERROR. */
+  readonly failingDisk: boolean;
   /** No new work: what is open is brought to its end. */
   draining: boolean;
 }

@@ -7,7 +7,8 @@
  * - What is read was sent, to that partition, and is unchanged; offsets have no gaps.
  * - A batch stands at one offset, and an offset holds one batch, for ever: over power cuts too, because
  *   only what is committed is read.
- * - What was acknowledged is there, at the offset that was told, unless the log start has passed it.
+ * - What was acknowledged is there, at the offset that was told, unless the log start has passed it, or
+ *   damage took it that was named (`damage_book.ts`).
  * - The high watermark, the log start and a group's committed offset never go back for a client.
  *
  * @module
@@ -51,8 +52,14 @@ export class PartitionModel {
   highWatermark = 0;
   /** The topic's deletion was asked for. */
   deleting = false;
-  /** Bits were flipped: records may be unreadable. */
-  damaged = false;
+  /** Its Raft group; -1: not known yet. */
+  groupId = -1;
+  /** Damage took records from this offset on, and the log says so; Infinity: it took none. */
+  lossFrom = Infinity;
+  /** Damage took what moved the log start: it may have gone back. */
+  startMayReturn = false;
+  /** The log is suspect since its node started. */
+  readOnly = false;
 
   constructor(topicId: string, index: number) {
     this.topicId = topicId;
@@ -71,14 +78,14 @@ export class Horizon {
 
   note(partition: PartitionModel, highWatermark: number, startOffset: number): void {
     expect(
-      highWatermark >= this.highWatermark,
+      highWatermark >= Math.min(this.highWatermark, partition.lossFrom),
       () =>
         `${partition.name}: the high watermark went from ${this.highWatermark} to ${highWatermark}`,
     );
     this.highWatermark = highWatermark;
     if (startOffset >= 0) {
       expect(
-        startOffset >= this.startOffset,
+        startOffset >= this.startOffset || partition.startMayReturn,
         () => `${partition.name}: the log start went from ${this.startOffset} to ${startOffset}`,
       );
       expect(
@@ -145,6 +152,10 @@ export class Checker {
 
   /** A producer was told that its batch stands at `offset`. */
   acknowledged(batch: SentBatch, offset: number): void {
+    expect(
+      !batch.partition.readOnly,
+      () => `${batch.partition.name}: took a batch, and is suspect`,
+    );
     this.observe(offset);
     this.acknowledgements++;
     this.#place(batch, offset);
@@ -156,9 +167,15 @@ export class Checker {
   /**
    * A consumer read `records` when it asked for `fetchOffset`.
    *
+   * @param seen takes the base offsets of what was read
    * @returns the offset behind the last batch
    */
-  read(partition: PartitionModel, fetchOffset: number, records: Uint8Array): number {
+  read(
+    partition: PartitionModel,
+    fetchOffset: number,
+    records: Uint8Array,
+    seen: Set<number> | null = null,
+  ): number {
     const view = new DataView(records.buffer, records.byteOffset, records.byteLength);
     let at = 0;
     let next = -1;
@@ -184,6 +201,7 @@ export class Checker {
         () => `${partition.name}: asked for ${next < 0 ? fetchOffset : next}, got ${offset}`,
       );
       this.#place(batch, offset);
+      seen?.add(offset);
       this.batchesRead++;
       next = offset + batch.records;
       at += size;
@@ -192,22 +210,32 @@ export class Checker {
     return next < 0 ? fetchOffset : next;
   }
 
-  /** The whole partition was read: from its log start up to the high watermark. */
-  complete(partition: PartitionModel, startOffset: number, highWatermark: number): void {
+  /**
+   * The whole partition was read.
+   *
+   * @param served whether an offset was read, or shown to be unreadable as it may be
+   */
+  complete(
+    partition: PartitionModel,
+    startOffset: number,
+    highWatermark: number,
+    served: (offset: number) => boolean,
+  ): void {
     expect(
-      highWatermark >= partition.highWatermark,
+      highWatermark >= Math.min(partition.highWatermark, partition.lossFrom),
       () => `${partition.name}: ends at ${highWatermark}, was seen at ${partition.highWatermark}`,
     );
     for (const batch of this.#sent) {
       if (batch.partition !== partition || !batch.acknowledged) continue;
       const { offset, records, number } = batch;
+      if (offset >= partition.lossFrom && offset + records > highWatermark) continue;
       expect(
         offset + records <= highWatermark,
         () => `${partition.name}: batch ${number}, acknowledged at ${offset}, is lost`,
       );
       expect(
-        partition.placed.get(offset) === batch || offset < startOffset,
-        () => `${partition.name}: batch ${number} is not at ${offset}`,
+        offset < startOffset || served(offset),
+        () => `${partition.name}: batch ${number} was not read at ${offset}`,
       );
     }
   }

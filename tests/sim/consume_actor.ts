@@ -124,6 +124,7 @@ export class ConsumeActor extends Actor {
       checker.observe(answer.offset);
       position.offset = Math.max(0, answer.offset);
       if (timestamp === EARLIEST || model.retention || model.startMax > 0) return;
+      if (batch!.offset >= model.lossFrom) return;
       expect(
         answer.offset >= 0 && answer.offset <= batch!.offset && answer.timestamp >= timestamp,
         () =>
@@ -211,7 +212,8 @@ export class ConsumeActor extends Actor {
     const { model, topic } = position;
     switch (errorCode) {
       case ErrorCode.OFFSET_OUT_OF_RANGE: {
-        const allowed = model.retention || position.offset < model.startMax;
+        const allowed = model.retention || position.offset < model.startMax ||
+          position.offset > model.lossFrom;
         expect(allowed, () => `${model.name}: ${position.offset} is out of range`);
         position.offset = -1;
         if (position.from === "anywhere" || topic.mortal) this.#positions.delete(keyOf(position));
@@ -225,7 +227,8 @@ export class ConsumeActor extends Actor {
         this.#dropSession();
         return;
       case ErrorCode.KAFKA_STORAGE_ERROR:
-        expect(model.damaged, () => `${model.name}: cannot be read at ${position.offset}`);
+        model.groupId = this.stage.node.groupOf(model.topicId, model.index);
+        this.stage.damage.checkUnreadable(this.stage.node, model.groupId, position.offset);
         this.#positions.delete(keyOf(position));
         this.#dropSession();
         return;

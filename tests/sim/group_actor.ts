@@ -68,6 +68,11 @@ export class GroupActor extends Actor {
     this.#generation = -1;
   }
 
+  /** The group under which it commits. */
+  get group(): string {
+    return this.#groupId;
+  }
+
   /** Looks at the committed offset once more; `done` when it was told. */
   verify(done: () => void): void {
     this.#fetchOffset(done);

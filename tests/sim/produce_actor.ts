@@ -19,10 +19,10 @@ import { Actor, type SimTopic, type Stage } from "./actor.ts";
 import { BATCH_TIME_MS, type SentBatch } from "./checker.ts";
 import { expect } from "./sim_failure.ts";
 
+/** Batches that may be larger than this have a request each: a frame must fit the smallest arena's. */
+const SHARED_BYTES_MAX = 100 * 1024;
 /** From here on topics are named by id. */
 const TOPIC_IDS_SINCE = 13;
-/** Batches of one request: the smallest node closes a connection on a frame of more than 512 KiB (bytes). */
-const REQUEST_BYTES_MAX = 400 * 1024;
 
 export interface ProducerShape {
   readonly idempotent: boolean;
@@ -43,6 +43,8 @@ interface Lane {
   nextSequence: number;
   /** A batch was acknowledged. */
   known: boolean;
+  /** The last one that was; null: none, or it is not to be sent again. */
+  last: Queued | null;
   /** Something failed: wait for what is in flight, then send again. */
   failed: boolean;
 }
@@ -52,6 +54,8 @@ export class ProduceActor extends Actor {
   readonly #lanes = new Map<string, Lane>();
   readonly #version: number;
   readonly #acks: number;
+  /** Partitions whose last batch is to be sent once more. */
+  readonly #again: Lane[] = [];
   #producerId = -1;
   #askingId = false;
 
@@ -64,16 +68,27 @@ export class ProduceActor extends Actor {
   }
 
   override get idle(): boolean {
-    if (this.openRequests > 0) return false;
+    if (this.openRequests > 0 || this.#again.length > 0) return false;
     for (const { queue, topic } of this.#lanes.values()) {
       if (queue.length > 0 && !topic.deleting) return false;
     }
     return true;
   }
 
+  /** Sends the last acknowledged batch of each partition once more: the broker must know it. */
+  sendAgain(): void {
+    if (!this.#shape.idempotent) return;
+    for (const lane of this.#lanes.values()) if (lane.last !== null) this.#again.push(lane);
+  }
+
   protected override act(): void {
     if (this.#shape.idempotent && this.#producerId < 0) {
       this.#askId();
+      return;
+    }
+    const lane = this.openRequests > 0 ? undefined : this.#again.pop();
+    if (lane !== undefined && !lane.topic.deleting && !this.#isSuspect(lane)) {
+      this.#sendParts([{ lane, queued: lane.last! }]);
       return;
     }
     if (!this.stage.draining && this.chance(40)) this.#makeBatch();
@@ -114,7 +129,7 @@ export class ProduceActor extends Actor {
     const key = `${topic.id}/${index}`;
     let lane = this.#lanes.get(key);
     if (lane === undefined) {
-      lane = { topic, index, queue: [], nextSequence: 0, known: false, failed: false };
+      lane = { topic, index, queue: [], nextSequence: 0, known: false, last: null, failed: false };
       this.#lanes.set(key, lane);
     }
     // Until the broker knows the producer, any sequence begins: so clients wait until there is a leader.
@@ -144,22 +159,26 @@ export class ProduceActor extends Actor {
   #send(): void {
     const lanes: Lane[] = [];
     for (const lane of this.#lanes.values()) {
-      if (lane.topic.deleting) lane.queue.length = 0;
+      if (lane.topic.deleting || (this.stage.draining && this.#isSuspect(lane))) {
+        lane.queue.length = 0;
+      }
       if (!lane.failed && lane.queue.some(({ sent }) => !sent)) lanes.push(lane);
     }
     if (lanes.length === 0) return;
     const first = this.random.nextBelow(lanes.length);
-    const chosen = lanes.slice(first, first + 1 + this.random.nextBelow(4));
-    const parts: { lane: Lane; queued: Queued }[] = [];
-    let bytes = 0;
-    for (const lane of chosen) {
+    const most = 1 + this.random.nextBelow(4);
+    const alone = this.#shape.batchBytesMax > SHARED_BYTES_MAX;
+    const chosen = lanes.slice(first, first + (alone ? 1 : most));
+    const parts = chosen.map((lane) => {
       const queued = lane.queue.find(({ sent }) => !sent)!;
-      bytes += queued.bytes.length;
-      if (parts.length > 0 && bytes > REQUEST_BYTES_MAX) break;
       queued.sent = true;
-      parts.push({ lane, queued });
-    }
-    const byTopic = new Map<SimTopic, typeof parts>();
+      return { lane, queued };
+    });
+    this.#sendParts(parts);
+  }
+
+  #sendParts(parts: readonly { lane: Lane; queued: Queued }[]): void {
+    const byTopic = new Map<SimTopic, { lane: Lane; queued: Queued }[]>();
     for (const part of parts) {
       const { topic } = part.lane;
       byTopic.set(topic, [...byTopic.get(topic) ?? [], part]);
@@ -196,12 +215,18 @@ export class ProduceActor extends Actor {
         if (errorCode === ErrorCode.NONE) {
           this.stage.checker.acknowledged(queued.batch, baseOffset);
           lane.known = true;
+          lane.last = queued;
           remove(lane, queued);
         } else {
           this.#refused(lane, queued, errorCode);
         }
       });
     });
+  }
+
+  #isSuspect({ topic, index }: Lane): boolean {
+    const { node } = this.stage;
+    return node.logOf(node.groupOf(topic.id, index))?.suspect === true;
   }
 
   #refused(lane: Lane, queued: Queued, errorCode: number): void {
@@ -215,9 +240,11 @@ export class ProduceActor extends Actor {
       queued.sent = false;
     }
     const first = lane.queue[0] === queued;
-    const expected = errorCode === ErrorCode.KAFKA_STORAGE_ERROR ||
+    const known = lane.last === queued;
+    const failing = this.stage.failingDisk || lane.topic.deleting || this.#isSuspect(lane);
+    const expected = (errorCode === ErrorCode.KAFKA_STORAGE_ERROR && failing) ||
       errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER || gone ||
-      (errorCode === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER && !first);
+      (errorCode === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER && !first && !known);
     expect(
       expected,
       () =>

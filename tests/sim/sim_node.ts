@@ -21,8 +21,10 @@ import { runTask, type Task } from "../../src/io/task.ts";
 import { Timers } from "../../src/io/timers.ts";
 import { Mailboxes, mailboxesSize } from "../../src/shard/mailbox.ts";
 import { Shard } from "../../src/shard/shard.ts";
+import { CONTROLLER_GROUP_ID } from "../../src/shard/metadata_partition.ts";
 import { ShardMemory } from "../../src/shard/shard_memory.ts";
 import { verifyNode } from "../../src/storage/disk_error_mark.ts";
+import type { PartitionLog } from "../../src/storage/partition_log.ts";
 import { openShard } from "../../src/storage/open_shard.ts";
 import { recoverNode, type RecoveryReport } from "../../src/storage/recovery.ts";
 import type { Damage, StorageContext } from "../../src/storage/shard_storage.ts";
@@ -86,8 +88,13 @@ export class SimNode {
    * recovery refused ({@linkcode refusal}).
    *
    * @param armed given the new disk before its first operation, to plan faults
+   * @param acceptLoss as the flag `--accept-loss`: logs that are suspect may be written again
    */
-  mount(shardCount: number, armed: (disk: MemoryDisk) => void = () => {}): boolean {
+  mount(
+    shardCount: number,
+    armed: (disk: MemoryDisk) => void = () => {},
+    acceptLoss = false,
+  ): boolean {
     const arenaBytes = this.#options.arenaBytes ?? 16 * 2 ** 20;
     const mailboxes = mailboxesSize(shardCount);
     this.#memory = wrapMemory(new ArrayBuffer(mailboxes + shardCount * arenaBytes));
@@ -123,13 +130,14 @@ export class SimNode {
       const storage = this.#finish(openShard({ context, shard, manifest: report.manifest! }));
       if (storage === null) return false;
       assert(typeof storage !== "number", `a shard did not open: ${storage}`);
+      if (acceptLoss) { for (const log of storage.logs.values()) log.acceptLoss(); }
       this.shards.push(this.#makeShard(shard, shardCount, context, storage));
     }
     const node = { host: "127.0.0.1", port: 9092, rack: null };
     const leads = this.#finish(this.shards[0]!.shard.lead(node));
     if (leads === null) return false;
     if (!leads) {
-      this.refusal = "damaged: the metadata log";
+      this.refusal = `damaged: the metadata log (${this.logOf(CONTROLLER_GROUP_ID)!.directory})`;
       return false;
     }
     for (const { shard } of this.shards) shard.deleteOrphans();
@@ -186,9 +194,16 @@ export class SimNode {
     this.shards = [];
   }
 
-  /** Flips one bit of one file, while the node is down; false when there is no file with bytes. */
-  flipRandomBit(): boolean {
-    return this.disk.flipAnyBit();
+  /** A group's log, on whichever shard it is. */
+  logOf(groupId: number): PartitionLog | undefined {
+    const owner = this.shards[groupId % this.shards.length];
+    return owner?.shard.storage.logs.get(groupId) as PartitionLog | undefined;
+  }
+
+  /** The group of a topic's partition, or -1. */
+  groupOf(topicId: string, index: number): number {
+    const topic = this.shards[0]?.shard.image.topicById(topicId);
+    return topic?.partitions[index]?.groupId ?? -1;
   }
 
   /** Orderly stop of every shard. */

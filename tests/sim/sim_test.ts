@@ -51,7 +51,7 @@ const SMALL: WorkloadOptions = {
     slowMoments: 0,
     spareBytes: null,
     ioErrors: false,
-    flippedBits: false,
+    damage: false,
     powerCuts: false,
     topics: 1,
     partitionsMax: 2,

@@ -25,7 +25,8 @@ export interface SwarmPlan {
   /** Room beyond what journals take (bytes); null: unlimited. */
   readonly spareBytes: number | null;
   readonly ioErrors: boolean;
-  readonly flippedBits: boolean;
+  /** Between lives the disk is damaged. */
+  readonly damage: boolean;
   readonly powerCuts: boolean;
   readonly topics: number;
   readonly partitionsMax: number;
@@ -47,7 +48,7 @@ export function planOf(random: Random): SwarmPlan {
   // One write of the journal must hold the largest batch.
   const journalBytes = batchBytesMax > 100 * KIB ? 4 * MIB : pick(MIB, 2 * MIB, 4 * MIB);
   const full = chance(12);
-  return {
+  const plan: SwarmPlan = {
     lives: 1 + random.nextBelow(5),
     lifeMs: pick(50, 150, 400),
     shardsMax: pick(1, 1, 2, 3, 4),
@@ -59,7 +60,7 @@ export function planOf(random: Random): SwarmPlan {
     slowMoments: chance(20) ? 1 + random.nextBelow(3) : 0,
     spareBytes: full ? pick(MIB, 4 * MIB) : null,
     ioErrors: !full && chance(12),
-    flippedBits: !full && chance(10),
+    damage: !full && chance(10),
     powerCuts: chance(80),
     topics: 1 + random.nextBelow(3),
     partitionsMax: pick(1, 3, 8, 20),
@@ -71,5 +72,31 @@ export function planOf(random: Random): SwarmPlan {
     groupMembers: chance(50) ? random.nextBelow(4) : 0,
     admins: chance(60) ? 1 : 0,
     retention: chance(30),
+  };
+  return { ...plan, damage: plan.damage && !plan.ioErrors };
+}
+
+/** The same, with damage for certain, and short lives: what counts is what lies between them. */
+export function damagedPlanOf(random: Random): SwarmPlan {
+  const plan = planOf(random);
+  const { lives, partitionsMax } = plan;
+  // Large enough to go straight to their segment.
+  const large = random.nextBelow(4) === 0
+    ? { batchBytesMax: 440 * KIB, journalBytes: 4 * MIB, extentBytes: MIB }
+    : {};
+  return {
+    ...plan,
+    ...large,
+    lives: 1 + (lives % 3),
+    lifeMs: random.nextBelow(3) === 0 ? 250 : 60,
+    arenaBytes: 6 * MIB,
+    partitionsMax: Math.min(8, partitionsMax),
+    latencyMs: null,
+    slowMoments: 0,
+    spareBytes: null,
+    ioErrors: false,
+    damage: true,
+    idempotentProducers: 1 + random.nextBelow(2),
+    plainProducers: 1 + random.nextBelow(2),
   };
 }

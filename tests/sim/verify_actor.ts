@@ -1,36 +1,48 @@
 /**
  * Reads every partition whole, from its log start to its high watermark, after the last recovery.
  *
+ * Where a read is refused because of damage, it goes on behind: at the next offset at which a batch is
+ * known to stand.
+ *
  * @module
  */
 
 import { ErrorCode } from "../../src/wire/errors.ts";
-import { FETCH, LIST_OFFSETS } from "../../src/wire/generated/apis.ts";
+import { FETCH } from "../../src/wire/generated/apis.ts";
 import {
   newFetchPartition,
   newFetchRequest,
   newFetchTopic,
 } from "../../src/wire/generated/fetch_request.ts";
-import { newListOffsetsRequest } from "../../src/wire/generated/list_offsets_request.ts";
-import { Actor, type SimTopic, type Stage } from "./actor.ts";
+import { Actor, type Stage } from "./actor.ts";
 import { Horizon, type PartitionModel } from "./checker.ts";
 import { expect } from "./sim_failure.ts";
 
-const EARLIEST = -2;
 const FETCH_VERSION = 16;
+/** A fetch at an offset that no log has. */
+const BEFORE_START = -1;
+
+/** What was found of one partition so far. */
+interface Reading {
+  readonly model: PartitionModel;
+  readonly horizon: Horizon;
+  /** Base offsets of the batches that were read. */
+  readonly read: Set<number>;
+  readonly unreadable: Set<number>;
+}
 
 export class VerifyActor extends Actor {
-  readonly #left: { topic: SimTopic; model: PartitionModel }[] = [];
+  readonly #left: PartitionModel[] = [];
   #reading = false;
-  /** Partitions that answered with KAFKA_STORAGE_ERROR. */
-  unreadable = 0;
 
   constructor(stage: Stage, seed: number) {
     super(stage, seed);
     for (const topic of stage.topics) {
       if (topic.id === "" || topic.deleting) continue;
       for (let index = 0; index < topic.partitions; index++) {
-        this.#left.push({ topic, model: stage.checker.partition(topic.id, index) });
+        const model = stage.checker.partition(topic.id, index);
+        model.groupId = stage.node.groupOf(topic.id, index);
+        this.#left.push(model);
       }
     }
   }
@@ -41,36 +53,16 @@ export class VerifyActor extends Actor {
 
   protected override act(): void {
     if (this.#reading || this.#left.length === 0) return;
-    const { topic, model } = this.#left.pop()!;
     this.#reading = true;
-    const partitions = [{
-      partitionIndex: model.index,
-      currentLeaderEpoch: -1,
-      timestamp: EARLIEST,
-    }];
-    const request = newListOffsetsRequest({
-      replicaId: -1,
-      topics: [{ name: topic.name, partitions }],
-    });
-    this.ask(LIST_OFFSETS, 8, request, (response) => {
-      const { errorCode, offset } = response.topics[0]!.partitions[0]!;
-      if (errorCode === ErrorCode.NONE) {
-        this.#read(model, offset, offset, new Horizon());
-        return;
-      }
-      expect(
-        errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER ||
-          errorCode === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-        () => `${model.name}: its start is refused with ${errorCode}`,
-      );
-      this.#reading = false;
-      this.#left.unshift({ topic, model });
-    });
+    const model = this.#left.pop()!;
+    const reading = { model, horizon: new Horizon(), read: new Set<number>() };
+    this.#read({ ...reading, unreadable: new Set() }, BEFORE_START);
   }
 
   protected override forget(): void {}
 
-  #read(model: PartitionModel, start: number, offset: number, horizon: Horizon): void {
+  #read(reading: Reading, offset: number): void {
+    const { model, horizon } = reading;
     const partitions = [newFetchPartition({
       partition: model.index,
       fetchOffset: offset,
@@ -80,14 +72,22 @@ export class VerifyActor extends Actor {
     const request = newFetchRequest({ replicaId: -1, maxWaitMs: 0, maxBytes: 1_000_000, topics });
     this.ask(FETCH, FETCH_VERSION, request, (response) => {
       const answer = response.responses[0]!.partitions[0]!;
-      if (answer.errorCode === ErrorCode.OFFSET_OUT_OF_RANGE && model.retention) {
-        this.#read(model, answer.logStartOffset, Math.max(0, answer.logStartOffset), horizon);
-        return;
-      }
-      if (answer.errorCode === ErrorCode.KAFKA_STORAGE_ERROR && model.damaged) {
-        this.unreadable++;
-        this.#reading = false;
-        return;
+      switch (answer.errorCode) {
+        case ErrorCode.NOT_LEADER_OR_FOLLOWER:
+          this.#again(model);
+          return;
+        case ErrorCode.OFFSET_OUT_OF_RANGE: {
+          const { startOffset } = this.stage.node.logOf(model.groupId)!;
+          expect(
+            offset < startOffset && (offset === BEFORE_START || model.retention),
+            () => `${model.name}: ${offset} is out of range`,
+          );
+          this.#read(reading, startOffset);
+          return;
+        }
+        case ErrorCode.KAFKA_STORAGE_ERROR:
+          this.#skip(reading, offset);
+          return;
       }
       expect(
         answer.errorCode === ErrorCode.NONE,
@@ -95,19 +95,47 @@ export class VerifyActor extends Actor {
       );
       horizon.note(model, answer.highWatermark, answer.logStartOffset);
       const records = answer.records ?? new Uint8Array(0);
-      const next = this.stage.checker.read(model, offset, records);
+      const next = this.stage.checker.read(model, offset, records, reading.read);
       if (next < answer.highWatermark) {
         expect(
           next > offset,
           () => `${model.name}: nothing at ${offset}, below ${answer.highWatermark}`,
         );
-        this.#read(model, start, next, horizon);
+        this.#read(reading, next);
         return;
       }
-      if (!model.damaged) {
-        this.stage.checker.complete(model, answer.logStartOffset, answer.highWatermark);
-      }
-      this.#reading = false;
+      this.#finish(reading);
     });
+  }
+
+  /** The partition has no leader yet: later. */
+  #again(model: PartitionModel): void {
+    this.#reading = false;
+    this.#left.unshift(model);
+  }
+
+  /** What stands at `offset` cannot be read: goes on with the next batch that somebody knows of. */
+  #skip(reading: Reading, offset: number): void {
+    const { model, unreadable } = reading;
+    const { node, damage } = this.stage;
+    damage.checkUnreadable(node, model.groupId, offset);
+    unreadable.add(offset);
+    const { highWatermark } = reading.horizon;
+    const next = [...model.placed.keys()].filter((at) => at > offset).sort((a, b) => a - b)[0];
+    const end = Math.max(highWatermark, node.logOf(model.groupId)!.endOffset);
+    if (next === undefined || next >= end) this.#finish(reading);
+    else this.#read(reading, next);
+  }
+
+  #finish({ model, horizon, read, unreadable }: Reading): void {
+    const log = this.stage.node.logOf(model.groupId)!;
+    const highWatermark = Math.max(horizon.highWatermark, log.durableEndOffset);
+    this.stage.checker.complete(
+      model,
+      log.startOffset,
+      highWatermark,
+      (offset) => read.has(offset) || unreadable.has(offset),
+    );
+    this.#reading = false;
   }
 }

@@ -13,22 +13,28 @@
 
 import { RECEIVE_BUFFER_SIZE } from "../../src/base/limits.ts";
 import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
+import { OFFSETS_TOPIC } from "../../src/cluster/topic_names.ts";
+import { groupPartition } from "../../src/group/group_partition.ts";
 import { EIO, ENOSPC } from "../../src/io/errno.ts";
 import type { Actor, SimTopic, Stage } from "./actor.ts";
 import { AdminActor } from "./admin_actor.ts";
 import { Checker } from "./checker.ts";
 import { ConsumeActor } from "./consume_actor.ts";
+import { DamageBook } from "./damage_book.ts";
+import { Damager } from "./damager.ts";
 import { GroupActor } from "./group_actor.ts";
 import { ProduceActor } from "./produce_actor.ts";
 import { expect, SimFailure } from "./sim_failure.ts";
 import { SimNode } from "./sim_node.ts";
-import { planOf, type SwarmPlan } from "./swarm.ts";
+import { damagedPlanOf, planOf, type SwarmPlan } from "./swarm.ts";
 import { VerifyActor } from "./verify_actor.ts";
 
 /** Virtual time in which clients finish what they have begun (ms). */
 const DRAIN_MS = 120_000;
 /** Virtual time for memory to come to rest (ms). */
 const REST_MS = 3_000;
+/** States of the disk per life that stale blocks are taken from. */
+const MEMORIES_PER_LIFE = 2;
 /** Fewest disk operations before a planned power cut, during recovery and in service. */
 const CUT_IN_RECOVERY = 400;
 const CUT_IN_SERVICE = 3_000;
@@ -36,6 +42,8 @@ const CUT_IN_SERVICE = 3_000;
 /** What a run is beside its seed; for tests that want one shape. */
 export interface WorkloadOptions {
   readonly plan?: Partial<SwarmPlan>;
+  /** The disk is damaged between lives, for certain. */
+  readonly damage?: boolean;
   /** Power cut at exactly this operation of the first life; the life after is the last. */
   readonly cutAt?: number;
   /** Power cut at this operation of the recovery after it. */
@@ -51,6 +59,10 @@ export interface WorkloadResult {
   /** Disk operations of the first life. */
   readonly operations: number;
   readonly virtualMs: number;
+  /** How often the disk was damaged, starts refused, and logs were suspect in the end. */
+  readonly strikes: number;
+  readonly refusals: number;
+  readonly suspects: number;
 }
 
 export class Workload {
@@ -65,14 +77,18 @@ export class Workload {
   #mounts = 0;
   #lives = 0;
   #operations = 0;
-  #flipped = false;
+  #strikes = 0;
+  #refusals = 0;
+  #suspects = 0;
   #extraBytes = 0;
+  readonly #damager: Damager;
 
   constructor(seed: number, options: WorkloadOptions = {}) {
     this.#options = options;
     this.#random = new Xoshiro128(seed ^ 0x5bd1e995);
-    this.plan = { ...planOf(this.#random), ...options.plan };
-    const { plan } = this;
+    const plan = options.damage === true ? damagedPlanOf(this.#random) : planOf(this.#random);
+    this.plan = { ...plan, ...options.plan };
+    this.#damager = new Damager(this.#random);
     this.node = new SimNode({
       seed,
       arenaBytes: plan.arenaBytes,
@@ -84,7 +100,14 @@ export class Workload {
         "offsets.topic.num.partitions": "2",
       },
     });
-    this.#stage = { node: this.node, checker: this.checker, topics: [], draining: false };
+    this.#stage = {
+      node: this.node,
+      checker: this.checker,
+      topics: [],
+      damage: new DamageBook(),
+      failingDisk: plan.spareBytes !== null || plan.ioErrors,
+      draining: false,
+    };
     for (let i = 0; i < plan.topics; i++) this.#stage.topics.push(this.#topic(i));
     this.#admin = new AdminActor(this.#stage, this.#next(), {
       busy: plan.admins > 0,
@@ -97,6 +120,29 @@ export class Workload {
 
   /** Runs the seed; throws what is wrong. */
   run(): WorkloadResult {
+    try {
+      this.#live();
+      this.#finish();
+    } catch (error) {
+      if (!(error instanceof StartRefused)) throw error;
+      this.#refusals++;
+      if (!this.#stage.damage.metadataLost) this.#finishAccepting();
+    }
+    return {
+      hash: this.checker.hash,
+      lives: this.#lives,
+      mounts: this.#mounts,
+      acknowledgements: this.checker.acknowledgements,
+      batchesRead: this.checker.batchesRead,
+      operations: this.#operations,
+      virtualMs: this.node.nowMs,
+      strikes: this.#strikes,
+      refusals: this.#refusals,
+      suspects: this.#suspects,
+    };
+  }
+
+  #live(): void {
     const { plan } = this;
     if (this.#options.cutAt !== undefined) {
       this.#mount();
@@ -109,16 +155,6 @@ export class Workload {
     } else {
       for (let life = 0; life < plan.lives; life++) this.#life();
     }
-    this.#finish();
-    return {
-      hash: this.checker.hash,
-      lives: this.#lives,
-      mounts: this.#mounts,
-      acknowledgements: this.checker.acknowledgements,
-      batchesRead: this.checker.batchesRead,
-      operations: this.#operations,
-      virtualMs: this.node.nowMs,
-    };
   }
 
   #life(): void {
@@ -154,13 +190,17 @@ export class Workload {
       this.node.distrustsDisk = true;
     }
     this.#endLife();
-    if (plan.flippedBits) this.#flip();
+    if (plan.damage && this.#chance(70)) this.#strike();
   }
 
   /** The clients work for a while, or until the disk dies. */
   #serve(ms: number): void {
-    const until = this.node.nowMs + ms;
-    while (this.node.nowMs < until && !this.#over()) this.#step();
+    const parts = this.plan.damage ? MEMORIES_PER_LIFE + 1 : 1;
+    for (let part = 0; part < parts; part++) {
+      if (part > 0) this.#damager.remember(this.node.disk);
+      const until = this.node.nowMs + ms / parts;
+      while (this.node.nowMs < until && !this.#over()) this.#step();
+    }
   }
 
   #step(): void {
@@ -193,23 +233,43 @@ export class Workload {
     this.#mounts++;
     const mounted = node.mount(shards, (disk) => {
       if (cutAt !== undefined) disk.crashAfterOps(cutAt);
-    });
+    }, this.#stage.damage.accepted);
     if (node.refusal?.endsWith(`errno ${ENOSPC}`) && plan.spareBytes !== null) {
       // A recovery needs room for new journals: the operator finds some.
       this.#extraBytes += 2 * plan.shardsMax * plan.journalBytes;
       return false;
     }
     if (node.refusal !== null) {
-      if (this.#flipped) throw new DamageFound();
-      throw new SimFailure("correctness", `recovery refused: ${node.refusal}`);
+      this.#stage.damage.checkRefusal(node);
+      throw new StartRefused();
     }
-    this.#checkDamage();
     if (!mounted) {
       if (node.fatals.length > 0) throw new SimFailure("crash", node.fatals[0]!);
       return false;
     }
     node.disk.crashAfterOps(Infinity);
+    if (!plan.ioErrors) this.#stage.damage.checkMount(node);
+    this.#checkModels();
     return true;
+  }
+
+  /** Topics are there, and models know what damage may have taken from them. */
+  #checkModels(): void {
+    const { node, checker } = this;
+    const { topics, damage } = this.#stage;
+    for (const { id, name, partitions, deleting } of topics) {
+      if (id === "" || deleting) continue;
+      const last = node.groupOf(id, partitions - 1);
+      expect(last >= 0, () => `${name} with ${partitions} partitions is gone`);
+    }
+    for (const model of checker.partitions.values()) {
+      model.groupId = node.groupOf(model.topicId, model.index);
+      if (model.groupId < 0) continue;
+      const { lossFrom, startLost } = damage.lossOf(model.groupId);
+      model.lossFrom = lossFrom;
+      model.startMayReturn = startLost;
+      model.readOnly = node.logOf(model.groupId)!.suspect;
+    }
   }
 
   #capacity(): { capacityBytes?: number } {
@@ -224,17 +284,42 @@ export class Workload {
     this.#stage.draining = true;
     while (!this.#mount()) this.node.crash();
     this.#until(() => this.#actors.every((actor) => actor.idle), "clients do not finish");
+    this.#verify();
+  }
+
+  /** Nothing starts any more but with `--accept-loss`: what is left is looked at, and not added to. */
+  #finishAccepting(): void {
+    this.#stage.draining = true;
+    // It stays refused, whatever is named by then.
+    this.node.crash();
+    try {
+      while (!this.#mount()) this.node.crash();
+      throw new SimFailure("correctness", "a damaged metadata log was served in the second start");
+    } catch (error) {
+      if (!(error instanceof StartRefused)) throw error;
+    }
+    this.#stage.damage.accepted = true;
+    const groups = this.#actors.filter((actor) => actor instanceof GroupActor);
+    this.#actors.splice(0, Infinity, ...groups);
+    this.node.crash();
+    while (!this.#mount()) this.node.crash();
+    this.#verify();
+  }
+
+  #verify(): void {
     const verify = new VerifyActor(this.#stage, this.#next());
     this.#actors.push(verify);
     this.#until(() => verify.idle, "the logs are not read");
-    if (verify.unreadable > 0) {
-      expect(this.node.damages.length > 0, () => "records are unreadable and nobody was told");
-    }
+    for (const actor of this.#actors) if (actor instanceof ProduceActor) actor.sendAgain();
+    this.#until(() => this.#actors.every((actor) => actor.idle), "duplicates are not answered");
     this.#askGroups();
     for (const actor of this.#actors) actor.hangUp();
     this.node.pass(REST_MS);
     this.#checkMemory();
-    this.#checkDamage();
+    if (!this.plan.ioErrors) this.#stage.damage.checkNamed(this.node);
+    for (const { shard } of this.node.shards) {
+      for (const log of shard.storage.logs.values()) if (log.suspect) this.#suspects++;
+    }
     if (!this.node.stop()) throw new SimFailure("liveness", "the node does not stop");
     this.#endLife();
   }
@@ -248,15 +333,30 @@ export class Workload {
     }
   }
 
+  /** Committed offsets are told, and have not gone back; by all groups whose log is sound. */
   #askGroups(): void {
     const members = this.#actors.filter((actor) => actor instanceof GroupActor);
     let asked = 0;
     for (const member of members) {
-      if (!member.connected) member.tick();
-      member.verify(() => asked++);
-      this.#until(() => member.openRequests === 0, "a group does not answer");
+      if (!this.#mustAnswer(member.group)) continue;
+      let told = false;
+      this.#until(() => {
+        if (!told && member.connected && member.openRequests === 0) {
+          member.verify(() => told = true);
+        }
+        return told;
+      }, "a group does not answer");
+      asked++;
     }
     this.checker.observe(asked);
+  }
+
+  #mustAnswer(group: string): boolean {
+    const { node } = this;
+    const topic = node.shards[0]!.shard.image.topicByName(OFFSETS_TOPIC);
+    if (topic === undefined) return false;
+    const { groupId } = topic.partitions[groupPartition(group, topic.partitions.length)]!;
+    return !this.#stage.damage.isHurt(node, groupId);
   }
 
   #checkMemory(): void {
@@ -284,12 +384,6 @@ export class Workload {
     });
   }
 
-  #checkDamage(): void {
-    const [damage] = this.node.damages;
-    if (damage === undefined || this.#flipped || this.plan.ioErrors) return;
-    throw new SimFailure("correctness", `named damage without any: ${JSON.stringify(damage)}`);
-  }
-
   #checkRemarks(): void {
     for (const remark of this.node.remarks) {
       if (remark.startsWith("Closed a connection")) throw new SimFailure("correctness", remark);
@@ -297,12 +391,11 @@ export class Workload {
     this.node.remarks.length = 0;
   }
 
-  /** One bit of what lies on the disk. */
-  #flip(): void {
-    const flipped = this.node.flipRandomBit();
-    if (!flipped) return;
-    this.#flipped = true;
-    for (const model of this.checker.partitions.values()) model.damaged = true;
+  #strike(): void {
+    const strike = this.#damager.strike(this.node.disk);
+    if (strike === null) return;
+    this.#strikes++;
+    this.#stage.damage.note(strike, this.node);
   }
 
   #loseAll(): void {
@@ -352,8 +445,8 @@ export class Workload {
   }
 }
 
-/** Recovery refused a disk whose bits were flipped: as it should, and the end of the run. */
-export class DamageFound extends Error {}
+/** A start refused a damaged disk, as it should. */
+class StartRefused extends Error {}
 
 /** Runs a seed twice; the runs must be equal. */
 export function runSeed(seed: number, options: WorkloadOptions = {}): WorkloadResult {
@@ -367,24 +460,11 @@ export function runSeed(seed: number, options: WorkloadOptions = {}): WorkloadRe
 
 /** Runs a seed once; everything that is thrown becomes a {@linkcode SimFailure}. */
 export function runOnce(seed: number, options: WorkloadOptions = {}): WorkloadResult {
-  const workload = new Workload(seed, options);
   try {
-    return workload.run();
+    return new Workload(seed, options).run();
   } catch (error) {
     if (error instanceof SimFailure) throw error;
-    if (!(error instanceof DamageFound)) {
-      const text = error instanceof Error ? error.stack ?? error.message : String(error);
-      throw new SimFailure("crash", text);
-    }
-    const { checker, node } = workload;
-    return {
-      hash: checker.hash,
-      lives: 0,
-      mounts: 0,
-      acknowledgements: checker.acknowledgements,
-      batchesRead: checker.batchesRead,
-      operations: 0,
-      virtualMs: node.nowMs,
-    };
+    const text = error instanceof Error ? error.stack ?? error.message : String(error);
+    throw new SimFailure("crash", text);
   }
 }

@@ -1,0 +1,51 @@
+/**
+ * Makes the directories of new logs, durable.
+ *
+ * Nothing of a log is called durable before its directory's name is: when damage takes a group's row, or its
+ * first records, the directory alone tells that there was one (`salvage.ts`), and that an empty log in its
+ * place would be a lie.
+ *
+ * @module
+ */
+
+import type { Disk } from "../io/disk.ts";
+import { EEXIST } from "../io/errno.ts";
+import { io, type Task } from "../io/task.ts";
+import type { PartitionLog } from "./partition_log.ts";
+
+/** What the journal made durable of a log before its directory's name was. */
+export class UnnamedProgress {
+  index = 0;
+  endOffset = 0;
+  hardVersion = 0;
+  noted = false;
+
+  note(index: number, endOffset: number, hardVersion: number): void {
+    this.noted = true;
+    this.index = Math.max(this.index, index);
+    this.endOffset = Math.max(this.endOffset, endOffset);
+    this.hardVersion = Math.max(this.hardVersion, hardVersion);
+  }
+}
+
+/** Makes the directories of `logs` that are not there; 0 or a negative errno. */
+export function* makeDirectories(disk: Disk, logs: Iterable<PartitionLog>): Task<number> {
+  for (const log of logs) {
+    if (log.deleted || log.directoryMade) continue;
+    const made = yield* io((done) => disk.makeDirectory(log.directory, done));
+    if (made < 0 && made !== -EEXIST) return made;
+    log.directoryMade = true;
+  }
+  return 0;
+}
+
+/** The same in `parent`, whose names are then durable. */
+export function* nameDirectories(
+  disk: Disk,
+  parent: string,
+  logs: readonly PartitionLog[],
+): Task<number> {
+  const made = yield* makeDirectories(disk, logs);
+  if (made < 0) return made;
+  return yield* io((done) => disk.syncDirectory(parent, done));
+}

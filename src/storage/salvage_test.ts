@@ -1,0 +1,213 @@
+import { strict as assert } from "node:assert";
+import { LOG_FAILED, MetaKind } from "./log.ts";
+import type { PartitionLog } from "./partition_log.ts";
+import { crc32cOfBytes } from "../bytes/crc32c.ts";
+import { BLOCK_SIZE } from "../io/disk.ts";
+import { takePicture } from "../../tests/sim/disk_picture.ts";
+import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
+import { TEST_LIMITS, TestNode } from "../../tests/sim/storage_node.ts";
+
+const JOURNAL_BYTES = 256 * 1024;
+
+function makeLog(node: TestNode, groupId: number): PartitionLog {
+  const log = node.engines[0]!.createLog({
+    groupId,
+    incarnation: 1,
+    name: "orders-0",
+    segmentLimits: TEST_LIMITS,
+    listener: null,
+  });
+  log.appendMeta(MetaKind.NO_OP, 1, new Uint8Array(0));
+  return log;
+}
+
+function fill(node: TestNode, log: PartitionLog, batches: number, valueBytes: number): void {
+  const { memory, crc32c } = node;
+  for (let i = 0; i < batches; i++) {
+    const batch = { recordCount: 1, valueBytes, fill: i, timestampMs: 5000 + log.endOffset };
+    const size = writeSampleBatch(memory, crc32c, 0, batch);
+    while (log.append(0, size, log.lastTerm, node.nowMs) < 0) node.settle();
+    node.settle();
+  }
+}
+
+/** Blocks of a file, to be put back later. */
+function blocksOf(node: TestNode, path: string): (Uint8Array | null)[] {
+  const count = node.disk.size(path) / BLOCK_SIZE;
+  return Array.from({ length: count }, (_, block) => node.disk.blockAt(path, block));
+}
+
+Deno.test("a group whose first record is damaged comes back suspect, not as an empty log", () => {
+  const node = new TestNode({ seed: 21, journalBytes: JOURNAL_BYTES });
+  assert.equal(node.mount(1), true);
+  const [path] = node.report!.manifest!.shards[0]!.extents;
+  fill(node, makeLog(node, 1), 3, 600);
+  node.crash();
+  node.disk.replaceBlock(path!, 0, null);
+  assert.equal(node.mount(1), true);
+  assert.equal(node.report!.damages[0]!.file, path);
+  assert.deepEqual(node.report!.suspectGroups, [1]);
+  const log = node.log(1) as PartitionLog;
+  assert.equal(log.endOffset, 0);
+  assert.equal(log.append(0, 100, 1, node.nowMs), LOG_FAILED);
+});
+
+Deno.test("a log is not durable before the name of its directory is", () => {
+  const node = new TestNode({ seed: 22, journalBytes: JOURNAL_BYTES });
+  assert.equal(node.mount(1), true);
+  node.disk.inject({
+    operation: "makeDirectory",
+    nth: 1,
+    fault: { kind: "error", errno: 28 },
+  });
+  const log = makeLog(node, 1);
+  node.turn();
+  node.disk.run();
+  assert.equal(node.engines[0]!.journal.journal.durableLsn, 1);
+  assert.equal(log.durableIndex, 0);
+  for (let i = 0; i < 20; i++) node.settle();
+  assert.equal(log.durableIndex, 1);
+  assert.deepEqual(node.fatals, []);
+});
+
+Deno.test("a slot older than the journal begins is named, and its groups are suspect", () => {
+  const node = new TestNode({ seed: 23, journalBytes: JOURNAL_BYTES });
+  assert.equal(node.mount(1), true);
+  const [first, second] = node.report!.manifest!.shards[0]!.checkpoints;
+  const log = makeLog(node, 1);
+  const old = blocksOf(node, first!);
+  const checkpoint = (): void => {
+    node.engines[0]!.checkpoint();
+    node.settle();
+  };
+  for (let i = 0; i < 4; i++) {
+    fill(node, log, 4, 2000);
+    checkpoint();
+  }
+  fill(node, log, 1, 100);
+  const end = log.endOffset;
+  node.crash();
+  const count = node.disk.size(first!) / BLOCK_SIZE;
+  for (let i = 0; i < count; i++) node.disk.replaceBlock(first!, i, old[i] ?? null);
+  node.disk.flipBit(second!, 100, 0);
+  assert.equal(node.mount(1), true);
+  assert.deepEqual(node.report!.damages.map(({ file }) => file), [first, log.directory]);
+  assert.deepEqual(node.report!.suspectGroups, [1]);
+  // What is in segments is kept.
+  const kept = node.log(1)!;
+  assert.ok(kept.endOffset > 0 && kept.endOffset <= end);
+  assert.notEqual(node.readAll(kept, 0), null);
+});
+
+Deno.test("lost slots of a shard that wrote nothing since its start are no damage of its journal", () => {
+  const node = new TestNode({ seed: 24, journalBytes: JOURNAL_BYTES });
+  assert.equal(node.mount(1), true);
+  fill(node, makeLog(node, 1), 2, 500);
+  node.crash();
+  assert.equal(node.mount(1), true);
+  const { checkpoints } = node.report!.manifest!.shards[0]!;
+  node.crash();
+  for (const path of checkpoints) node.disk.flipBit(path, 100, 0);
+  assert.equal(node.mount(1), true);
+  const files = node.report!.damages.map(({ file }) => file);
+  assert.deepEqual(files, [checkpoints[0], "logs/orders-0.1.1"]);
+});
+
+Deno.test("index and segment damaged: what stands before the damage is served, the rest is named", () => {
+  const node = new TestNode({ seed: 25, journalBytes: JOURNAL_BYTES });
+  assert.equal(node.mount(1), true);
+  const log = makeLog(node, 1);
+  fill(node, log, 40, 6000);
+  node.engines[0]!.checkpoint();
+  node.settle();
+  const segment = log.segmentList[0]!;
+  assert.ok(segment.closed && segment.index.filedCount > 0);
+  const { path } = segment.file;
+  const index = segment.indexFile.path;
+  node.engines[0]!.checkpoint();
+  node.settle();
+  node.crash();
+  node.disk.flipBit(index, 100, 0);
+  node.disk.flipBit(path, 40_000, 0);
+  assert.equal(node.mount(1), true);
+  assert.deepEqual(node.report!.damages, []);
+  const again = node.log(1) as PartitionLog;
+  const sound = node.readOnce(again, 0, 1_000_000)!;
+  assert.equal(sound.next, 6);
+  assert.equal(node.readOnce(again, 6, 1_000_000), null);
+  const behind = again.segmentList[1]!.baseOffset;
+  assert.equal(node.readOnce(again, behind - 1, 1_000_000), null);
+  assert.notEqual(node.readOnce(again, behind, 1_000_000), null);
+  const { lost, position } = node.damages[0]!;
+  assert.match(lost, new RegExp(`offsets 6 to ${behind - 1}`));
+  assert.ok(position <= 40_000 && position > 30_000);
+  assert.equal(again.suspect, false);
+});
+
+Deno.test("a closed segment that is gone is named, its index or not", () => {
+  for (const withIndex of [false, true]) {
+    const node = new TestNode({ seed: 26, journalBytes: JOURNAL_BYTES });
+    assert.equal(node.mount(1), true);
+    const log = makeLog(node, 1);
+    fill(node, log, 40, 6000);
+    for (let i = 0; i < 2; i++) {
+      node.engines[0]!.checkpoint();
+      node.settle();
+    }
+    const { file, indexFile } = log.segmentList[0]!;
+    node.crash();
+    for (const path of withIndex ? [file.path, indexFile.path] : [file.path]) {
+      node.disk.unlink(path, { complete: () => {} });
+    }
+    node.disk.run();
+    assert.equal(node.mount(1), true);
+    const again = node.log(1)!;
+    assert.equal(node.readOnce(again, 0, 1_000_000), null);
+    assert.equal(node.damages[0]!.file, file.path);
+  }
+});
+
+Deno.test("an index with a hole is made anew: a block of an earlier index is sound by itself", () => {
+  const node = new TestNode({ seed: 27, journalBytes: JOURNAL_BYTES });
+  assert.equal(node.mount(1), true);
+  const log = makeLog(node, 1);
+  fill(node, log, 40, 6000);
+  for (let i = 0; i < 2; i++) {
+    node.engines[0]!.checkpoint();
+    node.settle();
+  }
+  const whole = node.readAll(log, 0);
+  const { path } = log.segmentList[0]!.indexFile;
+  const block = node.disk.blockAt(path, 0)!.slice();
+  const [header, entry] = [32, 32];
+  block.copyWithin(header, header + entry, header + 2 * entry);
+  new DataView(block.buffer).setUint32(0, crc32cOfBytes(block, 4, BLOCK_SIZE, 0), true);
+  node.crash();
+  node.disk.replaceBlock(path, 0, block);
+  assert.equal(node.mount(1), true);
+  assert.deepEqual(node.readAll(node.log(1)!, 0), whole);
+  assert.equal(node.damages[0]!.file, path);
+});
+
+Deno.test("a lost write is named where it was, also with no sound one needed before it", () => {
+  const node = new TestNode({ seed: 28, journalBytes: JOURNAL_BYTES });
+  assert.equal(node.mount(1), true);
+  const log = makeLog(node, 1);
+  // The ring's second extent is written to when the last checkpoint is made.
+  fill(node, log, 14, 6000);
+  for (let i = 0; i < 2; i++) {
+    node.engines[0]!.checkpoint();
+    node.settle();
+  }
+  fill(node, log, 4, 500);
+  node.crash();
+  const [shard] = takePicture(node.disk).shards;
+  const lsn = Math.max(...shard!.slots.map((slot) => slot!.lsn)) + 1;
+  const lost = shard!.blocks.filter((block) => block.lsn === lsn);
+  assert.equal(lost[0]!.path, shard!.manifest.extents[1]);
+  for (const { path, block } of lost) node.disk.replaceBlock(path, block, null);
+  assert.equal(node.mount(1), true);
+  const [damage] = node.report!.damages;
+  assert.equal(damage!.file, lost[0]!.path);
+  assert.equal(damage!.position, lost[0]!.block * BLOCK_SIZE);
+});

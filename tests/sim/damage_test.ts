@@ -1,0 +1,41 @@
+/**
+ * Whole nodes whose disk is damaged between lives: flipped bits, zeroed and stale blocks, in every kind of
+ * file. What was acknowledged is served unchanged, or named as lost by a log that takes no more. What seeds
+ * found is kept as small tests beside the sources (`src/storage/salvage_test.ts`).
+ *
+ * `GREGOR_SIM_DAMAGE_SEEDS` fresh seeds are run (each twice); `GREGOR_SIM_FIRST_SEED` says where they begin.
+ */
+
+import { strict as assert } from "node:assert";
+import { runSeed, type WorkloadResult } from "./workload.ts";
+
+const FRESH = Number(Deno.env.get("GREGOR_SIM_DAMAGE_SEEDS") ?? 25);
+const FIRST = Number(
+  Deno.env.get("GREGOR_SIM_FIRST_SEED") ?? Math.floor(Math.random() * 2 ** 30),
+);
+
+Deno.test("damage of every kind is named, and takes nothing else", () => {
+  let strikes = 0;
+  let refusals = 0;
+  let suspects = 0;
+  for (let i = 0; i < FRESH; i++) {
+    const result = run(FIRST + i);
+    strikes += result.strikes;
+    refusals += result.refusals;
+    suspects += result.suspects;
+  }
+  assert.ok(strikes > 0, "nothing was damaged");
+  console.log(
+    `seeds ${FIRST} to ${FIRST + FRESH - 1}: damaged ${strikes} times, ` +
+      `${refusals} starts refused, ${suspects} logs suspect`,
+  );
+});
+
+function run(seed: number): WorkloadResult {
+  try {
+    return runSeed(seed, { damage: true });
+  } catch (error) {
+    const message = `deno task sim --damage --seed ${seed}: ${(error as Error).message}`;
+    throw new Error(message, { cause: error });
+  }
+}
