@@ -263,6 +263,7 @@ export class Workload {
       expect(last >= 0, () => `${name} with ${partitions} partitions is gone`);
     }
     for (const model of checker.partitions.values()) {
+      model.lives++;
       model.groupId = node.groupOf(model.topicId, model.index);
       if (model.groupId < 0) continue;
       const { lossFrom, startLost } = damage.lossOf(model.groupId);
