@@ -24,6 +24,8 @@ const WRITE_BYTES_MAX = 1024 * 1024;
 /** Bytes that may be handed to the disk per millisecond, and at once after a pause. */
 const PACE_BYTES_PER_MS = 1024 * 1024;
 const PACE_BURST_BYTES = 1024 * 1024;
+/** Entries that are done with, from which on moving the rest of the queue to its front pays. */
+const QUEUE_SHIFT_MIN = 256;
 
 /** Mixes what an extent's checksum is seeded with: bytes of another place never pass. */
 export function extentSeed(groupId: number, position: number): number {
@@ -44,7 +46,10 @@ export class WriteBehind {
   bytesWritten = 0;
   /** Durable writes of large batches in flight (`large_append.ts`). */
   piecesInFlight = 0;
+  /** Chunks to write, from number `#queueHead` on; those before are done with. */
   #queue: Chunk[] = [];
+  #queueHead = 0;
+  readonly #stalled: Chunk[] = [];
   #pool: ChunkWrite[] = [];
   #budgetBytes = PACE_BURST_BYTES;
   #lastMs = 0;
@@ -58,7 +63,7 @@ export class WriteBehind {
 
   /** Nothing is queued or in flight. */
   get idle(): boolean {
-    return this.#queue.length === 0 && this.writesInFlight === 0;
+    return this.#queue.length === this.#queueHead && this.writesInFlight === 0;
   }
 
   /** Closes the open extent of a segment: its checksum stands, its bytes may go to disk. */
@@ -160,18 +165,21 @@ export class WriteBehind {
       );
     }
     const queue = this.#queue;
-    if (queue.length === 0 || this.#failed) return;
-    let kept = 0;
-    let at = 0;
+    const stalled = this.#stalled;
+    let at = this.#queueHead;
+    if (at === queue.length || this.#failed) return;
     for (; at < queue.length; at++) {
       if (this.#full()) break;
       const chunk = queue[at]!;
       if (chunk.segment === null || chunk.state !== ChunkState.DIRTY || chunk.submitted) continue;
-      if (!this.#submit(chunk, chunk.segment)) queue[kept++] = chunk;
+      if (!this.#submit(chunk, chunk.segment)) stalled.push(chunk);
     }
-    if (kept === at) return;
-    queue.copyWithin(kept, at);
-    queue.length -= at - kept;
+    // They stay in front, in order.
+    while (stalled.length > 0) queue[--at] = stalled.pop()!;
+    this.#queueHead = at;
+    if (at < QUEUE_SHIFT_MIN && at < queue.length || 2 * at < queue.length) return;
+    queue.splice(0, at);
+    this.#queueHead = 0;
   }
 
   #full(): boolean {
