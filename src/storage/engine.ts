@@ -32,6 +32,8 @@ import { WriteBehind } from "./write_behind.ts";
 
 /** Share of the arena that may hold bytes which are not on disk. */
 const DIRTY_SHARE = 1 / 3;
+/** Share of that from which on it is written faster. */
+const HURRY_SHARE = 1 / 4;
 /** Share of the ring recorded since the last checkpoint at which the next one begins. */
 const CHECKPOINT_SHARE = 0.35;
 /** Share of the ring in use at which one begins in any case. */
@@ -105,6 +107,7 @@ export class Engine implements ShardStorage, LogParts {
     this.writer.onProgress = () => this.#progress = true;
     this.loader = new SegmentLoader(context, this.cache, this.files);
     this.dirtyBytesMax = Math.floor(context.arena.size * DIRTY_SHARE);
+    this.writer.hurryBytes = this.dirtyBytesMax * HURRY_SHARE;
     this.#reaper = new Reaper(this);
     this.#journal = new Journal({
       ...options.journal,

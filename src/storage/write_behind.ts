@@ -24,6 +24,8 @@ const WRITE_BYTES_MAX = 1024 * 1024;
 /** Bytes that may be handed to the disk per millisecond, and at once after a pause. */
 const PACE_BYTES_PER_MS = 1024 * 1024;
 const PACE_BURST_BYTES = 1024 * 1024;
+/** How many times the above is allowed while more waits to be written than should. */
+const HURRY = 4;
 /** Entries that are done with, from which on moving the rest of the queue to its front pays. */
 const QUEUE_SHIFT_MIN = 256;
 
@@ -41,6 +43,8 @@ export class WriteBehind {
   onProgress: () => void = () => {};
   /** Whether writes are spread over time; recovery has nobody to spare. */
   paced = true;
+  /** With more dirty memory than this, the pace is another: appends that find none would wait for longer. */
+  hurryBytes = Infinity;
   bytesInFlight = 0;
   writesInFlight = 0;
   bytesWritten = 0;
@@ -158,10 +162,11 @@ export class WriteBehind {
   pump(nowMs: number): void {
     const passed = nowMs - this.#lastMs;
     this.#lastMs = nowMs;
+    const factor = this.#cache.dirtyBytes > this.hurryBytes ? HURRY : 1;
     if (passed > 0) {
       this.#budgetBytes = Math.min(
-        PACE_BURST_BYTES,
-        this.#budgetBytes + passed * PACE_BYTES_PER_MS,
+        PACE_BURST_BYTES * factor,
+        this.#budgetBytes + passed * PACE_BYTES_PER_MS * factor,
       );
     }
     const queue = this.#queue;
