@@ -302,8 +302,8 @@ const GREGOR_SETTINGS = {
   ),
   "shutdown.timeout.ms": intSetting(
     30_000,
-    "How long stopping may take to hand over leadership and flush.",
-    { ...ms, min: 0 },
+    "How long stopping may take to answer what is open and to flush; then the process ends all the same.",
+    { ...fixed, min: 1000 },
   ),
 } as const;
 

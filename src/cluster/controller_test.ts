@@ -9,7 +9,7 @@ import { createPartitions, createTopics } from "./create_topics.ts";
 import { deleteTopics } from "./delete_topics.ts";
 import { ClusterImage } from "./image.ts";
 import { newUuid } from "./ids.ts";
-import { registerNode, setFeatureLevel } from "./membership.ts";
+import { registerNode, reserveGroupIds, setFeatureLevel } from "./membership.ts";
 import { allocateProducerIds, PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock } from "./producer_ids.ts";
 import {
   COMMAND_BYTES_MAX,
@@ -116,6 +116,15 @@ Deno.test("group ids stay used across a snapshot, also those of the last topics"
   const copy = new ClusterImage(0, new Map());
   for (const record of cluster.image.snapshotRecords()) copy.replay(record);
   assert.equal(copy.nextGroupId, 3);
+});
+
+Deno.test("no group gets the id of a log that the metadata log knows nothing of", () => {
+  const cluster = new TestCluster();
+  cluster.run(create("a"));
+  cluster.run((context) => reserveGroupIds(context, 50));
+  cluster.run((context) => reserveGroupIds(context, 20));
+  cluster.run(create("b"));
+  assert.equal(cluster.image.topicByName("b")!.partitions[0]!.groupId, 50);
 });
 
 const TOPIC = { resourceType: ResourceType.TOPIC, resourceName: "t" };

@@ -17,6 +17,15 @@ export function formCluster(context: CommandContext): void {
   context.emit([{ type: RecordType.CLUSTER, body: { clusterId } }]);
 }
 
+/**
+ * Gives no group an id below `firstFree`: a metadata log that damage took the end of may not know of every log
+ * that there is, and a new topic must not find one of them in its place.
+ */
+export function reserveGroupIds(context: CommandContext, firstFree: number): void {
+  if (context.image.nextGroupId >= firstFree) return;
+  context.emit([{ type: RecordType.GROUP_IDS, body: { nextGroupId: firstFree } }]);
+}
+
 /** Makes `node` a member, or records what changed about it since it last started. */
 export function registerNode(context: CommandContext, node: NodeRecord): void {
   assert(node.nodeId >= 0, "a node id is not negative");

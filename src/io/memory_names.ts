@@ -8,11 +8,14 @@
  */
 
 import type { Random } from "../base/prng.ts";
-import { EEXIST, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY } from "./errno.ts";
+import { EEXIST, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY } from "./errno.ts";
 import type { MemoryFile } from "./memory_file.ts";
 
 /** What a name stands for: a file, or a directory. */
 export type MemoryNode = MemoryFile | "directory";
+
+/** As in most file systems (bytes; names here are ASCII). */
+const NAME_LENGTH_MAX = 255;
 
 interface PendingName {
   readonly from: string | null;
@@ -47,6 +50,7 @@ export class MemoryNames {
   /** Zero, or why `path` cannot be made. */
   checkNew(path: string): number {
     if (this.get(path) !== undefined) return -EEXIST;
+    if (path.slice(path.lastIndexOf("/") + 1).length > NAME_LENGTH_MAX) return -ENAMETOOLONG;
     const parent = this.get(parentOf(path));
     if (parent === undefined) return -ENOENT;
     return parent === "directory" ? 0 : -ENOTDIR;

@@ -55,6 +55,18 @@ Deno.test("a trim is answered when it is applied, though the log had no room for
   assert.deepEqual([trims, partition.startOffset], [[0], 1]);
 });
 
+Deno.test("of two trims on their way the further one counts for both", () => {
+  const { partition, log } = testPartition();
+  for (let i = 0; i < 10; i++) log.append();
+  log.reachDurable();
+  const starts: number[] = [];
+  for (const offset of [8, 3]) {
+    runTask(partition.trimTo(offset), () => starts.push(partition.startOffset));
+  }
+  log.reachDurable();
+  assert.deepEqual(starts, [8, 8]);
+});
+
 Deno.test("RecordAppender goes on by itself when memory comes back", () => {
   const { partition, log } = testPartition();
   let memoryLeft = false;

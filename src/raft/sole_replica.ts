@@ -26,6 +26,8 @@ export class SoleReplica {
   readonly #termFloor: number;
   #term = 0;
   #noOpIndex = -1;
+  /** The furthest log start that was proposed. */
+  #proposedStart = 0;
   #commitIndex = 0;
   #commitOffset: number;
   #leading = false;
@@ -104,9 +106,13 @@ export class SoleReplica {
    */
   proposeTrim(offset: number): number {
     assert(this.#leading && offset <= this.#commitOffset, "a trim goes at most to the commit");
+    // The last entry counts: it must not take back what one before it asks for.
+    const furthest = Math.max(offset, this.#proposedStart);
     const payload = new Uint8Array(TRIM_PAYLOAD_SIZE);
-    setInt64(new DataView(payload.buffer), 0, offset);
-    return this.log.appendMeta(MetaKind.PREFIX, this.#term, payload);
+    setInt64(new DataView(payload.buffer), 0, furthest);
+    const index = this.log.appendMeta(MetaKind.PREFIX, this.#term, payload);
+    if (index >= 0) this.#proposedStart = furthest;
+    return index;
   }
 
   /**

@@ -37,7 +37,7 @@ import { readDiskError, verifyNode } from "../storage/disk_error_mark.ts";
 import type { Manifest } from "../storage/manifest.ts";
 import { openShard } from "../storage/open_shard.ts";
 import { recoverNode, type RecoveryReport } from "../storage/recovery.ts";
-import type { Damage, ShardStorage, StorageContext } from "../storage/shard_storage.ts";
+import type { Damage, StorageContext } from "../storage/shard_storage.ts";
 import { Acceptor } from "./acceptor.ts";
 import type { Boot, FromShard, ToShard } from "./control.ts";
 import { CONTROLLER_GROUP_ID } from "./metadata_partition.ts";
@@ -126,9 +126,12 @@ export class RunningShard {
       case "open":
         return this.#open(message.manifest);
       case "lead":
-        return runTask(this.#shard!.lead(message.node), (leads) => this.#led(leads));
+        return runTask(
+          this.#shard!.lead(message.node, message.firstFreeGroupId),
+          (leads) => this.#led(leads),
+        );
       case "serve":
-        return this.#serve(message.ballastBytes);
+        return this.#serve(message.ballastBytes, new Set(message.removedGroups));
       case "accept":
         this.#acceptor = new Acceptor(this.#ring, message.listener, this.#shard!);
         this.#acceptor.start();
@@ -219,8 +222,7 @@ export class RunningShard {
         this.#fatal(EXIT_DISK_ERROR, message, false);
         return;
       }
-      if (this.#boot.acceptLoss) this.#acceptLoss(storage);
-      this.#shard = new Shard({
+      const opened = new Shard({
         nodeId: this.#boot.nodeId,
         settings: this.#boot.settings,
         dataDir: this.#boot.dataDir,
@@ -238,16 +240,15 @@ export class RunningShard {
         peerOf: (socket) => kafkaHost(peerAddress(this.#shim, socket)),
         wake: (other) => this.#ring.doorbell(other),
       }, storage);
-      this.#link.tell({ type: "opened", logs: storage.logs.size });
+      this.#shard = opened;
+      const tell = (): void => {
+        let lastGroupId = CONTROLLER_GROUP_ID;
+        for (const groupId of storage.logs.keys()) lastGroupId = Math.max(lastGroupId, groupId);
+        this.#link.tell({ type: "opened", logs: storage.logs.size, lastGroupId });
+      };
+      if (this.#boot.acceptLoss) runTask(opened.acceptLoss(), tell);
+      else tell();
     });
-  }
-
-  #acceptLoss(storage: ShardStorage): void {
-    for (const log of storage.logs.values()) {
-      if (!log.suspect) continue;
-      log.acceptLoss();
-      this.#logger.log(LogLevel.WARN, "Accepted what damage took", { log: log.directory });
-    }
   }
 
   #led(leads: boolean): void {
@@ -257,13 +258,14 @@ export class RunningShard {
       this.#fatal(EXIT_DATA_DAMAGED, `${what} ${adviceFor("damaged")}`, false);
       return;
     }
-    const { image } = this.#shard!;
-    this.#link.tell({ type: "leading", clusterId: image.clusterId, topics: image.topics.size });
+    const { image, removedGroups } = this.#shard!;
+    const { clusterId, topics } = image;
+    this.#link.tell({ type: "leading", clusterId, topics: topics.size, removedGroups });
   }
 
   /** Answered once there is room for the next start, or too little of it: clients come behind that. */
-  #serve(ballastBytes: number): void {
-    this.#shard!.deleteOrphans();
+  #serve(ballastBytes: number, removedGroups: ReadonlySet<number>): void {
+    this.#shard!.deleteOrphans(removedGroups);
     const serving = (): void => this.#link.tell({ type: "serving" });
     if (this.#boot.shard !== CONTROLLER_SHARD) serving();
     else runTask(this.#shard!.keepBallast(ballastBytes), serving);

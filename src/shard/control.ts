@@ -58,8 +58,18 @@ export type ToShard =
   | { readonly type: "recover" }
   | { readonly type: "verify"; readonly manifest: Manifest }
   | { readonly type: "open"; readonly manifest: Manifest }
-  | { readonly type: "lead"; readonly node: AdvertisedNode }
-  | { readonly type: "serve"; readonly ballastBytes: number }
+  | {
+    readonly type: "lead";
+    readonly node: AdvertisedNode;
+    /** Above the group id of every log that was opened. */
+    readonly firstFreeGroupId: number;
+  }
+  | {
+    readonly type: "serve";
+    readonly ballastBytes: number;
+    /** Groups whose topics were removed in earlier lives. */
+    readonly removedGroups: readonly number[];
+  }
   | { readonly type: "accept"; readonly listener: number }
   | { readonly type: "drain" }
   | { readonly type: "stop" }
@@ -83,8 +93,13 @@ export type FromShard =
     readonly diskError: string | null;
   }
   | { readonly type: "verified"; readonly verified: Verified; readonly damages: number }
-  | { readonly type: "opened"; readonly logs: number }
-  | { readonly type: "leading"; readonly clusterId: string; readonly topics: number }
+  | { readonly type: "opened"; readonly logs: number; readonly lastGroupId: number }
+  | {
+    readonly type: "leading";
+    readonly clusterId: string;
+    readonly topics: number;
+    readonly removedGroups: readonly number[];
+  }
   | { readonly type: "serving" }
   | { readonly type: "drained" }
   | { readonly type: "stopped" }

@@ -137,15 +137,22 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
     }
   }
 
-  /** Deletes logs that belong to no partition: a topic's deletion that a stop interrupted. */
-  deleteOrphans(): number {
+  /**
+   * Deletes logs of `removed` groups: a topic's deletion that a stop interrupted.
+   *
+   * @returns how many there were, and the directories of logs that are neither removed nor a partition's
+   */
+  deleteOrphans(removed: ReadonlySet<number>): { deleted: number; unowned: string[] } {
     let deleted = 0;
-    for (const groupId of [...this.#storage.logs.keys()]) {
+    const unowned: string[] = [];
+    for (const [groupId, log] of [...this.#storage.logs]) {
       if (this.#partitions.has(groupId)) continue;
-      deleted++;
-      runTask(this.#storage.deleteLog(groupId), () => {});
+      if (removed.has(groupId)) {
+        deleted++;
+        runTask(this.#storage.deleteLog(groupId), () => {});
+      } else unowned.push(log.directory);
     }
-    return deleted;
+    return { deleted, unowned };
   }
 
   /**

@@ -39,6 +39,23 @@ function testTable(): {
   return { table, logs, open };
 }
 
+Deno.test("deleteOrphans() deletes logs of removed groups, and keeps what nobody knows of", () => {
+  const deleted: number[] = [];
+  const storage = {
+    shard: 0,
+    logs: new Map([1, 2, 3].map((groupId) => [groupId, { directory: `logs/t-0.${groupId}.1` }])),
+    *deleteLog(groupId: number) {
+      deleted.push(groupId);
+      return yield* [];
+    },
+  } as unknown as ShardStorage;
+  const owner = { nodeId: 0, onWritable: () => {}, onLeading: () => {} };
+  const table = new PartitionTable(storage, 1, owner);
+  const found = table.deleteOrphans(new Set([2, 9]));
+  assert.deepEqual(found, { deleted: 1, unowned: ["logs/t-0.1.1", "logs/t-0.3.1"] });
+  assert.deepEqual(deleted, [2]);
+});
+
 Deno.test("whenSettled() waits for what was opened before it, not for what comes later", () => {
   const { table, logs, open } = testTable();
   const settled: string[] = [];

@@ -20,7 +20,7 @@ import type { Memory } from "../bytes/memory.ts";
 import { ControllerService } from "../cluster/controller_service.ts";
 import { ClusterImage } from "../cluster/image.ts";
 import { LeaderTable } from "../cluster/leaders.ts";
-import { formCluster, registerNode } from "../cluster/membership.ts";
+import { formCluster, registerNode, reserveGroupIds } from "../cluster/membership.ts";
 import { newUuid } from "../cluster/ids.ts";
 import { groupConfigOf } from "../group/config.ts";
 import type { Clock } from "../io/clock.ts";
@@ -40,6 +40,7 @@ import { type Caller, HandlerRegistry, Router } from "../kafka/router.ts";
 import { KafkaServer } from "../kafka/server.ts";
 import type { Services } from "../kafka/services.ts";
 import { keepBallast } from "../storage/ballast.ts";
+import { LOG_BUSY } from "../storage/log.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 import { Calls } from "./calls.ts";
 import type { AdvertisedNode } from "./control.ts";
@@ -61,7 +62,7 @@ import type { ShardMemory } from "./shard_memory.ts";
 const NO_CALLER: Caller = { clientId: null, clientHost: "" };
 /** How long a metadata command waits for the partitions it made (ms). */
 const SETTLE_MS = 2_000;
-/** How long a stop waits for open requests (ms), `shutdown.timeout.ms` permitting. */
+/** How long a stop waits for open requests (ms), and at most half of `shutdown.timeout.ms`. */
 const DRAIN_MS = 2_000;
 /** Between two slices of a round that expires silent producers. */
 const EXPIRE_SLICE_PAUSE_MS = 10;
@@ -112,6 +113,8 @@ export class Shard {
   readonly #receiver: Receiver;
   #controllerLog: RecordAppender | null = null;
   #controller: ControllerService | null = null;
+  /** Controller's shard: groups of topics that were removed in earlier lives. */
+  readonly removedGroups: number[] = [];
   #writable = false;
   readonly #retention: Timer;
   readonly #expiration: Timer;
@@ -206,9 +209,10 @@ export class Shard {
   /**
    * Controller's shard: opens the metadata log, becomes the controller, tells the other shards.
    *
+   * @param firstFreeGroupId above the id of every log of the node
    * @returns false when the metadata log is damaged: there is nothing that could be served
    */
-  *lead(node: AdvertisedNode): Task<boolean> {
+  *lead(node: AdvertisedNode, firstFreeGroupId: number): Task<boolean> {
     const { memory, blocks, clock, mailboxes, random, nodeId } = this.options;
     assert(mailboxes.shard === CONTROLLER_SHARD, "the controller lives on its own shard");
     const partition = controllerPartition(this.partitions, this.settings);
@@ -218,6 +222,12 @@ export class Shard {
     }
     this.partitions.controllerTerm = partition.leaderEpoch;
     let readable = true;
+    this.image.listen({
+      topicRemoved: ({ partitions }) => {
+        if (this.#controller !== null) return;
+        for (const { groupId } of partitions) this.removedGroups.push(groupId);
+      },
+    });
     const end = yield* replayCommitted(partition, memory, (address, length) => {
       readable &&= visitRecords(memory, address, length, (_key, value) => {
         if (value !== null) replayCommand(this.image, value);
@@ -242,6 +252,7 @@ export class Shard {
     this.#controller = controller;
     yield* controller.execute((context) => {
       formCluster(context);
+      reserveGroupIds(context, firstFreeGroupId);
       registerNode(context, {
         nodeId,
         incarnation: newUuid(random),
@@ -295,11 +306,32 @@ export class Shard {
     return !rereads && released && told && led && !this.server.hasDirty;
   }
 
-  /** Deletes logs that no partition of the image owns; once, after the image is complete. */
-  deleteOrphans(): void {
-    const deleted = this.partitions.deleteOrphans();
-    if (deleted === 0) return;
-    this.options.logger.log(LogLevel.INFO, "Deleting logs of topics that are gone", { deleted });
+  /** Makes suspect logs writable again (`--accept-loss`); before anything is led. */
+  *acceptLoss(): Task<void> {
+    for (const log of this.storage.logs.values()) {
+      if (!log.suspect) continue;
+      // The journal takes so many new beginnings at once.
+      while (log.acceptLoss() === LOG_BUSY) yield* this.#pause(1);
+      const fields = { log: log.directory };
+      this.options.logger.log(LogLevel.WARN, "Accepted what damage took", fields);
+    }
+  }
+
+  /**
+   * Deletes logs of topics whose deletion a stop cut short; once, after the image is complete.
+   *
+   * @param removed groups that the metadata log says were removed. A log that it says nothing of is kept: the
+   * metadata log may have lost more than it did.
+   */
+  deleteOrphans(removed: ReadonlySet<number>): void {
+    const { logger } = this.options;
+    const { deleted, unowned } = this.partitions.deleteOrphans(removed);
+    if (deleted > 0) {
+      logger.log(LogLevel.INFO, "Deleting logs of topics that are gone", { deleted });
+    }
+    for (const log of unowned) {
+      logger.log(LogLevel.WARN, "Kept a log that the metadata log knows nothing of", { log });
+    }
   }
 
   /** Controller's shard: holds disk space for the next start, and tries again later where there is too little. */
@@ -325,7 +357,7 @@ export class Shard {
     timers.cancel(this.#expiration);
     timers.cancel(this.#ballast);
     this.server.drain();
-    const drainMs = Math.min(DRAIN_MS, this.settings.number("shutdown.timeout.ms"));
+    const drainMs = Math.min(DRAIN_MS, this.settings.number("shutdown.timeout.ms") / 2);
     const deadlineMs = this.options.nowMs() + drainMs;
     while (this.server.openRequests > 0 && this.options.nowMs() < deadlineMs) {
       yield* this.#pause(5);

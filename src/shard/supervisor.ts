@@ -122,9 +122,11 @@ export class Supervisor {
     if (order.verify || diskError !== null) await this.#verify(manifest, diskError, stopping);
     const open: ToShard = { type: "open", manifest: recovered.manifest };
     const opened = await this.#askAll(boots.map(() => open), "opened");
-    const led = await this.#ask(0, { type: "lead", node }, "leading");
-    const { ballastBytes } = recovered;
-    await this.#askAll(boots.map(() => ({ type: "serve", ballastBytes })), "serving");
+    const firstFreeGroupId = 1 + Math.max(...opened.map(({ lastGroupId }) => lastGroupId));
+    const led = await this.#ask(0, { type: "lead", node, firstFreeGroupId }, "leading");
+    const { removedGroups } = led;
+    const serve: ToShard = { type: "serve", ballastBytes: recovered.ballastBytes, removedGroups };
+    await this.#askAll(boots.map(() => serve), "serving");
     return {
       clusterId: led.clusterId,
       topics: led.topics,

@@ -118,6 +118,32 @@ Deno.test("A start on a full disk succeeds with any number of shards, again and 
   }
 });
 
+Deno.test("A log that was made on a full disk has its directory after the next start", () => {
+  const { node, bytes } = fullNode(5, { ballast: true });
+  const { disk } = node;
+  const makeDirectory = disk.makeDirectory.bind(disk);
+  // A real one takes a block for a directory.
+  disk.makeDirectory = (path, done) =>
+    disk.freeBytes() >= BLOCK_SIZE ? makeDirectory(path, done) : done.complete(-ENOSPC, 0);
+  assert.equal(node.mount(1), true, node.report!.reason);
+  hold(node);
+  node.finish(fill(node));
+  const made = node.engines[0]!.createLog({
+    groupId: 7,
+    incarnation: 1,
+    name: "late-0",
+    segmentLimits: TEST_LIMITS,
+    listener: null,
+  });
+  made.appendMeta(MetaKind.NO_OP, 1, new Uint8Array(0));
+  node.settle();
+  assert.equal(made.durableIndex, 0, "without a directory nothing is durable");
+  node.crash();
+  assert.equal(node.mount(1), true, node.report!.reason);
+  assert.equal(node.log(7)!.lastIndex, 1);
+  assert.deepEqual(node.readAll(node.log(1)!, 0), bytes);
+});
+
 Deno.test("A power cut at any operation of a start that deals out journals loses nothing", () => {
   for (let cut = 0;; cut++) {
     const { node, bytes } = fullNode(4, { ballast: true });

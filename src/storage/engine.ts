@@ -22,7 +22,7 @@ import { awaitLarge, LARGE_APPEND_BYTES } from "./large_append.ts";
 import { LOG_BUSY, LOG_FAILED } from "./log.ts";
 import type { LogParts } from "./log_parts.ts";
 import { PartitionLog } from "./partition_log.ts";
-import { nameDirectories } from "./log_names.ts";
+import { logDirectoryName, nameDirectories } from "./log_names.ts";
 import { Reaper } from "./reaper.ts";
 import type { Segment } from "./segment.ts";
 import { SegmentLoader } from "./segment_loader.ts";
@@ -141,9 +141,9 @@ export class Engine implements ShardStorage, LogParts {
   }
 
   createLog(creation: LogCreation): PartitionLog {
-    const { groupId, incarnation, name } = creation;
+    const { groupId, incarnation } = creation;
     assert(!this.logs.has(groupId), "a group is created twice");
-    const directory = `${LOGS_DIRECTORY}/${name}.${groupId}.${incarnation}`;
+    const directory = `${LOGS_DIRECTORY}/${logDirectoryName(creation)}`;
     const log = new PartitionLog(this, { groupId, incarnation, directory }, creation.segmentLimits);
     log.listener = creation.listener;
     log.gate = LOG_BUSY;
@@ -309,11 +309,15 @@ export class Engine implements ShardStorage, LogParts {
     this.#unnamed = [];
     runTask(nameDirectories(this.context.disk, LOGS_DIRECTORY, logs), (result) => {
       this.#naming = false;
-      if (result === -ENOSPC) {
-        this.#unnamed.push(...logs);
-        this.#namingRetryMs = this.#nowMs + SPACE_RETRY_MS;
-      } else if (result < 0) this.#fail(result, "Cannot make the directory of a log");
-      else for (const log of logs) log.reachNamed();
+      if (result < 0 && result !== -ENOSPC) {
+        this.#fail(result, "Cannot make the directory of a log");
+        return;
+      }
+      for (const log of logs) {
+        if (log.directoryMade || log.deleted) log.reachNamed();
+        else this.#unnamed.push(log);
+      }
+      if (result === -ENOSPC) this.#namingRetryMs = this.#nowMs + SPACE_RETRY_MS;
     });
   }
 

@@ -13,6 +13,16 @@ import { EEXIST } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import type { PartitionLog } from "./partition_log.ts";
 
+/** Of a log's name that much is in its directory's: with two numbers behind it, a file system takes 255 bytes. */
+const NAME_LENGTH_MAX = 200;
+
+/** Group id and incarnation say which log it is; the name before them is for people. */
+export function logDirectoryName(
+  log: { readonly name: string; readonly groupId: number; readonly incarnation: number },
+): string {
+  return `${log.name.slice(0, NAME_LENGTH_MAX)}.${log.groupId}.${log.incarnation}`;
+}
+
 /** What the journal made durable of a log before its directory's name was. */
 export class UnnamedProgress {
   index = 0;
@@ -46,6 +56,7 @@ export function* nameDirectories(
   logs: readonly PartitionLog[],
 ): Task<number> {
   const made = yield* makeDirectories(disk, logs);
-  if (made < 0) return made;
-  return yield* io((done) => disk.syncDirectory(parent, done));
+  // Those that were made before a full disk refused one are named all the same.
+  const synced = yield* io((done) => disk.syncDirectory(parent, done));
+  return synced < 0 ? synced : made;
 }

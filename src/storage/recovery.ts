@@ -2,10 +2,11 @@
  * Recovery of a node: from whatever the last life left to new checkpoints, for any number of shards.
  *
  *     1  read the manifest (none: a new directory), every old shard's checkpoint, survey its journal
- *     2  replay: rewrite to segments what the rows do not reflect
+ *     2  give up the space that was kept for this (`ballast.ts`); replay: rewrite to segments what the rows do
+ *        not reflect
  *     3  syncfs; what was replayed may have been volatile until now
- *     4  make missing journal extents, give up the space that was kept for this (`ballast.ts`), write
- *        checkpoints for the new shard count into new files
+ *     4  make missing journal extents, where that leaves room enough, write checkpoints for the new shard count
+ *        into new files
  *     5  replace the manifest (mount epoch + 1): the switch
  *     6  remove what the old manifest named and the new one does not, and files that no log has
  *
@@ -170,6 +171,8 @@ class Recovery {
       return this.#stop("damaged", "There are logs, but no manifest");
     }
     let result = yield* this.#readShards();
+    // Replay may already need some of it: for the directory of a log that was made on a full disk.
+    if (result >= 0) result = yield* dropBallast(disk);
     // What starts that were cut short have left would be in the way of this one's files. Only where everything
     // that the manifest names is sound: it may be an old one, put back.
     if (result >= 0 && this.#old !== null && this.#damages.length === 0) {
@@ -412,9 +415,6 @@ class Recovery {
     const provided = yield* this.#provideRings(buffer);
     if (typeof provided === "number") return provided;
     this.#ringsDealt = provided.dealt;
-    // Behind the journals: they could take it, and there are other ways for them.
-    result = yield* dropBallast(disk);
-    if (result < 0) return result;
     const mountEpoch = (old?.mountEpoch ?? 0) + 1;
     const firstLsn = this.#newestLsn + 1;
     const shards: ShardManifest[] = [];

@@ -13,7 +13,6 @@
 import { BLOCK_SIZE } from "../io/disk.ts";
 import { ENOSPC } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
-import { BALLAST_PATH } from "./ballast.ts";
 import type { Manifest, ShardManifest } from "./manifest.ts";
 import { prewriteFile, type PrewriteOptions } from "./prewritten_file.ts";
 
@@ -30,7 +29,7 @@ export interface RingOptions extends Omit<PrewriteOptions, "path" | "sizeBytes" 
   readonly shardCount: number;
   readonly extentBytes: number;
   readonly extentCount: number;
-  /** What has to be left for the checkpoints, the ballast included (bytes). */
+  /** What has to be left for the checkpoints (bytes). */
   readonly spareBytes: number;
   readonly onProgress: (done: number) => void;
 }
@@ -89,8 +88,7 @@ export function dealRings(old: Manifest | null, shardCount: number): Rings | nul
 /** Whether there is room for these rings and for what comes behind them; the file system has the last word. */
 function leavesSpare({ disk, extentBytes, spareBytes }: RingOptions, made: Ring[]): boolean {
   const extents = made.reduce((sum, ring) => sum + ring.extents.length, 0);
-  const freeBytes = disk.freeBytes() + Math.max(0, disk.size(BALLAST_PATH));
-  return extents === 0 || freeBytes >= extents * extentBytes + spareBytes;
+  return extents === 0 || disk.freeBytes() >= extents * extentBytes + spareBytes;
 }
 
 function reusableRing({ old, extentBytes, extentCount }: RingOptions, shard: number): Ring | null {

@@ -52,6 +52,25 @@ Deno.test("a group whose first record is damaged comes back suspect, not as an e
   assert.equal(log.append(0, 100, 1, node.nowMs), LOG_FAILED);
 });
 
+Deno.test("the longest name of a topic makes a directory that a file system takes", () => {
+  const node = new TestNode({ seed: 29, journalBytes: JOURNAL_BYTES });
+  assert.equal(node.mount(1), true);
+  const groupId = 2_000_000_011;
+  const log = node.engines[0]!.createLog({
+    groupId,
+    incarnation: 1,
+    name: `${"x".repeat(249)}-99999`,
+    segmentLimits: TEST_LIMITS,
+    listener: null,
+  });
+  log.appendMeta(MetaKind.NO_OP, 1, new Uint8Array(0));
+  fill(node, log, 3, 600);
+  assert.deepEqual(node.fatals, []);
+  node.crash();
+  assert.equal(node.mount(1), true);
+  assert.equal(node.log(groupId)!.endOffset, 3);
+});
+
 Deno.test("a log is not durable before the name of its directory is", () => {
   const node = new TestNode({ seed: 22, journalBytes: JOURNAL_BYTES });
   assert.equal(node.mount(1), true);

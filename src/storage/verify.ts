@@ -157,7 +157,12 @@ class Verifier {
 
   /** Has an extent on its way; its turn waits for it, and reads it anew if memory took it away again. */
   #readAhead(segment: Segment, extent: number): void {
-    runTask(this.#store.loader.load(segment, extent), (chunk) => chunk?.unpin());
+    const { loader } = this.#store;
+    runTask(loader.load(segment, extent), (chunk) => {
+      chunk?.unpin();
+      // Somebody may wait for that memory, and no shard's turn tells it.
+      loader.retry();
+    });
   }
 
   /** The last life had more memory; everything else that stops a read has been noted by the loader. */

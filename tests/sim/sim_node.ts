@@ -125,22 +125,25 @@ export class SimNode {
       this.distrustsDisk = false;
     }
     this.shards = [];
+    let lastGroupId = CONTROLLER_GROUP_ID;
     for (let shard = 0; shard < shardCount; shard++) {
       const context = contexts[shard]!;
       const storage = this.#finish(openShard({ context, shard, manifest: report.manifest! }));
       if (storage === null) return false;
       assert(typeof storage !== "number", `a shard did not open: ${storage}`);
-      if (acceptLoss) { for (const log of storage.logs.values()) log.acceptLoss(); }
+      for (const groupId of storage.logs.keys()) lastGroupId = Math.max(lastGroupId, groupId);
       this.shards.push(this.#makeShard(shard, shardCount, context, storage));
     }
+    if (acceptLoss && !this.#runOnAll((shard) => shard.acceptLoss())) return false;
     const node = { host: "127.0.0.1", port: 9092, rack: null };
-    const leads = this.#finish(this.shards[0]!.shard.lead(node));
+    const leads = this.#finish(this.shards[0]!.shard.lead(node, lastGroupId + 1));
     if (leads === null) return false;
     if (!leads) {
       this.refusal = `damaged: the metadata log (${this.logOf(CONTROLLER_GROUP_ID)!.directory})`;
       return false;
     }
-    for (const { shard } of this.shards) shard.deleteOrphans();
+    const removed = new Set(this.shards[0]!.shard.removedGroups);
+    for (const { shard } of this.shards) shard.deleteOrphans(removed);
     this.#finish(this.shards[0]!.shard.keepBallast(report.ballastBytes));
     return !this.disk.crashed;
   }
