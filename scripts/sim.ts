@@ -1,9 +1,9 @@
 /**
  * Runs simulations of a whole node: `deno task sim --seed N [--count M] [--damage]`.
  *
- * With `--damage` the disk is damaged between lives, for certain. Each seed is run twice, and must be equal both times. One line per failure, with the seed that shows it
- * again. Exit codes: 0 all held, 1 the broker crashed, 2 somebody waited for ever, 3 a client was told
- * something wrong, 4 two runs of a seed differed, 64 bad flags.
+ * With `--damage` the disk is damaged between lives, for certain. Each seed is run twice, and must be equal both
+ * times. One line per failure, with the seed that shows it again. Exit codes: 0 all held, 1 the broker crashed,
+ * 2 somebody waited for ever, 3 a client was told something wrong, 4 two runs of a seed differed, 64 bad flags.
  *
  * @module
  */

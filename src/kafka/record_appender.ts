@@ -2,9 +2,9 @@
  * Appends batches of the broker's own records to a partition: the controller's commands, coordinators'
  * state. In order; each is answered once it is committed.
  *
- * A full journal or a shortage of memory makes the queue wait; a full disk, a lost partition, or a batch that no memory of this shard
- * could hold refuses everything queued,
- * because what follows a refused record may depend on it.
+ * A full journal or a shortage of memory makes the queue wait; a full disk, a lost partition, or a batch that
+ * no memory of this shard could hold refuses everything queued, because what follows a refused record may
+ * depend on it.
  *
  * @module
  */

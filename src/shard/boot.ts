@@ -260,7 +260,8 @@ export class RunningShard {
     }
     const { image, removedGroups } = this.#shard!;
     const { clusterId, topics } = image;
-    this.#link.tell({ type: "leading", clusterId, topics: topics.size, removedGroups });
+    const removed = removedGroups.splice(0);
+    this.#link.tell({ type: "leading", clusterId, topics: topics.size, removedGroups: removed });
   }
 
   /** Answered once there is room for the next start, or too little of it: clients come behind that. */

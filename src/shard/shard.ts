@@ -5,8 +5,8 @@
  * It stands on seams alone (disk, sockets, clock, mailboxes), so that the simulator builds it too. The
  * loop that drives it is `reactor.ts`; what the control thread asks of it is in `boot.ts`.
  *
- * Lifecycle: made → {@linkcode Shard.attach} once its logs are open → {@linkcode Shard.lead} on the
- * controller's shard → serving → {@linkcode Shard.drain} → {@linkcode Shard.stop}.
+ * Lifecycle: made over its logs → {@linkcode Shard.lead} on the controller's shard → serving →
+ * {@linkcode Shard.drain} → {@linkcode Shard.stop}.
  *
  * @module
  */
@@ -113,7 +113,7 @@ export class Shard {
   readonly #receiver: Receiver;
   #controllerLog: RecordAppender | null = null;
   #controller: ControllerService | null = null;
-  /** Controller's shard: groups of topics that were removed in earlier lives. */
+  /** Controller's shard, after {@linkcode lead}: groups of topics that were removed in earlier lives. */
   readonly removedGroups: number[] = [];
   #writable = false;
   readonly #retention: Timer;

@@ -313,11 +313,9 @@ export class Engine implements ShardStorage, LogParts {
         this.#fail(result, "Cannot make the directory of a log");
         return;
       }
-      for (const log of logs) {
-        if (log.directoryMade || log.deleted) log.reachNamed();
-        else this.#unnamed.push(log);
-      }
-      if (result === -ENOSPC) this.#namingRetryMs = this.#nowMs + SPACE_RETRY_MS;
+      if (result === 0) return;
+      this.#unnamed.push(...logs.filter((log) => !log.directorySynced));
+      this.#namingRetryMs = this.#nowMs + SPACE_RETRY_MS;
     });
   }
 

@@ -49,14 +49,21 @@ export function* makeDirectories(disk: Disk, logs: Iterable<PartitionLog>): Task
   return 0;
 }
 
-/** The same in `parent`, whose names are then durable. */
+/**
+ * The same in `parent`, whose names are then durable: those logs are told ({@linkcode PartitionLog.reachNamed}).
+ *
+ * @returns 0, or a negative errno; on a full disk (-ENOSPC) some may be named all the same
+ */
 export function* nameDirectories(
   disk: Disk,
   parent: string,
   logs: readonly PartitionLog[],
 ): Task<number> {
-  const made = yield* makeDirectories(disk, logs);
-  // Those that were made before a full disk refused one are named all the same.
+  const result = yield* makeDirectories(disk, logs);
+  // Of now: a directory that is made beside the flush may not be part of it.
+  const made = logs.filter((log) => log.directoryMade || log.deleted);
   const synced = yield* io((done) => disk.syncDirectory(parent, done));
-  return synced < 0 ? synced : made;
+  if (synced < 0) return synced;
+  for (const log of made) log.reachNamed();
+  return result;
 }

@@ -3,6 +3,7 @@ import { LOG_FAILED, MetaKind } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import { crc32cOfBytes } from "../bytes/crc32c.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
+import { ENOSPC } from "../io/errno.ts";
 import { takePicture } from "../../tests/sim/disk_picture.ts";
 import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
 import { TEST_LIMITS, TestNode } from "../../tests/sim/storage_node.ts";
@@ -50,6 +51,19 @@ Deno.test("a group whose first record is damaged comes back suspect, not as an e
   const log = node.log(1) as PartitionLog;
   assert.equal(log.endOffset, 0);
   assert.equal(log.append(0, 100, 1, node.nowMs), LOG_FAILED);
+});
+
+Deno.test("one directory that a full disk refuses holds up no other log", () => {
+  const node = new TestNode({ seed: 30, journalBytes: JOURNAL_BYTES });
+  assert.equal(node.mount(1), true);
+  const fault = { kind: "error", errno: ENOSPC } as const;
+  node.disk.inject({ operation: "makeDirectory", nth: 2, fault });
+  const logs = [1, 2, 3].map((groupId) => makeLog(node, groupId));
+  const named = (): number[] => logs.map((log) => log.durableIndex);
+  node.settle();
+  assert.deepEqual(named(), [1, 0, 0], "the first is not held up by the second");
+  for (let i = 0; i < 10; i++) node.settle();
+  assert.deepEqual(named(), [1, 1, 1], "the others follow when there is room");
 });
 
 Deno.test("the longest name of a topic makes a directory that a file system takes", () => {

@@ -182,7 +182,8 @@ export class WriteBehind {
     // They stay in front, in order.
     while (stalled.length > 0) queue[--at] = stalled.pop()!;
     this.#queueHead = at;
-    if (at < QUEUE_SHIFT_MIN && at < queue.length || 2 * at < queue.length) return;
+    const isEmpty = at === queue.length;
+    if (!isEmpty && (at < QUEUE_SHIFT_MIN || 2 * at < queue.length)) return;
     queue.splice(0, at);
     this.#queueHead = 0;
   }
