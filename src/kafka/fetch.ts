@@ -4,6 +4,7 @@
  * Behaviour:
  * - Full fetches and incremental sessions (KIP-227), topics by name (to v12) or id (from v13).
  * - Long poll: answers when `min_bytes` are there, a partition has an error, or `max_wait_ms` is over.
+ *   An unknown partition ends the wait only where no other is known.
  * - Whole batches up to the high watermark (or the last stable offset), the first batch always, however
  *   large. Records go from the batch cache to the socket; nothing is copied or parsed.
  * - Leader epoch fencing (KIP-320) and divergence by the last fetched epoch (KIP-595).

@@ -79,6 +79,11 @@ export class FetchPart {
   /** Part of the response. */
   answered = false;
 
+  /** Nobody knows its topic or partition: there is nothing to read, and nothing to wait for. */
+  get unknown(): boolean {
+    return this.groupId < 0;
+  }
+
   get error(): number {
     if (this.knownError !== ErrorCode.NONE) return this.knownError;
     return this.isRemote ? this.remote.error : this.read.error;
@@ -279,11 +284,16 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
 
   #decide(): void {
     let bytes = 0;
-    let urgent = this.partCount === 0;
+    let urgent = false;
+    let known = 0;
     let unread = false;
     let lacksCredit = false;
     for (let i = 0; i < this.partCount; i++) {
       const part = this.parts[i]!;
+      // What is unknown is told with the answer about the others, as Kafka does. A consumer that still
+      // has a deleted partition would ask again and again without a pause otherwise.
+      if (part.unknown) continue;
+      known++;
       if (part.error !== ErrorCode.NONE || part.diverges) urgent = true;
       if (part.isRemote && part.knownError === ErrorCode.NONE) {
         unread ||= part.remote.unread;
@@ -296,7 +306,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     else this.#lateMs = this.deadlineMs;
     const inTime = this.#path.nowMs() < this.#lateMs;
     if (
-      urgent || (bytes >= this.minBytes && (bytes > 0 || !unread)) || !inTime ||
+      urgent || known === 0 || (bytes >= this.minBytes && (bytes > 0 || !unread)) || !inTime ||
       this.connection!.closing || !this.#path.mayWait()
     ) {
       this.#finish();
@@ -311,6 +321,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     this.#path.noteWaiting(1);
     for (let i = 0; i < this.partCount; i++) {
       const part = this.parts[i]!;
+      if (part.unknown) continue;
       if (part.isRemote) {
         this.#path.remote.awaitData(part, this);
         continue;

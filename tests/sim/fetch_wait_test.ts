@@ -166,6 +166,46 @@ for (const version of [NAMES, IDS]) {
   });
 }
 
+Deno.test("an unknown partition does not end the wait for the others, and alone it does not wait", () => {
+  for (const offsets of [[0, null, 0], [null, 0, 0], [0, 0, 0]]) {
+    const bench = new Bench(8);
+    bench.create("t", 2);
+    let response: FetchResponse | null = null;
+    bench.client.send(FETCH, NAMES, fetchRequest({ name: "t" }, offsets), (r) => response = r);
+    bench.node.pass(500);
+    bench.step();
+    assert.equal(response, null, "parked");
+    bench.produce("t", offsets[0] === 0 ? 0 : 1);
+    bench.until(() => response !== null, SOON_MS, "fetch");
+    assert.equal(errors(response!).filter((error) => error !== 0).length, 1);
+    assert.equal(sizes(response!).reduce((a, b) => a + b), SMALL_BATCH.length);
+  }
+  const bench = new Bench(9);
+  bench.create("t", 2);
+  const alone = exchange(bench, NAMES, fetchRequest({ name: "t" }, [null, null, 0]));
+  assert.deepEqual(errors(alone), [ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]);
+});
+
+Deno.test("a session waits for what it knows while one of its topics is gone", () => {
+  const bench = new Bench(10);
+  bench.create("kept", 1);
+  bench.create("gone", 1);
+  const both = fetchRequest({ name: "kept" }, [0], { id: 0, epoch: 0 }, 0);
+  both.topics.push(...fetchRequest({ name: "gone" }, [0]).topics);
+  let session = NO_SESSION;
+  bench.client.send(FETCH, NAMES, both, (r) => session = { id: r.sessionId, epoch: 1 });
+  bench.until(() => session.epoch === 1, 5000, "session");
+  bench.delete("gone");
+  let response: FetchResponse | null = null;
+  bench.client.send(FETCH, NAMES, fetchRequest({}, [], session), (r) => response = r);
+  bench.node.pass(500);
+  bench.step();
+  assert.equal(response, null, "parked");
+  bench.produce("kept", 0);
+  bench.until(() => response !== null, SOON_MS, "fetch");
+  assert.deepEqual(errors(response!).sort(), [0, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]);
+});
+
 /** Opens a session over partition 0 that has read up to `offset`. */
 function openSession(
   bench: Bench,
