@@ -4,28 +4,62 @@
  * @module
  */
 
+import type { MemoryLimits } from "../io/host_problem.ts";
 import type { Host } from "./start_options.ts";
+
+const CGROUPS = "/sys/fs/cgroup";
 
 /** Cores that the process may run on, and memory that it may have. */
 export function inspectHost(): Host {
-  const physical = Deno.systemMemoryInfo().total;
-  const limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
-    .map(readLimit);
+  const { ramBytes, cgroupBytes } = inspectMemory();
   return {
     coreCount: navigator.hardwareConcurrency,
-    memoryBytes: Math.min(physical, ...limits),
+    memoryBytes: Math.min(ramBytes, cgroupBytes),
     name: Deno.hostname(),
   };
 }
 
-/** A cgroup's limit in bytes; Infinity when there is none ("max") or no such file. */
-function readLimit(path: string): number {
+/** What the process may use of the host's memory, and who says so. */
+export function inspectMemory(): MemoryLimits {
+  const { total, available } = Deno.systemMemoryInfo();
+  const ownCgroups = readText("/proc/self/cgroup") ?? "";
+  let cgroupBytes = Infinity;
+  let cgroupFile = "";
+  for (const file of memoryLimitFiles(ownCgroups)) {
+    const limit = Number(readText(file)?.trim());
+    // Version 1 says "none" with a number beyond any memory.
+    if (!Number.isFinite(limit) || limit <= 0 || limit >= cgroupBytes || limit > total) continue;
+    cgroupBytes = limit;
+    cgroupFile = file;
+  }
+  return { ramBytes: total, availableBytes: available, cgroupBytes, cgroupFile };
+}
+
+/** Files that may limit the process's memory: its cgroups' and those of all that they are in, both versions. */
+export function memoryLimitFiles(ownCgroups: string): string[] {
+  const files: string[] = [];
+  for (const line of ownCgroups.split("\n")) {
+    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
+    if (controllers === undefined || path === undefined) continue;
+    const isVersion2 = controllers === "";
+    if (!isVersion2 && !controllers.split(",").includes("memory")) continue;
+    const root = isVersion2 ? CGROUPS : `${CGROUPS}/memory`;
+    const name = isVersion2 ? "memory.max" : "memory.limit_in_bytes";
+    const parts = path.split("/").filter((part) => part !== "");
+    for (let depth = parts.length; depth >= 0; depth--) {
+      files.push([root, ...parts.slice(0, depth), name].join("/"));
+    }
+  }
+  return files;
+}
+
+/** Null: there is no such file, or none that may be read. */
+function readText(path: string): string | null {
   try {
-    const limit = Number(Deno.readTextFileSync(path).trim());
-    return Number.isFinite(limit) && limit > 0 ? limit : Infinity;
+    return Deno.readTextFileSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
-      return Infinity;
+      return null;
     }
     throw error;
   }

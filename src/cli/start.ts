@@ -16,7 +16,7 @@ import { obeyFaultFile } from "../shard/fault_file.ts";
 import { BrokerFailure, StartCutShort } from "../shard/supervisor.ts";
 import { command } from "./command.ts";
 import { Failure } from "./failure.ts";
-import { inspectHost } from "./host.ts";
+import { inspectHost, inspectMemory } from "./host.ts";
 import { launcherDeath } from "./launcher.ts";
 import { formatSize } from "./size.ts";
 import { START, type StartOptions, startOptions } from "./start_options.ts";
@@ -106,6 +106,7 @@ function brokerOptions(options: StartOptions, stopping: Promise<void>): BrokerOp
     stopping,
     cores: options.cores,
     memoryBytes: options.memoryBytes,
+    memoryLimits: inspectMemory(),
     strict: options.mode === "production",
     idlePollUs: options.idlePollUs,
     settings: options.settings,

@@ -16,7 +16,7 @@ import {
   ENOTDIR,
   EPERM,
 } from "./errno.ts";
-import { describeUringError, type HostProblem } from "./host_problem.ts";
+import { describeUringError, type HostProblem, inMebibytes } from "./host_problem.ts";
 import { mapRegion, type RegionOptions } from "./region.ts";
 import { encodeText, type Shim } from "./shim.ts";
 import { setDataDirectory } from "./uring_disk.ts";
@@ -31,7 +31,13 @@ export function allowedProcessors(shim: Shim): number[] {
 /** Why io_uring cannot be used here, or null. */
 export function uringProblem(shim: Shim): HostProblem | null {
   const result = shim.gregor_probe_uring();
-  return result < 0 ? describeUringError(-result) : null;
+  return result < 0 ? describeUringError(-result, shim.gregor_lockable_bytes()) : null;
+}
+
+/** Why `sizeBytes` cannot be locked into memory, or null; nothing is mapped for it. */
+export function lockProblem(shim: Shim, sizeBytes: number): HostProblem | null {
+  const lockableBytes = shim.gregor_lockable_bytes();
+  return lockableBytes < sizeBytes ? describeLockLimit(sizeBytes, lockableBytes) : null;
 }
 
 /** Maps the process's memory region; returns why it cannot be, or null. */
@@ -40,12 +46,12 @@ export function mapMemory(
   sizeBytes: number,
   options: RegionOptions,
 ): HostProblem | null {
-  const lockableBytes = options.lock ? shim.gregor_lockable_bytes() : Infinity;
-  if (lockableBytes < sizeBytes) return describeLockLimit(sizeBytes, lockableBytes);
+  const refused = options.lock ? lockProblem(shim, sizeBytes) : null;
+  if (refused !== null) return refused;
   const result = mapRegion(shim, sizeBytes, options);
   if (result === 0) return null;
   if (options.lock && (result === -EPERM || result === -EAGAIN)) {
-    return describeLockLimit(sizeBytes, lockableBytes);
+    return describeLockLimit(sizeBytes, shim.gregor_lockable_bytes());
   }
   if (result === -EEXIST) {
     return {
@@ -62,14 +68,12 @@ export function mapMemory(
 function describeLockLimit(sizeBytes: number, lockableBytes: number): HostProblem {
   const limit = Number.isFinite(lockableBytes) ? inMebibytes(lockableBytes) : "less";
   return {
-    message: `${inMebibytes(sizeBytes)} of memory cannot be locked; the limit is ${limit}.`,
+    message: `${
+      inMebibytes(sizeBytes)
+    } of memory cannot be locked; the limit (ulimit -l) is ${limit}.`,
     hint: "Raise it: ulimit -l unlimited, LimitMEMLOCK=infinity in the systemd unit, docker run " +
       "--ulimit memlock=-1; or start with --mode dev, which locks nothing.",
   };
-}
-
-function inMebibytes(bytes: number): string {
-  return `${Math.ceil(bytes / 2 ** 20)} MiB`;
 }
 
 /**

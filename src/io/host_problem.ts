@@ -12,8 +12,81 @@ export interface HostProblem {
   readonly hint: string;
 }
 
-/** Words for the errno with which opening a ring failed. */
-export function describeUringError(errno: number): HostProblem {
+/** What the process may use of the host's memory. */
+export interface MemoryLimits {
+  /** Of the whole host (bytes). */
+  readonly ramBytes: number;
+  /** What could be had now without swapping (bytes). */
+  readonly availableBytes: number;
+  /** The tightest limit of the process's cgroups (bytes; Infinity without one), and the file that says so. */
+  readonly cgroupBytes: number;
+  readonly cgroupFile: string;
+}
+
+/** Share of what there is that a broker's region may take: the runtime and the kernel need the rest. */
+const REGION_SHARE_MAX = 0.9;
+
+/**
+ * Why a region of `sizeBytes` must not even be tried, or null: the kernel would grant it, and kill the
+ * process (or another one) when the pages are touched.
+ *
+ * @param locked all of it is touched at the start, and never swapped
+ */
+export function memorySizeProblem(
+  sizeBytes: number,
+  limits: MemoryLimits,
+  locked: boolean,
+): HostProblem | null {
+  const wanted = `--memory ${inMebibytes(sizeBytes)}`;
+  const { ramBytes, availableBytes, cgroupBytes, cgroupFile } = limits;
+  const most = (bytes: number): string => inMebibytes(bytes * REGION_SHARE_MAX);
+  if (sizeBytes > cgroupBytes * REGION_SHARE_MAX) {
+    return {
+      message: `${wanted} is too much: this container may use ${inMebibytes(cgroupBytes)} ` +
+        `(${cgroupFile}), and the broker needs some beside it.`,
+      hint: `Set --memory to ${most(cgroupBytes)} at most, or raise the container's limit ` +
+        `(docker run --memory, MemoryMax= in the systemd unit).`,
+    };
+  }
+  if (sizeBytes > ramBytes * REGION_SHARE_MAX) {
+    return {
+      message: `${wanted} is too much: this host has ${inMebibytes(ramBytes)}, and the broker ` +
+        `and the kernel need some beside it.`,
+      hint: `Set --memory to ${most(ramBytes)} at most.`,
+    };
+  }
+  if (locked && sizeBytes > availableBytes) {
+    return {
+      message: `${wanted} is too much: of this host's ${inMebibytes(ramBytes)}, other programs ` +
+        `leave ${inMebibytes(availableBytes)}.`,
+      hint: `Set --memory to ${most(availableBytes)} at most, end other programs, or start with ` +
+        `--mode dev, which takes memory as it needs it.`,
+    };
+  }
+  return null;
+}
+
+/** Bytes for people: whole MiB, as `--memory` takes them. */
+export function inMebibytes(bytes: number): string {
+  return `${Math.ceil(bytes / 2 ** 20)}MiB`;
+}
+
+/**
+ * Words for the errno with which opening a ring failed.
+ *
+ * @param lockableBytes RLIMIT_MEMLOCK, which the kernel counts rings against; Infinity: no limit
+ */
+export function describeUringError(errno: number, lockableBytes = Infinity): HostProblem {
+  if (errno === ENOMEM && Number.isFinite(lockableBytes)) {
+    return {
+      message:
+        `The limit of locked memory (ulimit -l) is ${Math.floor(lockableBytes / 1024)} KiB: ` +
+        `too little for the io_urings of this user.`,
+      hint:
+        "Raise it: ulimit -l unlimited, LimitMEMLOCK=infinity in the systemd unit, docker run " +
+        "--ulimit memlock=-1; or start with fewer --cores, each of which has a ring.",
+    };
+  }
   switch (errno) {
     case ENOSYS:
       return {

@@ -7,8 +7,8 @@ import {
   resolveAddress,
   uringProblem,
 } from "./host.ts";
-import { describeUringError } from "./host_problem.ts";
-import { EINVAL, ENOSYS, EPERM } from "./errno.ts";
+import { describeUringError, memorySizeProblem } from "./host_problem.ts";
+import { EINVAL, ENOMEM, ENOSYS, EPERM } from "./errno.ts";
 import { testMemory, testShim } from "./uring_fixture.ts";
 
 Deno.test("this host can run the ring, and says which processors there are", () => {
@@ -75,4 +75,49 @@ Deno.test("resolveAddress() gives numeric addresses", () => {
   assert.match(resolveAddress(testShim(), "localhost", 9092)!, /^(127\.0\.0\.1|\[::1\]):9092$/);
   assert.equal(resolveAddress(testShim(), "[::1]", 1), "[::1]:1");
   assert.equal(resolveAddress(testShim(), "no-such-host.invalid", 1), null);
+});
+
+const GIB = 2 ** 30;
+const LIMITS = {
+  ramBytes: 23 * GIB,
+  availableBytes: 20 * GIB,
+  cgroupBytes: Infinity,
+  cgroupFile: "",
+};
+
+Deno.test("memory that is not there is refused in both modes, with what would do", () => {
+  for (const locked of [true, false]) {
+    const problem = memorySizeProblem(100 * GIB, LIMITS, locked)!;
+    assert.equal(
+      problem.message,
+      "--memory 102400MiB is too much: this host has 23552MiB, and the broker and the kernel need some " +
+        "beside it.",
+    );
+    assert.equal(problem.hint, "Set --memory to 21197MiB at most.");
+    assert.equal(memorySizeProblem(19 * GIB, LIMITS, locked), null);
+  }
+});
+
+Deno.test("what a container may use counts, and the file that says so is named", () => {
+  const cgroupFile = "/sys/fs/cgroup/memory.max";
+  const limits = { ...LIMITS, cgroupBytes: 2 * GIB, cgroupFile };
+  const problem = memorySizeProblem(2 * GIB, limits, false)!;
+  assert.match(problem.message, /container may use 2048MiB \(\/sys\/fs\/cgroup\/memory\.max\)/);
+  assert.match(problem.hint, /--memory to 1844MiB at most.*docker run --memory.*MemoryMax=/);
+  assert.equal(memorySizeProblem(1.8 * GIB, limits, true), null);
+});
+
+Deno.test("locked memory must be free now; in dev mode it need not", () => {
+  const limits = { ...LIMITS, availableBytes: 4 * GIB };
+  const problem = memorySizeProblem(5 * GIB, limits, true)!;
+  assert.match(problem.message, /other programs leave 4096MiB/);
+  assert.match(problem.hint, /--mode dev/);
+  assert.equal(memorySizeProblem(5 * GIB, limits, false), null);
+});
+
+Deno.test("a ring that the limit of locked memory forbids names ulimit -l, not memory", () => {
+  const problem = describeUringError(ENOMEM, 64 * 1024);
+  assert.match(problem.message, /locked memory \(ulimit -l\) is 64 KiB/);
+  assert.match(problem.hint, /ulimit -l unlimited.*LimitMEMLOCK=infinity.*--ulimit memlock=-1/);
+  assert.match(describeUringError(ENOMEM).hint, /Free memory/);
 });

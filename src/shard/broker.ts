@@ -17,11 +17,12 @@ import {
   allowedProcessors,
   claimDataDirectory,
   listen,
+  lockProblem,
   mapMemory,
   raiseFileLimit,
   uringProblem,
 } from "../io/host.ts";
-import type { HostProblem } from "../io/host_problem.ts";
+import { type HostProblem, type MemoryLimits, memorySizeProblem } from "../io/host_problem.ts";
 import type { Shim } from "../io/shim.ts";
 import type { Boot } from "./control.ts";
 import { mailboxesSize } from "./mailbox.ts";
@@ -48,6 +49,7 @@ export interface BrokerOptions {
   readonly stopping: Promise<void>;
   readonly cores: number;
   readonly memoryBytes: number;
+  readonly memoryLimits: MemoryLimits;
   /** Lock the memory and pin the shards, or refuse to start. */
   readonly strict: boolean;
   readonly idlePollUs: number;
@@ -84,6 +86,11 @@ export class Broker {
    */
   static async start(shim: Shim, options: BrokerOptions, logger: Logger): Promise<Broker> {
     refuse(uringProblem(shim), EXIT_HOST_UNFIT);
+    refuse(
+      memorySizeProblem(options.memoryBytes, options.memoryLimits, options.strict),
+      EXIT_HOST_UNFIT,
+    );
+    if (options.strict) refuse(lockProblem(shim, options.memoryBytes), EXIT_HOST_UNFIT);
     raiseFileLimit(shim);
     refuse(claimDataDirectory(shim, options.dataDir), EXIT_CANNOT_CREATE);
     const listener = listen(shim, options.kafkaHost, options.kafkaPort);

@@ -25,7 +25,7 @@ function tell(message: FromShard): void {
 
 function fail(error: unknown): void {
   if (error instanceof UringFailure) {
-    const { message, hint } = describeUringError(error.errno);
+    const { message, hint } = describeUringError(error.errno, loadShim().gregor_lockable_bytes());
     const exitCode = EXIT_HOST_UNFIT;
     tell({ type: "fatal", exitCode, message: `${message} ${hint}`, diskError: false });
     return;
