@@ -18,7 +18,8 @@ import type { Memory } from "../bytes/memory.ts";
 import type { Sockets } from "../io/sockets.ts";
 import { Timer, type Timers } from "../io/timers.ts";
 import { readRequestHeader, requestHeaderVersion, responseHeaderVersion } from "../wire/header.ts";
-import { Connection, type ConnectionHost, type ConnectionMemory } from "./connection.ts";
+import { Connection } from "./connection.ts";
+import type { ConnectionHost, ConnectionMemory } from "./connection_host.ts";
 import type { ResponseSlot } from "./response.ts";
 import type { AnyHandler, HandlerRegistry, Router } from "./router.ts";
 

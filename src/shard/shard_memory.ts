@@ -12,7 +12,7 @@
 import { assert } from "../base/assert.ts";
 import { LARGE_FRAMES_SHARE, RESPONSES_SHARE } from "../base/limits.ts";
 import type { Arena } from "../bytes/arena.ts";
-import type { ConnectionMemory } from "../kafka/connection.ts";
+import type { ConnectionMemory } from "../kafka/connection_host.ts";
 
 /** Frames up to this size have a lane of their own (bytes). */
 const SMALL_FRAME_SIZE = 128 * 1024;

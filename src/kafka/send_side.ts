@@ -1,0 +1,228 @@
+/**
+ * A connection's responses on their way out: collected into a block, sent, and let go.
+ *
+ * Responses that are ready go out together, up to {@linkcode SEND_BATCH_SIZE} of inline bytes; records
+ * that a fetch points at are sent from where they lie. An encoded response that is larger goes out piece
+ * by piece, so that it needs no block of its size.
+ *
+ * @module
+ */
+
+import { SEND_DEADLINE_MS } from "../base/limits.ts";
+import type { Memory } from "../bytes/memory.ts";
+import type { Completion } from "../io/completion.ts";
+import { SEND_VECTOR_MAX } from "../io/sockets.ts";
+import type { ConnectionHost } from "./connection_host.ts";
+import type { RequestQueue } from "./request_queue.ts";
+import { RangeList, type ResponseSlot } from "./response.ts";
+
+/** Inline bytes of responses that are sent together, unless one alone writes more in place. */
+const SEND_BATCH_SIZE = 64 * 1024;
+
+/** What the sending half asks of its connection. */
+export interface SendOwner {
+  readonly closing: boolean;
+  shutdown(): void;
+  /** Bytes have left. */
+  onProgress(): void;
+  /** Something was missing to send: {@linkcode SendSide.flush} is to be called again later. */
+  awaitMemory(): void;
+  /** The peer asked for something that cannot be sent. */
+  violation(what: string): void;
+  /** Everything that was being sent has left, or failed. */
+  onSendOver(): void;
+}
+
+export class SendSide {
+  readonly #host: ConnectionHost;
+  readonly #memory: Memory;
+  readonly #socket: number;
+  readonly #owner: SendOwner;
+  readonly #queue: RequestQueue;
+  #sending = false;
+  #startedMs = 0;
+  // The send in flight.
+  #block = -1;
+  readonly #ranges = new RangeList(16);
+  #next = 0;
+  #table = -1;
+  // An encoded response that is larger than one send: it goes out piece by piece.
+  #large: Uint8Array | null = null;
+  #largeAt = 0;
+  readonly #streams: (ResponseSlot["streamed"])[] = [];
+  readonly #onSent: Completion;
+
+  constructor(host: ConnectionHost, socket: number, owner: SendOwner, queue: RequestQueue) {
+    this.#host = host;
+    this.#memory = host.memory;
+    this.#socket = socket;
+    this.#owner = owner;
+    this.#queue = queue;
+    this.#onSent = { complete: (result) => this.#sent(result) };
+  }
+
+  /** An operation on the socket is in flight. */
+  get sending(): boolean {
+    return this.#sending;
+  }
+
+  /** The peer takes nothing and has had its time. */
+  isOverdue(nowMs: number): boolean {
+    return this.#sending && nowMs - this.#startedMs > SEND_DEADLINE_MS;
+  }
+
+  /** Sends what is ready; true when requests have left the queue. */
+  flush(): boolean {
+    if (this.#sending) return false;
+    const queue = this.#queue;
+    let inlineSize = 0;
+    let count = 0;
+    while (count < queue.length) {
+      const slot = queue.at(count);
+      if (!slot.ready) break;
+      const size = responseSizeMax(slot);
+      if (count > 0 && inlineSize + size > SEND_BATCH_SIZE) break;
+      inlineSize += size;
+      count++;
+    }
+    if (count === 0) return false;
+    const first = queue.at(0);
+    if (first.encoded !== null && inlineSize > SEND_BATCH_SIZE) {
+      return this.#flushLarge(first.encoded);
+    }
+    if (inlineSize > this.#host.blocks.responseSizeMax) {
+      this.#owner.violation("it asked for an answer that is larger than the memory for answers");
+      return false;
+    }
+    if (inlineSize > 0) {
+      this.#block = this.#host.blocks.allocateResponse(inlineSize);
+      if (this.#block < 0) {
+        this.#owner.awaitMemory();
+        return false;
+      }
+      this.#collect(count);
+    }
+    queue.drop(count);
+    if (inlineSize > 0) this.#sendRest();
+    return true;
+  }
+
+  #flushLarge(encoded: Uint8Array): boolean {
+    this.#block = this.#host.blocks.allocateResponse(SEND_BATCH_SIZE);
+    if (this.#block < 0) {
+      this.#owner.awaitMemory();
+      return false;
+    }
+    this.#memory.view.setUint32(this.#block, encoded.length, false);
+    this.#large = encoded;
+    this.#largeAt = 0;
+    this.#queue.drop(1);
+    this.#sendPiece(4);
+    return true;
+  }
+
+  /** Sends the next piece of a large response, behind `used` bytes that stand in the block already. */
+  #sendPiece(used: number): void {
+    const encoded = this.#large!;
+    const at = this.#largeAt;
+    const length = Math.min(encoded.length - at, SEND_BATCH_SIZE - used);
+    this.#memory.bytes.set(encoded.subarray(at, at + length), this.#block + used);
+    this.#largeAt = at + length;
+    if (this.#largeAt === encoded.length) this.#large = null;
+    this.#ranges.clear();
+    this.#ranges.push(this.#block, used + length);
+    this.#next = 0;
+    this.#sendRest();
+  }
+
+  #collect(count: number): void {
+    const ranges = this.#ranges;
+    ranges.clear();
+    let at = this.#block;
+    for (let i = 0; i < count; i++) {
+      const slot = this.#queue.at(i);
+      if (slot.streamed !== null) {
+        at += slot.streamed.write(at, slot.correlationId, ranges);
+        this.#streams.push(slot.streamed);
+      } else if (slot.encoded !== null) {
+        this.#memory.view.setUint32(at, slot.encoded.length, false);
+        this.#memory.bytes.set(slot.encoded, at + 4);
+        ranges.push(at, slot.encoded.length + 4);
+        at += slot.encoded.length + 4;
+      }
+    }
+    this.#next = 0;
+  }
+
+  #sendRest(): void {
+    const ranges = this.#ranges;
+    const left = ranges.count - this.#next;
+    this.#sending = true;
+    this.#startedMs = this.#host.nowMs();
+    if (left === 1) {
+      const next = this.#next++;
+      this.#host.sockets.send(
+        this.#socket,
+        ranges.address(next),
+        ranges.length(next),
+        this.#onSent,
+      );
+      return;
+    }
+    const count = Math.min(left, SEND_VECTOR_MAX);
+    if (this.#table < 0) {
+      this.#table = this.#host.blocks.allocateResponse(count * 16);
+      if (this.#table < 0) {
+        // No room for the table: one range at a time needs none.
+        const next = this.#next++;
+        this.#host.sockets.send(
+          this.#socket,
+          ranges.address(next),
+          ranges.length(next),
+          this.#onSent,
+        );
+        return;
+      }
+    }
+    const view = this.#memory.view;
+    for (let i = 0; i < count; i++) {
+      const at = this.#table + i * 16;
+      view.setFloat64(at, ranges.address(this.#next + i), true);
+      view.setFloat64(at + 8, ranges.length(this.#next + i), true);
+    }
+    this.#next += count;
+    this.#host.sockets.sendVector(this.#socket, this.#table, count, this.#onSent);
+  }
+
+  #sent(result: number): void {
+    this.#sending = false;
+    this.#owner.onProgress();
+    const closing = this.#owner.closing;
+    if (result < 0) {
+      this.#owner.shutdown();
+    } else if (!closing && this.#next < this.#ranges.count) {
+      this.#sendRest();
+      return;
+    } else if (!closing && this.#large !== null) {
+      this.#sendPiece(0);
+      return;
+    }
+    this.#release();
+    this.#owner.onSendOver();
+  }
+
+  #release(): void {
+    if (this.#block >= 0) this.#host.blocks.releaseResponse(this.#block);
+    if (this.#table >= 0) this.#host.blocks.releaseResponse(this.#table);
+    this.#block = -1;
+    this.#table = -1;
+    this.#large = null;
+    for (let i = 0; i < this.#streams.length; i++) this.#streams[i]!.onSent();
+    this.#streams.length = 0;
+  }
+}
+
+function responseSizeMax(slot: ResponseSlot): number {
+  if (slot.streamed !== null) return slot.streamed.inlineSizeMax();
+  return slot.encoded === null ? 0 : slot.encoded.length + 4;
+}
