@@ -1,6 +1,6 @@
 /**
  * Writes `src/wire/generated/` from the Kafka message schemas and from our own in
- * `src/wire/schemas/`.
+ * `src/wire/schemas/`. Versions that Kafka's schemas have dropped come from `src/wire/older_versions.json`.
  *
  *     deno run -A scripts/generate_wire.ts [--schemas DIR] [--check]
  *
@@ -12,10 +12,11 @@
 
 import { emitApis, emitCatalog } from "./wire/emit_apis.ts";
 import { emitMessage, snakeCase } from "./wire/emit_message.ts";
-import { type Message, parseMessage } from "./wire/schema.ts";
+import { type Message, type OlderVersions, parseJson, parseMessage } from "./wire/schema.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const OWN_SCHEMAS = new URL("src/wire/schemas/", ROOT);
+const OLDER_VERSIONS = new URL("src/wire/older_versions.json", ROOT);
 const OUTPUT = new URL("src/wire/generated/", ROOT);
 
 if (import.meta.main) Deno.exit(main(Deno.args));
@@ -30,7 +31,8 @@ function main(args: readonly string[]): number {
     console.error("generate: the schema directory ../shared/kafka-protocol is missing");
     return check ? 0 : 66;
   }
-  const files = generate([...readSchemas(directory), ...readSchemas(OWN_SCHEMAS)]);
+  const older = parseJson(Deno.readTextFileSync(OLDER_VERSIONS)) as OlderVersions[];
+  const files = generate([...readSchemas(directory, older), ...readSchemas(OWN_SCHEMAS)]);
   return check ? compare(files) : write(files);
 }
 
@@ -47,14 +49,14 @@ function schemaDirectory(): URL | null {
   return null;
 }
 
-function readSchemas(directory: URL): Message[] {
+function readSchemas(directory: URL, older: readonly OlderVersions[] = []): Message[] {
   const names = [...Deno.readDirSync(directory)]
     .map((entry) => entry.name)
     .filter((name) => name.endsWith(".json"))
     .sort();
   const messages: Message[] = [];
   for (const name of names) {
-    const message = parseMessage(Deno.readTextFileSync(new URL(name, directory)));
+    const message = parseMessage(Deno.readTextFileSync(new URL(name, directory)), older);
     if (message !== null) messages.push(message);
   }
   return messages;

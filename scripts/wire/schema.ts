@@ -64,6 +64,14 @@ export interface Message {
   readonly structs: readonly Struct[];
 }
 
+/** Versions of a message below the lowest of its schema. */
+export interface OlderVersions {
+  readonly name: string;
+  readonly lowest: number;
+  /** Fields of these versions that the schema has forgotten, with the place that they had. */
+  readonly fields?: readonly (RawField & { readonly in: string; readonly after: string })[];
+}
+
 interface RawField {
   name: string;
   type: string;
@@ -107,11 +115,27 @@ const PRIMITIVES: ReadonlySet<string> = new Set([
 /** Names that generated files import or that the language has. */
 const RESERVED: ReadonlySet<string> = new Set(["Cursor", "Writer", "Uuid", "Record", "Partial"]);
 
-/** Parses one schema file; null for a tombstone (`validVersions: "none"`). */
-export function parseMessage(text: string): Message | null {
-  const raw = JSON.parse(text.replaceAll(/^\s*\/\/.*$/gm, "")) as RawMessage;
-  const versions = parseVersions(raw.validVersions);
+/** Parses JSON with whole-line comments. */
+export function parseJson(text: string): unknown {
+  return JSON.parse(text.replaceAll(/^\s*\/\/.*$/gm, ""));
+}
+
+/**
+ * Parses one schema file; null for a tombstone (`validVersions: "none"`).
+ *
+ * @param older versions to read and write besides those of the schema, for any messages
+ */
+export function parseMessage(
+  text: string,
+  older: readonly OlderVersions[] = [],
+): Message | null {
+  const raw = parseJson(text) as RawMessage;
+  let versions = parseVersions(raw.validVersions);
   if (isEmpty(versions)) return null;
+  for (const addition of older.filter(({ name }) => name === raw.name)) {
+    versions = hull(versions, { low: addition.lowest, high: addition.lowest });
+    for (const field of addition.fields ?? []) insertField(raw, field);
+  }
   const structs: Struct[] = [];
   addStruct(structs, raw.name, raw.name, raw.fields ?? []);
   for (const common of raw.commonStructs ?? []) {
@@ -137,6 +161,27 @@ export function structOf(message: Message, name: string): Struct {
   const struct = message.structs.find((one) => one.name === name);
   if (struct === undefined) throw new Error(`${message.name}: no struct ${name}`);
   return struct;
+}
+
+function insertField(
+  message: RawMessage,
+  field: RawField & { readonly in: string; readonly after: string },
+): void {
+  const fields = fieldsOf(message.fields ?? [], field.in);
+  const at = fields?.findIndex(({ name }) => name === field.after) ?? -1;
+  if (at < 0) throw new Error(`${message.name}: no ${field.in}.${field.after}`);
+  fields!.splice(at + 1, 0, field);
+}
+
+/** The fields of the inline struct `name`, at any depth. */
+function fieldsOf(fields: readonly RawField[], name: string): RawField[] | undefined {
+  for (const field of fields) {
+    if (field.fields === undefined) continue;
+    if (field.type.replaceAll("[]", "") === name) return field.fields;
+    const inner = fieldsOf(field.fields, name);
+    if (inner !== undefined) return inner;
+  }
+  return undefined;
 }
 
 function addStruct(structs: Struct[], message: string, name: string, raw: RawField[]): void {

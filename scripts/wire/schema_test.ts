@@ -44,6 +44,25 @@ Deno.test("parseMessage() spreads versions into inner structs and skips tombston
   assert.equal(parseMessage(schema("", "none")), null);
 });
 
+Deno.test("parseMessage() adds the older versions of a message, with the fields that they had", () => {
+  const text = schema(
+    `{ "name": "Outer", "type": "[]Inner", "versions": "0+", "fields": [
+       { "name": "Id", "type": "int32", "versions": "0+" },
+       { "name": "Last", "type": "int32", "versions": "0+" } ] }`,
+    "1-3",
+  );
+  const added = { in: "Inner", after: "Id", name: "Old", type: "int8", versions: "0" };
+  const message = parseMessage(text, [{ name: "Sample", lowest: 0, fields: [added] }])!;
+  assert.deepEqual(message.versions, { low: 0, high: 3 });
+  assert.deepEqual(message.structs[1]!.fields.map(({ name }) => name), ["id", "old", "last"]);
+  assert.deepEqual(parseMessage(text, [{ name: "Other", lowest: 0 }])!.versions.low, 1);
+  const lost = { ...added, after: "Nowhere" };
+  assert.throws(
+    () => parseMessage(text, [{ name: "Sample", lowest: 0, fields: [lost] }]),
+    /no Inner.Nowhere/,
+  );
+});
+
 Deno.test("parseMessage() refuses what the generator could only get wrong", () => {
   const refused = (fields: string, why: RegExp) =>
     assert.throws(() => parseMessage(schema(fields)), why);

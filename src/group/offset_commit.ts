@@ -159,7 +159,7 @@ export class OffsetHandling {
           offset: partition.committedOffset,
           leaderEpoch: partition.committedLeaderEpoch,
           metadata: partition.committedMetadata ?? "",
-          commitTimestampMs: wallMs,
+          commitTimestampMs: partition.commitTimestamp < 0 ? wallMs : partition.commitTimestamp,
           expireTimestampMs,
         };
         records.push(offsetRecord({ groupId: group.groupId, ...at }, value));

@@ -13,7 +13,10 @@ import {
   newFetchTopic,
 } from "../../src/wire/generated/fetch_request.ts";
 import type { FetchResponse } from "../../src/wire/generated/fetch_response.ts";
-import { newListOffsetsRequest } from "../../src/wire/generated/list_offsets_request.ts";
+import {
+  newListOffsetsPartition,
+  newListOffsetsRequest,
+} from "../../src/wire/generated/list_offsets_request.ts";
 import { batchSize } from "../../src/wire/record_batch.ts";
 import { Actor, type SimTopic, type Stage } from "./actor.ts";
 import { BATCH_TIME_MS, Horizon, type PartitionModel } from "./checker.ts";
@@ -111,7 +114,7 @@ export class ConsumeActor extends Actor {
     const timestamp = from === "time" && known ? BATCH_TIME_MS + batch.number : EARLIEST;
     position.asking = true;
     const version = 1 + this.random.nextBelow(11);
-    const partitions = [{ partitionIndex: model.index, currentLeaderEpoch: -1, timestamp }];
+    const partitions = [newListOffsetsPartition({ partitionIndex: model.index, timestamp })];
     const request = newListOffsetsRequest({
       replicaId: -1,
       topics: [{ name: topic.name, partitions }],

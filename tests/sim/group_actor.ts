@@ -19,7 +19,10 @@ import {
 import { newHeartbeatRequest } from "../../src/wire/generated/heartbeat_request.ts";
 import { newJoinGroupRequest } from "../../src/wire/generated/join_group_request.ts";
 import { newLeaveGroupRequest } from "../../src/wire/generated/leave_group_request.ts";
-import { newOffsetCommitRequest } from "../../src/wire/generated/offset_commit_request.ts";
+import {
+  newOffsetCommitRequest,
+  newOffsetCommitRequestPartition,
+} from "../../src/wire/generated/offset_commit_request.ts";
 import { newOffsetFetchRequest } from "../../src/wire/generated/offset_fetch_request.ts";
 import { newSyncGroupRequest } from "../../src/wire/generated/sync_group_request.ts";
 import { Actor, type SimTopic, type Stage } from "./actor.ts";
@@ -102,12 +105,11 @@ export class GroupActor extends Actor {
   #commit(): void {
     const offset = this.#sent + 1 + this.random.nextBelow(10);
     this.#sent = offset;
-    const partitions = [{
+    const partitions = [newOffsetCommitRequestPartition({
       partitionIndex: this.#index,
       committedOffset: offset,
-      committedLeaderEpoch: -1,
       committedMetadata: this.chance(50) ? "note" : null,
-    }];
+    })];
     const request = newOffsetCommitRequest({
       groupId: this.#groupId,
       generationIdOrMemberEpoch: this.#joins ? this.#generation : -1,

@@ -1,8 +1,9 @@
 /**
- * CreateTopics (key 19), versions 2 to 7: makes topics.
+ * CreateTopics (key 19), versions 0 to 7: makes topics.
  *
  * - Each topic succeeds or fails alone; all that succeed are one entry of the metadata log, and the answer
  *   waits for its commit.
+ * - v1: may be a trial, and errors have words.
  * - v4: partitions and replication factor may be -1 for the defaults.
  * - v5: the answer has the partitions, the replication factor and every config in force.
  * - v7: the answer has the topic's id.
@@ -27,7 +28,7 @@ import { type Handler, ON_CONTROLLER } from "../handler.ts";
 
 export const CREATE_TOPICS_HANDLER: Handler<CreateTopicsRequest, CreateTopicsResponse> = {
   api: CREATE_TOPICS,
-  minVersion: 2,
+  minVersion: 0,
   maxVersion: 7,
   route: ON_CONTROLLER,
   *handle({ services }, request) {

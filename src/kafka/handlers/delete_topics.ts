@@ -1,5 +1,5 @@
 /**
- * DeleteTopics (key 20), versions 1 to 6: removes topics with their data.
+ * DeleteTopics (key 20), versions 0 to 6: removes topics with their data.
  *
  * - Each topic succeeds or fails alone; the answer waits for the commit, the files go afterwards.
  * - By name; from v6 on by name or id. An unknown name is UNKNOWN_TOPIC_OR_PARTITION, an unknown id
@@ -27,7 +27,7 @@ import { type Handler, ON_CONTROLLER } from "../handler.ts";
 
 export const DELETE_TOPICS_HANDLER: Handler<DeleteTopicsRequest, DeleteTopicsResponse> = {
   api: DELETE_TOPICS,
-  minVersion: 1,
+  minVersion: 0,
   maxVersion: 6,
   route: ON_CONTROLLER,
   *handle({ services, version }, request) {

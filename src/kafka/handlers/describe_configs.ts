@@ -1,9 +1,9 @@
 /**
- * DescribeConfigs (key 32), versions 1 to 4: what is configured, and where each value comes from.
+ * DescribeConfigs (key 32), versions 0 to 4: what is configured, and where each value comes from.
  *
  * - Topics; this broker by its id (every setting); all brokers by an empty name (what was set for all).
  * - A list of keys selects; no list, or in Kafka's clients an empty one, is everything.
- * - v1: sources, and synonyms when asked for. v3: types, and documentation when asked for.
+ * - v0 says whether a value is the default (Kafka 3.9 always says no). v1: sources, and synonyms when asked for. v3: types, and documentation when asked for.
  *
  * Gaps: another broker's id is refused with INVALID_REQUEST, because its start-up settings are known to
  * itself alone; clients ask the broker that they mean. Broker loggers, client metrics and groups have no
@@ -14,6 +14,7 @@
 
 import {
   type ConfigDescription,
+  ConfigSource,
   describeAllBrokersConfigs,
   describeBrokerConfigs,
   describeTopicConfigs,
@@ -38,7 +39,7 @@ interface Refusal {
 
 export const DESCRIBE_CONFIGS_HANDLER: Handler<DescribeConfigsRequest, DescribeConfigsResponse> = {
   api: DESCRIBE_CONFIGS,
-  minVersion: 1,
+  minVersion: 0,
   maxVersion: 4,
   route: LOCAL,
   // deno-lint-ignore require-yield -- answered from the image.
@@ -94,6 +95,7 @@ function shown(
     name: config.name,
     value: config.value,
     readOnly: config.readOnly,
+    isDefault: config.source === ConfigSource.DEFAULT,
     configSource: config.source,
     isSensitive: false,
     synonyms: request.includeSynonyms ? [...config.synonyms] : [],

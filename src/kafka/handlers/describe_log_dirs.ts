@@ -1,5 +1,5 @@
 /**
- * DescribeLogDirs (key 35), versions 1 to 5: how much each partition takes on disk.
+ * DescribeLogDirs (key 35), versions 0 to 5: how much each partition takes on disk.
  *
  * - There is one log directory per node. Sizes are bytes of record batches kept in all segments.
  * - No list of topics: all partitions of this node; else those that are asked for and here.
@@ -25,7 +25,7 @@ import type { Handler } from "../handler.ts";
 
 export const DESCRIBE_LOG_DIRS_HANDLER: Handler<DescribeLogDirsRequest, DescribeLogDirsResponse> = {
   api: DESCRIBE_LOG_DIRS,
-  minVersion: 1,
+  minVersion: 0,
   maxVersion: 5,
   route: {
     kind: "split",

@@ -1,13 +1,15 @@
 /**
- * ListOffsets (key 2), versions 1 to 11: offsets by time.
+ * ListOffsets (key 2), versions 0 to 11: offsets by time.
  *
+ * - v0 (librdkafka up to 1.5 asks it): a list of offsets from before that time, the greatest first and at
+ *   most as many as asked for. Kafka lists where segments begin; here, where the log starts alone.
  * - -1 latest: the high watermark; for read-committed consumers (v2) the last stable offset.
  * - -2 earliest, and -4 earliest local (v8): the log start.
  * - -3 (v7): the record with the greatest timestamp.
  * - -5 latest tiered (v9), -6 earliest not yet uploaded (v11): -1, as in a Kafka without tiered storage.
  * - A time: the first committed record that is not older; -1 when there is none.
  * - v4: the leader epoch fences. A special value that the version does not have is UNSUPPORTED_VERSION,
- *   a partition named twice INVALID_REQUEST.
+ *   a partition named twice INVALID_REQUEST (v0: answered twice).
  * - Runs on the shards that own the partitions.
  *
  * Gaps: the timeout of v10 is not looked at (nothing remote is waited for). -3 answers -1 for the moment
@@ -50,10 +52,12 @@ const SPECIAL_SINCE = new Map([
   [EARLIEST_PENDING_UPLOAD, 11],
 ]);
 const READ_COMMITTED = 1;
+/** The version that answers with a list of offsets. */
+const OLD_STYLE_VERSION = 0;
 
 export const LIST_OFFSETS_HANDLER: Handler<ListOffsetsRequest, ListOffsetsResponse> = {
   api: LIST_OFFSETS,
-  minVersion: 1,
+  minVersion: 0,
   maxVersion: 11,
   route: {
     kind: "split",
@@ -80,7 +84,7 @@ export const LIST_OFFSETS_HANDLER: Handler<ListOffsetsRequest, ListOffsetsRespon
       const results: ListOffsetsPartitionResponse[] = [];
       for (const item of partitions) {
         results.push(
-          counts.get(item.partitionIndex)! > 1
+          counts.get(item.partitionIndex)! > 1 && context.version > OLD_STYLE_VERSION
             ? answer(item, { errorCode: ErrorCode.INVALID_REQUEST })
             : yield* listOffset(context, request, name, item),
         );
@@ -109,6 +113,7 @@ function* listOffset(
     ? partition.lastStableOffset
     : partition.highWatermark;
   const withEpoch = (epoch: number) => (version >= 4 ? epoch : -1);
+  if (version === OLD_STYLE_VERSION) return yield* oldStyleOffsets(partition, item, limit);
   switch (timestamp) {
     case LATEST:
       return answer(item, { offset: limit, leaderEpoch: withEpoch(partition.leaderEpoch) });
@@ -131,6 +136,27 @@ function* listOffset(
     timestamp: match.timestampMs,
     leaderEpoch: withEpoch(match.term),
   });
+}
+
+/** The offsets that lie before what is asked for: its own, and the log's start. */
+function* oldStyleOffsets(
+  partition: Partition,
+  item: ListOffsetsPartition,
+  limit: number,
+): Task<ListOffsetsPartitionResponse> {
+  const { timestamp, maxNumOffsets } = item;
+  if (maxNumOffsets < 0) return answer(item, { errorCode: ErrorCode.INVALID_REQUEST });
+  const { startOffset } = partition;
+  let offset = timestamp === EARLIEST ? startOffset : limit;
+  if (timestamp >= 0) {
+    const match = yield* partition.log.offsetForTimestamp(timestamp, limit);
+    if (match === null) return answer(item, { errorCode: ErrorCode.KAFKA_STORAGE_ERROR });
+    if (match.offset >= 0) offset = match.offset;
+    // Nothing is older.
+    if (offset <= startOffset) return answer(item, {});
+  }
+  const offsets = offset > startOffset ? [offset, startOffset] : [startOffset];
+  return answer(item, { oldStyleOffsets: offsets.slice(0, maxNumOffsets) });
 }
 
 /** The epoch of the record at `offset`, or of the leader where there is none yet. */

@@ -1,9 +1,9 @@
 /**
- * OffsetCommit (key 8), versions 2 to 10: a group's positions are kept.
+ * OffsetCommit (key 8), versions 1 to 10: a group's positions are kept.
  *
  * - Topics that do not exist: UNKNOWN_TOPIC_OR_PARTITION, or UNKNOWN_TOPIC_ID when named by id (v10);
  *   the rest is committed.
- * - v2 to v4: a retention of the request's own is kept with the offset. v6: leader epoch. v7: static members.
+ * - v1: the time of the commit may be given. v2 to v4: a retention of the request's own is kept with the offset. v6: leader epoch. v7: static members.
  * - v9: GROUP_ID_NOT_FOUND for a group that does not exist (before: ILLEGAL_GENERATION).
  *
  * Gaps: partition indexes are not checked, as in Kafka.
@@ -28,7 +28,7 @@ const TOPIC_ID_VERSION = 10;
 
 export const OFFSET_COMMIT_HANDLER: Handler<OffsetCommitRequest, OffsetCommitResponse> = {
   api: OFFSET_COMMIT,
-  minVersion: 2,
+  minVersion: 1,
   maxVersion: 10,
   route: ON_GROUP_SHARD,
   *handle(context, request) {

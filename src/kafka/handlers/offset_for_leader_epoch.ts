@@ -1,9 +1,9 @@
 /**
- * OffsetForLeaderEpoch (key 23), versions 2 to 4: where an epoch ends (KIP-320).
+ * OffsetForLeaderEpoch (key 23), versions 0 to 4: where an epoch ends (KIP-320).
  *
  * - Answers the greatest epoch that is not greater than the one asked for, with the offset where it ends; the
  *   log's end for the current one; -1 and -1 when there is none.
- * - The client's leader epoch fences. Runs on the shards that own the partitions.
+ * - v1: the answer names the epoch. v2: the client's leader epoch fences. Runs on the shards that own the partitions.
  *
  * Gaps: replicas do not ask here, so that the replica id of v3 is not looked at.
  *
@@ -36,7 +36,7 @@ export const OFFSET_FOR_LEADER_EPOCH_HANDLER: Handler<
   OffsetForLeaderEpochResponse
 > = {
   api: OFFSET_FOR_LEADER_EPOCH,
-  minVersion: 2,
+  minVersion: 0,
   maxVersion: 4,
   route: {
     kind: "split",

@@ -85,6 +85,32 @@ for (let version = 1; version <= 11; version++) {
   });
 }
 
+Deno.test("ListOffsets v0 lists what lies before a time, the greatest offset first", () => {
+  const broker = newBroker();
+  const partition = broker.partition("t", 0);
+  const list = (timestamp: number, maxNumOffsets: number): number[] => {
+    const item = newListOffsetsPartition({ partitionIndex: 0, timestamp, maxNumOffsets });
+    const request = newListOffsetsRequest({ topics: [{ name: "t", partitions: [item, item] }] });
+    const [first, second] = broker.ask(LIST_OFFSETS_HANDLER, 0, request).topics[0]!.partitions;
+    assert.deepEqual(first, second, "named twice");
+    assert.deepEqual([first!.offset, first!.timestamp], [-1, -1], "v0 has no such fields");
+    return first!.errorCode === ErrorCode.NONE ? first!.oldStyleOffsets : [-first!.errorCode];
+  };
+  assert.deepEqual(list(-1, 5), [4, 0]);
+  assert.deepEqual(list(-1, 1), [4]);
+  assert.deepEqual(list(-1, 0), []);
+  assert.deepEqual(list(-2, 5), [0]);
+  assert.deepEqual(list(20, 5), [1, 0], "the first record that is not older");
+  assert.deepEqual(list(41, 5), [4, 0]);
+  assert.deepEqual(list(0, 5), [], "nothing is older");
+  assert.deepEqual(list(-3, 5), [-ErrorCode.UNSUPPORTED_VERSION]);
+  assert.deepEqual(list(-1, -1), [-ErrorCode.INVALID_REQUEST]);
+  partition.highWatermark = 3;
+  assert.deepEqual(list(-1, 1), [3], "committed records alone");
+  partition.log.startOffset = 3;
+  assert.deepEqual(list(-1, 5), [3], "an empty log has one");
+});
+
 Deno.test("ListOffsets fences by leader epoch", () => {
   const broker = newBroker();
   const errorOf = (currentLeaderEpoch: number) => search(broker, 4, -1, { currentLeaderEpoch })[0];

@@ -217,7 +217,7 @@ export const FETCH: Api<FetchRequest, FetchResponse> = {
 export const LIST_OFFSETS: Api<ListOffsetsRequest, ListOffsetsResponse> = {
   key: 2,
   name: "ListOffsets",
-  minVersion: 1,
+  minVersion: 0,
   maxVersion: 11,
   flexibleSince: 6,
   latestVersionUnstable: false,
@@ -245,7 +245,7 @@ export const METADATA: Api<MetadataRequest, MetadataResponse> = {
 export const OFFSET_COMMIT: Api<OffsetCommitRequest, OffsetCommitResponse> = {
   key: 8,
   name: "OffsetCommit",
-  minVersion: 2,
+  minVersion: 1,
   maxVersion: 10,
   flexibleSince: 8,
   latestVersionUnstable: false,
@@ -399,7 +399,7 @@ export const API_VERSIONS: Api<ApiVersionsRequest, ApiVersionsResponse> = {
 export const CREATE_TOPICS: Api<CreateTopicsRequest, CreateTopicsResponse> = {
   key: 19,
   name: "CreateTopics",
-  minVersion: 2,
+  minVersion: 0,
   maxVersion: 7,
   flexibleSince: 5,
   latestVersionUnstable: false,
@@ -413,7 +413,7 @@ export const CREATE_TOPICS: Api<CreateTopicsRequest, CreateTopicsResponse> = {
 export const DELETE_TOPICS: Api<DeleteTopicsRequest, DeleteTopicsResponse> = {
   key: 20,
   name: "DeleteTopics",
-  minVersion: 1,
+  minVersion: 0,
   maxVersion: 6,
   flexibleSince: 4,
   latestVersionUnstable: false,
@@ -455,7 +455,7 @@ export const INIT_PRODUCER_ID: Api<InitProducerIdRequest, InitProducerIdResponse
 export const OFFSET_FOR_LEADER_EPOCH: Api<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse> = {
   key: 23,
   name: "OffsetForLeaderEpoch",
-  minVersion: 2,
+  minVersion: 0,
   maxVersion: 4,
   flexibleSince: 4,
   latestVersionUnstable: false,
@@ -581,7 +581,7 @@ export const DELETE_ACLS: Api<DeleteAclsRequest, DeleteAclsResponse> = {
 export const DESCRIBE_CONFIGS: Api<DescribeConfigsRequest, DescribeConfigsResponse> = {
   key: 32,
   name: "DescribeConfigs",
-  minVersion: 1,
+  minVersion: 0,
   maxVersion: 4,
   flexibleSince: 4,
   latestVersionUnstable: false,
@@ -623,7 +623,7 @@ export const ALTER_REPLICA_LOG_DIRS: Api<AlterReplicaLogDirsRequest, AlterReplic
 export const DESCRIBE_LOG_DIRS: Api<DescribeLogDirsRequest, DescribeLogDirsResponse> = {
   key: 35,
   name: "DescribeLogDirs",
-  minVersion: 1,
+  minVersion: 0,
   maxVersion: 5,
   flexibleSince: 2,
   latestVersionUnstable: false,

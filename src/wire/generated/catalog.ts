@@ -1110,7 +1110,7 @@ export const CATALOG: readonly CatalogEntry[] = [
     },
   },
   {
-    name: "CreateTopicsRequest", minVersion: 2, maxVersion: 7, flexibleSince: 5,
+    name: "CreateTopicsRequest", minVersion: 0, maxVersion: 7, flexibleSince: 5,
     decode: createTopicsRequest.decodeCreateTopicsRequest, encode: createTopicsRequest.encodeCreateTopicsRequest,
     structs: {
       CreateTopicsRequest: { create: createTopicsRequest.newCreateTopicsRequest, fields: [
@@ -1136,7 +1136,7 @@ export const CATALOG: readonly CatalogEntry[] = [
     },
   },
   {
-    name: "CreateTopicsResponse", minVersion: 2, maxVersion: 7, flexibleSince: 5,
+    name: "CreateTopicsResponse", minVersion: 0, maxVersion: 7, flexibleSince: 5,
     decode: createTopicsResponse.decodeCreateTopicsResponse, encode: createTopicsResponse.encodeCreateTopicsResponse,
     structs: {
       CreateTopicsResponse: { create: createTopicsResponse.newCreateTopicsResponse, fields: [
@@ -1345,7 +1345,7 @@ export const CATALOG: readonly CatalogEntry[] = [
     },
   },
   {
-    name: "DeleteTopicsRequest", minVersion: 1, maxVersion: 6, flexibleSince: 4,
+    name: "DeleteTopicsRequest", minVersion: 0, maxVersion: 6, flexibleSince: 4,
     decode: deleteTopicsRequest.decodeDeleteTopicsRequest, encode: deleteTopicsRequest.encodeDeleteTopicsRequest,
     structs: {
       DeleteTopicsRequest: { create: deleteTopicsRequest.newDeleteTopicsRequest, fields: [
@@ -1360,7 +1360,7 @@ export const CATALOG: readonly CatalogEntry[] = [
     },
   },
   {
-    name: "DeleteTopicsResponse", minVersion: 1, maxVersion: 6, flexibleSince: 4,
+    name: "DeleteTopicsResponse", minVersion: 0, maxVersion: 6, flexibleSince: 4,
     decode: deleteTopicsResponse.decodeDeleteTopicsResponse, encode: deleteTopicsResponse.encodeDeleteTopicsResponse,
     structs: {
       DeleteTopicsResponse: { create: deleteTopicsResponse.newDeleteTopicsResponse, fields: [
@@ -1488,7 +1488,7 @@ export const CATALOG: readonly CatalogEntry[] = [
     },
   },
   {
-    name: "DescribeConfigsRequest", minVersion: 1, maxVersion: 4, flexibleSince: 4,
+    name: "DescribeConfigsRequest", minVersion: 0, maxVersion: 4, flexibleSince: 4,
     decode: describeConfigsRequest.decodeDescribeConfigsRequest, encode: describeConfigsRequest.encodeDescribeConfigsRequest,
     structs: {
       DescribeConfigsRequest: { create: describeConfigsRequest.newDescribeConfigsRequest, fields: [
@@ -1504,7 +1504,7 @@ export const CATALOG: readonly CatalogEntry[] = [
     },
   },
   {
-    name: "DescribeConfigsResponse", minVersion: 1, maxVersion: 4, flexibleSince: 4,
+    name: "DescribeConfigsResponse", minVersion: 0, maxVersion: 4, flexibleSince: 4,
     decode: describeConfigsResponse.decodeDescribeConfigsResponse, encode: describeConfigsResponse.encodeDescribeConfigsResponse,
     structs: {
       DescribeConfigsResponse: { create: describeConfigsResponse.newDescribeConfigsResponse, fields: [
@@ -1522,6 +1522,7 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "value", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "readOnly", type: "bool", versions: [0, 32767] },
+        { name: "isDefault", type: "bool", versions: [0, 0], ignorable: true },
         { name: "configSource", type: "int8", versions: [1, 32767], ignorable: true },
         { name: "isSensitive", type: "bool", versions: [0, 32767] },
         { name: "synonyms", type: "[]DescribeConfigsSynonym", versions: [1, 32767], ignorable: true },
@@ -1614,7 +1615,7 @@ export const CATALOG: readonly CatalogEntry[] = [
     },
   },
   {
-    name: "DescribeLogDirsRequest", minVersion: 1, maxVersion: 5, flexibleSince: 2,
+    name: "DescribeLogDirsRequest", minVersion: 0, maxVersion: 5, flexibleSince: 2,
     decode: describeLogDirsRequest.decodeDescribeLogDirsRequest, encode: describeLogDirsRequest.encodeDescribeLogDirsRequest,
     structs: {
       DescribeLogDirsRequest: { create: describeLogDirsRequest.newDescribeLogDirsRequest, fields: [
@@ -1627,7 +1628,7 @@ export const CATALOG: readonly CatalogEntry[] = [
     },
   },
   {
-    name: "DescribeLogDirsResponse", minVersion: 1, maxVersion: 5, flexibleSince: 2,
+    name: "DescribeLogDirsResponse", minVersion: 0, maxVersion: 5, flexibleSince: 2,
     decode: describeLogDirsResponse.decodeDescribeLogDirsResponse, encode: describeLogDirsResponse.encodeDescribeLogDirsResponse,
     structs: {
       DescribeLogDirsResponse: { create: describeLogDirsResponse.newDescribeLogDirsResponse, fields: [
@@ -2583,7 +2584,7 @@ export const CATALOG: readonly CatalogEntry[] = [
     },
   },
   {
-    name: "ListOffsetsRequest", minVersion: 1, maxVersion: 11, flexibleSince: 6,
+    name: "ListOffsetsRequest", minVersion: 0, maxVersion: 11, flexibleSince: 6,
     decode: listOffsetsRequest.decodeListOffsetsRequest, encode: listOffsetsRequest.encodeListOffsetsRequest,
     structs: {
       ListOffsetsRequest: { create: listOffsetsRequest.newListOffsetsRequest, fields: [
@@ -2600,11 +2601,12 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "currentLeaderEpoch", type: "int32", versions: [4, 32767], ignorable: true },
         { name: "timestamp", type: "int64", versions: [0, 32767] },
+        { name: "maxNumOffsets", type: "int32", versions: [0, 0] },
       ] },
     },
   },
   {
-    name: "ListOffsetsResponse", minVersion: 1, maxVersion: 11, flexibleSince: 6,
+    name: "ListOffsetsResponse", minVersion: 0, maxVersion: 11, flexibleSince: 6,
     decode: listOffsetsResponse.decodeListOffsetsResponse, encode: listOffsetsResponse.encodeListOffsetsResponse,
     structs: {
       ListOffsetsResponse: { create: listOffsetsResponse.newListOffsetsResponse, fields: [
@@ -2618,6 +2620,7 @@ export const CATALOG: readonly CatalogEntry[] = [
       ListOffsetsPartitionResponse: { create: listOffsetsResponse.newListOffsetsPartitionResponse, fields: [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "errorCode", type: "int16", versions: [0, 32767] },
+        { name: "oldStyleOffsets", type: "[]int64", versions: [0, 0], ignorable: true },
         { name: "timestamp", type: "int64", versions: [1, 32767] },
         { name: "offset", type: "int64", versions: [1, 32767] },
         { name: "leaderEpoch", type: "int32", versions: [4, 32767] },
@@ -2744,7 +2747,7 @@ export const CATALOG: readonly CatalogEntry[] = [
     },
   },
   {
-    name: "OffsetCommitRequest", minVersion: 2, maxVersion: 10, flexibleSince: 8,
+    name: "OffsetCommitRequest", minVersion: 1, maxVersion: 10, flexibleSince: 8,
     decode: offsetCommitRequest.decodeOffsetCommitRequest, encode: offsetCommitRequest.encodeOffsetCommitRequest,
     structs: {
       OffsetCommitRequest: { create: offsetCommitRequest.newOffsetCommitRequest, fields: [
@@ -2764,12 +2767,13 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "committedOffset", type: "int64", versions: [0, 32767] },
         { name: "committedLeaderEpoch", type: "int32", versions: [6, 32767], ignorable: true },
+        { name: "commitTimestamp", type: "int64", versions: [1, 1] },
         { name: "committedMetadata", type: "string", versions: [0, 32767], nullable: [0, 32767] },
       ] },
     },
   },
   {
-    name: "OffsetCommitResponse", minVersion: 2, maxVersion: 10, flexibleSince: 8,
+    name: "OffsetCommitResponse", minVersion: 1, maxVersion: 10, flexibleSince: 8,
     decode: offsetCommitResponse.decodeOffsetCommitResponse, encode: offsetCommitResponse.encodeOffsetCommitResponse,
     structs: {
       OffsetCommitResponse: { create: offsetCommitResponse.newOffsetCommitResponse, fields: [
@@ -2891,7 +2895,7 @@ export const CATALOG: readonly CatalogEntry[] = [
     },
   },
   {
-    name: "OffsetForLeaderEpochRequest", minVersion: 2, maxVersion: 4, flexibleSince: 4,
+    name: "OffsetForLeaderEpochRequest", minVersion: 0, maxVersion: 4, flexibleSince: 4,
     decode: offsetForLeaderEpochRequest.decodeOffsetForLeaderEpochRequest, encode: offsetForLeaderEpochRequest.encodeOffsetForLeaderEpochRequest,
     structs: {
       OffsetForLeaderEpochRequest: { create: offsetForLeaderEpochRequest.newOffsetForLeaderEpochRequest, fields: [
@@ -2910,7 +2914,7 @@ export const CATALOG: readonly CatalogEntry[] = [
     },
   },
   {
-    name: "OffsetForLeaderEpochResponse", minVersion: 2, maxVersion: 4, flexibleSince: 4,
+    name: "OffsetForLeaderEpochResponse", minVersion: 0, maxVersion: 4, flexibleSince: 4,
     decode: offsetForLeaderEpochResponse.decodeOffsetForLeaderEpochResponse, encode: offsetForLeaderEpochResponse.encodeOffsetForLeaderEpochResponse,
     structs: {
       OffsetForLeaderEpochResponse: { create: offsetForLeaderEpochResponse.newOffsetForLeaderEpochResponse, fields: [

@@ -6,19 +6,23 @@ import {
   readElements,
   readInt32,
   readStructs,
+  unsupportedField,
   unsupportedVersion,
   writeElements,
   writeInt32,
   writeStructs,
 } from "../arrays.ts";
 
-/** CreateTopicsRequest (api key 19), versions 2 to 7, flexible from 5. */
+/** CreateTopicsRequest (api key 19), versions 0 to 7, flexible from 5. */
 export interface CreateTopicsRequest {
   /** The topics to create. */
   topics: CreatableTopic[];
   /** How long to wait in milliseconds before timing out the request. */
   timeoutMs: number;
-  /** If true, check that the topics can be created as specified, but don't create anything. */
+  /**
+   * If true, check that the topics can be created as specified, but don't create anything. From
+   * version 1 on.
+   */
   validateOnly: boolean;
 }
 
@@ -35,11 +39,13 @@ export function newCreateTopicsRequest(fields?: Partial<CreateTopicsRequest>): C
 /** Absent fields get their defaults; byte strings are borrowed from the input. */
 export function decodeCreateTopicsRequest(cursor: Cursor, version: number): CreateTopicsRequest {
   const message = newCreateTopicsRequest();
-  if (version < 2 || version > 7) cursor.fail();
+  if (version < 0 || version > 7) cursor.fail();
   const flexible = version >= 5;
   message.topics = readStructs(cursor, version, cursor.arrayLength(flexible), decodeCreatableTopic);
   message.timeoutMs = cursor.int32();
-  message.validateOnly = cursor.bool();
+  if (version >= 1) {
+    message.validateOnly = cursor.bool();
+  }
   if (flexible) {
     cursor.skipTags();
   }
@@ -48,11 +54,15 @@ export function decodeCreateTopicsRequest(cursor: Cursor, version: number): Crea
 
 /** @throws RangeError where the version cannot carry a value that is not its default */
 export function encodeCreateTopicsRequest(writer: Writer, version: number, message: CreateTopicsRequest): void {
-  if (version < 2 || version > 7) unsupportedVersion("CreateTopicsRequest", version);
+  if (version < 0 || version > 7) unsupportedVersion("CreateTopicsRequest", version);
   const flexible = version >= 5;
   writeStructs(writer, version, flexible, message.topics, encodeCreatableTopic);
   writer.int32(message.timeoutMs);
-  writer.bool(message.validateOnly);
+  if (version >= 1) {
+    writer.bool(message.validateOnly);
+  } else if (message.validateOnly) {
+    unsupportedField("CreateTopicsRequest", "validateOnly", version);
+  }
   if (flexible) {
     writer.unsignedVarint(0);
   }

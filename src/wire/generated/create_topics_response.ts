@@ -11,11 +11,11 @@ import {
 } from "../arrays.ts";
 import { type Uuid, ZERO_UUID, readUuid, writeUuid } from "../uuid.ts";
 
-/** CreateTopicsResponse (api key 19), versions 2 to 7, flexible from 5. */
+/** CreateTopicsResponse (api key 19), versions 0 to 7, flexible from 5. */
 export interface CreateTopicsResponse {
   /**
    * The duration in milliseconds for which the request was throttled due to a quota violation, or
-   * zero if the request did not violate any quota.
+   * zero if the request did not violate any quota. From version 2 on.
    */
   throttleTimeMs: number;
   /** Results for each topic we tried to create. */
@@ -34,9 +34,11 @@ export function newCreateTopicsResponse(fields?: Partial<CreateTopicsResponse>):
 /** Absent fields get their defaults; byte strings are borrowed from the input. */
 export function decodeCreateTopicsResponse(cursor: Cursor, version: number): CreateTopicsResponse {
   const message = newCreateTopicsResponse();
-  if (version < 2 || version > 7) cursor.fail();
+  if (version < 0 || version > 7) cursor.fail();
   const flexible = version >= 5;
-  message.throttleTimeMs = cursor.int32();
+  if (version >= 2) {
+    message.throttleTimeMs = cursor.int32();
+  }
   message.topics = readStructs(cursor, version, cursor.arrayLength(flexible), decodeCreatableTopicResult);
   if (flexible) {
     cursor.skipTags();
@@ -46,9 +48,11 @@ export function decodeCreateTopicsResponse(cursor: Cursor, version: number): Cre
 
 /** @throws RangeError where the version cannot carry a value that is not its default */
 export function encodeCreateTopicsResponse(writer: Writer, version: number, message: CreateTopicsResponse): void {
-  if (version < 2 || version > 7) unsupportedVersion("CreateTopicsResponse", version);
+  if (version < 0 || version > 7) unsupportedVersion("CreateTopicsResponse", version);
   const flexible = version >= 5;
-  writer.int32(message.throttleTimeMs);
+  if (version >= 2) {
+    writer.int32(message.throttleTimeMs);
+  }
   writeStructs(writer, version, flexible, message.topics, encodeCreatableTopicResult);
   if (flexible) {
     writer.unsignedVarint(0);
@@ -62,7 +66,7 @@ export interface CreatableTopicResult {
   topicId: Uuid;
   /** The error code, or 0 if there was no error. */
   errorCode: number;
-  /** The error message, or null if there was no error. */
+  /** The error message, or null if there was no error. From version 1 on. */
   errorMessage: string | null;
   /**
    * Optional topic config error returned if configs are not returned in the response. From version
@@ -100,7 +104,9 @@ function decodeCreatableTopicResult(cursor: Cursor, version: number): CreatableT
     message.topicId = readUuid(cursor);
   }
   message.errorCode = cursor.int16();
-  message.errorMessage = cursor.nullableString(flexible);
+  if (version >= 1) {
+    message.errorMessage = cursor.nullableString(flexible);
+  }
   if (version >= 5) {
     message.numPartitions = cursor.int32();
   }
@@ -130,7 +136,9 @@ function encodeCreatableTopicResult(writer: Writer, version: number, message: Cr
     writeUuid(writer, message.topicId);
   }
   writer.int16(message.errorCode);
-  writer.nullableMessage(message.errorMessage, flexible);
+  if (version >= 1) {
+    writer.nullableMessage(message.errorMessage, flexible);
+  }
   if (version >= 5) {
     writer.int32(message.numPartitions);
   }

@@ -14,7 +14,7 @@ import {
 } from "../arrays.ts";
 import { type Uuid, ZERO_UUID, readUuid, writeUuid } from "../uuid.ts";
 
-/** DeleteTopicsRequest (api key 20), versions 1 to 6, flexible from 4. */
+/** DeleteTopicsRequest (api key 20), versions 0 to 6, flexible from 4. */
 export interface DeleteTopicsRequest {
   /** The name or topic ID of the topic. Version 6 only. */
   topics: DeleteTopicState[];
@@ -37,7 +37,7 @@ export function newDeleteTopicsRequest(fields?: Partial<DeleteTopicsRequest>): D
 /** Absent fields get their defaults; byte strings are borrowed from the input. */
 export function decodeDeleteTopicsRequest(cursor: Cursor, version: number): DeleteTopicsRequest {
   const message = newDeleteTopicsRequest();
-  if (version < 1 || version > 6) cursor.fail();
+  if (version < 0 || version > 6) cursor.fail();
   const flexible = version >= 4;
   if (version >= 6) {
     message.topics = readStructs(cursor, version, cursor.arrayLength(true), decodeDeleteTopicState);
@@ -54,7 +54,7 @@ export function decodeDeleteTopicsRequest(cursor: Cursor, version: number): Dele
 
 /** @throws RangeError where the version cannot carry a value that is not its default */
 export function encodeDeleteTopicsRequest(writer: Writer, version: number, message: DeleteTopicsRequest): void {
-  if (version < 1 || version > 6) unsupportedVersion("DeleteTopicsRequest", version);
+  if (version < 0 || version > 6) unsupportedVersion("DeleteTopicsRequest", version);
   const flexible = version >= 4;
   if (version >= 6) {
     writeStructs(writer, version, true, message.topics, encodeDeleteTopicState);

@@ -5,11 +5,11 @@ import type { Writer } from "../../bytes/writer.ts";
 import { present, readStructs, unsupportedVersion, writeStructs } from "../arrays.ts";
 import { type Uuid, ZERO_UUID, readUuid, writeUuid } from "../uuid.ts";
 
-/** DeleteTopicsResponse (api key 20), versions 1 to 6, flexible from 4. */
+/** DeleteTopicsResponse (api key 20), versions 0 to 6, flexible from 4. */
 export interface DeleteTopicsResponse {
   /**
    * The duration in milliseconds for which the request was throttled due to a quota violation, or
-   * zero if the request did not violate any quota.
+   * zero if the request did not violate any quota. From version 1 on.
    */
   throttleTimeMs: number;
   /** The results for each topic we tried to delete. */
@@ -28,9 +28,11 @@ export function newDeleteTopicsResponse(fields?: Partial<DeleteTopicsResponse>):
 /** Absent fields get their defaults; byte strings are borrowed from the input. */
 export function decodeDeleteTopicsResponse(cursor: Cursor, version: number): DeleteTopicsResponse {
   const message = newDeleteTopicsResponse();
-  if (version < 1 || version > 6) cursor.fail();
+  if (version < 0 || version > 6) cursor.fail();
   const flexible = version >= 4;
-  message.throttleTimeMs = cursor.int32();
+  if (version >= 1) {
+    message.throttleTimeMs = cursor.int32();
+  }
   message.responses = readStructs(cursor, version, cursor.arrayLength(flexible), decodeDeletableTopicResult);
   if (flexible) {
     cursor.skipTags();
@@ -40,9 +42,11 @@ export function decodeDeleteTopicsResponse(cursor: Cursor, version: number): Del
 
 /** @throws RangeError where the version cannot carry a value that is not its default */
 export function encodeDeleteTopicsResponse(writer: Writer, version: number, message: DeleteTopicsResponse): void {
-  if (version < 1 || version > 6) unsupportedVersion("DeleteTopicsResponse", version);
+  if (version < 0 || version > 6) unsupportedVersion("DeleteTopicsResponse", version);
   const flexible = version >= 4;
-  writer.int32(message.throttleTimeMs);
+  if (version >= 1) {
+    writer.int32(message.throttleTimeMs);
+  }
   writeStructs(writer, version, flexible, message.responses, encodeDeletableTopicResult);
   if (flexible) {
     writer.unsignedVarint(0);

@@ -13,11 +13,11 @@ import {
   writeStructs,
 } from "../arrays.ts";
 
-/** DescribeConfigsRequest (api key 32), versions 1 to 4, flexible from 4. */
+/** DescribeConfigsRequest (api key 32), versions 0 to 4, flexible from 4. */
 export interface DescribeConfigsRequest {
   /** The resources whose configurations we want to describe. */
   resources: DescribeConfigsResource[];
-  /** True if we should include all synonyms. */
+  /** True if we should include all synonyms. From version 1 on. */
   includeSynonyms: boolean;
   /** True if we should include configuration documentation. From version 3 on. */
   includeDocumentation: boolean;
@@ -36,10 +36,12 @@ export function newDescribeConfigsRequest(fields?: Partial<DescribeConfigsReques
 /** Absent fields get their defaults; byte strings are borrowed from the input. */
 export function decodeDescribeConfigsRequest(cursor: Cursor, version: number): DescribeConfigsRequest {
   const message = newDescribeConfigsRequest();
-  if (version < 1 || version > 4) cursor.fail();
+  if (version < 0 || version > 4) cursor.fail();
   const flexible = version >= 4;
   message.resources = readStructs(cursor, version, cursor.arrayLength(flexible), decodeDescribeConfigsResource);
-  message.includeSynonyms = cursor.bool();
+  if (version >= 1) {
+    message.includeSynonyms = cursor.bool();
+  }
   if (version >= 3) {
     message.includeDocumentation = cursor.bool();
   }
@@ -51,10 +53,14 @@ export function decodeDescribeConfigsRequest(cursor: Cursor, version: number): D
 
 /** @throws RangeError where the version cannot carry a value that is not its default */
 export function encodeDescribeConfigsRequest(writer: Writer, version: number, message: DescribeConfigsRequest): void {
-  if (version < 1 || version > 4) unsupportedVersion("DescribeConfigsRequest", version);
+  if (version < 0 || version > 4) unsupportedVersion("DescribeConfigsRequest", version);
   const flexible = version >= 4;
   writeStructs(writer, version, flexible, message.resources, encodeDescribeConfigsResource);
-  writer.bool(message.includeSynonyms);
+  if (version >= 1) {
+    writer.bool(message.includeSynonyms);
+  } else if (message.includeSynonyms) {
+    unsupportedField("DescribeConfigsRequest", "includeSynonyms", version);
+  }
   if (version >= 3) {
     writer.bool(message.includeDocumentation);
   } else if (message.includeDocumentation) {

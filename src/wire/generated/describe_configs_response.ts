@@ -4,7 +4,7 @@ import type { Cursor } from "../../bytes/cursor.ts";
 import type { Writer } from "../../bytes/writer.ts";
 import { readStructs, unsupportedVersion, writeStructs } from "../arrays.ts";
 
-/** DescribeConfigsResponse (api key 32), versions 1 to 4, flexible from 4. */
+/** DescribeConfigsResponse (api key 32), versions 0 to 4, flexible from 4. */
 export interface DescribeConfigsResponse {
   /**
    * The duration in milliseconds for which the request was throttled due to a quota violation, or
@@ -27,7 +27,7 @@ export function newDescribeConfigsResponse(fields?: Partial<DescribeConfigsRespo
 /** Absent fields get their defaults; byte strings are borrowed from the input. */
 export function decodeDescribeConfigsResponse(cursor: Cursor, version: number): DescribeConfigsResponse {
   const message = newDescribeConfigsResponse();
-  if (version < 1 || version > 4) cursor.fail();
+  if (version < 0 || version > 4) cursor.fail();
   const flexible = version >= 4;
   message.throttleTimeMs = cursor.int32();
   message.results = readStructs(cursor, version, cursor.arrayLength(flexible), decodeDescribeConfigsResult);
@@ -39,7 +39,7 @@ export function decodeDescribeConfigsResponse(cursor: Cursor, version: number): 
 
 /** @throws RangeError where the version cannot carry a value that is not its default */
 export function encodeDescribeConfigsResponse(writer: Writer, version: number, message: DescribeConfigsResponse): void {
-  if (version < 1 || version > 4) unsupportedVersion("DescribeConfigsResponse", version);
+  if (version < 0 || version > 4) unsupportedVersion("DescribeConfigsResponse", version);
   const flexible = version >= 4;
   writer.int32(message.throttleTimeMs);
   writeStructs(writer, version, flexible, message.results, encodeDescribeConfigsResult);
@@ -106,11 +106,13 @@ export interface DescribeConfigsResourceResult {
   value: string | null;
   /** True if the configuration is read-only. */
   readOnly: boolean;
-  /** The configuration source. */
+  /** Whether nobody has set the value. Version 0 only. */
+  isDefault: boolean;
+  /** The configuration source. From version 1 on. */
   configSource: number;
   /** True if this configuration is sensitive. */
   isSensitive: boolean;
-  /** The synonyms for this configuration key. */
+  /** The synonyms for this configuration key. From version 1 on. */
   synonyms: DescribeConfigsSynonym[];
   /**
    * The configuration data type. Type can be one of the following values - BOOLEAN, STRING, INT,
@@ -127,6 +129,7 @@ export function newDescribeConfigsResourceResult(fields?: Partial<DescribeConfig
     name: "",
     value: "",
     readOnly: false,
+    isDefault: false,
     configSource: -1,
     isSensitive: false,
     synonyms: [],
@@ -142,9 +145,16 @@ function decodeDescribeConfigsResourceResult(cursor: Cursor, version: number): D
   message.name = cursor.string(flexible);
   message.value = cursor.nullableString(flexible);
   message.readOnly = cursor.bool();
-  message.configSource = cursor.int8();
+  if (version <= 0) {
+    message.isDefault = cursor.bool();
+  }
+  if (version >= 1) {
+    message.configSource = cursor.int8();
+  }
   message.isSensitive = cursor.bool();
-  message.synonyms = readStructs(cursor, version, cursor.arrayLength(flexible), decodeDescribeConfigsSynonym);
+  if (version >= 1) {
+    message.synonyms = readStructs(cursor, version, cursor.arrayLength(flexible), decodeDescribeConfigsSynonym);
+  }
   if (version >= 3) {
     message.configType = cursor.int8();
   }
@@ -162,9 +172,16 @@ function encodeDescribeConfigsResourceResult(writer: Writer, version: number, me
   writer.string(message.name, flexible);
   writer.nullableString(message.value, flexible);
   writer.bool(message.readOnly);
-  writer.int8(message.configSource);
+  if (version <= 0) {
+    writer.bool(message.isDefault);
+  }
+  if (version >= 1) {
+    writer.int8(message.configSource);
+  }
   writer.bool(message.isSensitive);
-  writeStructs(writer, version, flexible, message.synonyms, encodeDescribeConfigsSynonym);
+  if (version >= 1) {
+    writeStructs(writer, version, flexible, message.synonyms, encodeDescribeConfigsSynonym);
+  }
   if (version >= 3) {
     writer.int8(message.configType);
   }

@@ -12,7 +12,7 @@ import {
   writeNullableStructs,
 } from "../arrays.ts";
 
-/** DescribeLogDirsRequest (api key 35), versions 1 to 5, flexible from 2. */
+/** DescribeLogDirsRequest (api key 35), versions 0 to 5, flexible from 2. */
 export interface DescribeLogDirsRequest {
   /** Each topic that we want to describe log directories for, or null for all topics. */
   topics: DescribableLogDirTopic[] | null;
@@ -29,7 +29,7 @@ export function newDescribeLogDirsRequest(fields?: Partial<DescribeLogDirsReques
 /** Absent fields get their defaults; byte strings are borrowed from the input. */
 export function decodeDescribeLogDirsRequest(cursor: Cursor, version: number): DescribeLogDirsRequest {
   const message = newDescribeLogDirsRequest();
-  if (version < 1 || version > 5) cursor.fail();
+  if (version < 0 || version > 5) cursor.fail();
   const flexible = version >= 2;
   message.topics = readNullableStructs(cursor, version, cursor.nullableArrayLength(flexible), decodeDescribableLogDirTopic);
   if (flexible) {
@@ -40,7 +40,7 @@ export function decodeDescribeLogDirsRequest(cursor: Cursor, version: number): D
 
 /** @throws RangeError where the version cannot carry a value that is not its default */
 export function encodeDescribeLogDirsRequest(writer: Writer, version: number, message: DescribeLogDirsRequest): void {
-  if (version < 1 || version > 5) unsupportedVersion("DescribeLogDirsRequest", version);
+  if (version < 0 || version > 5) unsupportedVersion("DescribeLogDirsRequest", version);
   const flexible = version >= 2;
   writeNullableStructs(writer, version, flexible, message.topics, encodeDescribableLogDirTopic);
   if (flexible) {

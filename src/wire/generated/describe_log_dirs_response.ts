@@ -4,7 +4,7 @@ import type { Cursor } from "../../bytes/cursor.ts";
 import type { Writer } from "../../bytes/writer.ts";
 import { readStructs, unsupportedVersion, writeStructs } from "../arrays.ts";
 
-/** DescribeLogDirsResponse (api key 35), versions 1 to 5, flexible from 2. */
+/** DescribeLogDirsResponse (api key 35), versions 0 to 5, flexible from 2. */
 export interface DescribeLogDirsResponse {
   /**
    * The duration in milliseconds for which the request was throttled due to a quota violation, or
@@ -30,7 +30,7 @@ export function newDescribeLogDirsResponse(fields?: Partial<DescribeLogDirsRespo
 /** Absent fields get their defaults; byte strings are borrowed from the input. */
 export function decodeDescribeLogDirsResponse(cursor: Cursor, version: number): DescribeLogDirsResponse {
   const message = newDescribeLogDirsResponse();
-  if (version < 1 || version > 5) cursor.fail();
+  if (version < 0 || version > 5) cursor.fail();
   const flexible = version >= 2;
   message.throttleTimeMs = cursor.int32();
   if (version >= 3) {
@@ -45,7 +45,7 @@ export function decodeDescribeLogDirsResponse(cursor: Cursor, version: number): 
 
 /** @throws RangeError where the version cannot carry a value that is not its default */
 export function encodeDescribeLogDirsResponse(writer: Writer, version: number, message: DescribeLogDirsResponse): void {
-  if (version < 1 || version > 5) unsupportedVersion("DescribeLogDirsResponse", version);
+  if (version < 0 || version > 5) unsupportedVersion("DescribeLogDirsResponse", version);
   const flexible = version >= 2;
   writer.int32(message.throttleTimeMs);
   if (version >= 3) {

@@ -4,7 +4,7 @@ import type { Cursor } from "../../bytes/cursor.ts";
 import type { Writer } from "../../bytes/writer.ts";
 import { readStructs, unsupportedField, unsupportedVersion, writeStructs } from "../arrays.ts";
 
-/** ListOffsetsRequest (api key 2), versions 1 to 11, flexible from 6. */
+/** ListOffsetsRequest (api key 2), versions 0 to 11, flexible from 6. */
 export interface ListOffsetsRequest {
   /** The broker ID of the requester, or -1 if this request is being made by a normal consumer. */
   replicaId: number;
@@ -40,7 +40,7 @@ export function newListOffsetsRequest(fields?: Partial<ListOffsetsRequest>): Lis
 /** Absent fields get their defaults; byte strings are borrowed from the input. */
 export function decodeListOffsetsRequest(cursor: Cursor, version: number): ListOffsetsRequest {
   const message = newListOffsetsRequest();
-  if (version < 1 || version > 11) cursor.fail();
+  if (version < 0 || version > 11) cursor.fail();
   const flexible = version >= 6;
   message.replicaId = cursor.int32();
   if (version >= 2) {
@@ -58,7 +58,7 @@ export function decodeListOffsetsRequest(cursor: Cursor, version: number): ListO
 
 /** @throws RangeError where the version cannot carry a value that is not its default */
 export function encodeListOffsetsRequest(writer: Writer, version: number, message: ListOffsetsRequest): void {
-  if (version < 1 || version > 11) unsupportedVersion("ListOffsetsRequest", version);
+  if (version < 0 || version > 11) unsupportedVersion("ListOffsetsRequest", version);
   const flexible = version >= 6;
   writer.int32(message.replicaId);
   if (version >= 2) {
@@ -118,6 +118,8 @@ export interface ListOffsetsPartition {
   currentLeaderEpoch: number;
   /** The current timestamp. */
   timestamp: number;
+  /** The most offsets to answer with. Version 0 only. */
+  maxNumOffsets: number;
 }
 
 /** Every field at its default, except `fields`. */
@@ -126,6 +128,7 @@ export function newListOffsetsPartition(fields?: Partial<ListOffsetsPartition>):
     partitionIndex: 0,
     currentLeaderEpoch: -1,
     timestamp: 0,
+    maxNumOffsets: 1,
   };
   return fields === undefined ? message : Object.assign(message, fields);
 }
@@ -138,6 +141,9 @@ function decodeListOffsetsPartition(cursor: Cursor, version: number): ListOffset
     message.currentLeaderEpoch = cursor.int32();
   }
   message.timestamp = cursor.int64();
+  if (version <= 0) {
+    message.maxNumOffsets = cursor.int32();
+  }
   if (flexible) {
     cursor.skipTags();
   }
@@ -151,6 +157,11 @@ function encodeListOffsetsPartition(writer: Writer, version: number, message: Li
     writer.int32(message.currentLeaderEpoch);
   }
   writer.int64(message.timestamp);
+  if (version <= 0) {
+    writer.int32(message.maxNumOffsets);
+  } else if (message.maxNumOffsets !== 1) {
+    unsupportedField("ListOffsetsRequest", "maxNumOffsets", version);
+  }
   if (flexible) {
     writer.unsignedVarint(0);
   }

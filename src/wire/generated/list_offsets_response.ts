@@ -2,9 +2,18 @@
 
 import type { Cursor } from "../../bytes/cursor.ts";
 import type { Writer } from "../../bytes/writer.ts";
-import { readStructs, unsupportedField, unsupportedVersion, writeStructs } from "../arrays.ts";
+import {
+  readElements,
+  readInt64,
+  readStructs,
+  unsupportedField,
+  unsupportedVersion,
+  writeElements,
+  writeInt64,
+  writeStructs,
+} from "../arrays.ts";
 
-/** ListOffsetsResponse (api key 2), versions 1 to 11, flexible from 6. */
+/** ListOffsetsResponse (api key 2), versions 0 to 11, flexible from 6. */
 export interface ListOffsetsResponse {
   /**
    * The duration in milliseconds for which the request was throttled due to a quota violation, or
@@ -27,7 +36,7 @@ export function newListOffsetsResponse(fields?: Partial<ListOffsetsResponse>): L
 /** Absent fields get their defaults; byte strings are borrowed from the input. */
 export function decodeListOffsetsResponse(cursor: Cursor, version: number): ListOffsetsResponse {
   const message = newListOffsetsResponse();
-  if (version < 1 || version > 11) cursor.fail();
+  if (version < 0 || version > 11) cursor.fail();
   const flexible = version >= 6;
   if (version >= 2) {
     message.throttleTimeMs = cursor.int32();
@@ -41,7 +50,7 @@ export function decodeListOffsetsResponse(cursor: Cursor, version: number): List
 
 /** @throws RangeError where the version cannot carry a value that is not its default */
 export function encodeListOffsetsResponse(writer: Writer, version: number, message: ListOffsetsResponse): void {
-  if (version < 1 || version > 11) unsupportedVersion("ListOffsetsResponse", version);
+  if (version < 0 || version > 11) unsupportedVersion("ListOffsetsResponse", version);
   const flexible = version >= 6;
   if (version >= 2) {
     writer.int32(message.throttleTimeMs);
@@ -93,9 +102,11 @@ export interface ListOffsetsPartitionResponse {
   partitionIndex: number;
   /** The partition error code, or 0 if there was no error. */
   errorCode: number;
-  /** The timestamp associated with the returned offset. */
+  /** The offsets found, the greatest first. Version 0 only. */
+  oldStyleOffsets: number[];
+  /** The timestamp associated with the returned offset. From version 1 on. */
   timestamp: number;
-  /** The returned offset. */
+  /** The returned offset. From version 1 on. */
   offset: number;
   /** The leader epoch associated with the returned offset. From version 4 on. */
   leaderEpoch: number;
@@ -106,6 +117,7 @@ export function newListOffsetsPartitionResponse(fields?: Partial<ListOffsetsPart
   const message: ListOffsetsPartitionResponse = {
     partitionIndex: 0,
     errorCode: 0,
+    oldStyleOffsets: [],
     timestamp: -1,
     offset: -1,
     leaderEpoch: -1,
@@ -118,8 +130,15 @@ function decodeListOffsetsPartitionResponse(cursor: Cursor, version: number): Li
   const flexible = version >= 6;
   message.partitionIndex = cursor.int32();
   message.errorCode = cursor.int16();
-  message.timestamp = cursor.int64();
-  message.offset = cursor.int64();
+  if (version <= 0) {
+    message.oldStyleOffsets = readElements(cursor, false, cursor.arrayLength(false), readInt64);
+  }
+  if (version >= 1) {
+    message.timestamp = cursor.int64();
+  }
+  if (version >= 1) {
+    message.offset = cursor.int64();
+  }
   if (version >= 4) {
     message.leaderEpoch = cursor.int32();
   }
@@ -133,8 +152,19 @@ function encodeListOffsetsPartitionResponse(writer: Writer, version: number, mes
   const flexible = version >= 6;
   writer.int32(message.partitionIndex);
   writer.int16(message.errorCode);
-  writer.int64(message.timestamp);
-  writer.int64(message.offset);
+  if (version <= 0) {
+    writeElements(writer, false, message.oldStyleOffsets, writeInt64);
+  }
+  if (version >= 1) {
+    writer.int64(message.timestamp);
+  } else if (message.timestamp !== -1) {
+    unsupportedField("ListOffsetsResponse", "timestamp", version);
+  }
+  if (version >= 1) {
+    writer.int64(message.offset);
+  } else if (message.offset !== -1) {
+    unsupportedField("ListOffsetsResponse", "offset", version);
+  }
   if (version >= 4) {
     writer.int32(message.leaderEpoch);
   } else if (message.leaderEpoch !== -1) {

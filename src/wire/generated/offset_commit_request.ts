@@ -5,7 +5,7 @@ import type { Writer } from "../../bytes/writer.ts";
 import { readStructs, unsupportedField, unsupportedVersion, writeStructs } from "../arrays.ts";
 import { type Uuid, ZERO_UUID, readUuid, writeUuid } from "../uuid.ts";
 
-/** OffsetCommitRequest (api key 8), versions 2 to 10, flexible from 8. */
+/** OffsetCommitRequest (api key 8), versions 1 to 10, flexible from 8. */
 export interface OffsetCommitRequest {
   /** The unique group identifier. */
   groupId: string;
@@ -18,7 +18,7 @@ export interface OffsetCommitRequest {
   memberId: string;
   /** The unique identifier of the consumer instance provided by end user. From version 7 on. */
   groupInstanceId: string | null;
-  /** The time period in ms to retain the offset. Up to version 4. */
+  /** The time period in ms to retain the offset. Versions 2 to 4. */
   retentionTimeMs: number;
   /** The topics to commit offsets for. */
   topics: OffsetCommitRequestTopic[];
@@ -40,7 +40,7 @@ export function newOffsetCommitRequest(fields?: Partial<OffsetCommitRequest>): O
 /** Absent fields get their defaults; byte strings are borrowed from the input. */
 export function decodeOffsetCommitRequest(cursor: Cursor, version: number): OffsetCommitRequest {
   const message = newOffsetCommitRequest();
-  if (version < 2 || version > 10) cursor.fail();
+  if (version < 1 || version > 10) cursor.fail();
   const flexible = version >= 8;
   message.groupId = cursor.string(flexible);
   message.generationIdOrMemberEpoch = cursor.int32();
@@ -48,7 +48,7 @@ export function decodeOffsetCommitRequest(cursor: Cursor, version: number): Offs
   if (version >= 7) {
     message.groupInstanceId = cursor.nullableString(flexible);
   }
-  if (version <= 4) {
+  if (version >= 2 && version <= 4) {
     message.retentionTimeMs = cursor.int64();
   }
   message.topics = readStructs(cursor, version, cursor.arrayLength(flexible), decodeOffsetCommitRequestTopic);
@@ -60,7 +60,7 @@ export function decodeOffsetCommitRequest(cursor: Cursor, version: number): Offs
 
 /** @throws RangeError where the version cannot carry a value that is not its default */
 export function encodeOffsetCommitRequest(writer: Writer, version: number, message: OffsetCommitRequest): void {
-  if (version < 2 || version > 10) unsupportedVersion("OffsetCommitRequest", version);
+  if (version < 1 || version > 10) unsupportedVersion("OffsetCommitRequest", version);
   const flexible = version >= 8;
   writer.string(message.groupId, flexible);
   writer.int32(message.generationIdOrMemberEpoch);
@@ -70,7 +70,7 @@ export function encodeOffsetCommitRequest(writer: Writer, version: number, messa
   } else if (message.groupInstanceId !== null) {
     unsupportedField("OffsetCommitRequest", "groupInstanceId", version);
   }
-  if (version <= 4) {
+  if (version >= 2 && version <= 4) {
     writer.int64(message.retentionTimeMs);
   }
   writeStructs(writer, version, flexible, message.topics, encodeOffsetCommitRequestTopic);
@@ -135,6 +135,8 @@ export interface OffsetCommitRequestPartition {
   committedOffset: number;
   /** The leader epoch of this partition. From version 6 on. */
   committedLeaderEpoch: number;
+  /** When the offset was committed (ms); -1 means now. Version 1 only. */
+  commitTimestamp: number;
   /** Any associated metadata the client wants to keep. */
   committedMetadata: string | null;
 }
@@ -145,6 +147,7 @@ export function newOffsetCommitRequestPartition(fields?: Partial<OffsetCommitReq
     partitionIndex: 0,
     committedOffset: 0,
     committedLeaderEpoch: -1,
+    commitTimestamp: -1,
     committedMetadata: "",
   };
   return fields === undefined ? message : Object.assign(message, fields);
@@ -157,6 +160,9 @@ function decodeOffsetCommitRequestPartition(cursor: Cursor, version: number): Of
   message.committedOffset = cursor.int64();
   if (version >= 6) {
     message.committedLeaderEpoch = cursor.int32();
+  }
+  if (version <= 1) {
+    message.commitTimestamp = cursor.int64();
   }
   message.committedMetadata = cursor.nullableString(flexible);
   if (flexible) {
@@ -171,6 +177,11 @@ function encodeOffsetCommitRequestPartition(writer: Writer, version: number, mes
   writer.int64(message.committedOffset);
   if (version >= 6) {
     writer.int32(message.committedLeaderEpoch);
+  }
+  if (version <= 1) {
+    writer.int64(message.commitTimestamp);
+  } else if (message.commitTimestamp !== -1) {
+    unsupportedField("OffsetCommitRequest", "commitTimestamp", version);
   }
   writer.nullableString(message.committedMetadata, flexible);
   if (flexible) {

@@ -5,7 +5,7 @@ import type { Writer } from "../../bytes/writer.ts";
 import { readStructs, unsupportedVersion, writeStructs } from "../arrays.ts";
 import { type Uuid, ZERO_UUID, readUuid, writeUuid } from "../uuid.ts";
 
-/** OffsetCommitResponse (api key 8), versions 2 to 10, flexible from 8. */
+/** OffsetCommitResponse (api key 8), versions 1 to 10, flexible from 8. */
 export interface OffsetCommitResponse {
   /**
    * The duration in milliseconds for which the request was throttled due to a quota violation, or
@@ -28,7 +28,7 @@ export function newOffsetCommitResponse(fields?: Partial<OffsetCommitResponse>):
 /** Absent fields get their defaults; byte strings are borrowed from the input. */
 export function decodeOffsetCommitResponse(cursor: Cursor, version: number): OffsetCommitResponse {
   const message = newOffsetCommitResponse();
-  if (version < 2 || version > 10) cursor.fail();
+  if (version < 1 || version > 10) cursor.fail();
   const flexible = version >= 8;
   if (version >= 3) {
     message.throttleTimeMs = cursor.int32();
@@ -42,7 +42,7 @@ export function decodeOffsetCommitResponse(cursor: Cursor, version: number): Off
 
 /** @throws RangeError where the version cannot carry a value that is not its default */
 export function encodeOffsetCommitResponse(writer: Writer, version: number, message: OffsetCommitResponse): void {
-  if (version < 2 || version > 10) unsupportedVersion("OffsetCommitResponse", version);
+  if (version < 1 || version > 10) unsupportedVersion("OffsetCommitResponse", version);
   const flexible = version >= 8;
   if (version >= 3) {
     writer.int32(message.throttleTimeMs);

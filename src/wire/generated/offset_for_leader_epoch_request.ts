@@ -4,7 +4,7 @@ import type { Cursor } from "../../bytes/cursor.ts";
 import type { Writer } from "../../bytes/writer.ts";
 import { readStructs, unsupportedVersion, writeStructs } from "../arrays.ts";
 
-/** OffsetForLeaderEpochRequest (api key 23), versions 2 to 4, flexible from 4. */
+/** OffsetForLeaderEpochRequest (api key 23), versions 0 to 4, flexible from 4. */
 export interface OffsetForLeaderEpochRequest {
   /** The broker ID of the follower, of -1 if this request is from a consumer. From version 3 on. */
   replicaId: number;
@@ -24,7 +24,7 @@ export function newOffsetForLeaderEpochRequest(fields?: Partial<OffsetForLeaderE
 /** Absent fields get their defaults; byte strings are borrowed from the input. */
 export function decodeOffsetForLeaderEpochRequest(cursor: Cursor, version: number): OffsetForLeaderEpochRequest {
   const message = newOffsetForLeaderEpochRequest();
-  if (version < 2 || version > 4) cursor.fail();
+  if (version < 0 || version > 4) cursor.fail();
   const flexible = version >= 4;
   if (version >= 3) {
     message.replicaId = cursor.int32();
@@ -38,7 +38,7 @@ export function decodeOffsetForLeaderEpochRequest(cursor: Cursor, version: numbe
 
 /** @throws RangeError where the version cannot carry a value that is not its default */
 export function encodeOffsetForLeaderEpochRequest(writer: Writer, version: number, message: OffsetForLeaderEpochRequest): void {
-  if (version < 2 || version > 4) unsupportedVersion("OffsetForLeaderEpochRequest", version);
+  if (version < 0 || version > 4) unsupportedVersion("OffsetForLeaderEpochRequest", version);
   const flexible = version >= 4;
   if (version >= 3) {
     writer.int32(message.replicaId);
@@ -92,7 +92,7 @@ export interface OffsetForLeaderPartition {
    * An epoch used to fence consumers/replicas with old metadata. If the epoch provided by the
    * client is larger than the current epoch known to the broker, then the UNKNOWN_LEADER_EPOCH
    * error code will be returned. If the provided epoch is smaller, then the FENCED_LEADER_EPOCH
-   * error code will be returned.
+   * error code will be returned. From version 2 on.
    */
   currentLeaderEpoch: number;
   /** The epoch to look up an offset for. */
@@ -113,7 +113,9 @@ function decodeOffsetForLeaderPartition(cursor: Cursor, version: number): Offset
   const message = newOffsetForLeaderPartition();
   const flexible = version >= 4;
   message.partition = cursor.int32();
-  message.currentLeaderEpoch = cursor.int32();
+  if (version >= 2) {
+    message.currentLeaderEpoch = cursor.int32();
+  }
   message.leaderEpoch = cursor.int32();
   if (flexible) {
     cursor.skipTags();
@@ -124,7 +126,9 @@ function decodeOffsetForLeaderPartition(cursor: Cursor, version: number): Offset
 function encodeOffsetForLeaderPartition(writer: Writer, version: number, message: OffsetForLeaderPartition): void {
   const flexible = version >= 4;
   writer.int32(message.partition);
-  writer.int32(message.currentLeaderEpoch);
+  if (version >= 2) {
+    writer.int32(message.currentLeaderEpoch);
+  }
   writer.int32(message.leaderEpoch);
   if (flexible) {
     writer.unsignedVarint(0);

@@ -4,11 +4,11 @@ import type { Cursor } from "../../bytes/cursor.ts";
 import type { Writer } from "../../bytes/writer.ts";
 import { readStructs, unsupportedVersion, writeStructs } from "../arrays.ts";
 
-/** OffsetForLeaderEpochResponse (api key 23), versions 2 to 4, flexible from 4. */
+/** OffsetForLeaderEpochResponse (api key 23), versions 0 to 4, flexible from 4. */
 export interface OffsetForLeaderEpochResponse {
   /**
    * The duration in milliseconds for which the request was throttled due to a quota violation, or
-   * zero if the request did not violate any quota.
+   * zero if the request did not violate any quota. From version 2 on.
    */
   throttleTimeMs: number;
   /** Each topic we fetched offsets for. */
@@ -27,9 +27,11 @@ export function newOffsetForLeaderEpochResponse(fields?: Partial<OffsetForLeader
 /** Absent fields get their defaults; byte strings are borrowed from the input. */
 export function decodeOffsetForLeaderEpochResponse(cursor: Cursor, version: number): OffsetForLeaderEpochResponse {
   const message = newOffsetForLeaderEpochResponse();
-  if (version < 2 || version > 4) cursor.fail();
+  if (version < 0 || version > 4) cursor.fail();
   const flexible = version >= 4;
-  message.throttleTimeMs = cursor.int32();
+  if (version >= 2) {
+    message.throttleTimeMs = cursor.int32();
+  }
   message.topics = readStructs(cursor, version, cursor.arrayLength(flexible), decodeOffsetForLeaderTopicResult);
   if (flexible) {
     cursor.skipTags();
@@ -39,9 +41,11 @@ export function decodeOffsetForLeaderEpochResponse(cursor: Cursor, version: numb
 
 /** @throws RangeError where the version cannot carry a value that is not its default */
 export function encodeOffsetForLeaderEpochResponse(writer: Writer, version: number, message: OffsetForLeaderEpochResponse): void {
-  if (version < 2 || version > 4) unsupportedVersion("OffsetForLeaderEpochResponse", version);
+  if (version < 0 || version > 4) unsupportedVersion("OffsetForLeaderEpochResponse", version);
   const flexible = version >= 4;
-  writer.int32(message.throttleTimeMs);
+  if (version >= 2) {
+    writer.int32(message.throttleTimeMs);
+  }
   writeStructs(writer, version, flexible, message.topics, encodeOffsetForLeaderTopicResult);
   if (flexible) {
     writer.unsignedVarint(0);
@@ -89,7 +93,7 @@ export interface EpochEndOffset {
   errorCode: number;
   /** The partition index. */
   partition: number;
-  /** The leader epoch of the partition. */
+  /** The leader epoch of the partition. From version 1 on. */
   leaderEpoch: number;
   /** The end offset of the epoch. */
   endOffset: number;
@@ -111,7 +115,9 @@ function decodeEpochEndOffset(cursor: Cursor, version: number): EpochEndOffset {
   const flexible = version >= 4;
   message.errorCode = cursor.int16();
   message.partition = cursor.int32();
-  message.leaderEpoch = cursor.int32();
+  if (version >= 1) {
+    message.leaderEpoch = cursor.int32();
+  }
   message.endOffset = cursor.int64();
   if (flexible) {
     cursor.skipTags();
@@ -123,7 +129,9 @@ function encodeEpochEndOffset(writer: Writer, version: number, message: EpochEnd
   const flexible = version >= 4;
   writer.int16(message.errorCode);
   writer.int32(message.partition);
-  writer.int32(message.leaderEpoch);
+  if (version >= 1) {
+    writer.int32(message.leaderEpoch);
+  }
   writer.int64(message.endOffset);
   if (flexible) {
     writer.unsignedVarint(0);
