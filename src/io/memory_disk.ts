@@ -24,7 +24,7 @@ import type { Memory } from "../bytes/memory.ts";
 import type { Completion } from "./completion.ts";
 import { BLOCK_SIZE, type Disk } from "./disk.ts";
 import { EBADF, EINVAL, EISDIR, ENOENT, ENOSPC } from "./errno.ts";
-import { MemoryFile } from "./memory_file.ts";
+import { MemoryFile, type Roughness } from "./memory_file.ts";
 import { MemoryNames, type MemoryNode } from "./memory_names.ts";
 
 /** The operations that a fault can be tied to. */
@@ -58,10 +58,14 @@ export type DiskFault =
 /** A fault, armed by {@linkcode MemoryDisk.inject}. */
 export interface FaultPlan {
   readonly operation: DiskOperation;
-  /** Which matching operation, counted from 1 at the time of arming. */
+  /** The first matching operation that it hits, counted from 1 at the time of arming. */
   readonly nth: number;
-  /** Only operations on this path; any when absent. */
-  readonly path?: string;
+  /** How many it hits, from that one on; one when absent. */
+  readonly count?: number;
+  /** Of these it hits one in so many, at random; each when absent. */
+  readonly odds?: number;
+  /** Only operations on this path, or on paths that match; any when absent. */
+  readonly path?: string | RegExp;
   readonly fault: DiskFault;
 }
 
@@ -72,6 +76,10 @@ export interface MemoryDiskOptions {
   readonly capacityBytes?: number;
   /** Virtual time an operation takes; none when absent. */
   readonly latencyMs?: { readonly min: number; readonly max: number };
+  /** What a power cut may do besides keeping, losing and tearing; nothing when absent. */
+  readonly roughness?: Roughness;
+  /** One operation in so many lets nearly all that come later go first; none when absent. */
+  readonly lazyOdds?: number;
 }
 
 interface InFlight {
@@ -82,6 +90,8 @@ interface InFlight {
   readonly done: Completion;
   readonly dueMs: number;
   readonly detail: number;
+  /** {@linkcode MemoryDisk.step} picks it only now and then, while there is anything else. */
+  readonly lazy: boolean;
 }
 
 interface OpenFile {
@@ -90,6 +100,8 @@ interface OpenFile {
 }
 
 const UNLIMITED_BYTES = 2 ** 50;
+/** A lazy operation is carried out once in so many times that it is picked. */
+const LAZY_TURNS = 24;
 /** One word of this many bytes of a write goes into the trace's hash. */
 const TRACE_SAMPLE_BYTES = 124;
 
@@ -141,8 +153,14 @@ export class MemoryDisk implements Disk {
 
   /** Carries out one operation in flight, any of them; false when there is none. */
   step(): boolean {
-    if (this.#crashed || this.#inFlight.length === 0) return false;
-    this.#finish(this.#random.nextBelow(this.#inFlight.length));
+    const inFlight = this.#inFlight;
+    if (this.#crashed || inFlight.length === 0) return false;
+    let at = this.#random.nextBelow(inFlight.length);
+    if (inFlight[at]!.lazy && this.#random.nextBelow(LAZY_TURNS) > 0) {
+      const eager = inFlight.findIndex((each) => !each.lazy);
+      if (eager >= 0) at = eager;
+    }
+    this.#finish(at);
     return !this.#crashed;
   }
 
@@ -179,6 +197,11 @@ export class MemoryDisk implements Disk {
     this.#plans.push({ plan, seen: 0 });
   }
 
+  /** Disarms every fault that was injected. */
+  clearFaults(): void {
+    this.#plans = [];
+  }
+
   /** Crashes in place of carrying out the operation after the next `count`. */
   crashAfterOps(count: number): void {
     this.#crashAt = this.#operations + count;
@@ -209,6 +232,16 @@ export class MemoryDisk implements Disk {
     this.#fileAt(path).replaceBlock(block, bytes);
   }
 
+  /** Damages a block where it lies: reading it fails with EIO, until it is written again. */
+  loseBlock(path: string, block: number): void {
+    this.#fileAt(path).loseBlock(block);
+  }
+
+  /** Whether reading a block fails. */
+  isLost(path: string, block: number): boolean {
+    return this.#fileAt(path).isLost(block);
+  }
+
   /** A power cut: this disk is dead from here on; {@linkcode restart} goes on with what survived. */
   crash(): void {
     if (this.#crashed) return;
@@ -221,7 +254,7 @@ export class MemoryDisk implements Disk {
     for (const open of this.#handles.values()) files.add(open.file);
     this.#names.crash(this.#random);
     for (const file of this.#names.files()) files.add(file);
-    for (const file of files) file.crash(this.#random);
+    for (const file of files) file.crash(this.#random, this.#options.roughness);
     this.#handles.clear();
   }
 
@@ -347,7 +380,7 @@ export class MemoryDisk implements Disk {
       const file = this.#handles.get(handle)?.file;
       if (file === undefined) return -EBADF;
       if (!this.#hasSpace(file.missingBlocks(position, length))) return -ENOSPC;
-      file.reserve(position, length);
+      file.reserve(position, length, ++this.#stamp);
       return 0;
     });
   }
@@ -427,7 +460,9 @@ export class MemoryDisk implements Disk {
     if (latency !== undefined) {
       dueMs += latency.min + this.#random.nextBelow(1024) * (latency.max - latency.min) / 1024;
     }
+    const lazyOdds = this.#options.lazyOdds;
     this.#inFlight.push({
+      lazy: lazyOdds !== undefined && this.#random.nextBelow(lazyOdds) === 0,
       operation,
       path,
       detail,
@@ -446,12 +481,10 @@ export class MemoryDisk implements Disk {
     let fault: DiskFault | null = null;
     this.#plans = this.#plans.filter((armed) => {
       const plan = armed.plan;
-      if (plan.operation !== operation || (plan.path !== undefined && plan.path !== path)) {
-        return true;
-      }
+      if (plan.operation !== operation || !isMeant(plan.path, path)) return true;
       if (++armed.seen < plan.nth) return true;
-      fault = plan.fault;
-      return false;
+      if (plan.odds === undefined || this.#random.nextBelow(plan.odds) === 0) fault = plan.fault;
+      return armed.seen - plan.nth + 1 < (plan.count ?? 1);
     });
     return fault;
   }
@@ -510,6 +543,11 @@ export class MemoryDisk implements Disk {
     if (this.#options.capacityBytes === undefined || missingBlocks === 0) return true;
     return (this.#usedBlocks() + missingBlocks) * BLOCK_SIZE <= this.#options.capacityBytes;
   }
+}
+
+function isMeant(wanted: string | RegExp | undefined, path: string): boolean {
+  if (wanted === undefined || typeof wanted === "string") return (wanted ?? path) === path;
+  return wanted.test(path);
 }
 
 function aligned(position: number, address: number, length: number): boolean {

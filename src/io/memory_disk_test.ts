@@ -3,7 +3,7 @@ import { Xoshiro128 } from "../base/prng.ts";
 import { type Memory, wrapMemory } from "../bytes/memory.ts";
 import { BLOCK_SIZE } from "./disk.ts";
 import { testDisk } from "./disk_suite.ts";
-import { EIO, ENOENT, ENOSPC } from "./errno.ts";
+import { EIO, ENOENT, ENOMEM, ENOSPC } from "./errno.ts";
 import { MemoryDisk } from "./memory_disk.ts";
 import { io, runTask, type Task } from "./task.ts";
 
@@ -212,4 +212,96 @@ Deno.test("equal seeds give equal traces, other seeds other orders", () => {
   };
   assert.equal(trace(1), trace(1));
   assert.notEqual(trace(1), trace(2));
+});
+
+Deno.test("a rough crash leaves garbage, and blocks that fail until they are written again", () => {
+  const outcomes = { garbage: 0, unreadable: 0 };
+  for (let seed = 0; seed < 400; seed++) {
+    const memory = wrapMemory(new ArrayBuffer(64 * 1024));
+    const roughness = { garbage: true, unreadable: true };
+    const disk = new MemoryDisk({ memory, random: new Xoshiro128(seed), roughness });
+    const handle = finish(disk, openSynced(disk, "file"));
+    for (const byte of [1, 2]) {
+      memory.bytes.fill(byte, 0, 2 * BLOCK_SIZE);
+      finish(disk, io((done) => disk.write(handle, 0, 0, 2 * BLOCK_SIZE, true, done)));
+    }
+    memory.bytes.fill(3, 0, BLOCK_SIZE);
+    finish(disk, io((done) => disk.write(handle, 0, 0, BLOCK_SIZE, false, done)));
+    disk.crash();
+    const next = disk.restart();
+    const again = finish(next, io((done) => next.open("file", false, done)));
+    const read = (at: number): number =>
+      finish(next, io((done) => next.read(again, at, 0, BLOCK_SIZE, done)));
+    // What nobody wrote to since it was durable is as it was.
+    assert.equal(read(BLOCK_SIZE), BLOCK_SIZE);
+    assert.ok(memory.bytes.subarray(0, BLOCK_SIZE).every((byte) => byte === 2));
+    if (next.isLost("file", 0)) {
+      outcomes.unreadable++;
+      assert.equal(read(0), -EIO);
+      finish(next, io((done) => next.write(again, 0, 0, BLOCK_SIZE, false, done)));
+      assert.equal(read(0), BLOCK_SIZE);
+      continue;
+    }
+    assert.equal(read(0), BLOCK_SIZE);
+    if (memory.bytes.subarray(0, BLOCK_SIZE).some((byte) => byte !== 2 && byte !== 3)) {
+      outcomes.garbage++;
+    }
+  }
+  assert.ok(outcomes.garbage > 20 && outcomes.unreadable > 5, JSON.stringify(outcomes));
+});
+
+Deno.test("space that was reserved is durable with the next sync, and may be lost before", () => {
+  let lost = 0;
+  for (let seed = 0; seed < 60; seed++) {
+    const { disk } = newLife(seed, 16 * BLOCK_SIZE);
+    const handle = finish(disk, openSynced(disk, "file"));
+    finish(disk, io((done) => disk.allocate(handle, 0, 2 * BLOCK_SIZE, done)));
+    finish(disk, io((done) => disk.sync(handle, done)));
+    finish(disk, io((done) => disk.allocate(handle, 0, 6 * BLOCK_SIZE, done)));
+    finish(disk, io((done) => disk.write(handle, 4 * BLOCK_SIZE, 0, BLOCK_SIZE, true, done)));
+    disk.crash();
+    const free = disk.restart().freeBytes() / BLOCK_SIZE;
+    assert.ok(free === 10 || free === 13, `${free}`);
+    if (free === 13) lost++;
+  }
+  assert.ok(lost > 10 && lost < 50, `${lost}`);
+});
+
+Deno.test("a fault may hit one operation in so many, on paths that match, until it is disarmed", () => {
+  const { disk } = newLife(9);
+  const open = (path: string): number => finish(disk, io((done) => disk.open(path, true, done)));
+  const fault = { kind: "error", errno: ENOMEM } as const;
+  disk.inject({ operation: "open", nth: 1, count: Infinity, odds: 3, path: /^a/, fault });
+  let failed = 0;
+  for (let i = 0; i < 90; i++) {
+    if (open(`a${i}`) === -ENOMEM) failed++;
+    assert.ok(open(`b${i}`) > 0);
+  }
+  assert.ok(failed > 15 && failed < 45, `${failed}`);
+  disk.clearFaults();
+  for (let i = 0; i < 20; i++) assert.ok(open(`a${i}`) > 0);
+  disk.inject({ operation: "open", nth: 2, count: 2, fault });
+  assert.deepEqual([1, 2, 3, 4].map((n) => open(`c${n}`) < 0), [false, true, true, false]);
+});
+
+Deno.test("a lazy operation lets most of what comes later go first, and is carried out in the end", () => {
+  let before = 0;
+  let lazy = 0;
+  for (let seed = 0; seed < 200; seed++) {
+    const memory = wrapMemory(new ArrayBuffer(64 * 1024));
+    const disk = new MemoryDisk({ memory, random: new Xoshiro128(seed), lazyOdds: 4 });
+    let first = false;
+    disk.makeDirectory("first", { complete: () => first = true });
+    let later = 0;
+    for (; !first && later < 100; later++) {
+      disk.makeDirectory(`later-${later}`, noCare);
+      disk.step();
+    }
+    if (later > 8) lazy++;
+    disk.run();
+    assert.ok(first);
+    before += later;
+  }
+  assert.ok(lazy > 5 && lazy < 100, `${lazy}`);
+  assert.ok(before > 200);
 });

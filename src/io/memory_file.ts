@@ -9,25 +9,44 @@
  *
  * A crash decides for each pending write: kept whole, lost whole, torn (each 512-byte sector is kept or
  * lost by itself, in rare cases cut in its middle), or one of these for each of its blocks. A pending
- * change of size is kept or lost.
+ * change of size, and space that was reserved since the last sync, is kept or lost. A *rough* crash leaves
+ * garbage in sectors of torn blocks, and some of these blocks cannot be read until they are written again.
  *
  * @module
  */
 
 import type { Random } from "../base/prng.ts";
 import { BLOCK_SIZE } from "./disk.ts";
+import { EIO } from "./errno.ts";
 
 /** Unit in which a disk writes atomically, as a rule (bytes). */
 export const SECTOR_SIZE = 512;
 const SECTORS_PER_BLOCK = BLOCK_SIZE / SECTOR_SIZE;
 /** One torn sector in this many is cut in its middle. */
 const CUT_SECTOR_ODDS = 16;
+/** What a rough crash does to a torn block: one in so many has a sector of garbage, or cannot be read. */
+const GARBAGE_ODDS = 2;
+const UNREADABLE_ODDS = 6;
 const RESIZE = -1;
 /** What a crash does to a write; by block: one of the other fates for each block of it. */
 const FATE_KEPT = 0;
 const FATE_TORN = 2;
 const FATE_BY_BLOCK = 3;
 const FATES = 4;
+
+/** What a power cut may do besides keeping, losing and tearing. */
+export interface Roughness {
+  /** Sectors of torn blocks hold bytes that nobody wrote. */
+  readonly garbage?: boolean;
+  /** Torn blocks fail to be read. */
+  readonly unreadable?: boolean;
+}
+
+/** Space that was reserved and that no sync has covered. */
+interface PendingSpace {
+  readonly blocks: readonly number[];
+  readonly stamp: number;
+}
 
 /** A change that no sync has covered: one block's new bytes, or (block -1) a new size. */
 interface PendingChange {
@@ -49,6 +68,8 @@ export class MemoryFile {
   #durable = new Map<number, Uint8Array>();
   #pending: PendingChange[] = [];
   #reserved = new Set<number>();
+  #pendingSpace: PendingSpace[] = [];
+  #unreadable = new Set<number>();
   #writes = 0;
 
   constructor(id: number) {
@@ -70,17 +91,29 @@ export class MemoryFile {
     return missing;
   }
 
-  /** Reserves the range's blocks. */
-  reserve(position: number, length: number): void {
+  /** Reserves the range's blocks; `stamp` orders it against syncs. */
+  reserve(position: number, length: number, stamp: number): void {
     const end = Math.ceil((position + length) / BLOCK_SIZE);
+    const blocks: number[] = [];
     for (let block = Math.floor(position / BLOCK_SIZE); block < end; block++) {
+      if (this.#reserved.has(block)) continue;
       this.#reserved.add(block);
+      blocks.push(block);
     }
+    if (blocks.length > 0) this.#pendingSpace.push({ blocks, stamp });
   }
 
-  /** Copies to `target`; returns the bytes read, fewer than `length` at the end of the file. */
+  /**
+   * Copies to `target`; returns the bytes read, fewer than `length` at the end of the file, or -EIO when one
+   * of the blocks cannot be read.
+   */
   read(position: number, target: Uint8Array, address: number, length: number): number {
     const available = Math.max(0, Math.min(length, this.size - position));
+    if (this.#unreadable.size > 0) {
+      for (let done = 0; done < available; done += BLOCK_SIZE) {
+        if (this.#unreadable.has((position + done) / BLOCK_SIZE)) return -EIO;
+      }
+    }
     for (let done = 0; done < available; done += BLOCK_SIZE) {
       const count = Math.min(BLOCK_SIZE, available - done);
       const block = this.#current.get((position + done) / BLOCK_SIZE);
@@ -100,7 +133,7 @@ export class MemoryFile {
     stamp: number,
   ): void {
     const write = ++this.#writes;
-    this.reserve(position, length);
+    this.reserve(position, length, stamp);
     this.size = Math.max(this.size, position + length);
     // Metadata reaches the disk in order: a durable write takes earlier changes of size with it.
     if (durable) this.#settleResizes();
@@ -108,6 +141,7 @@ export class MemoryFile {
       const block = (position + done) / BLOCK_SIZE;
       const bytes = source.slice(address + done, address + done + BLOCK_SIZE);
       this.#current.set(block, bytes);
+      this.#unreadable.delete(block);
       if (durable) {
         this.#pending = this.#pending.filter((change) => change.block !== block);
         this.#durable.set(block, bytes);
@@ -136,10 +170,11 @@ export class MemoryFile {
       else rest.push(change);
     }
     this.#pending = rest;
+    this.#pendingSpace = this.#pendingSpace.filter((space) => space.stamp > stamp);
   }
 
   /** A power cut: what was pending is kept, lost or torn; the rest is what a later life reads. */
-  crash(random: Random): void {
+  crash(random: Random, roughness: Roughness = {}): void {
     let write = 0;
     let fate = 0;
     for (const change of this.#pending) {
@@ -149,9 +184,12 @@ export class MemoryFile {
       }
       const ownFate = fate === FATE_BY_BLOCK ? random.nextBelow(FATE_BY_BLOCK) : fate;
       if (ownFate === FATE_KEPT) this.#settle(change);
-      else if (ownFate === FATE_TORN && change.block !== RESIZE) this.#tear(change, random);
+      else if (ownFate === FATE_TORN && change.block !== RESIZE) {
+        this.#tear(change, random, roughness);
+      }
     }
     this.#pending = [];
+    this.#loseSpace(random);
     this.size = this.#durableSize;
     this.#current = new Map(this.#durable);
   }
@@ -159,6 +197,16 @@ export class MemoryFile {
   /** What a block holds, not to be changed; null where nothing was ever written. */
   blockAt(block: number): Uint8Array | null {
     return this.#current.get(block) ?? null;
+  }
+
+  /** Damage: reads that touch the block fail from now on, until it is written. */
+  loseBlock(block: number): void {
+    this.#unreadable.add(block);
+  }
+
+  /** Whether reads of the block fail. */
+  isLost(block: number): boolean {
+    return this.#unreadable.has(block);
   }
 
   /** Damage: a block's bytes become others where they lie; null: as if it had never been written. */
@@ -195,7 +243,15 @@ export class MemoryFile {
     }
   }
 
-  #tear(change: PendingChange, random: Random): void {
+  #loseSpace(random: Random): void {
+    for (const { blocks } of this.#pendingSpace) {
+      if (random.nextBelow(2) === 0) continue;
+      for (const block of blocks) if (!this.#durable.has(block)) this.#reserved.delete(block);
+    }
+    this.#pendingSpace = [];
+  }
+
+  #tear(change: PendingChange, random: Random, roughness: Roughness): void {
     const torn = this.#durable.get(change.block)?.slice() ?? new Uint8Array(BLOCK_SIZE);
     const fates = random.nextUint32();
     for (let sector = 0; sector < SECTORS_PER_BLOCK; sector++) {
@@ -204,6 +260,13 @@ export class MemoryFile {
       const cut = random.nextBelow(CUT_SECTOR_ODDS) === 0;
       const kept = cut ? random.nextBelow(SECTOR_SIZE) : SECTOR_SIZE;
       torn.set(change.bytes.subarray(start, start + kept), start);
+    }
+    if (roughness.garbage && random.nextBelow(GARBAGE_ODDS) === 0) {
+      const start = random.nextBelow(SECTORS_PER_BLOCK) * SECTOR_SIZE;
+      for (let at = start; at < start + SECTOR_SIZE; at++) torn[at] = random.nextBelow(256);
+    }
+    if (roughness.unreadable && random.nextBelow(UNREADABLE_ODDS) === 0) {
+      this.#unreadable.add(change.block);
     }
     this.#durable.set(change.block, torn);
     // A torn write may have extended the file.
