@@ -40,11 +40,13 @@ const PREPARATIONS: readonly Preparation[] = [
     name: "python",
     sources: ["python/requirements.txt"],
     makes: `${CACHE}python/bin/python`,
-    prepare: async () => {
-      await step(["python3", "-m", "venv", "--clear", `${CACHE}python`]);
-      const pip = [`${CACHE}python/bin/python`, "-m", "pip", "install", "--quiet"];
-      await step([...pip, "--requirement", "python/requirements.txt"]);
-    },
+    prepare: () => preparePython("python"),
+  },
+  {
+    name: "tensorflow",
+    sources: ["tensorflow/requirements.txt"],
+    makes: `${CACHE}tensorflow/bin/python`,
+    prepare: () => preparePython("tensorflow"),
   },
   {
     name: "java",
@@ -81,6 +83,13 @@ const PREPARATIONS: readonly Preparation[] = [
     prepare: () => step(["npm", "ci", "--no-audit", "--no-fund"], `${FOLDER}platformatic`),
   },
 ];
+
+/** A virtual environment with what the client's `requirements.txt` asks for. */
+async function preparePython(name: string): Promise<void> {
+  await step(["python3", "-m", "venv", "--clear", CACHE + name]);
+  const pip = [`${CACHE}${name}/bin/python`, "-m", "pip", "install", "--quiet"];
+  await step([...pip, "--requirement", `${name}/requirements.txt`]);
+}
 
 async function prepareKcat(): Promise<void> {
   if ((await run(["kcat", "-V"])).code === 0) return;

@@ -28,7 +28,11 @@ const names = chosen("CLIENTS", CLIENTS.map(({ name }) => name));
 export const chosenClients: readonly Client[] = CLIENTS.filter(({ name }) => names.includes(name));
 
 /** Registers a test, or says why it cannot run: a skip on a person's machine, a failure in CI. */
-export function cell(name: string, needed: readonly Client[], run: () => Promise<void>): void {
+export function cell(
+  name: string,
+  needed: readonly Pick<Client, "name">[],
+  run: () => Promise<void>,
+): void {
   const missing = needed.map((client) => ({ client, why: whyMissing(client) }))
     .find(({ why }) => why !== null);
   if (missing === undefined) {

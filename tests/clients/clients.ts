@@ -124,7 +124,7 @@ export const CLIENTS: readonly Client[] = [
  * Why a client cannot run here, or null when it is prepared. The installer leaves `NAME.missing` with
  * the reason, or `NAME.ready`.
  */
-export function whyMissing({ name }: Client): string | null {
+export function whyMissing({ name }: Pick<Client, "name">): string | null {
   const read = (file: string): string | null => {
     try {
       return Deno.readTextFileSync(CACHE + file);
