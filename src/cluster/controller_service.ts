@@ -98,7 +98,9 @@ export class ControllerService {
       random: this.#random,
       emit: (records) => {
         if (!writer.add(records)) return false;
-        for (const record of records) ahead.replay(record);
+        for (const record of records) {
+          assert(ahead.replay(record) === null, "a command emitted a record that makes no sense");
+        }
         return true;
       },
     });

@@ -2,7 +2,8 @@
  * The cluster's metadata as the committed records say: nodes, topics, partitions, configurations.
  *
  * Every shard holds one, fed by the same records in the same order, and reads it without asking
- * anybody. It changes in {@linkcode ClusterImage.replay} alone. The controller's shard holds a second
+ * anybody. It changes in {@linkcode ClusterImage.replay} alone, which passes over what contradicts it
+ * (`record_problem.ts`). The controller's shard holds a second
  * one that is ahead by the records not yet committed (`controller_service.ts`).
  *
  * Invariants:
@@ -14,11 +15,12 @@
  * @module
  */
 
-import { assert, unreachable } from "../base/assert.ts";
+import { unreachable } from "../base/assert.ts";
 import { Settings } from "../base/settings.ts";
 import { UUID_SIZE, uuidToBytes } from "../wire/uuid.ts";
 import { ALL_BROKERS, ConfigTable, ResourceType } from "./config_table.ts";
-import { type MetadataRecord, RecordType } from "./records.ts";
+import { recordProblem } from "./record_problem.ts";
+import { FIRST_GROUP_ID, type MetadataRecord, RecordType } from "./records.ts";
 import type { ConfigRecord, NodeRecord, PartitionRecord, TopicRecord } from "./records.ts";
 import { TopicConfig } from "./topic_config.ts";
 import { TopicLookup } from "./topic_lookup.ts";
@@ -77,9 +79,6 @@ export interface NodeLoad {
 }
 
 const NO_LOAD: NodeLoad = { replicas: 0, leaders: 0 };
-
-/** Group ids start here; 0 is the controller's own group. */
-export const FIRST_GROUP_ID = 1;
 
 export class ClusterImage {
   readonly lookup = new TopicLookup();
@@ -202,12 +201,17 @@ export class ClusterImage {
     this.#listeners.push(listener);
   }
 
-  /** Applies one committed record. */
-  replay(record: MetadataRecord): void {
+  /** Applies one committed record; returns why it makes no sense and was passed over, or null. */
+  replay(record: MetadataRecord): string | null {
+    const problem = recordProblem(this, record);
+    if (problem === null) this.#apply(record);
+    return problem;
+  }
+
+  #apply(record: MetadataRecord): void {
     this.#epoch++;
     switch (record.type) {
       case RecordType.CLUSTER:
-        assert(this.#clusterId === "", "the cluster id is set once");
         this.#clusterId = record.body.clusterId;
         return;
       case RecordType.NODE:
@@ -227,11 +231,9 @@ export class ClusterImage {
       case RecordType.CONFIG:
         return this.#replayConfig(record.body);
       case RecordType.PRODUCER_IDS:
-        assert(record.body.nextProducerId >= this.#nextProducerId, "producer ids do not go back");
         this.#nextProducerId = record.body.nextProducerId;
         return;
       case RecordType.GROUP_IDS:
-        assert(record.body.nextGroupId >= this.#nextGroupId, "group ids do not go back");
         this.#nextGroupId = record.body.nextGroupId;
         return;
       case RecordType.FEATURE_LEVEL:
@@ -283,8 +285,6 @@ export class ClusterImage {
   }
 
   #replayTopic(record: TopicRecord): void {
-    assert(!this.#topicsByName.has(record.name), "a topic's name is free when it is created");
-    assert(!this.#topicsById.has(record.topicId), "a topic's id is used once");
     const config = this.#topicConfig(record.name);
     const handle = this.#topicsByHandle.length;
     const topic = new TopicImage(record, handle, config);
@@ -299,8 +299,7 @@ export class ClusterImage {
   }
 
   #replayTopicRemoved(topicId: string): void {
-    const topic = this.#topicsById.get(topicId);
-    assert(topic !== undefined, "a removed topic existed");
+    const topic = this.#topicsById.get(topicId)!;
     topic.alive = false;
     this.#topicsByName.delete(topic.name);
     this.#topicsById.delete(topicId);
@@ -316,10 +315,7 @@ export class ClusterImage {
   }
 
   #replayPartition(record: PartitionRecord): void {
-    const topic = this.#topicsById.get(record.topicId);
-    assert(topic !== undefined, "a partition's topic exists");
-    assert(record.partitionIndex === topic.partitions.length, "partitions are added in order");
-    assert(!this.#partitionsByGroup.has(record.groupId), "a group holds one partition");
+    const topic = this.#topicsById.get(record.topicId)!;
     const { groupId, replicas, partitionIndex: index } = record;
     const partition = { topic, index, groupId, replicas };
     topic.partitions.push(partition);

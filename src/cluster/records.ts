@@ -13,7 +13,9 @@
  *
  * Fields added to a record are tagged, and older programs skip them. A format, record type or record
  * version that this program does not know was written by a newer one and means something: the whole
- * command is refused ({@linkcode decodeCommand} says what it met), and the node stops.
+ * command is refused ({@linkcode decodeCommand} says what it met), and the node does not start. A command
+ * that cannot be read is passed over, and so is a record that contradicts what is there
+ * (`record_problem.ts`): both are reported.
  *
  * @module
  */
@@ -98,6 +100,9 @@ export const RecordType = {
   GROUP_IDS: 9,
   FEATURE_LEVEL: 10,
 } as const;
+
+/** Ids of partitions' groups start here; 0 is the controller's own group. */
+export const FIRST_GROUP_ID = 1;
 
 interface Entry<Type extends number, Body> {
   readonly type: Type;

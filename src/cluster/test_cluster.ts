@@ -18,7 +18,7 @@ import { decodeCommand, type NodeRecord } from "./records.ts";
 export function replayCommand(image: ClusterImage, bytes: Uint8Array): void {
   const decoded = decodeCommand(bytes);
   assert(decoded.ok, decoded.ok ? "" : decoded.problem);
-  for (const record of decoded.records) image.replay(record);
+  for (const record of decoded.records) assert(image.replay(record) === null, "a senseless record");
 }
 
 /** A node at 127.0.0.1:9092+id. */

@@ -115,9 +115,11 @@ export class GroupCoordinator {
   /**
    * Takes over a committed record of the partition, while loading and after each commit of its own, in
    * offset order. The bytes are not kept.
+   *
+   * @returns why the record makes no sense and was passed over; null when it was taken over
    */
-  replay(key: Uint8Array, value: Uint8Array | null): void {
-    if (this.#phase !== "gone") this.#table.replay(key, value);
+  replay(key: Uint8Array, value: Uint8Array | null): string | null {
+    return this.#phase === "gone" ? null : this.#table.replay(key, value);
   }
 
   /** The partition is replayed up to its end: begins to serve. */

@@ -39,8 +39,6 @@ export class GroupTable {
   nowMs = 0;
   /** The wall clock at the latest entry (ms since the epoch). */
   wallMs = 0;
-  /** Records that were passed over: of unknown kinds, or malformed. */
-  skippedRecords = 0;
   #log: CoordinatorLog;
   #answers: (() => void)[] = [];
   #flushing = false;
@@ -100,16 +98,13 @@ export class GroupTable {
     });
   }
 
-  /** Takes over what a committed record says. */
-  replay(key: Uint8Array, value: Uint8Array | null): void {
+  /** Takes over what a committed record says; returns why it was passed over, or null. */
+  replay(key: Uint8Array, value: Uint8Array | null): string | null {
     const record = decodeRecord(key, value);
-    if (record.kind === "unknown" || record.kind === "malformed") {
-      this.skippedRecords++;
-      return;
-    }
+    if (record.kind === "skipped") return record.problem;
     let group = this.groups.get(record.groupId);
     if (group === undefined) {
-      if (record.value === null) return;
+      if (record.value === null) return null;
       // The limit holds for what clients ask for, not for what is written.
       group = new Group(record.groupId);
       this.groups.set(record.groupId, group);
@@ -120,6 +115,7 @@ export class GroupTable {
       group.metadata = record.value;
     }
     this.dropIfVoid(group);
+    return null;
   }
 
   /** Sets `timer` to fire after `delayMs`; makes one if there is none yet. */

@@ -2,6 +2,7 @@ import { strict as assert } from "node:assert";
 import { ErrorCode } from "../wire/errors.ts";
 import { newListGroupsRequest } from "../wire/generated/list_groups_request.ts";
 import { newOffsetFetchRequestGroup } from "../wire/generated/offset_fetch_request.ts";
+import { groupRecord } from "./records.ts";
 import { decode, GROUP, TestCoordinator, writtenState } from "./test_coordinator.ts";
 
 Deno.test("a loaded group is stable in its generation, and its members stay", () => {
@@ -108,9 +109,24 @@ Deno.test("a loaded group that has become too large rebalances", () => {
   assert.equal(joins[0]!.get().members.length, 2);
 });
 
-Deno.test("records of unknown kinds are passed over and counted", () => {
+Deno.test("records of unknown kinds are passed over, and it is said why", () => {
   const test = new TestCoordinator();
-  test.log.records.push({ key: Uint8Array.of(0, 3, 0, 1, 65), value: null });
+  const problem = test.coordinator.replay(Uint8Array.of(0, 3, 0, 1, 65), null);
+  assert.equal(problem, "records of kind 3 are not kept here");
+});
+
+Deno.test("a forged group is passed over: the coordinator loads, and what was written before counts", () => {
+  const test = new TestCoordinator();
+  const { ids, generation } = test.stable(2);
+  const { metadata } = test.group();
+  const twice = { ...metadata!, members: [metadata!.members[0]!, metadata!.members[0]!] };
+  const forged = groupRecord(GROUP, { ...twice, generation: 99 });
+  assert.match(
+    test.coordinator.replay(forged.key, forged.value)!,
+    /makes no sense: member '.+' twice/,
+  );
+  test.log.records.push(forged);
   test.restart();
-  assert.equal(test.coordinator.table.skippedRecords, 1);
+  assert.equal(test.state(), "Stable");
+  assert.equal(test.heartbeat(ids[1]!, generation), 0);
 });

@@ -12,7 +12,11 @@
  * ```
  *
  * Values are written in version 3, which every tool reads (1 for an offset with an expiry of its own,
- * which only version 1 can carry); versions 0 to 4 are read. Keys of newer kinds are passed over.
+ * which only version 1 can carry); versions 0 to 4 are read.
+ *
+ * What a log holds is input: clients once could write to the topic, and disks lie. A record of a kind that
+ * is not kept here, one that cannot be read, or a group that no coordinator writes (a member twice) comes
+ * out as `skipped` with the reason, and whoever reads goes on behind it.
  *
  * @module
  */
@@ -39,6 +43,7 @@ import {
   encodeOffsetCommitValue,
   newOffsetCommitValue,
 } from "../wire/generated/offset_commit_value.ts";
+import { MEMBERS_PER_GROUP_MAX } from "./limits.ts";
 
 const OFFSET_KEY_VERSION = 1;
 const GROUP_KEY_VERSION = 2;
@@ -78,10 +83,8 @@ export type DecodedRecord =
     readonly value: CommittedOffset | null;
   }
   | { readonly kind: "group"; readonly groupId: string; readonly value: GroupMetadata | null }
-  /** A kind of record that Gregor does not keep. */
-  | { readonly kind: "unknown"; readonly keyVersion: number }
-  /** Not a record of this topic. */
-  | { readonly kind: "malformed" };
+  /** Nothing that a coordinator could take over; `problem` says why, for people. */
+  | { readonly kind: "skipped"; readonly problem: string };
 
 const writer = (version: number): Writer => {
   const result = new Writer();
@@ -130,19 +133,24 @@ export function groupRecord(groupId: string, value: GroupMetadata | null): Group
   return { key, value: body.copyBytes() };
 }
 
+function skip(problem: string): DecodedRecord {
+  return { kind: "skipped", problem };
+}
+
 /** Reads a record of the topic; nothing in the result refers to the bytes given. */
 export function decodeRecord(key: Uint8Array, value: Uint8Array | null): DecodedRecord {
   const cursor = Cursor.of(key);
   const version = cursor.int16();
-  if (!cursor.ok()) return { kind: "malformed" };
+  if (!cursor.ok()) return skip("the key is too short");
   if (version === 0 || version === OFFSET_KEY_VERSION) {
     const { group, topic, partition } = decodeOffsetCommitKey(cursor, version);
-    if (!cursor.ok()) return { kind: "malformed" };
+    if (!cursor.ok()) return skip("the key of an offset cannot be read");
+    if (partition < 0) return skip(`an offset of partition ${partition}`);
     const at = { kind: "offset", groupId: group, topic, partition } as const;
     if (value === null) return { ...at, value: null };
     const body = Cursor.of(value);
     const fields = decodeOffsetCommitValue(body, body.int16());
-    if (!body.ok()) return { kind: "malformed" };
+    if (!body.ok()) return skip(`a committed offset of group '${group}' cannot be read`);
     const committed = {
       offset: fields.offset,
       leaderEpoch: fields.leaderEpoch,
@@ -152,16 +160,36 @@ export function decodeRecord(key: Uint8Array, value: Uint8Array | null): Decoded
     };
     return { ...at, value: committed };
   }
-  if (version !== GROUP_KEY_VERSION) return { kind: "unknown", keyVersion: version };
+  if (version !== GROUP_KEY_VERSION) return skip(`records of kind ${version} are not kept here`);
   const { group } = decodeGroupMetadataKey(cursor, version);
-  if (!cursor.ok()) return { kind: "malformed" };
+  if (!cursor.ok()) return skip("the key of a group cannot be read");
   if (value === null) return { kind: "group", groupId: group, value: null };
   const body = Cursor.of(value);
   const fields = decodeGroupMetadataValue(body, body.int16());
-  if (!body.ok()) return { kind: "malformed" };
+  if (!body.ok()) return skip(`the state of group '${group}' cannot be read`);
+  const problem = groupProblem(fields);
+  if (problem !== null) return skip(`the state of group '${group}' makes no sense: ${problem}`);
   for (const member of fields.members) {
     member.subscription = member.subscription.slice();
     member.assignment = member.assignment.slice();
   }
   return { kind: "group", groupId: group, value: fields };
+}
+
+/** What no coordinator would have written of a group; null when nothing is. */
+function groupProblem(group: GroupMetadata): string | null {
+  if (group.generation < 0) return `generation ${group.generation}`;
+  const memberIds = new Set<string>();
+  const instanceIds = new Set<string>();
+  for (const { memberId, groupInstanceId, sessionTimeout } of group.members) {
+    if (memberId === "") return "a member without an id";
+    if (memberIds.has(memberId)) return `member '${memberId}' twice`;
+    memberIds.add(memberId);
+    if (sessionTimeout < 0) return `a session timeout of ${sessionTimeout} ms`;
+    if (groupInstanceId === null) continue;
+    if (instanceIds.has(groupInstanceId)) return `static member '${groupInstanceId}' twice`;
+    instanceIds.add(groupInstanceId);
+  }
+  if (group.members.length > MEMBERS_PER_GROUP_MAX) return `${group.members.length} members`;
+  return null;
 }

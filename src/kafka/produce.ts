@@ -6,6 +6,8 @@
  *   or committed (acks=all), which is the same while there is one node. acks=0 has no response; an error
  *   closes the connection.
  * - Requests of a connection are taken one after the other and may wait for their commits together.
+ * - Topics of the broker's own (`__consumer_offsets`) take nothing from clients: INVALID_TOPIC_EXCEPTION, as
+ *   in Kafka. What a coordinator reads back from them at every start is then what it wrote.
  * - Partitions of other shards travel once per shard (`produce_remote.ts`); the rest is appended at once.
  * - When the journal has no room, the request waits here with its frame, and everything behind it waits
  *   in the sockets: nothing is refused for lack of room, but KAFKA_STORAGE_ERROR tells of a full disk.
@@ -152,6 +154,7 @@ export class ProducePath implements InPlacePath, OperationPool {
       const groupId = image.groupIdOf(handle, reader.partitionIndex);
       if (groupId < 0) operation.setError(part, unknown);
       else if (!acksValid(reader.acks)) operation.setError(part, ErrorCode.INVALID_REQUIRED_ACKS);
+      else if (topic!.internal) operation.setError(part, ErrorCode.INVALID_TOPIC_EXCEPTION);
       else this.#takePart(operation, part, groupId);
     }
   }

@@ -10,8 +10,10 @@ import {
   BATCH_HEADER_SIZE,
   batchBaseOffset,
   batchBaseTimestamp,
+  batchCompression,
   batchIsControl,
   batchRecordCount,
+  Compression,
 } from "../wire/record_batch.ts";
 import { RecordBatchBuilder } from "../wire/record_batch_builder.ts";
 import { RecordReader } from "../wire/record_reader.ts";
@@ -29,19 +31,29 @@ export function batchOf(records: readonly StateRecord[], timestampMs: number): U
   return builder.build();
 }
 
+/** Takes one record of a batch; the bytes are copies. */
+export type RecordVisitor = (
+  offset: number,
+  key: Uint8Array | null,
+  value: Uint8Array | null,
+) => void;
+
 /**
- * Visits the records of the uncompressed batch at `address`; what is handed out is a copy.
+ * Visits the records of the uncompressed batch at `address`: all of them, or, when the batch is not what
+ * {@linkcode batchOf} makes, none.
  *
- * @returns false when the batch is not what {@linkcode batchOf} makes
+ * @returns why there was nothing to visit, for people; null when all is well
  */
 export function visitRecords(
   memory: Memory,
   address: number,
   length: number,
-  visit: (key: Uint8Array | null, value: Uint8Array | null) => void,
-): boolean {
+  visit: RecordVisitor,
+): string | null {
   const { view, bytes } = memory;
-  if (batchIsControl(view, address)) return true;
+  if (batchIsControl(view, address)) return null;
+  if (batchCompression(view, address) !== Compression.NONE) return "the batch is compressed";
+  const found: { offset: number; key: Uint8Array | null; value: Uint8Array | null }[] = [];
   const reader = new RecordReader();
   reader.open(
     memory,
@@ -53,10 +65,13 @@ export function visitRecords(
   );
   while (reader.next()) {
     const { keyAt, keyLength, valueAt, valueLength } = reader;
-    visit(
-      keyLength < 0 ? null : bytes.slice(keyAt, keyAt + keyLength),
-      valueLength < 0 ? null : bytes.slice(valueAt, valueAt + valueLength),
-    );
+    found.push({
+      offset: reader.offset,
+      key: keyLength < 0 ? null : bytes.slice(keyAt, keyAt + keyLength),
+      value: valueLength < 0 ? null : bytes.slice(valueAt, valueAt + valueLength),
+    });
   }
-  return reader.ok();
+  if (!reader.ok()) return "the batch's records cannot be read";
+  for (const { offset, key, value } of found) visit(offset, key, value);
+  return null;
 }

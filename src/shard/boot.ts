@@ -43,7 +43,7 @@ import type { Boot, FromShard, ToShard } from "./control.ts";
 import { CONTROLLER_GROUP_ID } from "./metadata_partition.ts";
 import { Mailboxes } from "./mailbox.ts";
 import { Reactor } from "./reactor.ts";
-import { Shard } from "./shard.ts";
+import { type LeadRefusal, Shard } from "./shard.ts";
 import { ShardMemory } from "./shard_memory.ts";
 
 /** Stalls are told of at most this often (ms). */
@@ -127,8 +127,8 @@ export class RunningShard {
         return this.#open(message.manifest);
       case "lead":
         return runTask(
-          this.#shard!.lead(message.node, message.firstFreeGroupId),
-          (leads) => this.#led(leads),
+          this.#shard!.lead(message.node, message.firstFreeGroupId, this.#boot.acceptLoss),
+          (refusal) => this.#led(refusal),
         );
       case "serve":
         return this.#serve(message.ballastBytes, new Set(message.removedGroups));
@@ -251,11 +251,13 @@ export class RunningShard {
     });
   }
 
-  #led(leads: boolean): void {
-    if (!leads) {
+  #led(refusal: LeadRefusal | null): void {
+    if (refusal !== null) {
+      const { kind, reason } = refusal;
       const { directory } = this.#shard!.storage.logs.get(CONTROLLER_GROUP_ID)!;
-      const what = `The cluster's metadata log (${directory}) is damaged.`;
-      this.#fatal(EXIT_DATA_DAMAGED, `${what} ${adviceFor("damaged")}`, false);
+      const what = `The cluster's metadata log (${directory}) cannot be used: ${reason}.`;
+      const exitCode = kind === "newer" ? EXIT_CANNOT_CREATE : EXIT_DATA_DAMAGED;
+      this.#fatal(exitCode, `${what} ${adviceFor(kind)}`, false);
       return;
     }
     const { image, removedGroups } = this.#shard!;

@@ -9,7 +9,7 @@
  */
 
 import type { Random } from "../base/prng.ts";
-import { type Logger, LogLevel } from "../base/logger.ts";
+import type { Logger } from "../base/logger.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { ClusterImage } from "../cluster/image.ts";
 import { OFFSETS_TOPIC } from "../cluster/topic_names.ts";
@@ -21,10 +21,9 @@ import type { GroupRecord } from "../group/records.ts";
 import { ENOSPC } from "../io/errno.ts";
 import { runTask } from "../io/task.ts";
 import { Timer, type Timers } from "../io/timers.ts";
-import { replayCommitted } from "../kafka/log_replay.ts";
+import { AppliedLog, type StateMachine } from "../kafka/applied_log.ts";
 import type { CommitListener, Partition } from "../kafka/partition.ts";
-import { type AppendMemory, RecordAppender } from "../kafka/record_appender.ts";
-import { batchOf, visitRecords } from "../kafka/records_of.ts";
+import type { AppendMemory } from "../kafka/record_appender.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { type OwnershipListener, shardOfGroupId } from "./partition_table.ts";
 
@@ -45,9 +44,9 @@ export interface GroupRuntimeOptions {
 }
 
 /** One partition of the offsets topic and its coordinator. */
-class CoordinatedPartition implements CoordinatorLog, CommitListener {
+class CoordinatedPartition implements CoordinatorLog, CommitListener, StateMachine {
   readonly partition: Partition;
-  readonly appender: RecordAppender;
+  readonly log: AppliedLog;
   readonly coordinator: GroupCoordinator;
   readonly #options: GroupRuntimeOptions;
   #loading = false;
@@ -55,21 +54,21 @@ class CoordinatedPartition implements CoordinatorLog, CommitListener {
   constructor(partition: Partition, options: GroupRuntimeOptions) {
     this.partition = partition;
     this.#options = options;
-    const { config, random, memory, blocks, wallMs } = options;
-    this.appender = new RecordAppender(partition, memory, blocks, wallMs);
+    const { config, random } = options;
+    this.log = new AppliedLog(partition, this, options);
     this.coordinator = new GroupCoordinator({ config, random, log: this });
     partition.commitListener = this;
     this.#load();
   }
 
+  apply(key: Uint8Array | null, value: Uint8Array | null): string | null {
+    return key === null ? "it has no key" : this.coordinator.replay(key, value);
+  }
+
   append(records: readonly GroupRecord[], done: (errorCode: number) => void): void {
-    this.appender.append(batchOf(records, this.#options.wallMs()), (result) => {
-      if (result < 0) {
-        done(result === -ENOSPC ? ErrorCode.KAFKA_STORAGE_ERROR : ErrorCode.NOT_COORDINATOR);
-        return;
-      }
-      for (const { key, value } of records) this.coordinator.replay(key, value);
-      done(ErrorCode.NONE);
+    this.log.append(records, (result) => {
+      if (result === 0) done(ErrorCode.NONE);
+      else done(result === -ENOSPC ? ErrorCode.KAFKA_STORAGE_ERROR : ErrorCode.NOT_COORDINATOR);
     });
   }
 
@@ -81,21 +80,9 @@ class CoordinatedPartition implements CoordinatorLog, CommitListener {
     const { partition } = this;
     if (!partition.leading) return;
     this.#loading = true;
-    const { memory, logger, nowMs, wallMs } = this.#options;
-    const visit = (address: number, length: number): void => {
-      visitRecords(memory, address, length, (key, value) => {
-        if (key !== null) this.coordinator.replay(key, value);
-      });
-    };
-    runTask(replayCommitted(partition, memory, visit), (end) => {
-      if (partition.gone) return;
-      if (end < 0) {
-        logger.log(LogLevel.ERROR, "Cannot load a group coordinator: its log cannot be read", {
-          partition: partition.image.index,
-        });
-        return;
-      }
-      this.coordinator.loaded(nowMs(), wallMs());
+    const { nowMs, wallMs } = this.#options;
+    runTask(this.log.load(), (loaded) => {
+      if (loaded !== null && !partition.gone) this.coordinator.loaded(nowMs(), wallMs());
     });
   }
 }
@@ -148,7 +135,7 @@ export class GroupRuntime implements OwnershipListener {
 
   /** Appends may be tried again. */
   retry(): void {
-    for (const { appender } of this.#coordinated.values()) appender.retry();
+    for (const { log } of this.#coordinated.values()) log.retry();
   }
 
   #partitionOf(groupId: string): number {
@@ -160,9 +147,9 @@ export class GroupRuntime implements OwnershipListener {
   #tick(): void {
     const nowMs = this.#options.nowMs();
     const wallMs = this.#options.wallMs();
-    for (const { coordinator, appender } of this.#coordinated.values()) {
+    for (const { coordinator, log } of this.#coordinated.values()) {
       if (coordinator.nextDeadlineMs() <= nowMs) coordinator.tick(nowMs, wallMs);
-      appender.retry();
+      log.retry();
     }
     this.#options.timers.schedule(this.#timer, nowMs + TICK_MS);
   }

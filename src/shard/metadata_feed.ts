@@ -9,14 +9,14 @@
  * @module
  */
 
-import { assert } from "../base/assert.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { MetadataLog } from "../cluster/controller_service.ts";
 import type { ClusterImage } from "../cluster/image.ts";
 import { decodeCommand, encodeCommand } from "../cluster/records.ts";
 import type { Completion } from "../io/completion.ts";
 import { type Task, until } from "../io/task.ts";
-import type { RecordAppender } from "../kafka/record_appender.ts";
+import { AppliedLog, type AppliedLogOptions, type StateMachine } from "../kafka/applied_log.ts";
+import type { Partition } from "../kafka/partition.ts";
 import type { Calls } from "./calls.ts";
 import { messageArgument } from "./mailbox.ts";
 import { MessageType } from "./messages.ts";
@@ -25,24 +25,35 @@ import type { ShardMemory } from "./shard_memory.ts";
 /** Records of a snapshot that are sent in one message. */
 const SNAPSHOT_RECORDS = 500;
 
-/** Encodes one command as a record batch; from `src/wire`, so that this file knows no format. */
-export type EncodeBatch = (command: Uint8Array) => Uint8Array;
-
 /** Calls `done` when a shard's new partitions may be served, or soon all the same. */
 export type WhenSettled = (done: () => void) => void;
 
-/** Replays an encoded command into an image. */
-export function replayCommand(image: ClusterImage, bytes: Uint8Array): void {
+/** What of a command an image did not take over. */
+export interface CommandProblem {
+  /** For people. */
+  readonly problem: string;
+  /** A newer program wrote it: what it means is not known here, and nothing may be built on its absence. */
+  readonly newer: boolean;
+}
+
+/** Replays an encoded command into an image; returns what was passed over of it. */
+export function replayCommand(image: ClusterImage, bytes: Uint8Array): CommandProblem[] {
   const decoded = decodeCommand(bytes);
-  assert(decoded.ok, "the metadata log holds a record that this version does not know");
-  for (const record of decoded.records) image.replay(record);
+  if (!decoded.ok) return [decoded];
+  const problems: CommandProblem[] = [];
+  for (const record of decoded.records) {
+    const problem = image.replay(record);
+    if (problem !== null) problems.push({ problem, newer: false });
+  }
+  return problems;
 }
 
 /** The controller's shard: appends, replays, and tells the others. */
-export class MetadataFeed implements MetadataLog {
+export class MetadataFeed implements MetadataLog, StateMachine {
+  readonly log: AppliedLog;
+  /** What a newer program wrote, and this one must not go on without; null: nothing. */
+  newer: string | null = null;
   readonly #image: ClusterImage;
-  readonly #appender: RecordAppender;
-  readonly #encodeBatch: EncodeBatch;
   readonly #whenSettled: WhenSettled;
   readonly #memory: Memory;
   readonly #blocks: ShardMemory;
@@ -52,27 +63,31 @@ export class MetadataFeed implements MetadataLog {
   /** @param whenSettled calls back when this shard's new partitions may be served */
   constructor(
     image: ClusterImage,
-    appender: RecordAppender,
-    encodeBatch: EncodeBatch,
+    partition: Partition,
     whenSettled: WhenSettled,
-    carriers: { readonly memory: Memory; readonly blocks: ShardMemory; readonly calls: Calls },
+    carriers: AppliedLogOptions & { readonly blocks: ShardMemory; readonly calls: Calls },
   ) {
     this.#image = image;
-    this.#appender = appender;
-    this.#encodeBatch = encodeBatch;
+    this.log = new AppliedLog(partition, this, carriers);
     this.#whenSettled = whenSettled;
     this.#memory = carriers.memory;
     this.#blocks = carriers.blocks;
     this.#calls = carriers.calls;
   }
 
+  apply(_key: Uint8Array | null, value: Uint8Array | null): string | null {
+    if (value === null) return "it has no value";
+    const problems = replayCommand(this.#image, value);
+    for (const { problem, newer } of problems) if (newer) this.newer ??= problem;
+    return problems.length === 0 ? null : problems.map(({ problem }) => problem).join("; ");
+  }
+
   append(command: Uint8Array, done: Completion): void {
-    this.#appender.append(this.#encodeBatch(command), (result) => {
+    this.log.append([{ key: null, value: command }], (result) => {
       if (result < 0) {
         done.complete(result, 0);
         return;
       }
-      replayCommand(this.#image, command);
       let waiting = 2;
       const settled = (): void => {
         waiting--;
@@ -140,7 +155,7 @@ export class MetadataFeed implements MetadataLog {
     for (let shard = 0; shard < mailboxes.shardCount; shard++) {
       if (shard === mailboxes.shard) continue;
       const id = this.#calls.open(shard, { onReply });
-      const term = this.#appender.partition.leaderEpoch;
+      const term = this.log.partition.leaderEpoch;
       mailboxes.send(shard, MessageType.METADATA, id, block, bytes.length, term);
     }
     return true;

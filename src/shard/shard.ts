@@ -31,11 +31,9 @@ import { Timer, type Timers } from "../io/timers.ts";
 import { FetchPath } from "../kafka/fetch.ts";
 import { FetchSessions } from "../kafka/fetch_session.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
-import { replayCommitted } from "../kafka/log_replay.ts";
+import type { AppliedLog } from "../kafka/applied_log.ts";
 import { ProducePath } from "../kafka/produce.ts";
 import { ProduceAppender } from "../kafka/produce_append.ts";
-import { RecordAppender } from "../kafka/record_appender.ts";
-import { batchOf, visitRecords } from "../kafka/records_of.ts";
 import { type Caller, HandlerRegistry, Router } from "../kafka/router.ts";
 import { KafkaServer } from "../kafka/server.ts";
 import type { Services } from "../kafka/services.ts";
@@ -49,7 +47,7 @@ import { GroupRuntime } from "./group_runtime.ts";
 import { kafkaHandlers } from "./handlers.ts";
 import { LeaderNews } from "./leader_news.ts";
 import type { Mailboxes } from "./mailbox.ts";
-import { MetadataFeed, replayCommand } from "./metadata_feed.ts";
+import { MetadataFeed } from "./metadata_feed.ts";
 import { CONTROLLER_GROUP_ID, controllerPartition } from "./metadata_partition.ts";
 import { PartitionTable, shardOfGroupId } from "./partition_table.ts";
 import { Outbox } from "./outbox.ts";
@@ -91,6 +89,13 @@ export interface ShardOptions {
   readonly wake: (shard: number) => void;
 }
 
+/** Why the controller cannot lead: its log is damaged, or a newer program wrote it. */
+export interface LeadRefusal {
+  readonly kind: "damaged" | "newer";
+  /** For people. */
+  readonly reason: string;
+}
+
 export class Shard {
   readonly options: ShardOptions;
   readonly settings: Settings;
@@ -111,7 +116,7 @@ export class Shard {
   readonly router: Router;
   readonly server: KafkaServer;
   readonly #receiver: Receiver;
-  #controllerLog: RecordAppender | null = null;
+  #controllerLog: AppliedLog | null = null;
   #controller: ControllerService | null = null;
   /** Controller's shard, after {@linkcode lead}: groups of topics that were removed in earlier lives. */
   readonly removedGroups: number[] = [];
@@ -210,39 +215,39 @@ export class Shard {
    * Controller's shard: opens the metadata log, becomes the controller, tells the other shards.
    *
    * @param firstFreeGroupId above the id of every log of the node
-   * @returns false when the metadata log is damaged: there is nothing that could be served
+   * @param acceptLoss lead also when a part of the metadata log cannot be read
+   * @returns why there is nothing that could be served; null when all is well
    */
-  *lead(node: AdvertisedNode, firstFreeGroupId: number): Task<boolean> {
-    const { memory, blocks, clock, mailboxes, random, nodeId } = this.options;
+  *lead(
+    node: AdvertisedNode,
+    firstFreeGroupId: number,
+    acceptLoss: boolean,
+  ): Task<LeadRefusal | null> {
+    const { mailboxes, random, nodeId } = this.options;
     assert(mailboxes.shard === CONTROLLER_SHARD, "the controller lives on its own shard");
     const partition = controllerPartition(this.partitions, this.settings);
     while (!partition.leading) {
-      if (partition.replica.readOnly) return false;
+      if (partition.replica.readOnly) return { kind: "damaged", reason: "damage may have cut it" };
       yield* this.#pause(1);
     }
     this.partitions.controllerTerm = partition.leaderEpoch;
-    let readable = true;
     this.image.listen({
       topicRemoved: ({ partitions }) => {
         if (this.#controller !== null) return;
         for (const { groupId } of partitions) this.removedGroups.push(groupId);
       },
     });
-    const end = yield* replayCommitted(partition, memory, (address, length) => {
-      readable &&= visitRecords(memory, address, length, (_key, value) => {
-        if (value !== null) replayCommand(this.image, value);
-      });
+    const feed = new MetadataFeed(this.image, partition, (done) => this.whenSettled(done), {
+      ...this.options,
+      calls: this.calls,
+      wallMs: () => this.options.clock.wallMs(),
     });
-    if (end < 0 || !readable) return false;
-    const wallMs = (): number => clock.wallMs();
-    this.#controllerLog = new RecordAppender(partition, memory, blocks, wallMs);
-    const feed = new MetadataFeed(
-      this.image,
-      this.#controllerLog,
-      (command) => batchOf([{ key: null, value: command }], wallMs()),
-      (done) => this.whenSettled(done),
-      { memory, blocks, calls: this.calls },
-    );
+    const loaded = yield* feed.log.load();
+    if (loaded !== null && loaded.lostOffsets > 0 && !acceptLoss) {
+      return { kind: "damaged", reason: `${loaded.lostOffsets} of its commands cannot be read` };
+    }
+    if (feed.newer !== null) return { kind: "newer", reason: feed.newer };
+    this.#controllerLog = feed.log;
     yield* feed.sendSnapshot();
     const controller = new ControllerService(this.image, feed, {
       random,
@@ -260,7 +265,7 @@ export class Shard {
         endpoints: [{ name: "kafka", host: node.host, port: node.port }],
       });
     });
-    return true;
+    return null;
   }
 
   /** Calls `done` when new partitions may be served, and at the latest after a while (a full disk). */

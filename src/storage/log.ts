@@ -169,6 +169,11 @@ export interface Log {
    * @returns true when the result stands already, false when `read.done` will be completed
    */
   read(read: LogRead): boolean;
+  /**
+   * Where a reader goes on when `offset`, which is within the log, cannot be read: behind its extent, or, when
+   * the index is lost too, behind its segment.
+   */
+  readableFrom(offset: number): number;
   /** First record at or after `timestampMs`, below `limitOffset`; null when storage failed. */
   offsetForTimestamp(timestampMs: number, limitOffset: number): Task<TimestampMatch | null>;
   /** KIP-320: the largest term at or below `term`, with the offset where it ends; -1 each if none. */

@@ -62,6 +62,14 @@ export class LogReader {
     return segments[low - 1] ?? null;
   }
 
+  /** See {@linkcode Log.readableFrom}. */
+  readableFrom(offset: number): number {
+    const segment = this.segmentOf(offset);
+    if (segment === null) return this.#log.segmentList[0]?.baseOffset ?? this.#log.endOffset;
+    if (!segment.indexLoaded) return segment.endOffset;
+    return extentEnd(segment, segment.index.findOffset(offset));
+  }
+
   /** Fills `read` from memory; false when the first extent is not there. */
   #collect(read: LogRead): boolean {
     const log = this.#log;

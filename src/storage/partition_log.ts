@@ -379,6 +379,10 @@ export class PartitionLog implements Log {
     return this.reader.read(read);
   }
 
+  readableFrom(offset: number): number {
+    return this.reader.readableFrom(offset);
+  }
+
   offsetForTimestamp(timestampMs: number, limitOffset: number): Task<TimestampMatch | null> {
     return offsetForTimestamp(this, timestampMs, limitOffset);
   }

@@ -20,7 +20,8 @@ import { MemoryDisk, type MemoryDiskOptions } from "../../src/io/memory_disk.ts"
 import { runTask, type Task } from "../../src/io/task.ts";
 import { Timers } from "../../src/io/timers.ts";
 import { Mailboxes, mailboxesSize } from "../../src/shard/mailbox.ts";
-import { Shard } from "../../src/shard/shard.ts";
+import type { AdvertisedNode } from "../../src/shard/control.ts";
+import { type LeadRefusal, Shard } from "../../src/shard/shard.ts";
 import { CONTROLLER_GROUP_ID } from "../../src/shard/metadata_partition.ts";
 import { ShardMemory } from "../../src/shard/shard_memory.ts";
 import { verifyNode } from "../../src/storage/disk_error_mark.ts";
@@ -136,9 +137,11 @@ export class SimNode {
     }
     if (acceptLoss && !this.#runOnAll((shard) => shard.acceptLoss())) return false;
     const node = { host: "127.0.0.1", port: 9092, rack: null };
-    const leads = this.#finish(this.shards[0]!.shard.lead(node, lastGroupId + 1));
-    if (leads === null) return false;
-    if (!leads) {
+    const led: { readonly refusal: LeadRefusal | null } | null = this.#finish(
+      this.#lead(node, lastGroupId + 1, acceptLoss),
+    );
+    if (led === null) return false;
+    if (led.refusal !== null) {
       this.refusal = `damaged: the metadata log (${this.logOf(CONTROLLER_GROUP_ID)!.directory})`;
       return false;
     }
@@ -212,6 +215,14 @@ export class SimNode {
   /** Orderly stop of every shard. */
   stop(): boolean {
     return this.#runOnAll((shard) => shard.drain()) && this.#runOnAll((shard) => shard.stop());
+  }
+
+  *#lead(
+    node: AdvertisedNode,
+    firstFreeGroupId: number,
+    acceptLoss: boolean,
+  ): Task<{ refusal: LeadRefusal | null }> {
+    return { refusal: yield* this.shards[0]!.shard.lead(node, firstFreeGroupId, acceptLoss) };
   }
 
   #runOnAll(task: (shard: Shard) => Task<void>): boolean {

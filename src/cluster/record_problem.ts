@@ -1,0 +1,99 @@
+/**
+ * What of a metadata record makes no sense to an image.
+ *
+ * A log is input: disks lie, and what follows a lost part of a log refers to what is not there. So a record is
+ * looked at before it changes anything, and one that contradicts the image is passed over with a reason
+ * for people. It never ends a start, and never harms what was right before.
+ *
+ * @module
+ */
+
+import { isSettingName, settingProblem } from "../base/settings.ts";
+import { ZERO_UUID } from "../wire/uuid.ts";
+import { ResourceType } from "./config_table.ts";
+import type { ClusterImage } from "./image.ts";
+import {
+  type ConfigRecord,
+  FIRST_GROUP_ID,
+  type MetadataRecord,
+  type PartitionRecord,
+  RecordType,
+  type TopicRecord,
+} from "./records.ts";
+import { isTopicConfigName, topicConfigProblem } from "./topic_config.ts";
+import { topicNameProblem } from "./topic_names.ts";
+
+/** No cluster gets as far as this; what does would leave no ids for what comes next. */
+const GROUP_ID_MAX = 2_000_000_000;
+const PRODUCER_ID_MAX = 2 ** 52;
+
+/** Why `image` cannot take `record` over; null when it can. */
+export function recordProblem(image: ClusterImage, record: MetadataRecord): string | null {
+  switch (record.type) {
+    case RecordType.CLUSTER:
+      return image.clusterId === "" ? null : "the cluster has an id already";
+    case RecordType.NODE:
+      return record.body.nodeId >= 0 ? null : `a node with the id ${record.body.nodeId}`;
+    case RecordType.TOPIC:
+      return topicProblem(image, record.body);
+    case RecordType.TOPIC_REMOVED: {
+      const { topicId } = record.body;
+      return image.topicById(topicId) !== undefined ? null : `no topic has the id ${topicId}`;
+    }
+    case RecordType.PARTITION:
+      return partitionProblem(image, record.body);
+    case RecordType.CONFIG:
+      return configProblem(record.body);
+    case RecordType.PRODUCER_IDS: {
+      const { nextProducerId: next } = record.body;
+      if (next > PRODUCER_ID_MAX) return `producer ids from ${next} on`;
+      return next >= image.nextProducerId ? null : `producer ids go back to ${next}`;
+    }
+    case RecordType.GROUP_IDS: {
+      const { nextGroupId: next } = record.body;
+      if (next > GROUP_ID_MAX) return `group ids from ${next} on`;
+      return next >= image.nextGroupId ? null : `group ids go back to ${next}`;
+    }
+    default:
+      return null;
+  }
+}
+
+function topicProblem(image: ClusterImage, { name, topicId }: TopicRecord): string | null {
+  if (topicId === ZERO_UUID) return `topic '${name}' has no id`;
+  if (image.topicByName(name) !== undefined) return `there is a topic '${name}' already`;
+  if (image.topicById(topicId) !== undefined) return `topic id ${topicId} is in use`;
+  return topicNameProblem(name);
+}
+
+function partitionProblem(image: ClusterImage, record: PartitionRecord): string | null {
+  const { topicId, partitionIndex, groupId, replicas } = record;
+  const topic = image.topicById(topicId);
+  if (topic === undefined) {
+    return `partition ${partitionIndex} of topic id ${topicId}, which is unknown`;
+  }
+  const what = `partition ${partitionIndex} of '${topic.name}'`;
+  if (partitionIndex !== topic.partitions.length) {
+    return `${what} comes where ${topic.partitions.length} is next`;
+  }
+  if (groupId < FIRST_GROUP_ID || groupId > GROUP_ID_MAX) return `${what} is in group ${groupId}`;
+  if (image.partitionByGroup(groupId) !== undefined) {
+    return `${what} is in group ${groupId}, which holds another one`;
+  }
+  const isOdd = replicas.length === 0 || replicas.some((id) => id < 0) ||
+    new Set(replicas).size < replicas.length;
+  return isOdd ? `${what} is on the nodes [${replicas}]` : null;
+}
+
+function configProblem(record: ConfigRecord): string | null {
+  const { resourceType, name, value } = record;
+  if (value === null) return null;
+  // Names that are not known here take no effect, whatever they say.
+  if (resourceType === ResourceType.TOPIC && isTopicConfigName(name)) {
+    return topicConfigProblem(name, value);
+  }
+  if (resourceType === ResourceType.BROKER && isSettingName(name)) {
+    return settingProblem(name, value);
+  }
+  return null;
+}

@@ -1,0 +1,222 @@
+/**
+ * The broker's own topics: clients write nothing there, and whatever stands there all the same, or cannot be
+ * read any more, never keeps a coordinator from serving.
+ */
+
+import { strict as assert } from "node:assert";
+import { groupRecord, offsetRecord } from "../../src/group/records.ts";
+import { batchOf, type StateRecord } from "../../src/kafka/records_of.ts";
+import type { Api } from "../../src/wire/api.ts";
+import { ErrorCode } from "../../src/wire/errors.ts";
+import {
+  CREATE_TOPICS,
+  DELETE_RECORDS,
+  DELETE_TOPICS,
+  FIND_COORDINATOR,
+  OFFSET_COMMIT,
+  OFFSET_FETCH,
+  PRODUCE,
+} from "../../src/wire/generated/apis.ts";
+import { newDeleteRecordsRequest } from "../../src/wire/generated/delete_records_request.ts";
+import { newDeleteTopicsRequest } from "../../src/wire/generated/delete_topics_request.ts";
+import { newFindCoordinatorRequest } from "../../src/wire/generated/find_coordinator_request.ts";
+import {
+  newGroupMetadataValue,
+  newMemberMetadata,
+} from "../../src/wire/generated/group_metadata_value.ts";
+import {
+  newOffsetCommitRequest,
+  newOffsetCommitRequestPartition,
+} from "../../src/wire/generated/offset_commit_request.ts";
+import { newOffsetFetchRequest } from "../../src/wire/generated/offset_fetch_request.ts";
+import type { Partition } from "../../src/kafka/partition.ts";
+import { SimClient } from "./sim_client.ts";
+import { SimNode, type SimNodeOptions } from "./sim_node.ts";
+import { produceRequest, SMALL_BATCH, topicRequest } from "./sim_requests.ts";
+
+const OFFSETS_TOPIC = "__consumer_offsets";
+const GROUP = "g";
+/** Long, so that a few commits fill an extent. */
+const NOTE = "n".repeat(4000);
+
+function call<Request, Response>(
+  node: SimNode,
+  api: Api<Request, Response>,
+  version: number,
+  request: Request,
+): Response {
+  const client = new SimClient(node.connect(node.shards.length - 1));
+  let response: Response | null = null;
+  client.send(api, version, request, (r) => response = r);
+  assert(node.run(() => (client.poll(), response !== null)), `no answer to ${api.name}`);
+  return response!;
+}
+
+/** A node with topic t and the offsets topic, of one partition. */
+function nodeWithGroup(options: Partial<SimNodeOptions> = {}): SimNode {
+  const node = new SimNode({
+    seed: 7,
+    settings: { "offsets.topic.num.partitions": "1" },
+    ...options,
+  });
+  assert(node.mount(1));
+  assert.equal(call(node, CREATE_TOPICS, 7, topicRequest("t", 100)).topics[0]!.errorCode, 0);
+  find(node);
+  return node;
+}
+
+function find(node: SimNode): void {
+  for (let tries = 0; tries < 100; tries++) {
+    const request = newFindCoordinatorRequest({ coordinatorKeys: [GROUP] });
+    const found = call(node, FIND_COORDINATOR, 4, request);
+    if (found.coordinators[0]!.errorCode === 0 && coordinator(node).active) return;
+    node.pass(10);
+  }
+  throw new Error("the coordinator is not found");
+}
+
+function coordinator(node: SimNode) {
+  return node.shards[0]!.shard.groups.coordinatorFor(GROUP)!;
+}
+
+function offsetsPartition(node: SimNode): Partition {
+  const { image, partitions } = node.shards[0]!.shard;
+  return partitions.byGroup(image.topicByName(OFFSETS_TOPIC)!.partitions[0]!.groupId)!;
+}
+
+function commit(node: SimNode, partitionIndex: number, committedOffset: number): void {
+  const partition = newOffsetCommitRequestPartition({
+    partitionIndex,
+    committedOffset,
+    committedMetadata: NOTE,
+  });
+  const topics = [{ name: "t", topicId: "0".repeat(32), partitions: [partition] }];
+  const response = call(node, OFFSET_COMMIT, 8, newOffsetCommitRequest({ groupId: GROUP, topics }));
+  assert.equal(response.topics[0]!.partitions[0]!.errorCode, 0);
+}
+
+function committed(node: SimNode, partition: number): number {
+  const topics = [{ name: "t", partitionIndexes: [partition] }];
+  const response = call(node, OFFSET_FETCH, 7, newOffsetFetchRequest({ groupId: GROUP, topics }));
+  assert.equal(response.errorCode, 0);
+  return response.topics[0]!.partitions[0]!.committedOffset;
+}
+
+/** Records that stand in the offsets topic without a coordinator having written them. */
+function forge(
+  node: SimNode,
+  records: readonly StateRecord[],
+  spoil?: (batch: Uint8Array) => void,
+) {
+  const partition = offsetsPartition(node);
+  const batch = batchOf(records, 1);
+  spoil?.(batch);
+  const { blocks, shard } = node.shards[0]!;
+  const address = blocks.allocateResponse(batch.length);
+  shard.options.memory.bytes.set(batch, address);
+  const offset = partition.log.append(address, batch.length, partition.replica.term, 1);
+  blocks.releaseResponse(address);
+  assert(offset >= 0);
+  assert(node.run(() => partition.highWatermark > offset));
+  return offset;
+}
+
+/** Ends a life in order, so that everything lies in segments, and begins the next. */
+function restart(node: SimNode, between: () => void = () => {}): void {
+  assert(node.stop());
+  node.crash();
+  between();
+  assert(node.mount(1), node.refusal ?? "the node does not start");
+  find(node);
+}
+
+Deno.test("clients write nothing to the broker's own topics, nor delete from them", () => {
+  const node = nodeWithGroup();
+  const produced = call(node, PRODUCE, 9, produceRequest(OFFSETS_TOPIC, 0, SMALL_BATCH));
+  const { errorCode, baseOffset } = produced.responses[0]!.partitionResponses[0]!;
+  assert.equal(errorCode, ErrorCode.INVALID_TOPIC_EXCEPTION);
+  assert.equal(baseOffset, -1);
+  const unknown = call(node, PRODUCE, 9, produceRequest(OFFSETS_TOPIC, 9, SMALL_BATCH));
+  assert.equal(
+    unknown.responses[0]!.partitionResponses[0]!.errorCode,
+    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+  );
+  const trim = newDeleteRecordsRequest({
+    topics: [{ name: OFFSETS_TOPIC, partitions: [{ partitionIndex: 0, offset: -1 }] }],
+  });
+  assert.equal(
+    call(node, DELETE_RECORDS, 2, trim).topics[0]!.partitions[0]!.errorCode,
+    ErrorCode.INVALID_TOPIC_EXCEPTION,
+  );
+  const remove = newDeleteTopicsRequest({ topicNames: [OFFSETS_TOPIC] });
+  assert.notEqual(call(node, DELETE_TOPICS, 5, remove).responses[0]!.errorCode, 0);
+  assert.equal(offsetsPartition(node).highWatermark, 0);
+});
+
+Deno.test("forged records in the offsets topic are named by offset, and the coordinator serves", () => {
+  const node = nodeWithGroup();
+  commit(node, 0, 11);
+  const member = newMemberMetadata({ memberId: "m" });
+  const twice = groupRecord(GROUP, newGroupMetadataValue({ members: [member, member] }));
+  const first = forge(node, [twice]);
+  forge(node, [{ key: Uint8Array.of(0, 1, 9), value: null }, { key: null, value: null }]);
+  const good = offsetRecord({ groupId: GROUP, topic: "t", partition: 1 }, {
+    offset: 5,
+    leaderEpoch: -1,
+    metadata: "",
+    commitTimestampMs: 1,
+    expireTimestampMs: -1,
+  });
+  // Says that it is compressed.
+  forge(node, [good], (batch) => batch[22] = 4);
+  commit(node, 2, 22);
+  restart(node);
+  assert.equal(committed(node, 0), 11);
+  assert.equal(committed(node, 1), -1);
+  assert.equal(committed(node, 2), 22);
+  const remarks = node.remarks.filter((each) => each.includes("makes no sense"));
+  assert.equal(remarks.length, 4);
+  assert.match(remarks[0]!, new RegExp(`"offset":${first},.*member 'm' twice`));
+  assert.match(remarks[3]!, /the batch is compressed/);
+});
+
+Deno.test("a flipped bit in an old extent of the offsets topic costs what stood there alone", () => {
+  const node = nodeWithGroup();
+  for (let i = 0; i < 60; i++) commit(node, i, 100 + i);
+  // Said again behind the damage.
+  commit(node, 3, 777);
+  restart(node, () => {
+    const path = node.disk.paths().find((each) =>
+      each.includes(OFFSETS_TOPIC) && each.endsWith(".log")
+    )!;
+    node.disk.flipBit(path, 5_000, 3);
+  });
+  assert.equal(committed(node, 1), -1, "nothing was damaged");
+  assert.equal(committed(node, 3), 777);
+  assert.equal(committed(node, 59), 159);
+  const [lost] = node.remarks.filter((each) => each.includes("cannot be read"));
+  assert.match(lost!, /"partition":"__consumer_offsets-0".*"fromOffset":0,"toOffset":\d+/);
+  assert.match(lost!, /gregor check/);
+  commit(node, 1, 5);
+  restart(node);
+  assert.equal(committed(node, 1), 5);
+});
+
+Deno.test("a read of the offsets topic that fails for a moment is tried again", () => {
+  const node = nodeWithGroup();
+  for (let i = 0; i < 60; i++) commit(node, i, 100 + i);
+  assert(node.stop());
+  node.crash();
+  const path = node.disk.paths().find((each) =>
+    each.includes(OFFSETS_TOPIC) && each.endsWith(".log")
+  )!;
+  const armed = (disk: typeof node.disk): void => {
+    for (const nth of [1, 2]) {
+      disk.inject({ operation: "read", path, nth, fault: { kind: "error", errno: 5 } });
+    }
+  };
+  assert(node.mount(1, armed));
+  find(node);
+  for (let i = 0; i < 60; i++) assert.equal(committed(node, i), 100 + i);
+  assert.deepEqual(node.remarks.filter((each) => each.includes("Passed over")), []);
+});
