@@ -88,7 +88,9 @@ export const START_FLAGS = {
       "log.retention.ms=7d",
   }),
   "accept-loss": toggle({
-    help: "Make partitions writable again that damage made read-only: what was lost stays lost",
+    help:
+      "Give up what damage took: readers go past it, and partitions that it made read-only are " +
+      "writable again. With --verify all of it at once, else as it is met. Meant for one start",
   }),
   "verify": toggle({
     help: "Read everything back from the disk before serving, as a start behind a disk error does",

@@ -124,7 +124,7 @@ export class RunningShard {
       case "verify":
         return this.#verify(message.manifest);
       case "open":
-        return this.#open(message.manifest);
+        return this.#open(message.manifest, message.damages);
       case "lead":
         return runTask(
           this.#shard!.lead(message.node, message.firstFreeGroupId, this.#boot.acceptLoss),
@@ -199,11 +199,11 @@ export class RunningShard {
   }
 
   #verify(manifest: Manifest): void {
-    let damages = 0;
+    const damages: Damage[] = [];
     const context: StorageContext = {
       ...this.#storageContext,
       onDamage: (damage) => {
-        damages++;
+        damages.push(damage);
         this.#noteDamage(damage);
       },
     };
@@ -214,9 +214,10 @@ export class RunningShard {
     });
   }
 
-  #open(manifest: Manifest): void {
-    const { shard } = this.#boot;
-    runTask(openShard({ context: this.#storageContext, shard, manifest }), (storage) => {
+  #open(manifest: Manifest, damages: readonly Damage[]): void {
+    const { shard, acceptLoss } = this.#boot;
+    const options = { context: this.#storageContext, shard, manifest, acceptLoss };
+    runTask(openShard(options), (storage) => {
       if (typeof storage === "number") {
         const message = `Cannot open the storage of shard ${shard} (errno ${-storage})`;
         this.#fatal(EXIT_DISK_ERROR, message, false);
@@ -246,8 +247,8 @@ export class RunningShard {
         for (const groupId of storage.logs.keys()) lastGroupId = Math.max(lastGroupId, groupId);
         this.#link.tell({ type: "opened", logs: storage.logs.size, lastGroupId });
       };
-      if (this.#boot.acceptLoss) runTask(opened.acceptLoss(), tell);
-      else tell();
+      if (!acceptLoss) tell();
+      else runTask(storage.giveUp(damages), () => runTask(opened.acceptLoss(), tell));
     });
   }
 
@@ -293,6 +294,10 @@ export class RunningShard {
         this.#fatal(EXIT_DISK_ERROR, `${what}. Nothing more is acknowledged.`, true);
       },
       onDamage: (damage) => this.#noteDamage(damage),
+      onGivenUp: ({ file, position, lost }) => {
+        const fields = { file, position, offsets: lost.replace("offsets ", "") };
+        this.#logger.log(LogLevel.WARN, "Gave up damaged data, as --accept-loss says", fields);
+      },
     };
   }
 

@@ -24,6 +24,7 @@
 
 import type { LogFields, LogLevel } from "../base/logger.ts";
 import type { Manifest } from "../storage/manifest.ts";
+import type { Damage } from "../storage/shard_storage.ts";
 import type { Verified } from "../storage/verify.ts";
 
 /** What a shard must know to come up. */
@@ -57,7 +58,12 @@ export type ToShard =
   | { readonly type: "boot"; readonly boot: Boot }
   | { readonly type: "recover" }
   | { readonly type: "verify"; readonly manifest: Manifest }
-  | { readonly type: "open"; readonly manifest: Manifest }
+  | {
+    readonly type: "open";
+    readonly manifest: Manifest;
+    /** What a verification found; given up where loss is accepted. */
+    readonly damages: readonly Damage[];
+  }
   | {
     readonly type: "lead";
     readonly node: AdvertisedNode;
@@ -92,7 +98,7 @@ export type FromShard =
     /** The disk error that ended the last life, as its mark tells it; null: there is no mark. */
     readonly diskError: string | null;
   }
-  | { readonly type: "verified"; readonly verified: Verified; readonly damages: number }
+  | { readonly type: "verified"; readonly verified: Verified; readonly damages: readonly Damage[] }
   | { readonly type: "opened"; readonly logs: number; readonly lastGroupId: number }
   | {
     readonly type: "leading";

@@ -15,6 +15,7 @@ import type { Shim } from "../io/shim.ts";
 import { wakeRing } from "../io/uring.ts";
 import { DISK_ERROR_PATH } from "../storage/disk_error_mark.ts";
 import type { Manifest } from "../storage/manifest.ts";
+import type { Damage } from "../storage/shard_storage.ts";
 import type { AdvertisedNode, Boot, FromShard, ToShard } from "./control.ts";
 import { leaveMark } from "./leave_mark.ts";
 
@@ -119,8 +120,10 @@ export class Supervisor {
       );
     }
     const { manifest, diskError } = recovered;
-    if (order.verify || diskError !== null) await this.#verify(manifest, diskError, stopping);
-    const open: ToShard = { type: "open", manifest: recovered.manifest };
+    const damages = order.verify || diskError !== null
+      ? await this.#verify(manifest, diskError, stopping)
+      : [];
+    const open: ToShard = { type: "open", manifest: recovered.manifest, damages };
     const opened = await this.#askAll(boots.map(() => open), "opened");
     const firstFreeGroupId = 1 + Math.max(...opened.map(({ lastGroupId }) => lastGroupId));
     const led = await this.#ask(0, { type: "lead", node, firstFreeGroupId }, "leading");
@@ -141,7 +144,7 @@ export class Supervisor {
     manifest: Manifest,
     diskError: string | null,
     stopping: Promise<void>,
-  ): Promise<void> {
+  ): Promise<readonly Damage[]> {
     const startedMs = performance.now();
     if (diskError === null) {
       this.#logger.log(LogLevel.INFO, "Reading everything back from the disk, as --verify asks");
@@ -157,11 +160,13 @@ export class Supervisor {
     });
     const asked = this.#ask(0, { type: "verify", manifest }, "verified");
     const { verified, damages } = await Promise.race([asked, cut]);
-    this.#logger.log(damages > 0 ? LogLevel.ERROR : LogLevel.INFO, "Verified every segment", {
+    const level = damages.length > 0 ? LogLevel.ERROR : LogLevel.INFO;
+    this.#logger.log(level, "Verified every segment", {
       ...verified,
-      damages,
+      damages: damages.length,
       tookMs: Math.round(performance.now() - startedMs),
     });
+    return damages;
   }
 
   /** Shard 0 accepts from now on. */

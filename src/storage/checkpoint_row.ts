@@ -16,9 +16,12 @@ import { PartitionLog } from "./partition_log.ts";
 import { RowReader, RowWriter } from "./row_bytes.ts";
 import type { Segment } from "./segment.ts";
 
-const ROW_VERSION = 1;
+/** Rows of version 1 say nothing of lost extents. */
+const ROW_VERSION = 2;
+const ROW_VERSION_MIN = 1;
 const FLAG_SUSPECT = 1;
 const SEGMENT_CLOSED = 1;
+const SEGMENT_HAS_LOST = 2;
 /** Largest count of anything in a row that is believed. */
 const COUNT_MAX = 1 << 24;
 
@@ -67,7 +70,8 @@ function encodeSegment(row: RowWriter, segment: Segment, without: LargeAppend | 
   row.int64(segment.baseIndex);
   row.int64(segment.term);
   row.int64(segment.generation);
-  row.uint32(segment.closed ? SEGMENT_CLOSED : 0);
+  const hasLost = segment.lost !== null;
+  row.uint32((segment.closed ? SEGMENT_CLOSED : 0) | (hasLost ? SEGMENT_HAS_LOST : 0));
   row.int64(without?.baseOffset ?? segment.endOffset);
   row.int64(without?.position ?? segment.sizeBytes);
   row.int64(without?.maxTimestampMsBefore ?? segment.maxTimestampMs);
@@ -84,12 +88,21 @@ function encodeSegment(row: RowWriter, segment: Segment, without: LargeAppend | 
     : segment.unfiledEntries ?? new Float64Array(0);
   row.uint32(unfiled.length);
   for (const cell of unfiled) row.int64(cell);
+  if (segment.lost === null) return;
+  row.uint32(segment.lost.length);
+  for (const { baseOffset, endOffset, position, endPosition } of segment.lost) {
+    row.int64(baseOffset);
+    row.int64(endOffset);
+    row.int64(position);
+    row.int64(endPosition);
+  }
 }
 
 /** Makes a log from a row; null when the row cannot be read. */
 export function decodeRow(parts: LogParts, bytes: Uint8Array<ArrayBuffer>): PartitionLog | null {
   const row = new RowReader(bytes);
-  if (row.uint32() !== ROW_VERSION) return null;
+  const version = row.uint32();
+  if (version < ROW_VERSION_MIN || version > ROW_VERSION) return null;
   const groupId = row.int64();
   const incarnation = row.uint32();
   const directory = row.text();
@@ -131,7 +144,8 @@ function decodeSegment(row: RowReader, log: PartitionLog): void {
   const baseIndex = row.int64();
   const term = row.int64();
   const segment = log.newSegment(baseOffset, baseIndex, term, row.int64());
-  segment.closed = (row.uint32() & SEGMENT_CLOSED) !== 0;
+  const flags = row.uint32();
+  segment.closed = (flags & SEGMENT_CLOSED) !== 0;
   segment.endOffset = row.int64();
   segment.sizeBytes = row.int64();
   segment.maxTimestampMs = row.int64();
@@ -141,6 +155,7 @@ function decodeSegment(row: RowReader, log: PartitionLog): void {
   segment.index.filedCount = row.uint32();
   const unfiled = new Float64Array(Math.min(row.uint32(), COUNT_MAX));
   for (let i = 0; i < unfiled.length && !row.bad; i++) unfiled[i] = row.int64();
+  if ((flags & SEGMENT_HAS_LOST) !== 0) decodeLost(row, segment);
   segment.writtenPosition = segment.sizeBytes;
   segment.created = true;
   if (segment.index.filedCount === 0) unpackEntries(segment.index, unfiled);
@@ -150,4 +165,17 @@ function decodeSegment(row: RowReader, log: PartitionLog): void {
   }
   log.sizeBytes += segment.sizeBytes;
   log.segmentList.push(segment);
+}
+
+function decodeLost(row: RowReader, segment: Segment): void {
+  const count = row.uint32();
+  segment.lost = [];
+  for (let i = 0; i < count && i < COUNT_MAX && !row.bad; i++) {
+    segment.lost.push({
+      baseOffset: row.int64(),
+      endOffset: row.int64(),
+      position: row.int64(),
+      endPosition: row.int64(),
+    });
+  }
 }

@@ -10,7 +10,7 @@
 import { assert } from "../base/assert.ts";
 import type { Completion } from "../io/completion.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
-import { ENOMEM, ENOSPC } from "../io/errno.ts";
+import { ENOENT, ENOMEM, ENOSPC } from "../io/errno.ts";
 import { io, runTask, type Task } from "../io/task.ts";
 import { type CheckpointTarget, runCheckpoint } from "./checkpoint.ts";
 import { encodeRow } from "./checkpoint_row.ts";
@@ -24,10 +24,16 @@ import type { LogParts } from "./log_parts.ts";
 import { PartitionLog } from "./partition_log.ts";
 import { logDirectoryName, nameDirectories } from "./log_names.ts";
 import { Reaper } from "./reaper.ts";
-import type { Segment } from "./segment.ts";
+import type { LostExtent, Segment } from "./segment.ts";
 import { SegmentLoader } from "./segment_loader.ts";
 import { prepareSegment } from "./segment_prepare.ts";
-import type { LogCreation, ShardStorage, StorageContext, StorageStats } from "./shard_storage.ts";
+import type {
+  Damage,
+  LogCreation,
+  ShardStorage,
+  StorageContext,
+  StorageStats,
+} from "./shard_storage.ts";
 import { WriteBehind } from "./write_behind.ts";
 
 /** Share of the arena that may hold bytes which are not on disk. */
@@ -58,6 +64,8 @@ export interface EngineOptions {
   >;
   readonly target: CheckpointTarget;
   readonly openFilesMax?: number;
+  /** Damage that is met is given up, and read as batches without records. */
+  readonly acceptLoss?: boolean;
 }
 
 export class Engine implements ShardStorage, LogParts {
@@ -106,6 +114,8 @@ export class Engine implements ShardStorage, LogParts {
     this.writer = new WriteBehind(context, this.cache, this.files);
     this.writer.onProgress = () => this.#progress = true;
     this.loader = new SegmentLoader(context, this.cache, this.files);
+    this.loader.acceptLoss = options.acceptLoss ?? false;
+    this.loader.onLost = (segment, lost, last) => this.#onLost(segment, lost, last);
     this.dirtyBytesMax = Math.floor(context.arena.size * DIRTY_SHARE);
     this.writer.hurryBytes = this.dirtyBytesMax * HURRY_SHARE;
     this.#reaper = new Reaper(this);
@@ -219,6 +229,18 @@ export class Engine implements ShardStorage, LogParts {
     return 0;
   }
 
+  /**
+   * Gives up what a verification found damaged, before anything is led ({@linkcode Segment.lose}).
+   *
+   * @param damages of any shard's logs; those of others are passed by
+   */
+  *giveUp(damages: readonly Damage[]): Task<void> {
+    for (const { groupId, file, position } of damages) {
+      const segment = this.logs.get(groupId)?.segmentList.find((one) => one.file.path === file);
+      if (segment !== undefined) yield* this.loader.giveUp(segment, position);
+    }
+  }
+
   /** Starts a checkpoint now, unless one runs. */
   checkpoint(): void {
     if (!this.#checkpointing && !this.#stopping) this.#checkpoint();
@@ -258,6 +280,8 @@ export class Engine implements ShardStorage, LogParts {
       if (result === -ENOSPC) {
         log.noSpace = true;
         log.spaceRetryMs = this.#nowMs + SPACE_RETRY_MS;
+      } else if (result === -ENOENT && this.loader.acceptLoss && segment.entryCount > 0) {
+        runTask(this.loader.giveUp(segment, -1), () => this.#progress = true);
       } else {
         this.context.onDamage({
           file: segment.file.path,
@@ -286,6 +310,19 @@ export class Engine implements ShardStorage, LogParts {
   }
 
   // ---- Private ----
+
+  /** Nothing may share a block with what is lost: the next append begins a new segment. */
+  #onLost(segment: Segment, lost: LostExtent, last: number): void {
+    this.context.onGivenUp?.({
+      file: segment.file.path,
+      position: lost.position,
+      lost: `offsets ${lost.baseOffset} to ${lost.endOffset - 1}`,
+      groupId: segment.groupId,
+    });
+    const log = this.logs.get(segment.groupId);
+    if (log?.active !== segment || log.large !== null || last < segment.index.count - 1) return;
+    log.closeSegment(segment);
+  }
 
   #recordCreations(): void {
     while (this.#uncreated.length > 0) {

@@ -11,6 +11,7 @@
  */
 
 import type { Chunk } from "./chunk_cache.ts";
+import type { Segment } from "./segment.ts";
 
 const ENTRIES_AT_START = 4;
 
@@ -79,4 +80,10 @@ function grown(column: Float64Array<ArrayBuffer>, size: number): Float64Array<Ar
   const larger = new Float64Array(size);
   larger.set(column);
   return larger;
+}
+
+/** Offset behind the last record of an extent. */
+export function extentEnd(segment: Segment, extent: number): number {
+  const index = segment.index;
+  return extent + 1 < index.count ? index.baseOffsets[extent + 1]! : segment.endOffset;
 }

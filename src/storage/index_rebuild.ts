@@ -8,7 +8,7 @@
  * @module
  */
 
-import { ENOMEM } from "../io/errno.ts";
+import { ENOENT, ENOMEM } from "../io/errno.ts";
 import { getInt64 } from "../bytes/int64.ts";
 import { io, type Task } from "../io/task.ts";
 import {
@@ -28,38 +28,68 @@ import { extentSeed, roundDown, roundUp } from "./write_behind.ts";
 
 const SCAN_BYTES = 256 * 1024;
 
-/** Fills `segment.index` anew, with what is damaged as its last extent; 0 or a negative errno. */
+/**
+ * Fills `segment.index` anew; what was given up is an extent as it was, what is damaged is the last one.
+ *
+ * @returns 0 or a negative errno
+ */
 export function* rebuildIndex(loader: SegmentLoader, segment: Segment): Task<number> {
   const handle = yield* loader.open(segment, false, false);
-  if (handle < 0) return handle;
+  const gone = handle === -ENOENT && (loader.acceptLoss || segment.lost !== null);
+  if (handle < 0 && !gone) return handle;
   segment.index.cut(0);
   segment.index.filedCount = 0;
   const { view } = loader.context.memory;
-  let offset = segment.baseOffset;
-  const end = yield* scanBatches(
-    loader,
-    segment,
-    handle,
-    (at) => offset = batchEndOffset(view, at),
-  );
-  loader.files.release(segment.file);
-  if (end < 0 || end === segment.sizeBytes) return Math.min(end, 0);
-  const extent = segment.index.add(offset, end);
-  segment.index.lengths[extent] = segment.sizeBytes - end;
-  // A search by time must meet it, and fail, rather than pass it by.
-  segment.index.maxTimestamps[extent] = segment.maxTimestampMs;
-  segment.damagedFrom = end;
+  const place = { position: 0, offset: segment.baseOffset };
+  while (!gone && place.position < segment.sizeBytes) {
+    const end = yield* scanBatches(
+      loader,
+      segment,
+      handle,
+      (at) => place.offset = batchEndOffset(view, at),
+      place,
+    );
+    if (end < 0) {
+      loader.files.release(segment.file);
+      return end;
+    }
+    place.position = end;
+    const lost = segment.lostAt(end);
+    if (end === segment.sizeBytes || lost === null) break;
+    addExtent(segment, place, lost.endPosition);
+    place.position = lost.endPosition;
+    place.offset = lost.endOffset;
+  }
+  if (!gone) loader.files.release(segment.file);
+  if (place.position === segment.sizeBytes) return 0;
+  addExtent(segment, place, segment.sizeBytes);
+  segment.damagedFrom = place.position;
+  const what = gone ? "The segment is gone" : "Batch is damaged, and the index is too";
   loader.context.onDamage({
     file: segment.file.path,
-    position: end,
-    lost: `Batch is damaged, and the index is too: offsets ${offset} to ${segment.endOffset - 1}`,
+    position: place.position,
+    lost: `${what}: offsets ${place.offset} to ${segment.endOffset - 1}`,
     groupId: segment.groupId,
   });
   return 0;
 }
 
+/** Where in a segment batches are looked for. */
+interface ScanPlace {
+  position: number;
+  offset: number;
+}
+
+/** Adds what cannot be told apart, up to `endPosition`, as one extent. */
+function addExtent(segment: Segment, place: ScanPlace, endPosition: number): void {
+  const extent = segment.index.add(place.offset, place.position);
+  segment.index.lengths[extent] = endPosition - place.position;
+  // A search by time must meet it, and fail, rather than pass it by.
+  segment.index.maxTimestamps[extent] = segment.maxTimestampMs;
+}
+
 /**
- * Reads whole batches that follow each other from the front of a segment, up to `sizeBytes`, and adds
+ * Reads whole batches that follow each other in a segment, from its front or `from`, up to `sizeBytes`, and adds
  * their extents to its index.
  *
  * @param visit given the address of each batch, valid until it returns
@@ -70,14 +100,14 @@ export function* scanBatches(
   segment: Segment,
   handle: number,
   visit: ((address: number) => void) | null,
+  from: Readonly<ScanPlace> = { position: 0, offset: segment.baseOffset },
 ): Task<number> {
   const { disk, memory, crc32c } = loader.context;
   const view = memory.view;
   let size = Math.min(SCAN_BYTES, loader.cache.arena.blockSizeMax);
   let address = yield* loader.allocate(size);
   if (address < 0) return -ENOMEM;
-  let position = 0;
-  let offset = segment.baseOffset;
+  let { position, offset } = from;
   let extent = -1;
   // The window in memory: file positions [windowStart, windowEnd).
   let windowStart = 0;
@@ -88,8 +118,8 @@ export function* scanBatches(
     const valid = needed >= BATCH_HEADER_SIZE && position + needed <= segment.sizeBytes;
     if (!valid) break;
     if (position + needed > windowEnd) {
-      const from = roundDown(position);
-      const length = roundUp(position + needed) - from;
+      const start = roundDown(position);
+      const length = roundUp(position + needed) - start;
       if (length > size) {
         loader.cache.arena.release(address);
         size = length;
@@ -98,9 +128,9 @@ export function* scanBatches(
       }
       const at = address;
       const bytes = roundDown(size);
-      const read = yield* io((done) => disk.read(handle, from, at, bytes, done));
-      windowStart = from;
-      windowEnd = from + Math.max(0, read);
+      const read = yield* io((done) => disk.read(handle, start, at, bytes, done));
+      windowStart = start;
+      windowEnd = start + Math.max(0, read);
       if (windowEnd < position + needed) break;
       continue;
     }

@@ -12,6 +12,7 @@
 import { all, runTask, type Task } from "../io/task.ts";
 import { batchEndOffset, batchSize } from "../wire/record_batch.ts";
 import { type Chunk, ChunkState } from "./chunk_cache.ts";
+import { extentEnd } from "./extent_index.ts";
 import { ReadError } from "./log.ts";
 import type { LogRead } from "./log_read.ts";
 import type { PartitionLog } from "./partition_log.ts";
@@ -223,10 +224,4 @@ export class LogReader {
 function fail(read: LogRead): number {
   read.error = ReadError.STORAGE;
   return 0;
-}
-
-/** Offset behind the last record of an extent. */
-export function extentEnd(segment: Segment, extent: number): number {
-  const index = segment.index;
-  return extent + 1 < index.count ? index.baseOffsets[extent + 1]! : segment.endOffset;
 }

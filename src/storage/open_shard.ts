@@ -22,6 +22,8 @@ export interface OpenShardOptions {
   /** As recovery left it. */
   readonly manifest: Manifest;
   readonly openFilesMax?: number;
+  /** Damage is given up as it is met. */
+  readonly acceptLoss?: boolean;
 }
 
 /** The storage of a shard, or a negative errno. */
@@ -56,6 +58,7 @@ export function* openShard(options: OpenShardOptions): Task<Engine | number> {
       mountEpoch: manifest.mountEpoch,
       firstLsn: mine.firstLsn,
     },
+    acceptLoss: options.acceptLoss ?? false,
     ...(options.openFilesMax === undefined ? {} : { openFilesMax: options.openFilesMax }),
   });
   for (const row of rows) {

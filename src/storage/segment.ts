@@ -22,6 +22,16 @@ export interface Landing {
   readonly to: number;
 }
 
+/** One extent or several that damage took, and that somebody has given up: reads go past them. */
+export interface LostExtent {
+  /** Its offsets, the second one exclusive. */
+  readonly baseOffset: number;
+  readonly endOffset: number;
+  /** Its place in the file, the second one exclusive. */
+  readonly position: number;
+  readonly endPosition: number;
+}
+
 export class Segment {
   readonly groupId: number;
   readonly baseOffset: number;
@@ -83,6 +93,8 @@ export class Segment {
   damagedFrom = Infinity;
   /** Nothing may be written to the file: a cut is being made durable. */
   frozen = false;
+  /** What was given up, in the order in which it was; null: nothing. */
+  lost: LostExtent[] | null = null;
 
   constructor(
     groupId: number,
@@ -101,6 +113,27 @@ export class Segment {
     this.file = file;
     this.indexFile = indexFile;
     this.endOffset = baseOffset;
+  }
+
+  /** Gives up extents `from` to `to`; they are part of the row from the next checkpoint on. */
+  lose(from: number, to: number): LostExtent {
+    const { baseOffsets, positions, lengths, count } = this.index;
+    const lost = {
+      baseOffset: baseOffsets[from]!,
+      endOffset: to + 1 < count ? baseOffsets[to + 1]! : this.endOffset,
+      position: positions[from]!,
+      endPosition: positions[to]! + lengths[to]!,
+    };
+    this.lost ??= [];
+    this.lost.push(lost);
+    return lost;
+  }
+
+  /** What was given up and holds the byte at `position`, or null. */
+  lostAt(position: number): LostExtent | null {
+    const { lost } = this;
+    if (lost === null) return null;
+    return lost.find((one) => one.position <= position && position < one.endPosition) ?? null;
   }
 
   /** Called when a cached chunk is given up. */

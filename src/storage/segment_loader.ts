@@ -13,11 +13,14 @@ import { BLOCK_SIZE } from "../io/disk.ts";
 import { EIO, ENOENT, ENOMEM } from "../io/errno.ts";
 import type { Completion } from "../io/completion.ts";
 import { io, type Task } from "../io/task.ts";
+import { BATCH_HEADER_SIZE } from "../wire/record_batch.ts";
 import { type Chunk, type ChunkCache, ChunkState } from "./chunk_cache.ts";
+import { extentEnd } from "./extent_index.ts";
 import type { FileTable } from "./file_table.ts";
 import { decodeIndexBlock, INDEX_BLOCK_ENTRIES, unpackEntries } from "./index_file.ts";
 import { rebuildIndex } from "./index_rebuild.ts";
-import type { Segment } from "./segment.ts";
+import { fillLost } from "./lost_extent.ts";
+import type { LostExtent, Segment } from "./segment.ts";
 import type { StorageContext } from "./shard_storage.ts";
 import { extentSeed, roundDown, roundUp } from "./write_behind.ts";
 
@@ -32,6 +35,10 @@ export class SegmentLoader {
   #indexLoads = new Map<Segment, Completion[]>();
   #memoryWaiters: Completion[] = [];
   #reported = new Set<string>();
+  /** What turns out to be damaged is given up, and read as an empty batch from then on. */
+  acceptLoss = false;
+  /** Told of what was given up, up to the extent `last`. */
+  onLost: (segment: Segment, lost: LostExtent, last: number) => void = () => {};
 
   constructor(context: StorageContext, cache: ChunkCache, files: FileTable) {
     this.context = context;
@@ -73,7 +80,12 @@ export class SegmentLoader {
       if (segment.dropped || extent >= segment.index.count) return null;
       const present = segment.index.chunks[extent]!;
       if (present === null) {
-        if (segment.index.positions[extent]! === segment.damagedFrom) return null;
+        if (
+          segment.index.positions[extent]! === segment.damagedFrom &&
+          !this.#mayPass(segment, extent)
+        ) {
+          return null;
+        }
         return yield* this.#read(segment, extent);
       }
       if (present.state !== ChunkState.LOADING) {
@@ -87,7 +99,8 @@ export class SegmentLoader {
 
   *#read(segment: Segment, extent: number): Task<Chunk | null> {
     const position = segment.index.positions[extent]!;
-    const length = segment.index.lengths[extent]!;
+    const isLost = segment.lostAt(position) !== null;
+    const length = isLost ? BATCH_HEADER_SIZE : segment.index.lengths[extent]!;
     const windowStart = roundDown(position);
     const windowLength = roundUp(position + length) - windowStart;
     let chunk = this.cache.take(windowLength, ChunkState.LOADING);
@@ -108,7 +121,9 @@ export class SegmentLoader {
     chunk.pin();
     segment.index.chunks[extent] = chunk;
     this.#loading.set(chunk, []);
-    const result = yield* this.#fill(segment, chunk, windowLength);
+    let result = 0;
+    if (isLost) fillLost(this.context, segment, chunk);
+    else result = yield* this.#fill(segment, chunk, windowLength);
     const waiters = this.#loading.get(chunk)!;
     this.#loading.delete(chunk);
     if (result >= 0 && chunk.state === ChunkState.LOADING) this.cache.markClean(chunk);
@@ -125,8 +140,14 @@ export class SegmentLoader {
   *#fill(segment: Segment, chunk: Chunk, windowLength: number): Task<number> {
     const handle = yield* this.open(segment, false, false);
     if (handle < 0) {
-      if (!segment.dropped) this.#report(segment, chunk, `cannot be opened: errno ${-handle}`);
-      return handle;
+      if (segment.dropped) return handle;
+      if (handle !== -ENOENT) {
+        this.#report(segment, chunk, `cannot be opened: errno ${-handle}`);
+        return handle;
+      }
+      this.#noteUnreadable(segment, handle);
+      if (this.acceptLoss) this.#loseFile(segment);
+      return this.#passOver(segment, chunk);
     }
     const { disk, crc32c } = this.context;
     const read = yield* io((done) =>
@@ -137,13 +158,57 @@ export class SegmentLoader {
     const length = chunk.end - chunk.start;
     if (read < chunk.end - chunk.windowStart) {
       this.#report(segment, chunk, read < 0 ? `cannot be read: errno ${-read}` : "is cut short");
-      return -EIO;
+      // A device that does not answer now may answer later: only what it has answered is given up.
+      return read < 0 ? -EIO : this.#passOver(segment, chunk);
     }
     const seed = extentSeed(segment.groupId, chunk.start);
     const checksum = crc32c(chunk.addressOf(chunk.start), length, seed);
     if (checksum === segment.index.checksums[chunk.extent]!) return 0;
     this.#report(segment, chunk, "does not match its checksum");
-    return -EIO;
+    return this.#passOver(segment, chunk);
+  }
+
+  /**
+   * Gives up the extent that holds the byte at `position`, unless it turns out to be sound now.
+   *
+   * @param position in the file; -1: of every extent
+   */
+  *giveUp(segment: Segment, position: number): Task<void> {
+    if ((yield* this.loadIndex(segment)) < 0) return;
+    const { index } = segment;
+    for (let extent = 0; extent < index.count; extent++) {
+      const from = index.positions[extent]!;
+      if (position >= 0 && (position < from || position >= from + index.lengths[extent]!)) continue;
+      if (segment.lostAt(from) !== null) continue;
+      const chunk = yield* this.load(segment, extent);
+      if (chunk !== null) chunk.unpin();
+      else if (!segment.dropped && segment.lostAt(from) === null) this.#mayPass(segment, extent);
+    }
+  }
+
+  /** Has an empty batch read in the place of a damaged extent, where loss is accepted; else -EIO. */
+  #passOver(segment: Segment, chunk: Chunk): number {
+    if (!this.#mayPass(segment, chunk.extent) || chunk.state !== ChunkState.LOADING) return -EIO;
+    fillLost(this.context, segment, chunk);
+    return 0;
+  }
+
+  /** Whether an extent was given up, or is now. */
+  #mayPass(segment: Segment, extent: number): boolean {
+    if (segment.lostAt(segment.index.positions[extent]!) !== null) return true;
+    if (!this.acceptLoss) return false;
+    this.onLost(segment, segment.lose(extent, extent), extent);
+    return true;
+  }
+
+  /** Gives up all that was in a segment's file, which is gone. */
+  #loseFile(segment: Segment): void {
+    const { chunks, count } = segment.index;
+    let last = count - 1;
+    while (last >= 0 && isUnwritten(chunks[last] ?? null)) last--;
+    if (last < 0) return;
+    segment.lost = null;
+    this.onLost(segment, segment.lose(0, last), last);
   }
 
   #report(segment: Segment, chunk: Chunk, what: string): void {
@@ -153,8 +218,8 @@ export class SegmentLoader {
     this.context.onDamage({
       file: segment.file.path,
       position: chunk.start,
-      lost: `Extent of ${chunk.end - chunk.start} bytes ${what}: ` +
-        `offsets from ${segment.index.baseOffsets[chunk.extent]!} on`,
+      lost: `Extent of ${chunk.end - chunk.start} bytes ${what}: offsets ` +
+        `${segment.index.baseOffsets[chunk.extent]!} to ${extentEnd(segment, chunk.extent) - 1}`,
       groupId: segment.groupId,
     });
   }
@@ -189,8 +254,11 @@ export class SegmentLoader {
     this.context.onDamage({
       file: segment.file.path,
       position: 0,
-      lost: `Segment cannot be read: errno ${-errno}: offsets ${segment.baseOffset} to ` +
-        `${segment.endOffset - 1}`,
+      lost:
+        `${
+          errno === -ENOENT ? "The segment is gone" : `Segment cannot be read: errno ${-errno}`
+        }: ` +
+        `offsets ${segment.baseOffset} to ${segment.endOffset - 1}`,
       groupId: segment.groupId,
     });
   }
@@ -250,6 +318,10 @@ export class SegmentLoader {
     this.cache.arena.release(address);
     return result;
   }
+}
+
+function isUnwritten(chunk: Chunk | null): boolean {
+  return chunk !== null && (chunk.state === ChunkState.TAIL || chunk.state === ChunkState.DIRTY);
 }
 
 /** Whether the extents follow each other from the segment's beginning to its end: a stale block leaves a hole. */

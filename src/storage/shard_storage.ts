@@ -23,6 +23,8 @@ export interface StorageContext {
   readonly onFatal: (errno: number, message: string) => void;
   /** Told of damaged bytes met while running: the file, the position, what is lost. */
   readonly onDamage: (damage: Damage) => void;
+  /** Told of damage that is given up, once for each extent; `lost` names its offsets. */
+  readonly onGivenUp?: (damage: Damage) => void;
 }
 
 /** Damaged bytes, and what they cost. */

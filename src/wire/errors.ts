@@ -77,7 +77,7 @@ const ROWS = [
   ["TRANSACTIONAL_ID_AUTHORIZATION_FAILED", 53, F, "Not authorized for the transactional id"],
   ["SECURITY_DISABLED", 54, F, "Security is switched off"],
   ["OPERATION_NOT_ATTEMPTED", 55, F, "Not tried, since another part of the request failed"],
-  ["KAFKA_STORAGE_ERROR", 56, R, "The disk of the partition failed"],
+  ["KAFKA_STORAGE_ERROR", 56, R, "The disk failed or is full, or the partition is damaged"],
   ["LOG_DIR_NOT_FOUND", 57, F, "The server does not have this log directory"],
   ["SASL_AUTHENTICATION_FAILED", 58, F, "SASL authentication failed"],
   ["UNKNOWN_PRODUCER_ID", 59, F, "The server knows nothing of the producer id"],

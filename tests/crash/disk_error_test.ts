@@ -85,7 +85,7 @@ Deno.test("Bytes that rot around a disk error: the start names them, all else is
   await logSays(broker, /Verified every segment .* damages=1 /);
   const damage = broker.stderr.split("\n").find((line) => line.includes("Damaged data"))!;
   assert.ok(damage.includes(path!), damage);
-  assert.match(damage, /position=0 .*does not match its checksum: offsets from 0 on/);
+  assert.match(damage, /position=0 .*does not match its checksum: offsets 0 to \d+/);
   assert.equal(mark(broker), null);
   await load.drain();
   assert.equal(await errorAt(load.link, damaged!, 0), ErrorCode.KAFKA_STORAGE_ERROR);

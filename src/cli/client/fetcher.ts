@@ -124,8 +124,12 @@ export class Fetcher {
         if (answer.errorCode === ErrorCode.OFFSET_OUT_OF_RANGE) {
           await this.#reset(assigned);
         } else if (answer.errorCode !== 0) {
-          if (!errorInfo(answer.errorCode).retriable) {
-            throw brokerRefusal(`read ${topic}/${answer.partitionIndex}`, answer.errorCode);
+          // What a disk has lost does not come back by asking again.
+          const isFinal = answer.errorCode === ErrorCode.KAFKA_STORAGE_ERROR ||
+            !errorInfo(answer.errorCode).retriable;
+          if (isFinal) {
+            const place = `${topic}/${answer.partitionIndex} at offset ${assigned.offset}`;
+            throw brokerRefusal(`read ${place}`, answer.errorCode);
           }
           this.#leaders = null;
           await pause(RETRY_PAUSE_MS);

@@ -26,6 +26,10 @@ const HINTS: Readonly<Record<string, string>> = {
   TOPIC_ALREADY_EXISTS:
     "`gregor topic describe NAME` shows it; --if-not-exists makes this no error.",
   INVALID_REPLICATION_FACTOR: "`gregor cluster info` shows how many nodes there are.",
+  KAFKA_STORAGE_ERROR:
+    "`gregor cluster health` says whether the disk is full or data is damaged, and what to do; the " +
+    "broker's log names the files. To go past damage: consume --offset N, or start the broker once " +
+    "with --accept-loss --verify.",
   NON_EMPTY_GROUP: "Stop the group's members first; `gregor group describe NAME` shows them.",
   GROUP_ID_NOT_FOUND: "`gregor group list` shows the groups.",
   UNKNOWN_MEMBER_ID:

@@ -1,0 +1,58 @@
+/**
+ * What is read in the place of an extent that damage took and somebody has given up: one batch without
+ * records that covers its offsets.
+ *
+ * Kafka's compaction leaves such batches, so every client goes past them. They exist in memory only: the
+ * file keeps what it has, for whoever wants to look at it.
+ *
+ * @module
+ */
+
+import { setInt64 } from "../bytes/int64.ts";
+import {
+  ATTRIBUTES_OFFSET,
+  BASE_SEQUENCE_OFFSET,
+  BASE_TIMESTAMP_OFFSET,
+  BATCH_HEADER_SIZE,
+  BATCH_LENGTH_OFFSET,
+  BATCH_LENGTH_OVERHEAD,
+  BATCH_MAGIC,
+  LAST_OFFSET_DELTA_OFFSET,
+  LEADER_EPOCH_OFFSET,
+  MAGIC_OFFSET,
+  MAX_TIMESTAMP_OFFSET,
+  PRODUCER_EPOCH_OFFSET,
+  PRODUCER_ID_OFFSET,
+  RECORD_COUNT_OFFSET,
+  setBatchCrc,
+} from "../wire/record_batch.ts";
+import type { Chunk } from "./chunk_cache.ts";
+import { extentEnd } from "./extent_index.ts";
+import type { Segment } from "./segment.ts";
+import type { StorageContext } from "./shard_storage.ts";
+
+const INT32_MAX = 2 ** 31 - 1;
+
+/** Makes the batch in the chunk of a lost extent, and has the chunk end behind it. */
+export function fillLost(context: StorageContext, segment: Segment, chunk: Chunk): void {
+  const { memory, crc32c } = context;
+  const { view } = memory;
+  const at = chunk.addressOf(chunk.start);
+  const baseOffset = segment.index.baseOffsets[chunk.extent]!;
+  const records = extentEnd(segment, chunk.extent) - baseOffset;
+  chunk.end = chunk.start + BATCH_HEADER_SIZE;
+  setInt64(view, at, baseOffset);
+  view.setInt32(at + BATCH_LENGTH_OFFSET, BATCH_HEADER_SIZE - BATCH_LENGTH_OVERHEAD, false);
+  view.setInt32(at + LEADER_EPOCH_OFFSET, segment.term, false);
+  view.setInt8(at + MAGIC_OFFSET, BATCH_MAGIC);
+  view.setInt16(at + ATTRIBUTES_OFFSET, 0, false);
+  view.setInt32(at + LAST_OFFSET_DELTA_OFFSET, Math.min(records - 1, INT32_MAX), false);
+  setInt64(view, at + BASE_TIMESTAMP_OFFSET, -1);
+  setInt64(view, at + MAX_TIMESTAMP_OFFSET, -1);
+  setInt64(view, at + PRODUCER_ID_OFFSET, -1);
+  view.setInt16(at + PRODUCER_EPOCH_OFFSET, -1, false);
+  view.setInt32(at + BASE_SEQUENCE_OFFSET, -1, false);
+  view.setInt32(at + RECORD_COUNT_OFFSET, 0, false);
+  const covered = BATCH_HEADER_SIZE - ATTRIBUTES_OFFSET;
+  setBatchCrc(view, at, crc32c(at + ATTRIBUTES_OFFSET, covered, 0));
+}
