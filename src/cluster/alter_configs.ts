@@ -12,7 +12,7 @@
 import { splitList } from "../base/setting.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { type CommandContext, type Outcome, refuse, SUCCESS, tooLarge } from "./command.ts";
-import { ALL_BROKERS, ResourceType } from "./config_table.ts";
+import { ALL_BROKERS, ResourceType, resourceTypeName } from "./config_table.ts";
 import { configSchemaOf } from "./config_schema.ts";
 import { RecordType } from "./records.ts";
 import { topicNameProblem } from "./topic_names.ts";
@@ -131,7 +131,7 @@ function resourceProblem(context: CommandContext, resource: ConfigResource): Out
     default:
       return refuse(
         ErrorCode.INVALID_REQUEST,
-        `resources of type ${resourceType} have no configuration here`,
+        `resources of type ${resourceTypeName(resourceType)} have no configuration here`,
       );
   }
 }

@@ -19,6 +19,12 @@ export const ResourceType = {
   GROUP: 32,
 } as const;
 
+/** What a message calls a resource of this type: Kafka's word, or its number where there is none. */
+export function resourceTypeName(resourceType: number): string {
+  const known = Object.entries(ResourceType).find(([, type]) => type === resourceType);
+  return known === undefined ? `${resourceType} (not a type of Kafka's)` : known[0];
+}
+
 /** The broker resource that stands for all brokers. */
 export const ALL_BROKERS = "";
 

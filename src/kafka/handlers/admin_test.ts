@@ -58,6 +58,9 @@ eachVersion(API_VERSIONS_HANDLER, "advertises what is served, by key", (version)
     : {};
   const response = broker.ask(API_VERSIONS_HANDLER, version, newApiVersionsRequest(fields));
   assert.equal(response.errorCode, ErrorCode.NONE);
+  const levels = response.supportedFeatures.map(({ name, maxVersion }) => [name, maxVersion]);
+  const classic = [["group.version", 0], ["transaction.version", 0]];
+  assert.deepEqual(levels, version >= 4 ? classic : []);
   assert.deepEqual(response.apiKeys, [
     { apiKey: 0, minVersion: 0, maxVersion: 13 },
     { apiKey: 18, minVersion: 0, maxVersion: 5 },
@@ -384,7 +387,7 @@ eachVersion(INIT_PRODUCER_ID_HANDLER, "refuses transactional ids", (version) => 
   const ask = (transactionalId: string) =>
     broker.ask(INIT_PRODUCER_ID_HANDLER, version, newInitProducerIdRequest({ transactionalId }));
   assert.equal(ask("").errorCode, ErrorCode.INVALID_REQUEST);
-  assert.equal(ask("tx").errorCode, ErrorCode.UNSUPPORTED_VERSION);
+  assert.equal(ask("tx").errorCode, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
   assert.equal(ask("tx").producerId, -1);
   broker.cluster.service.resign();
   const request = newInitProducerIdRequest({ transactionalId: null });

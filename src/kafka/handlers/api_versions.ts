@@ -8,7 +8,11 @@
  * - v3: client name and version have to be of the allowed form, else INVALID_REQUEST.
  * - v5: a client that names another cluster or node is told REBOOTSTRAP_REQUIRED (KIP-1242).
  *
- * Gaps: no features are supported yet, finalized levels are shown as the metadata log has them.
+ * - v4: the features of Kafka that clients look for, each at level 0, which is the protocol before it: no
+ *   new group protocol, no transactions of the second kind (KIP-584, KIP-1022).
+ *
+ * Gaps: no feature of Kafka is supported above level 0; finalized levels are shown as the metadata log has
+ * them.
  *
  * @module
  */
@@ -29,6 +33,14 @@ export interface AdvertisedApi {
   readonly minVersion: number;
   readonly maxVersion: number;
 }
+
+/** Levels may begin at 0 from this version on: older clients do not read such a range (KIP-1022). */
+const LEVEL_ZERO_SINCE = 4;
+const SUPPORTED_FEATURES = ["group.version", "transaction.version"].map((name) => ({
+  name,
+  minVersion: 0,
+  maxVersion: 0,
+}));
 
 const SOFTWARE_NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/;
 
@@ -54,6 +66,7 @@ export function apiVersionsHandler(
       }));
       return newApiVersionsResponse({
         apiKeys: apiKeys(),
+        supportedFeatures: context.version >= LEVEL_ZERO_SINCE ? SUPPORTED_FEATURES : [],
         finalizedFeaturesEpoch: context.version >= 3 ? image.epoch : -1,
         finalizedFeatures: context.version >= 3 ? features : [],
       });

@@ -19,7 +19,7 @@ import {
   describeBrokerConfigs,
   describeTopicConfigs,
 } from "../../cluster/config_description.ts";
-import { ALL_BROKERS, ResourceType } from "../../cluster/config_table.ts";
+import { ALL_BROKERS, ResourceType, resourceTypeName } from "../../cluster/config_table.ts";
 import { topicNameProblem } from "../../cluster/topic_names.ts";
 import { ErrorCode } from "../../wire/errors.ts";
 import { DESCRIBE_CONFIGS } from "../../wire/generated/apis.ts";
@@ -83,7 +83,7 @@ function describe(
     const message = `this is broker ${services.nodeId}, not '${resourceName}'`;
     return refusal(ErrorCode.INVALID_REQUEST, message);
   }
-  const message = `resources of type ${resourceType} have no configuration here`;
+  const message = `resources of type ${resourceTypeName(resourceType)} have no configuration here`;
   return refusal(ErrorCode.INVALID_REQUEST, message);
 }
 

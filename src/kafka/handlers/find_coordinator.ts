@@ -3,11 +3,12 @@
  *
  * - A group (type 0, all there is in v0): the leader of its partition of `__consumer_offsets`. The
  *   topic is made when somebody first asks.
- * - A transactional id (type 1): the node that is asked; see InitProducerId.
  * - COORDINATOR_NOT_AVAILABLE as long as the topic is being made or the leader's address is not known.
  * - v4: many keys at once.
  *
- * Gaps: no share groups (type 2, v6): INVALID_REQUEST.
+ * Gaps: no transactions yet: a transactional id (type 1) is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+ * and words, which ends `initTransactions` at once (see InitProducerId). No share groups (type 2, v6):
+ * INVALID_REQUEST.
  *
  * @module
  */
@@ -30,6 +31,9 @@ import { createOnDemand } from "../topic_creation.ts";
 import { kafkaAddresses } from "../topic_views.ts";
 
 const KeyType = { GROUP: 0, TRANSACTION: 1 } as const;
+
+const NO_TRANSACTIONS_MESSAGE =
+  "this broker has no transactions: produce without a transactional.id (idempotence works)";
 
 /** First version with many keys. */
 const KEYS_VERSION = 4;
@@ -56,32 +60,31 @@ function* makeOffsetsTopic(services: Services): Task<void> {
 }
 
 function find(services: Services, keyType: number, key: string): Coordinator {
-  const nodeId = coordinatorNode(services, keyType, key);
-  if (nodeId < 0) {
-    const errorCode = nodeId === UNKNOWN_TYPE
-      ? ErrorCode.INVALID_REQUEST
-      : ErrorCode.COORDINATOR_NOT_AVAILABLE;
-    return refused(key, errorCode);
+  if (keyType === KeyType.TRANSACTION) {
+    const errorCode = ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+    return refused(key, errorCode, NO_TRANSACTIONS_MESSAGE);
   }
+  if (keyType !== KeyType.GROUP) return refused(key, ErrorCode.INVALID_REQUEST);
+  const nodeId = groupNode(services, key);
+  if (nodeId < 0) return refused(key, ErrorCode.COORDINATOR_NOT_AVAILABLE);
   const address = kafkaAddresses(services.image).find((node) => node.nodeId === nodeId);
   if (address === undefined) return refused(key, ErrorCode.COORDINATOR_NOT_AVAILABLE);
   const { host, port } = address;
   return newCoordinator({ key, nodeId, host, port, errorMessage: null });
 }
 
-const NOT_MADE = -1;
-const UNKNOWN_TYPE = -2;
-
-function coordinatorNode(services: Services, keyType: number, key: string): number {
-  if (keyType === KeyType.TRANSACTION) return services.nodeId;
-  if (keyType !== KeyType.GROUP) return UNKNOWN_TYPE;
+/** -1 as long as the topic is not made. */
+function groupNode(services: Services, key: string): number {
   const topic = services.image.topicByName(OFFSETS_TOPIC);
-  if (topic === undefined || topic.partitions.length === 0) return NOT_MADE;
+  if (topic === undefined || topic.partitions.length === 0) return -1;
   const partition = topic.partitions[groupPartition(key, topic.partitions.length)]!;
   return services.leaders.leaderOf(partition);
 }
 
-function refused(key: string, errorCode: number): Coordinator {
-  const errorMessage = errorInfo(errorCode).message;
+function refused(
+  key: string,
+  errorCode: number,
+  errorMessage: string = errorInfo(errorCode).message,
+): Coordinator {
   return newCoordinator({ key, nodeId: -1, host: "", port: -1, errorCode, errorMessage });
 }

@@ -269,13 +269,14 @@ Deno.test("FindCoordinator makes the offsets topic and names the leader, in ever
   }
 });
 
-Deno.test("FindCoordinator answers for transactions here, and refuses other types", () => {
+Deno.test("FindCoordinator refuses transactional ids with words, and other types", () => {
   const broker = new TestBroker();
   const keys = { coordinatorKeys: ["x"] };
   const ask = (keyType: number) =>
     broker.ask(FIND_COORDINATOR_HANDLER, 6, newFindCoordinatorRequest({ ...keys, keyType }))
       .coordinators[0]!;
-  assert.equal(ask(1).nodeId, 0);
+  assert.equal(ask(1).errorCode, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+  assert.match(ask(1).errorMessage!, /no transactions/);
   assert.equal(ask(2).errorCode, ErrorCode.INVALID_REQUEST);
   assert.equal(broker.cluster.image.topicByName("__consumer_offsets"), undefined);
 });

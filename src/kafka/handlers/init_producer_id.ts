@@ -5,9 +5,9 @@
  *   does). Ids come from a block that the controller has committed.
  * - An empty transactional id: INVALID_REQUEST.
  *
- * Gaps: there are no transactions yet. With a transactional id the answer is UNSUPPORTED_VERSION: of the
- * errors that clients know here it is the one that ends `initTransactions` at once and says that the
- * broker lacks something; NOT_COORDINATOR would make them look for a coordinator until they time out.
+ * Gaps: there are no transactions yet. With a transactional id the answer is
+ * TRANSACTIONAL_ID_AUTHORIZATION_FAILED: of the errors that clients know here it is the one that ends
+ * `initTransactions` at once in all of them. librdkafka asks again for ever after any other.
  * Version 6 (two-phase commit) is not final in Kafka.
  *
  * @module
@@ -32,7 +32,9 @@ export const INIT_PRODUCER_ID_HANDLER: Handler<InitProducerIdRequest, InitProduc
   *handle({ services }, request) {
     if (request.transactionalId !== null) {
       return refused(
-        request.transactionalId === "" ? ErrorCode.INVALID_REQUEST : ErrorCode.UNSUPPORTED_VERSION,
+        request.transactionalId === ""
+          ? ErrorCode.INVALID_REQUEST
+          : ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
       );
     }
     const block = services.controller?.producerIds;
