@@ -59,6 +59,8 @@ export class Chunk {
   waitsFor = 0;
   /** The bytes from this file position on were written before (large batches); -1: none. */
   landedFrom = -1;
+  /** Journal write with the record of its last batch: that one must be durable first. */
+  recordLsn = 0;
   /** Brought in ahead of its reader: touching it brings in more. */
   readAheadMark = false;
   older: Chunk | null = null;
@@ -184,6 +186,7 @@ export class ChunkCache {
     chunk.padded = false;
     chunk.waitsFor = 0;
     chunk.landedFrom = -1;
+    chunk.recordLsn = 0;
     chunk.readAheadMark = false;
     this.#pool.push(chunk);
   }

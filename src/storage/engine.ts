@@ -126,6 +126,7 @@ export class Engine implements ShardStorage, LogParts {
       arena: context.arena,
       onDurable: (lsn) => {
         this.#progress = true;
+        this.writer.durableLsn = lsn;
         this.journal.onDurable(lsn);
       },
       onFailure: (errno) => this.#fail(-errno, "Cannot write the journal"),
@@ -138,6 +139,7 @@ export class Engine implements ShardStorage, LogParts {
     );
     this.journal = new GroupJournal(this.#journal, context.memory, context.arena);
     this.#floorLsn = options.journal.firstLsn;
+    this.writer.durableLsn = this.#journal.durableLsn;
   }
 
   /** Takes over a log that was read from a checkpoint. */

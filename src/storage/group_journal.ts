@@ -88,6 +88,7 @@ export class GroupJournal {
   /** A record was refused since somebody last cleared this. */
   refused = false;
 
+  /** @returns the LSN at which the record will be durable */
   append(
     log: PartitionLog,
     carry: number,
@@ -96,7 +97,7 @@ export class GroupJournal {
     position: number,
     address: number,
     length: number,
-  ): void {
+  ): number {
     const lsn = this.journal.record(
       JournalRecordType.APPEND,
       log.groupId,
@@ -111,6 +112,7 @@ export class GroupJournal {
       length,
     );
     this.#notice(log, lsn);
+    return lsn;
   }
 
   /**

@@ -69,6 +69,7 @@ function grow(parts: LogParts, segment: Segment, tail: Chunk, length: number): C
   chunk.start = tail.start;
   chunk.end = tail.end;
   chunk.extent = tail.extent;
+  chunk.recordLsn = tail.recordLsn;
   segment.tail = chunk;
   if (chunk.extent >= 0) segment.index.chunks[chunk.extent] = chunk;
   cache.drop(tail);

@@ -207,7 +207,7 @@ export class PartitionLog implements Log {
     setInt64(view, at, baseOffset);
     view.setInt32(at + LEADER_EPOCH_OFFSET, term, false);
     this.admit(segment, tail, length, nowMs);
-    journal.append(
+    tail.recordLsn = journal.append(
       this,
       carry,
       firstIndex,

@@ -124,14 +124,14 @@ export class Replay implements JournalVisitor {
     this.records++;
     this.applied.add(log);
     if (type === JournalRecordType.REF) return this.#reference(log, record);
+    if (type === JournalRecordType.TRUNCATE) return this.#truncate(log, record);
     if (type === JournalRecordType.APPEND) {
       if (!this.#append(log, record)) return this.#appendWithRoom(log, record);
     } else if (type === JournalRecordType.META) this.#meta(log, record);
     else if (type === JournalRecordType.HARD) {
       log.hardTerm = record.term;
       log.hardVote = record.a;
-    } else if (type === JournalRecordType.TRUNCATE) this.#cut(log, record.a, record.b, record.c);
-    else if (type === JournalRecordType.PREFIX) {
+    } else if (type === JournalRecordType.PREFIX) {
       log.metas.trim(record.a, record.c, record.b);
       this.#forget(log.dropSegments((segment) => segment.endOffset <= record.b));
     } else if (type === JournalRecordType.DELETE) this.#delete(log);
@@ -306,6 +306,18 @@ export class Replay implements JournalVisitor {
     log.lastTerm = record.term;
   }
 
+  /**
+   * What is cut away is written first: it may be what carries the bytes before it, in a block that a power cut
+   * has torn. The record's bytes are gone once that is written.
+   */
+  *#truncate(log: PartitionLog, record: JournalRecord): Task<number> {
+    const { a: lastIndex, b: offset, c: position } = record;
+    const flushed = yield* this.#flush(this.applied);
+    if (flushed < 0) return flushed;
+    this.#cut(log, lastIndex, offset, position);
+    return 0;
+  }
+
   /** Cuts everything behind `lastIndex`; the log ends at `offset`, and at `position` of its last segment. */
   #cut(log: PartitionLog, lastIndex: number, offset: number, position: number): void {
     this.#doubtful = this.#doubtful.filter((each) =>
@@ -320,21 +332,18 @@ export class Replay implements JournalVisitor {
     this.#forget(log.dropSegments((segment) => segment.baseOffset >= offset));
     const segment = log.segmentList[log.segmentList.length - 1];
     if (segment === undefined || segment.endOffset <= offset) return;
-    this.#parts.writer.closeTail(segment, true);
     if (!segment.indexLoaded) this.rebuildLater(segment);
     const index = segment.index;
     let first = 0;
     while (first < index.count && index.positions[first]! + index.lengths[first]! <= position) {
       first++;
     }
-    const chunk = index.chunks[first];
-    if (
-      chunk?.state === ChunkState.DIRTY && index.positions[first]! < position
-    ) {
+    const chunk = index.chunks[first] ?? null;
+    if (chunk !== null && index.positions[first]! < position) {
       cutSegment(log, segment, chunk, position, offset);
       return;
     }
-    // On disk, and its extent's checksum covers what is cut: made anew once everything is written.
+    // Not in memory, and its extent's checksum covers what is cut: made anew once everything is written.
     this.#parts.writer.forgetFrom(segment, first);
     log.sizeBytes -= segment.sizeBytes - position;
     segment.sizeBytes = position;
@@ -342,7 +351,6 @@ export class Replay implements JournalVisitor {
     segment.closed = false;
     segment.writtenPosition = Math.min(segment.writtenPosition, position);
     segment.paddedEnd = Math.min(segment.paddedEnd, position);
-    this.#parts.writer.padEnd(segment);
     this.rebuild.add(segment);
   }
 }

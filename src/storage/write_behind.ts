@@ -3,7 +3,9 @@
  *
  * Nobody waits for these writes: the journal made the bytes durable before. They must only keep up with
  * the ring, so they are capped in flight and paced (a burst of them delays the journal's next write by tens
- * of milliseconds). A chunk's write covers its window up to its last whole block; the rest of that block is
+ * of milliseconds). A chunk whose records are not durable yet waits for them: a power cut may leave garbage in
+ * the block that it shares with older batches, and only the record that carries their bytes brings them back.
+ * A chunk's write covers its window up to its last whole block; the rest of that block is
  * written by the next chunk, which repeats it as its lead. Only a *padded* chunk (checkpoint, end of the
  * segment) writes its last block itself, and then the next chunk's write waits for it.
  *
@@ -48,6 +50,8 @@ export class WriteBehind {
   bytesInFlight = 0;
   writesInFlight = 0;
   bytesWritten = 0;
+  /** Journal writes up to here are durable; recovery writes only what its journals gave. */
+  durableLsn = Infinity;
   /** Durable writes of large batches in flight (`large_append.ts`). */
   piecesInFlight = 0;
   /** Chunks to write, from number `#queueHead` on; those before are done with. */
@@ -177,6 +181,8 @@ export class WriteBehind {
       if (this.#full()) break;
       const chunk = queue[at]!;
       if (chunk.segment === null || chunk.state !== ChunkState.DIRTY || chunk.submitted) continue;
+      // Those behind it were recorded later, as a rule.
+      if (chunk.recordLsn > this.durableLsn) break;
       if (!this.#submit(chunk, chunk.segment)) stalled.push(chunk);
     }
     // They stay in front, in order.

@@ -58,7 +58,7 @@ export class StorageSimulation {
   constructor(seed: number) {
     this.#random = new Xoshiro128(seed);
     const journalBytes = 128 * 1024 * (1 + this.#random.nextBelow(3));
-    this.node = new TestNode({ seed, journalBytes });
+    this.node = new TestNode({ seed, journalBytes, disk: { roughness: { garbage: true } } });
   }
 
   /** Equal for equal runs. */
