@@ -85,7 +85,8 @@ pub fn probe_uring() -> Outcome<i32> {
         .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// Raises the soft limit of open files to the hard one; returns it (cut to an i32).
+/// Raises the soft limit of open files to the hard one where that is allowed; returns what it is then (cut to
+/// an i32).
 pub fn raise_file_limit() -> Outcome<i32> {
     // SAFETY: locals only.
     unsafe {
@@ -93,8 +94,12 @@ pub fn raise_file_limit() -> Outcome<i32> {
         if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) != 0 {
             return Err(last_errno());
         }
+        let soft = limit.rlim_cur;
         limit.rlim_cur = limit.rlim_max;
-        check(libc::setrlimit(libc::RLIMIT_NOFILE, &limit))?;
+        // Refused where the hard limit is above the sysctl fs.nr_open.
+        if libc::setrlimit(libc::RLIMIT_NOFILE, &limit) != 0 {
+            limit.rlim_cur = soft;
+        }
         Ok(i32::try_from(limit.rlim_cur).unwrap_or(i32::MAX))
     }
 }

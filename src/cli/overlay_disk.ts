@@ -11,7 +11,7 @@ import { crc32cOfBytes } from "../bytes/crc32c.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { Completion } from "../io/completion.ts";
 import { BLOCK_SIZE, type Disk } from "../io/disk.ts";
-import { EBADF, EEXIST, EIO, ENOENT } from "../io/errno.ts";
+import { EBADF, EEXIST, EIO, EISDIR, ENOENT, errnoOf } from "../io/errno.ts";
 import { runTask, type Task } from "../io/task.ts";
 
 const ZEROS = new Uint8Array(BLOCK_SIZE);
@@ -61,11 +61,11 @@ export class OverlayDisk implements Disk {
 
   open(path: string, create: boolean, done: Completion): void {
     let file = this.#find(path);
-    if (file === null && create) {
+    if (file === -ENOENT && create) {
       file = { below: null, belowSize: 0, sizeBytes: 0, blocks: new Map() };
       this.#files.set(path, file);
     }
-    if (file === null) return this.#complete(done, -ENOENT);
+    if (typeof file === "number") return this.#complete(done, file);
     const handle = this.#nextHandle++;
     this.#handles.set(handle, file);
     this.#complete(done, handle);
@@ -82,8 +82,9 @@ export class OverlayDisk implements Disk {
     const target = this.#memory.bytes.subarray(address, address + count);
     target.fill(0);
     const shown = Math.max(0, Math.min(count, file.belowSize - position));
-    if (shown > 0 && !readBelow(file.below!, position, target.subarray(0, shown))) {
-      return this.#complete(done, -EIO);
+    if (shown > 0) {
+      const problem = readBelow(file.below!, position, target.subarray(0, shown));
+      if (problem < 0) return this.#complete(done, problem);
     }
     const lastBlock = Math.ceil((position + count) / BLOCK_SIZE);
     for (let block = position / BLOCK_SIZE; block < lastBlock; block++) {
@@ -145,20 +146,21 @@ export class OverlayDisk implements Disk {
 
   rename(from: string, to: string, done: Completion): void {
     const file = this.#find(from);
-    if (file === null) return this.#complete(done, -ENOENT);
+    if (typeof file === "number") return this.#complete(done, file);
     this.#files.set(to, file);
     this.#files.set(from, null);
     this.#complete(done, 0);
   }
 
   unlink(path: string, done: Completion): void {
-    if (this.#find(path) === null) return this.#complete(done, -ENOENT);
+    const file = this.#find(path);
+    if (typeof file === "number") return this.#complete(done, file);
     this.#files.set(path, null);
     this.#complete(done, 0);
   }
 
   makeDirectory(path: string, done: Completion): void {
-    if (this.list(path) !== null) return this.#complete(done, -EEXIST);
+    if (typeof this.list(path) !== "number") return this.#complete(done, -EEXIST);
     this.#directories.add(path);
     this.#complete(done, 0);
   }
@@ -180,14 +182,15 @@ export class OverlayDisk implements Disk {
     this.#complete(done, 0);
   }
 
-  list(path: string): string[] | null {
+  list(path: string): string[] | number {
     const names = new Set<string>();
-    let exists = path === "" || this.#directories.has(path);
+    let problem = path === "" || this.#directories.has(path) ? 0 : -ENOENT;
     try {
       for (const entry of Deno.readDirSync(`${this.#root}/${path}`)) names.add(entry.name);
-      exists = true;
+      problem = 0;
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      const errno = errnoOf(error);
+      if (problem < 0 || errno !== -ENOENT) problem = errno;
     }
     const prefix = path === "" ? "" : `${path}/`;
     for (const [name, file] of this.#files) {
@@ -195,11 +198,12 @@ export class OverlayDisk implements Disk {
       if (file === null) names.delete(name.slice(prefix.length));
       else names.add(name.slice(prefix.length));
     }
-    return exists ? [...names].sort() : null;
+    return problem < 0 ? problem : [...names].sort();
   }
 
   size(path: string): number {
-    return this.#find(path)?.sizeBytes ?? -ENOENT;
+    const file = this.#find(path);
+    return typeof file === "number" ? file : file.sizeBytes;
   }
 
   freeBytes(): number {
@@ -210,17 +214,21 @@ export class OverlayDisk implements Disk {
     return Number.MAX_SAFE_INTEGER;
   }
 
-  #find(path: string): OverlayFile | null {
+  /** A file, or a negative errno. */
+  #find(path: string): OverlayFile | number {
     const known = this.#files.get(path);
-    if (known !== undefined) return known;
+    if (known !== undefined) return known ?? -ENOENT;
     let below: Deno.FsFile;
     try {
       below = Deno.openSync(`${this.#root}/${path}`, { read: true });
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return null;
-      throw error;
+      return errnoOf(error);
     }
-    const { size } = below.statSync();
+    const { size, isFile } = below.statSync();
+    if (!isFile) {
+      below.close();
+      return -EISDIR;
+    }
     const file = { below, belowSize: size, sizeBytes: size, blocks: new Map() };
     this.#files.set(path, file);
     return file;
@@ -231,13 +239,18 @@ export class OverlayDisk implements Disk {
   }
 }
 
-function readBelow(file: Deno.FsFile, position: number, target: Uint8Array): boolean {
-  file.seekSync(position, Deno.SeekMode.Start);
-  let at = 0;
-  while (at < target.length) {
-    const count = file.readSync(target.subarray(at));
-    if (count === null) return false;
-    at += count;
+/** Zero, or a negative errno. */
+function readBelow(file: Deno.FsFile, position: number, target: Uint8Array): number {
+  try {
+    file.seekSync(position, Deno.SeekMode.Start);
+    let at = 0;
+    while (at < target.length) {
+      const count = file.readSync(target.subarray(at));
+      if (count === null) return -EIO;
+      at += count;
+    }
+    return 0;
+  } catch (error) {
+    return errnoOf(error);
   }
-  return true;
 }

@@ -60,7 +60,7 @@ Deno.test("OverlayDisk makes, renames and removes names for itself alone", () =>
     assert.equal(disk.size("logs/below"), -ENOENT);
     yield* io((done) => disk.unlink("logs/made", done));
     assert.deepEqual(disk.list("logs"), ["moved"]);
-    assert.equal(disk.list("elsewhere"), null);
+    assert.equal(disk.list("elsewhere"), -ENOENT);
     yield* io((done) => disk.makeDirectory("elsewhere", done));
     assert.deepEqual(disk.list("elsewhere"), []);
     assert.equal(yield* io((done) => disk.open("logs/below", false, done)), -ENOENT);

@@ -72,11 +72,20 @@ export interface Disk {
   makeDirectory(path: string, done: Completion): void;
   removeDirectory(path: string, done: Completion): void;
 
-  /** Names in a directory, sorted; `null` when there is none. Synchronous: start-up and checks only. */
-  list(path: string): string[] | null;
+  /**
+   * Names in a directory, sorted, or a negative errno: -ENOENT when there is none, -ENOTDIR when it is something
+   * else. Synchronous: start-up and checks only.
+   */
+  list(path: string): string[] | number;
   /** Size of a file in bytes, or a negative errno. Synchronous: start-up and checks only. */
   size(path: string): number;
   /** Bytes free for the broker, and in all. One cheap call (statfs). */
   freeBytes(): number;
   totalBytes(): number;
+}
+
+/** Names in a directory, sorted; none where there is no directory, or it cannot be read. */
+export function namesIn(disk: Disk, path: string): string[] {
+  const names = disk.list(path);
+  return typeof names === "number" ? [] : names;
 }

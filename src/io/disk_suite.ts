@@ -156,7 +156,7 @@ export function testDisk(name: string, make: () => DiskUnderTest): void {
     assert.equal(yield* io((done) => disk.makeDirectory("topics", done)), 0);
     assert.equal(yield* io((done) => disk.makeDirectory("topics", done)), -EEXIST);
     assert.deepEqual(disk.list("topics"), []);
-    assert.equal(disk.list("nothing"), null);
+    assert.equal(disk.list("nothing"), -ENOENT);
     for (const name of ["topics/b", "topics/a"]) {
       const handle = yield* io((done) => disk.open(name, true, done));
       yield* io((done) => disk.close(handle, done));
@@ -169,7 +169,7 @@ export function testDisk(name: string, make: () => DiskUnderTest): void {
     assert.equal(yield* io((done) => disk.unlink("topics/b", done)), 0);
     assert.equal(yield* io((done) => disk.unlink("topics/b", done)), -ENOENT);
     assert.equal(yield* io((done) => disk.removeDirectory("topics", done)), 0);
-    assert.equal(disk.list("topics"), null);
+    assert.equal(disk.list("topics"), -ENOENT);
     assert.equal(yield* io((done) => disk.syncFileSystem(done)), 0);
   });
 

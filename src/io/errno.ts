@@ -32,4 +32,51 @@ export const ECONNRESET = 104;
 export const ENOBUFS = 105;
 export const ECONNREFUSED = 111;
 export const ETIME = 62;
+export const EDQUOT = 122;
 export const ECANCELED = 125;
+
+/** What an errno of the disk means for whoever met it. */
+export const DiskTrouble = {
+  /** It passes: the host is short of something, or the call was cut off. Nothing was lost; try again. */
+  TRANSIENT: 0,
+  /** There is no room, or none left of a quota: refuse what needs room, and try again later. */
+  NO_SPACE: 1,
+  /** The file or the device is not what it should be. */
+  DAMAGE: 2,
+} as const;
+export type DiskTrouble = typeof DiskTrouble[keyof typeof DiskTrouble];
+
+/**
+ * The one place that tells hiccups from a full disk and from damage. @param result negative, as seams return it
+ *
+ * ECANCELED is what the kernel answers when it could make no thread for an operation; nobody cancels a disk's.
+ */
+export function diskTroubleOf(result: number): DiskTrouble {
+  switch (-result) {
+    case EINTR:
+    case EAGAIN:
+    case ENOMEM:
+    case ENFILE:
+    case EMFILE:
+    case ENOBUFS:
+    case ECANCELED:
+      return DiskTrouble.TRANSIENT;
+    case ENOSPC:
+    case EDQUOT:
+      return DiskTrouble.NO_SPACE;
+    default:
+      return DiskTrouble.DAMAGE;
+  }
+}
+
+/** The negative errno behind what a synchronous call of the runtime threw; whatever else was thrown goes on. */
+export function errnoOf(error: unknown): number {
+  const number = error instanceof Error ? /\(os error (\d+)\)/.exec(error.message)?.[1] : undefined;
+  if (number === undefined) throw error;
+  return -Number(number);
+}
+
+/** Whether the disk, or a quota on it, is full. @param result negative, or not (then false) */
+export function isNoSpace(result: number): boolean {
+  return result < 0 && diskTroubleOf(result) === DiskTrouble.NO_SPACE;
+}

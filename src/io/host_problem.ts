@@ -71,6 +71,16 @@ export function inMebibytes(bytes: number): string {
   return `${Math.ceil(bytes / 2 ** 20)}MiB`;
 }
 
+/** Words for a limit of open files that is too low to serve anybody. */
+export function describeFileLimit(limit: number, needed: number): HostProblem {
+  return {
+    message: `The limit of open files is ${limit}; with so many cores a broker needs ${needed}.`,
+    hint:
+      "Raise it: ulimit -n, LimitNOFILE= in the systemd unit, docker run --ulimit nofile=; or " +
+      "start with fewer --cores.",
+  };
+}
+
 /**
  * Words for the errno with which opening a ring failed.
  *

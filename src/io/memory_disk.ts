@@ -23,7 +23,7 @@ import { crc32cOfBytes } from "../bytes/crc32c.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { Completion } from "./completion.ts";
 import { BLOCK_SIZE, type Disk } from "./disk.ts";
-import { EBADF, EINVAL, EISDIR, ENOENT, ENOSPC } from "./errno.ts";
+import { EBADF, EINVAL, EIO, EISDIR, ENOENT, ENOSPC } from "./errno.ts";
 import { MemoryFile, type Roughness } from "./memory_file.ts";
 import { MemoryNames, type MemoryNode } from "./memory_names.ts";
 
@@ -219,7 +219,8 @@ export class MemoryDisk implements Disk {
 
   /** Names in a directory, also of a crashed disk; none when there is no such directory. */
   namesIn(path: string): string[] {
-    return this.#names.list(path) ?? [];
+    const names = this.#names.list(path);
+    return typeof names === "number" ? [] : names;
   }
 
   /** What a block of a file holds, not to be changed; null where nothing was ever written. */
@@ -420,8 +421,8 @@ export class MemoryDisk implements Disk {
     });
   }
 
-  list(path: string): string[] | null {
-    return this.#crashed ? null : this.#names.list(path);
+  list(path: string): string[] | number {
+    return this.#crashed ? -EIO : this.#names.list(path);
   }
 
   size(path: string): number {

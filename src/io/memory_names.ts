@@ -72,7 +72,7 @@ export class MemoryNames {
     const node = this.get(path);
     if (node === undefined) return -ENOENT;
     if (node !== "directory") return -ENOTDIR;
-    if (this.list(path)!.length > 0) return -ENOTEMPTY;
+    if (this.#isFull(path)) return -ENOTEMPTY;
     this.#change({ from: path, to: null, node, stamp });
     return 0;
   }
@@ -83,14 +83,16 @@ export class MemoryNames {
     if (node === undefined || this.get(parentOf(to)) === undefined) return -ENOENT;
     const target = this.get(to);
     if (target === "directory" && node !== "directory") return -EISDIR;
-    if (target === "directory" && this.list(to)!.length > 0) return -ENOTEMPTY;
+    if (target === "directory" && this.#isFull(to)) return -ENOTEMPTY;
     if (target !== undefined && target !== "directory" && node === "directory") return -ENOTDIR;
     this.#change({ from, to, node, stamp });
     return 0;
   }
 
-  list(path: string): string[] | null {
-    if (this.get(path) !== "directory") return null;
+  /** Names in a directory, sorted; -ENOENT or -ENOTDIR where there is none. */
+  list(path: string): string[] | number {
+    const node = this.get(path);
+    if (node !== "directory") return node === undefined ? -ENOENT : -ENOTDIR;
     const prefix = isRoot(path) ? "" : path + "/";
     const names: string[] = [];
     for (const name of this.#current.keys()) {
@@ -99,6 +101,10 @@ export class MemoryNames {
       }
     }
     return names.sort();
+  }
+
+  #isFull(directory: string): boolean {
+    return (this.list(directory) as string[]).length > 0;
   }
 
   /** Makes the changes up to `stamp` in directory `path` durable; in all of them when null. */

@@ -9,6 +9,7 @@
 
 import type { Completion } from "./completion.ts";
 import type { Disk } from "./disk.ts";
+import { errnoOf } from "./errno.ts";
 import { encodeText, type Shim } from "./shim.ts";
 import type { Uring } from "./uring.ts";
 import {
@@ -133,14 +134,13 @@ export class UringDisk implements Disk {
     this.#uring.startOnName(Op.RemoveDirectory, 0, encodeText(path), null, done);
   }
 
-  list(path: string): string[] | null {
+  list(path: string): string[] | number {
     try {
       const names = [];
       for (const entry of Deno.readDirSync(`${this.#root}/${path}`)) names.push(entry.name);
       return names.sort();
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return null;
-      throw error;
+      return errnoOf(error);
     }
   }
 

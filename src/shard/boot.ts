@@ -22,13 +22,15 @@ import { Xoshiro128 } from "../base/prng.ts";
 import { Settings } from "../base/settings.ts";
 import { Arena } from "../bytes/arena.ts";
 import type { Memory } from "../bytes/memory.ts";
+import type { Disk } from "../io/disk.ts";
 import { EIO, ENOSPC } from "../io/errno.ts";
 import { peerAddress } from "../io/host.ts";
+import { PatientDisk } from "../io/patient_disk.ts";
 import { wrapRegion } from "../io/region.ts";
 import type { Shim } from "../io/shim.ts";
 import { SystemClock } from "../io/system_clock.ts";
 import { runTask, type Task } from "../io/task.ts";
-import { Timers } from "../io/timers.ts";
+import { Timer, Timers } from "../io/timers.ts";
 import { Uring } from "../io/uring.ts";
 import { UringDisk } from "../io/uring_disk.ts";
 import { UringSockets } from "../io/uring_sockets.ts";
@@ -66,7 +68,7 @@ export class RunningShard {
   readonly #timers = new Timers();
   readonly #mailboxes: Mailboxes;
   readonly #blocks: ShardMemory;
-  readonly #disk: UringDisk;
+  readonly #disk: Disk;
   readonly #sockets: UringSockets;
   readonly #reactor: Reactor;
   readonly #logger: Logger;
@@ -89,7 +91,21 @@ export class RunningShard {
     const arena = new Arena(boot.arenaBase, boot.arenaBytes);
     const settings = new Settings(boot.settings);
     this.#blocks = new ShardMemory(arena, settings.number("socket.request.max.bytes"));
-    this.#disk = new UringDisk(this.#ring, boot.dataDir);
+    this.#disk = new PatientDisk(new UringDisk(this.#ring, boot.dataDir), {
+      later: (delayMs, again) => {
+        this.#timers.schedule(new Timer(again), this.#clock.monotonicMs() + delayMs);
+      },
+      nowMs: () => this.#clock.monotonicMs(),
+      onHiccup: (hiccup) => {
+        this.#logger.log(LogLevel.WARN, "Disk operations wait, and are tried again", {
+          ...hiccup,
+        });
+      },
+      onOver: (tookMs, retries) => {
+        const fields = { tookMs: Math.round(tookMs), retries };
+        this.#logger.log(LogLevel.INFO, "Disk operations go on", fields);
+      },
+    });
     this.#sockets = new UringSockets(
       this.#ring,
       receiveBuffers(arena),
@@ -133,7 +149,12 @@ export class RunningShard {
       case "serve":
         return this.#serve(message.ballastBytes, new Set(message.removedGroups));
       case "accept":
-        this.#acceptor = new Acceptor(this.#ring, message.listener, this.#shard!);
+        this.#acceptor = new Acceptor(
+          this.#ring,
+          message.listener,
+          this.#shard!,
+          message.connectionsMax,
+        );
         this.#acceptor.start();
         return;
       case "drain":
@@ -298,6 +319,7 @@ export class RunningShard {
         const fields = { file, position, offsets: lost.replace("offsets ", "") };
         this.#logger.log(LogLevel.WARN, "Gave up damaged data, as --accept-loss says", fields);
       },
+      openFilesMax: this.#boot.openFilesMax,
     };
   }
 

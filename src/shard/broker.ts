@@ -19,12 +19,19 @@ import {
   listen,
   lockProblem,
   mapMemory,
+  openDescriptors,
   raiseFileLimit,
   uringProblem,
 } from "../io/host.ts";
-import { type HostProblem, type MemoryLimits, memorySizeProblem } from "../io/host_problem.ts";
+import {
+  describeFileLimit,
+  type HostProblem,
+  type MemoryLimits,
+  memorySizeProblem,
+} from "../io/host_problem.ts";
 import type { Shim } from "../io/shim.ts";
 import type { Boot } from "./control.ts";
+import { type DescriptorShares, shareDescriptors } from "./descriptors.ts";
 import { mailboxesSize } from "./mailbox.ts";
 import { BrokerFailure, type StartedBroker, Supervisor } from "./supervisor.ts";
 
@@ -91,7 +98,7 @@ export class Broker {
       EXIT_HOST_UNFIT,
     );
     if (options.strict) refuse(lockProblem(shim, options.memoryBytes), EXIT_HOST_UNFIT);
-    raiseFileLimit(shim);
+    const descriptors = shareOpenFiles(shim, options);
     refuse(claimDataDirectory(shim, options.dataDir), EXIT_CANNOT_CREATE);
     const listener = listen(shim, options.kafkaHost, options.kafkaPort);
     if ("message" in listener) throw failureOf(listener, EXIT_CANNOT_CREATE);
@@ -115,6 +122,7 @@ export class Broker {
         dataDir: options.dataDir,
         idlePollUs: options.idlePollUs,
         acceptLoss: options.acceptLoss,
+        openFilesMax: descriptors.openFilesPerShard,
         processor: pin ? processors[shard]! : -1,
         settings: options.settings,
         seed: crypto.getRandomValues(new Uint32Array(1))[0]!,
@@ -130,7 +138,7 @@ export class Broker {
       verify: options.verify,
       stopping: options.stopping,
     });
-    supervisor.accept(listener.fd);
+    supervisor.accept(listener.fd, descriptors.connectionsMax);
     const stopMsMax = new Settings(options.settings).number("shutdown.timeout.ms");
     return new Broker(supervisor, stopMsMax, listener.port, started);
   }
@@ -154,6 +162,15 @@ export class Broker {
       clearTimeout(timer);
     }
   }
+}
+
+/** Raises the limit of open files as far as allowed, and shares them out. */
+function shareOpenFiles(shim: Shim, options: BrokerOptions): DescriptorShares {
+  const limit = raiseFileLimit(shim);
+  const extents = new Settings(options.settings).number("journal.extents");
+  const shares = shareDescriptors(limit, openDescriptors(), options.cores, extents);
+  if (typeof shares !== "number") return shares;
+  throw failureOf(describeFileLimit(limit, shares), EXIT_HOST_UNFIT);
 }
 
 function mapRegionFor(shim: Shim, sizeBytes: number, lock: boolean): void {

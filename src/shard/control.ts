@@ -41,6 +41,8 @@ export interface Boot {
   readonly idlePollUs: number;
   /** Logs that damage made read-only are writable again. */
   readonly acceptLoss: boolean;
+  /** Segments and indexes that the shard keeps open. */
+  readonly openFilesMax: number;
   /** Processor to run on, or -1 for any. */
   readonly processor: number;
   readonly settings: ReadonlyMap<string, string>;
@@ -76,7 +78,12 @@ export type ToShard =
     /** Groups whose topics were removed in earlier lives. */
     readonly removedGroups: readonly number[];
   }
-  | { readonly type: "accept"; readonly listener: number }
+  | {
+    readonly type: "accept";
+    readonly listener: number;
+    /** Connections of all shards; further ones are closed at once. */
+    readonly connectionsMax: number;
+  }
   | { readonly type: "drain" }
   | { readonly type: "stop" }
   | { readonly type: "halt" };

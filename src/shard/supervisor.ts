@@ -170,8 +170,8 @@ export class Supervisor {
   }
 
   /** Shard 0 accepts from now on. */
-  accept(listener: number): void {
-    this.#send(0, { type: "accept", listener });
+  accept(listener: number, connectionsMax: number): void {
+    this.#send(0, { type: "accept", listener, connectionsMax });
   }
 
   /** Drains and writes out every shard. */

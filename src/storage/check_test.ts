@@ -51,8 +51,10 @@ Deno.test("checkNode() finds a crashed node sound, and reads all of it", () => {
 
 Deno.test("checkNode() names the file and the place of a flipped bit in a segment", () => {
   const node = filledNode(2);
-  const directory = `logs/${node.disk.list("logs")![0]}`;
-  const path = `${directory}/${node.disk.list(directory)!.find((name) => name.endsWith(".log"))!}`;
+  const directory = `logs/${node.disk.namesIn("logs")[0]}`;
+  const path = `${directory}/${node.disk.namesIn(directory).find((name) =>
+    name.endsWith(".log")
+  )!}`;
   node.disk.flipBit(path, 10_000, 3);
   const report = check(node);
   assert.equal(report.outcome, "checked");

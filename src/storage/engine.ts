@@ -63,7 +63,6 @@ export interface EngineOptions {
     "disk" | "memory" | "arena" | "onDurable" | "onFailure"
   >;
   readonly target: CheckpointTarget;
-  readonly openFilesMax?: number;
   /** Damage that is met is given up, and read as batches without records. */
   readonly acceptLoss?: boolean;
 }
@@ -110,7 +109,7 @@ export class Engine implements ShardStorage, LogParts {
     this.context = context;
     this.#target = options.target;
     this.cache = new ChunkCache(context.arena);
-    this.files = new FileTable(context.disk, options.openFilesMax ?? OPEN_FILES_MAX_DEFAULT);
+    this.files = new FileTable(context.disk, context.openFilesMax ?? OPEN_FILES_MAX_DEFAULT);
     this.writer = new WriteBehind(context, this.cache, this.files);
     this.writer.onProgress = () => this.#progress = true;
     this.loader = new SegmentLoader(context, this.cache, this.files);

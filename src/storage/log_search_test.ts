@@ -106,7 +106,7 @@ Deno.test("retention drops whole segments by size and by time, below the limit o
   for (let i = 0; i < 5; i++) node.settle();
   assert.equal(log.sizeBytes, before - first.sizeBytes);
   assert.equal(log.startOffset, first.endOffset);
-  const files = node.disk.list(log.directory)!.filter((name) => name.endsWith(".log"));
+  const files = node.disk.namesIn(log.directory).filter((name) => name.endsWith(".log"));
   assert.ok(!files.some((name) => name.startsWith("00000000000000000000-")));
 });
 

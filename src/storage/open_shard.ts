@@ -21,7 +21,6 @@ export interface OpenShardOptions {
   readonly shard: number;
   /** As recovery left it. */
   readonly manifest: Manifest;
-  readonly openFilesMax?: number;
   /** Damage is given up as it is met. */
   readonly acceptLoss?: boolean;
 }
@@ -59,7 +58,6 @@ export function* openShard(options: OpenShardOptions): Task<Engine | number> {
       firstLsn: mine.firstLsn,
     },
     acceptLoss: options.acceptLoss ?? false,
-    ...(options.openFilesMax === undefined ? {} : { openFilesMax: options.openFilesMax }),
   });
   for (const row of rows) {
     const log = decodeRow(engine, row);

@@ -17,6 +17,7 @@
  */
 
 import { assert } from "../base/assert.ts";
+import { namesIn } from "../io/disk.ts";
 import { EEXIST, EIO, ENOMEM } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import { ballastBytesFor, dropBallast } from "./ballast.ts";
@@ -167,7 +168,7 @@ class Recovery {
           `The data directory is that of node ${found.manifest.nodeId}, not ${this.#options.nodeId}`,
         );
       }
-    } else if ((disk.list(LOGS_DIRECTORY) ?? []).length > 0) {
+    } else if (namesIn(disk, LOGS_DIRECTORY).length > 0) {
       return this.#stop("damaged", "There are logs, but no manifest");
     }
     let result = yield* this.#readShards();
@@ -404,7 +405,9 @@ class Recovery {
       const made = yield* io((done) => disk.makeDirectory(path, done));
       if (made < 0 && made !== -EEXIST) return made;
     }
-    const present = new Set(disk.list(LOGS_DIRECTORY)?.map((name) => `${LOGS_DIRECTORY}/${name}`));
+    const present = new Set(
+      namesIn(disk, LOGS_DIRECTORY).map((name) => `${LOGS_DIRECTORY}/${name}`),
+    );
     for (const log of this.#logs.values()) log.directoryMade ||= present.has(log.directory);
     let result = yield* makeDirectories(disk, this.#logs.values());
     if (result < 0) return result;

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Disk } from "../io/disk.ts";
+import { type Disk, namesIn } from "../io/disk.ts";
 import { io, type Task } from "../io/task.ts";
 import { LOGS_DIRECTORY } from "./engine.ts";
 import type { Manifest } from "./manifest.ts";
@@ -17,7 +17,7 @@ export function* cleanShards(disk: Disk, manifest: Manifest): Task<void> {
   const kept = new Set(
     manifest.shards.flatMap((shard) => [...shard.extents, ...shard.checkpoints]),
   );
-  for (const name of disk.list(SHARDS_DIRECTORY) ?? []) {
+  for (const name of namesIn(disk, SHARDS_DIRECTORY)) {
     const path = `${SHARDS_DIRECTORY}/${name}`;
     if (!kept.has(path)) yield* io((done) => disk.unlink(path, done));
   }
@@ -33,10 +33,10 @@ export function* cleanLogs(disk: Disk, logs: Iterable<PartitionLog>): Task<void>
     }
     named.set(log.directory, names);
   }
-  for (const name of disk.list(LOGS_DIRECTORY) ?? []) {
+  for (const name of namesIn(disk, LOGS_DIRECTORY)) {
     const directory = `${LOGS_DIRECTORY}/${name}`;
     const names = named.get(directory);
-    for (const file of disk.list(directory) ?? []) {
+    for (const file of namesIn(disk, directory)) {
       const path = `${directory}/${file}`;
       if (names?.has(path) !== true) yield* io((done) => disk.unlink(path, done));
     }

@@ -41,7 +41,7 @@ export class RecoveryStore implements LogParts {
       },
     };
     this.cache = new ChunkCache(context.arena);
-    this.files = new FileTable(context.disk, OPEN_FILES_MAX_DEFAULT);
+    this.files = new FileTable(context.disk, context.openFilesMax ?? OPEN_FILES_MAX_DEFAULT);
     this.writer = new WriteBehind(this.context, this.cache, this.files);
     this.writer.paced = false;
     this.writer.onProgress = () => this.#wake();

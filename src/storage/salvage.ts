@@ -9,6 +9,7 @@
  * @module
  */
 
+import { namesIn } from "../io/disk.ts";
 import type { Task } from "../io/task.ts";
 import { batchEndOffset, batchMaxTimestamp, LEADER_EPOCH_OFFSET } from "../wire/record_batch.ts";
 import { scanBatches } from "./index_rebuild.ts";
@@ -43,7 +44,7 @@ export function* salvageLogs(
   wanted: (identity: { groupId: number; incarnation: number }, directory: string) => boolean,
 ): Task<PartitionLog[]> {
   const logs: PartitionLog[] = [];
-  for (const name of parts.context.disk.list(parent) ?? []) {
+  for (const name of namesIn(parts.context.disk, parent)) {
     const identity = parseLogDirectory(name);
     const directory = `${parent}/${name}`;
     if (identity === null || !wanted(identity, directory)) continue;
@@ -70,7 +71,7 @@ function* salvageLog(
   const limits = { segmentBytes: 1024 * 1024 * 1024, segmentMs: 604_800_000 };
   const log = new PartitionLog(parts, { ...identity, directory }, limits);
   const found: Segment[] = [];
-  for (const name of parts.context.disk.list(directory) ?? []) {
+  for (const name of namesIn(parts.context.disk, directory)) {
     const fields = parseSegmentName(name);
     if (fields !== null) found.push(log.newSegment(...fields));
   }

@@ -25,6 +25,8 @@ export interface StorageContext {
   readonly onDamage: (damage: Damage) => void;
   /** Told of damage that is given up, once for each extent; `lost` names its offsets. */
   readonly onGivenUp?: (damage: Damage) => void;
+  /** Segments and indexes to keep open, `OPEN_FILES_MAX_DEFAULT` when absent. */
+  readonly openFilesMax?: number;
 }
 
 /** Damaged bytes, and what they cost. */

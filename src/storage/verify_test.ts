@@ -58,8 +58,8 @@ function* leaveMark(node: TestNode): Task<void> {
 }
 
 function segmentPaths(node: TestNode): string[] {
-  return node.disk.list("logs")!.flatMap((name) =>
-    node.disk.list(`logs/${name}`)!
+  return node.disk.namesIn("logs").flatMap((name) =>
+    node.disk.namesIn(`logs/${name}`)
       .filter((file) => file.endsWith(".log"))
       .map((file) => `logs/${name}/${file}`)
   );

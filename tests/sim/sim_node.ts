@@ -16,9 +16,11 @@ import { Settings } from "../../src/base/settings.ts";
 import { Arena } from "../../src/bytes/arena.ts";
 import { softwareCrc32c } from "../../src/bytes/crc32c.ts";
 import { type Memory, wrapMemory } from "../../src/bytes/memory.ts";
+import type { Disk } from "../../src/io/disk.ts";
 import { MemoryDisk, type MemoryDiskOptions } from "../../src/io/memory_disk.ts";
+import { PatientDisk } from "../../src/io/patient_disk.ts";
 import { runTask, type Task } from "../../src/io/task.ts";
-import { Timers } from "../../src/io/timers.ts";
+import { Timer, Timers } from "../../src/io/timers.ts";
 import { Mailboxes, mailboxesSize } from "../../src/shard/mailbox.ts";
 import type { AdvertisedNode } from "../../src/shard/control.ts";
 import { type LeadRefusal, Shard } from "../../src/shard/shard.ts";
@@ -61,6 +63,8 @@ export class SimNode {
   readonly random: Random;
   #memory: Memory;
   #bulk: MemoryDisk | null = null;
+  /** Of operations on the disk that are to be tried again. */
+  #diskTimers = new Timers();
   shards: SimShard[] = [];
   report: RecoveryReport | null = null;
   /** A disk error ended the last life: the next one reads everything back before it serves. */
@@ -102,12 +106,14 @@ export class SimNode {
     this.#bulk = this.#bulk === null
       ? new MemoryDisk({ memory: this.#memory, random: this.random, ...this.diskOptions })
       : this.#bulk.restart({ memory: this.#memory, random: this.random, ...this.diskOptions });
+    this.#diskTimers = new Timers();
     armed(this.#bulk);
     const arenas = Array.from(
       { length: shardCount },
       (_, shard) => new Arena(mailboxes + shard * arenaBytes, arenaBytes),
     );
-    const contexts = arenas.map((arena) => this.#context(arena));
+    const disks = arenas.map(() => this.#patientDisk());
+    const contexts = arenas.map((arena, shard) => this.#context(arena, disks[shard]!));
     const report = this.#finish(recoverNode({
       context: contexts[0]!,
       shardCount,
@@ -164,6 +170,7 @@ export class SimNode {
     this.nowMs += 0.25;
     if (this.diskOptions.latencyMs === undefined) this.disk.step();
     else this.disk.advance(this.nowMs);
+    this.#diskTimers.run(this.nowMs);
     for (const { shard, timers, sockets } of this.shards) {
       if (this.disk.crashed) return;
       for (let i = 0; i < 4 && sockets.step(); i++);
@@ -239,9 +246,19 @@ export class SimNode {
     return results[0] ?? null;
   }
 
-  #context(arena: Arena): StorageContext {
+  #patientDisk(): Disk {
+    const timers = this.#diskTimers;
+    return new PatientDisk(this.disk, {
+      later: (delayMs, again) => timers.schedule(new Timer(again), this.nowMs + delayMs),
+      nowMs: () => this.nowMs,
+      onHiccup: ({ reason, ...fields }) => this.#note(LogLevel.WARN, reason, fields),
+      onOver: () => {},
+    });
+  }
+
+  #context(arena: Arena, disk: Disk): StorageContext {
     return {
-      disk: this.disk,
+      disk,
       memory: this.#memory,
       arena,
       crc32c: softwareCrc32c(this.#memory),
@@ -278,7 +295,7 @@ export class SimNode {
       memory,
       blocks,
       mailboxes: new Mailboxes(memory, 0, index, shardCount),
-      disk: this.disk,
+      disk: context.disk,
       sockets,
       clock: {
         monotonicMs: () => this.nowMs,

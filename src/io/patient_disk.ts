@@ -1,0 +1,353 @@
+/**
+ * A disk whose hiccups nobody else sees: an operation that fails for a reason that passes (no descriptor, no
+ * kernel memory, an interrupted call) is started again until it gets somewhere.
+ *
+ * Without it each of the many places that use a disk would have to tell a host that is short of descriptors
+ * from a disk that lost something. What errno means what is told in `errno.ts`, and nowhere else.
+ *
+ * ```
+ *   caller ── open ──► PatientDisk ── open ──► disk      EMFILE
+ *                          │  5 ms, 10 ms, ... 500 ms    EMFILE   told once: "waits"
+ *   caller ◄── handle ─────┴── open ──► disk             7        told once: "goes on"
+ * ```
+ *
+ * An operation that failed had no effect, or may have it twice: opens, reads, writes of the same bytes,
+ * flushes. The memory of one that waits stays its caller's to leave alone, as before completion. A full quota
+ * is answered as a full disk, so that callers have one case of it.
+ *
+ * @module
+ */
+
+import type { Completion } from "./completion.ts";
+import type { Disk } from "./disk.ts";
+import {
+  DiskTrouble,
+  diskTroubleOf,
+  EDQUOT,
+  EINTR,
+  EMFILE,
+  ENFILE,
+  ENOMEM,
+  ENOSPC,
+} from "./errno.ts";
+
+/** The first pause before an operation is tried again, and the longest (ms). */
+const PAUSE_MS_MIN = 5;
+const PAUSE_MS_MAX = 500;
+/** Hiccups are told of at most this often (ms). */
+const TELL_PERIOD_MS = 10_000;
+
+/** What a hiccup is told as. */
+export interface DiskHiccup {
+  /** What is missing, in words. */
+  readonly reason: string;
+  /** The operation and the file that met it first. */
+  readonly operation: string;
+  readonly file: string;
+  /** Positive. */
+  readonly errno: number;
+}
+
+export interface PatientDiskOptions {
+  /** Calls `again` in `delayMs`. */
+  readonly later: (delayMs: number, again: () => void) => void;
+  readonly nowMs: () => number;
+  /** The first operation of the shard waits; told again for others only after a while. */
+  readonly onHiccup: (hiccup: DiskHiccup) => void;
+  /** None waits any more; told when the hiccup was. */
+  readonly onOver: (tookMs: number, retries: number) => void;
+}
+
+export class PatientDisk implements Disk {
+  readonly #disk: Disk;
+  readonly #options: PatientDiskOptions;
+  readonly #pool: Attempt[] = [];
+  #waiting = 0;
+  #retries = 0;
+  #sinceMs = 0;
+  #told = false;
+  #toldMs = -Infinity;
+
+  constructor(disk: Disk, options: PatientDiskOptions) {
+    this.#disk = disk;
+    this.#options = options;
+  }
+
+  /** Operations that wait to be tried again. */
+  get waitingCount(): number {
+    return this.#waiting;
+  }
+
+  open(path: string, create: boolean, done: Completion): void {
+    const attempt = this.#take(Kind.OPEN, done);
+    attempt.path = path;
+    attempt.flag = create;
+    this.start(attempt);
+  }
+
+  /** Not repeated: a descriptor is closed whatever the call says. */
+  close(handle: number, done: Completion): void {
+    this.#disk.close(handle, done);
+  }
+
+  read(
+    handle: number,
+    position: number,
+    address: number,
+    length: number,
+    done: Completion,
+  ): void {
+    const attempt = this.#take(Kind.READ, done);
+    attempt.handle = handle;
+    attempt.position = position;
+    attempt.address = address;
+    attempt.length = length;
+    this.start(attempt);
+  }
+
+  write(
+    handle: number,
+    position: number,
+    address: number,
+    length: number,
+    durable: boolean,
+    done: Completion,
+  ): void {
+    const attempt = this.#take(Kind.WRITE, done);
+    attempt.handle = handle;
+    attempt.position = position;
+    attempt.address = address;
+    attempt.length = length;
+    attempt.flag = durable;
+    this.start(attempt);
+  }
+
+  writeSealed(
+    handle: number,
+    position: number,
+    address: number,
+    length: number,
+    done: Completion,
+  ): void {
+    const attempt = this.#take(Kind.WRITE_SEALED, done);
+    attempt.handle = handle;
+    attempt.position = position;
+    attempt.address = address;
+    attempt.length = length;
+    this.start(attempt);
+  }
+
+  sync(handle: number, done: Completion): void {
+    const attempt = this.#take(Kind.SYNC, done);
+    attempt.handle = handle;
+    this.start(attempt);
+  }
+
+  syncFileSystem(done: Completion): void {
+    this.start(this.#take(Kind.SYNC_FILE_SYSTEM, done));
+  }
+
+  syncDirectory(path: string, done: Completion): void {
+    const attempt = this.#take(Kind.SYNC_DIRECTORY, done);
+    attempt.path = path;
+    this.start(attempt);
+  }
+
+  allocate(handle: number, position: number, length: number, done: Completion): void {
+    const attempt = this.#take(Kind.ALLOCATE, done);
+    attempt.handle = handle;
+    attempt.position = position;
+    attempt.length = length;
+    this.start(attempt);
+  }
+
+  truncate(handle: number, size: number, done: Completion): void {
+    const attempt = this.#take(Kind.TRUNCATE, done);
+    attempt.handle = handle;
+    attempt.length = size;
+    this.start(attempt);
+  }
+
+  rename(from: string, to: string, done: Completion): void {
+    const attempt = this.#take(Kind.RENAME, done);
+    attempt.path = from;
+    attempt.second = to;
+    this.start(attempt);
+  }
+
+  unlink(path: string, done: Completion): void {
+    const attempt = this.#take(Kind.UNLINK, done);
+    attempt.path = path;
+    this.start(attempt);
+  }
+
+  makeDirectory(path: string, done: Completion): void {
+    const attempt = this.#take(Kind.MAKE_DIRECTORY, done);
+    attempt.path = path;
+    this.start(attempt);
+  }
+
+  removeDirectory(path: string, done: Completion): void {
+    const attempt = this.#take(Kind.REMOVE_DIRECTORY, done);
+    attempt.path = path;
+    this.start(attempt);
+  }
+
+  list(path: string): string[] | number {
+    return this.#disk.list(path);
+  }
+
+  size(path: string): number {
+    return this.#disk.size(path);
+  }
+
+  freeBytes(): number {
+    return this.#disk.freeBytes();
+  }
+
+  totalBytes(): number {
+    return this.#disk.totalBytes();
+  }
+
+  /** @internal Hands an attempt to the disk, for the first time or again. */
+  start(attempt: Attempt): void {
+    const disk = this.#disk;
+    const { path, handle, position, address, length } = attempt;
+    switch (attempt.kind) {
+      case Kind.OPEN:
+        return disk.open(path, attempt.flag, attempt);
+      case Kind.READ:
+        return disk.read(handle, position, address, length, attempt);
+      case Kind.WRITE:
+        return disk.write(handle, position, address, length, attempt.flag, attempt);
+      case Kind.WRITE_SEALED:
+        return disk.writeSealed(handle, position, address, length, attempt);
+      case Kind.SYNC:
+        return disk.sync(handle, attempt);
+      case Kind.SYNC_FILE_SYSTEM:
+        return disk.syncFileSystem(attempt);
+      case Kind.SYNC_DIRECTORY:
+        return disk.syncDirectory(path, attempt);
+      case Kind.ALLOCATE:
+        return disk.allocate(handle, position, length, attempt);
+      case Kind.TRUNCATE:
+        return disk.truncate(handle, length, attempt);
+      case Kind.RENAME:
+        return disk.rename(path, attempt.second, attempt);
+      case Kind.UNLINK:
+        return disk.unlink(path, attempt);
+      case Kind.MAKE_DIRECTORY:
+        return disk.makeDirectory(path, attempt);
+      case Kind.REMOVE_DIRECTORY:
+        return disk.removeDirectory(path, attempt);
+    }
+  }
+
+  /** @internal */
+  onResult(attempt: Attempt, result: number, flags: number): void {
+    if (result < 0) {
+      if (diskTroubleOf(result) === DiskTrouble.TRANSIENT) return this.#wait(attempt, -result);
+      if (result === -EDQUOT) result = -ENOSPC;
+    }
+    if (attempt.pauseMs > 0) this.#goOn();
+    const done = attempt.done!;
+    attempt.done = null;
+    this.#pool.push(attempt);
+    done.complete(result, flags);
+  }
+
+  #take(kind: Kind, done: Completion): Attempt {
+    const attempt = this.#pool.pop() ?? new Attempt(this);
+    attempt.kind = kind;
+    attempt.done = done;
+    attempt.pauseMs = 0;
+    return attempt;
+  }
+
+  #wait(attempt: Attempt, errno: number): void {
+    if (attempt.pauseMs === 0) {
+      if (this.#waiting++ === 0) {
+        this.#sinceMs = this.#options.nowMs();
+        this.#retries = 0;
+      }
+      this.#tell(attempt, errno);
+    }
+    attempt.pauseMs = Math.min(PAUSE_MS_MAX, Math.max(PAUSE_MS_MIN, attempt.pauseMs * 2));
+    this.#retries++;
+    this.#options.later(attempt.pauseMs, attempt.again);
+  }
+
+  #goOn(): void {
+    if (--this.#waiting > 0 || !this.#told) return;
+    this.#told = false;
+    this.#options.onOver(this.#options.nowMs() - this.#sinceMs, this.#retries);
+  }
+
+  #tell(attempt: Attempt, errno: number): void {
+    const nowMs = this.#options.nowMs();
+    if (this.#told || nowMs < this.#toldMs + TELL_PERIOD_MS) return;
+    this.#told = true;
+    this.#toldMs = nowMs;
+    const reason = describeHiccup(errno);
+    this.#options.onHiccup({ reason, operation: attempt.kind, file: attempt.path, errno });
+  }
+}
+
+/** What the host is short of, and what to do about it. */
+function describeHiccup(errno: number): string {
+  switch (errno) {
+    case EMFILE:
+      return "This process is out of file descriptors: raise ulimit -n (LimitNOFILE= in the systemd unit)";
+    case ENFILE:
+      return "This host is out of file descriptors: raise the sysctl fs.file-max";
+    case ENOMEM:
+      return "The kernel has no memory: free some, or raise the container's limit";
+    case EINTR:
+      return "The kernel cut a call off";
+    default:
+      return "The kernel could not start an operation: it may be short of threads (ulimit -u, pids.max)";
+  }
+}
+
+const Kind = {
+  OPEN: "open",
+  READ: "read",
+  WRITE: "write",
+  WRITE_SEALED: "durable write",
+  SYNC: "sync",
+  SYNC_FILE_SYSTEM: "sync of the file system",
+  SYNC_DIRECTORY: "sync of a directory",
+  ALLOCATE: "allocation",
+  TRUNCATE: "truncation",
+  RENAME: "rename",
+  UNLINK: "removal",
+  MAKE_DIRECTORY: "making a directory",
+  REMOVE_DIRECTORY: "removing a directory",
+} as const;
+type Kind = typeof Kind[keyof typeof Kind];
+
+/** One operation, from its start to its end; pooled. */
+class Attempt implements Completion {
+  kind: Kind = Kind.OPEN;
+  done: Completion | null = null;
+  path = "";
+  second = "";
+  handle = -1;
+  position = 0;
+  address = 0;
+  length = 0;
+  flag = false;
+  /** The last pause (ms); 0 before the first. */
+  pauseMs = 0;
+  readonly again: () => void;
+  readonly #owner: PatientDisk;
+
+  constructor(owner: PatientDisk) {
+    this.#owner = owner;
+    this.again = () => owner.start(this);
+  }
+
+  complete(result: number, flags: number): void {
+    this.#owner.onResult(this, result, flags);
+  }
+}

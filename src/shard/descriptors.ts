@@ -1,0 +1,60 @@
+/**
+ * How the process's file descriptors are shared out, so that clients cannot take those that data needs.
+ *
+ * ```text
+ *   0        used     fixed                      RLIMIT_NOFILE
+ *   | runtime | shards | data files | connections |
+ * ```
+ *
+ * A connection too many is closed when it is accepted; the one after `ulimit -n` itself would have taken the
+ * descriptor that a segment's file needs.
+ *
+ * @module
+ */
+
+import { CONNECTIONS_PER_SHARD_MAX } from "../base/limits.ts";
+import { OPEN_FILES_MAX_DEFAULT } from "../storage/file_table.ts";
+
+/** What a shard's thread needs besides its journal and checkpoint slots: ring, events, the runtime's own. */
+const PER_SHARD = 10;
+/** The two checkpoint slots of a shard. */
+const SLOTS = 2;
+/** For files that are open for moments (manifest, directories to flush, new journals) and the admin address. */
+const SPARE = 24;
+/** Fewer data files per shard, or connections in all, are of no use. */
+const OPEN_FILES_MIN = 8;
+const CONNECTIONS_MIN = 8;
+/** Data files get this share of what is left, up to as many as are any use. */
+const DATA_SHARE = 1 / 3;
+
+export interface DescriptorShares {
+  /** Segments and indexes that each shard keeps open. */
+  readonly openFilesPerShard: number;
+  /** Connections of clients, of all shards. */
+  readonly connectionsMax: number;
+}
+
+/**
+ * Shares out `limit` descriptors, of which `used` are taken.
+ *
+ * @param extents files of a shard's journal
+ * @returns the shares, or how large the limit must be at least
+ */
+export function shareDescriptors(
+  limit: number,
+  used: number,
+  shards: number,
+  extents: number,
+): DescriptorShares | number {
+  const fixed = used + shards * (PER_SHARD + SLOTS + extents) + SPARE;
+  const needed = fixed + shards * OPEN_FILES_MIN + CONNECTIONS_MIN;
+  if (limit < needed) return needed;
+  const rest = limit - fixed;
+  const files = Math.min(OPEN_FILES_MAX_DEFAULT, Math.floor(rest * DATA_SHARE / shards));
+  const openFilesPerShard = Math.max(OPEN_FILES_MIN, files);
+  const connections = rest - shards * openFilesPerShard;
+  return {
+    openFilesPerShard,
+    connectionsMax: Math.min(connections, shards * CONNECTIONS_PER_SHARD_MAX),
+  };
+}
