@@ -8,7 +8,8 @@
 //! It lets the first `skip` matches pass and acts on the next `count` (0 = all). Acting means:
 //! - `errno` alone: the request fails with it and never reaches the kernel;
 //! - `errno` with PERFORM: the request is carried out, and reported as failed all the same;
-//! - SHORT: half the length is moved (rounded down to a block for files);
+//! - SHORT: half the length is moved, by reads and writes (whole blocks, at least one), sends and
+//!   receives into a given address (at least one byte);
 //! - `delay_us`: the completion is held back that long, without blocking the ring.
 
 use crate::errors::Outcome;

@@ -291,6 +291,11 @@ pub extern "C" fn gregor_set_nodelay(fd: i32) -> i32 {
 }
 
 #[unsafe(no_mangle)]
+pub extern "C" fn gregor_set_low_water(fd: i32, bytes: i32) -> i32 {
+    to_c(net::set_low_water(fd, bytes))
+}
+
+#[unsafe(no_mangle)]
 pub extern "C" fn gregor_shutdown(fd: i32) -> i32 {
     to_c(net::shutdown(fd))
 }

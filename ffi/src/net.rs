@@ -94,6 +94,12 @@ pub fn set_nodelay(fd: i32) -> Outcome<i32> {
     set_option(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)
 }
 
+/// The bytes that must have come before a poll calls the socket readable (SO_RCVLOWAT; less when its
+/// buffer or window is full, or the peer has ended). Lowering it wakes who waits for bytes that are there.
+pub fn set_low_water(fd: i32, bytes: i32) -> Outcome<i32> {
+    set_option(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT, bytes)
+}
+
 /// Ends both directions of a connection at once; what is in flight on it completes. ENOTCONN.
 ///
 /// Not an operation of the ring: the kernel runs that one on a thread of its own, which looks the

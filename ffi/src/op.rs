@@ -70,7 +70,7 @@ pub mod code {
     pub const PROVIDE: u8 = 25;
 }
 
-/// Bits of `flags`; each is meant for the opcode it is named after.
+/// Bits of `flags`; each is meant for the opcode it is named after (`POLL_FIRST`: receives and sends).
 pub mod flag {
     pub const WRITE_DURABLE: u8 = 1;
     pub const WRITE_SEAL_BLOCKS: u8 = 2;
@@ -78,6 +78,8 @@ pub mod flag {
     pub const OPEN_CREATE: u8 = 1;
     pub const OPEN_DIRECTORY: u8 = 2;
     pub const CLOSE_CANCEL_FIRST: u8 = 1;
-    pub const RECV_POLL_FIRST: u8 = 1;
+    pub const POLL_FIRST: u8 = 1;
+    /// Injected: send half of the bytes.
+    pub const SEND_HALF: u8 = 2;
     pub const CANCEL_FD: u8 = 1;
 }

@@ -220,7 +220,6 @@ impl Ring {
                     continue;
                 }
                 Ok(Step::Nothing) => continue,
-                Ok(Step::Ended(result)) => result,
                 Err(errno) if op.opcode == crate::op::code::DOORBELL => {
                     let result = -errno;
                     let user_data = DOORBELL_FAILED;

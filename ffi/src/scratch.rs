@@ -42,8 +42,14 @@ impl Scratch {
     }
 
     /// Builds the header of a vectored send from `count` pairs (address f64, length f64) at `address`.
-    /// EINVAL: no part or too many. EFAULT: a part outside the region.
-    pub fn vector(&mut self, address: f64, count: usize) -> Outcome<*const libc::msghdr> {
+    /// With `halved`, half of the bytes (rounded up). EINVAL: no part or too many. EFAULT: a part outside
+    /// the region.
+    pub fn vector(
+        &mut self,
+        address: f64,
+        count: usize,
+        halved: bool,
+    ) -> Outcome<*const libc::msghdr> {
         if count == 0 || count > VECTOR_PARTS_MAX {
             return Err(libc::EINVAL);
         }
@@ -65,6 +71,9 @@ impl Scratch {
                 }
             }
         }
+        if halved {
+            halve(&mut self.iovecs[first..]);
+        }
         // SAFETY: all-zero is a valid empty header.
         let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
         header.msg_iov = self.iovecs[first..].as_mut_ptr();
@@ -77,6 +86,16 @@ impl Scratch {
     pub fn address(&mut self, address: libc::sockaddr_storage) -> *const libc::sockaddr_storage {
         self.addresses.push(address);
         &self.addresses[self.addresses.len() - 1]
+    }
+}
+
+/// Cuts `parts` to half of their bytes (rounded up); those behind become empty.
+fn halve(parts: &mut [libc::iovec]) {
+    let total: usize = parts.iter().map(|part| part.iov_len).sum();
+    let mut left = total - total / 2;
+    for part in parts {
+        part.iov_len = part.iov_len.min(left);
+        left -= part.iov_len;
     }
 }
 

@@ -15,8 +15,6 @@ use std::sync::atomic::Ordering;
 pub enum Step {
     /// To the kernel.
     Queue(squeue::Entry),
-    /// It has ended with this result, and its completion is still to be told.
-    Ended(i32),
     /// It needs no completion, or will get one from elsewhere.
     Nothing,
 }
@@ -47,12 +45,11 @@ impl Ring {
     fn translate_faulty(&mut self, op: &Op, fault: Fault) -> Outcome<Step> {
         let mut op = *op;
         if fault.flags & faults::SHORT != 0 {
-            op.length /= 2;
-            if op.opcode == code::READ || op.opcode == code::WRITE {
-                op.length -= op.length % BLOCK_SIZE as u32;
-            }
-            if op.length == 0 {
-                return Ok(Step::Ended(0));
+            match op.opcode {
+                code::READ | code::WRITE => op.length = half_of(op.length, BLOCK_SIZE as u32),
+                code::SEND_VECTOR => op.flags |= flag::SEND_HALF,
+                code::SEND | code::RECV_INTO => op.length = half_of(op.length, 1),
+                _ => {}
             }
         }
         if fault.errno != 0 && fault.flags & faults::PERFORM == 0 {
@@ -191,28 +188,31 @@ impl Ring {
             // One completion per connection until one arrives without F_MORE.
             code::ACCEPT => opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build(),
             // The kernel picks a buffer of the group when there is something to receive.
-            code::RECV => {
-                let poll_first = op.flags & flag::RECV_POLL_FIRST != 0;
-                let ioprio = if poll_first { IORING_RECVSEND_POLL_FIRST } else { 0 };
-                opcode::Recv::new(fd, std::ptr::null_mut(), 0)
-                    .buf_group(op.group)
-                    .ioprio(ioprio)
-                    .build()
-                    .flags(squeue::Flags::BUFFER_SELECT)
-            }
+            code::RECV => opcode::Recv::new(fd, std::ptr::null_mut(), 0)
+                .buf_group(op.group)
+                .ioprio(poll_first(op))
+                .build()
+                .flags(squeue::Flags::BUFFER_SELECT),
+            // Nothing here asks for MSG_WAITALL: it is no guarantee, and after some re-arms the kernel
+            // lends the request a thread of its own until the peer has sent or taken everything.
             code::RECV_INTO => {
                 let target = region::resolve(op.address, op.length as usize)?;
-                opcode::Recv::new(fd, target, op.length).flags(libc::MSG_WAITALL).build()
+                opcode::Recv::new(fd, target, op.length).ioprio(poll_first(op)).build()
             }
             code::SEND => {
                 let source = region::resolve(op.address, op.length as usize)?;
-                let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
-                opcode::Send::new(fd, source, op.length).flags(flags).build()
+                opcode::Send::new(fd, source, op.length)
+                    .ioprio(poll_first(op))
+                    .flags(libc::MSG_NOSIGNAL)
+                    .build()
             }
             code::SEND_VECTOR => {
-                let header = self.scratch.vector(op.address, op.length as usize)?;
-                let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
-                opcode::SendMsg::new(fd, header).flags(flags as u32).build()
+                let halved = op.flags & flag::SEND_HALF != 0;
+                let header = self.scratch.vector(op.address, op.length as usize, halved)?;
+                opcode::SendMsg::new(fd, header)
+                    .ioprio(poll_first(op))
+                    .flags(libc::MSG_NOSIGNAL as u32)
+                    .build()
             }
             code::CONNECT => {
                 let text = self.name_text(op.address, op.length)?;
@@ -239,6 +239,16 @@ impl Ring {
         let cancel = opcode::AsyncCancel2::new(every).build();
         self.push(cancel.user_data(tagged(Kind::Ignored, 0, 0)))
     }
+}
+
+/// Half of `length` in whole units, but at least one: a request that moves nothing means something else.
+fn half_of(length: u32, unit: u32) -> u32 {
+    (length / 2 / unit * unit).max(unit.min(length))
+}
+
+/// The flag of an entry that waits for readiness before its first attempt.
+fn poll_first(op: &Op) -> u16 {
+    if op.flags & flag::POLL_FIRST != 0 { IORING_RECVSEND_POLL_FIRST } else { 0 }
 }
 
 /// A position or size: a whole number from 0 to 2^53.

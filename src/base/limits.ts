@@ -12,6 +12,10 @@ export const RECEIVE_BUFFERS_SHARE = 1 / 16;
 export const RECEIVE_BUFFERS_SIZE_MIN = 16 * RECEIVE_BUFFER_SIZE;
 export const RECEIVE_BUFFERS_SIZE_MAX = 256 * RECEIVE_BUFFER_SIZE;
 
+/** Bytes that the kernel gathers of a frame before it wakes the shard, and how long it may take (ms). */
+export const RECEIVE_STEP_BYTES_MAX = 128 * 1024;
+export const RECEIVE_STEP_MS_MAX = 4_000;
+
 /** Share of a shard's memory for frames that do not fit into a receive buffer. */
 export const LARGE_FRAMES_SHARE = 1 / 4;
 

@@ -5,6 +5,9 @@
  * memory. A receive takes a buffer from a shared group only when bytes arrive, so an idle connection
  * owns none; not receiving again is the back-pressure.
  *
+ * No operation moves all bytes by itself: whoever starts it counts what was moved and goes on from
+ * there. A socket has at most one receive and one send in flight.
+ *
  * @module
  */
 
@@ -14,22 +17,51 @@ export interface Sockets {
   /**
    * Receives once into a buffer of the shared group. Completes with the bytes received (0: the peer
    * closed; -ENOBUFS: the group is empty, try again when a buffer was recycled), and the buffer's id in
-   * the upper 16 bits of `flags`.
+   * the upper 16 bits of `flags`, where {@linkcode SOCKET_HAS_MORE} says that further bytes wait.
+   *
+   * @param empty nothing is known to wait in the socket: to look there first would be in vain
    */
-  receive(socket: number, done: Completion): void;
+  receive(socket: number, empty: boolean, done: Completion): void;
   /** Address of a buffer of the shared group. */
   bufferAddress(bufferId: number): number;
   /** Gives a buffer back to the shared group. */
   recycle(bufferId: number): void;
-  /** Receives exactly `length` bytes to `address`; completes with fewer only when the peer closed. */
-  receiveInto(socket: number, address: number, length: number, done: Completion): void;
-  /** Sends all of one range; completes with the bytes sent or a negative errno. */
-  send(socket: number, address: number, length: number, done: Completion): void;
   /**
-   * Sends `count` ranges in order, at most {@linkcode SEND_VECTOR_MAX}; the table at `tableAddress` holds
-   * (address, length) pairs as little-endian f64.
+   * Receives up to `length` bytes to `address`. Completes with the bytes received (0: the peer closed),
+   * and {@linkcode SOCKET_HAS_MORE} in `flags`.
+   *
+   * @param wanted bytes to wait for (1 to `length`). It is a wish: fewer are received when the socket's
+   * buffer is full, the peer has closed, or {@linkcode hurry} was called.
+   * @param empty as in {@linkcode receive}
    */
-  sendVector(socket: number, tableAddress: number, count: number, done: Completion): void;
+  receiveInto(
+    socket: number,
+    address: number,
+    length: number,
+    wanted: number,
+    empty: boolean,
+    done: Completion,
+  ): void;
+  /** Lets a {@linkcode receiveInto} in flight complete with what has come so far, if anything. */
+  hurry(socket: number): void;
+  /**
+   * Sends the beginning of a range, or all of it; completes with the bytes sent (at least one) or a
+   * negative errno.
+   *
+   * @param full the last send was cut short: wait for room before trying
+   */
+  send(socket: number, address: number, length: number, full: boolean, done: Completion): void;
+  /**
+   * Sends the beginning of `count` ranges in order, at most {@linkcode SEND_VECTOR_MAX}, or all of them;
+   * the table at `tableAddress` holds (address, length) pairs as little-endian f64.
+   */
+  sendVector(
+    socket: number,
+    tableAddress: number,
+    count: number,
+    full: boolean,
+    done: Completion,
+  ): void;
   /** Ends both directions; operations in flight complete with an error or zero. */
   shutdown(socket: number): void;
   /** Closes the descriptor; call once, after every operation on it has completed. */
@@ -38,3 +70,6 @@ export interface Sockets {
 
 /** Ranges that one vectored send takes. */
 export const SEND_VECTOR_MAX = 1024;
+
+/** In the flags of a receive: more bytes wait in the socket (the kernel's IORING_CQE_F_SOCK_NONEMPTY). */
+export const SOCKET_HAS_MORE = 4;

@@ -23,7 +23,7 @@ import {
   NAMES_SIZE,
   Op,
   OP_SIZE,
-  RECV_POLL_FIRST,
+  POLL_FIRST,
   UNWANTED,
 } from "./uring_ops.ts";
 
@@ -201,25 +201,49 @@ export class Uring {
    * @param pollFirst wait for readiness before trying, when the socket is known to be empty
    */
   recv(fd: number, group: number, pollFirst: boolean, done: Completion): number {
-    return this.start(Op.Recv, pollFirst ? RECV_POLL_FIRST : 0, group, fd, 0, 0, 0, done);
+    return this.start(Op.Recv, pollFirst ? POLL_FIRST : 0, group, fd, 0, 0, 0, done);
   }
 
-  /** Receives exactly `length` bytes to `address`; fewer only when the connection ends before. */
-  recvInto(fd: number, address: number, length: number, done: Completion): number {
-    return this.start(Op.RecvInto, 0, 0, fd, length, address, 0, done);
+  /** Receives up to `length` bytes to `address`, what has come when there is something (0 = end). */
+  recvInto(
+    fd: number,
+    address: number,
+    length: number,
+    pollFirst: boolean,
+    done: Completion,
+  ): number {
+    return this.start(Op.RecvInto, pollFirst ? POLL_FIRST : 0, 0, fd, length, address, 0, done);
   }
 
-  /** Sends `length` bytes from `address`, all of them unless the connection breaks. */
-  send(fd: number, address: number, length: number, done: Completion): number {
-    return this.start(Op.Send, 0, 0, fd, length, address, 0, done);
+  /**
+   * Sends up to `length` bytes from `address`: as many as the socket's buffer takes at once.
+   *
+   * @param pollFirst wait for room before trying, when the buffer is known to be full
+   */
+  send(
+    fd: number,
+    address: number,
+    length: number,
+    pollFirst: boolean,
+    done: Completion,
+  ): number {
+    return this.start(Op.Send, pollFirst ? POLL_FIRST : 0, 0, fd, length, address, 0, done);
   }
 
   /**
    * Sends `count` (1 to 1024) ranges, listed at `tableAddress` as pairs of little-endian float64:
-   * address, length. The table may be reused after the next {@linkcode turn} or {@linkcode flush}.
+   * address, length. Like {@linkcode send}, it may send fewer bytes. The table may be reused after the
+   * next {@linkcode turn} or {@linkcode flush}.
    */
-  sendVector(fd: number, tableAddress: number, count: number, done: Completion): number {
-    return this.start(Op.SendVector, 0, 0, fd, count, tableAddress, 0, done);
+  sendVector(
+    fd: number,
+    tableAddress: number,
+    count: number,
+    pollFirst: boolean,
+    done: Completion,
+  ): number {
+    const flags = pollFirst ? POLL_FIRST : 0;
+    return this.start(Op.SendVector, flags, 0, fd, count, tableAddress, 0, done);
   }
 
   /** Ends both directions of a connection, at once. */

@@ -37,7 +37,7 @@ export const SYNC_METADATA = 1;
 export const OPEN_CREATE = 1;
 export const OPEN_DIRECTORY = 2;
 export const CLOSE_CANCEL_FIRST = 1;
-export const RECV_POLL_FIRST = 1;
+export const POLL_FIRST = 1;
 export const CANCEL_FD = 1;
 
 /** Bytes at the start of a ring's mapping that hold paths. */
@@ -58,5 +58,3 @@ export const UNWANTED = 0xffff_fffd;
 export const FLAG_BUFFER = 1;
 /** Completion flag: the operation goes on and will complete again. */
 export const FLAG_MORE = 2;
-/** Completion flag: the socket has more to read already. */
-export const FLAG_SOCKET_NONEMPTY = 4;

@@ -15,6 +15,7 @@
  */
 
 import { assert } from "../base/assert.ts";
+import { RECEIVE_STEP_MS_MAX } from "../base/limits.ts";
 import type { ConnectionHost } from "./connection_host.ts";
 import { type ReceiveOwner, ReceiveSide } from "./receive_side.ts";
 import { RequestQueue } from "./request_queue.ts";
@@ -88,6 +89,7 @@ export class Connection implements ReceiveOwner, SendOwner {
   /** Closes what is stuck or idle; called every few seconds. */
   checkDeadlines(nowMs: number, idleMaxMs: number): void {
     if (this.#closing) return;
+    if (nowMs - this.lastActivityMs > RECEIVE_STEP_MS_MAX) this.#receiver.hurry();
     if (this.#sender.isOverdue(nowMs)) {
       this.violation("its peer takes no response");
     } else if (this.#receiver.isOverdue(nowMs)) {

@@ -2,7 +2,8 @@
  * A connection's bytes on their way in: from receives to whole frames.
  *
  * Bytes arrive in a buffer of the shared group. Frames that lie in it whole are served in place. A frame
- * that continues beyond it gets a block of its exact size, and the rest is received straight into that.
+ * that continues beyond it gets a block of its exact size, and the rest is received straight into that: what is
+ * there at first, then in steps that the kernel gathers.
  * Only one window of bytes is open at a time, and the next receive is started only when it is used up: a
  * connection that cannot be served is not read, and TCP tells its client.
  *
@@ -10,10 +11,11 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { FRAME_DEADLINE_MS } from "../base/limits.ts";
+import { FRAME_DEADLINE_MS, RECEIVE_STEP_BYTES_MAX } from "../base/limits.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { Completion } from "../io/completion.ts";
 import { ENOBUFS } from "../io/errno.ts";
+import { SOCKET_HAS_MORE } from "../io/sockets.ts";
 import type { ConnectionHost } from "./connection_host.ts";
 
 /** The shortest request: api key, version, correlation id. */
@@ -55,6 +57,10 @@ export class ReceiveSide {
   #blockAddress = -1;
   #blockLength = 0;
   #blockReceived = 0;
+  /** A receive into the block did not complete the frame: its sender is slower than we are. */
+  #blockLags = false;
+  /** The last receive left nothing in the socket. */
+  #socketEmpty = false;
   #frameStartedMs = 0;
   #receiving = false;
   #pumping = false;
@@ -67,7 +73,7 @@ export class ReceiveSide {
     this.#socket = socket;
     this.#owner = owner;
     this.#onReceived = { complete: (result, flags) => this.#received(result, flags) };
-    this.#onReceivedInto = { complete: (result) => this.#receivedInto(result) };
+    this.#onReceivedInto = { complete: (result, flags) => this.#receivedInto(result, flags) };
   }
 
   /** No operation is in flight and no frame is needed any more: what is held may be given back. */
@@ -80,6 +86,11 @@ export class ReceiveSide {
     const isBegun = this.#blockAddress >= 0 && this.#blockReceived < this.#blockLength ||
       this.#prefixBytes > 0;
     return isBegun && nowMs - this.#frameStartedMs > FRAME_DEADLINE_MS;
+  }
+
+  /** Lets bytes that have come be seen, though they are fewer than were waited for. */
+  hurry(): void {
+    if (this.#receiving && this.#blockLags) this.#host.sockets.hurry(this.#socket);
   }
 
   /** Takes requests from the window until it is used up or something is missing. */
@@ -122,13 +133,14 @@ export class ReceiveSide {
       return;
     }
     this.#owner.onProgress();
+    this.#socketEmpty = (flags & SOCKET_HAS_MORE) === 0;
     this.#windowBuffer = flags >>> 16;
     this.#windowAt = this.#host.sockets.bufferAddress(this.#windowBuffer);
     this.#windowEnd = this.#windowAt + result;
     this.pump();
   }
 
-  #receivedInto(result: number): void {
+  #receivedInto(result: number, flags: number): void {
     this.#receiving = false;
     if (this.#owner.closing || result <= 0) {
       this.#owner.shutdown();
@@ -136,7 +148,9 @@ export class ReceiveSide {
       return;
     }
     this.#owner.onProgress();
+    this.#socketEmpty = (flags & SOCKET_HAS_MORE) === 0;
     this.#blockReceived += result;
+    this.#blockLags = this.#blockReceived < this.#blockLength;
     this.pump();
   }
 
@@ -175,6 +189,8 @@ export class ReceiveSide {
         this.#socket,
         this.#blockAddress + this.#blockReceived,
         missing,
+        this.#blockLags ? Math.min(missing, RECEIVE_STEP_BYTES_MAX) : 1,
+        this.#socketEmpty,
         this.#onReceivedInto,
       );
       return false;
@@ -193,7 +209,7 @@ export class ReceiveSide {
     if (this.#framesHeld > 0) return false;
     this.#releaseWindow();
     this.#receiving = true;
-    this.#host.sockets.receive(this.#socket, this.#onReceived);
+    this.#host.sockets.receive(this.#socket, this.#socketEmpty, this.#onReceived);
     return false;
   }
 
@@ -217,6 +233,7 @@ export class ReceiveSide {
     this.#blockAddress = block;
     this.#blockLength = size;
     this.#blockReceived = available;
+    this.#blockLags = false;
     return true;
   }
 

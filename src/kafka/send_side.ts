@@ -5,6 +5,8 @@
  * that a fetch points at are sent from where they lie. An encoded response that is larger goes out piece
  * by piece, so that it needs no block of its size.
  *
+ * One send takes as many bytes as the socket has room for; what is left follows when there is room again.
+ *
  * @module
  */
 
@@ -44,7 +46,11 @@ export class SendSide {
   // The send in flight.
   #block = -1;
   readonly #ranges = new RangeList(16);
+  /** The first range that has not left whole, and the bytes of it that have. */
   #next = 0;
+  #nextSent = 0;
+  /** Bytes of the operation in flight. */
+  #asked = 0;
   #table = -1;
   // An encoded response that is larger than one send: it goes out piece by piece.
   #large: Uint8Array | null = null;
@@ -103,7 +109,7 @@ export class SendSide {
       this.#collect(count);
     }
     queue.drop(count);
-    if (inlineSize > 0) this.#sendRest();
+    if (inlineSize > 0) this.#sendRest(false);
     return true;
   }
 
@@ -132,7 +138,7 @@ export class SendSide {
     this.#ranges.clear();
     this.#ranges.push(this.#block, used + length);
     this.#next = 0;
-    this.#sendRest();
+    this.#sendRest(false);
   }
 
   #collect(count: number): void {
@@ -154,61 +160,63 @@ export class SendSide {
     this.#next = 0;
   }
 
-  #sendRest(): void {
+  /** Sends what is left of the ranges; `full` when the socket has just refused some of it. */
+  #sendRest(full: boolean): void {
     const ranges = this.#ranges;
-    const left = ranges.count - this.#next;
+    const { sockets, blocks } = this.#host;
+    const next = this.#next;
+    const first = ranges.address(next) + this.#nextSent;
+    const count = Math.min(ranges.count - next, SEND_VECTOR_MAX);
     this.#sending = true;
     this.#startedMs = this.#host.nowMs();
-    if (left === 1) {
-      const next = this.#next++;
-      this.#host.sockets.send(
-        this.#socket,
-        ranges.address(next),
-        ranges.length(next),
-        this.#onSent,
-      );
+    this.#asked = ranges.length(next) - this.#nextSent;
+    if (count > 1 && this.#table < 0) this.#table = blocks.allocateResponse(count * 16);
+    // Without room for the table: one range at a time needs none.
+    if (count === 1 || this.#table < 0) {
+      sockets.send(this.#socket, first, this.#asked, full, this.#onSent);
       return;
     }
-    const count = Math.min(left, SEND_VECTOR_MAX);
-    if (this.#table < 0) {
-      this.#table = this.#host.blocks.allocateResponse(count * 16);
-      if (this.#table < 0) {
-        // No room for the table: one range at a time needs none.
-        const next = this.#next++;
-        this.#host.sockets.send(
-          this.#socket,
-          ranges.address(next),
-          ranges.length(next),
-          this.#onSent,
-        );
-        return;
-      }
-    }
     const view = this.#memory.view;
-    for (let i = 0; i < count; i++) {
+    view.setFloat64(this.#table, first, true);
+    view.setFloat64(this.#table + 8, this.#asked, true);
+    for (let i = 1; i < count; i++) {
       const at = this.#table + i * 16;
-      view.setFloat64(at, ranges.address(this.#next + i), true);
-      view.setFloat64(at + 8, ranges.length(this.#next + i), true);
+      const length = ranges.length(next + i);
+      view.setFloat64(at, ranges.address(next + i), true);
+      view.setFloat64(at + 8, length, true);
+      this.#asked += length;
     }
-    this.#next += count;
-    this.#host.sockets.sendVector(this.#socket, this.#table, count, this.#onSent);
+    sockets.sendVector(this.#socket, this.#table, count, full, this.#onSent);
   }
 
   #sent(result: number): void {
     this.#sending = false;
     this.#owner.onProgress();
-    const closing = this.#owner.closing;
-    if (result < 0) {
+    if (result <= 0) {
       this.#owner.shutdown();
-    } else if (!closing && this.#next < this.#ranges.count) {
-      this.#sendRest();
-      return;
-    } else if (!closing && this.#large !== null) {
-      this.#sendPiece(0);
-      return;
+    } else if (!this.#owner.closing) {
+      this.#countSent(result);
+      if (this.#next < this.#ranges.count) {
+        this.#sendRest(result < this.#asked);
+        return;
+      }
+      if (this.#large !== null) {
+        this.#sendPiece(0);
+        return;
+      }
     }
     this.#release();
     this.#owner.onSendOver();
+  }
+
+  /** Goes on in the ranges by `bytes`, which have left. */
+  #countSent(bytes: number): void {
+    const ranges = this.#ranges;
+    let left = bytes + this.#nextSent;
+    while (this.#next < ranges.count && left >= ranges.length(this.#next)) {
+      left -= ranges.length(this.#next++);
+    }
+    this.#nextSent = left;
   }
 
   #release(): void {

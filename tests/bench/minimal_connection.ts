@@ -13,6 +13,7 @@
  * @module
  */
 
+import { RECEIVE_STEP_BYTES_MAX } from "../../src/base/limits.ts";
 import type { Memory } from "../../src/bytes/memory.ts";
 import type { Completion } from "../../src/io/completion.ts";
 import type { Sockets } from "../../src/io/sockets.ts";
@@ -81,7 +82,7 @@ export class MinimalConnection {
     this.#onReceived = { complete: (result, flags) => this.#received(result, flags) };
     this.#onReceivedInto = { complete: (result) => this.#receivedInto(result) };
     this.#onSent = { complete: (result) => this.#wasSent(result) };
-    shared.sockets.receive(socket, this.#onReceived);
+    shared.sockets.receive(socket, false, this.#onReceived);
   }
 
   /** The write that was filling is in flight: what is filled now becomes durable with it. */
@@ -128,33 +129,38 @@ export class MinimalConnection {
     const rest = end - at;
     memory.bytes.copyWithin(this.#frame, at, end);
     sockets.recycle(buffer);
-    if (rest === 0) return sockets.receive(this.#socket, this.#onReceived);
+    if (rest === 0) return sockets.receive(this.#socket, false, this.#onReceived);
     this.#frameBytes = rest;
-    this.#receiveRest();
+    this.#receiveRest(1);
   }
 
-  #receiveRest(): void {
+  /** Receives what the frame lacks; waits for at most `wantedMax` bytes at a time. */
+  #receiveRest(wantedMax: number): void {
     const { memory, sockets } = this.#shared;
     const sized = this.#frameBytes >= 4;
     this.#frameWanted = sized ? 4 + memory.view.getUint32(this.#frame, false) : 4;
     if (this.#frameWanted > this.#frameSizeMax) return sockets.close(this.#socket);
     const missing = this.#frameWanted - this.#frameBytes;
     const at = this.#frame + this.#frameBytes;
-    sockets.receiveInto(this.#socket, at, missing, this.#onReceivedInto);
+    const wanted = Math.min(missing, wantedMax);
+    sockets.receiveInto(this.#socket, at, missing, wanted, false, this.#onReceivedInto);
   }
 
   #receivedInto(result: number): void {
     if (result <= 0) return this.#shared.sockets.close(this.#socket);
     this.#frameBytes += result;
-    if (this.#frameBytes < this.#frameWanted || this.#frameWanted === 4) this.#receiveRest();
-    else this.#takeBlock();
+    if (this.#frameBytes < this.#frameWanted || this.#frameWanted === 4) {
+      this.#receiveRest(RECEIVE_STEP_BYTES_MAX);
+    } else {
+      this.#takeBlock();
+    }
   }
 
   #takeBlock(): void {
     if (!this.#request(this.#frame + 4)) return;
     this.#frameBytes = 0;
     this.#frameWanted = 0;
-    this.#shared.sockets.receive(this.#socket, this.#onReceived);
+    this.#shared.sockets.receive(this.#socket, false, this.#onReceived);
   }
 
   /** Takes one request (without its size); false when the log has no room for it now. */
@@ -219,13 +225,13 @@ export class MinimalConnection {
     this.#sending = end - this.#sent;
     if (this.#sending === 0) return;
     const at = this.#responses + this.#sent;
-    this.#shared.sockets.send(this.#socket, at, this.#sending, this.#onSent);
+    this.#shared.sockets.send(this.#socket, at, this.#sending, false, this.#onSent);
   }
 
   #wasSent(result: number): void {
     // A peer that is gone shows as the end of receiving.
     if (result < 0) return;
-    this.#sent += this.#sending;
+    this.#sent += result;
     this.#sending = 0;
     this.#send();
   }

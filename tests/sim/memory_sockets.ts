@@ -2,7 +2,7 @@
  * The socket seam in memory: a client end that a test holds, a server end that a shard serves.
  *
  * Deterministic: bytes move only in {@linkcode MemorySockets.step}, which carries out one operation that
- * can go on, chosen by the seeded Random. Received bytes are cut at random places, as TCP may.
+ * can go on, chosen by the seeded Random. Bytes received and sent are cut at random places, as TCP may.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { Random } from "../../src/base/prng.ts";
 import type { Memory } from "../../src/bytes/memory.ts";
 import type { Completion } from "../../src/io/completion.ts";
 import { ECANCELED, ENOBUFS } from "../../src/io/errno.ts";
-import type { Sockets } from "../../src/io/sockets.ts";
+import { SOCKET_HAS_MORE, type Sockets } from "../../src/io/sockets.ts";
 
 /** What the test holds of a connection. */
 export class ClientEnd {
@@ -43,6 +43,9 @@ export class ClientEnd {
   }
 }
 
+/** One send or receive in this many is cut short without need. */
+const CUT_ONE_IN = 4;
+
 interface Operation {
   readonly socket: number;
   /** Carries it out if it can go on. */
@@ -57,6 +60,8 @@ export class MemorySockets implements Sockets {
   readonly #free: number[];
   readonly #ends = new Map<number, ClientEnd>();
   readonly #shut = new Set<number>();
+  /** Sockets whose receive is to complete with what has come. */
+  readonly #hurried = new Set<number>();
   #operations: Operation[] = [];
   #next = 1;
   /** Told when a buffer came back. */
@@ -103,7 +108,7 @@ export class MemorySockets implements Sockets {
     return false;
   }
 
-  receive(socket: number, done: Completion): void {
+  receive(socket: number, _empty: boolean, done: Completion): void {
     const client = this.#client(socket);
     this.#operations.push({
       socket,
@@ -113,7 +118,7 @@ export class MemorySockets implements Sockets {
         const id = this.#free.pop();
         if (id === undefined) return finish(done, -ENOBUFS);
         const length = this.#move(client, this.#buffers[id]!, this.#bufferSize, false);
-        done.complete(length, id << 16);
+        done.complete(length, id << 16 | moreFlag(client));
         return true;
       },
     });
@@ -129,25 +134,48 @@ export class MemorySockets implements Sockets {
     this.onRecycled();
   }
 
-  receiveInto(socket: number, address: number, length: number, done: Completion): void {
+  receiveInto(
+    socket: number,
+    address: number,
+    length: number,
+    wanted: number,
+    _empty: boolean,
+    done: Completion,
+  ): void {
+    assert(wanted > 0 && wanted <= length, "a receive waits for more than it has room for");
     const client = this.#client(socket);
-    let received = 0;
+    // A full receive buffer or window ends the wait before the bytes that it was for are there.
+    const enough = this.#isCut() ? 1 : wanted;
+    this.#hurried.delete(socket);
     this.#operations.push({
       socket,
       attempt: () => {
-        if (this.#shut.has(socket)) return finish(done, received);
-        received += this.#move(client, address + received, length - received, true);
-        if (received === length || client.ended) return finish(done, received);
-        return false;
+        if (this.#shut.has(socket)) return finish(done, 0);
+        const there = client.pendingBytes;
+        if (there === 0) return client.ended ? finish(done, 0) : false;
+        if (there < enough && !client.ended && !this.#hurried.has(socket)) return false;
+        const received = this.#move(client, address, length, !this.#isCut());
+        done.complete(received, moreFlag(client));
+        return true;
       },
     });
   }
 
-  send(socket: number, address: number, length: number, done: Completion): void {
+  hurry(socket: number): void {
+    this.#hurried.add(socket);
+  }
+
+  send(socket: number, address: number, length: number, _full: boolean, done: Completion): void {
     this.#sendRanges(socket, [[address, length]], done);
   }
 
-  sendVector(socket: number, tableAddress: number, count: number, done: Completion): void {
+  sendVector(
+    socket: number,
+    tableAddress: number,
+    count: number,
+    _full: boolean,
+    done: Completion,
+  ): void {
     const { view } = this.#memory;
     const ranges: [number, number][] = [];
     for (let i = 0; i < count; i++) {
@@ -170,6 +198,7 @@ export class MemorySockets implements Sockets {
     client.closed = true;
     this.#ends.delete(socket);
     this.#shut.delete(socket);
+    this.#hurried.delete(socket);
   }
 
   #sendRanges(socket: number, ranges: readonly [number, number][], done: Completion): void {
@@ -179,12 +208,16 @@ export class MemorySockets implements Sockets {
       attempt: () => {
         if (this.#shut.has(socket)) return finish(done, -ECANCELED);
         if (client.stalled) return false;
-        let total = 0;
+        const total = ranges.reduce((sum, [, length]) => sum + length, 0);
+        const taken = this.#isCut() ? 1 + this.#random.nextBelow(total) : total;
+        let left = taken;
         for (const [address, length] of ranges) {
-          client.fromServer.push(this.#memory.bytes.slice(address, address + length));
-          total += length;
+          if (left === 0) break;
+          const part = Math.min(length, left);
+          client.fromServer.push(this.#memory.bytes.slice(address, address + part));
+          left -= part;
         }
-        return finish(done, total);
+        return finish(done, taken);
       },
     });
   }
@@ -204,6 +237,10 @@ export class MemorySockets implements Sockets {
     return moved;
   }
 
+  #isCut(): boolean {
+    return this.#random.nextBelow(CUT_ONE_IN) === 0;
+  }
+
   #client(socket: number): ClientEnd {
     const client = this.#ends.get(socket);
     assert(client !== undefined, "an operation on a socket that is closed");
@@ -214,6 +251,10 @@ export class MemorySockets implements Sockets {
 function finish(done: Completion, result: number): boolean {
   done.complete(result, 0);
   return true;
+}
+
+function moreFlag(client: ClientEnd): number {
+  return client.pendingBytes > 0 ? SOCKET_HAS_MORE : 0;
 }
 
 /** One array of all parts. */
