@@ -7,7 +7,7 @@
  */
 
 /** Kafka's config types that occur here. */
-export type SettingKind = "boolean" | "int" | "long" | "double" | "string" | "list";
+export type SettingKind = "boolean" | "short" | "int" | "long" | "double" | "string" | "list";
 
 export interface Setting {
   readonly kind: SettingKind;
@@ -20,6 +20,8 @@ export interface Setting {
   readonly dynamic: boolean;
   /** False: known, kept and shown, but without effect in Gregor (the doc says why). */
   readonly honoured: boolean;
+  /** The flag of `gregor start` that gives the value; null where `--set` does. */
+  readonly flag: string | null;
   readonly min: number | null;
   readonly max: number | null;
   /** The words that are allowed; of a list, its elements. */
@@ -32,6 +34,7 @@ interface Options {
   readonly max?: number;
   readonly fixed?: true;
   readonly ignored?: true;
+  readonly flag?: string;
 }
 
 function setting(
@@ -48,6 +51,7 @@ function setting(
     doc,
     dynamic: options.fixed !== true,
     honoured: options.ignored !== true,
+    flag: options.flag ?? null,
     min: options.min ?? null,
     max: options.max ?? null,
     choices,
@@ -64,6 +68,11 @@ export function intSetting(fallback: number | null, doc: string, options: Option
   return setting("int", fallback === null ? null : String(fallback), doc, options, null);
 }
 
+/** A 16-bit number. */
+export function shortSetting(fallback: number, doc: string, options: Options = {}): Setting {
+  return setting("short", String(fallback), doc, options, null);
+}
+
 /** A 64-bit number; `fallback` as text where it is beyond 2^53. */
 export function longSetting(
   fallback: number | string | null,
@@ -73,8 +82,12 @@ export function longSetting(
   return setting("long", fallback === null ? null : String(fallback), doc, options, null);
 }
 
-/** A number with a fraction. */
-export function doubleSetting(fallback: number, doc: string, options: Options = {}): Setting {
+/** A number with a fraction; `fallback` as text where Kafka writes it in its own way. */
+export function doubleSetting(
+  fallback: number | string,
+  doc: string,
+  options: Options = {},
+): Setting {
   return setting("double", String(fallback), doc, options, null);
 }
 
@@ -89,13 +102,14 @@ export function stringSetting(
 
 /** Texts with commas between them, perhaps each one of a few. */
 export function listSetting(
-  fallback: string,
+  fallback: string | null,
   doc: string,
   options: Options & { readonly choices?: readonly string[] } = {},
 ): Setting {
   return setting("list", fallback, doc, options, options.choices ?? null);
 }
 
+const SHORT_MAX = 2 ** 15 - 1;
 const INT_MIN = -(2 ** 31);
 const INT_MAX = 2 ** 31 - 1;
 const LONG_MIN = -(2n ** 63n);
@@ -111,6 +125,11 @@ export function refuseSetting(name: string, definition: Setting, value: string):
       return /^(true|false)$/i.test(text)
         ? null
         : refuse("Expected value to be either true or false");
+    case "short":
+      if (!/^[+-]?\d+$/.test(text) || Math.abs(Number(text)) > SHORT_MAX) {
+        return refuse("Not a number of type SHORT");
+      }
+      return refuseRange(definition, Number(text), refuse);
     case "int":
       if (!/^[+-]?\d+$/.test(text) || Number(text) < INT_MIN || Number(text) > INT_MAX) {
         return refuse("Not a number of type INT");
@@ -159,5 +178,5 @@ export function splitList(value: string): string[] {
 
 /** Kafka's number for the type of a config, as DescribeConfigs reports it. */
 export function configTypeId(kind: SettingKind): number {
-  return { boolean: 1, string: 2, int: 3, long: 5, double: 6, list: 7 }[kind];
+  return { boolean: 1, string: 2, int: 3, short: 4, long: 5, double: 6, list: 7 }[kind];
 }

@@ -9,6 +9,7 @@
  */
 
 import { assert } from "./assert.ts";
+import { KAFKA_ONLY_SETTINGS } from "./kafka_settings.ts";
 import { nearest } from "./nearest.ts";
 import {
   booleanSetting,
@@ -18,6 +19,7 @@ import {
   longSetting,
   refuseSetting,
   type Setting,
+  shortSetting,
   stringSetting,
 } from "./setting.ts";
 
@@ -202,7 +204,7 @@ const GROUP_SETTINGS = {
     "Partitions of __consumer_offsets; not to be changed once it exists.",
     { ...fixed, min: 1 },
   ),
-  "offsets.topic.replication.factor": intSetting(
+  "offsets.topic.replication.factor": shortSetting(
     3,
     "Replicas of __consumer_offsets; in a smaller cluster, one per node.",
     { ...fixed, min: 1 },
@@ -244,7 +246,7 @@ const TRANSACTION_SETTINGS = {
     ...fixed,
     min: 1,
   }),
-  "transaction.state.log.replication.factor": intSetting(
+  "transaction.state.log.replication.factor": shortSetting(
     3,
     "Replicas of __transaction_state; in a smaller cluster, one per node.",
     { ...fixed, min: 1 },
@@ -281,7 +283,30 @@ const CONNECTION_SETTINGS = {
     "Incremental fetch sessions that a node remembers.",
     { ...fixed, min: 0 },
   ),
-  "broker.rack": stringSetting(null, "The failure zone of a node; set by --rack.", fixed),
+} as const;
+
+const NODE_SETTINGS = {
+  "node.id": intSetting(null, "The node's number.", { ...fixed, flag: "--node-id" }),
+  "broker.id": intSetting(null, "As node.id, by its older name.", { ...fixed, flag: "--node-id" }),
+  "broker.rack": stringSetting(null, "The failure zone of a node.", { ...fixed, flag: "--rack" }),
+  "process.roles": listSetting("broker,controller", "Every node is both.", {
+    ...fixed,
+    flag: "--mode",
+  }),
+  "listeners": listSetting(null, "Where clients connect.", { ...fixed, flag: "--kafka-addr" }),
+  "advertised.listeners": listSetting(null, "What clients are told to connect to.", {
+    ...fixed,
+    flag: "--advertised-kafka-addr",
+  }),
+  "listener.security.protocol.map": stringSetting(
+    "PLAINTEXT:PLAINTEXT",
+    "There is one listener, without TLS and SASL.",
+    { ...fixed, flag: "--kafka-addr" },
+  ),
+  "log.dirs": listSetting(null, "Where the data lives; one directory.", {
+    ...fixed,
+    flag: "--data-dir",
+  }),
 } as const;
 
 const GREGOR_SETTINGS = {
@@ -314,7 +339,9 @@ export const SETTINGS = {
   ...GROUP_SETTINGS,
   ...TRANSACTION_SETTINGS,
   ...CONNECTION_SETTINGS,
+  ...NODE_SETTINGS,
   ...GREGOR_SETTINGS,
+  ...KAFKA_ONLY_SETTINGS,
 } as const;
 
 /** The chapters, in reading order. */
@@ -324,7 +351,9 @@ export const SETTING_CHAPTERS: readonly (readonly [string, Readonly<Record<strin
   ["Groups", GROUP_SETTINGS],
   ["Producers and transactions", TRANSACTION_SETTINGS],
   ["Connections", CONNECTION_SETTINGS],
+  ["The node", NODE_SETTINGS],
   ["Gregor's own", GREGOR_SETTINGS],
+  ["Kafka's own", KAFKA_ONLY_SETTINGS],
 ];
 
 export type SettingName = keyof typeof SETTINGS;

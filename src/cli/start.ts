@@ -19,7 +19,7 @@ import { Failure } from "./failure.ts";
 import { inspectHost, inspectMemory } from "./host.ts";
 import { launcherDeath } from "./launcher.ts";
 import { formatSize } from "./size.ts";
-import { START, type StartOptions, startOptions } from "./start_options.ts";
+import { settingsWithoutEffect, START, type StartOptions, startOptions } from "./start_options.ts";
 
 const LEVELS = {
   debug: LogLevel.DEBUG,
@@ -36,6 +36,7 @@ export const definition = command({
   async run({ values, terminal }) {
     const options = startOptions(values, inspectHost());
     const logger = new LogPrinter(LEVELS[options.logLevel], options.logFormat === "json");
+    for (const line of settingsWithoutEffect(options.settings)) logger.log(LogLevel.INFO, line);
     const shim = openShim();
     obeyFaultFile(shim);
     const stops = [awaitStop()];

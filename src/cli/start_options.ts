@@ -227,10 +227,23 @@ export function checkStart(values: FlagValues<typeof START_FLAGS>): Problem[] {
       problems.push({ subject, message: `is not a setting${nearestText}` });
       continue;
     }
+    const { flag } = SETTINGS[name];
+    if (flag !== null) {
+      problems.push({ subject, message: `is given by ${flag}` });
+      continue;
+    }
     const problem = settingProblem(name, plainSettingValue(name, value));
     if (problem !== null) problems.push({ subject, message: problem });
   }
   return problems;
+}
+
+/** A line for each setting that was given and means nothing here, with the reason. */
+export function settingsWithoutEffect(settings: ReadonlyMap<string, string>): string[] {
+  return [...settings.keys()].flatMap((name) => {
+    if (!isSettingName(name) || SETTINGS[name].honoured) return [];
+    return [`--set ${name} has no effect: ${SETTINGS[name].doc}`];
+  });
 }
 
 /** Null: the address itself can be connected to. */

@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { parseStart, type StartOptions } from "./start_options.ts";
+import { parseStart, settingsWithoutEffect, type StartOptions } from "./start_options.ts";
 
 const HOST = { coreCount: 8, memoryBytes: 16 * 2 ** 30, name: "castle" };
 
@@ -59,6 +59,13 @@ Deno.test("a wildcard address is advertised by the host's name", () => {
   assert.deepEqual(said.advertisedKafkaAddr, { host: "k", port: 1 });
 });
 
+Deno.test("settings of Kafka's that mean nothing here are accepted, and said to", () => {
+  const { settings } = options(["--set", "num.io.threads=16", "--set", "num.partitions=3"]);
+  const [line, ...others] = settingsWithoutEffect(settings);
+  assert.match(line!, /^--set num.io.threads has no effect: .*--cores/);
+  assert.equal(others.length, 0);
+});
+
 Deno.test("what is wrong with start is listed in one go", () => {
   assert.deepEqual(
     problems([
@@ -67,6 +74,8 @@ Deno.test("what is wrong with start is listed in one go", () => {
       "--memory=64MiB",
       "--set=num.partition=3",
       "--set=num.partitions=0",
+      "--set=listeners=PLAINTEXT://:9092",
+      "--set=num.io.threads=16",
       "--set=log.retention.ms=soon",
     ]),
     [
@@ -74,6 +83,7 @@ Deno.test("what is wrong with start is listed in one go", () => {
       "--memory expected at least 128MiB for 4 cores (32MiB each)",
       "--set num.partition is not a setting; nearest is num.partitions",
       "--set num.partitions Invalid value 0 for configuration num.partitions: Value must be at least 1",
+      "--set listeners is given by --kafka-addr",
       "--set log.retention.ms Invalid value soon for configuration log.retention.ms: " +
       "Not a number of type LONG",
     ],

@@ -79,8 +79,10 @@ export function describeBrokerConfigs(image: ClusterImage): ConfigDescription[] 
   return (Object.keys(SETTINGS).sort() as SettingName[]).map((name) => {
     const definition = SETTINGS[name];
     const synonyms = settingSynonyms(image, name);
-    synonyms.push({ name, value: definition.fallback, source: ConfigSource.DEFAULT });
-    const { value, source } = synonyms[0]!;
+    const byDefault = { name, value: definition.fallback, source: ConfigSource.DEFAULT };
+    const { value, source } = synonyms[0] ?? byDefault;
+    // As in Kafka, a default that is null is no synonym.
+    if (byDefault.value !== null) synonyms.push(byDefault);
     return { ...shown(definition), name, value, source, readOnly: !definition.dynamic, synonyms };
   });
 }
@@ -118,6 +120,6 @@ function settingSynonyms(image: ClusterImage, name: SettingName): ConfigSynonym[
   return synonyms;
 }
 
-function shown(definition: Setting): { typeId: number; documentation: string } {
-  return { typeId: configTypeId(definition.kind), documentation: definition.doc };
+function shown({ kind, doc, honoured }: Setting): { typeId: number; documentation: string } {
+  return { typeId: configTypeId(kind), documentation: honoured ? doc : `No effect: ${doc}` };
 }

@@ -123,12 +123,15 @@ const ACCEPTED = {
   ),
   "compression.gzip.level": follows(
     intSetting(-1, "Gregor does not recompress.", { min: -1, max: 9, ...ignored }),
+    "compression.gzip.level",
   ),
   "compression.lz4.level": follows(
     intSetting(9, "Gregor does not recompress.", { min: 1, max: 17, ...ignored }),
+    "compression.lz4.level",
   ),
   "compression.zstd.level": follows(
     intSetting(3, "Gregor does not recompress.", { min: -131072, max: 22, ...ignored }),
+    "compression.zstd.level",
   ),
   "file.delete.delay.ms": follows(
     longSetting(60_000, "Segments are dropped as soon as no reader uses them.", {

@@ -33,6 +33,7 @@ import type { Shim } from "../io/shim.ts";
 import type { Boot } from "./control.ts";
 import { type DescriptorShares, shareDescriptors } from "./descriptors.ts";
 import { mailboxesSize } from "./mailbox.ts";
+import { nodeSettings } from "./node_settings.ts";
 import { BrokerFailure, type StartedBroker, Supervisor } from "./supervisor.ts";
 
 const ARENA_ALIGNMENT = 2 ** 21;
@@ -110,6 +111,11 @@ export class Broker {
     mapRegionFor(shim, regionBytes, options.strict);
     const processors = allowedProcessors(shim);
     const pin = options.strict && options.cores <= processors.length;
+    const advertisedPort = options.advertisedPort === 0 ? listener.port : options.advertisedPort;
+    const settings = new Map([
+      ...options.settings,
+      ...nodeSettings(options, listener.port, advertisedPort),
+    ]);
     const boots: Boot[] = [];
     for (let shard = 0; shard < options.cores; shard++) {
       boots.push({
@@ -124,7 +130,7 @@ export class Broker {
         acceptLoss: options.acceptLoss,
         openFilesMax: descriptors.openFilesPerShard,
         processor: pin ? processors[shard]! : -1,
-        settings: options.settings,
+        settings,
         seed: crypto.getRandomValues(new Uint32Array(1))[0]!,
       });
     }
@@ -132,7 +138,7 @@ export class Broker {
     const started = await supervisor.start(boots, {
       node: {
         host: options.advertisedHost,
-        port: options.advertisedPort === 0 ? listener.port : options.advertisedPort,
+        port: advertisedPort,
         rack: options.rack,
       },
       verify: options.verify,

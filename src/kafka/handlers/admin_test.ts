@@ -281,6 +281,11 @@ eachVersion(DESCRIBE_CONFIGS_HANDLER, "shows values, their sources and synonyms"
     ["log.retention.ms", "2", 3],
   ]);
   assert.ok(describe(TOPIC, null, false).configs.length > 20);
+  const [idle] = describe(NODE_0, ["num.io.threads"], true).configs;
+  assert.deepEqual([idle!.value, idle!.configSource, idle!.readOnly], ["8", 5, false]);
+  assert.match(idle!.documentation!, version >= 3 ? /^No effect: / : /^$/);
+  const [unset] = describe(NODE_0, ["log.roll.jitter.ms"], true).configs;
+  assert.deepEqual([unset!.value, unset!.synonyms], [null, []], "null is no synonym");
   const settings = describe(NODE_0, [], false).configs;
   assert.ok(settings.length > 40);
   assert.equal(settings.find(({ name }) => name === "group.max.size")!.readOnly, true);

@@ -1,0 +1,37 @@
+/**
+ * What the flags of a start said of the node, under Kafka's names: tools read where a broker listens, which number
+ * it has and where its data lies with DescribeConfigs.
+ *
+ * @module
+ */
+
+import type { SettingName } from "../base/settings.ts";
+
+export interface NodeFlags {
+  readonly nodeId: number;
+  readonly rack: string | null;
+  readonly dataDir: string;
+  readonly kafkaHost: string;
+  readonly advertisedHost: string;
+}
+
+/** What the flags said, under the names that Kafka's tools ask for. */
+export function nodeSettings(
+  options: NodeFlags,
+  port: number,
+  advertisedPort: number,
+): [SettingName, string][] {
+  const listener = (host: string, at: number): string =>
+    `PLAINTEXT://${host.includes(":") ? `[${host}]` : host}:${at}`;
+  const settings: [SettingName, string][] = [
+    ["node.id", `${options.nodeId}`],
+    ["broker.id", `${options.nodeId}`],
+    ["process.roles", "broker,controller"],
+    ["listeners", listener(options.kafkaHost, port)],
+    ["advertised.listeners", listener(options.advertisedHost, advertisedPort)],
+    ["listener.security.protocol.map", "PLAINTEXT:PLAINTEXT"],
+    ["log.dirs", options.dataDir],
+  ];
+  if (options.rack !== null) settings.push(["broker.rack", options.rack]);
+  return settings;
+}
