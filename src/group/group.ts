@@ -79,6 +79,8 @@ export class Group {
   assigningGeneration = -1;
   /** Bytes of all members' protocols. */
   protocolsSize = 0;
+  /** Its last offset was taken from it: as in Kafka it is listed on, until the next check for expired ones. */
+  lingers = false;
 
   #awaitingJoinCount = 0;
   #staticIds = new Map<string, string>();
@@ -111,7 +113,8 @@ export class Group {
 
   /** Nothing written, nobody here, nothing under way: the group need not exist. */
   get isVoid(): boolean {
-    return this.metadata === null && this.offsets.size === 0 && this.appendsInFlight === 0 &&
+    return !this.lingers && this.metadata === null && this.offsets.size === 0 &&
+      this.appendsInFlight === 0 &&
       this.members.size === 0 && this.pendingJoins.size === 0;
   }
 

@@ -110,8 +110,9 @@ export class OffsetHandling {
     };
     const names = request.topics.map((topic) => topic.name);
     const subscribed = new Set(names.filter((name) => group.isSubscribedTo(name)));
-    if (records.length === 0) answer(ErrorCode.NONE);
-    else this.#table.append(group, records, answer);
+    if (records.length === 0) return answer(ErrorCode.NONE);
+    group.lingers = true;
+    this.#table.append(group, records, answer);
   }
 
   #commitError(

@@ -25,6 +25,7 @@ import { type CommittedOffset, type GroupRecord, groupRecord, offsetRecord } fro
 /** Appends tombstones for everything that has expired. */
 export function expireOffsets(table: GroupTable): void {
   for (const group of [...table.groups.values()]) {
+    group.lingers = false;
     const records = expiredRecords(table, group);
     // What fails now expires again at the next check.
     if (records.length > 0) appendInBatches(table, group, records, () => {});
@@ -44,9 +45,17 @@ export function deleteGroup(
   }
   if (group.state !== GroupState.EMPTY) return done(ErrorCode.NON_EMPTY_GROUP);
   const records = group.offsets.known(null).map((at) => offsetRecord({ groupId, ...at }, null));
+  group.lingers = false;
   // Also when nothing is written yet: the record that says so may be on its way.
   records.push(groupRecord(groupId, null));
-  appendInBatches(table, group, records, done);
+  appendInBatches(table, group, records, (errorCode) => {
+    if (errorCode === ErrorCode.NONE) {
+      // Who was told an id and is expected back with it finds no group, as in Kafka.
+      for (const timer of group.pendingJoins.values()) table.cancel(timer);
+      group.pendingJoins.clear();
+    }
+    done(errorCode);
+  });
 }
 
 /** Forgets the offsets of topics that are gone. */
@@ -56,7 +65,9 @@ export function forgetTopics(table: GroupTable, topics: readonly string[]): void
     const records = topics.flatMap((topic) => group.offsets.known(topic)).map((at) =>
       offsetRecord({ groupId, ...at }, null)
     );
-    if (records.length > 0) appendInBatches(table, group, records, () => {});
+    if (records.length === 0) continue;
+    group.lingers = true;
+    appendInBatches(table, group, records, () => {});
   }
 }
 

@@ -161,5 +161,16 @@ Deno.test("topicsDeleted() forgets the offsets of a topic in every group", () =>
   assert.equal(test.committed("gone", 0), -1);
   assert.equal(test.committed("gone", 1), -1);
   assert.equal(test.committed("kept", 0), 3);
+  assert.equal(test.state("other"), "Empty", "a group stays until the next check");
+  test.advance(test.config.offsetsRetentionCheckMs);
   assert.equal(test.state("other"), "none");
+});
+
+Deno.test("DeleteGroups forgets those who were told an id, too", () => {
+  const test = new TestCoordinator();
+  const { memberId } = test.join().get();
+  assert.equal(test.state(), "Empty");
+  assert.equal(remove(test), 0);
+  assert.equal(test.state(), "none");
+  assert.equal(test.join({ memberId }).get().errorCode, ErrorCode.UNKNOWN_MEMBER_ID);
 });

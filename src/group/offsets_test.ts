@@ -155,6 +155,33 @@ Deno.test("OffsetDelete spares topics that a member reads", () => {
   assert.equal(test.committed("read", 0), -1);
 });
 
+Deno.test("a subscription is read by the fields that all versions begin with", () => {
+  // @platformatic/kafka says version 1 and leaves out its field; other clients may say what they like.
+  for (const version of [0, 1, 3, 9, -1]) {
+    const test = new TestCoordinator();
+    test.commit({ read: [1], left: [2] });
+    const metadata = subscription("read").slice(0, -4);
+    new DataView(metadata.buffer).setInt16(0, version);
+    test.stable(1, { protocols: { range: metadata } });
+    const deleted = remove(test, ["read", "left"]);
+    assert.deepEqual(
+      deleted.topics.map((t) => t.partitions[0]!.errorCode),
+      [ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC, 0],
+    );
+  }
+});
+
+Deno.test("a group whose last offset was deleted is there until the next check", () => {
+  const test = new TestCoordinator();
+  test.commit({ t: [1] });
+  assert.equal(remove(test, ["t"]).errorCode, 0);
+  assert.equal(test.state(), "Empty");
+  assert.equal(remove(test, ["t"]).errorCode, 0);
+  test.advance(test.config.offsetsRetentionCheckMs);
+  assert.equal(test.state(), "none");
+  assert.equal(remove(test, ["t"]).errorCode, ErrorCode.GROUP_ID_NOT_FOUND);
+});
+
 Deno.test("OffsetDelete believes consumers that it cannot read, and no other members", () => {
   const test = new TestCoordinator();
   test.commit({ t: [1] });

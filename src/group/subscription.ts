@@ -10,15 +10,16 @@ import { Cursor } from "../bytes/cursor.ts";
 import { decodeConsumerProtocolSubscription } from "../wire/generated/consumer_protocol_subscription.ts";
 import type { Group } from "./group.ts";
 
-/** The newest version of the subscription; its successors only append fields. */
-const VERSION_MAX = 3;
-
-/** The topics of a subscription; null when it cannot be read. */
+/**
+ * The topics of a subscription; null when it cannot be read.
+ *
+ * Whatever version it says it has, the fields of the first one come first, and more is not looked at: some
+ * clients name a later version and leave its fields out.
+ */
 export function topicsOfSubscription(metadata: Uint8Array): string[] | null {
   const cursor = Cursor.of(metadata);
-  const version = cursor.int16();
-  if (!cursor.ok() || version < 0) return null;
-  const subscription = decodeConsumerProtocolSubscription(cursor, Math.min(version, VERSION_MAX));
+  cursor.int16();
+  const subscription = decodeConsumerProtocolSubscription(cursor, 0);
   return cursor.ok() ? subscription.topics : null;
 }
 

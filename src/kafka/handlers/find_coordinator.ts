@@ -49,7 +49,9 @@ export const FIND_COORDINATOR_HANDLER: Handler<FindCoordinatorRequest, FindCoord
     const coordinators = keys.map((key) => find(services, request.keyType, key));
     if (version >= KEYS_VERSION) return newFindCoordinatorResponse({ coordinators });
     const { errorCode, errorMessage, nodeId, host, port } = coordinators[0]!;
-    return newFindCoordinatorResponse({ errorCode, errorMessage, nodeId, host, port });
+    // Where there is no error, these versions have no message, and later ones an empty one.
+    const message = errorCode === ErrorCode.NONE ? null : errorMessage;
+    return newFindCoordinatorResponse({ errorCode, errorMessage: message, nodeId, host, port });
   },
 };
 
@@ -70,7 +72,7 @@ function find(services: Services, keyType: number, key: string): Coordinator {
   const address = kafkaAddresses(services.image).find((node) => node.nodeId === nodeId);
   if (address === undefined) return refused(key, ErrorCode.COORDINATOR_NOT_AVAILABLE);
   const { host, port } = address;
-  return newCoordinator({ key, nodeId, host, port, errorMessage: null });
+  return newCoordinator({ key, nodeId, host, port });
 }
 
 /** -1 as long as the topic is not made. */

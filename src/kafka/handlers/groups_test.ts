@@ -116,6 +116,8 @@ Deno.test("OffsetCommit and OffsetFetch work in every version", () => {
   const { id } = broker.cluster.image.topicByName("orders")!;
   for (const version of versions(OFFSET_COMMIT_HANDLER)) {
     const request = commitOf("g", "orders", 100 + version);
+    const { partitions } = request.topics[0]!;
+    partitions.unshift(...[1, -1].map((partitionIndex) => ({ ...partitions[0]!, partitionIndex })));
     const other = commitOf("g", "nowhere", 1).topics[0]!;
     request.topics.push(other);
     if (version >= 10) {
@@ -123,10 +125,14 @@ Deno.test("OffsetCommit and OffsetFetch work in every version", () => {
       other.topicId = "00000000000000000000000000000bad";
     }
     const { topics } = broker.ask(OFFSET_COMMIT_HANDLER, version, request);
-    assert.deepEqual(topics.map((topic) => topic.partitions[0]!.errorCode), [
-      0,
-      version >= 10 ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-    ]);
+    const unknown = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+    assert.deepEqual(
+      topics.map((topic) => topic.partitions.map((p) => [p.partitionIndex, p.errorCode])),
+      [
+        [[1, unknown], [-1, unknown], [0, 0]],
+        [[0, version >= 10 ? ErrorCode.UNKNOWN_TOPIC_ID : unknown]],
+      ],
+    );
   }
   for (const version of versions(OFFSET_FETCH_HANDLER)) {
     if (version < 8) {
@@ -151,14 +157,15 @@ Deno.test("OffsetCommit and OffsetFetch work in every version", () => {
       newOffsetFetchRequestGroup({ groupId: "g", topics }),
       newOffsetFetchRequestGroup({ groupId: "none", topics }),
       newOffsetFetchRequestGroup({ groupId: "g2", topics: null }),
+      newOffsetFetchRequestGroup({ groupId: "g", topics: [] }),
     ];
     const fetched = broker.ask(OFFSET_FETCH_HANDLER, version, newOffsetFetchRequest({ groups }));
-    assert.deepEqual(fetched.groups.map((group) => group.groupId), ["g", "none", "g2"]);
+    assert.deepEqual(fetched.groups.map((group) => group.groupId), ["g", "none", "g2", "g"]);
     const offsets = fetched.groups.map((group) =>
       group.topics.map((t) => [t.partitions[0]!.committedOffset, t.partitions[0]!.errorCode])
     );
     const bad = version < 10 ? [] : [[-1, ErrorCode.UNKNOWN_TOPIC_ID]];
-    assert.deepEqual(offsets, [[...bad, [110, 0]], [...bad, [-1, 0]], []]);
+    assert.deepEqual(offsets, [[...bad, [110, 0]], [...bad, [-1, 0]], [], []]);
   }
 });
 
@@ -192,11 +199,56 @@ Deno.test("OffsetDelete forgets, and says what does not exist", () => {
   );
   assert.deepEqual(answers, [
     ["nowhere", 0, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION],
-    ["orders", 0, ErrorCode.NONE],
     ["orders", 7, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION],
+    ["orders", 0, ErrorCode.NONE],
   ]);
-  const again = broker.ask(OFFSET_DELETE_HANDLER, 0, request);
+  // The group is there, without an offset, until the next check for expired ones.
+  assert.equal(broker.ask(OFFSET_DELETE_HANDLER, 0, request).errorCode, ErrorCode.NONE);
+  const none = newOffsetDeleteRequest({ groupId: "none", topics: request.topics });
+  const again = broker.ask(OFFSET_DELETE_HANDLER, 0, none);
   assert.equal(again.errorCode, ErrorCode.GROUP_ID_NOT_FOUND);
+});
+
+Deno.test("OffsetDelete answers a topic that is named twice once", () => {
+  const broker = new TestBroker();
+  broker.addTopic("orders", 2);
+  broker.ask(OFFSET_COMMIT_HANDLER, 9, commitOf("g", "orders", 5));
+  const topics = [0, 9, 1].map((partitionIndex) => ({
+    name: "orders",
+    partitions: [{ partitionIndex }],
+  }));
+  const request = newOffsetDeleteRequest({ groupId: "g", topics });
+  const deleted = broker.ask(OFFSET_DELETE_HANDLER, 0, request);
+  assert.deepEqual(
+    deleted.topics.map((topic) => topic.partitions.map((p) => [p.partitionIndex, p.errorCode])),
+    [[[9, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION], [0, 0], [1, 0]]],
+  );
+});
+
+Deno.test("OffsetCommit without a topic that exists does not look at the group", () => {
+  const broker = new TestBroker();
+  broker.addTopic("orders", 1);
+  const request = commitOf("g", "nowhere", 1);
+  request.generationIdOrMemberEpoch = 7;
+  const { topics } = broker.ask(OFFSET_COMMIT_HANDLER, 9, request);
+  assert.deepEqual(
+    topics.map((topic) => topic.partitions.map((p) => p.errorCode)),
+    [[ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]],
+  );
+  const empty = commitOf("g", "orders", 1);
+  empty.topics[0]!.partitions = [];
+  assert.deepEqual(broker.ask(OFFSET_COMMIT_HANDLER, 9, empty).topics, []);
+});
+
+Deno.test("SyncGroup v5 has to name its protocol", () => {
+  const broker = new TestBroker();
+  const memberId = join(broker, 9, "g");
+  const request = newSyncGroupRequest({ groupId: "g", generationId: 1, memberId });
+  const refused = ErrorCode.INCONSISTENT_GROUP_PROTOCOL;
+  assert.equal(broker.ask(SYNC_GROUP_HANDLER, 5, request).errorCode, refused);
+  request.protocolType = "consumer";
+  assert.equal(broker.ask(SYNC_GROUP_HANDLER, 5, request).errorCode, refused);
+  sync(broker, 5, "g", memberId);
 });
 
 Deno.test("ListGroups, DescribeGroups and DeleteGroups work in every version, over all shards", () => {
@@ -292,7 +344,7 @@ Deno.test("every group API says NOT_COORDINATOR where another node leads the par
     assert.equal(broker.ask(JOIN_GROUP_HANDLER, version, request).errorCode, code);
   }
   const sync = newSyncGroupRequest({ groupId });
-  assert.equal(broker.ask(SYNC_GROUP_HANDLER, 5, sync).errorCode, code);
+  assert.equal(broker.ask(SYNC_GROUP_HANDLER, 4, sync).errorCode, code);
   const heartbeat = newHeartbeatRequest({ groupId });
   assert.equal(broker.ask(HEARTBEAT_HANDLER, 4, heartbeat).errorCode, code);
   const leave = newLeaveGroupRequest({ groupId });

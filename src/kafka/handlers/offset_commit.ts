@@ -1,25 +1,31 @@
 /**
  * OffsetCommit (key 8), versions 1 to 10: a group's positions are kept.
  *
- * - Topics that do not exist: UNKNOWN_TOPIC_OR_PARTITION, or UNKNOWN_TOPIC_ID when named by id (v10);
- *   the rest is committed.
+ * - Topics and partitions that do not exist: UNKNOWN_TOPIC_OR_PARTITION, or UNKNOWN_TOPIC_ID for a topic that is
+ *   named by id (v10); the rest is committed. When nothing is left, the group is not looked at.
  * - v1: the time of the commit may be given. v2 to v4: a retention of the request's own is kept with the offset. v6: leader epoch. v7: static members.
  * - v9: GROUP_ID_NOT_FOUND for a group that does not exist (before: ILLEGAL_GENERATION).
  *
- * Gaps: partition indexes are not checked, as in Kafka.
+ * Gaps: none.
  *
  * @module
  */
 
+import type { TopicImage } from "../../cluster/image.ts";
 import { commitResponse } from "../../group/offset_commit.ts";
 import { until } from "../../io/task.ts";
 import { ErrorCode } from "../../wire/errors.ts";
 import { OFFSET_COMMIT } from "../../wire/generated/apis.ts";
-import type { OffsetCommitRequest } from "../../wire/generated/offset_commit_request.ts";
+import type {
+  OffsetCommitRequest,
+  OffsetCommitRequestTopic,
+} from "../../wire/generated/offset_commit_request.ts";
 import {
   newOffsetCommitResponse,
   type OffsetCommitResponse,
+  type OffsetCommitResponseTopic,
 } from "../../wire/generated/offset_commit_response.ts";
+import { ZERO_UUID } from "../../wire/uuid.ts";
 import { ON_GROUP_SHARD } from "../group_routes.ts";
 import type { Handler } from "../handler.ts";
 
@@ -36,25 +42,47 @@ export const OFFSET_COMMIT_HANDLER: Handler<OffsetCommitRequest, OffsetCommitRes
     const coordinator = services.groups.coordinatorFor(request.groupId);
     if (coordinator === null) return commitResponse(request, () => ErrorCode.NOT_COORDINATOR);
     const byId = version >= TOPIC_ID_VERSION;
-    const found = request.topics.map((topic) => {
+    const refused: OffsetCommitResponseTopic[] = [];
+    const topics: OffsetCommitRequestTopic[] = [];
+    for (const topic of request.topics) {
       const image = byId
         ? services.image.topicById(topic.topicId)
         : services.image.topicByName(topic.name);
-      return image === undefined ? null : { ...topic, name: image.name };
-    });
-    const topics = found.filter((topic) => topic !== null);
-    const committed = topics.length === 0
-      ? newOffsetCommitResponse()
-      : yield* until<OffsetCommitResponse>((respond) =>
-        coordinator.offsetCommit(context, { ...request, topics }, respond)
-      );
-    if (topics.length === request.topics.length) return committed;
-    const errorCode = byId ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
-    const refused = commitResponse(request, () => errorCode).topics;
-    let next = 0;
-    const merged = found.map((topic, at) =>
-      topic === null ? refused[at]! : committed.topics[next++]!
+      const known = topic.partitions.filter((each) => hasPartition(image, each.partitionIndex));
+      const unknown = topic.partitions.filter((each) => !hasPartition(image, each.partitionIndex));
+      const errorCode = byId && image === undefined
+        ? ErrorCode.UNKNOWN_TOPIC_ID
+        : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+      if (known.length > 0) topics.push({ ...topic, name: image!.name, partitions: known });
+      if (unknown.length > 0 || image === undefined) {
+        const part = { ...request, topics: [{ ...topic, partitions: unknown }] };
+        refused.push(...commitResponse(part, () => errorCode).topics);
+      }
+    }
+    if (topics.length === 0) return newOffsetCommitResponse({ topics: refused });
+    const committed = yield* until<OffsetCommitResponse>((respond) =>
+      coordinator.offsetCommit(context, { ...request, topics }, respond)
     );
-    return newOffsetCommitResponse({ topics: merged });
+    return newOffsetCommitResponse({ topics: merge(refused, committed.topics) });
   },
 };
+
+function hasPartition(image: TopicImage | undefined, index: number): boolean {
+  return image?.partitions[index] !== undefined;
+}
+
+/** What was refused comes first, as in Kafka; a topic of both has one entry. */
+function merge(
+  refused: readonly OffsetCommitResponseTopic[],
+  committed: readonly OffsetCommitResponseTopic[],
+): OffsetCommitResponseTopic[] {
+  const merged = [...refused];
+  for (const topic of committed) {
+    const entry = refused.find(({ name, topicId }) =>
+      topicId === ZERO_UUID ? name === topic.name : topicId === topic.topicId
+    );
+    if (entry === undefined) merged.push(topic);
+    else entry.partitions.push(...topic.partitions);
+  }
+  return merged;
+}

@@ -19,6 +19,7 @@ import {
   newOffsetDeleteResponsePartition,
   newOffsetDeleteResponseTopic,
   type OffsetDeleteResponse,
+  type OffsetDeleteResponsePartition,
 } from "../../wire/generated/offset_delete_response.ts";
 import { ON_GROUP_SHARD } from "../group_routes.ts";
 import type { Handler } from "../handler.ts";
@@ -44,23 +45,26 @@ export const OFFSET_DELETE_HANDLER: Handler<OffsetDeleteRequest, OffsetDeleteRes
       coordinator.offsetDelete(context, { ...request, topics }, respond)
     );
     if (deleted.errorCode !== ErrorCode.NONE) return deleted;
-    const byName = new Map(deleted.topics.map((topic) => [topic.name, topic]));
-    deleted.topics = request.topics.map(({ name, partitions }) => {
-      const known = byName.get(name)?.partitions ?? [];
-      const unknown = partitions.filter((p) => !exists(name, p.partitionIndex));
-      return newOffsetDeleteResponseTopic({
-        name,
-        partitions: [
-          ...known,
-          ...unknown.map(({ partitionIndex }) =>
-            newOffsetDeleteResponsePartition({
-              partitionIndex,
-              errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-            })
-          ),
-        ],
-      });
-    });
-    return deleted;
+    // As in Kafka a topic has one entry, in which what does not exist comes first.
+    const byName = new Map<string, OffsetDeleteResponsePartition[]>();
+    const partitionsOf = (name: string): OffsetDeleteResponsePartition[] => {
+      const known = byName.get(name);
+      if (known !== undefined) return known;
+      const made: OffsetDeleteResponsePartition[] = [];
+      byName.set(name, made);
+      return made;
+    };
+    const errorCode = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+    for (const { name, partitions } of request.topics) {
+      for (const { partitionIndex } of partitions) {
+        if (exists(name, partitionIndex)) continue;
+        partitionsOf(name).push(newOffsetDeleteResponsePartition({ partitionIndex, errorCode }));
+      }
+    }
+    for (const { name, partitions } of deleted.topics) partitionsOf(name).push(...partitions);
+    const answers = [...byName].map(([name, partitions]) =>
+      newOffsetDeleteResponseTopic({ name, partitions })
+    );
+    return newOffsetDeleteResponse({ topics: answers });
   },
 };

@@ -66,12 +66,15 @@ export const OFFSET_FETCH_HANDLER: Handler<OffsetFetchRequest, OffsetFetchRespon
     },
     merge(request, responses) {
       if (!isOfManyGroups(request)) return responses[0]!;
-      const byId = new Map<string, OffsetFetchResponseGroup>();
-      for (const { groups } of responses) {
-        for (const group of groups) byId.set(group.groupId, group);
+      // A group may be asked for twice, about other topics: its answers come in the order of the questions.
+      const byId = new Map<string, OffsetFetchResponseGroup[]>();
+      for (const group of responses.flatMap((response) => response.groups)) {
+        const answers = byId.get(group.groupId);
+        if (answers === undefined) byId.set(group.groupId, [group]);
+        else answers.push(group);
       }
       return newOffsetFetchResponse({
-        groups: request.groups.map(({ groupId }) => byId.get(groupId)!),
+        groups: request.groups.map(({ groupId }) => byId.get(groupId)!.shift()!),
       });
     },
   },

@@ -20,12 +20,19 @@ import {
 import { ON_GROUP_SHARD } from "../group_routes.ts";
 import type { Handler } from "../handler.ts";
 
+/** First version that has to say which protocol it is about. */
+const NAMED_VERSION = 5;
+
 export const SYNC_GROUP_HANDLER: Handler<SyncGroupRequest, SyncGroupResponse> = {
   api: SYNC_GROUP,
   minVersion: 0,
   maxVersion: 5,
   route: ON_GROUP_SHARD,
   *handle(context, request) {
+    const { protocolType, protocolName } = request;
+    if (context.version >= NAMED_VERSION && (protocolType === null || protocolName === null)) {
+      return newSyncGroupResponse({ errorCode: ErrorCode.INCONSISTENT_GROUP_PROTOCOL });
+    }
     const coordinator = context.services.groups.coordinatorFor(request.groupId);
     if (coordinator === null) {
       return newSyncGroupResponse({ errorCode: ErrorCode.NOT_COORDINATOR });
