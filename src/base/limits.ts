@@ -28,11 +28,36 @@ export const REQUESTS_PER_CONNECTION_MAX = 256;
 /** Connections of one shard; a further one is closed at once. */
 export const CONNECTIONS_PER_SHARD_MAX = 16_384;
 
-/** A frame that has begun must be complete within this time (ms). */
+/** Share of a shard's memory for the beginnings of frames, and for short requests that wait their turn. */
+export const BEGUN_FRAMES_SHARE = 1 / 32;
+
+/** So much of a frame has come before it gets a block of its size (bytes). */
+export const FRAME_START_SIZE = 4096;
+
+/** A frame that has begun and whose peer sends nothing for this long costs the connection (ms). */
 export const FRAME_DEADLINE_MS = 60_000;
+
+/** Whoever sends a frame more slowly than this for {@linkcode FRAME_DEADLINE_MS} stalls, too (bytes per ms). */
+export const FRAME_RATE_MIN = 1;
 
 /** A response whose peer takes nothing for this long costs the connection (ms). */
 export const SEND_DEADLINE_MS = 60_000;
+
+/** Where memory is short, a connection that holds some and has not moved for this long loses it (ms). */
+export const RECLAIM_STALLED_MS = 1_000;
+
+/** The same for a connection whose next request waits behind one that is not answered (ms). */
+export const RECLAIM_IN_TURN_MS = 30_000;
+
+/** Where memory is short, who moves fewer bytes than this stalls (bytes per ms). */
+export const RECLAIM_RATE_MIN = 64;
+
+/** How often that is looked at (ms), and how many connections it may end each time. */
+export const RECLAIM_CHECK_MS = 250;
+export const RECLAIM_AT_ONCE = 16;
+
+/** The longest that a fetch waits for data, whatever it asks for (ms). */
+export const FETCH_WAIT_MAX_MS = 300_000;
 
 /** A turn of the reactor that takes longer is reported (ms). */
 export const STALL_LIMIT_MS = 25;

@@ -15,12 +15,17 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { RECEIVE_STEP_MS_MAX } from "../base/limits.ts";
-import type { ConnectionHost } from "./connection_host.ts";
+import { RECEIVE_STEP_MS_MAX, RECLAIM_CHECK_MS, RECLAIM_STALLED_MS } from "../base/limits.ts";
+import { Admission, type ConnectionHost, Lack } from "./connection_host.ts";
 import { type ReceiveOwner, ReceiveSide } from "./receive_side.ts";
 import { RequestQueue } from "./request_queue.ts";
 import type { ResponseSlot } from "./response.ts";
 import { type SendOwner, SendSide } from "./send_side.ts";
+
+/** A request that waits for something to happen, and may be told to wait no longer. */
+export interface ParkedRequest {
+  endWait(): void;
+}
 
 export class Connection implements ReceiveOwner, SendOwner {
   readonly socket: number;
@@ -32,6 +37,8 @@ export class Connection implements ReceiveOwner, SendOwner {
   readonly #sender: SendSide;
   #closing = false;
   #closed = false;
+  /** The open request that waits, if one does. */
+  parked: ParkedRequest | null = null;
   /** When bytes last went either way (monotonic ms). */
   lastActivityMs: number;
   /** In the host's list of connections to flush. */
@@ -84,6 +91,8 @@ export class Connection implements ReceiveOwner, SendOwner {
     this.#closing = true;
     this.#host.sockets.shutdown(this.socket);
     this.#host.markDirty(this);
+    // Nobody is there to be answered.
+    this.parked?.endWait();
   }
 
   /** Closes what is stuck or idle; called every few seconds. */
@@ -100,6 +109,29 @@ export class Connection implements ReceiveOwner, SendOwner {
     }
   }
 
+  /** For how long its peer has kept memory for receiving from others (ms); at most 0: it has not. */
+  receiveStalledMs(nowMs: number): number {
+    if (this.#closing) return 0;
+    const stalledMs = this.#receiver.stalledMs(nowMs);
+    // Whether it stalls is known at the next look.
+    if (stalledMs >= RECLAIM_STALLED_MS - 2 * RECLAIM_CHECK_MS) this.#receiver.hurry();
+    if (!this.#receiver.waitsInTurn) return stalledMs;
+    // What it waits for may be an answer that the peer does not take.
+    return Math.max(stalledMs, this.#sender.stalledMs(nowMs));
+  }
+
+  /** As {@linkcode receiveStalledMs}, of what is being sent. */
+  sendStalledMs(nowMs: number): number {
+    return this.#closing ? 0 : this.#sender.stalledMs(nowMs);
+  }
+
+  /** Where a request holds memory behind one that waits, ends that wait; false where there is none. */
+  endPoll(): boolean {
+    if (!this.#receiver.waitsInTurn || this.parked === null) return false;
+    this.parked.endWait();
+    return true;
+  }
+
   /** Sends what is ready; called at the end of a turn in which the connection was marked dirty. */
   flush(): void {
     if (this.#closing) this.#finishClosing();
@@ -112,9 +144,14 @@ export class Connection implements ReceiveOwner, SendOwner {
     this.shutdown();
   }
 
-  /** For its two halves: they go on when there is memory. */
-  awaitMemory(): void {
-    this.#host.awaitMemory(this);
+  /** For the receiving half: it goes on when there is memory. */
+  awaitReceiveMemory(): void {
+    this.#host.awaitMemory(this, Lack.RECEIVE);
+  }
+
+  /** For the sending half, likewise. */
+  awaitSendMemory(): void {
+    this.#host.awaitMemory(this, Lack.SEND);
   }
 
   /** For its two halves: bytes went either way. */
@@ -133,9 +170,10 @@ export class Connection implements ReceiveOwner, SendOwner {
   }
 
   /** For the receiving half: order first, then the shard. */
-  mayStart(address: number, size: number): boolean {
+  admit(address: number, size: number): Admission {
     const apiKey = this.#host.memory.view.getInt16(address, false);
-    return this.#queue.admits(apiKey) && this.#host.mayStart(this, apiKey, size);
+    if (!this.#queue.admits(apiKey)) return Admission.IN_TURN;
+    return this.#host.mayStart(this, apiKey, size) ? Admission.NOW : Admission.WITH_ROOM;
   }
 
   /** For the receiving half. */

@@ -11,7 +11,7 @@ import type { ResponseSlot } from "./response.ts";
 
 /** Memory for frames and responses, each kind with its own budget. */
 export interface ConnectionMemory {
-  /** A block for a frame of `size` bytes; -1: not now, `onMemory` of the connection comes later. */
+  /** A block for a frame of `size` bytes; -1: not now. */
   allocateFrame(size: number): number;
   allocateResponse(size: number): number;
   releaseFrame(address: number): void;
@@ -21,6 +21,25 @@ export interface ConnectionMemory {
   /** The largest response block that can ever be had (bytes). */
   readonly responseSizeMax: number;
 }
+
+/** Whether a request may start now. */
+export const Admission = {
+  NOW: 0,
+  /** An earlier request of the connection is not answered yet. */
+  IN_TURN: 1,
+  /** The shard has no room for it. */
+  WITH_ROOM: 2,
+} as const;
+export type Admission = typeof Admission[keyof typeof Admission];
+
+/** What a connection may wait for. */
+export const Lack = {
+  /** A receive buffer, or a block for a frame. */
+  RECEIVE: 1,
+  /** A block for a response. */
+  SEND: 2,
+} as const;
+export type Lack = typeof Lack[keyof typeof Lack];
 
 export interface ConnectionHost {
   readonly memory: Memory;
@@ -37,8 +56,8 @@ export interface ConnectionHost {
   start(connection: Connection, slot: ResponseSlot, address: number, length: number): void;
   /** `flush` wants to be called at the end of this turn. */
   markDirty(connection: Connection): void;
-  /** Neither a receive buffer nor a block was to be had: call `resume` when there is one. */
-  awaitMemory(connection: Connection): void;
+  /** Memory was not to be had: the host calls `resume` when there may be some. */
+  awaitMemory(connection: Connection, lack: Lack): void;
   onClosed(connection: Connection): void;
   /** Something the peer did wrong, for the log. */
   onViolation(connection: Connection, what: string): void;

@@ -18,7 +18,11 @@
  * @module
  */
 
-import { PARTITIONS_PER_REQUEST_MAX, WAITING_FETCHES_MAX } from "../base/limits.ts";
+import {
+  FETCH_WAIT_MAX_MS,
+  PARTITIONS_PER_REQUEST_MAX,
+  WAITING_FETCHES_MAX,
+} from "../base/limits.ts";
 import type { Memory } from "../bytes/memory.ts";
 import { decodeUtf8Lossy } from "../bytes/utf8.ts";
 import type { ClusterImage } from "../cluster/image.ts";
@@ -28,7 +32,9 @@ import { FetchReader } from "../wire/fetch_reader.ts";
 import { FetchResponseWriter } from "../wire/fetch_response.ts";
 import { uuidFromBytes } from "../wire/uuid.ts";
 import type { Connection } from "./connection.ts";
-import { FetchOperation, type FetchPart } from "./fetch_operation.ts";
+import { FetchFolds } from "./fetch_folds.ts";
+import { FetchOperation } from "./fetch_operation.ts";
+import type { FetchPart } from "./fetch_part.ts";
 import {
   EPOCH_FINAL,
   EPOCH_INITIAL,
@@ -69,6 +75,10 @@ export interface FetchOptions {
   readonly responseBytesMax: number;
   readonly shard: number;
   readonly shardCount: number;
+  /** Bytes of this shard's records that may be pinned now. */
+  readonly pinRoom: () => number;
+  /** Calls back once, when memory may have come free. */
+  readonly whenReleased: (again: () => void) => void;
 }
 
 export class FetchPath implements InPlacePath {
@@ -78,6 +88,7 @@ export class FetchPath implements InPlacePath {
   readonly writer: FetchResponseWriter;
   readonly #options: FetchOptions;
   readonly #reader = new FetchReader();
+  readonly #folds = new FetchFolds();
   readonly #pool: FetchOperation[] = [];
   #rereads: FetchOperation[] = [];
   #waiting = 0;
@@ -112,7 +123,7 @@ export class FetchPath implements InPlacePath {
     operation.connection = connection;
     operation.slot = slot;
     operation.version = version;
-    operation.maxWaitMs = Math.max(0, reader.maxWaitMs);
+    operation.maxWaitMs = Math.min(FETCH_WAIT_MAX_MS, Math.max(0, reader.maxWaitMs));
     operation.minBytes = reader.minBytes;
     operation.maxBytes = Math.min(Math.max(0, reader.maxBytes), this.#options.responseBytesMax);
     operation.isolation = reader.isolationLevel;
@@ -130,6 +141,23 @@ export class FetchPath implements InPlacePath {
   /** Whether one more fetch may wait for data. */
   mayWait(): boolean {
     return this.#waiting < WAITING_FETCHES_MAX;
+  }
+
+  /** Fetches that wait for data now. */
+  get waitingCount(): number {
+    return this.#waiting;
+  }
+
+  pinRoom(): number {
+    return this.#options.pinRoom();
+  }
+
+  /** Has `waiter` told when memory came free, unless it waits no longer by then. */
+  awaitMemory(waiter: DataWaiter): void {
+    const epoch = waiter.waitEpoch;
+    this.#options.whenReleased(() => {
+      if (waiter.waitEpoch === epoch) waiter.onData();
+    });
   }
 
   noteWaiting(change: number): void {
@@ -170,12 +198,19 @@ export class FetchPath implements InPlacePath {
 
   #takeSessionless(operation: FetchOperation): void {
     const reader = this.#reader;
+    const folds = this.#folds;
+    folds.begin(operation.version >= TOPIC_IDS_SINCE);
     while (reader.nextTopic()) {
       const handle = this.#takeTopic();
+      folds.enter(this.#topicKey());
       while (reader.nextPartition()) {
-        this.#addPart(operation, this.#fill(new FetchPartition(), handle));
+        // Named twice, the last one counts, as in Kafka.
+        const earlier = folds.find(operation, reader.partitionIndex);
+        if (earlier !== null) this.#fill(earlier.asked, handle);
+        else folds.note(this.#addPart(operation, this.#fill(new FetchPartition(), handle)));
       }
     }
+    folds.clear();
   }
 
   #beginSession(operation: FetchOperation): void {
@@ -289,7 +324,7 @@ export class FetchPath implements InPlacePath {
     return partition;
   }
 
-  #addPart(operation: FetchOperation, asked: FetchPartition): void {
+  #addPart(operation: FetchOperation, asked: FetchPartition): FetchPart {
     const { image, shard, shardCount } = this.#options;
     const part = operation.addPart(asked);
     const byId = operation.version >= TOPIC_IDS_SINCE;
@@ -301,11 +336,12 @@ export class FetchPath implements InPlacePath {
       part.knownError = byId && unknownTopic
         ? ErrorCode.UNKNOWN_TOPIC_ID
         : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
-      return;
+      return part;
     }
     if (this.#reader.replicaId >= 0) part.knownError = ErrorCode.NOT_LEADER_OR_FOLLOWER;
     part.shard = part.groupId % shardCount;
     part.isRemote = part.shard !== shard;
+    return part;
   }
 
   /** A topic that was unknown, or is gone, since its session named it may exist by now. */

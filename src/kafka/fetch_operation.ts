@@ -9,6 +9,10 @@
  *   answering  the response is queued on the connection; its records are pinned in the batch cache
  * ```
  *
+ * Pinned records have a budget of their own. Where it is used up, partitions are read without their
+ * records, and the operation waits for memory as it waits for data. A wait ends early when its connection
+ * ends, or when the memory is needed that a request behind it holds.
+ *
  * Pooled. Local partitions are read through {@linkcode FetchRead}; those of other shards are asked for
  * together, one message per shard (`RemoteFetch`).
  *
@@ -24,9 +28,10 @@ import {
   type FetchPartitionResult,
   type FetchResponseHead,
 } from "../wire/fetch_response.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection, ParkedRequest } from "./connection.ts";
 import type { FetchPath } from "./fetch.ts";
-import { FetchRead, type FetchReadOwner } from "./fetch_read.ts";
+import { FetchPart } from "./fetch_part.ts";
+import type { FetchReadOwner } from "./fetch_read.ts";
 import { type FetchPartition, fetchPartitionKey, type FetchSession } from "./fetch_session.ts";
 import { type DataWaiter, hasNews } from "./partition.ts";
 import type { RangeList, ResponseSlot, StreamedResponse } from "./response.ts";
@@ -34,91 +39,10 @@ import type { RangeList, ResponseSlot, StreamedResponse } from "./response.ts";
 const TOPIC_IDS_SINCE = 13;
 /** How long after its deadline an operation still waits for the right to ask another shard (ms). */
 const CREDIT_GRACE_MS = 1000;
+/** Parts that an operation keeps for its next use. */
+const PARTS_KEPT_MAX = 256;
 
-/** What another shard answered about one partition. */
-export interface RemoteFetchResult {
-  /** It was not asked: there was no credit or no memory for the question. */
-  unread: boolean;
-  /** It was a credit; one comes back soon, for a question is answered as soon as it is read. */
-  lacksCredit: boolean;
-  error: number;
-  highWatermark: number;
-  lastStableOffset: number;
-  startOffset: number;
-  divergingEpoch: number;
-  divergingEndOffset: number;
-  bytes: number;
-  readonly addresses: number[];
-  readonly lengths: number[];
-}
-
-/** One partition of the operation. */
-export class FetchPart {
-  /** As the client asked; owned by the session, or by this request alone. */
-  asked!: FetchPartition;
-  groupId = -1;
-  shard = -1;
-  /** Known before anything is read (unknown topic). */
-  knownError = 0;
-  readonly read = new FetchRead();
-  /** Where the answer stands when the partition is another shard's. */
-  readonly remote: RemoteFetchResult = {
-    unread: false,
-    lacksCredit: false,
-    error: 0,
-    highWatermark: -1,
-    lastStableOffset: -1,
-    startOffset: -1,
-    divergingEpoch: -1,
-    divergingEndOffset: -1,
-    bytes: 0,
-    addresses: [],
-    lengths: [],
-  };
-  isRemote = false;
-  /** Part of the response. */
-  answered = false;
-
-  /** Nobody knows its topic or partition: there is nothing to read, and nothing to wait for. */
-  get unknown(): boolean {
-    return this.groupId < 0;
-  }
-
-  get error(): number {
-    if (this.knownError !== ErrorCode.NONE) return this.knownError;
-    return this.isRemote ? this.remote.error : this.read.error;
-  }
-
-  get bytes(): number {
-    if (this.knownError !== ErrorCode.NONE) return 0;
-    return this.isRemote ? this.remote.bytes : this.read.bytes;
-  }
-
-  get highWatermark(): number {
-    return this.isRemote ? this.remote.highWatermark : this.read.highWatermark;
-  }
-
-  get startOffset(): number {
-    return this.isRemote ? this.remote.startOffset : this.read.startOffset;
-  }
-
-  get diverges(): boolean {
-    return (this.isRemote ? this.remote.divergingEpoch : this.read.divergingEpoch) >= 0;
-  }
-
-  /** Drops records that the response has no room for. */
-  dropRecords(): void {
-    if (this.isRemote) {
-      this.remote.bytes = 0;
-      this.remote.addresses.length = 0;
-      this.remote.lengths.length = 0;
-    } else {
-      this.read.release();
-    }
-  }
-}
-
-export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOwner {
+export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOwner, ParkedRequest {
   readonly #path: FetchPath;
   connection: Connection | null = null;
   slot: ResponseSlot | null = null;
@@ -139,6 +63,10 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
   waitEpoch = 0;
   #pendingReads = 0;
   #waiting = false;
+  /** The next answer is the last, whatever is there. */
+  #hurried = false;
+  /** Records on this shard were left out, for no more could be pinned. */
+  #starved = false;
   #rereadQueued = false;
   /** When the present wait ends: the deadline, or a little later. */
   #lateMs = 0;
@@ -189,8 +117,10 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     this.#pendingReads = 1;
     const remote = this.#path.remote;
     // The first partition with data may give a batch that exceeds the limits.
-    let first = true;
-    let room = this.maxBytes;
+    const pinRoom = this.#path.pinRoom();
+    let first = pinRoom > 0;
+    let room = Math.min(this.maxBytes, Math.max(0, pinRoom));
+    this.#starved = false;
     for (let i = 0; i < this.partCount; i++) {
       const part = this.parts[i]!;
       if (part.knownError !== ErrorCode.NONE) continue;
@@ -201,6 +131,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
       this.#ask(part, first, room);
       const partition = this.#path.partitions.byGroup(part.groupId);
       if (part.read.start(partition, this)) {
+        if (pinRoom <= 0 && part.read.hasMore) this.#starved = true;
         room -= part.bytes;
         if (part.bytes > 0) first = false;
       } else {
@@ -224,6 +155,11 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
   }
 
   onData(): void {
+    this.#readAgain();
+  }
+
+  endWait(): void {
+    this.#hurried = true;
     this.#readAgain();
   }
 
@@ -261,13 +197,15 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     this.session = null;
     this.#answer.length = 0;
     this.partCount = 0;
+    this.#hurried = false;
+    if (this.parts.length > PARTS_KEPT_MAX) this.parts.length = PARTS_KEPT_MAX;
     this.#path.recycle(this);
   }
 
   /** Unpins everything that was read. */
   releaseReads(): void {
     for (let i = 0; i < this.partCount; i++) {
-      if (!this.parts[i]!.isRemote) this.parts[i]!.read.release();
+      this.parts[i]!.releaseRead();
     }
     this.#path.remote.release(this);
   }
@@ -286,7 +224,11 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     let bytes = 0;
     let urgent = false;
     let known = 0;
-    let unread = false;
+    if (this.connection!.closing) {
+      this.#abandon();
+      return;
+    }
+    let unread = this.#starved;
     let lacksCredit = false;
     for (let i = 0; i < this.partCount; i++) {
       const part = this.parts[i]!;
@@ -307,7 +249,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     const inTime = this.#path.nowMs() < this.#lateMs;
     if (
       urgent || known === 0 || (bytes >= this.minBytes && (bytes > 0 || !unread)) || !inTime ||
-      this.connection!.closing || !this.#path.mayWait()
+      this.#hurried || !this.#path.mayWait()
     ) {
       this.#finish();
       return;
@@ -318,6 +260,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
 
   #wait(): void {
     this.#waiting = true;
+    this.connection!.parked = this;
     this.#path.noteWaiting(1);
     for (let i = 0; i < this.partCount; i++) {
       const part = this.parts[i]!;
@@ -333,6 +276,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
       }
       partition!.awaitData(this);
     }
+    if (this.#starved) this.#path.awaitMemory(this);
     this.#path.timers.schedule(this.#timer, this.#lateMs);
   }
 
@@ -345,6 +289,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     if (!this.#waiting || this.#rereadQueued) return;
     this.#rereadQueued = true;
     this.#waiting = false;
+    this.connection!.parked = null;
     this.waitEpoch++;
     this.#path.noteWaiting(-1);
     this.#path.timers.cancel(this.#timer);
@@ -354,7 +299,20 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
   /** Called by the path at the end of the turn. */
   reread(): void {
     this.#rereadQueued = false;
-    this.readAll();
+    if (this.connection!.closing) this.#abandon();
+    else this.readAll();
+  }
+
+  /** Nobody is there to be answered: what the session's client was told stays as it was. */
+  #abandon(): void {
+    if (this.session !== null) this.session.busy = false;
+    this.#giveToConnection();
+  }
+
+  #giveToConnection(): void {
+    const slot = this.slot!;
+    slot.streamed = this;
+    this.connection!.answer(slot);
   }
 
   #finish(): void {
@@ -375,9 +333,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     this.#inlineSize = FETCH_RESPONSE_SIZE_MAX + names +
       this.#answer.length * (FETCH_PARTITION_SIZE_MAX + FETCH_TOPIC_SIZE_MAX);
     this.#finishSession();
-    const slot = this.slot!;
-    slot.streamed = this;
-    this.connection!.answer(slot);
+    this.#giveToConnection();
   }
 
   #finishSession(): void {

@@ -90,6 +90,12 @@ export class FetchRead implements Completion {
     return this.log.bytesTotal;
   }
 
+  /** There are records that the answer does not hold, and no error. */
+  get hasMore(): boolean {
+    return this.error === ErrorCode.NONE && this.divergingEpoch < 0 && this.bytes === 0 &&
+      this.fetchOffset < this.highWatermark;
+  }
+
   release(): void {
     if (!this.#pinned) return;
     this.#pinned = false;

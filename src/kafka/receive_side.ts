@@ -2,21 +2,40 @@
  * A connection's bytes on their way in: from receives to whole frames.
  *
  * Bytes arrive in a buffer of the shared group. Frames that lie in it whole are served in place. A frame
- * that continues beyond it gets a block of its exact size, and the rest is received straight into that: what is
- * there at first, then in steps that the kernel gathers.
- * Only one window of bytes is open at a time, and the next receive is started only when it is used up: a
+ * that continues beyond it gets a block of its exact size, and the rest is received straight into that:
+ * what is there at first, then in steps that the kernel gathers. Only one window of bytes is open at a time, and the next receive is started only when it is used up: a
  * connection that cannot be served is not read, and TCP tells its client.
+ *
+ * Memory follows what has come, not what was announced: a frame of which little is there lies in a small
+ * block until more comes. Nor is a shared buffer kept for a request that waits behind an earlier one of
+ * its connection, for as long as that polls: what is left of the window moves to a block.
+ *
+ * ```text
+ *   window (a shared buffer, or a block while the next request waits its turn)
+ *     | frames served | next frame ...      | of which the window holds only the beginning:
+ *                                             first block (4 KiB) → block of the frame's size
+ * ```
+ *
+ * Who waits for a block holds none of the same kind, so that nobody waits for one another: first blocks
+ * and blocks of a frame's size have budgets of their own.
  *
  * @module
  */
 
 import { assert } from "../base/assert.ts";
-import { FRAME_DEADLINE_MS, RECEIVE_STEP_BYTES_MAX } from "../base/limits.ts";
+import {
+  FRAME_DEADLINE_MS,
+  FRAME_RATE_MIN,
+  FRAME_START_SIZE,
+  RECEIVE_STEP_BYTES_MAX,
+  RECLAIM_IN_TURN_MS,
+  RECLAIM_RATE_MIN,
+} from "../base/limits.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { Completion } from "../io/completion.ts";
 import { ENOBUFS } from "../io/errno.ts";
 import { SOCKET_HAS_MORE } from "../io/sockets.ts";
-import type { ConnectionHost } from "./connection_host.ts";
+import { Admission, type ConnectionHost } from "./connection_host.ts";
 
 /** The shortest request: api key, version, correlation id. */
 const FRAME_SIZE_MIN = 8;
@@ -26,14 +45,14 @@ const NO_BUFFER = -1;
 export interface ReceiveOwner {
   readonly closing: boolean;
   shutdown(): void;
-  awaitMemory(): void;
+  awaitReceiveMemory(): void;
   violation(what: string): void;
   /** Bytes have come. */
   onProgress(): void;
   /** An operation ended although the connection is closing. */
   onReceiveOver(): void;
   /** May the frame at `address` be started now? If not, {@linkcode ReceiveSide.pump} comes later. */
-  mayStart(address: number, size: number): boolean;
+  admit(address: number, size: number): Admission;
   /** Starts a frame; its bytes stay until {@linkcode ReceiveSide.frameDone}. */
   startFrame(address: number, size: number): void;
 }
@@ -46,6 +65,7 @@ export class ReceiveSide {
 
   // The open window: received bytes not yet taken as requests.
   #windowBuffer = NO_BUFFER;
+  #windowBlock = -1;
   #windowAt = 0;
   #windowEnd = 0;
   // Requests whose frame lies in the window and is still needed.
@@ -53,7 +73,7 @@ export class ReceiveSide {
   // The size prefix as far as it has come.
   #prefix = 0;
   #prefixBytes = 0;
-  // A frame in a block of its own.
+  // A frame, or its beginning, in a block of its own.
   #blockAddress = -1;
   #blockLength = 0;
   #blockReceived = 0;
@@ -61,8 +81,12 @@ export class ReceiveSide {
   #blockLags = false;
   /** The last receive left nothing in the socket. */
   #socketEmpty = false;
-  #frameStartedMs = 0;
   #receiving = false;
+  // Time that the peer had for the frame that has begun: in receives that are over, and since when in this one.
+  #spentMs = 0;
+  #askedMs = 0;
+  /** Since when the next frame, which is whole, waits behind an earlier request; 0: it does not. */
+  #inTurnSinceMs = 0;
   #pumping = false;
   readonly #onReceived: Completion;
   readonly #onReceivedInto: Completion;
@@ -81,16 +105,30 @@ export class ReceiveSide {
     return !this.#receiving && this.#framesHeld === 0;
   }
 
-  /** A frame was begun and has had its time. */
+  /** A frame was begun, and its peer had its time to go on. */
   isOverdue(nowMs: number): boolean {
-    const isBegun = this.#blockAddress >= 0 && this.#blockReceived < this.#blockLength ||
-      this.#prefixBytes > 0;
-    return isBegun && nowMs - this.#frameStartedMs > FRAME_DEADLINE_MS;
+    if (!this.#receiving || !this.#isBegun) return false;
+    const now = nowMs - this.#askedMs;
+    const slowMs = this.#spentMs + now - this.#blockReceived / FRAME_RATE_MIN;
+    return now > FRAME_DEADLINE_MS || slowMs > FRAME_DEADLINE_MS;
+  }
+
+  /** For how long memory has been held here because the peer does not go on (ms); at most 0: it is not. */
+  stalledMs(nowMs: number): number {
+    if (this.#inTurnSinceMs > 0) return nowMs - this.#inTurnSinceMs - RECLAIM_IN_TURN_MS;
+    if (!this.#receiving || this.#blockAddress < 0) return 0;
+    const now = nowMs - this.#askedMs;
+    return Math.max(now, this.#spentMs + now - this.#blockReceived / RECLAIM_RATE_MIN);
   }
 
   /** Lets bytes that have come be seen, though they are fewer than were waited for. */
   hurry(): void {
     if (this.#receiving && this.#blockLags) this.#host.sockets.hurry(this.#socket);
+  }
+
+  /** The next frame is whole and waits behind an earlier request. */
+  get waitsInTurn(): boolean {
+    return this.#inTurnSinceMs > 0;
   }
 
   /** Takes requests from the window until it is used up or something is missing. */
@@ -125,15 +163,14 @@ export class ReceiveSide {
       return;
     }
     if (result === -ENOBUFS) {
-      this.#owner.awaitMemory();
+      this.#owner.awaitReceiveMemory();
       return;
     }
     if (result <= 0) {
       this.#owner.shutdown();
       return;
     }
-    this.#owner.onProgress();
-    this.#socketEmpty = (flags & SOCKET_HAS_MORE) === 0;
+    this.#noteReceived(flags);
     this.#windowBuffer = flags >>> 16;
     this.#windowAt = this.#host.sockets.bufferAddress(this.#windowBuffer);
     this.#windowEnd = this.#windowAt + result;
@@ -147,11 +184,20 @@ export class ReceiveSide {
       this.#owner.onReceiveOver();
       return;
     }
-    this.#owner.onProgress();
-    this.#socketEmpty = (flags & SOCKET_HAS_MORE) === 0;
+    this.#noteReceived(flags);
     this.#blockReceived += result;
     this.#blockLags = this.#blockReceived < this.#blockLength;
     this.pump();
+  }
+
+  get #isBegun(): boolean {
+    return this.#prefixBytes > 0;
+  }
+
+  #noteReceived(flags: number): void {
+    this.#owner.onProgress();
+    this.#socketEmpty = (flags & SOCKET_HAS_MORE) === 0;
+    if (this.#isBegun) this.#spentMs += this.#host.nowMs() - this.#askedMs;
   }
 
   /** One step; false when there is nothing more to do now. */
@@ -159,7 +205,10 @@ export class ReceiveSide {
     if (this.#blockAddress >= 0) return this.#takeBlockFrame();
     if (this.#windowAt === this.#windowEnd) return this.#nextWindow();
     if (this.#prefixBytes < 4) {
-      if (this.#prefixBytes === 0) this.#frameStartedMs = this.#host.nowMs();
+      if (this.#prefixBytes === 0) {
+        this.#spentMs = 0;
+        this.#blockReceived = 0;
+      }
       while (this.#prefixBytes < 4 && this.#windowAt < this.#windowEnd) {
         this.#prefix = (this.#prefix << 8) | this.#memory.bytes[this.#windowAt++]!;
         this.#prefixBytes++;
@@ -174,7 +223,10 @@ export class ReceiveSide {
     const size = this.#prefix;
     const available = this.#windowEnd - this.#windowAt;
     if (available < size) return this.#moveToBlock(size, available);
-    if (!this.#owner.mayStart(this.#windowAt, size)) return false;
+    if (!this.#admits(this.#windowAt, size)) {
+      if (this.#inTurnSinceMs > 0) this.#parkWindow();
+      return false;
+    }
     const at = this.#windowAt;
     this.#windowAt += size;
     this.#startFrame(at, size);
@@ -185,6 +237,7 @@ export class ReceiveSide {
     const missing = this.#blockLength - this.#blockReceived;
     if (missing > 0) {
       this.#receiving = true;
+      this.#askedMs = this.#host.nowMs();
       this.#host.sockets.receiveInto(
         this.#socket,
         this.#blockAddress + this.#blockReceived,
@@ -196,7 +249,8 @@ export class ReceiveSide {
       return false;
     }
     if (this.#prefixBytes === 4) {
-      if (!this.#owner.mayStart(this.#blockAddress, this.#blockLength)) return false;
+      if (this.#blockLength < this.#prefix) return this.#moveToLargerBlock();
+      if (!this.#admits(this.#blockAddress, this.#blockLength)) return false;
       this.#startFrame(this.#blockAddress, this.#blockLength);
     }
     if (this.#framesHeld > 0) return false;
@@ -209,32 +263,71 @@ export class ReceiveSide {
     if (this.#framesHeld > 0) return false;
     this.#releaseWindow();
     this.#receiving = true;
+    this.#askedMs = this.#host.nowMs();
     this.#host.sockets.receive(this.#socket, this.#socketEmpty, this.#onReceived);
     return false;
   }
 
   #releaseWindow(): void {
-    if (this.#windowBuffer === NO_BUFFER) return;
-    this.#host.sockets.recycle(this.#windowBuffer);
+    if (this.#windowBuffer !== NO_BUFFER) this.#host.sockets.recycle(this.#windowBuffer);
+    if (this.#windowBlock >= 0) this.#host.blocks.releaseFrame(this.#windowBlock);
     this.#windowBuffer = NO_BUFFER;
+    this.#windowBlock = -1;
+  }
+
+  /** Gives the shared buffer back although the window is not used up; keeps it where there is no block. */
+  #parkWindow(): void {
+    if (this.#windowBuffer === NO_BUFFER || this.#framesHeld > 0) return;
+    const size = this.#windowEnd - this.#windowAt;
+    const block = this.#host.blocks.allocateFrame(size);
+    if (block < 0) return;
+    this.#memory.bytes.copyWithin(block, this.#windowAt, this.#windowEnd);
+    this.#releaseWindow();
+    this.#windowBlock = block;
+    this.#windowAt = block;
+    this.#windowEnd = block + size;
   }
 
   #moveToBlock(size: number, available: number): boolean {
     // The window is given back first: frames before this one must have let go of it.
     if (this.#framesHeld > 0) return false;
-    const block = this.#host.blocks.allocateFrame(size);
+    const length = available < FRAME_START_SIZE ? Math.min(size, FRAME_START_SIZE) : size;
+    const block = this.#host.blocks.allocateFrame(length);
     if (block < 0) {
-      this.#owner.awaitMemory();
+      this.#owner.awaitReceiveMemory();
       return false;
     }
     this.#memory.bytes.copyWithin(block, this.#windowAt, this.#windowEnd);
     this.#windowAt = this.#windowEnd;
     this.#releaseWindow();
     this.#blockAddress = block;
-    this.#blockLength = size;
+    this.#blockLength = length;
     this.#blockReceived = available;
     this.#blockLags = false;
     return true;
+  }
+
+  /** The first block is full: the frame goes on in one of its size. */
+  #moveToLargerBlock(): boolean {
+    const block = this.#host.blocks.allocateFrame(this.#prefix);
+    if (block < 0) {
+      this.#owner.awaitReceiveMemory();
+      return false;
+    }
+    const from = this.#blockAddress;
+    this.#memory.bytes.copyWithin(block, from, from + this.#blockReceived);
+    this.#host.blocks.releaseFrame(from);
+    this.#blockAddress = block;
+    this.#blockLength = this.#prefix;
+    this.#blockLags = false;
+    return true;
+  }
+
+  #admits(address: number, size: number): boolean {
+    const admission = this.#owner.admit(address, size);
+    if (admission !== Admission.IN_TURN) this.#inTurnSinceMs = 0;
+    else if (this.#inTurnSinceMs === 0) this.#inTurnSinceMs = this.#host.nowMs();
+    return admission === Admission.NOW;
   }
 
   #startFrame(address: number, length: number): void {

@@ -10,7 +10,7 @@
  * @module
  */
 
-import { SEND_DEADLINE_MS } from "../base/limits.ts";
+import { RECLAIM_RATE_MIN, SEND_DEADLINE_MS } from "../base/limits.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { Completion } from "../io/completion.ts";
 import { SEND_VECTOR_MAX } from "../io/sockets.ts";
@@ -28,7 +28,7 @@ export interface SendOwner {
   /** Bytes have left. */
   onProgress(): void;
   /** Something was missing to send: {@linkcode SendSide.flush} is to be called again later. */
-  awaitMemory(): void;
+  awaitSendMemory(): void;
   /** The peer asked for something that cannot be sent. */
   violation(what: string): void;
   /** Everything that was being sent has left, or failed. */
@@ -42,7 +42,10 @@ export class SendSide {
   readonly #owner: SendOwner;
   readonly #queue: RequestQueue;
   #sending = false;
+  /** When the operation in flight began, and the first one of these responses; bytes that have left since. */
   #startedMs = 0;
+  #begunMs = 0;
+  #sentBytes = 0;
   // The send in flight.
   #block = -1;
   readonly #ranges = new RangeList(16);
@@ -77,6 +80,13 @@ export class SendSide {
     return this.#sending && nowMs - this.#startedMs > SEND_DEADLINE_MS;
   }
 
+  /** For how long the peer has kept what is being sent here (ms); at most 0: it has not. */
+  stalledMs(nowMs: number): number {
+    if (!this.#sending) return 0;
+    const slowMs = nowMs - this.#begunMs - this.#sentBytes / RECLAIM_RATE_MIN;
+    return Math.max(nowMs - this.#startedMs, slowMs);
+  }
+
   /** Sends what is ready; true when requests have left the queue. */
   flush(): boolean {
     if (this.#sending) return false;
@@ -92,6 +102,8 @@ export class SendSide {
       count++;
     }
     if (count === 0) return false;
+    this.#begunMs = this.#host.nowMs();
+    this.#sentBytes = 0;
     const first = queue.at(0);
     if (first.encoded !== null && inlineSize > SEND_BATCH_SIZE) {
       return this.#flushLarge(first.encoded);
@@ -103,7 +115,7 @@ export class SendSide {
     if (inlineSize > 0) {
       this.#block = this.#host.blocks.allocateResponse(inlineSize);
       if (this.#block < 0) {
-        this.#owner.awaitMemory();
+        this.#owner.awaitSendMemory();
         return false;
       }
       this.#collect(count);
@@ -116,7 +128,7 @@ export class SendSide {
   #flushLarge(encoded: Uint8Array): boolean {
     this.#block = this.#host.blocks.allocateResponse(SEND_BATCH_SIZE);
     if (this.#block < 0) {
-      this.#owner.awaitMemory();
+      this.#owner.awaitSendMemory();
       return false;
     }
     this.#memory.view.setUint32(this.#block, encoded.length, false);
@@ -211,6 +223,7 @@ export class SendSide {
 
   /** Goes on in the ranges by `bytes`, which have left. */
   #countSent(bytes: number): void {
+    this.#sentBytes += bytes;
     const ranges = this.#ranges;
     let left = bytes + this.#nextSent;
     while (this.#next < ranges.count && left >= ranges.length(this.#next)) {

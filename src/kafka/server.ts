@@ -11,7 +11,12 @@
  * @module
  */
 
-import { CONNECTIONS_PER_SHARD_MAX } from "../base/limits.ts";
+import {
+  CONNECTIONS_PER_SHARD_MAX,
+  RECLAIM_AT_ONCE,
+  RECLAIM_CHECK_MS,
+  RECLAIM_STALLED_MS,
+} from "../base/limits.ts";
 import { type Logger, LogLevel } from "../base/logger.ts";
 import { Cursor } from "../bytes/cursor.ts";
 import type { Memory } from "../bytes/memory.ts";
@@ -19,7 +24,7 @@ import type { Sockets } from "../io/sockets.ts";
 import { Timer, type Timers } from "../io/timers.ts";
 import { readRequestHeader, requestHeaderVersion, responseHeaderVersion } from "../wire/header.ts";
 import { Connection } from "./connection.ts";
-import type { ConnectionHost, ConnectionMemory } from "./connection_host.ts";
+import { type ConnectionHost, type ConnectionMemory, Lack } from "./connection_host.ts";
 import type { ResponseSlot } from "./response.ts";
 import type { AnyHandler, HandlerRegistry, Router } from "./router.ts";
 
@@ -46,9 +51,16 @@ export interface InPlacePath {
   start(connection: Connection, slot: ResponseSlot, address: number, length: number): boolean;
 }
 
+/** Memory that connections share, and wait for. */
+export interface SharedMemory extends ConnectionMemory {
+  whenReleased(again: () => void, lack: Lack): void;
+  /** What somebody has waited for since this was last asked: a sum of {@linkcode Lack}. */
+  takeLacks(): number;
+}
+
 export interface ServerOptions {
   readonly memory: Memory;
-  readonly blocks: ConnectionMemory & { whenReleased(again: () => void): void };
+  readonly blocks: SharedMemory;
   readonly sockets: Sockets;
   readonly timers: Timers;
   readonly registry: HandlerRegistry;
@@ -64,7 +76,7 @@ export interface ServerOptions {
 
 export class KafkaServer implements ConnectionHost {
   readonly memory: Memory;
-  readonly blocks: ServerOptions["blocks"];
+  readonly blocks: SharedMemory;
   readonly sockets: Sockets;
   readonly #options: ServerOptions;
   readonly #connections = new Set<Connection>();
@@ -73,6 +85,9 @@ export class KafkaServer implements ConnectionHost {
   /** Connections whose next produce request found no room. */
   #held: Connection[] = [];
   readonly #deadlines: Timer;
+  readonly #reclaim: Timer;
+  /** What was short at the last look. */
+  #lacked = 0;
   #draining = false;
   readonly #violations = new ViolationRate();
 
@@ -83,6 +98,8 @@ export class KafkaServer implements ConnectionHost {
     this.#options = options;
     this.#deadlines = new Timer(() => this.#checkDeadlines());
     options.timers.schedule(this.#deadlines, options.nowMs() + DEADLINE_CHECK_MS);
+    this.#reclaim = new Timer(() => this.#checkMemory());
+    options.timers.schedule(this.#reclaim, options.nowMs() + RECLAIM_CHECK_MS);
   }
 
   get connectionCount(): number {
@@ -133,6 +150,7 @@ export class KafkaServer implements ConnectionHost {
   drain(): void {
     this.#draining = true;
     this.#options.timers.cancel(this.#deadlines);
+    this.#options.timers.cancel(this.#reclaim);
   }
 
   get openRequests(): number {
@@ -177,11 +195,11 @@ export class KafkaServer implements ConnectionHost {
     this.#dirty.push(connection);
   }
 
-  awaitMemory(connection: Connection): void {
+  awaitMemory(connection: Connection, lack: Lack): void {
     this.blocks.whenReleased(() => {
       connection.resume();
       this.markDirty(connection);
-    });
+    }, lack);
   }
 
   onClosed(connection: Connection): void {
@@ -272,6 +290,31 @@ export class KafkaServer implements ConnectionHost {
     }
     this.#options.timers.schedule(this.#deadlines, nowMs + DEADLINE_CHECK_MS);
   }
+
+  /** Memory that somebody has waited for from one look to the next is taken from those who stall. */
+  #checkMemory(): void {
+    const nowMs = this.#options.nowMs();
+    this.#options.timers.schedule(this.#reclaim, nowMs + RECLAIM_CHECK_MS);
+    const lacks = this.blocks.takeLacks();
+    const lasting = lacks & this.#lacked;
+    this.#lacked = lacks;
+    if (lasting === 0) return;
+    const stalled: Connection[] = [];
+    for (const connection of this.#connections) {
+      if ((lasting & Lack.RECEIVE) !== 0 && connection.endPoll()) continue;
+      if (stalledMs(connection, lasting, nowMs) >= RECLAIM_STALLED_MS) stalled.push(connection);
+    }
+    stalled.sort((a, b) => stalledMs(b, lasting, nowMs) - stalledMs(a, lasting, nowMs));
+    for (const connection of stalled.slice(0, RECLAIM_AT_ONCE)) {
+      connection.violation("its peer does not go on, and the memory that it holds is needed");
+    }
+  }
+}
+
+function stalledMs(connection: Connection, lacks: number, nowMs: number): number {
+  const receiving = (lacks & Lack.RECEIVE) === 0 ? 0 : connection.receiveStalledMs(nowMs);
+  const sending = (lacks & Lack.SEND) === 0 ? 0 : connection.sendStalledMs(nowMs);
+  return Math.max(receiving, sending);
 }
 
 /** Keeps clients from flooding the log: a few violations are told at once, then one a period. */

@@ -12,7 +12,7 @@
  *    8 f64 fetch offset         48 f64 last stable offset   80 i32 diverging epoch
  *   16 i32 max bytes            56 f64 log start offset     84 u32 first extent
  *   20 i32 current epoch        64 f64 bytes                88 u32 extents
- *   24 i32 last fetched epoch   28 i32 error
+ *   24 i32 last fetched epoch   28 i32 error                92 u32 1: records were left out for want of room
  *
  *   extents: pairs of f64 address, f64 length
  * ```
@@ -22,7 +22,8 @@
 
 import type { Memory } from "../bytes/memory.ts";
 import type { RemoteFetch } from "../kafka/fetch.ts";
-import type { FetchOperation, FetchPart } from "../kafka/fetch_operation.ts";
+import type { FetchOperation } from "../kafka/fetch_operation.ts";
+import type { FetchPart } from "../kafka/fetch_part.ts";
 import { FetchRead, type FetchReadOwner } from "../kafka/fetch_read.ts";
 import type { DataWaiter, PartitionDirectory } from "../kafka/partition.ts";
 import { ErrorCode } from "../wire/errors.ts";
@@ -83,11 +84,20 @@ class ServedTable implements FetchReadOwner {
   readonly call: number;
   readonly table: number;
   readonly reads: FetchRead[] = [];
+  /** No records could be pinned. */
+  readonly starved: boolean;
   pending = 1;
   extents = -1;
 
-  constructor(owner: ShardRemoteFetch, fromShard: number, call: number, table: number) {
+  constructor(
+    owner: ShardRemoteFetch,
+    fromShard: number,
+    call: number,
+    table: number,
+    starved: boolean,
+  ) {
     this.#owner = owner;
+    this.starved = starved;
     this.fromShard = fromShard;
     this.call = call;
     this.table = table;
@@ -106,6 +116,8 @@ export class ShardRemoteFetch implements RemoteFetch {
   readonly #partitions: PartitionDirectory;
   readonly #news: RemoteNews;
   readonly #outbox: Outbox;
+  /** Bytes of this shard's records that may be pinned now. */
+  readonly #pinRoom: () => number;
   readonly #outgoing: FetchPart[][];
   readonly #pinnedBy = new Map<FetchOperation, Pinned[]>();
   readonly #served = new Map<number, ServedTable>();
@@ -123,7 +135,9 @@ export class ShardRemoteFetch implements RemoteFetch {
     },
     partitions: PartitionDirectory,
     news: RemoteNews,
+    pinRoom: () => number,
   ) {
+    this.#pinRoom = pinRoom;
     this.#memory = carriers.memory;
     this.#blocks = carriers.blocks;
     this.#calls = carriers.calls;
@@ -171,7 +185,7 @@ export class ShardRemoteFetch implements RemoteFetch {
     for (let entry = 0; entry < parts.length; entry++) {
       const at = table + entry * ENTRY_SIZE;
       const result = parts[entry]!.remote;
-      result.unread = false;
+      result.unread = view.getUint32(at + 92, true) !== 0;
       result.lacksCredit = false;
       result.error = view.getInt32(at + 28, true);
       result.highWatermark = view.getFloat64(at + 40, true);
@@ -204,11 +218,12 @@ export class ShardRemoteFetch implements RemoteFetch {
   onFetch(fromShard: number, call: number, view: DataView, at: number): void {
     const table = messageArgument(view, at, 0);
     const count = messageArgument(view, at, 1);
-    let room = messageArgument(view, at, 2);
+    const pinRoom = this.#pinRoom();
+    let room = Math.min(messageArgument(view, at, 2), Math.max(0, pinRoom));
     const isolation = messageArgument(view, at, 3);
-    const served = new ServedTable(this, fromShard, call, table);
+    const served = new ServedTable(this, fromShard, call, table, pinRoom <= 0);
     const region = this.#memory.view;
-    let first = true;
+    let first = pinRoom > 0;
     for (let entry = 0; entry < count; entry++) {
       const from = table + entry * ENTRY_SIZE;
       const read = new FetchRead();
@@ -269,6 +284,7 @@ export class ShardRemoteFetch implements RemoteFetch {
       view.setInt32(at + 80, read.divergingEpoch, true);
       view.setUint32(at + 84, extent, true);
       view.setUint32(at + 88, read.log.extentCount, true);
+      view.setUint32(at + 92, served.starved && read.hasMore ? 1 : 0, true);
       for (let i = 0; i < read.log.extentCount; i++) {
         const to = served.extents + extent * EXTENT_SIZE;
         view.setFloat64(to, read.log.addresses[i]!, true);

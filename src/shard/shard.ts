@@ -154,7 +154,12 @@ export class Shard {
     this.remoteCalls = new ShardRemoteCalls(carriers);
     const appender = new ProduceAppender(memory, options.crc32c);
     this.remoteProduce = new ShardRemoteProduce(carriers, partitions, appender, wallMs);
-    this.remoteFetch = new ShardRemoteFetch(carriers, partitions, this.news);
+    this.remoteFetch = new ShardRemoteFetch(
+      carriers,
+      partitions,
+      this.news,
+      () => storage.pinRoom,
+    );
     this.groups = new GroupRuntime({
       config: groupConfigOf(this.settings),
       random,
@@ -184,6 +189,8 @@ export class Shard {
       timers,
       nowMs,
       responseBytesMax: this.settings.number("fetch.max.bytes"),
+      pinRoom: () => storage.pinRoom,
+      whenReleased: (again) => blocks.whenReleased(again),
     });
     const registry: HandlerRegistry = new HandlerRegistry(kafkaHandlers(() => registry.all()));
     this.router = new Router(registry, this.#services(), this.remoteCalls, () => ({

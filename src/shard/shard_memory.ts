@@ -2,7 +2,7 @@
  * Who may take how much of a shard's memory.
  *
  * Frames and responses draw from budgets of their own, so that neither can starve the other, and
- * small frames have a lane beside the large ones. What no budget holds is batch cache, and is given
+ * small frames have a lane beside the large ones, as have frames of which little is there yet. What no budget holds is batch cache, and is given
  * back when a budget needs it. An empty budget is back-pressure: the connection that asked
  * is put in a queue and resumed, in order, when something was released.
  *
@@ -10,9 +10,14 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { LARGE_FRAMES_SHARE, RESPONSES_SHARE } from "../base/limits.ts";
+import {
+  BEGUN_FRAMES_SHARE,
+  FRAME_START_SIZE,
+  LARGE_FRAMES_SHARE,
+  RESPONSES_SHARE,
+} from "../base/limits.ts";
 import type { Arena } from "../bytes/arena.ts";
-import type { ConnectionMemory } from "../kafka/connection_host.ts";
+import { type ConnectionMemory, Lack } from "../kafka/connection_host.ts";
 
 /** Frames up to this size have a lane of their own (bytes). */
 const SMALL_FRAME_SIZE = 128 * 1024;
@@ -50,6 +55,8 @@ export class Budget {
 
 export class ShardMemory implements ConnectionMemory {
   readonly arena: Arena;
+  /** Beginnings of frames, and short requests that wait their turn. */
+  readonly begunFrames: Budget;
   readonly smallFrames: Budget;
   readonly largeFrames: Budget;
   readonly responses: Budget;
@@ -58,12 +65,14 @@ export class ShardMemory implements ConnectionMemory {
   #waiting: (() => void)[] = [];
   #released = false;
   #retryAtMs = 0;
+  #lacks = 0;
 
   /** @param frameSizeMax `socket.request.max.bytes`; the arena may allow less */
   constructor(arena: Arena, frameSizeMax: number) {
     this.arena = arena;
     const large = Math.floor(arena.size * LARGE_FRAMES_SHARE);
     this.largeFrames = new Budget("large frames", large);
+    this.begunFrames = new Budget("begun frames", Math.floor(arena.size * BEGUN_FRAMES_SHARE));
     this.smallFrames = new Budget("small frames", Math.floor(large / 2));
     this.responses = new Budget("responses", Math.floor(arena.size * RESPONSES_SHARE));
     const responseBlockMax = 2 ** Math.floor(Math.log2(Math.max(1, this.responses.limit)));
@@ -72,12 +81,12 @@ export class ShardMemory implements ConnectionMemory {
   }
 
   allocateFrame(size: number): number {
-    return this.#take(size <= SMALL_FRAME_SIZE ? this.smallFrames : this.largeFrames, size);
+    return this.#take(this.#frameBudget(size), size);
   }
 
   releaseFrame(address: number): void {
     const size = this.arena.blockSize(address);
-    (size <= SMALL_FRAME_SIZE ? this.smallFrames : this.largeFrames).give(size);
+    this.#frameBudget(size).give(size);
     this.#release(address);
   }
 
@@ -91,8 +100,16 @@ export class ShardMemory implements ConnectionMemory {
   }
 
   /** Calls `again` once, after something was released; in order. */
-  whenReleased(again: () => void): void {
+  whenReleased(again: () => void, lack: Lack = Lack.SEND): void {
+    this.#lacks |= lack;
     this.#waiting.push(again);
+  }
+
+  /** What somebody has waited for since this was last asked: a sum of {@linkcode Lack}. */
+  takeLacks(): number {
+    const lacks = this.#lacks;
+    this.#lacks = 0;
+    return lacks;
   }
 
   /** Something outside (a receive buffer) came back. */
@@ -124,7 +141,14 @@ export class ShardMemory implements ConnectionMemory {
     if (!budget.fits(blockSize)) return -1;
     const address = this.arena.allocate(blockSize);
     if (address >= 0) budget.take(blockSize);
+    // No budget stands in the way: whoever holds any memory does.
+    else this.#lacks |= Lack.RECEIVE | Lack.SEND;
     return address;
+  }
+
+  #frameBudget(size: number): Budget {
+    if (size <= FRAME_START_SIZE) return this.begunFrames;
+    return size <= SMALL_FRAME_SIZE ? this.smallFrames : this.largeFrames;
   }
 
   #release(address: number): void {

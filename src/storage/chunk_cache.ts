@@ -76,12 +76,15 @@ export class Chunk {
   }
 
   pin(): void {
-    if (this.pins++ === 0 && this.state === ChunkState.CLEAN) this.cache.unlink(this);
+    if (this.pins++ > 0) return;
+    this.cache.pinnedBytes += this.blockSize;
+    if (this.state === ChunkState.CLEAN) this.cache.unlink(this);
   }
 
   unpin(): void {
     assert(this.pins > 0, "chunk unpinned more often than pinned");
     if (--this.pins > 0) return;
+    this.cache.pinnedBytes -= this.blockSize;
     if (this.state === ChunkState.CLEAN) this.cache.link(this);
     else if (this.state === ChunkState.ORPHAN) this.cache.free(this);
   }
@@ -93,6 +96,8 @@ export class ChunkCache {
   dirtyBytes = 0;
   /** Bytes of clean blocks, pinned or not. */
   cachedBytes = 0;
+  /** Bytes of blocks that somebody reads or sends, each counted once. */
+  pinnedBytes = 0;
   hits = 0;
   misses = 0;
   #oldest: Chunk | null = null;

@@ -38,6 +38,8 @@ import { WriteBehind } from "./write_behind.ts";
 
 /** Share of the arena that may hold bytes which are not on disk. */
 const DIRTY_SHARE = 1 / 3;
+/** Share of memory that reads may pin: what a client does not take is not cache that can be given up. */
+const PINNED_SHARE = 1 / 8;
 /** Share of that from which on it is written faster. */
 const HURRY_SHARE = 1 / 4;
 /** Share of the ring recorded since the last checkpoint at which the next one begins. */
@@ -82,6 +84,7 @@ export class Engine implements ShardStorage, LogParts {
   readonly #journal: Journal;
   readonly #target: CheckpointTarget;
   readonly #reaper: Reaper;
+  readonly #pinnedBytesMax: number;
   #waiting: PartitionLog[] = [];
   #uncreated: PartitionLog[] = [];
   /** Logs whose directory's name is not durable yet. */
@@ -116,6 +119,7 @@ export class Engine implements ShardStorage, LogParts {
     this.loader.acceptLoss = options.acceptLoss ?? false;
     this.loader.onLost = (segment, lost, last) => this.#onLost(segment, lost, last);
     this.dirtyBytesMax = Math.floor(context.arena.size * DIRTY_SHARE);
+    this.#pinnedBytesMax = Math.floor(context.arena.size * PINNED_SHARE);
     this.writer.hurryBytes = this.dirtyBytesMax * HURRY_SHARE;
     this.#reaper = new Reaper(this);
     this.#journal = new Journal({
@@ -197,6 +201,10 @@ export class Engine implements ShardStorage, LogParts {
       this.journal.hasRoom(Math.min(bytes, this.largeBytesMin));
   }
 
+  get pinRoom(): number {
+    return this.#pinnedBytesMax - this.cache.pinnedBytes;
+  }
+
   turnEnd(nowMs: number): void {
     if (this.#failed) return;
     this.#nowMs = nowMs;
@@ -256,6 +264,7 @@ export class Engine implements ShardStorage, LogParts {
       logCount: this.logs.size,
       dirtyBytes: this.cache.dirtyBytes,
       cachedBytes: this.cache.cachedBytes,
+      pinnedBytes: this.cache.pinnedBytes,
       journalBufferBytes: this.#journal.bufferBytes,
       checkpointBufferBytes: this.#target.reservedBytes,
       journalUsedBytes: this.#journal.usedBytes,

@@ -17,7 +17,9 @@ import type { Completion } from "../io/completion.ts";
 import type { Chunk } from "./chunk_cache.ts";
 import { ReadError } from "./log.ts";
 
+/** Room for extents when the first one comes: most reads of a large request give none. */
 const EXTENTS_AT_START = 16;
+const NO_EXTENTS = new Float64Array(0);
 
 export class LogRead {
   // Request.
@@ -35,8 +37,8 @@ export class LogRead {
   error: ReadError = ReadError.NONE;
   /** Extents filled in `addresses` and `lengths`. */
   extentCount = 0;
-  addresses = new Float64Array(EXTENTS_AT_START);
-  lengths = new Float64Array(EXTENTS_AT_START);
+  addresses = NO_EXTENTS;
+  lengths = NO_EXTENTS;
   bytesTotal = 0;
   /** Offset behind the last batch given: where a sequential reader goes on. */
   nextOffset = 0;
@@ -79,8 +81,9 @@ export class LogRead {
   }
 
   #grow(): void {
-    const addresses = new Float64Array(this.addresses.length * 2);
-    const lengths = new Float64Array(this.lengths.length * 2);
+    const room = Math.max(EXTENTS_AT_START, this.addresses.length * 2);
+    const addresses = new Float64Array(room);
+    const lengths = new Float64Array(room);
     addresses.set(this.addresses);
     lengths.set(this.lengths);
     this.addresses = addresses;

@@ -52,6 +52,8 @@ export interface StorageStats {
   readonly logCount: number;
   readonly dirtyBytes: number;
   readonly cachedBytes: number;
+  /** Bytes of memory that reads and sends hold. */
+  readonly pinnedBytes: number;
   /** Memory of the journal's buffers. */
   readonly journalBufferBytes: number;
   /** Memory kept for checkpoints. */
@@ -80,6 +82,8 @@ export interface ShardStorage {
    * exceeds the budgets is asked for as far as they go.
    */
   canAppend(bytes: number): boolean;
+  /** Bytes of records that clients' reads may pin beside what is pinned; not above 0: none now. */
+  readonly pinRoom: number;
   /** Ends a turn of the loop: journal flush, write-behind, checkpoint slices, notices. */
   turnEnd(nowMs: number): void;
   /** Writes everything out: clean checkpoint, SEAL. No append may follow. */

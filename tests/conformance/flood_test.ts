@@ -61,7 +61,8 @@ Deno.test("a flood of requests whose responses are never taken stays in the budg
     node.pass(50);
     serves(node, healthy);
     for (const { blocks } of node.shards) {
-      for (const budget of [blocks.smallFrames, blocks.largeFrames, blocks.responses]) {
+      const { begunFrames, smallFrames, largeFrames, responses } = blocks;
+      for (const budget of [begunFrames, smallFrames, largeFrames, responses]) {
         assert(budget.used <= budget.limit, `${budget.name} beyond its limit`);
       }
     }

@@ -26,6 +26,8 @@ export class ClientEnd {
   closed = false;
   /** The client takes nothing: sends of the server do not complete. */
   stalled = false;
+  /** Bytes that the client takes before it has to be given more; what it took counts against it. */
+  takesBytes = Infinity;
 
   send(bytes: Uint8Array): void {
     this.toServer.push(bytes.slice());
@@ -207,9 +209,11 @@ export class MemorySockets implements Sockets {
       socket,
       attempt: () => {
         if (this.#shut.has(socket)) return finish(done, -ECANCELED);
-        if (client.stalled) return false;
+        if (client.stalled || client.takesBytes === 0) return false;
         const total = ranges.reduce((sum, [, length]) => sum + length, 0);
-        const taken = this.#isCut() ? 1 + this.#random.nextBelow(total) : total;
+        const room = Math.min(total, client.takesBytes);
+        const taken = this.#isCut() ? 1 + this.#random.nextBelow(room) : room;
+        client.takesBytes -= taken;
         let left = taken;
         for (const [address, length] of ranges) {
           if (left === 0) break;

@@ -362,7 +362,8 @@ export class Workload {
 
   #checkMemory(): void {
     this.node.shards.forEach(({ blocks, sockets, shard }, index) => {
-      const budgets = [blocks.smallFrames, blocks.largeFrames, blocks.responses];
+      const { begunFrames, smallFrames, largeFrames, responses } = blocks;
+      const budgets = [begunFrames, smallFrames, largeFrames, responses];
       for (const { name, used } of budgets) {
         expect(used === 0, () => `shard ${index}: ${used} bytes of ${name} are not given back`);
       }
@@ -373,6 +374,10 @@ export class Workload {
       expect(blocks.waitingCount === 0, () => `shard ${index}: somebody waits for memory`);
       expect(shard.server.connectionCount === 0, () => `shard ${index}: a connection is left`);
       const stats = shard.storage.stats();
+      expect(
+        stats.pinnedBytes === 0,
+        () => `shard ${index}: ${stats.pinnedBytes} bytes stay pinned`,
+      );
       const stored = stats.cachedBytes + stats.dirtyBytes + stats.journalBufferBytes +
         stats.checkpointBufferBytes;
       const receiving = sockets.bufferCount * RECEIVE_BUFFER_SIZE;

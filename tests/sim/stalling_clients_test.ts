@@ -1,0 +1,273 @@
+/**
+ * Clients that begin and do not go on, poll for long, or take nothing: others are served beside them, and
+ * whoever only is slow, or waits his turn, keeps his connection.
+ */
+
+import { strict as assert } from "node:assert";
+import { CREATE_TOPICS, FETCH, METADATA, PRODUCE } from "../../src/wire/generated/apis.ts";
+import {
+  type FetchRequest,
+  newFetchPartition,
+  newFetchRequest,
+  newFetchTopic,
+} from "../../src/wire/generated/fetch_request.ts";
+import { newMetadataRequest } from "../../src/wire/generated/metadata_request.ts";
+import { RecordBatchBuilder } from "../../src/wire/record_batch_builder.ts";
+import { SimClient } from "./sim_client.ts";
+import { SimNode } from "./sim_node.ts";
+import { produceRequest, SMALL_BATCH, topicRequest } from "./sim_requests.ts";
+
+const TOPIC = "beside";
+const SOON_MS = 3_000;
+/** Time passes in steps of so much while nothing has to happen (ms). */
+const IDLE_STEP_MS = 20;
+
+class Bench {
+  readonly node: SimNode;
+  readonly clients: SimClient[] = [];
+  readonly shards: number;
+
+  constructor(seed: number, shards = 1) {
+    this.shards = shards;
+    this.node = new SimNode({ seed });
+    assert(this.node.mount(shards));
+    let error = -1;
+    this.connect().send(CREATE_TOPICS, 7, topicRequest(TOPIC, 2), (response) => {
+      error = response.topics[0]!.errorCode;
+    });
+    this.until(() => error === 0, SOON_MS, "a topic");
+  }
+
+  connect(): SimClient {
+    const client = new SimClient(this.node.connect(0));
+    this.clients.push(client);
+    return client;
+  }
+
+  many(count: number): SimClient[] {
+    return Array.from({ length: count }, () => this.connect());
+  }
+
+  step(ms = 0): void {
+    this.node.nowMs += ms;
+    this.node.step();
+    for (const client of this.clients) client.poll();
+  }
+
+  until(done: () => boolean, boundMs: number, what: string): void {
+    const lateMs = this.node.nowMs + boundMs;
+    while (!done()) {
+      assert(this.node.nowMs < lateMs, `${what}: not within ${boundMs} ms`);
+      this.step();
+    }
+  }
+
+  pass(ms: number, each: () => void = () => {}): void {
+    const until = this.node.nowMs + ms;
+    while (this.node.nowMs < until) {
+      each();
+      this.step(IDLE_STEP_MS);
+    }
+  }
+
+  /** Asks for metadata on `client`; returns whether it has been answered. */
+  askMetadata(client: SimClient): () => boolean {
+    let answered = false;
+    client.send(METADATA, 12, newMetadataRequest({ topics: [] }), () => answered = true);
+    return () => answered;
+  }
+
+  produce(client: SimClient, records: Uint8Array, partition = 0): () => boolean {
+    let answered = false;
+    client.send(PRODUCE, 9, produceRequest(TOPIC, partition, records), (response) => {
+      assert.equal(response.responses[0]!.partitionResponses[0]!.errorCode, 0);
+      answered = true;
+    });
+    return () => answered;
+  }
+
+  assertServes(what: string, records = SMALL_BATCH): void {
+    const client = this.connect();
+    const told = this.askMetadata(client);
+    const produced = this.produce(client, records);
+    this.until(() => told() && produced(), SOON_MS, what);
+    assert(!client.end.closed);
+  }
+
+  get waiting(): number {
+    return this.node.shards[0]!.shard.fetch.waitingCount;
+  }
+}
+
+function poll(maxWaitMs: number, minBytes = 1_000_000_000): FetchRequest {
+  const partition = newFetchPartition({ partition: 0, partitionMaxBytes: 2 ** 30 });
+  return newFetchRequest({
+    maxWaitMs,
+    minBytes,
+    maxBytes: 2 ** 30,
+    topics: [newFetchTopic({ topic: TOPIC, partitions: [partition] })],
+  });
+}
+
+function batchOf(bytes: number): Uint8Array {
+  const builder = new RecordBatchBuilder();
+  builder.add({ key: null, value: new Uint8Array(bytes), timestamp: 1_700_000_000_000 });
+  return builder.build();
+}
+
+Deno.test("requests that wait behind long polls keep no receive buffer", () => {
+  const bench = new Bench(1);
+  const answers = bench.many(3 * bench.node.shards[0]!.sockets.bufferCount).map((client) => {
+    client.send(FETCH, 12, poll(100_000), () => {});
+    return bench.askMetadata(client);
+  });
+  bench.pass(500);
+  bench.assertServes("a client beside long polls");
+  assert(answers.every((answered) => !answered()), "a request overtook the one before it");
+});
+
+Deno.test("a whole request behind a long poll is not an unfinished one", () => {
+  const bench = new Bench(2);
+  const client = bench.connect();
+  let polled = false;
+  client.send(FETCH, 12, poll(100_000), () => polled = true);
+  const told = bench.askMetadata(client);
+  bench.pass(99_000);
+  assert(!polled && !client.end.closed, "the poll was ended early");
+  bench.until(() => polled && told(), 3_000, "both answers");
+  assert.deepEqual(bench.node.remarks, []);
+});
+
+Deno.test("a poll ends with its connection, and after five minutes", () => {
+  const bench = new Bench(3);
+  const clients = bench.many(20);
+  for (const client of clients) client.send(FETCH, 12, poll(0x7fffffff), () => {});
+  bench.until(() => bench.waiting === 20, SOON_MS, "polls");
+  for (const client of clients.slice(1)) client.end.ended = true;
+  bench.until(() => bench.waiting === 1, SOON_MS, "the ends of polls");
+  let polled = false;
+  clients[0]!.send(METADATA, 12, newMetadataRequest({ topics: [] }), () => polled = true);
+  bench.pass(301_000);
+  assert(polled, "a wait has no end");
+});
+
+Deno.test("announcements take no memory from who sends what it announced", () => {
+  const bench = new Bench(4);
+  const stalling = bench.many(100);
+  for (const client of stalling) client.end.send(new Uint8Array([0, 1, 0x86, 0xa0, 0]));
+  bench.pass(100);
+  bench.assertServes("a frame larger than a receive buffer", batchOf(120_000));
+});
+
+Deno.test("who began a frame and stalls loses its memory to who asks for it", () => {
+  const bench = new Bench(5);
+  const stalling = bench.many(60);
+  for (const client of stalling) {
+    const begun = new Uint8Array(20_000);
+    begun.set([0, 1, 0x86, 0xa0]);
+    client.end.send(begun);
+  }
+  bench.pass(100);
+  bench.assertServes("a frame larger than a receive buffer", batchOf(120_000));
+  const closed = stalling.filter((client) => client.end.closed).length;
+  assert(closed > 0 && closed < stalling.length, `${closed} lost their connection`);
+});
+
+Deno.test("who sends a frame slowly keeps its connection while nobody lacks memory", () => {
+  const bench = new Bench(6);
+  const client = bench.connect();
+  const frame = new SimClient(bench.node.connect(0));
+  const produced = bench.produce(frame, batchOf(1_000_000));
+  const bytes = frame.end.toServer.splice(0)[0]!;
+  bench.clients.push(frame);
+  let at = 0;
+  bench.pass(100_000, () => {
+    const next = Math.min(bytes.length, at + 300);
+    if (next > at) frame.end.send(bytes.subarray(at, next));
+    at = next;
+  });
+  assert(!frame.end.closed, "cut off although it went on");
+  frame.end.send(bytes.subarray(at));
+  bench.until(produced, SOON_MS, "the slow produce");
+  assert(!client.end.closed);
+});
+
+Deno.test("who takes an answer slowly keeps its connection", () => {
+  const bench = new Bench(7);
+  const writer = bench.connect();
+  for (let i = 0; i < 12; i++) {
+    bench.until(bench.produce(writer, batchOf(150_000)), SOON_MS, "data");
+  }
+  const reader = bench.connect();
+  reader.end.takesBytes = 0;
+  let bytes = 0;
+  reader.send(FETCH, 12, poll(0, 1), (response) => {
+    bytes = response.responses[0]!.partitions[0]!.records!.length;
+  });
+  // 18 kB/s, for two minutes.
+  bench.pass(120_000, () => reader.end.takesBytes += 18 * IDLE_STEP_MS);
+  assert(!reader.end.closed, "cut off although it went on");
+  assert(bytes > 1_500_000 - 150_000, `${bytes} bytes in two minutes`);
+});
+
+Deno.test("consumers that never read hold no memory that producers and other consumers need", () => {
+  const bench = new Bench(8);
+  const writer = bench.connect();
+  for (let i = 0; i < 90; i++) {
+    bench.until(bench.produce(writer, batchOf(150_000)), SOON_MS, "data");
+  }
+  for (let i = 0; i < 6; i++) {
+    const deaf = bench.connect();
+    deaf.end.stalled = true;
+    const request = poll(0, 1);
+    request.topics[0]!.partitions[0]!.fetchOffset = 14 * i;
+    deaf.send(FETCH, 12, request, () => assert.fail("it takes nothing"));
+  }
+  bench.pass(200);
+  for (let i = 0; i < 20; i++) {
+    bench.until(
+      bench.produce(writer, batchOf(400_000), 1),
+      SOON_MS,
+      "a produce beside deaf consumers",
+    );
+  }
+  let read = 0;
+  bench.connect().send(FETCH, 12, poll(5_000, 1), (response) => {
+    read = response.responses[0]!.partitions[0]!.records!.length;
+  });
+  bench.until(() => read > 0, SOON_MS, "a consumer beside deaf ones");
+});
+
+Deno.test("a partition named often in a fetch is read once, as the last naming says", () => {
+  const bench = new Bench(9, 2);
+  const writer = bench.connect();
+  for (const partition of [0, 1]) {
+    bench.until(bench.produce(writer, SMALL_BATCH, partition), SOON_MS, "data");
+  }
+  const named = (partition: number, fetchOffset: number) =>
+    newFetchPartition({ partition, fetchOffset, partitionMaxBytes: 1_000_000 });
+  const many = Array.from({ length: 20_000 }, (_, i) => named(i % 2, i < 19_990 ? 7 : 0));
+  const request = newFetchRequest({
+    maxWaitMs: 1000,
+    minBytes: 1,
+    maxBytes: 1_000_000,
+    topics: [
+      newFetchTopic({ topic: TOPIC, partitions: many.slice(0, 10) }),
+      newFetchTopic({ topic: "nobody has it", partitions: many }),
+      newFetchTopic({ topic: TOPIC, partitions: many.slice(10) }),
+    ],
+  });
+  let answered: string[] = [];
+  bench.connect().send(FETCH, 12, request, ({ responses }) => {
+    answered = responses.flatMap(({ topic, partitions }) =>
+      partitions.map((p) => `${topic} ${p.partitionIndex} ${p.errorCode} ${p.records?.length}`)
+    );
+  });
+  bench.until(() => answered.length > 0, SOON_MS, "a fetch");
+  assert.deepEqual(answered, [
+    `${TOPIC} 0 0 ${SMALL_BATCH.length}`,
+    `${TOPIC} 1 0 ${SMALL_BATCH.length}`,
+    "nobody has it 0 3 0",
+    "nobody has it 1 3 0",
+  ]);
+});
