@@ -1,7 +1,8 @@
 /**
  * The admin HTTP server of a node, on the control thread: what probes and people ask.
  *
- * - `GET /v1/status/ready`: 200 once the broker serves
+ * - `GET /v1/status/ready`: 200 once the broker serves, 503 while it cannot serve all that it should (a full
+ *   disk, damaged partitions), with what is wrong and what to do
  * - `GET /v1/status/live`: 200 while the control thread runs
  *
  * @module
@@ -24,7 +25,7 @@ export function startAdmin(host: string, port: number, broker: Broker): AdminSer
     const { pathname } = new URL(request.url);
     switch (pathname) {
       case "/v1/status/ready":
-        return Response.json({ status: "ready", cluster_id: broker.started.clusterId });
+        return readiness(broker);
       case "/v1/status/live":
         return Response.json({ status: "live" });
       default:
@@ -32,4 +33,14 @@ export function startAdmin(host: string, port: number, broker: Broker): AdminSer
     }
   });
   return { port: server.addr.port, stop: () => server.shutdown() };
+}
+
+function readiness(broker: Broker): Response {
+  const problems = broker.problems();
+  const isReady = problems.length === 0;
+  return Response.json({
+    status: isReady ? "ready" : "not ready",
+    cluster_id: broker.started.clusterId,
+    ...(isReady ? {} : { problems }),
+  }, { status: isReady ? 200 : 503 });
 }

@@ -4,11 +4,19 @@
  * @module
  */
 
-import type { ClusterPlaces } from "./client/cluster.ts";
+import { DAMAGE_REMEDY, FULL_DISK_REMEDY } from "../shard/node_health.ts";
+import { ErrorCode } from "../wire/errors.ts";
+import { DESCRIBE_LOG_DIRS } from "../wire/generated/apis.ts";
+import { newDescribeLogDirsRequest } from "../wire/generated/describe_log_dirs_request.ts";
+import type { Cluster, ClusterPlaces } from "./client/cluster.ts";
 import { CLIENT_FLAGS, FORMAT_FLAG, printJson, withCluster } from "./client_flags.ts";
 import { command } from "./command.ts";
 import { EXIT_FAILED, EXIT_OK } from "./exit_codes.ts";
+import { formatSize } from "./size.ts";
 import { formatFields } from "./table.ts";
+
+/** Highest version whose fields have their meaning here. */
+const LOG_DIRS_VERSION_MAX = 4;
 
 /** What is not as it should be; partitions as `topic/partition`. */
 export interface Health {
@@ -20,12 +28,24 @@ export interface Health {
   readonly underReplicated: readonly string[];
   /** Nodes that hold replicas and are not there. */
   readonly missingNodes: readonly number[];
+  /** A replica's disk does not give all of it, or takes nothing more. */
+  readonly damaged: readonly string[];
+  /** Disks that refuse appends. */
+  readonly fullDisks: readonly FullDisk[];
+}
+
+/** The disk of a node that has no room. */
+export interface FullDisk {
+  readonly node: number;
+  readonly directory: string;
+  readonly freeBytes: number;
 }
 
 export const definition = command({
   name: "cluster health",
   about:
-    "Looks for partitions without a leader or with replicas that lag, and for missing nodes. " +
+    "Looks for partitions that are damaged, without a leader, or with replicas that lag, for disks " +
+    "that are full and for missing nodes. " +
     "Exits with 0 when there are none, with 1 otherwise.",
   positionals: [],
   flags: { ...CLIENT_FLAGS, ...FORMAT_FLAG },
@@ -37,7 +57,10 @@ export const definition = command({
     },
   ],
   run: async ({ values, terminal }) => {
-    const health = judge(await withCluster(values, (cluster) => cluster.places(null)));
+    const health = await withCluster(values, async (cluster) => {
+      const places = await cluster.places(null);
+      return judge(places, await fullDisks(cluster, places));
+    });
     if (values.format === "json") printJson(terminal, health);
     else {
       terminal.out(formatFields([
@@ -46,16 +69,47 @@ export const definition = command({
         ["missing nodes", some(health.missingNodes.map(String))],
         ["leaderless partitions", some(health.leaderless)],
         ["under-replicated partitions", some(health.underReplicated)],
+        ["damaged partitions", some(health.damaged)],
+        ["full disks", some(health.fullDisks.map(describeDisk))],
       ]));
+      const remedies: [string, boolean][] = [
+        [`To make room: ${FULL_DISK_REMEDY}.`, health.fullDisks.length > 0],
+        [`To mend what is damaged: ${DAMAGE_REMEDY}.`, health.damaged.length > 0],
+      ];
+      for (const [text, applies] of remedies) if (applies) terminal.out(`\n${text}\n`);
     }
     return health.isHealthy ? EXIT_OK : EXIT_FAILED;
   },
 });
 
-/** Judges a cluster by its metadata. */
-export function judge(places: ClusterPlaces): Health {
+/** Asks every node whether its disk takes appends; one that does not answer such questions has no word in it. */
+async function fullDisks(cluster: Cluster, places: ClusterPlaces): Promise<FullDisk[]> {
+  const found: FullDisk[] = [];
+  for (const { nodeId } of places.brokers) {
+    const connection = await cluster.node(nodeId);
+    const request = newDescribeLogDirsRequest({ topics: [] });
+    const { results } = await connection.call(DESCRIBE_LOG_DIRS, request, {
+      maxVersion: LOG_DIRS_VERSION_MAX,
+      timeoutMs: cluster.timeoutMs,
+    });
+    for (const { errorCode, logDir, usableBytes } of results) {
+      if (errorCode !== ErrorCode.KAFKA_STORAGE_ERROR) continue;
+      found.push({ node: nodeId, directory: logDir, freeBytes: usableBytes });
+    }
+  }
+  return found;
+}
+
+function describeDisk({ node, directory, freeBytes }: FullDisk): string {
+  const free = freeBytes < 0 ? "" : ` (${formatSize(freeBytes)} free)`;
+  return `${directory} of node ${node}${free}`;
+}
+
+/** Judges a cluster by its metadata, and by disks known to be full. */
+export function judge(places: ClusterPlaces, fullDisks: readonly FullDisk[] = []): Health {
   const leaderless: string[] = [];
   const underReplicated: string[] = [];
+  const damaged: string[] = [];
   const present = new Set(places.brokers.map((broker) => broker.nodeId));
   const missing = new Set<number>();
   for (const topic of places.topics) {
@@ -63,16 +117,20 @@ export function judge(places: ClusterPlaces): Health {
       const name = `${topic.name}/${one.partition}`;
       if (one.leader < 0) leaderless.push(name);
       if (one.inSync.length < one.replicas.length) underReplicated.push(name);
+      if (one.offline.some((node) => present.has(node))) damaged.push(name);
       for (const replica of one.replicas) if (!present.has(replica)) missing.add(replica);
     }
   }
   const hasController = places.controllerId >= 0;
   return {
-    isHealthy: hasController && leaderless.length + underReplicated.length + missing.size === 0,
+    isHealthy: hasController && missing.size + fullDisks.length === 0 &&
+      leaderless.length + underReplicated.length + damaged.length === 0,
     hasController,
     leaderless,
     underReplicated,
     missingNodes: [...missing].sort((a, b) => a - b),
+    damaged,
+    fullDisks,
   };
 }
 

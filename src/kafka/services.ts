@@ -24,6 +24,14 @@ export interface DataDirectory {
   totalBytes(): number;
 }
 
+/** What of this node's storage cannot serve at the moment. */
+export interface StorageTrouble {
+  /** Appends are refused for want of room. */
+  readonly diskFull: boolean;
+  /** Groups with records that cannot be read, or that cannot be written. */
+  readonly damagedGroups: ReadonlySet<number>;
+}
+
 export interface Services {
   /** This shard's index. */
   readonly shard: number;
@@ -41,6 +49,8 @@ export interface Services {
   /** The coordinators of consumer groups. */
   readonly groups: GroupDirectory;
   readonly dataDirectory: DataDirectory;
+  /** The same on every shard. */
+  readonly trouble: StorageTrouble;
 
   /** The shard that owns a Raft group. */
   shardOfGroup(groupId: number): number;

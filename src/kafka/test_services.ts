@@ -142,6 +142,7 @@ export class TestBroker {
       controller: shard === 0 ? this.cluster.service : null,
       partitions: partitions as unknown as Services["partitions"],
       groups: this.groups.directory(shard),
+      trouble: { diskFull: false, damagedGroups: new Set() },
       dataDirectory: { path: "/data", freeBytes: () => 750, totalBytes: () => 1000 },
       shardOfGroup: (groupId) => groupId % this.shardCount,
       call: (api, version, request) => {

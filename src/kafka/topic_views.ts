@@ -55,7 +55,8 @@ export function viewPartition(services: Services, partition: PartitionImage): Pa
     leaderEpoch: services.leaders.epochOf(partition),
     replicaNodes: [...partition.replicas],
     isrNodes: [...partition.replicas],
-    offlineReplicas: [],
+    // Kafka's word for a replica whose disk does not give it.
+    offlineReplicas: services.trouble.damagedGroups.has(partition.groupId) ? [services.nodeId] : [],
   };
 }
 

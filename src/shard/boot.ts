@@ -47,6 +47,7 @@ import { Mailboxes } from "./mailbox.ts";
 import { Reactor } from "./reactor.ts";
 import { type LeadRefusal, Shard } from "./shard.ts";
 import { ShardMemory } from "./shard_memory.ts";
+import { StorageHealthWatch } from "./storage_health.ts";
 
 /** Stalls are told of at most this often (ms). */
 const STALL_REPORT_MS = 10_000;
@@ -73,6 +74,7 @@ export class RunningShard {
   readonly #reactor: Reactor;
   readonly #logger: Logger;
   readonly #storageContext: StorageContext;
+  readonly #health: StorageHealthWatch;
   #shard: Shard | null = null;
   #stalls = 0;
   #stallMsMax = 0;
@@ -116,6 +118,12 @@ export class RunningShard {
       log: (level, message, fields = {}) =>
         link.tell({ type: "log", level, message, fields: { shard: boot.shard, ...fields } }),
     };
+    this.#health = new StorageHealthWatch({
+      logs: () => this.#shard?.storage.logs ?? new Map(),
+      freeBytes: () => this.#disk.freeBytes(),
+      nowMs: () => this.#reactor.nowMs,
+      tell: (health) => link.tell({ type: "health", health }),
+    });
     this.#storageContext = this.#makeStorageContext(arena);
     this.#reactor = new Reactor({
       ring: this.#ring,
@@ -162,6 +170,12 @@ export class RunningShard {
         return this.#end(this.#shard?.drain(), "drained");
       case "stop":
         return this.#end(this.#shard?.stop(), "stopped");
+      case "trouble":
+        if (this.#shard !== null) {
+          const { diskFull, damagedGroups } = message;
+          this.#shard.trouble = { diskFull, damagedGroups: new Set(damagedGroups) };
+        }
+        return;
       case "halt":
         return this.#reactor.stop();
       case "boot":
@@ -291,6 +305,8 @@ export class RunningShard {
   /** Answered once there is room for the next start, or too little of it: clients come behind that. */
   #serve(ballastBytes: number, removedGroups: ReadonlySet<number>): void {
     this.#shard!.deleteOrphans(removedGroups);
+    this.#health.look();
+    this.#health.start(this.#timers);
     const serving = (): void => this.#link.tell({ type: "serving" });
     if (this.#boot.shard !== CONTROLLER_SHARD) serving();
     else runTask(this.#shard!.keepBallast(ballastBytes), serving);
@@ -315,16 +331,21 @@ export class RunningShard {
         this.#fatal(EXIT_DISK_ERROR, `${what}. Nothing more is acknowledged.`, true);
       },
       onDamage: (damage) => this.#noteDamage(damage),
-      onGivenUp: ({ file, position, lost }) => {
+      onRoom: (found) => this.#health.noteRoom(found),
+      onGivenUp: ({ file, position, lost, groupId }) => {
         const fields = { file, position, offsets: lost.replace("offsets ", "") };
         this.#logger.log(LogLevel.WARN, "Gave up damaged data, as --accept-loss says", fields);
+        this.#health.noteGivenUp(groupId);
       },
       openFilesMax: this.#boot.openFilesMax,
     };
   }
 
-  #noteDamage({ file, position, lost }: Damage): void {
-    this.#logger.log(LogLevel.ERROR, "Damaged data", { file, position, lost });
+  #noteDamage(damage: Damage): void {
+    const { file, position, lost, harmless } = damage;
+    const level = harmless === true ? LogLevel.WARN : LogLevel.ERROR;
+    this.#logger.log(level, "Damaged data", { file, position, lost });
+    this.#health.noteDamage(damage);
   }
 
   #progress(stage: string, done: number): void {

@@ -34,6 +34,7 @@ import type { Boot } from "./control.ts";
 import { type DescriptorShares, shareDescriptors } from "./descriptors.ts";
 import { mailboxesSize } from "./mailbox.ts";
 import { nodeSettings } from "./node_settings.ts";
+import type { HealthProblem } from "./node_health.ts";
 import { BrokerFailure, type StartedBroker, Supervisor } from "./supervisor.ts";
 
 const ARENA_ALIGNMENT = 2 ** 21;
@@ -80,6 +81,11 @@ export class Broker {
     this.#stopMsMax = stopMsMax;
     this.kafkaPort = kafkaPort;
     this.started = started;
+  }
+
+  /** What keeps the node from serving all that it should; empty: nothing. */
+  problems(): HealthProblem[] {
+    return this.#supervisor.problems();
   }
 
   /** Rejects when the broker must end. */

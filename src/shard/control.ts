@@ -13,6 +13,8 @@
  *   accept          →           accepts connections
  *   drain           →           nothing new, the open answered → drained
  *   stop            →           when all are: checkpoint → stopped
+ *                               health: its storage changed ...
+ *   trouble         →           what of the node cannot serve, for whoever asks this shard
  *   halt            →           the loop ends at once: another shard met a disk error
  * ```
  *
@@ -25,6 +27,7 @@
 import type { LogFields, LogLevel } from "../base/logger.ts";
 import type { Manifest } from "../storage/manifest.ts";
 import type { Damage } from "../storage/shard_storage.ts";
+import type { StorageHealth } from "./storage_health.ts";
 import type { Verified } from "../storage/verify.ts";
 
 /** What a shard must know to come up. */
@@ -86,7 +89,12 @@ export type ToShard =
   }
   | { readonly type: "drain" }
   | { readonly type: "stop" }
-  | { readonly type: "halt" };
+  | { readonly type: "halt" }
+  | {
+    readonly type: "trouble";
+    readonly diskFull: boolean;
+    readonly damagedGroups: readonly number[];
+  };
 
 export type FromShard =
   | { readonly type: "booted" }
@@ -114,6 +122,7 @@ export type FromShard =
     readonly removedGroups: readonly number[];
   }
   | { readonly type: "serving" }
+  | { readonly type: "health"; readonly health: StorageHealth }
   | { readonly type: "drained" }
   | { readonly type: "stopped" }
   | {

@@ -36,7 +36,7 @@ import { ProducePath } from "../kafka/produce.ts";
 import { ProduceAppender } from "../kafka/produce_append.ts";
 import { type Caller, HandlerRegistry, Router } from "../kafka/router.ts";
 import { KafkaServer } from "../kafka/server.ts";
-import type { Services } from "../kafka/services.ts";
+import type { Services, StorageTrouble } from "../kafka/services.ts";
 import { keepBallast } from "../storage/ballast.ts";
 import { LOG_BUSY } from "../storage/log.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
@@ -118,6 +118,8 @@ export class Shard {
   readonly #receiver: Receiver;
   #controllerLog: AppliedLog | null = null;
   #controller: ControllerService | null = null;
+  /** What of the node's storage cannot serve; told by the control thread. */
+  trouble: StorageTrouble = { diskFull: false, damagedGroups: new Set() };
   /** Controller's shard, after {@linkcode lead}: groups of topics that were removed in earlier lives. */
   readonly removedGroups: number[] = [];
   #writable = false;
@@ -415,6 +417,7 @@ export class Shard {
     const { mailboxes, nodeId, disk, dataDir } = this.options;
     const { shard, shardCount } = mailboxes;
     const controller = (): ControllerService | null => this.#controller;
+    const trouble = (): StorageTrouble => this.trouble;
     return {
       shard,
       shardCount,
@@ -423,6 +426,9 @@ export class Shard {
       leaders: this.leaders,
       get controller() {
         return controller();
+      },
+      get trouble() {
+        return trouble();
       },
       partitions: this.partitions,
       groups: this.groups,

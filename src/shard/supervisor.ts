@@ -18,6 +18,8 @@ import type { Manifest } from "../storage/manifest.ts";
 import type { Damage } from "../storage/shard_storage.ts";
 import type { AdvertisedNode, Boot, FromShard, ToShard } from "./control.ts";
 import { leaveMark } from "./leave_mark.ts";
+import { DAMAGE_LOG_MS, type HealthProblem, NodeHealth } from "./node_health.ts";
+import type { StorageHealth } from "./storage_health.ts";
 
 /** How often progress of a long step is shown (ms). */
 const PROGRESS_MS = 1000;
@@ -71,6 +73,7 @@ export class Supervisor {
   readonly #fail: (failure: BrokerFailure) => void;
   #progressShownMs = 0;
   #dataDir = "";
+  #health: NodeHealth | null = null;
   /** The first reason to end is the one that is told; shards answer nothing more. */
   #ending = false;
   /** Rejects when a shard says that the process must end. */
@@ -93,6 +96,7 @@ export class Supervisor {
   async start(boots: readonly Boot[], order: StartOrder): Promise<StartedBroker> {
     const { node, stopping } = order;
     this.#dataDir = boots[0]!.dataDir;
+    this.#health = new NodeHealth(this.#logger, this.#dataDir, () => performance.now());
     const script = new URL("./worker.ts", import.meta.url).href;
     for (const boot of boots) {
       const worker = new Worker(script, { type: "module", name: `shard ${boot.shard}` });
@@ -169,6 +173,11 @@ export class Supervisor {
     return damages;
   }
 
+  /** What keeps the node from serving all that it should. */
+  problems(): HealthProblem[] {
+    return this.#health?.problems() ?? [];
+  }
+
   /** Shard 0 accepts from now on. */
   accept(listener: number, connectionsMax: number): void {
     this.#send(0, { type: "accept", listener, connectionsMax });
@@ -214,6 +223,8 @@ export class Supervisor {
       case "progress":
         this.#showProgress(message.text);
         return;
+      case "health":
+        return this.#noteHealth(shard, message.health);
       case "fatal":
         this.#ending = true;
         if (message.diskError) this.#endMarked(shard, message);
@@ -242,6 +253,16 @@ export class Supervisor {
         "or run gregor check.";
     }
     this.#fail(new BrokerFailure(exitCode, `${message} ${advice}`));
+  }
+
+  /** Clients ask any shard. */
+  #noteHealth(shard: number, health: StorageHealth): void {
+    this.#health!.update(shard, health);
+    Deno.unrefTimer(setTimeout(() => this.#health!.logDamage(), DAMAGE_LOG_MS));
+    const { full: diskFull, hurtGroups: damagedGroups } = this.#health!;
+    for (let other = 0; other < this.#workers.length; other++) {
+      this.#send(other, { type: "trouble", diskFull, damagedGroups });
+    }
   }
 
   #showProgress(text: string): void {

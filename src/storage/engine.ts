@@ -285,10 +285,12 @@ export class Engine implements ShardStorage, LogParts {
     log.noSpace = false;
     runTask(prepareSegment(this, log, segment, length), (result) => {
       segment.preparing = false;
+      if (result >= 0) this.context.onRoom?.(true);
       this.#progress = true;
       if (result >= 0 || segment.dropped) return;
       if (result === -ENOSPC) {
         log.noSpace = true;
+        this.context.onRoom?.(false);
         log.spaceRetryMs = this.#nowMs + SPACE_RETRY_MS;
       } else if (result === -ENOENT && this.loader.acceptLoss && segment.entryCount > 0) {
         runTask(this.loader.giveUp(segment, -1), () => this.#progress = true);
@@ -361,6 +363,7 @@ export class Engine implements ShardStorage, LogParts {
         return;
       }
       if (result === 0) return;
+      this.context.onRoom?.(false);
       this.#unnamed.push(...logs.filter((log) => !log.directorySynced));
       this.#namingRetryMs = this.#nowMs + SPACE_RETRY_MS;
     });
@@ -413,6 +416,7 @@ export class Engine implements ShardStorage, LogParts {
     runTask(task, (floor) => {
       this.#checkpointing = false;
       if (floor === -ENOSPC || floor === -ENOMEM) {
+        if (floor === -ENOSPC) this.context.onRoom?.(false);
         // Both slots stand as they were; until one can be written, nothing in the ring can be freed.
         this.ringStuck = floor === -ENOSPC;
         this.#checkpointRetryMs = this.#nowMs + CHECKPOINT_RETRY_MS;

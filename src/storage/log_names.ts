@@ -23,6 +23,12 @@ export function logDirectoryName(
   return `${log.name.slice(0, NAME_LENGTH_MAX)}.${log.groupId}.${log.incarnation}`;
 }
 
+/** `orders-3` of `logs/orders-3.17.1/...`: what people call the log that a path belongs to. */
+export function partitionOfPath(path: string): string {
+  const directory = path.split("/")[1] ?? path;
+  return directory.replace(/\.\d+\.\d+$/, "");
+}
+
 /** What the journal made durable of a log before its directory's name was. */
 export class UnnamedProgress {
   index = 0;

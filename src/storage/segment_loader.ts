@@ -221,6 +221,7 @@ export class SegmentLoader {
       lost: `Extent of ${chunk.end - chunk.start} bytes ${what}: offsets ` +
         `${segment.index.baseOffsets[chunk.extent]!} to ${extentEnd(segment, chunk.extent) - 1}`,
       groupId: segment.groupId,
+      endOffset: extentEnd(segment, chunk.extent),
     });
   }
 
@@ -260,6 +261,7 @@ export class SegmentLoader {
         }: ` +
         `offsets ${segment.baseOffset} to ${segment.endOffset - 1}`,
       groupId: segment.groupId,
+      endOffset: segment.endOffset,
     });
   }
 
@@ -272,6 +274,7 @@ export class SegmentLoader {
       position: 0,
       lost: "Nothing: the index was made anew from its segment",
       groupId: segment.groupId,
+      harmless: true,
     });
   }
 

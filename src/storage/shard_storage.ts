@@ -27,6 +27,8 @@ export interface StorageContext {
   readonly onGivenUp?: (damage: Damage) => void;
   /** Segments and indexes to keep open, `OPEN_FILES_MAX_DEFAULT` when absent. */
   readonly openFilesMax?: number;
+  /** Told whether an operation that needs room on the disk found it. */
+  readonly onRoom?: (found: boolean) => void;
 }
 
 /** Damaged bytes, and what they cost. */
@@ -36,6 +38,10 @@ export interface Damage {
   readonly lost: string;
   /** The group it belongs to, or -1. */
   readonly groupId: number;
+  /** Offset behind what is lost, where it is known. */
+  readonly endOffset?: number;
+  /** What was damaged has been made anew: nothing is lost. */
+  readonly harmless?: boolean;
 }
 
 /** A group that a shard begins to hold. */

@@ -42,6 +42,24 @@ async function must(result: ReturnType<typeof gregor>): Promise<string> {
   return stdout;
 }
 
+/** What a probe gets. */
+async function readiness(broker: Broker): Promise<{ status: number; body: string }> {
+  const response = await fetch(`http://${broker.ready.admin}/v1/status/ready`);
+  return { status: response.status, body: await response.text() };
+}
+
+/** Probes and people are told of damage, and what to do. */
+async function seemsDamaged(broker: Broker, at: string, partition: string): Promise<void> {
+  const { status, body } = await readiness(broker);
+  assert.equal(status, 503, body);
+  assert.match(body, /1 partition is damaged.*gregor check.*--accept-loss --verify/);
+  const health = await gregor(["cluster", "health", at]);
+  assert.equal(health.code, 1);
+  assert.match(health.stdout, /^health +not good$/m);
+  assert.match(health.stdout, new RegExp(`^damaged partitions +${partition}$`, "m"));
+  assert.match(health.stdout, /--accept-loss --verify/);
+}
+
 function consume(at: string): ReturnType<typeof gregor> {
   return gregor(["consume", "orders", "--until-end", "--format=%o", at]);
 }
@@ -61,6 +79,8 @@ Deno.test("A flipped byte: a reader is told at once, and gets past it when the l
     assert.match(refused.stderr, /start the broker once with --accept-loss --verify/);
     await logSays(broker, /Damaged data/);
     assert.ok(broker.stderr.includes(path!), broker.stderr);
+    await logSays(broker, /Damaged partitions cannot be served whole partitions=orders-0 remedy=/);
+    await seemsDamaged(broker, at, "orders/0");
 
     await broker.restart({ flags: [...SMALL_RINGS, "--accept-loss", "--verify"] });
     await logSays(broker, /Gave up damaged data.*offsets="?\d+ to \d+/);
@@ -68,6 +88,8 @@ Deno.test("A flipped byte: a reader is told at once, and gets past it when the l
     assert.ok(read.length < RECORDS && read.length > RECORDS / 2, `${read.length} records`);
     assert.deepEqual([read[0], read.at(-1)], [0, RECORDS - 1]);
     await must(gregor(["produce", "orders", at], "one more\n"));
+    assert.equal((await readiness(broker)).status, 200);
+    assert.match(await must(gregor(["cluster", "health", at])), /^health +good$/m);
 
     // Without the flag again: it stays accepted, and nothing is damaged.
     await broker.restart({ flags: SMALL_RINGS });
@@ -90,7 +112,13 @@ Deno.test("Segment files that are gone: named, refused, given up, written on", a
     assert.match(check.output, /orders-0.*offsets 0 to 2999/);
 
     await broker.restart();
+    const refused = await gregor(["produce", "orders", "--timeout=2s", at], "one more\n");
+    assert.equal(refused.code, 1, refused.stderr);
+    assert.match(refused.stderr, /damaged.*KAFKA_STORAGE_ERROR/);
+    assert.match(refused.stderr, /--accept-loss/);
     assert.equal((await consume(at)).code, 1);
+    await logSays(broker, /cannot be served whole partitions="orders-0 \(read-only\)"/);
+    await seemsDamaged(broker, at, "orders/0");
 
     await broker.restart({ flags: [...SMALL_RINGS, "--accept-loss"] });
     await must(gregor(["produce", "orders", at], "one more\n"));

@@ -10,11 +10,13 @@ import { BALLAST_PATH } from "../../src/storage/ballast.ts";
 import { Broker, within } from "../harness/broker.ts";
 import { checkData } from "./check_data.ts";
 import { SMALL_RINGS } from "./faulty_broker.ts";
+import { gregor } from "./gregor_command.ts";
 import { logSays } from "./link.ts";
 import { PlainLoad } from "./plain_load.ts";
 import { createTopic, deleteTopic, trim } from "./side_loads.ts";
 import { UNVERIFIED, verifyPartition } from "./verify.ts";
 
+const FULL = /The disk is full: appends are refused .* freeMib=\d+ remedy="free space/;
 const FULL_MS = 60_000;
 /** Space that comes free a little late would be taken by then (ms). */
 const STILL_MS = 1_500;
@@ -29,6 +31,15 @@ Deno.test({
     await using load = await PlainLoad.start(broker, LIGHT);
     await stuck(load, heavy);
     assert.equal(await within(broker.exited, 1), null, broker.stderr);
+    await logSays(broker, FULL);
+    const full = await fetch(`http://${broker.ready.admin}/v1/status/ready`);
+    assert.equal(full.status, 503);
+    assert.match(await full.text(), /is full: appends are refused.*gregor topic trim/);
+    const at = `--brokers=${broker.kafka}`;
+    const health = await gregor(["cluster", "health", at]);
+    assert.equal(health.code, 1, health.stderr);
+    assert.match(health.stdout, /^full disks +.* of node 0 \([\d.]+ \w+ free\)$/m);
+    assert.match(health.stdout, /To make room: /);
     for (const ledger of [...load.ledgers, ...heavy.ledgers]) {
       await verifyPartition(load.link, ledger, UNVERIFIED);
     }
@@ -40,6 +51,10 @@ Deno.test({
     load.resume();
     await load.ackMore(50);
     await load.drain();
+    await logSays(broker, /There is room on the disk again: appends are accepted/);
+    assert.equal(broker.stderr.match(new RegExp(FULL.source, "g"))!.length, 1, broker.stderr);
+    const ready = await fetch(`http://${broker.ready.admin}/v1/status/ready`);
+    assert.equal(ready.status, 200, await ready.text());
     await broker.kill();
     await broker.restart();
     await load.verify();

@@ -4,6 +4,7 @@
  * - There is one log directory per node. Sizes are bytes of record batches kept in all segments.
  * - No list of topics: all partitions of this node; else those that are asked for and here.
  * - v4: the file system's total size and what is free for the broker.
+ * - A full disk is KAFKA_STORAGE_ERROR, as Kafka's own directories fail on one; the partitions are listed.
  * - Asks every shard for its partitions.
  *
  * Gaps: nothing is ever moved between directories (no future replicas, no lag), none is cordoned (v5). The
@@ -21,6 +22,7 @@ import {
   newDescribeLogDirsResponse,
   newDescribeLogDirsResult,
 } from "../../wire/generated/describe_log_dirs_response.ts";
+import { ErrorCode } from "../../wire/errors.ts";
 import type { Handler } from "../handler.ts";
 
 export const DESCRIBE_LOG_DIRS_HANDLER: Handler<DescribeLogDirsRequest, DescribeLogDirsResponse> = {
@@ -70,6 +72,7 @@ export const DESCRIBE_LOG_DIRS_HANDLER: Handler<DescribeLogDirsRequest, Describe
     }
     const { dataDirectory } = services;
     const results = [newDescribeLogDirsResult({
+      errorCode: services.trouble.diskFull ? ErrorCode.KAFKA_STORAGE_ERROR : ErrorCode.NONE,
       logDir: dataDirectory.path,
       topics: [...byTopic].map(([name, partitions]) => ({ name, partitions })),
       totalBytes: dataDirectory.totalBytes(),

@@ -1,0 +1,141 @@
+/**
+ * The health of the whole node's storage, on the control thread: put together from what the shards tell, said in
+ * the log when it changes, asked by probes, and told to every shard for whom clients ask.
+ *
+ * @module
+ */
+
+import { type Logger, LogLevel } from "../base/logger.ts";
+import type { StorageHealth } from "./storage_health.ts";
+
+/** Changes of the damaged partitions are logged at most this often (ms): a broken disk hurts many, one by one. */
+export const DAMAGE_LOG_MS = 10_000;
+/** Partitions named in one line. */
+const NAMED_MAX = 10;
+const MIB = 2 ** 20;
+
+export const FULL_DISK_REMEDY = "free space on its file system, delete topics or records " +
+  "(gregor topic delete, gregor topic trim), or keep less (gregor topic alter NAME --set retention.bytes=SIZE)";
+export const DAMAGE_REMEDY =
+  "put back a copy of the files, or stop the broker, see what is lost with gregor check, and give it up " +
+  "by starting once with --accept-loss --verify";
+
+/** Something that keeps the node from serving all that it should. */
+export interface HealthProblem {
+  readonly kind: "disk-full" | "damaged";
+  readonly message: string;
+  readonly remedy: string;
+  /** Partitions concerned, the first few. */
+  readonly partitions: readonly string[];
+}
+
+export class NodeHealth {
+  readonly #logger: Logger;
+  readonly #dataDir: string;
+  readonly #nowMs: () => number;
+  readonly #shards = new Map<number, StorageHealth>();
+  #fullSinceMs = -1;
+  #hurtCount = 0;
+  #damageLoggedMs = -Infinity;
+
+  constructor(logger: Logger, dataDir: string, nowMs: () => number) {
+    this.#logger = logger;
+    this.#dataDir = dataDir;
+    this.#nowMs = nowMs;
+  }
+
+  /** Appends are refused for want of room. */
+  get full(): boolean {
+    return [...this.#shards.values()].some((health) => health.full);
+  }
+
+  /** Groups whose partitions cannot be served whole. */
+  get hurtGroups(): number[] {
+    return [...this.#shards.values()].flatMap(({ hurt }) => hurt.map(({ groupId }) => groupId));
+  }
+
+  /** A shard told its state. */
+  update(shard: number, health: StorageHealth): void {
+    this.#shards.set(shard, health);
+    this.#logSpace(health.freeBytes);
+    this.logDamage();
+  }
+
+  /** What is wrong now; empty: nothing. */
+  problems(): HealthProblem[] {
+    const problems: HealthProblem[] = [];
+    if (this.full) {
+      problems.push({
+        kind: "disk-full",
+        message: `The disk of ${this.#dataDir} is full: appends are refused`,
+        remedy: FULL_DISK_REMEDY,
+        partitions: [],
+      });
+    }
+    const { count, names } = this.#hurt();
+    if (count > 0) {
+      const what = count === 1 ? "1 partition is" : `${count} partitions are`;
+      problems.push({
+        kind: "damaged",
+        message: `${what} damaged: some records cannot be read, or nothing can be written`,
+        remedy: DAMAGE_REMEDY,
+        partitions: names,
+      });
+    }
+    return problems;
+  }
+
+  #hurt(): { count: number; names: string[] } {
+    const names: string[] = [];
+    let count = 0;
+    for (const { hurt, hurtCount } of this.#shards.values()) {
+      count += hurtCount;
+      for (const { partition, readOnly } of hurt) {
+        names.push(readOnly ? `${partition} (read-only)` : partition);
+      }
+    }
+    return { count, names: names.sort() };
+  }
+
+  #logSpace(freeBytes: number): void {
+    const { full } = this;
+    if (full === this.#fullSinceMs >= 0) return;
+    const freeMib = Math.floor(freeBytes / MIB);
+    const dataDir = this.#dataDir;
+    if (full) {
+      this.#fullSinceMs = this.#nowMs();
+      this.#logger.log(
+        LogLevel.ERROR,
+        "The disk is full: appends are refused (KAFKA_STORAGE_ERROR) until there is room",
+        { dataDir, freeMib, remedy: FULL_DISK_REMEDY },
+      );
+      return;
+    }
+    const lastedS = Math.round((this.#nowMs() - this.#fullSinceMs) / 1000);
+    this.#fullSinceMs = -1;
+    this.#logger.log(LogLevel.INFO, "There is room on the disk again: appends are accepted", {
+      dataDir,
+      freeMib,
+      lastedS,
+    });
+  }
+
+  /** Logs what has changed; also to be called {@linkcode DAMAGE_LOG_MS} after an update, which may have come too soon. */
+  logDamage(): void {
+    const { count, names } = this.#hurt();
+    if (count === this.#hurtCount) return;
+    const nowMs = this.#nowMs();
+    if (count === 0) {
+      this.#logger.log(LogLevel.INFO, "No partition is damaged any more");
+    } else {
+      if (nowMs - this.#damageLoggedMs < DAMAGE_LOG_MS && this.#hurtCount > 0) return;
+      const more = count > NAMED_MAX ? ` and ${count - NAMED_MAX} more` : "";
+      this.#logger.log(LogLevel.ERROR, "Damaged partitions cannot be served whole", {
+        partitions: names.slice(0, NAMED_MAX).join(", ") + more,
+        remedy: DAMAGE_REMEDY,
+      });
+    }
+    this.#damageLoggedMs = nowMs;
+    this.#hurtCount = count;
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * What of a shard's storage cannot serve at the moment: a disk without room, partitions that damage has
+ * hurt. Every shard finds out for itself and tells the control thread when it changes.
+ *
+ * A full disk is not an event but a state: appends meet it again and again. It begins with the first operation
+ * that finds no room, and is over when none has for a while and one has found room since, or the file system
+ * has more of it than before.
+ *
+ * @module
+ */
+
+import { partitionOfPath } from "../storage/log_names.ts";
+import type { Log } from "../storage/log.ts";
+import type { Damage } from "../storage/shard_storage.ts";
+import { Timer, type Timers } from "../io/timers.ts";
+
+/** How often a shard looks (ms). */
+const LOOK_MS = 500;
+/** A full disk is over at the earliest so long after the last refusal (ms). */
+const ROOM_AFTER_MS = 2_000;
+/** More room than when it was full that ends it, though nobody has asked for any (bytes). */
+const ROOM_BYTES = 32 * 2 ** 20;
+/** Damaged partitions that a shard names, and groups that it remembers at all. */
+const NAMED_MAX = 100;
+const GROUPS_MAX = 100_000;
+
+/** A partition that cannot be served whole. */
+export interface HurtPartition {
+  readonly groupId: number;
+  /** `orders-3`, as Kafka writes it. */
+  readonly partition: string;
+  /** Nothing may be appended; else only some of its records cannot be read. */
+  readonly readOnly: boolean;
+}
+
+/** State of a shard's storage. */
+export interface StorageHealth {
+  /** Appends are refused for want of room. */
+  readonly full: boolean;
+  readonly freeBytes: number;
+  /** The first {@linkcode NAMED_MAX}, and how many there are. */
+  readonly hurt: readonly HurtPartition[];
+  readonly hurtCount: number;
+}
+
+export interface StorageHealthOptions {
+  readonly logs: () => ReadonlyMap<number, Log>;
+  readonly freeBytes: () => number;
+  readonly nowMs: () => number;
+  readonly tell: (health: StorageHealth) => void;
+}
+
+export class StorageHealthWatch {
+  readonly #options: StorageHealthOptions;
+  /** Groups with damage that somebody met, with the file where. */
+  readonly #damaged = new Map<number, Damage>();
+  #full = false;
+  #missedMs = -Infinity;
+  #foundMs = -Infinity;
+  #freeWhenMissed = 0;
+  #told = "";
+
+  constructor(options: StorageHealthOptions) {
+    this.#options = options;
+  }
+
+  /** Looks every now and then from now on. */
+  start(timers: Timers): void {
+    const timer = new Timer(() => {
+      this.look();
+      timers.schedule(timer, this.#options.nowMs() + LOOK_MS);
+    });
+    timers.schedule(timer, this.#options.nowMs() + LOOK_MS);
+  }
+
+  /** Somebody met damage. */
+  noteDamage(damage: Damage): void {
+    if (damage.groupId < 0 || damage.harmless === true) return;
+    if (this.#damaged.size < GROUPS_MAX) this.#damaged.set(damage.groupId, damage);
+  }
+
+  /** A group's damage was given up. */
+  noteGivenUp(groupId: number): void {
+    this.#damaged.delete(groupId);
+  }
+
+  /** An operation that needs room on the disk found it, or did not. */
+  noteRoom(found: boolean): void {
+    const nowMs = this.#options.nowMs();
+    if (found) {
+      this.#foundMs = nowMs;
+      return;
+    }
+    this.#missedMs = nowMs;
+    if (!this.#full) this.#freeWhenMissed = this.#options.freeBytes();
+    this.#full = true;
+  }
+
+  /** Tells the state if it is another one than last time. */
+  look(): void {
+    if (this.#full && this.#hasRoomAgain()) this.#full = false;
+    const { named, count } = this.#hurtPartitions();
+    const key = JSON.stringify([this.#full, count, named]);
+    if (key === this.#told || (this.#told === "" && !this.#full && count === 0)) return;
+    this.#told = key;
+    const { tell, freeBytes } = this.#options;
+    tell({ full: this.#full, freeBytes: freeBytes(), hurt: named, hurtCount: count });
+  }
+
+  #hasRoomAgain(): boolean {
+    const { nowMs, freeBytes } = this.#options;
+    if (nowMs() - this.#missedMs < ROOM_AFTER_MS) return false;
+    return this.#foundMs > this.#missedMs || freeBytes() >= this.#freeWhenMissed + ROOM_BYTES;
+  }
+
+  #hurtPartitions(): { named: HurtPartition[]; count: number } {
+    const logs = this.#options.logs();
+    const named: HurtPartition[] = [];
+    let count = 0;
+    const add = (groupId: number, log: Log, readOnly: boolean): void => {
+      count++;
+      if (named.length === NAMED_MAX) return;
+      named.push({ groupId, partition: partitionOfPath(log.directory), readOnly });
+    };
+    for (const [groupId, log] of logs) if (log.suspect) add(groupId, log, true);
+    for (const [groupId, damage] of this.#damaged) {
+      const log = logs.get(groupId);
+      // Deleted, or behind the log start by now.
+      if (log === undefined || (damage.endOffset ?? Infinity) <= log.startOffset) {
+        this.#damaged.delete(groupId);
+      } else if (!log.suspect) add(groupId, log, false);
+    }
+    return { named, count };
+  }
+}
