@@ -21,7 +21,8 @@ interface Suite {
 
 const MINUTE_MS = 60_000;
 const deno = Deno.execPath();
-const DENO_TEST = [deno, "test", "--allow-all", "--no-check", "--quiet"];
+const LOCK = ["--lock=tests/deno.lock", "--frozen"];
+const DENO_TEST = [deno, "test", "--allow-all", "--no-check", "--quiet", ...LOCK];
 
 /** Whole brokers or whole clusters: one after the other, after the unit tests, in this order. */
 const LARGE_SUITES = ["sim", "conformance", "crash", "clients"];

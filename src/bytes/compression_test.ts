@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import fc from "fast-check";
+import fc from "../../tests/harness/fast_check.ts";
 import { compress, COMPRESSION_NAMES, decompress } from "./compression.ts";
 import { xxHash32 } from "./xxhash32.ts";
 

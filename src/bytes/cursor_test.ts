@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import fc from "fast-check";
+import fc from "../../tests/harness/fast_check.ts";
 import { Cursor } from "./cursor.ts";
 import { Writer } from "./writer.ts";
 import { unsignedVarintSize, varintSize, varlongSize } from "./varint.ts";

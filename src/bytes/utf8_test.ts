@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import fc from "fast-check";
+import fc from "../../tests/harness/fast_check.ts";
 import { decodeUtf8, decodeUtf8Lossy, encodeUtf8, utf8Size } from "./utf8.ts";
 
 const platformEncoder = new TextEncoder();

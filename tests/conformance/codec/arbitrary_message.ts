@@ -7,7 +7,7 @@
  * @module
  */
 
-import fc from "fast-check";
+import fc from "../../harness/fast_check.ts";
 import type { CatalogEntry, CatalogField } from "../../../src/wire/catalog_entry.ts";
 import { ZERO_UUID } from "../../../src/wire/uuid.ts";
 

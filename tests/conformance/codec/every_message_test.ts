@@ -5,7 +5,7 @@
  */
 
 import { strict as assert } from "node:assert";
-import fc from "fast-check";
+import fc from "../../harness/fast_check.ts";
 import { Cursor } from "../../../src/bytes/cursor.ts";
 import { Writer } from "../../../src/bytes/writer.ts";
 import type { CatalogEntry } from "../../../src/wire/catalog_entry.ts";

@@ -9,7 +9,7 @@
  */
 
 import { strict as assert } from "node:assert";
-import fc from "fast-check";
+import fc from "../../harness/fast_check.ts";
 import { Writer } from "../../../src/bytes/writer.ts";
 import { type OlderVersions, parseJson } from "../../../scripts/wire/schema.ts";
 import { CATALOG } from "../../../src/wire/generated/catalog.ts";
