@@ -42,16 +42,38 @@ pub fn lock_file(path: &[u8]) -> Outcome<i32> {
     }
 }
 
-/// Whether the data directory takes direct transfers. EINVAL: it does not.
+/// The alignment that direct transfers need in the data directory, of positions, lengths and memory
+/// (bytes); 0 when the file system does not tell. EINVAL: it does not take direct transfers.
 pub fn probe_direct() -> Outcome<i32> {
     let flags = libc::O_RDWR | libc::O_DIRECT | libc::O_TMPFILE | libc::O_CLOEXEC;
     // SAFETY: a NUL-terminated path; the file has no name, and is gone once closed.
     match check(unsafe { libc::openat(root()?, c".".as_ptr(), flags, 0o600) }) {
-        // SAFETY: our descriptor.
-        Ok(fd) => check(unsafe { libc::close(fd) }),
+        Ok(fd) => {
+            let alignment = direct_alignment(fd);
+            // SAFETY: our descriptor.
+            check(unsafe { libc::close(fd) })?;
+            alignment
+        }
         // No unnamed files there: nothing is known, and opening real ones will tell.
         Err(libc::EOPNOTSUPP | libc::EISDIR) => Ok(0),
         Err(errno) => Err(errno),
+    }
+}
+
+fn direct_alignment(fd: i32) -> Outcome<i32> {
+    // SAFETY: all-zero is a valid record; the call fills it, the path is empty: the descriptor itself.
+    let status = unsafe {
+        let mut status: libc::statx = std::mem::zeroed();
+        let mask = libc::STATX_DIOALIGN;
+        check(libc::statx(fd, c"".as_ptr(), libc::AT_EMPTY_PATH, mask, &mut status))?;
+        status
+    };
+    if status.stx_mask & libc::STATX_DIOALIGN == 0 {
+        return Ok(0);
+    }
+    match status.stx_dio_offset_align.max(status.stx_dio_mem_align) {
+        0 => Err(libc::EINVAL),
+        alignment => Ok(alignment as i32),
     }
 }
 

@@ -2,11 +2,11 @@
 //! before Linux 6.9. Its results reach the ring as *late* completions: appended to the ring's list,
 //! then announced through the ring's eventfd, whose read the ring's own thread always has in flight.
 
-use crate::errors::{check, to_c};
+use crate::errors::{Outcome, check, to_c};
 use crate::op::Done;
 use crate::table;
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What to call.
@@ -29,39 +29,50 @@ pub struct Job {
 }
 
 struct Queue {
-    jobs: Mutex<VecDeque<Job>>,
+    state: Mutex<State>,
     arrived: Condvar,
 }
 
-static QUEUE: OnceLock<&'static Queue> = OnceLock::new();
+struct State {
+    jobs: VecDeque<Job>,
+    /// The thread has been started.
+    is_running: bool,
+}
+
+impl Queue {
+    const fn new() -> Queue {
+        let state = State { jobs: VecDeque::new(), is_running: false };
+        Queue { state: Mutex::new(state), arrived: Condvar::new() }
+    }
+}
+
+static QUEUE: Queue = Queue::new();
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic aborts the process, so a poisoned lock cannot be met.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Hands `job` to the thread, which is started by the first one. EAGAIN: it could not be started.
-pub fn hand_over(job: Job) -> Result<(), i32> {
-    let queue = match QUEUE.get() {
-        Some(queue) => queue,
-        None => {
-            let queue: &'static Queue = Box::leak(Box::new(Queue {
-                jobs: Mutex::new(VecDeque::new()),
-                arrived: Condvar::new(),
-            }));
-            if QUEUE.set(queue).is_ok() {
-                let started = std::thread::Builder::new()
-                    .name("gregor-helper".into())
-                    .stack_size(128 << 10)
-                    .spawn(move || run(queue));
-                if started.is_err() {
-                    return Err(libc::EAGAIN);
-                }
-            }
-            QUEUE.get().ok_or(libc::EAGAIN)?
-        }
-    };
-    lock(&queue.jobs).push_back(job);
+/// Hands `job` to the thread, which is started by the first one. EAGAIN: it could not be started; the
+/// next job tries again.
+pub fn hand_over(job: Job) -> Outcome<()> {
+    add(&QUEUE, job, |queue| {
+        let builder = std::thread::Builder::new().name("gregor-helper".into());
+        builder.stack_size(128 << 10).spawn(move || run(queue)).map(|_| ())
+    })
+}
+
+fn add(
+    queue: &'static Queue,
+    job: Job,
+    spawn: impl FnOnce(&'static Queue) -> std::io::Result<()>,
+) -> Outcome<()> {
+    let mut state = lock(&queue.state);
+    if !state.is_running {
+        spawn(queue).map_err(|_| libc::EAGAIN)?;
+        state.is_running = true;
+    }
+    state.jobs.push_back(job);
     queue.arrived.notify_one();
     Ok(())
 }
@@ -70,12 +81,12 @@ fn run(queue: &'static Queue) {
     unpin();
     let mut batch = Vec::new();
     loop {
-        let mut jobs = lock(&queue.jobs);
-        while jobs.is_empty() {
-            jobs = queue.arrived.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&queue.state);
+        while state.jobs.is_empty() {
+            state = queue.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        batch.extend(jobs.drain(..));
-        drop(jobs);
+        batch.extend(state.jobs.drain(..));
+        drop(state);
         while !batch.is_empty() {
             let call = batch[0].call;
             let result = carry_out(call);
@@ -124,5 +135,26 @@ fn unpin() {
             libc::CPU_SET(cpu, &mut all);
         }
         libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &all);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_could_not_be_started_is_started_by_the_next_job() {
+        static QUEUE: Queue = Queue::new();
+        let job = || {
+            let call = Call::SyncFileSystem { fd: -1 };
+            Job { ring: 0, life: 0, user_data: 0, call, delay_us: 0, errno: 0 }
+        };
+        let fails = |_: &'static Queue| Err(std::io::Error::from_raw_os_error(libc::EAGAIN));
+        assert_eq!(add(&QUEUE, job(), fails), Err(libc::EAGAIN));
+        assert_eq!(add(&QUEUE, job(), fails), Err(libc::EAGAIN));
+        assert!(lock(&QUEUE.state).jobs.is_empty(), "who was refused will not be answered too");
+        assert_eq!(add(&QUEUE, job(), |_| Ok(())), Ok(()));
+        assert_eq!(add(&QUEUE, job(), fails), Ok(()), "one is enough");
+        assert_eq!(lock(&QUEUE.state).jobs.len(), 2);
     }
 }

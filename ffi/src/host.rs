@@ -75,14 +75,19 @@ pub fn huge_pages() -> i32 {
     }
 }
 
-/// Whether a ring as we need it can be opened, without keeping it. Errors as `Ring::open`.
+/// Whether a ring as we need it can be opened and used, without keeping it: all three of io_uring's
+/// system calls are tried, for a seccomp profile may forbid any of them. Errors as `Ring::open`.
 pub fn probe_uring() -> Outcome<i32> {
-    io_uring::IoUring::builder()
-        .setup_single_issuer()
-        .setup_defer_taskrun()
-        .build(4)
-        .map(|_: io_uring::IoUring| 0)
-        .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))
+    let tried = || -> std::io::Result<()> {
+        let mut uring: io_uring::IoUring =
+            io_uring::IoUring::builder().setup_single_issuer().setup_defer_taskrun().build(4)?;
+        uring.submitter().register_probe(&mut io_uring::Probe::new())?;
+        let nop = io_uring::opcode::Nop::new().build();
+        // SAFETY: a no-op points to nothing; a new ring has room for it.
+        unsafe { uring.submission().push(&nop) }.map_err(std::io::Error::other)?;
+        uring.submit_and_wait(1).map(|_| ())
+    };
+    tried().map(|()| 0).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))
 }
 
 /// Raises the soft limit of open files to the hard one where that is allowed; returns what it is then (cut to

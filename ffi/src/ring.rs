@@ -87,14 +87,15 @@ pub struct Sizes {
 
 impl Ring {
     /// Opens a ring for the calling thread. EINVAL: sizes, or a kernel before 6.1. EPERM: io_uring is
-    /// disabled for this process. ENOSYS: the kernel has none. ENOMEM, EMFILE.
+    /// disabled for this process. ENOSYS: the kernel has none. EAGAIN: no thread could be made for
+    /// it. ENOMEM, EMFILE.
     pub fn open(index: u32, sizes: &Sizes) -> Outcome<Box<Ring>> {
         for size in [sizes.submissions, sizes.completions, sizes.ops, sizes.dones] {
             if !size.is_power_of_two() || !(8..=65_536).contains(&size) {
                 return Err(libc::EINVAL);
             }
         }
-        let uring: IoUring = IoUring::builder()
+        let mut uring: IoUring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
             .setup_taskrun_flag()
@@ -104,6 +105,8 @@ impl Ring {
             .dontfork()
             .build(sizes.submissions)
             .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+        limit_workers(&uring)?;
+        start_worker(&mut uring)?;
         let ring_fd = uring.as_raw_fd();
         let mut probe = Probe::new();
         let probed = uring.submitter().register_probe(&mut probe).is_ok();
@@ -137,9 +140,7 @@ impl Ring {
         });
         ring.arm_wake()?;
         let entry = table::entry(index)?;
-        table::begin_life(entry);
-        entry.ring_fd.store(ring_fd, Ordering::Release);
-        entry.wake_fd.store(wake_fd, Ordering::Release);
+        table::begin_life(entry, ring_fd, wake_fd);
         Ok(ring)
     }
 
@@ -151,11 +152,10 @@ impl Ring {
     /// Gives everything back to the kernel, except the mapping: views of it may still exist.
     pub fn close(self: Box<Ring>) {
         if let Ok(entry) = table::entry(self.index) {
-            entry.ring_fd.store(-1, Ordering::Release);
-            entry.wake_fd.store(-1, Ordering::Release);
+            table::end_life(entry);
         }
-        // SAFETY: the descriptor is this ring's own.
-        unsafe { libc::close(self.wake_fd) };
+        // A ring that stays registered stays alive, with all that is in flight on it.
+        unregister_ring_fd(self.uring.as_raw_fd(), self.enter_fd, self.enter_flags);
         // The kernel may still write into the wake-up value until the ring's teardown has finished.
         let Ring { uring, wake_value, .. } = *self;
         Box::leak(wake_value);
@@ -203,7 +203,8 @@ impl Ring {
     }
 
     /// Translates the first `count` descriptors; what fails at once joins the backlog.
-    /// EINVAL: more than the table holds. EBUSY: the kernel takes nothing (out of memory).
+    /// EINVAL: more than the table holds. EBUSY: the kernel takes nothing (out of memory). What a
+    /// `Provide` fails with, which is a mistake of its caller.
     pub fn prepare(&mut self, count: u32) -> Outcome<()> {
         use crate::translate::Step;
         if count as usize > self.op_capacity {
@@ -226,6 +227,8 @@ impl Ring {
                     self.backlog.push_back(Done { user_data, result, flags: 0, reserved: 0 });
                     continue;
                 }
+                // Nobody waits for its completion, and a buffer that is lost is missed much later.
+                Err(errno) if op.opcode == crate::op::code::PROVIDE => return Err(errno),
                 Err(errno) => -errno,
             };
             self.tell(op.user_data, result, 0);
@@ -502,6 +505,10 @@ pub const ENTER_GETEVENTS: u32 = 1;
 const ENTER_EXT_ARG: u32 = 1 << 3;
 const ENTER_REGISTERED_RING: u32 = 1 << 4;
 const REGISTER_RING_FDS: u32 = 20;
+const UNREGISTER_RING_FDS: u32 = 21;
+
+/// Most kernel threads that serve sockets of one ring.
+const SOCKET_WORKERS_MAX: u32 = 4;
 
 #[repr(C)]
 struct GetEventsArgument {
@@ -527,6 +534,46 @@ fn register_ring_fd(ring_fd: i32) -> (i32, u32) {
         libc::syscall(libc::SYS_io_uring_register, ring_fd, REGISTER_RING_FDS, &raw mut update, 1)
     };
     if registered == 1 { (update.offset as i32, ENTER_REGISTERED_RING) } else { (ring_fd, 0) }
+}
+
+/// Gives the registered descriptor back.
+fn unregister_ring_fd(ring_fd: i32, enter_fd: i32, enter_flags: u32) {
+    if enter_flags & ENTER_REGISTERED_RING == 0 {
+        return;
+    }
+    let mut update = ResourceUpdate { offset: enter_fd as u32, reserved: 0, data: 0 };
+    // SAFETY: one update record, as the count says.
+    unsafe {
+        libc::syscall(libc::SYS_io_uring_register, ring_fd, UNREGISTER_RING_FDS, &raw mut update, 1)
+    };
+}
+
+/// Bounds the kernel threads that serve sockets. None should: an operation on a socket waits by polling.
+fn limit_workers(uring: &IoUring) -> Outcome<()> {
+    // 0 leaves the number for files as it is.
+    let mut limits = [0, SOCKET_WORKERS_MAX];
+    let limited = uring.submitter().register_iowq_max_workers(&mut limits);
+    limited.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))
+}
+
+/// Has the kernel make the first of the threads on which this ring's files are written and flushed. It
+/// stays, so that later the lack of threads makes operations slow and never fails them (ECANCELED).
+/// EAGAIN: it cannot be made.
+fn start_worker(uring: &mut IoUring) -> Outcome<()> {
+    let nop = opcode::Nop::new().build().flags(squeue::Flags::ASYNC);
+    // SAFETY: a no-op points to nothing.
+    unsafe { uring.submission().push(&nop) }.map_err(|_| libc::EBUSY)?;
+    loop {
+        match uring.submit_and_wait(1) {
+            Err(error) if error.raw_os_error() != Some(libc::EINTR) => {
+                return Err(error.raw_os_error().unwrap_or(libc::EIO));
+            }
+            _ => {}
+        }
+        if let Some(entry) = uring.completion().next() {
+            return if entry.result() < 0 { Err(libc::EAGAIN) } else { Ok(()) };
+        }
+    }
 }
 
 fn map_anonymous(size: usize) -> Outcome<*mut u8> {

@@ -18,6 +18,7 @@ import {
 } from "./errno.ts";
 import { describeUringError, type HostProblem, inMebibytes } from "./host_problem.ts";
 import { mapRegion, type RegionOptions } from "./region.ts";
+import { BLOCK_SIZE } from "./disk.ts";
 import { encodeText, type Shim } from "./shim.ts";
 import { setDataDirectory } from "./uring_disk.ts";
 
@@ -164,7 +165,18 @@ export function claimDataDirectory(shim: Shim, path: string): HostProblem | null
   const locked = shim.gregor_lock_file(name, name.length);
   if (locked < 0) return describeDirectoryError(-locked, path);
   const direct = shim.gregor_probe_direct();
-  return direct < 0 ? describeDirectoryError(-direct, path) : null;
+  return direct < 0 ? describeDirectoryError(-direct, path) : alignmentProblem(path, direct);
+}
+
+/** Why direct transfers at `path` would fail that need an alignment of `bytes`, or null. */
+export function alignmentProblem(path: string, bytes: number): HostProblem | null {
+  if (bytes <= BLOCK_SIZE) return null;
+  return {
+    message:
+      `The device of ${path} takes direct I/O only in units of ${bytes} bytes; Gregor's are ` +
+      `${BLOCK_SIZE} bytes.`,
+    hint: `Put --data-dir on a device whose logical blocks have at most ${BLOCK_SIZE} bytes.`,
+  };
 }
 
 function describeDirectoryError(errno: number, path: string): HostProblem {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { EACCES, EINVAL, EMFILE, ENOMEM, ENOSYS, EPERM } from "./errno.ts";
+import { EACCES, EAGAIN, EINVAL, EMFILE, ENOMEM, ENOSYS, EPERM } from "./errno.ts";
 
 /** What the host refuses, and what to do about it. */
 export interface HostProblem {
@@ -107,8 +107,10 @@ export function describeUringError(errno: number, lockableBytes = Infinity): Hos
     case EACCES:
       return {
         message: "io_uring is forbidden to this process.",
-        hint: "Set the sysctl kernel.io_uring_disabled=0; in a container also allow it in the " +
-          "seccomp profile (docker run --security-opt seccomp=PROFILE).",
+        hint:
+          "Set the sysctl kernel.io_uring_disabled=0; in a container also allow io_uring_setup, " +
+          "io_uring_enter and io_uring_register in the seccomp profile (docker run " +
+          "--security-opt seccomp=PROFILE).",
       };
     case EINVAL:
       return {
@@ -119,6 +121,13 @@ export function describeUringError(errno: number, lockableBytes = Infinity): Hos
       return {
         message: "There is no memory for an io_uring.",
         hint: "Free memory, raise the container's limit, or start with fewer --cores.",
+      };
+    case EAGAIN:
+      return {
+        message: "No thread can be made for the work of an io_uring.",
+        hint:
+          "Raise the limit of threads: --pids-limit of the container, TasksMax= in the systemd " +
+          "unit, ulimit -u.",
       };
     case EMFILE:
       return {

@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import {
+  alignmentProblem,
   allowedProcessors,
   claimDataDirectory,
   listen,
@@ -8,7 +9,7 @@ import {
   uringProblem,
 } from "./host.ts";
 import { describeUringError, memorySizeProblem } from "./host_problem.ts";
-import { EINVAL, ENOMEM, ENOSYS, EPERM } from "./errno.ts";
+import { EAGAIN, EINVAL, ENOMEM, ENOSYS, EPERM } from "./errno.ts";
 import { testMemory, testShim } from "./uring_fixture.ts";
 
 Deno.test("this host can run the ring, and says which processors there are", () => {
@@ -23,6 +24,8 @@ Deno.test("each reason against io_uring comes with what to do", () => {
   assert.match(describeUringError(ENOSYS).hint, /6\.1/);
   assert.match(describeUringError(EPERM).hint, /kernel\.io_uring_disabled=0.*seccomp/);
   assert.match(describeUringError(EINVAL).message, /too old/);
+  assert.match(describeUringError(EAGAIN).message, /No thread can be made/);
+  assert.match(describeUringError(EAGAIN).hint, /--pids-limit.*TasksMax=.*ulimit -u/);
   assert.match(describeUringError(77).message, /errno 77/);
 });
 
@@ -69,6 +72,18 @@ Deno.test("claimDataDirectory() makes it, and refuses one in use or that is a fi
   assert.match(claimDataDirectory(testShim(), `${parent}/file`)!.message, /file/);
   assert.match(claimDataDirectory(testShim(), `${parent}/file/x`)!.message, /Cannot make/);
   Deno.removeSync(parent, { recursive: true });
+});
+
+Deno.test("a device that takes only units larger than ours is refused by name, others are not", () => {
+  const path = Deno.makeTempDirSync({ prefix: "gregor-host-" });
+  assert.equal(claimDataDirectory(testShim(), path), null);
+  const bytes = testShim().gregor_probe_direct();
+  assert(bytes === 0 || bytes >= 512 && bytes <= 4096, `${bytes}`);
+  assert.equal(alignmentProblem(path, bytes), null);
+  const { message, hint } = alignmentProblem("/mnt/x", 16384)!;
+  assert.match(message, /device of \/mnt\/x .* units of 16384 bytes; Gregor's are 4096 bytes/);
+  assert.match(hint, /--data-dir .* at most 4096 bytes/);
+  Deno.removeSync(path, { recursive: true });
 });
 
 Deno.test("resolveAddress() gives numeric addresses", () => {

@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { ECANCELED, ECONNREFUSED, ENOBUFS } from "./errno.ts";
+import { ECANCELED, ECONNREFUSED, EFAULT, EINVAL, ENOBUFS } from "./errno.ts";
 import { peerAddress } from "./host.ts";
 import type { Completion } from "./completion.ts";
 import { encodeText } from "./shim.ts";
@@ -317,4 +317,29 @@ Deno.test("Uring shutdown() ends what is in flight, and never the descriptor's n
     ring.close(peer, null);
     ring.turn(0, 0);
   }
+});
+
+Deno.test("Uring dispose() ends what is in flight: the kernel keeps nothing of a closed ring alive", () => {
+  using ring = openTestRing();
+  const closing = openTestRing();
+  const [server, client] = connectPair(ring);
+  closing.recvInto(server, 0, 8, true, new Told());
+  closing.turn(0, 0);
+  closing.dispose();
+  testShim().gregor_close_fd(server);
+  // The receive in flight held the connection open, had the ring lived on.
+  assert.equal(finish(ring, (done) => ring.recvInto(client, 4096, 8, true, done)), 0);
+  ring.close(client, null);
+  ring.turn(0, 0);
+});
+
+Deno.test("Uring turn() fails when a buffer cannot be given to the kernel", () => {
+  using ring = openTestRing();
+  ring.addBufferGroup(GROUP, 2);
+  ring.provide(GROUP, 0, 0, BUFFER_SIZE);
+  assert.equal(ring.turn(0, 0), 0);
+  ring.provide(GROUP, 1, 2 ** 40, BUFFER_SIZE);
+  assert.equal(ring.turn(0, 0), -EFAULT, "outside the region");
+  ring.provide(GROUP + 1, 1, 0, BUFFER_SIZE);
+  assert.equal(ring.turn(0, 0), -EINVAL, "no such group");
 });
