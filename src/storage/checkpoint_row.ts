@@ -129,14 +129,27 @@ export function decodeRow(parts: LogParts, bytes: Uint8Array<ArrayBuffer>): Part
     const index = row.int64();
     const term = row.int64();
     const offset = row.int64();
-    log.metas.push({ kind, index, term, offset, payload: row.bytes() });
+    const payload = row.bytes();
+    if (index <= (log.metas.entries.at(-1)?.index ?? -1)) return null;
+    log.metas.push({ kind, index, term, offset, payload });
   }
   const segments = row.uint32();
   for (let i = 0; i < segments && i < COUNT_MAX && !row.bad; i++) decodeSegment(row, log);
   const producers = row.bytes();
   if (row.bad || producers.length === 0) return null;
   if (log.producers.decode(new DataView(producers.buffer), 0) < 0) return null;
-  return log;
+  return isPlausible(log) ? log : null;
+}
+
+/** Whether what a row says of a log holds together: its bounds, and its segments, which follow each other. */
+function isPlausible(log: PartitionLog): boolean {
+  if (log.startOffset > log.endOffset || log.startIndex > log.lastIndex) return false;
+  let end = -1;
+  for (const { baseOffset, endOffset, sizeBytes } of log.segmentList) {
+    if (baseOffset < end || endOffset < baseOffset || sizeBytes < 0) return false;
+    end = endOffset;
+  }
+  return end <= log.endOffset;
 }
 
 function decodeSegment(row: RowReader, log: PartitionLog): void {

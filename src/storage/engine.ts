@@ -18,7 +18,7 @@ import { ChunkCache } from "./chunk_cache.ts";
 import { FileTable, OPEN_FILES_MAX_DEFAULT } from "./file_table.ts";
 import { GroupJournal } from "./group_journal.ts";
 import { Journal, type JournalOptions } from "./journal.ts";
-import { awaitLarge, LARGE_APPEND_BYTES } from "./large_append.ts";
+import { LARGE_APPEND_BYTES } from "./large_append.ts";
 import { LOG_BUSY, LOG_FAILED } from "./log.ts";
 import type { LogParts } from "./log_parts.ts";
 import { PartitionLog } from "./partition_log.ts";
@@ -227,10 +227,10 @@ export class Engine implements ShardStorage, LogParts {
   }
 
   *stop(): Task<number> {
+    for (const log of this.logs.values()) if (log.gate === 0) log.gate = LOG_FAILED;
+    for (const log of [...this.logs.values()]) yield* this.#landLarge(log);
     this.#stopping = true;
     while (this.#checkpointing) yield* this.nextTurn();
-    for (const log of this.logs.values()) if (log.gate === 0) log.gate = LOG_FAILED;
-    for (const log of [...this.logs.values()]) yield* awaitLarge(log);
     const result = yield* io((done) => this.#checkpoint(done));
     if (result < 0) return result;
     while (!this.#journal.idle || this.#journal.seal()) yield* this.nextTurn();
@@ -247,6 +247,17 @@ export class Engine implements ShardStorage, LogParts {
     for (const { groupId, file, position } of damages) {
       const segment = this.logs.get(groupId)?.segmentList.find((one) => one.file.path === file);
       if (segment !== undefined) yield* this.loader.giveUp(segment, position);
+    }
+  }
+
+  /**
+   * Waits for a large batch, whose record may need room in the ring that only checkpoints make. Where no checkpoint
+   * can be written, nobody was told that it is durable, and it goes.
+   */
+  *#landLarge(log: PartitionLog): Task<void> {
+    while (log.large !== null && !log.deleted) {
+      if (this.ringStuck && log.unrecorded !== null) return;
+      yield* this.nextTurn();
     }
   }
 

@@ -144,6 +144,9 @@ export class JournalRecord {
   offset: number;
   /** LSN of the write that carried it. */
   lsn: number;
+  /** Where that write lies: an extent of the journal, and the position in it. */
+  path = "";
+  position = 0;
 
   constructor(memory: Memory) {
     this.view = memory.view;

@@ -248,7 +248,7 @@ class Scan {
         continue;
       }
       if (head.lsn > expected) this.#reportDamage(expected, head.lsn - 1);
-      const visited = yield* this.#visitWrite(head.lsn, head.count);
+      const visited = yield* this.#visitWrite(head.lsn, head.block, head.count);
       if (visited < 0) return visited;
       expected = head.lsn + 1;
     }
@@ -354,8 +354,11 @@ class Scan {
     return 1;
   }
 
-  /** Puts the payloads of the write together where they are, and hands its records out. */
-  *#visitWrite(lsn: number, count: number): Task<number> {
+  /**
+   * Puts the payloads of the write in ring block `block` together where they are, and hands its records out.
+   * Bytes that are no record, in blocks that are sound, were written like that: they are damage.
+   */
+  *#visitWrite(lsn: number, block: number, count: number): Task<number> {
     const { bytes, view } = this.#options.memory;
     const address = this.#writeAddress;
     const streamLength = view.getUint32(address + PAYLOAD_LENGTH_OFFSET, true);
@@ -363,11 +366,17 @@ class Scan {
       const from = address + i * BLOCK_SIZE + BLOCK_HEADER_SIZE;
       bytes.copyWithin(address + i * BLOCK_PAYLOAD_SIZE, from, from + BLOCK_PAYLOAD_SIZE);
     }
+    const e = this.#extentOf(block);
+    this.#record.path = this.#options.extents[e]!.path;
+    this.#record.position = (block - this.#firstBlocks[e]!) * BLOCK_SIZE;
     let streamAt = recordStart(0);
     while (streamAt + RECORD_HEADER_SIZE <= streamLength) {
       const at = address + streamAt;
       const end = streamAt + recordSize(view.getUint32(at + RECORD_PAYLOAD_LENGTH_OFFSET, true));
-      assert(end <= streamLength, "a sound journal write holds a record beyond its end");
+      if (end > streamLength) {
+        this.#reportDamage(lsn, lsn);
+        return 0;
+      }
       this.#recordCount++;
       const task = this.#visitor.record(this.#record.wrap(at, lsn));
       if (task !== undefined) {

@@ -11,7 +11,6 @@
  * @module
  */
 
-import { assert } from "../base/assert.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
 import { EIO, ENOMEM } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
@@ -19,6 +18,7 @@ import { batchMaxTimestamp, batchSize } from "../wire/record_batch.ts";
 import { type JournalRecord, REF_BLOCK_OFFSET, REF_HEADER_OFFSET } from "./journal_format.ts";
 import type { LogParts } from "./log_parts.ts";
 import type { PartitionLog } from "./partition_log.ts";
+import { isReference } from "./replay_check.ts";
 import type { Landing, Segment } from "./segment.ts";
 import { endBeforeLanding, extentSeed, roundDown, roundUp } from "./write_behind.ts";
 
@@ -34,6 +34,7 @@ export function landingKey(groupId: number, incarnation: number, generation: num
 
 /** Notes the blocks behind the first, shared one of the batch that a REF record stands for. */
 export function noteLanding(landings: Landings, record: JournalRecord): void {
+  if (!isReference(record)) return;
   const length = batchSize(record.view, record.payloadAddress + REF_HEADER_OFFSET);
   const landing = {
     sequence: record.d,
@@ -72,8 +73,6 @@ export function* replayLanded(
   const length = batchSize(view, header);
   const checksum = view.getUint32(record.payloadAddress, true);
   const position = segment.sizeBytes;
-  assert(record.a === log.lastIndex + 1, "replayed large batch does not follow the log");
-  assert(record.c === position, "replayed large batch does not follow the segment");
   const handle = yield* parts.loader.open(segment, false, false);
   if (handle < 0) return handle;
   let result = 0;

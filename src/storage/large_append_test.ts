@@ -215,3 +215,32 @@ Deno.test("requests larger than every budget are let in when nothing else is und
   node.settle();
   assert.equal(node.engines[0]!.canAppend(1e9), true);
 });
+
+Deno.test("a stop ends while the ring is full and a large batch waits to be recorded", () => {
+  let full = 0;
+  for (let seed = 1; seed <= 20; seed++) {
+    const { node, log } = mounted(seed);
+    const other = makeLog(node, 2);
+    append(node, log, LARGE);
+    append(node, other, 100);
+    node.settle();
+    const engine = node.engines[0]!;
+    let isFull = false;
+    for (let i = 0; i < 3000 && !isFull; i++) {
+      if (log.large === null) put(node, log, LARGE);
+      while (put(node, other, 3000) >= 0);
+      node.turn();
+      node.disk.step();
+      isFull = log.unrecorded !== null && !engine.journal.hasRoom(2 * 4096);
+    }
+    if (isFull) full++;
+    const end = log.endOffset;
+    assert.equal(node.finish(engine.stop()), 0, `seed ${seed}`);
+    assert.deepEqual(node.fatals, []);
+    node.crash();
+    assert.equal(node.mount(1), true);
+    assert.equal(node.report!.replayedRecords, 0);
+    assert.equal(node.log(1)!.endOffset, end);
+  }
+  assert.ok(full > 10, `${full}`);
+});

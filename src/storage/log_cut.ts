@@ -186,7 +186,8 @@ export function trimLog(log: PartitionLog, offset: number): number {
   assert(offset <= log.endOffset, "log start beyond the end");
   if (offset <= log.startOffset) return 0;
   const journal = log.parts.journal!;
-  if (offset > (log.unrecorded?.baseOffset ?? Infinity) || !journal.hasReservedRoom()) {
+  // A record that empties the segment must not stand before that of a batch which goes on in it.
+  if (offset >= (log.unrecorded?.baseOffset ?? Infinity) || !journal.hasReservedRoom()) {
     log.parts.wantWritable(log);
     return LOG_BUSY;
   }

@@ -8,6 +8,7 @@
  */
 
 import { assert } from "../base/assert.ts";
+import { EIO } from "../io/errno.ts";
 import type { Task } from "../io/task.ts";
 import { CheckpointSlots, openSlots, readSlots } from "./checkpoint_slots.ts";
 import { decodeRow } from "./checkpoint_row.ts";
@@ -37,7 +38,8 @@ export function* openShard(options: OpenShardOptions): Task<Engine | number> {
   const rows: Uint8Array<ArrayBuffer>[] = [];
   const read = yield* readSlots(context, handles, mine.journalId, (row) => rows.push(row));
   if (read.error < 0) return read.error;
-  assert(read.newest >= 0, "the checkpoint that recovery wrote is not there");
+  // Recovery wrote it, and the disk does not give it back.
+  if (read.newest < 0) return -EIO;
   const target = new CheckpointSlots({
     context,
     handles,

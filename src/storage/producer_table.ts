@@ -19,7 +19,6 @@
  * @module
  */
 
-import { assert } from "../base/assert.ts";
 import { getInt64Le, setInt64Le } from "../bytes/int64.ts";
 
 /** Batches remembered per producer: Kafka's bound on requests in flight with idempotence. */
@@ -255,18 +254,20 @@ export class ProducerTable {
     return at;
   }
 
-  /** Replaces the table by an encoded one; returns the end, or -1 when the version is unknown. */
+  /** Replaces the table by an encoded one; returns the end, or -1 when it cannot be read. */
   decode(view: DataView, at: number): number {
     this.clear();
-    if (view.getUint32(at, true) !== FORMAT_VERSION) return -1;
+    if (at + 12 > view.byteLength || view.getUint32(at, true) !== FORMAT_VERSION) return -1;
     const producers = view.getUint32(at + 4, true);
     const undos = view.getUint32(at + 8, true);
     at += 12;
     for (let i = 0; i < producers; i++) {
+      if (!holdsState(view, at)) return -1;
       const slot = this.#slotFor(getInt64Le(view, at));
       at = decodeState(view, at, this.#cells, slot * CELLS);
     }
     for (let i = 0; i < undos; i++) {
+      if (!holdsState(view, at + 8)) return -1;
       const to = this.#pushUndo(getInt64Le(view, at));
       at = decodeState(view, at + 8, this.#undo, to);
     }
@@ -358,10 +359,16 @@ function encodeState(view: DataView, at: number, cells: Float64Array, from: numb
   return at;
 }
 
+/** Whether an encoded state begins at `at` and ends within the bytes. */
+function holdsState(view: DataView, at: number): boolean {
+  if (at + 28 > view.byteLength) return false;
+  const count = view.getUint16(at + 10, true);
+  return count <= BATCHES_PER_PRODUCER && at + 28 + count * 24 <= view.byteLength;
+}
+
 function decodeState(view: DataView, at: number, cells: Float64Array, to: number): number {
   cells.fill(0, to, to + CELLS);
   const count = view.getUint16(at + 10, true);
-  assert(count <= BATCHES_PER_PRODUCER, "encoded producer has too many batches");
   cells[to + ID] = getInt64Le(view, at);
   cells[to + EPOCH] = view.getInt16(at + 8, true);
   cells[to + COUNT] = count;

@@ -200,9 +200,13 @@ class Recovery {
       this.#shards.push(shard);
       const handles = yield* openSlots(this.#context, manifest, false);
       if (typeof handles === "number") return handles;
+      let badRows = 0;
       const read = yield* readSlots(this.#context, handles, manifest.journalId, (row) => {
         const log = decodeRow(this.#store, row);
-        assert(log !== null, "a sound checkpoint holds a row that cannot be read");
+        if (log === null) {
+          badRows++;
+          return;
+        }
         log.recorded = true;
         this.#logs.set(log.groupId, log);
       });
@@ -215,6 +219,10 @@ class Recovery {
         continue;
       }
       shard.slot = manifest.checkpoints[read.newest]!;
+      if (badRows > 0) {
+        this.#noteBadRows(shard.slot, badRows);
+        this.#hurt.add(i);
+      }
       shard.fromLsn = read.slots[read.newest]!.lsn + 1;
     }
     return 0;
@@ -240,6 +248,17 @@ class Recovery {
       file: manifest.checkpoints[0]!,
       position: 0,
       lost: "Both checkpoint slots: the state of every group of this shard",
+      groupId: -1,
+    });
+  }
+
+  #noteBadRows(slot: string, count: number): void {
+    this.#context.onDamage({
+      file: slot,
+      position: 0,
+      lost: count === 1
+        ? "1 checkpoint row cannot be read: the state of its group"
+        : `${count} checkpoint rows cannot be read: the state of their groups`,
       groupId: -1,
     });
   }
@@ -270,10 +289,13 @@ class Recovery {
         last.indexLoaded = true;
         last.unfiledEntries = null;
       }
+      let misfits = 0;
       for (const shard of this.#shards) {
         this.#progress("replaying journals", this.#shards.indexOf(shard) / this.#shards.length);
         const scan = yield* this.#scan(shard, buffer, replay, replay);
         if (scan.error < 0) return scan.error;
+        if (replay.misfits > misfits) this.#hurt.add(this.#shards.indexOf(shard));
+        misfits = replay.misfits;
         this.#noteLostBatches(replay.takeLostBatches());
         const flushed = yield* this.#flush(replay.applied);
         if (flushed < 0) return flushed;

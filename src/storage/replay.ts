@@ -2,7 +2,7 @@
  * Replays journal records onto the logs of a recovering node.
  *
  * Every group counts its records: what the row reflects already is skipped, what follows is applied, and a
- * gap makes the group *suspect* (its later records cannot be placed). Batches go through the same tail
+ * gap, or a record that does not fit, makes the group *suspect* (its later records cannot be placed). Batches go through the same tail
  * chunks and write-behind as when they were appended, at the positions that their records name, so the
  * segments come out byte for byte; carried bytes make every block whole that is written anew. When memory is
  * short, or a large batch must be looked at in its segment, what is dirty is written out first.
@@ -10,11 +10,10 @@
  * @module
  */
 
-import { assert } from "../base/assert.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
 import { EIO, ENOMEM } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
-import { batchMaxTimestamp, batchSize } from "../wire/record_batch.ts";
+import { batchMaxTimestamp } from "../wire/record_batch.ts";
 import { type Chunk, ChunkState } from "./chunk_cache.ts";
 import { decodeRow } from "./checkpoint_row.ts";
 import { type JournalRecord, JournalRecordType } from "./journal_format.ts";
@@ -31,6 +30,7 @@ import { cutSegment } from "./log_cut.ts";
 import type { LogParts } from "./log_parts.ts";
 import { tailFor } from "./log_tail.ts";
 import type { PartitionLog } from "./partition_log.ts";
+import { misfitOf } from "./replay_check.ts";
 import type { Segment } from "./segment.ts";
 
 /** First pass: which groups have records beyond their rows, and which are deleted in the end. */
@@ -69,6 +69,8 @@ export class Replay implements JournalVisitor {
   readonly rebuild = new Set<Segment>();
   readonly applied = new Set<PartitionLog>();
   records = 0;
+  /** Records that said what cannot be: groups may have lost something, and whole groups may be missing. */
+  misfits = 0;
   readonly #flush: (applied: Iterable<PartitionLog>) => Task<number>;
   readonly #landings: Landings;
   #doubtful: DoubtfulBatch[] = [];
@@ -120,6 +122,12 @@ export class Replay implements JournalVisitor {
       else log.suspect = true;
       return;
     }
+    const misfit = misfitOf(log, record);
+    if (misfit !== null) {
+      this.#refuse(record, misfit);
+      log.suspect = true;
+      return;
+    }
     log.sequence = record.d;
     this.records++;
     this.applied.add(log);
@@ -133,9 +141,22 @@ export class Replay implements JournalVisitor {
       log.hardVote = record.a;
     } else if (type === JournalRecordType.PREFIX) {
       log.metas.trim(record.a, record.c, record.b);
-      this.#forget(log.dropSegments((segment) => segment.endOffset <= record.b));
-    } else if (type === JournalRecordType.DELETE) this.#delete(log);
-    else assert(false, "unknown type of journal record");
+      this.#forget(
+        log.dropSegments((segment) => segment.endOffset <= record.b && !goesOn(segment, record.d)),
+      );
+    } else this.#delete(log);
+  }
+
+  /** Names a record that cannot be replayed. */
+  #refuse(record: JournalRecord, misfit: string): void {
+    this.misfits++;
+    this.#parts.context.onDamage({
+      file: record.path,
+      position: record.position,
+      lost: `Journal record ${record.d} of group ${record.groupId} ${misfit}: ` +
+        `it and what the group had recorded behind it`,
+      groupId: record.groupId,
+    });
   }
 
   /** Goes on without a segment's index, and has it made anew from the batches behind the replay. */
@@ -155,7 +176,11 @@ export class Replay implements JournalVisitor {
     const from = record.payloadAddress;
     const row = record.bytes.slice(from, from + record.payloadLength);
     const log = decodeRow(this.#parts, row);
-    assert(log !== null, "a sound journal write holds a row that cannot be read");
+    if (log === null || log.groupId !== record.groupId) {
+      this.#refuse(record, "has a row that cannot be read");
+      if (old !== undefined) old.suspect = true;
+      return;
+    }
     if (old !== undefined) {
       this.#forget(old.dropSegments(() => true));
       if (old.directory !== log.directory) this.doomedDirectories.push(old.directory);
@@ -240,10 +265,7 @@ export class Replay implements JournalVisitor {
     const carry = record.small;
     const source = record.payloadAddress + carry;
     const length = record.payloadLength - carry;
-    assert(record.a === log.lastIndex + 1, "replayed entry does not follow the log");
-    assert(batchSize(context.memory.view, source) === length, "replayed record is not one batch");
     const segment = this.#segmentOf(log, record);
-    assert(record.c === segment.sizeBytes, "replayed batch does not follow the segment");
     if (!this.#provideLead(segment, record, carry)) return false;
     const tail = tailFor(log.parts, segment, length);
     if (tail === null) return false;
@@ -260,7 +282,6 @@ export class Replay implements JournalVisitor {
     if (lead === 0 || holdsEnd(segment)) return true;
     // Replayed from this journal, written out and given up since; or the record would carry it.
     if (carry === 0) return false;
-    assert(carry === lead, "a record carries other bytes than those before it");
     const chunk = this.#beginTail(segment, lead);
     if (chunk === null) return false;
     const from = record.payloadAddress;
@@ -282,7 +303,6 @@ export class Replay implements JournalVisitor {
   #segmentOf(log: PartitionLog, record: JournalRecord): Segment {
     const last = log.segmentList[log.segmentList.length - 1];
     if (last !== undefined && last.generation === record.b) return last;
-    assert(record.c === 0, "replayed batch is of a segment that is not the last");
     if (last !== undefined) log.closeSegment(last);
     const segment = log.newSegment(log.endOffset, record.a, record.term, record.b);
     const key = landingKey(log.groupId, log.incarnation, record.b);
@@ -293,7 +313,6 @@ export class Replay implements JournalVisitor {
   }
 
   #meta(log: PartitionLog, record: JournalRecord): void {
-    assert(record.a === log.lastIndex + 1, "replayed meta entry does not follow the log");
     const from = record.payloadAddress;
     log.metas.push({
       kind: record.small as MetaKind,
@@ -353,6 +372,14 @@ export class Replay implements JournalVisitor {
     segment.paddedEnd = Math.min(segment.paddedEnd, position);
     this.rebuild.add(segment);
   }
+}
+
+/**
+ * Whether a large batch whose record is still to come goes on in the segment: it was on its way when the log
+ * start was moved up to it, and the log has kept the segment.
+ */
+function goesOn(segment: Segment, sequence: number): boolean {
+  return segment.landings?.some((landing) => landing.sequence > sequence) ?? false;
 }
 
 /** Whether the bytes before the segment's end, in its last block, are in memory. */

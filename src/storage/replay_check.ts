@@ -1,0 +1,100 @@
+/**
+ * Whether a journal record fits the log that it is to be replayed onto.
+ *
+ * A record comes from the disk. Its write is sound, but what it says may still not follow from what the
+ * checkpoint rows and the records before it made of the log: rows that were put back, a bug of an older
+ * version. Such a record is damage, which is named; the log is kept as it was before it.
+ *
+ * @module
+ */
+
+import { getInt64 } from "../bytes/int64.ts";
+import { BLOCK_SIZE } from "../io/disk.ts";
+import { BATCH_HEADER_SIZE, batchSize, LAST_OFFSET_DELTA_OFFSET } from "../wire/record_batch.ts";
+import {
+  type JournalRecord,
+  JournalRecordType,
+  REF_BLOCK_OFFSET,
+  REF_HEADER_OFFSET,
+} from "./journal_format.ts";
+import type { PartitionLog } from "./partition_log.ts";
+
+/** The last of the types that a record may have. */
+const TYPE_MAX = JournalRecordType.REF;
+
+/** Why `record` cannot be replayed onto `log`, in words that follow "the record"; null when it can. */
+export function misfitOf(log: PartitionLog, record: JournalRecord): string | null {
+  switch (record.type) {
+    case JournalRecordType.APPEND: {
+      const batch = record.payloadAddress + record.small;
+      return misfitOfBatch(log, record, batch, record.payloadLength - record.small) ??
+        (batchSize(record.view, batch) === record.payloadLength - record.small
+          ? misfitOfCarry(record)
+          : "is not one batch");
+    }
+    case JournalRecordType.REF: {
+      if (!isReference(record)) return "has a payload of another length";
+      const batch = record.payloadAddress + REF_HEADER_OFFSET;
+      return misfitOfBatch(log, record, batch, batchSize(record.view, batch)) ??
+        misfitOfCarry(record);
+    }
+    case JournalRecordType.META: {
+      if (record.a !== log.lastIndex + 1) return "does not follow the last entry";
+      return record.b === log.endOffset ? null : "has another offset than the log's end";
+    }
+    case JournalRecordType.TRUNCATE:
+      return misfitOfCut(log, record);
+    case JournalRecordType.PREFIX: {
+      const inside = record.a >= log.startIndex && record.a <= log.lastIndex &&
+        record.b >= log.startOffset && record.b <= log.endOffset;
+      return inside ? null : "moves the start out of the log";
+    }
+  }
+  return record.type >= JournalRecordType.APPEND && record.type <= TYPE_MAX
+    ? null
+    : `has the type ${record.type}, which is unknown`;
+}
+
+/** Whether a REF record holds what it must: a checksum, a batch's header, the block before if there is one. */
+export function isReference(record: JournalRecord): boolean {
+  const block = record.small > 0 ? BLOCK_SIZE : 0;
+  return record.payloadLength === REF_BLOCK_OFFSET + block;
+}
+
+/** `at`: the batch's header in memory, at least as far as the record has room for it. */
+function misfitOfBatch(
+  log: PartitionLog,
+  record: JournalRecord,
+  at: number,
+  length: number,
+): string | null {
+  if (record.a !== log.lastIndex + 1) return "does not follow the last entry";
+  if (length < BATCH_HEADER_SIZE) return "is not one batch";
+  const { view } = record;
+  if (view.getInt32(at + LAST_OFFSET_DELTA_OFFSET, false) < 0) return "is not one batch";
+  if (getInt64(view, at) !== log.endOffset) return "has another offset than the log's end";
+  const last = log.segmentList[log.segmentList.length - 1];
+  if (last !== undefined && last.generation === record.b) {
+    return record.c === last.sizeBytes ? null : "does not follow the last batch in the segment";
+  }
+  if (record.c !== 0) return "is of a segment that is not the last";
+  const known = log.segmentList.some((segment) => segment.generation === record.b);
+  return known ? "is of a segment that is not the last" : null;
+}
+
+/** What it carries is what shares the batch's first block; nothing when that went before it. */
+function misfitOfCarry(record: JournalRecord): string | null {
+  return record.small === 0 || record.small === record.c % BLOCK_SIZE
+    ? null
+    : "carries other bytes than those before it";
+}
+
+function misfitOfCut(log: PartitionLog, record: JournalRecord): string | null {
+  const { a: lastIndex, b: offset, c: position } = record;
+  const inside = lastIndex >= log.startIndex && lastIndex <= log.lastIndex &&
+    offset >= log.startOffset && offset <= log.endOffset;
+  if (!inside) return "cuts outside of the log";
+  const cut = log.segmentList.findLast((segment) => segment.baseOffset < offset);
+  if (cut === undefined || cut.endOffset <= offset) return null;
+  return position > 0 && position < cut.sizeBytes ? null : "cuts outside of the segment";
+}
