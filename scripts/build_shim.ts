@@ -68,7 +68,7 @@ function build(): void {
   if (!has("cc")) {
     giveUp("there is no C linker (cc). Install one: apt install gcc, or dnf install gcc.");
   }
-  console.error("Building the shim (ffi/) with cargo; the first time takes half a minute ...");
+  console.error("Building the shim (ffi/) with cargo; the first time takes a minute ...");
   const output = new Deno.Command(cargo, {
     args: ["build", "--release", "--locked", "--quiet", "--target-dir", TARGET],
     cwd: FFI,

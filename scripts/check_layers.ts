@@ -36,7 +36,16 @@ export const LAYERS: readonly (readonly string[])[] = [
 ];
 
 /** Of src/io, these are interfaces or plain computation: what is pure may import them. */
-const PURE_IO = new Set(["completion", "disk", "clock", "task", "timers", "errno", "sockets"]);
+const PURE_IO = new Set([
+  "completion",
+  "disk",
+  "clock",
+  "task",
+  "timers",
+  "errno",
+  "sockets",
+  "record_walk",
+]);
 
 const PURE_FOLDERS = new Set([
   "base",

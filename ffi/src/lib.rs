@@ -8,6 +8,7 @@
 // Callers hand over pointers with lengths; Deno checks neither, and nor can we.
 #![allow(clippy::missing_safety_doc)]
 
+mod batch;
 mod checksum;
 mod errors;
 mod faults;
@@ -22,6 +23,8 @@ mod scratch;
 mod table;
 mod translate;
 mod turn;
+mod unpack;
+mod walk;
 
 use errors::{Outcome, to_c};
 use ring::{Ring, Sizes};
@@ -68,6 +71,57 @@ pub extern "C" fn gregor_copy(target: f64, source: f64, length: u32) -> i32 {
         unsafe { std::ptr::copy(from, to, length) };
         0
     }))
+}
+
+// Records of batches.
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_walker_open() -> i32 {
+    to_c(batch::open())
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_walker_close(walker: u32) -> i32 {
+    to_c(batch::close(walker))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_walker_verdict(walker: u32) -> *const u8 {
+    batch::verdict(walker)
+}
+
+/// Walks a slice of the batch at `address`; 0: the verdict stands, 1: there is more.
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_walk(
+    walker: u32,
+    address: f64,
+    length: u32,
+    flags: u32,
+    oldest: f64,
+    newest: f64,
+) -> i32 {
+    let start = region::resolve(address, length as usize);
+    to_c(start.and_then(|start| {
+        // SAFETY: resolved just above.
+        let bytes = unsafe { std::slice::from_raw_parts(start, length as usize) };
+        batch::with(walker, |walker| walker.slice(bytes, batch::Limits { flags, oldest, newest }))
+    }))
+}
+
+/// The same for a batch in the caller's buffer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gregor_walk_bytes(
+    walker: u32,
+    start: *const u8,
+    length: u32,
+    flags: u32,
+    oldest: f64,
+    newest: f64,
+) -> i32 {
+    // SAFETY: see `bytes_of`.
+    let bytes = unsafe { bytes_of(start, length) };
+    let limits = batch::Limits { flags, oldest, newest };
+    to_c(batch::with(walker, |walker| walker.slice(bytes, limits)))
 }
 
 // Rings.

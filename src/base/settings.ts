@@ -325,6 +325,12 @@ const GREGOR_SETTINGS = {
     "Partitions that a node holds at most; more are refused with a clear error.",
     { ...fixed, min: 1 },
   ),
+  "produce.records.check": stringSetting(
+    "all",
+    "Batches whose records are looked at before they are stored. With uncompressed, what producers say of " +
+      "their compressed batches is believed: one that cannot be read stops every consumer.",
+    { choices: ["all", "uncompressed"], ...fixed },
+  ),
   "shutdown.timeout.ms": intSetting(
     30_000,
     "How long stopping may take to answer what is open and to flush; then the process ends all the same.",

@@ -11,6 +11,7 @@
  * - Partitions of other shards travel once per shard (`produce_remote.ts`); the rest is appended at once.
  * - When the journal has no room, the request waits here with its frame, and everything behind it waits
  *   in the sockets: nothing is refused for lack of room, but KAFKA_STORAGE_ERROR tells of a full disk.
+ *   So waits a batch whose records take more than a slice to be walked (`record_checks.ts`).
  *
  * Not here yet: transactional batches (INVALID_TXN_STATE).
  *
@@ -70,7 +71,7 @@ export interface ProduceOptions {
   readonly wallMs: () => number;
 }
 
-/** A part that found no room; in order with others of its log, which does not hold up other logs. */
+/** A part that has to wait, for room or for the walk of its records; in order with others of its log, which does not hold up other logs. */
 interface HeldPart {
   readonly operation: ProduceOperation;
   readonly part: number;
@@ -112,7 +113,7 @@ export class ProducePath implements InPlacePath, OperationPool {
     return true;
   }
 
-  /** Tries again what found no room. */
+  /** Tries again what had to wait. */
   retry(): void {
     if (this.#held.length === 0) return;
     const full = new Set<number>();
@@ -181,7 +182,7 @@ export class ProducePath implements InPlacePath, OperationPool {
     return false;
   }
 
-  /** False when there was no room. */
+  /** False when it has to wait. */
   #append(
     operation: ProduceOperation,
     part: number,

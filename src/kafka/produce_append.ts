@@ -2,7 +2,10 @@
  * One partition's part of a produce request, on the shard that owns the partition.
  *
  * The same code serves requests of this shard's connections and of another shard's: it checks the
- * batch, appends it, and says what to answer and what to wait for. The order of the checks is Kafka's.
+ * batch and its records, appends it, and says what to answer and what to wait for. The order of the checks
+ * is Kafka's, and so are the codes; where more is refused than Kafka does, consumers could not have read it
+ * (`tests/conformance/records`). The batch's max timestamp is what its records say, whatever the producer
+ * wrote there.
  *
  * Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, MESSAGE_TOO_LARGE, CORRUPT_MESSAGE,
  * INVALID_RECORD, INVALID_TIMESTAMP, UNSUPPORTED_COMPRESSION_TYPE, NOT_ENOUGH_REPLICAS,
@@ -14,9 +17,10 @@
 
 import type { Crc32c } from "../bytes/crc32c.ts";
 import type { Memory } from "../bytes/memory.ts";
+import { type RecordRules, type RecordWalk, WalkStatus } from "../io/record_walk.ts";
 import { LOG_BUSY, LOG_TOO_LARGE } from "../storage/log.ts";
 import { lastSequenceOf, ProducerCheck } from "../storage/producer_table.ts";
-import { checkBatch, checkRecords } from "../wire/check_batch.ts";
+import { checkBatch } from "../wire/check_batch.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import {
   ATTRIBUTES_OFFSET,
@@ -29,13 +33,16 @@ import {
   batchMaxTimestamp,
   batchProducerEpoch,
   batchProducerId,
+  batchRecordCount,
   Compression,
   LOG_APPEND_TIME_FLAG,
   setBatchCrc,
+  setBatchCreateTime,
   setBatchLogAppendTime,
 } from "../wire/record_batch.ts";
-import { RecordReader } from "../wire/record_reader.ts";
 import type { Partition } from "./partition.ts";
+import type { RecordChecks } from "./record_checks.ts";
+import { Cause, Refusal } from "./refusal.ts";
 
 /** Every in-sync replica, in Kafka's words; here: a durable majority. */
 export const ACKS_ALL = -1;
@@ -43,8 +50,20 @@ const ZSTD_SINCE_VERSION = 7;
 /** Replicas of every partition while there is one node. */
 const REPLICAS = 1;
 
-/** The log had no room: keep the request and try again when it is writable. */
+/**
+ * The log had no room, or the walk of the records goes on: keep the request and try again when the log is
+ * writable, or the walk has ended.
+ */
 export const APPEND_BUSY = -1000;
+/** The {@linkcode Cause} of each {@linkcode WalkStatus}. */
+const CAUSES: readonly number[] = [
+  Cause.NONE,
+  Cause.MALFORMED,
+  Cause.WRONG_OFFSETS,
+  Cause.UNDECODABLE,
+  Cause.TOO_LARGE,
+  Cause.RECORDS,
+];
 
 /** What became of a batch; one per shard, valid until the next append. */
 export class AppendOutcome {
@@ -55,6 +74,8 @@ export class AppendOutcome {
   leaderEpoch = -1;
   /** Answer when everything below is committed. */
   waitOffset = 0;
+  /** Why the batch was refused; its cause is NONE where the error code says all. */
+  readonly refusal = new Refusal();
 }
 
 /** What of the request matters to each of its batches. */
@@ -64,15 +85,31 @@ export interface AppendRequest {
   readonly wallMs: number;
 }
 
+export interface ProduceAppenderOptions {
+  readonly memory: Memory;
+  readonly crc32c: Crc32c;
+  readonly checks: RecordChecks;
+  /** Walk compressed batches, too (`produce.records.check`). */
+  readonly checkCompressed: boolean;
+}
+
 export class ProduceAppender {
   readonly #memory: Memory;
   readonly #crc32c: Crc32c;
-  readonly #records = new RecordReader();
+  readonly #checks: RecordChecks;
+  readonly #checkCompressed: boolean;
+  readonly #rules: { -readonly [Name in keyof RecordRules]: RecordRules[Name] } = {
+    keysRequired: false,
+    oldestMs: 0,
+    newestMs: 0,
+  };
   readonly outcome = new AppendOutcome();
 
-  constructor(memory: Memory, crc32c: Crc32c) {
-    this.#memory = memory;
-    this.#crc32c = crc32c;
+  constructor(options: ProduceAppenderOptions) {
+    this.#memory = options.memory;
+    this.#crc32c = options.crc32c;
+    this.#checks = options.checks;
+    this.#checkCompressed = options.checkCompressed;
   }
 
   /**
@@ -92,7 +129,9 @@ export class ProduceAppender {
     outcome.logAppendTimeMs = -1;
     outcome.logStartOffset = -1;
     outcome.leaderEpoch = -1;
+    outcome.refusal.cause = Cause.NONE;
     outcome.error = this.#append(partition, address, length, request);
+    if (outcome.error !== APPEND_BUSY) this.#checks.forget(address);
     return outcome.error;
   }
 
@@ -111,7 +150,7 @@ export class ProduceAppender {
       return ErrorCode.NOT_ENOUGH_REPLICAS;
     }
     // Asked first: checking a batch reads all of it, and it would be checked again.
-    if (partition.log.busy) return APPEND_BUSY;
+    if (partition.log.busy || this.#checks.waits(address)) return APPEND_BUSY;
     const refused = this.#check(partition, address, length, request);
     if (refused !== ErrorCode.NONE) return refused;
     const view = this.#memory.view;
@@ -129,7 +168,9 @@ export class ProduceAppender {
       return ErrorCode.NONE;
     }
     if (baseOffset === LOG_TOO_LARGE) return ErrorCode.MESSAGE_TOO_LARGE;
-    return baseOffset === LOG_BUSY ? APPEND_BUSY : ErrorCode.KAFKA_STORAGE_ERROR;
+    if (baseOffset !== LOG_BUSY) return ErrorCode.KAFKA_STORAGE_ERROR;
+    if (this.outcome.logAppendTimeMs >= 0) this.#unstamp(address, length);
+    return APPEND_BUSY;
   }
 
   #check(
@@ -147,20 +188,85 @@ export class ProduceAppender {
     const zstd = batchCompression(view, address) === Compression.ZSTD;
     if (zstd && request.version < ZSTD_SINCE_VERSION) return ErrorCode.UNSUPPORTED_COMPRESSION_TYPE;
     if (batchIsTransactional(view, address)) return ErrorCode.INVALID_TXN_STATE;
-    const refused = checkRecords(this.#memory, address, this.#records, limits.keysRequired);
-    if (refused !== ErrorCode.NONE) return refused;
-    if (limits.logAppendTime) {
-      this.#setLogAppendTime(address, length, request.wallMs);
-      this.outcome.logAppendTimeMs = request.wallMs;
-      return ErrorCode.NONE;
+    const compressed = batchCompression(view, address) !== Compression.NONE;
+    if (compressed && !this.#checkCompressed) {
+      return this.#checkUnseen(partition, address, length, request);
     }
     const stamped = (batchAttributes(view, address) & LOG_APPEND_TIME_FLAG) !== 0;
+    const rules = this.#rules;
+    rules.keysRequired = limits.keysRequired;
+    rules.oldestMs = limits.logAppendTime ? -Infinity : request.wallMs - limits.beforeMaxMs;
+    rules.newestMs = limits.logAppendTime ? Infinity : request.wallMs + limits.afterMaxMs;
+    const walk = this.#checks.check(address, length, rules);
+    if (walk === null) return APPEND_BUSY;
+    if (walk.status !== WalkStatus.SOUND) return this.#refuse(walk, rules, compressed);
+    if (limits.logAppendTime) return this.#stamp(address, length, stamped, request.wallMs);
+    // The records' own times count, whatever the header says of them.
+    const maxTimestamp = walk.maxTimestampMs;
+    if (stamped || batchMaxTimestamp(view, address) !== maxTimestamp) {
+      setBatchCreateTime(view, address, maxTimestamp);
+      this.#setCrc(address, length);
+    }
+    return ErrorCode.NONE;
+  }
+
+  /** What the walk found is told in the outcome; gives its code. */
+  #refuse(walk: RecordWalk, rules: RecordRules, compressed: boolean): ErrorCode {
+    const { refusal } = this.outcome;
+    refusal.cause = CAUSES[walk.status]!;
+    switch (walk.status) {
+      case WalkStatus.REFUSED:
+        refusal.take(walk, rules.oldestMs, rules.newestMs);
+        return walk.outOfTimeCount > 0 ? ErrorCode.INVALID_TIMESTAMP : ErrorCode.INVALID_RECORD;
+      case WalkStatus.TOO_LARGE:
+        // A producer that is told so sends it again in smaller batches.
+        return ErrorCode.MESSAGE_TOO_LARGE;
+      case WalkStatus.WRONG_OFFSETS:
+        return compressed ? ErrorCode.UNKNOWN_SERVER_ERROR : ErrorCode.INVALID_RECORD;
+      case WalkStatus.UNDECODABLE:
+        return ErrorCode.UNKNOWN_SERVER_ERROR;
+      default:
+        return ErrorCode.INVALID_RECORD;
+    }
+  }
+
+  /** A topic with the broker's times takes no batch that claims to have them already. */
+  #stamp(address: number, length: number, stamped: boolean, wallMs: number): ErrorCode {
+    const { view } = this.#memory;
+    if (stamped) {
+      this.outcome.refusal.stamped(batchRecordCount(view, address));
+      return ErrorCode.INVALID_TIMESTAMP;
+    }
+    setBatchLogAppendTime(view, address, wallMs);
+    this.#setCrc(address, length);
+    this.outcome.logAppendTimeMs = wallMs;
+    return ErrorCode.NONE;
+  }
+
+  /** It is checked again when there is room, and must not look as if its producer had stamped it. */
+  #unstamp(address: number, length: number): void {
+    const { view } = this.#memory;
+    setBatchCreateTime(view, address, batchMaxTimestamp(view, address));
+    this.#setCrc(address, length);
+  }
+
+  /** The header is believed. */
+  #checkUnseen(
+    partition: Partition,
+    address: number,
+    length: number,
+    { wallMs }: AppendRequest,
+  ): ErrorCode {
+    const { view } = this.#memory;
+    const { limits } = partition;
+    const stamped = (batchAttributes(view, address) & LOG_APPEND_TIME_FLAG) !== 0;
+    if (limits.logAppendTime) return this.#stamp(address, length, stamped, wallMs);
     if (stamped) return ErrorCode.INVALID_TIMESTAMP;
     const oldest = batchBaseTimestamp(view, address);
     const newest = batchMaxTimestamp(view, address);
     // A batch without timestamps (-1) is never too old, as in Kafka.
-    const tooOld = oldest >= 0 && request.wallMs - oldest > limits.beforeMaxMs;
-    const tooNew = newest - request.wallMs > limits.afterMaxMs;
+    const tooOld = oldest >= 0 && wallMs - oldest > limits.beforeMaxMs;
+    const tooNew = newest - wallMs > limits.afterMaxMs;
     return tooOld || tooNew ? ErrorCode.INVALID_TIMESTAMP : ErrorCode.NONE;
   }
 
@@ -187,10 +293,8 @@ export class ProduceAppender {
     }
   }
 
-  #setLogAppendTime(address: number, length: number, wallMs: number): void {
-    const { view } = this.#memory;
-    setBatchLogAppendTime(view, address, wallMs);
+  #setCrc(address: number, length: number): void {
     const from = address + ATTRIBUTES_OFFSET;
-    setBatchCrc(view, address, this.#crc32c(from, length - ATTRIBUTES_OFFSET, 0));
+    setBatchCrc(this.#memory.view, address, this.#crc32c(from, length - ATTRIBUTES_OFFSET, 0));
   }
 }

@@ -11,20 +11,27 @@
 import { ErrorCode } from "../wire/errors.ts";
 import {
   PRODUCE_PARTITION_SIZE_MAX,
+  PRODUCE_RECORD_ERROR_SIZE_MAX,
   PRODUCE_RESPONSE_SIZE_MAX,
   PRODUCE_TOPIC_SIZE_MAX,
   type ProducePartitionResult,
+  type ProduceRecordError,
   type ProduceResponseWriter,
 } from "../wire/produce_response.ts";
 import type { Connection } from "./connection.ts";
 import type { CommitWaiter, Partition } from "./partition.ts";
 import type { AppendOutcome } from "./produce_append.ts";
+import { Cause, type RefusalText } from "./refusal.ts";
 import type { RangeList, ResponseSlot, StreamedResponse } from "./response.ts";
 
 /** Parts that an operation has room for at first. */
 const PARTS_AT_START = 8;
 /** From this version on topics are named by id. */
 const TOPIC_IDS_SINCE = 13;
+
+/** Refused parts of one request that are explained; the others have their code alone. */
+const REFUSALS_TOLD_MAX = 64;
+const NO_RECORD_ERRORS: readonly ProduceRecordError[] = [];
 
 /** Takes an operation back when its response has left. */
 export interface OperationPool {
@@ -55,6 +62,9 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
   #baseOffsets = new Float64Array(PARTS_AT_START);
   #appendTimes = new Float64Array(PARTS_AT_START);
   #startOffsets = new Float64Array(PARTS_AT_START);
+  /** Why parts were refused, by part; empty as a rule. */
+  readonly #refusals = new Map<number, RefusalText>();
+  #refusalBytes = 0;
 
   /** Parts not answered yet, and one for the request itself while it is being taken. */
   pending = 0;
@@ -69,6 +79,7 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
     logAppendTimeMs: -1,
     logStartOffset: -1,
     errorMessage: null,
+    recordErrors: NO_RECORD_ERRORS,
     leaderId: -1,
     leaderEpoch: -1,
   };
@@ -86,6 +97,8 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
     this.topicCount = 0;
     this.partCount = 0;
     this.#nameBytes = 0;
+    this.#refusalBytes = 0;
+    if (this.#refusals.size > 0) this.#refusals.clear();
     this.pending = 1;
     this.frameUsers = 1;
   }
@@ -131,6 +144,7 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
     this.#baseOffsets[part] = outcome.baseOffset;
     this.#appendTimes[part] = outcome.logAppendTimeMs;
     this.#startOffsets[part] = outcome.logStartOffset;
+    if (outcome.refusal.cause !== Cause.NONE) this.#explain(part, outcome.refusal.text());
   }
 
   /** Counts the part as answered once everything below `offset` is committed. */
@@ -158,7 +172,7 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
 
   inlineSizeMax(): number {
     return PRODUCE_RESPONSE_SIZE_MAX + this.topicCount * PRODUCE_TOPIC_SIZE_MAX + this.#nameBytes +
-      this.partCount * PRODUCE_PARTITION_SIZE_MAX;
+      this.partCount * PRODUCE_PARTITION_SIZE_MAX + this.#refusalBytes;
   }
 
   write(address: number, correlationId: number, ranges: RangeList): number {
@@ -209,7 +223,20 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
     result.baseOffset = failed ? -1 : this.#baseOffsets[part]!;
     result.logAppendTimeMs = failed ? -1 : this.#appendTimes[part]!;
     result.logStartOffset = this.#startOffsets[part]!;
+    const refusal = this.#refusals.size === 0 ? undefined : this.#refusals.get(part);
+    result.errorMessage = refusal?.message ?? null;
+    result.recordErrors = refusal?.records ?? NO_RECORD_ERRORS;
     return result;
+  }
+
+  #explain(part: number, refusal: RefusalText): void {
+    if (this.#refusals.size >= REFUSALS_TOLD_MAX) return;
+    this.#refusals.set(part, refusal);
+    // A character takes at most three bytes of UTF-8.
+    this.#refusalBytes += 3 * refusal.message.length;
+    for (const { message } of refusal.records) {
+      this.#refusalBytes += PRODUCE_RECORD_ERROR_SIZE_MAX + 3 * message.length;
+    }
   }
 
   #growParts(): void {

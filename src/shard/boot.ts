@@ -28,6 +28,7 @@ import { peerAddress } from "../io/host.ts";
 import { PatientDisk } from "../io/patient_disk.ts";
 import { wrapRegion } from "../io/region.ts";
 import type { Shim } from "../io/shim.ts";
+import { openRegionWalk } from "../io/shim_walk.ts";
 import { SystemClock } from "../io/system_clock.ts";
 import { runTask, type Task } from "../io/task.ts";
 import { Timer, Timers } from "../io/timers.ts";
@@ -271,6 +272,7 @@ export class RunningShard {
         timers: this.#timers,
         random: new Xoshiro128(this.#boot.seed),
         crc32c: this.#storageContext.crc32c,
+        openWalk: () => openRegionWalk(this.#shim),
         logger: this.#logger,
         nowMs: () => this.#reactor.nowMs,
         peerOf: (socket) => kafkaHost(peerAddress(this.#shim, socket)),

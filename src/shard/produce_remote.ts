@@ -7,11 +7,17 @@
  * results in the same table.
  *
  * ```text
- *   entry, 64 bytes, little-endian:
+ *   entry, 128 bytes, little-endian:
  *    0 f64 group id        24 i32 error           32 f64 base offset       48 f64 log start offset
- *    8 f64 address         28 i32 leader epoch    40 f64 log append time   56 -
+ *    8 f64 address         28 i32 leader epoch    40 f64 log append time
  *   16 f64 length (-1: null)
+ *   why it was refused (kafka/refusal.ts):
+ *   56 i32 cause          64 f64 oldest (ms)     80 three times: i32 record's place, i32 reason,
+ *   60 u32 records        72 f64 newest (ms)        f64 timestamp
  * ```
+ *
+ * Tables are served in order of arrival, but one that has to wait (for room, for a walk of records) holds up
+ * only those that write to the log it waits for.
  *
  * @module
  */
@@ -26,13 +32,17 @@ import {
   type ProduceAppender,
 } from "../kafka/produce_append.ts";
 import type { ProduceOperation } from "../kafka/produce_operation.ts";
+import { Cause, type Refusal } from "../kafka/refusal.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import type { Calls, OpenCall } from "./calls.ts";
 import { messageArgument } from "./mailbox.ts";
 import { MessageType } from "./messages.ts";
 import type { ShardMemory } from "./shard_memory.ts";
 
-const ENTRY_SIZE = 64;
+const ENTRY_SIZE = 128;
+const CAUSE_AT = 56;
+const LISTED_AT = 80;
+const LISTED_SIZE = 16;
 /** Operations of each kind kept for reuse. */
 const POOL_MAX = 1024;
 
@@ -135,7 +145,7 @@ export class ShardRemoteProduce implements RemoteProduce {
   readonly #outgoing: Outgoing[];
   readonly #sentPool: SentTable[] = [];
   readonly #servedPool: ServedTable[] = [];
-  /** Tables whose next entry found no room, in order of arrival. */
+  /** Tables whose next entry has to wait, in order of arrival. */
   readonly #held: ServedTable[] = [];
   readonly #outcome = new AppendOutcome();
 
@@ -210,6 +220,7 @@ export class ShardRemoteProduce implements RemoteProduce {
       outcome.baseOffset = view.getFloat64(at + 32, true);
       outcome.logAppendTimeMs = view.getFloat64(at + 40, true);
       outcome.logStartOffset = view.getFloat64(at + 48, true);
+      readRefusal(view, at, outcome.refusal);
       operation.setOutcome(part, outcome);
     }
     if (sent.table >= 0) this.#blocks.releaseResponse(sent.table);
@@ -231,15 +242,31 @@ export class ShardRemoteProduce implements RemoteProduce {
     served.wallMs = this.#wallMs();
     served.next = 0;
     served.pending = 1;
-    if (this.#held.length > 0 || !this.#serve(served)) this.#held.push(served);
+    if (this.#isBehind(served, this.#held.length) || !this.#serve(served)) this.#held.push(served);
   }
 
-  /** Tries again what found no room; in order. */
+  /** Tries again what had to wait; in order. */
   retry(): void {
-    while (this.#held.length > 0) {
-      if (!this.#serve(this.#held[0]!)) return;
-      this.#held.shift();
+    const held = this.#held;
+    let kept = 0;
+    for (let i = 0; i < held.length; i++) {
+      const served = held[i]!;
+      if (this.#isBehind(served, kept) || !this.#serve(served)) held[kept++] = served;
     }
+    held.length = kept;
+  }
+
+  /** One of the first `count` held tables waits for a log that this one writes to. */
+  #isBehind(served: ServedTable, count: number): boolean {
+    const { view } = this.#memory;
+    for (let i = 0; i < count; i++) {
+      const { table, next } = this.#held[i]!;
+      const awaited = view.getFloat64(table + next * ENTRY_SIZE, true);
+      for (let entry = served.next; entry < served.count; entry++) {
+        if (view.getFloat64(served.table + entry * ENTRY_SIZE, true) === awaited) return true;
+      }
+    }
+    return false;
   }
 
   setError(served: ServedTable, entry: number, error: number): void {
@@ -291,7 +318,7 @@ export class ShardRemoteProduce implements RemoteProduce {
     );
   }
 
-  /** Appends from the table's next entry on; false when the log has no room. */
+  /** Appends from the table's next entry on; false when that one has to wait. */
   #serve(served: ServedTable): boolean {
     const { view } = this.#memory;
     const { outcome } = this.#appender;
@@ -307,6 +334,7 @@ export class ShardRemoteProduce implements RemoteProduce {
       view.setFloat64(at + 32, outcome.baseOffset, true);
       view.setFloat64(at + 40, outcome.logAppendTimeMs, true);
       view.setFloat64(at + 48, outcome.logStartOffset, true);
+      writeRefusal(view, at, outcome.refusal);
       if (error === ErrorCode.NONE && outcome.waitOffset > partition!.highWatermark) {
         served.pending++;
         partition!.awaitCommit(outcome.waitOffset, served, served.next);
@@ -318,5 +346,33 @@ export class ShardRemoteProduce implements RemoteProduce {
     }
     served.settle();
     return true;
+  }
+}
+
+function writeRefusal(view: DataView, at: number, refusal: Refusal): void {
+  view.setInt32(at + CAUSE_AT, refusal.cause, true);
+  if (refusal.cause === Cause.NONE) return;
+  view.setUint32(at + CAUSE_AT + 4, refusal.count, true);
+  view.setFloat64(at + CAUSE_AT + 8, refusal.oldestMs, true);
+  view.setFloat64(at + CAUSE_AT + 16, refusal.newestMs, true);
+  for (let nth = 0; nth < refusal.listed; nth++) {
+    const place = at + LISTED_AT + nth * LISTED_SIZE;
+    view.setInt32(place, refusal.indexes[nth]!, true);
+    view.setInt32(place + 4, refusal.reasons[nth]!, true);
+    view.setFloat64(place + 8, refusal.timestamps[nth]!, true);
+  }
+}
+
+function readRefusal(view: DataView, at: number, refusal: Refusal): void {
+  refusal.cause = view.getInt32(at + CAUSE_AT, true);
+  if (refusal.cause === Cause.NONE) return;
+  refusal.count = view.getUint32(at + CAUSE_AT + 4, true);
+  refusal.oldestMs = view.getFloat64(at + CAUSE_AT + 8, true);
+  refusal.newestMs = view.getFloat64(at + CAUSE_AT + 16, true);
+  for (let nth = 0; nth < refusal.listed; nth++) {
+    const place = at + LISTED_AT + nth * LISTED_SIZE;
+    refusal.indexes[nth] = view.getInt32(place, true);
+    refusal.reasons[nth] = view.getInt32(place + 4, true);
+    refusal.timestamps[nth] = view.getFloat64(place + 8, true);
   }
 }

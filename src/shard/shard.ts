@@ -25,6 +25,7 @@ import { newUuid } from "../cluster/ids.ts";
 import { groupConfigOf } from "../group/config.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Disk } from "../io/disk.ts";
+import type { RecordWalk } from "../io/record_walk.ts";
 import type { Sockets } from "../io/sockets.ts";
 import { runTask, type Task, until } from "../io/task.ts";
 import { Timer, type Timers } from "../io/timers.ts";
@@ -34,6 +35,7 @@ import { CONTROLLER_SHARD } from "../kafka/handler.ts";
 import type { AppliedLog } from "../kafka/applied_log.ts";
 import { ProducePath } from "../kafka/produce.ts";
 import { ProduceAppender } from "../kafka/produce_append.ts";
+import { RecordChecks } from "../kafka/record_checks.ts";
 import { type Caller, HandlerRegistry, Router } from "../kafka/router.ts";
 import { KafkaServer } from "../kafka/server.ts";
 import type { Services, StorageTrouble } from "../kafka/services.ts";
@@ -80,6 +82,8 @@ export interface ShardOptions {
   readonly timers: Timers;
   readonly random: Random;
   readonly crc32c: Crc32c;
+  /** Opens a walk of batches in `memory`. */
+  readonly openWalk: () => RecordWalk;
   readonly logger: Logger;
   /** Monotonic time of the present turn (ms). */
   readonly nowMs: () => number;
@@ -122,6 +126,8 @@ export class Shard {
   trouble: StorageTrouble = { diskFull: false, damagedGroups: new Set() };
   /** Controller's shard, after {@linkcode lead}: groups of topics that were removed in earlier lives. */
   readonly removedGroups: number[] = [];
+  /** Of batches that clients produce. */
+  readonly #checks: RecordChecks;
   #writable = false;
   readonly #retention: Timer;
   readonly #expiration: Timer;
@@ -154,7 +160,13 @@ export class Shard {
     const { partitions } = this;
     this.news = new RemoteNews(mailboxes, partitions);
     this.remoteCalls = new ShardRemoteCalls(carriers);
-    const appender = new ProduceAppender(memory, options.crc32c);
+    this.#checks = new RecordChecks(options.openWalk(), options.openWalk());
+    const appender = new ProduceAppender({
+      memory,
+      crc32c: options.crc32c,
+      checks: this.#checks,
+      checkCompressed: this.settings.text("produce.records.check") === "all",
+    });
     this.remoteProduce = new ShardRemoteProduce(carriers, partitions, appender, wallMs);
     this.remoteFetch = new ShardRemoteFetch(
       carriers,
@@ -300,10 +312,14 @@ export class Shard {
   /** Ends a turn; false when there is more to do at once. */
   endTurn(nowMs: number): boolean {
     const { blocks, mailboxes } = this.options;
-    if (this.#writable) {
-      this.#writable = false;
+    const checked = this.#checks.turn();
+    const writable = this.#writable;
+    this.#writable = false;
+    if (checked || writable) {
       this.remoteProduce.retry();
       this.produce.retry();
+    }
+    if (writable) {
       this.groups.retry();
       this.#controllerLog?.retry();
     }
@@ -317,7 +333,7 @@ export class Shard {
     const told = this.news.flush();
     const led = this.leaderNews.flush();
     mailboxes.publish(this.options.wake);
-    return !rereads && released && told && led && !this.server.hasDirty;
+    return !rereads && released && told && led && !this.server.hasDirty && !this.#checks.busy;
   }
 
   /** Makes suspect logs writable again (`--accept-loss`); before anything is led. */

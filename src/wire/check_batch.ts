@@ -1,9 +1,8 @@
 /**
  * Is this what a producer may send? Asked of every batch before it is appended.
  *
- * The header and the checksum are checked always; the records are looked at only where they are not
- * compressed ({@linkcode checkRecords}), since decompressing is the clients' work. The codes are
- * those that Kafka gives.
+ * Header and checksum are checked here, in place; the records are then walked by the shim
+ * (`src/io/record_walk.ts`). The codes are those that Kafka gives.
  *
  * @module
  */
@@ -18,7 +17,6 @@ import {
   batchAttributes,
   batchBaseOffset,
   batchBaseSequence,
-  batchBaseTimestamp,
   batchCompression,
   batchCrc,
   batchIsTransactional,
@@ -32,7 +30,6 @@ import {
   CONTROL_FLAG,
   DELETE_HORIZON_FLAG,
 } from "./record_batch.ts";
-import type { RecordReader } from "./record_reader.ts";
 
 /** The smallest record: its length and six bytes. */
 const RECORD_SIZE_MIN = 7;
@@ -90,40 +87,4 @@ function checkFields(view: DataView, address: number, size: number): ErrorCode {
     return ErrorCode.INVALID_RECORD;
   }
   return ErrorCode.NONE;
-}
-
-/**
- * Checks the records of a batch that {@linkcode checkBatch} found good: that they fill it exactly,
- * that their offsets count up from 0, and, for a compacted topic, that each has a key. A compressed
- * batch passes unseen.
- *
- * @param reader any reader; it is pointed elsewhere
- */
-export function checkRecords(
-  memory: Memory,
-  address: number,
-  reader: RecordReader,
-  keysRequired: boolean,
-): ErrorCode {
-  const view = memory.view;
-  if (batchCompression(view, address) !== Compression.NONE) return ErrorCode.NONE;
-  const end = address + batchSize(view, address);
-  const count = batchRecordCount(view, address);
-  reader.open(
-    memory,
-    address + BATCH_HEADER_SIZE,
-    end,
-    count,
-    0,
-    batchBaseTimestamp(view, address),
-  );
-  let offset = 0;
-  while (reader.next()) {
-    if (reader.offset !== offset) {
-      return ErrorCode.INVALID_RECORD;
-    }
-    if (keysRequired && reader.keyLength < 0) return ErrorCode.INVALID_RECORD;
-    offset++;
-  }
-  return reader.ok() && offset === count ? ErrorCode.NONE : ErrorCode.INVALID_RECORD;
 }

@@ -113,6 +113,7 @@ for (const version of [3, 9, 13]) {
       logAppendTimeMs: -1,
       logStartOffset: 0,
       errorMessage: null,
+      recordErrors: [],
       leaderId: -1,
       leaderEpoch: -1,
     };

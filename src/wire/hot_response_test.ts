@@ -48,6 +48,7 @@ const DONE: ProducePartitionResult = {
   logAppendTimeMs: -1,
   logStartOffset: 17,
   errorMessage: null,
+  recordErrors: [],
   leaderId: -1,
   leaderEpoch: -1,
 };
@@ -58,6 +59,7 @@ const MOVED: ProducePartitionResult = {
   baseOffset: -1,
   logStartOffset: -1,
   errorMessage: "elsewhere",
+  recordErrors: [{ index: 2, message: "too old" }, { index: 3, message: "no key" }],
   leaderId: 3,
   leaderEpoch: 9,
 };
@@ -88,6 +90,12 @@ Deno.test("ProduceResponseWriter writes what the codec encodes, in every version
               logAppendTimeMs: one.logAppendTimeMs,
               logStartOffset: one.logStartOffset,
               errorMessage: one.errorMessage,
+              recordErrors: one.recordErrors.map(({ index, message }) =>
+                produced.newBatchIndexAndErrorMessage({
+                  batchIndex: index,
+                  batchIndexErrorMessage: message,
+                })
+              ),
               ...(version >= 10
                 ? {
                   currentLeader: produced.newLeaderIdAndEpoch({

@@ -34,6 +34,15 @@ export const PRODUCE_TOPIC_SIZE_MAX = 32;
 /** Upper bound of the bytes of one partition without its message. */
 export const PRODUCE_PARTITION_SIZE_MAX = 64;
 
+/** A record that was refused, by its place in the batch. */
+export interface ProduceRecordError {
+  readonly index: number;
+  readonly message: string;
+}
+
+/** Upper bound of the bytes of one record error without its message. */
+export const PRODUCE_RECORD_ERROR_SIZE_MAX = 16;
+
 /** One partition's result. */
 export interface ProducePartitionResult {
   index: number;
@@ -44,6 +53,7 @@ export interface ProducePartitionResult {
   logAppendTimeMs: number;
   logStartOffset: number;
   errorMessage: string | null;
+  recordErrors: readonly ProduceRecordError[];
   /** Who leads, when this node does not; -1: not known, or not to be told. */
   leaderId: number;
   leaderEpoch: number;
@@ -117,7 +127,13 @@ export class ProduceResponseWriter {
     writer.int64(result.logAppendTimeMs);
     if (this.#version >= LOG_START_SINCE) writer.int64(result.logStartOffset);
     if (this.#version >= RECORD_ERRORS_SINCE) {
-      writer.arrayLength(0, this.#flexible);
+      writer.arrayLength(result.recordErrors.length, this.#flexible);
+      for (let i = 0; i < result.recordErrors.length; i++) {
+        const { index, message } = result.recordErrors[i]!;
+        writer.int32(index);
+        writer.nullableString(message, this.#flexible);
+        if (this.#flexible) writer.unsignedVarint(0);
+      }
       writer.nullableString(result.errorMessage, this.#flexible);
     }
     if (!this.#flexible) return;

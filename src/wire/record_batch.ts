@@ -169,3 +169,10 @@ export function setBatchLogAppendTime(view: DataView, at: number, timestampMs: n
   view.setInt16(at + ATTRIBUTES_OFFSET, attributes, false);
   setInt64(view, at + MAX_TIMESTAMP_OFFSET, timestampMs);
 }
+
+/** Marks the batch as having its records' own times, the largest of which is `maxTimestampMs`. */
+export function setBatchCreateTime(view: DataView, at: number, maxTimestampMs: number): void {
+  const attributes = batchAttributes(view, at) & ~LOG_APPEND_TIME_FLAG;
+  view.setInt16(at + ATTRIBUTES_OFFSET, attributes, false);
+  setInt64(view, at + MAX_TIMESTAMP_OFFSET, maxTimestampMs);
+}

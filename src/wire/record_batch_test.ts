@@ -5,7 +5,7 @@ import { softwareCrc32c } from "../bytes/crc32c.ts";
 import { Cursor } from "../bytes/cursor.ts";
 import { type Memory, wrapMemory } from "../bytes/memory.ts";
 import { decodeUtf8 } from "../bytes/utf8.ts";
-import { checkBatch, checkRecords } from "./check_batch.ts";
+import { checkBatch } from "./check_batch.ts";
 import { ErrorCode } from "./errors.ts";
 import * as batch from "./record_batch.ts";
 import {
@@ -194,21 +194,6 @@ Deno.test("checkBatch() refuses headers that contradict themselves", () => {
     assert.equal(check(changed(from, change)), code, what);
   }
   assert.equal(check(changed(idempotent, () => {})), ErrorCode.NONE);
-});
-
-Deno.test("checkRecords() wants offsets in order, whole records, and keys where they are needed", () => {
-  const reader = new RecordReader();
-  const run = (bytes: Uint8Array, keys = false) => checkRecords(place(bytes), AT, reader, keys);
-  const keyed = [TWO[0]!, { ...TWO[0]!, timestamp: 1 }];
-  assert.equal(run(build(TWO)), ErrorCode.NONE);
-  assert.equal(run(build(TWO), true), ErrorCode.INVALID_RECORD);
-  assert.equal(run(build(keyed), true), ErrorCode.NONE);
-  // The last record has seven bytes; its offset delta is the fourth.
-  const second = build(TWO).length - 7;
-  const gap = changed(build(TWO), (view) => view.setUint8(second + 3, 4));
-  assert.equal(run(gap), ErrorCode.INVALID_RECORD);
-  const compressed = build(TWO, { compression: 1, compress: () => Uint8Array.of(1, 2, 3) });
-  assert.equal(run(compressed, true), ErrorCode.NONE);
 });
 
 const arbitraryRecord: fc.Arbitrary<RecordContent> = fc.record({

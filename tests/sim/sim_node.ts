@@ -20,6 +20,9 @@ import type { Disk } from "../../src/io/disk.ts";
 import { MemoryDisk, type MemoryDiskOptions } from "../../src/io/memory_disk.ts";
 import { PatientDisk } from "../../src/io/patient_disk.ts";
 import { runTask, type Task } from "../../src/io/task.ts";
+import type { RecordWalk } from "../../src/io/record_walk.ts";
+import { loadShim } from "../../src/io/shim.ts";
+import { openBufferWalk, type ShimWalk } from "../../src/io/shim_walk.ts";
 import { Timer, Timers } from "../../src/io/timers.ts";
 import { Mailboxes, mailboxesSize } from "../../src/shard/mailbox.ts";
 import type { AdvertisedNode } from "../../src/shard/control.ts";
@@ -35,6 +38,9 @@ import { type ClientEnd, MemorySockets } from "./memory_sockets.ts";
 
 const RECEIVE_BUFFERS = 16;
 const WALL_START_MS = 1_700_000_000_000;
+
+/** Loaded once: that takes longer than many a simulation. */
+const SHIM = loadShim();
 
 export interface SimNodeOptions {
   readonly seed: number;
@@ -62,6 +68,7 @@ export class SimNode {
   refusal: string | null = null;
   readonly random: Random;
   #memory: Memory;
+  readonly #walks: ShimWalk[] = [];
   #bulk: MemoryDisk | null = null;
   /** Of operations on the disk that are to be tried again. */
   #diskTimers = new Timers();
@@ -131,6 +138,7 @@ export class SimNode {
       assert(typeof verified !== "number", `the data cannot be verified: ${verified}`);
       this.distrustsDisk = false;
     }
+    this.#closeWalks();
     this.shards = [];
     let lastGroupId = CONTROLLER_GROUP_ID;
     for (let shard = 0; shard < shardCount; shard++) {
@@ -204,6 +212,7 @@ export class SimNode {
   /** Power cut: what was not durable may be gone; the node has to be mounted again. */
   crash(): void {
     if (!this.disk.crashed) this.disk.crash();
+    this.#closeWalks();
     this.shards = [];
   }
 
@@ -267,6 +276,17 @@ export class SimNode {
     };
   }
 
+  /** The shim's own walk: it computes and touches nothing else. */
+  #openWalk(): RecordWalk {
+    const walk = openBufferWalk(SHIM, this.#memory.bytes);
+    this.#walks.push(walk);
+    return walk;
+  }
+
+  #closeWalks(): void {
+    for (const walk of this.#walks.splice(0)) walk.close();
+  }
+
   #makeShard(
     index: number,
     shardCount: number,
@@ -304,6 +324,7 @@ export class SimNode {
       timers,
       random: this.random,
       crc32c: context.crc32c,
+      openWalk: () => this.#openWalk(),
       logger: { log: (level, message, fields) => this.#note(level, message, fields) },
       nowMs: () => this.nowMs,
       peerOf: () => "/127.0.0.1",

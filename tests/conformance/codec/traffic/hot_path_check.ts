@@ -10,7 +10,10 @@ import { decompress } from "../../../../src/bytes/compression.ts";
 import { crc32cOfBytes, softwareCrc32c } from "../../../../src/bytes/crc32c.ts";
 import { Cursor } from "../../../../src/bytes/cursor.ts";
 import { type Memory, wrapMemory } from "../../../../src/bytes/memory.ts";
-import { checkBatch, checkRecords } from "../../../../src/wire/check_batch.ts";
+import { type RecordRules, WalkStatus } from "../../../../src/io/record_walk.ts";
+import { loadShim } from "../../../../src/io/shim.ts";
+import { openBufferWalk } from "../../../../src/io/shim_walk.ts";
+import { checkBatch } from "../../../../src/wire/check_batch.ts";
 import { controlRecordType } from "../../../../src/wire/control_records.ts";
 import { ErrorCode } from "../../../../src/wire/errors.ts";
 import { FetchReader } from "../../../../src/wire/fetch_reader.ts";
@@ -130,7 +133,11 @@ function checkProduceWriter(frame: WireFrame, decoded: DecodedFrame): void {
     for (const partition of partitionResponses) {
       // What no broker of one node says, and the writer hence cannot.
       if (partition.recordErrors.length > 0) return;
-      writer.partition({ ...partition, ...partition.currentLeader });
+      const recordErrors = partition.recordErrors.map((each) => ({
+        index: each.batchIndex,
+        message: each.batchIndexErrorMessage!,
+      }));
+      writer.partition({ ...partition, ...partition.currentLeader, recordErrors });
     }
     writer.endTopic();
   }
@@ -194,11 +201,22 @@ export function recordsOf({ direction }: WireFrame, { api, message }: DecodedFra
   return found.filter((records) => records !== null);
 }
 
+const SHIM = loadShim();
+const NO_RULES: RecordRules = { keysRequired: false, oldestMs: -Infinity, newestMs: Infinity };
+
 /** The code that a broker gives for what a producer sent for one partition. */
 export function produceCheck(records: Uint8Array): ErrorCode {
   const memory = copied(records);
   const code = checkBatch(memory, 0, records.length, softwareCrc32c(memory));
-  return code !== ErrorCode.NONE ? code : checkRecords(memory, 0, new RecordReader(), false);
+  if (code !== ErrorCode.NONE) return code;
+  const walk = openBufferWalk(SHIM, memory.bytes);
+  try {
+    let ended = walk.begin(0, records.length, NO_RULES);
+    while (!ended) ended = walk.resume(0, records.length, NO_RULES);
+    return walk.status === WalkStatus.SOUND ? ErrorCode.NONE : ErrorCode.INVALID_RECORD;
+  } finally {
+    walk.close();
+  }
 }
 
 function checkAsProduced(name: string, records: Uint8Array): void {

@@ -1,0 +1,381 @@
+//! Decoders of the four compressions of record batches, giving what comes out to a walk, piece by piece.
+//!
+//! Memory does not follow the output: gzip and zstd have a window, lz4 a block of at most 4 MiB, and
+//! snappy a block of the size that it announces, in proportion to its input. What is kept between batches is
+//! bounded by [`KEPT_BYTES`]. Stricter than Kafka in one thing: nothing may follow the stream, since not
+//! every consumer reads on.
+
+use crate::walk::{Fault, Walk};
+use crc_fast::{CrcAlgorithm, Digest};
+use xxhash_rust::xxh32::{Xxh32, xxh32};
+use zlib_rs::{Inflate, InflateFlush, Status};
+use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
+
+/// Bytes of one piece that a streaming decoder gives out.
+const PIECE_BYTES: usize = 256 << 10;
+/// Buffers larger than this are given back after a batch.
+const KEPT_BYTES: usize = 1 << 20;
+/// Largest window of zstd that is read, as a power of two; that of Kafka's own clients.
+const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+
+const GZIP_HEADER_SIZE: usize = 10;
+const GZIP_TRAILER_SIZE: usize = 8;
+const GZIP_HEADER_CRC: u8 = 2;
+const GZIP_EXTRA: u8 = 4;
+const GZIP_NAME: u8 = 8;
+const GZIP_COMMENT: u8 = 16;
+const GZIP_RESERVED: u8 = 0xe0;
+
+const XERIAL_MAGIC: &[u8; 8] = b"\x82SNAPPY\0";
+const XERIAL_HEADER_SIZE: usize = 16;
+/// No snappy stream gives more bytes for one: a copy of 64 bytes takes three.
+const SNAPPY_RATIO_MAX: usize = 22;
+
+const LZ4_MAGIC: &[u8; 4] = &[0x04, 0x22, 0x4d, 0x18];
+const LZ4_VERSION_MASK: u8 = 0xc0;
+const LZ4_VERSION: u8 = 0x40;
+const LZ4_INDEPENDENT: u8 = 0x20;
+const LZ4_BLOCK_CHECKSUMS: u8 = 0x10;
+const LZ4_CONTENT_SIZE: u8 = 0x08;
+const LZ4_CONTENT_CHECKSUM: u8 = 0x04;
+const LZ4_RESERVED: u8 = 0x03;
+const LZ4_STORED: u32 = 0x8000_0000;
+/// A byte of a block gives at most so many.
+const LZ4_RATIO_MAX: usize = 255;
+
+/// The numbers in a batch's attributes.
+pub const NONE: u8 = 0;
+const GZIP: u8 = 1;
+const SNAPPY: u8 = 2;
+const LZ4: u8 = 3;
+const ZSTD: u8 = 4;
+
+/// Where the stream is; one per walker, so its size does not matter.
+#[allow(clippy::large_enum_variant)]
+enum State {
+    Start,
+    Gzip { crc: Digest, size: u32 },
+    Snappy,
+    Lz4 { flags: u8, block_max: usize, hash: Xxh32, size: u64, announced: Option<u64> },
+    Zstd { whole: bool },
+}
+
+#[derive(PartialEq)]
+pub enum Step {
+    More,
+    End,
+}
+
+pub struct Unpacker {
+    compression: u8,
+    state: State,
+    at: usize,
+    /// Bytes that came out.
+    out: u64,
+    out_max: u64,
+    buffer: Vec<u8>,
+    inflate: Option<Inflate>,
+    zstd: Option<DCtx<'static>>,
+}
+
+impl Unpacker {
+    pub fn new() -> Self {
+        Self {
+            compression: NONE,
+            state: State::Start,
+            at: 0,
+            out: 0,
+            out_max: 0,
+            buffer: Vec::new(),
+            inflate: None,
+            zstd: None,
+        }
+    }
+
+    /// Begins a stream of which at most `out_max` bytes may come out.
+    pub fn begin(&mut self, compression: u8, out_max: u64) {
+        self.compression = compression;
+        self.state = State::Start;
+        self.at = 0;
+        self.out = 0;
+        self.out_max = out_max;
+    }
+
+    /// Gives back what a large batch needed.
+    pub fn rest(&mut self) {
+        if self.buffer.capacity() > KEPT_BYTES {
+            self.buffer = Vec::new();
+        }
+        if self.zstd.as_ref().is_some_and(|context| context.sizeof() > KEPT_BYTES) {
+            self.zstd = None;
+        }
+    }
+
+    /// Decodes on in `input`, the whole stream, until `budget` bytes went in or came out, or it ends.
+    pub fn step(&mut self, input: &[u8], budget: u64, walk: &mut Walk) -> Result<Step, Fault> {
+        let until = self.moved().saturating_add(budget);
+        while self.moved() < until {
+            let step = match self.compression {
+                GZIP => self.gzip(input, walk)?,
+                SNAPPY => self.snappy(input, walk)?,
+                LZ4 => self.lz4(input, walk)?,
+                ZSTD => self.zstd(input, walk)?,
+                _ => return Err(Fault::Undecodable),
+            };
+            if step == Step::End {
+                return Ok(Step::End);
+            }
+        }
+        Ok(Step::More)
+    }
+
+    fn moved(&self) -> u64 {
+        self.at as u64 + self.out
+    }
+
+    fn note(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.out += bytes as u64;
+        if self.out > self.out_max { Err(Fault::TooLarge) } else { Ok(()) }
+    }
+
+    fn reserve(&mut self, size: usize) {
+        if self.buffer.len() < size {
+            self.buffer.resize(size, 0);
+        }
+    }
+
+    fn gzip(&mut self, input: &[u8], walk: &mut Walk) -> Result<Step, Fault> {
+        self.reserve(PIECE_BYTES);
+        let inflate = self.inflate.get_or_insert_with(|| Inflate::new(false, 15));
+        if matches!(self.state, State::Start) {
+            self.at += gzip_header(&input[self.at..]).ok_or(Fault::Undecodable)?;
+            inflate.reset(false);
+            self.state = State::Gzip { crc: Digest::new(CrcAlgorithm::Crc32IsoHdlc), size: 0 };
+        }
+        let State::Gzip { crc, size } = &mut self.state else { return Err(Fault::Undecodable) };
+        let (in_before, out_before) = (inflate.total_in(), inflate.total_out());
+        let rest = &input[self.at..];
+        let status = inflate
+            .decompress(rest, &mut self.buffer, InflateFlush::NoFlush)
+            .map_err(|_| Fault::Undecodable)?;
+        let taken = (inflate.total_in() - in_before) as usize;
+        let given = (inflate.total_out() - out_before) as usize;
+        self.at += taken;
+        crc.update(&self.buffer[..given]);
+        *size = size.wrapping_add(given as u32);
+        let (sum, size) = (crc.finalize() as u32, *size);
+        walk.feed(&self.buffer[..given])?;
+        self.note(given)?;
+        if status != Status::StreamEnd {
+            // Nothing moved: the stream is cut.
+            return if taken + given > 0 { Ok(Step::More) } else { Err(Fault::Undecodable) };
+        }
+        let trailer = input.get(self.at..self.at + GZIP_TRAILER_SIZE).ok_or(Fault::Undecodable)?;
+        if little32(trailer) != sum || little32(&trailer[4..]) != size {
+            return Err(Fault::Undecodable);
+        }
+        self.at += GZIP_TRAILER_SIZE;
+        self.state = State::Start;
+        if self.at == input.len() { Ok(Step::End) } else { Ok(Step::More) }
+    }
+
+    fn snappy(&mut self, input: &[u8], walk: &mut Walk) -> Result<Step, Fault> {
+        if matches!(self.state, State::Start) {
+            if !input.starts_with(XERIAL_MAGIC) {
+                self.snappy_block(input, walk)?;
+                return Ok(Step::End);
+            }
+            self.state = State::Snappy;
+        }
+        let rest = &input[self.at..];
+        if rest.is_empty() {
+            return Ok(Step::End);
+        }
+        if rest.starts_with(XERIAL_MAGIC) {
+            if rest.len() < XERIAL_HEADER_SIZE || big32(&rest[8..]) == 0 {
+                return Err(Fault::Undecodable);
+            }
+            self.at += XERIAL_HEADER_SIZE;
+            return Ok(Step::More);
+        }
+        if rest.len() < 4 {
+            return Err(Fault::Undecodable);
+        }
+        let size = big32(rest) as usize;
+        let block = rest.get(4..4 + size).ok_or(Fault::Undecodable)?;
+        self.snappy_block(block, walk)?;
+        self.at += 4 + size;
+        Ok(Step::More)
+    }
+
+    fn snappy_block(&mut self, block: &[u8], walk: &mut Walk) -> Result<(), Fault> {
+        let size = snap::raw::decompress_len(block).map_err(|_| Fault::Undecodable)?;
+        if block.is_empty() || size > block.len().saturating_mul(SNAPPY_RATIO_MAX) {
+            return Err(Fault::Undecodable);
+        }
+        self.note(size)?;
+        self.reserve(size);
+        let given = snap::raw::Decoder::new()
+            .decompress(block, &mut self.buffer[..size])
+            .map_err(|_| Fault::Undecodable)?;
+        walk.feed(&self.buffer[..given])
+    }
+
+    fn lz4(&mut self, input: &[u8], walk: &mut Walk) -> Result<Step, Fault> {
+        if matches!(self.state, State::Start) {
+            self.lz4_header(input)?;
+        }
+        let rest = &input[self.at..];
+        let word = |at: usize| rest.get(at..at + 4).map(little32).ok_or(Fault::Undecodable);
+        let header = word(0)?;
+        let State::Lz4 { flags, block_max, hash, size, announced } = &mut self.state else {
+            return Err(Fault::Undecodable);
+        };
+        if header == 0 {
+            let mut end = self.at + 4;
+            if *flags & LZ4_CONTENT_CHECKSUM != 0 {
+                if word(4)? != hash.digest() {
+                    return Err(Fault::Undecodable);
+                }
+                end += 4;
+            }
+            let fits = announced.is_none_or(|announced| announced == *size);
+            return if fits && end == input.len() {
+                Ok(Step::End)
+            } else {
+                Err(Fault::Undecodable)
+            };
+        }
+        let stored = header & LZ4_STORED != 0;
+        let length = (header & !LZ4_STORED) as usize;
+        let block = rest.get(4..4 + length).ok_or(Fault::Undecodable)?;
+        let mut taken = 4 + length;
+        if *flags & LZ4_BLOCK_CHECKSUMS != 0 {
+            if word(taken)? != xxh32(block, 0) {
+                return Err(Fault::Undecodable);
+            }
+            taken += 4;
+        }
+        let most = (*block_max).min(length.saturating_mul(LZ4_RATIO_MAX));
+        if !stored && self.buffer.len() < most {
+            self.buffer.resize(most, 0);
+        }
+        let given: &[u8] = if stored {
+            if length > *block_max {
+                return Err(Fault::Undecodable);
+            }
+            block
+        } else {
+            let size = lz4_flex::block::decompress_into(block, &mut self.buffer[..most])
+                .map_err(|_| Fault::Undecodable)?;
+            &self.buffer[..size]
+        };
+        if *flags & LZ4_CONTENT_CHECKSUM != 0 {
+            hash.update(given);
+        }
+        *size += given.len() as u64;
+        let bytes = given.len();
+        walk.feed(given)?;
+        self.at += taken;
+        self.note(bytes)?;
+        Ok(Step::More)
+    }
+
+    fn lz4_header(&mut self, input: &[u8]) -> Result<(), Fault> {
+        let broken = Fault::Undecodable;
+        if !input.starts_with(LZ4_MAGIC) || input.len() < 7 {
+            return Err(broken);
+        }
+        let (flags, sizes) = (input[4], input[5]);
+        let independent = flags & (LZ4_VERSION_MASK | LZ4_INDEPENDENT | LZ4_RESERVED);
+        let code = sizes >> 4;
+        if independent != LZ4_VERSION | LZ4_INDEPENDENT || sizes & 0x8f != 0 || code < 4 {
+            return Err(broken);
+        }
+        let mut at = 6;
+        let announced = if flags & LZ4_CONTENT_SIZE != 0 {
+            let bytes = input.get(at..at + 8).ok_or(broken)?;
+            at += 8;
+            Some(u64::from(little32(bytes)) | u64::from(little32(&bytes[4..])) << 32)
+        } else {
+            None
+        };
+        let checksum = *input.get(at).ok_or(broken)?;
+        if checksum != (xxh32(&input[4..at], 0) >> 8) as u8 {
+            return Err(broken);
+        }
+        self.at = at + 1;
+        let block_max = 1usize << (8 + 2 * code);
+        self.state = State::Lz4 { flags, block_max, hash: Xxh32::new(0), size: 0, announced };
+        Ok(())
+    }
+
+    fn zstd(&mut self, input: &[u8], walk: &mut Walk) -> Result<Step, Fault> {
+        let broken = |_| Fault::Undecodable;
+        self.reserve(PIECE_BYTES);
+        if self.zstd.is_none() {
+            let mut context = DCtx::try_create().ok_or(Fault::Undecodable)?;
+            context.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX)).map_err(broken)?;
+            self.zstd = Some(context);
+        }
+        let Some(context) = &mut self.zstd else { return Err(Fault::Undecodable) };
+        if matches!(self.state, State::Start) {
+            context.reset(ResetDirective::SessionOnly).map_err(broken)?;
+            self.state = State::Zstd { whole: true };
+        }
+        let State::Zstd { whole } = &mut self.state else { return Err(Fault::Undecodable) };
+        if *whole && self.at == input.len() {
+            return Ok(Step::End);
+        }
+        let mut source = InBuffer::around(&input[self.at..]);
+        let mut target = OutBuffer::around(&mut self.buffer[..]);
+        let hint = context.decompress_stream(&mut target, &mut source).map_err(broken)?;
+        let (taken, given) = (source.pos(), target.pos());
+        self.at += taken;
+        *whole = hint == 0;
+        if taken + given == 0 {
+            return Err(Fault::Undecodable);
+        }
+        walk.feed(&self.buffer[..given])?;
+        self.note(given)?;
+        Ok(Step::More)
+    }
+}
+
+/// Bytes of a gzip member's header; none where there is no sound one.
+fn gzip_header(input: &[u8]) -> Option<usize> {
+    let flags = *input.get(3)?;
+    if input.len() < GZIP_HEADER_SIZE || !input.starts_with(&[0x1f, 0x8b, 8]) {
+        return None;
+    }
+    if flags & GZIP_RESERVED != 0 {
+        return None;
+    }
+    let mut at = GZIP_HEADER_SIZE;
+    if flags & GZIP_EXTRA != 0 {
+        let size = input.get(at..at + 2)?;
+        at += 2 + usize::from(u16::from_le_bytes([size[0], size[1]]));
+    }
+    for text in [GZIP_NAME, GZIP_COMMENT] {
+        if flags & text != 0 {
+            at += 1 + input.get(at..)?.iter().position(|&byte| byte == 0)?;
+        }
+    }
+    if flags & GZIP_HEADER_CRC != 0 {
+        let sum = crc_fast::crc32_iso_hdlc(input.get(..at)?) as u16;
+        if input.get(at..at + 2)? != sum.to_le_bytes() {
+            return None;
+        }
+        at += 2;
+    }
+    if at <= input.len() { Some(at) } else { None }
+}
+
+/// The first four bytes of `bytes`, which has them.
+fn little32(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+fn big32(bytes: &[u8]) -> u32 {
+    u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}

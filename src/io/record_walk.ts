@@ -1,0 +1,73 @@
+/**
+ * The seam behind which the records of a batch are looked at: decompressed where they must be, counted,
+ * held against the header, their times bounded.
+ *
+ * It is the shim's work (`shim_walk.ts`), for the bytes of records never enter JavaScript. A walk is done
+ * in slices, so that a large batch, or a small one that unpacks to much, does not keep a shard's turn.
+ *
+ * @module
+ */
+
+/** What a finished walk says of a batch. */
+export const WalkStatus = {
+  SOUND: 0,
+  /** A record contradicts itself, or there is another number of them than the header says. */
+  MALFORMED: 1,
+  /** Offsets that do not count up from 0. */
+  WRONG_OFFSETS: 2,
+  /** The compressed stream is none, is cut, or something follows it. */
+  UNDECODABLE: 3,
+  /** More comes out of it than a batch may hold: {@linkcode UNPACKED_RATIO_MAX} and its bounds. */
+  TOO_LARGE: 4,
+  /** Whole, but records of it may not be stored: {@linkcode RecordWalk.refusedCount}. */
+  REFUSED: 5,
+} as const;
+export type WalkStatus = (typeof WalkStatus)[keyof typeof WalkStatus];
+
+/** Why a record may not be stored. */
+export const RefusalReason = {
+  NO_KEY: 1,
+  TIMESTAMP: 2,
+} as const;
+
+/**
+ * The most that may come out of one batch, which each of its consumers would have to hold: so many times
+ * its bytes, within bounds (bytes).
+ */
+export const UNPACKED_RATIO_MAX = 100;
+export const UNPACKED_BYTES_MIN = 16 * 1024 * 1024;
+export const UNPACKED_BYTES_MAX = 256 * 1024 * 1024;
+/** Refused records of one batch that are told one by one. */
+export const REFUSED_LISTED_MAX = 3;
+
+/** What a topic asks of records. */
+export interface RecordRules {
+  readonly keysRequired: boolean;
+  /** Bounds of timestamps (ms since the epoch), both allowed; infinite: none. -1 is no timestamp. */
+  readonly oldestMs: number;
+  readonly newestMs: number;
+}
+
+/** One walk at a time; reused. The batch stays where it is, unchanged, until the walk has ended. */
+export interface RecordWalk {
+  /**
+   * Walks the first slice of the batch at `address`, whose header and checksum were checked.
+   *
+   * @returns true when the walk has ended: the fields below are set
+   */
+  begin(address: number, length: number, rules: RecordRules): boolean;
+  /** Walks the next slice of the same batch; true when the walk has ended. */
+  resume(address: number, length: number, rules: RecordRules): boolean;
+
+  /** One of {@linkcode WalkStatus}. */
+  readonly status: number;
+  /** Of all records, -1 without any. */
+  readonly maxTimestampMs: number;
+  readonly refusedCount: number;
+  /** Of the refused records, those whose timestamp is out of bounds. */
+  readonly outOfTimeCount: number;
+  /** Of refused record `nth`, below {@linkcode REFUSED_LISTED_MAX}. */
+  refusedIndex(nth: number): number;
+  refusedReason(nth: number): number;
+  refusedTimestampMs(nth: number): number;
+}

@@ -1,0 +1,109 @@
+/**
+ * Why a batch was refused, in numbers that travel between shards, and in words for the producer.
+ *
+ * Error codes, and which records are named, are Kafka's (ErrorMessage and RecordErrors of a Produce
+ * response since version 8); the words are ours.
+ *
+ * @module
+ */
+
+import { type RecordWalk, RefusalReason, REFUSED_LISTED_MAX } from "../io/record_walk.ts";
+
+/** What was wrong with a batch; 0: nothing that needs words. */
+export const Cause = {
+  NONE: 0,
+  MALFORMED: 1,
+  WRONG_OFFSETS: 2,
+  UNDECODABLE: 3,
+  TOO_LARGE: 4,
+  RECORDS: 5,
+  STAMPED: 6,
+} as const;
+
+/** One refused record: its place in the batch, and why. */
+export interface RecordError {
+  readonly index: number;
+  readonly message: string;
+}
+
+/** In words. */
+export interface RefusalText {
+  readonly message: string;
+  readonly records: readonly RecordError[];
+}
+
+/** In numbers; one per shard and outcome, reused. */
+export class Refusal {
+  /** One of {@linkcode Cause}. */
+  cause: number = Cause.NONE;
+  /** Refused records, of which the first {@linkcode REFUSED_LISTED_MAX} are listed. */
+  count = 0;
+  oldestMs = 0;
+  newestMs = 0;
+  readonly indexes = new Float64Array(REFUSED_LISTED_MAX);
+  readonly reasons = new Int32Array(REFUSED_LISTED_MAX);
+  readonly timestamps = new Float64Array(REFUSED_LISTED_MAX);
+
+  get listed(): number {
+    return Math.min(this.count, REFUSED_LISTED_MAX);
+  }
+
+  /** Takes what a walk found. */
+  take(walk: RecordWalk, oldestMs: number, newestMs: number): void {
+    this.cause = Cause.RECORDS;
+    this.count = walk.refusedCount;
+    this.oldestMs = oldestMs;
+    this.newestMs = newestMs;
+    for (let nth = 0; nth < this.listed; nth++) {
+      this.indexes[nth] = walk.refusedIndex(nth);
+      this.reasons[nth] = walk.refusedReason(nth);
+      this.timestamps[nth] = walk.refusedTimestampMs(nth);
+    }
+  }
+
+  /** All `records` of a batch whose producer stamped it, as only the broker may. */
+  stamped(records: number): void {
+    this.cause = Cause.STAMPED;
+    this.count = records;
+    for (let nth = 0; nth < this.listed; nth++) this.indexes[nth] = nth;
+  }
+
+  /** The same in words. */
+  text(): RefusalText {
+    const records: RecordError[] = [];
+    if (this.cause === Cause.RECORDS || this.cause === Cause.STAMPED) {
+      for (let nth = 0; nth < this.listed; nth++) {
+        records.push({ index: this.indexes[nth]!, message: this.#recordText(nth) });
+      }
+    }
+    return { message: this.#message(), records };
+  }
+
+  #message(): string {
+    switch (this.cause) {
+      case Cause.WRONG_OFFSETS:
+        return "The offsets of the batch's records do not count up from 0";
+      case Cause.UNDECODABLE:
+        return "The batch's records cannot be decompressed";
+      case Cause.TOO_LARGE:
+        return "The batch's records are too large when they are decompressed";
+      case Cause.STAMPED:
+        return "Only the broker may say that a batch has the time of its append";
+      case Cause.RECORDS: {
+        const more = this.count > this.listed ? `; the first ${this.listed} are named` : "";
+        return `${this.count} ${this.count === 1 ? "record" : "records"} refused${more}`;
+      }
+      default:
+        return "A record is malformed, or the batch holds another number of them than its header says";
+    }
+  }
+
+  #recordText(nth: number): string {
+    if (this.cause === Cause.STAMPED) return "The producer set the timestamp type LogAppendTime";
+    if (this.reasons[nth] === RefusalReason.NO_KEY) {
+      return "A compacted topic takes no record without a key";
+    }
+    const bounds = `[${this.oldestMs}, ${this.newestMs}]`;
+    return `Timestamp ${this.timestamps[nth]} is not within ${bounds}`;
+  }
+}

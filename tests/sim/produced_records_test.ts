@@ -1,0 +1,209 @@
+/**
+ * Whole nodes and what producers say of their records: times are the records' own, and a batch that takes long
+ * to look at holds nobody else up.
+ */
+
+import { strict as assert } from "node:assert";
+import { compress } from "../../src/bytes/compression.ts";
+import { UNPACKED_BYTES_MIN } from "../../src/io/record_walk.ts";
+import type { Api } from "../../src/wire/api.ts";
+import { ErrorCode } from "../../src/wire/errors.ts";
+import { CREATE_TOPICS, LIST_OFFSETS, PRODUCE } from "../../src/wire/generated/apis.ts";
+import {
+  newListOffsetsPartition,
+  newListOffsetsRequest,
+  newListOffsetsTopic,
+} from "../../src/wire/generated/list_offsets_request.ts";
+import type { PartitionProduceResponse } from "../../src/wire/generated/produce_response.ts";
+import { Compression } from "../../src/wire/record_batch.ts";
+import { RecordBatchBuilder } from "../../src/wire/record_batch_builder.ts";
+import { handMadeBatch } from "../conformance/records/hand_made_batch.ts";
+import { SimClient } from "./sim_client.ts";
+import { SimNode } from "./sim_node.ts";
+import { produceRequest, SMALL_BATCH, topicRequest } from "./sim_requests.ts";
+
+const HOUR_MS = 3_600_000;
+/** The last version of Produce with names of topics. */
+const NAMES = 12;
+const EARLIEST = -2;
+
+function call<Request, Response>(
+  node: SimNode,
+  api: Api<Request, Response>,
+  version: number,
+  request: Request,
+): Response {
+  const client = new SimClient(node.connect(node.shards.length - 1));
+  let response: Response | null = null;
+  client.send(api, version, request, (r) => response = r);
+  assert(node.run(() => (client.poll(), response !== null)));
+  return response!;
+}
+
+function create(node: SimNode, name: string, partitions: number): void {
+  const { topics } = call(node, CREATE_TOPICS, 7, topicRequest(name, partitions));
+  assert.equal(topics[0]!.errorCode, 0);
+}
+
+/** Starts a produce request; what came of it, once it did. */
+function start(
+  node: SimNode,
+  shard: number,
+  index: number,
+  batch: Uint8Array,
+): { answer: PartitionProduceResponse | null; readonly poll: () => void } {
+  const client = new SimClient(node.connect(shard));
+  const sent: { answer: PartitionProduceResponse | null; poll: () => void } = {
+    answer: null,
+    poll: () => client.poll(),
+  };
+  client.send(PRODUCE, NAMES, produceRequest("t", index, batch), (response) => {
+    sent.answer = response.responses[0]!.partitionResponses[0]!;
+  });
+  return sent;
+}
+
+function produce(node: SimNode, index: number, batch: Uint8Array): PartitionProduceResponse {
+  for (let tries = 0; tries < 100; tries++) {
+    const sent = start(node, 0, index, batch);
+    assert(node.run(() => (sent.poll(), sent.answer !== null)));
+    if (sent.answer!.errorCode !== ErrorCode.NOT_LEADER_OR_FOLLOWER) return sent.answer!;
+    node.pass(1);
+  }
+  throw new Error("the partition has no leader");
+}
+
+function offsetAt(node: SimNode, index: number, timestamp: number): number {
+  const partitions = [newListOffsetsPartition({ partitionIndex: index, timestamp })];
+  const topics = [newListOffsetsTopic({ name: "t", partitions })];
+  const answer = call(node, LIST_OFFSETS, 7, newListOffsetsRequest({ replicaId: -1, topics }));
+  const found = answer.topics[0]!.partitions[0]!;
+  assert.equal(found.errorCode, ErrorCode.NONE);
+  return found.offset;
+}
+
+function wallMs(node: SimNode): number {
+  return node.shards[0]!.shard.options.clock.wallMs();
+}
+
+Deno.test("a fresh record is found by its time and kept, though its batch claims to be old", () => {
+  const settings = {
+    "log.retention.ms": String(HOUR_MS),
+    "log.retention.check.interval.ms": "1000",
+  };
+  const compressions = Object.values(Compression);
+  const node = new SimNode({ seed: 1, settings });
+  assert(node.mount(2));
+  create(node, "t", compressions.length);
+  const nowMs = wallMs(node);
+  for (const [index, compression] of compressions.entries()) {
+    // As kafkajs does: the first record's time is the base, the last one's the maximum.
+    const batch = handMadeBatch({
+      records: [{}, { timestampDelta: -100 * HOUR_MS }],
+      compression,
+      baseTimestamp: nowMs,
+      maxTimestamp: nowMs - 100 * HOUR_MS,
+    });
+    assert.equal(produce(node, index, batch).errorCode, ErrorCode.NONE);
+  }
+  const check = (): void => {
+    for (const index of compressions.keys()) {
+      assert.equal(offsetAt(node, index, nowMs - 1000), 0, `partition ${index} by time`);
+      assert.equal(offsetAt(node, index, EARLIEST), 0, `partition ${index}: the log start`);
+    }
+  };
+  node.pass(3_000);
+  check();
+  node.crash();
+  assert(node.mount(1));
+  node.pass(3_000);
+  check();
+});
+
+/** Compressed to little, decompressed to `sizeBytes`. */
+function bulky(compression: Compression, sizeBytes: number): Uint8Array {
+  const builder = new RecordBatchBuilder();
+  const value = new Uint8Array(sizeBytes / 100);
+  for (let i = 0; i < 100; i++) builder.add({ key: null, value, timestamp: 1_700_000_000_000 });
+  return builder.build({ compression, compress: (bytes) => compress(compression, bytes) });
+}
+
+Deno.test("a batch that takes long to look at holds up its own log alone, from whichever shard", () => {
+  const node = new SimNode({ seed: 2 });
+  assert(node.mount(2));
+  create(node, "t", 4);
+  for (let index = 0; index < 4; index++) produce(node, index, SMALL_BATCH);
+  for (const compression of [Compression.GZIP, Compression.SNAPPY, Compression.ZSTD]) {
+    const large = bulky(compression, UNPACKED_BYTES_MIN - 100_000);
+    for (const shard of [0, 1]) {
+      // Two long ones, and behind each a small one of another connection for the same log.
+      const long = [0, 1].map((index) => start(node, shard, index, large));
+      node.pass(0.5);
+      const behind = [0, 1].map((index) => start(node, shard, index, SMALL_BATCH));
+      const others = [2, 3].map((index) => start(node, shard, index, SMALL_BATCH));
+      const all = [...long, ...behind, ...others];
+      const answered = (some: typeof all) => some.every(({ answer }) => answer !== null);
+      const poll = (): void => all.forEach((each) => each.poll());
+      assert(node.run(() => (poll(), answered(others))));
+      if (compression !== Compression.SNAPPY) {
+        assert(!answered(long) && !answered(behind), "a long walk took one turn");
+      }
+      assert(node.run(() => (poll(), answered(all))));
+      for (const { answer } of all) assert.equal(answer!.errorCode, ErrorCode.NONE);
+      for (const index of [0, 1]) {
+        assert(long[index]!.answer!.baseOffset < behind[index]!.answer!.baseOffset, "overtaken");
+      }
+    }
+  }
+});
+
+Deno.test("a batch that unpacks to more than a consumer should hold is refused, and told so", () => {
+  const node = new SimNode({ seed: 3 });
+  assert(node.mount(2));
+  create(node, "t", 2);
+  for (
+    const compression of [Compression.GZIP, Compression.SNAPPY, Compression.LZ4, Compression.ZSTD]
+  ) {
+    const batch = bulky(compression, UNPACKED_BYTES_MIN + 1_000_000);
+    // Snappy and lz4 do not compress so far that anything so small could be a bomb.
+    const bomb = batch.length * 100 < UNPACKED_BYTES_MIN;
+    for (const index of [0, 1]) {
+      const { errorCode, errorMessage } = produce(node, index, batch);
+      assert.equal(
+        errorCode,
+        bomb ? ErrorCode.MESSAGE_TOO_LARGE : ErrorCode.NONE,
+        `${compression}`,
+      );
+      if (bomb) assert.match(errorMessage!, /decompressed/);
+    }
+  }
+});
+
+Deno.test("with produce.records.check=uncompressed the records of compressed batches are not looked at", () => {
+  const node = new SimNode({ seed: 4, settings: { "produce.records.check": "uncompressed" } });
+  assert(node.mount(1));
+  create(node, "t", 1);
+  const nowMs = wallMs(node);
+  const wrong = { records: [{}, { offsetDelta: 7 }], baseTimestamp: nowMs };
+  assert.equal(produce(node, 0, handMadeBatch(wrong)).errorCode, ErrorCode.INVALID_RECORD);
+  const packed = handMadeBatch({ ...wrong, compression: Compression.GZIP });
+  assert.equal(produce(node, 0, packed).errorCode, ErrorCode.NONE);
+});
+
+Deno.test("refused records are named, from whichever shard they came", () => {
+  const node = new SimNode({ seed: 5 });
+  assert(node.mount(2));
+  create(node, "t", 2);
+  const nowMs = wallMs(node);
+  const records = [0, 1, 0, 1, 1, 1].map((late) => ({ timestampDelta: late * 9 * HOUR_MS }));
+  for (const index of [0, 1]) {
+    const answer = produce(node, index, handMadeBatch({ records, baseTimestamp: nowMs }));
+    assert.equal(answer.errorCode, ErrorCode.INVALID_TIMESTAMP);
+    assert.match(answer.errorMessage!, /^4 records refused/);
+    assert.deepEqual(answer.recordErrors.map(({ batchIndex }) => batchIndex), [1, 3, 4]);
+    for (const { batchIndexErrorMessage } of answer.recordErrors) {
+      assert.match(batchIndexErrorMessage!, new RegExp(`^Timestamp ${nowMs + 9 * HOUR_MS} is not`));
+    }
+    assert.equal(answer.baseOffset, -1);
+  }
+});
