@@ -7,7 +7,6 @@
  * @module
  */
 
-import { assert } from "../base/assert.ts";
 import type { Crc32c } from "../bytes/crc32c.ts";
 import { getInt64Le } from "../bytes/int64.ts";
 import type { Memory } from "../bytes/memory.ts";
@@ -38,7 +37,9 @@ export type SlotState =
   | "empty"
   | "valid"
   /** Rotten, or its writing was cut short. */
-  | "damaged";
+  | "damaged"
+  /** Not there, or its device does not give it back. */
+  | "unreadable";
 
 export interface CheckpointSlot {
   readonly state: SlotState;
@@ -50,23 +51,23 @@ export interface CheckpointSlot {
   readonly mountEpoch: number;
   readonly blockCount: number;
   readonly streamBytes: number;
+  /** Why an unreadable slot is: positive; otherwise zero. */
+  readonly errno: number;
 }
 
 export interface CheckpointReadOptions {
   readonly disk: Disk;
   readonly memory: Memory;
   readonly crc32c: Crc32c;
-  /** The two slots' files, open. */
+  /** The two slots' files, open; a negative errno where one cannot be. */
   readonly handles: readonly [number, number];
   readonly journalId: number;
-  /** A buffer in the region, aligned to the block; more than twice as large as the longest row. */
+  /** A buffer in the region, aligned to the block, of one block at least. */
   readonly bufferAddress: number;
   readonly bufferBytes: number;
 }
 
 export interface CheckpointRead {
-  /** A negative errno when reading failed; nothing else is to be believed then. Otherwise zero. */
-  readonly error: number;
   readonly slots: readonly [CheckpointSlot, CheckpointSlot];
   /** Index of the newest valid slot, whose rows were visited; -1 when there is none. */
   readonly newest: number;
@@ -82,38 +83,49 @@ const EMPTY_SLOT: CheckpointSlot = {
   mountEpoch: 0,
   blockCount: 0,
   streamBytes: 0,
+  errno: 0,
 };
 const DAMAGED_SLOT: CheckpointSlot = { ...EMPTY_SLOT, state: "damaged" };
 
 /**
- * Reads both slots, and hands the rows of the newest valid one to `visitRow`.
- *
- * @param visitRow given address and length of a row in the region, valid until it returns
+ * Reads both slots, and hands the rows of the newest valid one to `visitRow`: all of them, or, when its device
+ * gives it back only once, those of the other one.
  */
 export function* readCheckpoint(
   options: CheckpointReadOptions,
-  visitRow: (address: number, length: number) => void,
+  visitRow: (row: Uint8Array<ArrayBuffer>) => void,
 ): Task<CheckpointRead> {
-  const first = yield* checkSlot(options, 0);
-  const second = yield* checkSlot(options, 1);
-  if (typeof first === "number" || typeof second === "number") {
-    const error = typeof first === "number" ? first : second as number;
-    return { error, slots: [DAMAGED_SLOT, DAMAGED_SLOT], newest: -1, older: 0 };
+  const slots: [CheckpointSlot, CheckpointSlot] = [
+    yield* checkSlot(options, 0),
+    yield* checkSlot(options, 1),
+  ];
+  for (;;) {
+    let newest = -1;
+    if (slots[0].state === "valid") newest = 0;
+    if (slots[1].state === "valid" && slots[1].sequence > slots[0].sequence) newest = 1;
+    const older = newest === 0 ? 1 : 0;
+    if (newest < 0) return { slots, newest, older };
+    const rows = yield* readRows(options, newest, slots[newest]!);
+    if ("state" in rows) {
+      slots[newest] = rows;
+      continue;
+    }
+    for (const row of rows) visitRow(row);
+    return { slots, newest, older };
   }
-  const slots: [CheckpointSlot, CheckpointSlot] = [first, second];
-  let newest = -1;
-  if (first.state === "valid") newest = 0;
-  if (second.state === "valid" && second.sequence > first.sequence) newest = 1;
-  const error = newest < 0 ? 0 : yield* visitRows(options, newest, slots[newest]!, visitRow);
-  return { error, slots, newest, older: newest === 0 ? 1 : 0 };
 }
 
-/** Checks every block of a slot; its head, or a negative errno. */
-function* checkSlot(options: CheckpointReadOptions, slot: number): Task<CheckpointSlot | number> {
+function unreadable(result: number): CheckpointSlot {
+  return { ...EMPTY_SLOT, state: "unreadable", errno: -result };
+}
+
+/** Checks every block of a slot. */
+function* checkSlot(options: CheckpointReadOptions, slot: number): Task<CheckpointSlot> {
   const { disk, memory, bufferAddress: at } = options;
   const handle = options.handles[slot]!;
+  if (handle < 0) return unreadable(handle);
   const read = yield* io((done) => disk.read(handle, 0, at, BLOCK_SIZE, done));
-  if (read < 0) return read;
+  if (read < 0) return unreadable(read);
   if (read === 0 || isZero(memory, at, read)) return EMPTY_SLOT;
   const { view } = memory;
   const sequence = getInt64Le(view, at + CHECKPOINT_SEQUENCE_OFFSET);
@@ -126,6 +138,7 @@ function* checkSlot(options: CheckpointReadOptions, slot: number): Task<Checkpoi
     mountEpoch: view.getUint32(at + HEAD_MOUNT_EPOCH_OFFSET, true),
     blockCount: view.getUint32(at + HEAD_BLOCK_COUNT_OFFSET, true),
     streamBytes: getInt64Le(view, at + HEAD_STREAM_BYTES_OFFSET),
+    errno: 0,
   };
   const digest = view.getUint32(at + HEAD_DIGEST_OFFSET, true);
   let found = 0;
@@ -133,7 +146,7 @@ function* checkSlot(options: CheckpointReadOptions, slot: number): Task<Checkpoi
   for (let block = 1; block < head.blockCount; block += bufferBlocks) {
     const count = Math.min(bufferBlocks, head.blockCount - block);
     const result = yield* readBlocks(options, handle, block, count, at, sequence);
-    if (result < 0) return result;
+    if (result < 0) return unreadable(result);
     if (result === 0) return DAMAGED_SLOT;
     for (let i = 0; i < count; i++) {
       found = foldChain(found, view.getUint32(at + i * BLOCK_SIZE, true));
@@ -142,54 +155,50 @@ function* checkSlot(options: CheckpointReadOptions, slot: number): Task<Checkpoi
   return found === digest ? head : DAMAGED_SLOT;
 }
 
-/** Hands out the rows of a slot that was found valid; zero or a negative errno. */
-function* visitRows(
+/** The rows of a slot that was found valid; or what became of it since. */
+function* readRows(
   options: CheckpointReadOptions,
   slot: number,
   head: CheckpointSlot,
-  visitRow: (address: number, length: number) => void,
-): Task<number> {
+): Task<Uint8Array<ArrayBuffer>[] | CheckpointSlot> {
   const { memory, bufferAddress, bufferBytes } = options;
   const { bytes, view } = memory;
-  // The stream gathers in the first half of the buffer, blocks are read into the second.
-  const half = Math.floor(bufferBytes / 2 / BLOCK_SIZE) * BLOCK_SIZE;
-  const readAddress = bufferAddress + half;
-  let held = 0;
+  const handle = options.handles[slot]!;
+  const bufferBlocks = Math.floor(bufferBytes / BLOCK_SIZE);
+  const rows: Uint8Array<ArrayBuffer>[] = [];
+  let row: Uint8Array<ArrayBuffer> | null = null;
+  let filled = 0;
   let left = head.streamBytes;
-  for (let block = 1; block < head.blockCount;) {
-    const room = Math.floor((half - held) / CHECKPOINT_PAYLOAD_SIZE);
-    assert(room > 0, "a checkpoint row is longer than the buffer for reading");
-    const count = Math.min(room, half / BLOCK_SIZE, head.blockCount - block);
-    const result = yield* readBlocks(
-      options,
-      options.handles[slot]!,
-      block,
-      count,
-      readAddress,
-      head.sequence,
-    );
-    if (result < 0) return result;
-    assert(result > 0, "a checkpoint changed while it was read");
+  for (let block = 1; block < head.blockCount; block += bufferBlocks) {
+    const count = Math.min(bufferBlocks, head.blockCount - block);
+    const result = yield* readBlocks(options, handle, block, count, bufferAddress, head.sequence);
+    if (result < 0) return unreadable(result);
+    if (result === 0) return DAMAGED_SLOT;
     for (let i = 0; i < count; i++) {
-      const from = readAddress + i * BLOCK_SIZE + CHECKPOINT_HEADER_SIZE;
-      bytes.copyWithin(bufferAddress + held, from, from + CHECKPOINT_PAYLOAD_SIZE);
-      held += CHECKPOINT_PAYLOAD_SIZE;
+      let at = bufferAddress + i * BLOCK_SIZE + CHECKPOINT_HEADER_SIZE;
+      const end = at + Math.min(CHECKPOINT_PAYLOAD_SIZE, left);
+      left -= end - at;
+      while (at < end) {
+        if (row === null) {
+          const length = view.getUint32(at, true);
+          at += ROW_PREFIX_SIZE;
+          // A length that cannot be is of a program that wrote nonsense: not to be believed, nor allocated.
+          if (rowSize(length) - ROW_PREFIX_SIZE > left + end - at) return DAMAGED_SLOT;
+          row = new Uint8Array(length);
+          filled = 0;
+        }
+        const piece: number = Math.min(end - at, row.length - filled);
+        row.set(bytes.subarray(at, at + piece), filled);
+        filled += piece;
+        at += piece;
+        if (filled < row.length) break;
+        rows.push(row);
+        at += rowSize(row.length) - ROW_PREFIX_SIZE - row.length;
+        row = null;
+      }
     }
-    block += count;
-    let at = 0;
-    while (left > 0 && held - at >= 8) {
-      const length = view.getUint32(bufferAddress + at, true);
-      const size = rowSize(length);
-      if (at + size > held) break;
-      visitRow(bufferAddress + at + ROW_PREFIX_SIZE, length);
-      at += size;
-      left -= size;
-    }
-    bytes.copyWithin(bufferAddress, bufferAddress + at, bufferAddress + held);
-    held -= at;
   }
-  assert(left === 0, "a sound checkpoint holds fewer rows than its head says");
-  return 0;
+  return left === 0 && row === null ? rows : DAMAGED_SLOT;
 }
 
 /** Reads and checks blocks: 1 all sound, 0 damage, or a negative errno. */

@@ -3,7 +3,7 @@ import { type Random, Xoshiro128 } from "../base/prng.ts";
 import { softwareCrc32c } from "../bytes/crc32c.ts";
 import { type Memory, wrapMemory } from "../bytes/memory.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
-import { EIO, ENOSPC } from "../io/errno.ts";
+import { EIO, ENOENT, ENOSPC } from "../io/errno.ts";
 import { MemoryDisk } from "../io/memory_disk.ts";
 import { io, runTask, type Task } from "../io/task.ts";
 import { type CheckpointRead, readCheckpoint } from "./checkpoint_file.ts";
@@ -12,7 +12,6 @@ import { CheckpointWriter } from "./checkpoint_writer.ts";
 const JOURNAL_ID = 77;
 const BUFFER_ADDRESS = 0;
 const BUFFER_BYTES = 256 * 1024;
-const ROW_ADDRESS = 256 * 1024;
 
 class Bench {
   memory = wrapMemory(new ArrayBuffer(512 * 1024));
@@ -58,9 +57,7 @@ class Bench {
         bufferAddress: BUFFER_ADDRESS,
         bufferBytes: BUFFER_BYTES,
       },
-      (address, length) => {
-        rows.push(new TextDecoder().decode(memory.bytes.slice(address, address + length)));
-      },
+      (row) => rows.push(new TextDecoder().decode(row)),
     ));
     return { read, rows };
   }
@@ -85,13 +82,8 @@ function* writeRows(
     bufferBytes: BUFFER_BYTES,
   });
   for (const row of rows) {
-    const bytes = new TextEncoder().encode(row);
-    if (!writer.hasRoom(bytes.length)) {
-      const error = yield* writer.flush();
-      if (error !== 0) return error;
-    }
-    memory.bytes.set(bytes, ROW_ADDRESS);
-    writer.row(ROW_ADDRESS, bytes.length);
+    const error = yield* writer.row(new TextEncoder().encode(row));
+    if (error !== 0) return error;
   }
   return yield* writer.finish();
 }
@@ -124,13 +116,14 @@ Deno.test("ten thousand rows come back in order, in either slot", () => {
 Deno.test("rows of every length around a block's size, and none at all", () => {
   const bench = new Bench(2);
   const rows = Array.from({ length: 120 }, (_, i) => "x".repeat(3970 + i));
-  rows.push("", "y".repeat(100_000), "");
+  // Longer than the buffer, too.
+  rows.push("", "y".repeat(100_000), "", "z".repeat(3 * BUFFER_BYTES + 5), "end");
   assert.equal(bench.finish(bench.write(0, 1, rows)), 0);
   assert.deepEqual(bench.read().rows, rows);
   assert.equal(bench.finish(bench.write(1, 2, [])), 0);
   assert.deepEqual(bench.read(), {
     rows: [],
-    read: { ...bench.read().read, newest: 1, older: 0, error: 0 },
+    read: { ...bench.read().read, newest: 1, older: 0 },
   });
 });
 
@@ -206,4 +199,41 @@ Deno.test("a write error ends the checkpoint, and leaves the other slot", () => 
   assert.equal(small.finish(small.write(0, 1, rows.slice(0, 20))), 0);
   assert.equal(small.finish(small.write(1, 2, rowsOf(2, 1000, 900))), -ENOSPC);
   assert.deepEqual(small.read().rows, rows.slice(0, 20));
+});
+
+Deno.test("a slot that is not there, or that its device does not give back, is made good by the other one", () => {
+  const rows = rowsOf(1, 400, 300);
+  for (const lost of [0, 1]) {
+    for (const block of [-1, 0, 1, 7]) {
+      const bench = new Bench(6);
+      bench.finish(bench.write(0, 1, rows));
+      bench.finish(bench.write(1, 2, rows));
+      if (block < 0) bench.handles[lost] = -ENOENT;
+      else bench.disk.loseBlock(`slot-${lost}`, block);
+      const { read, rows: found } = bench.read();
+      assert.deepEqual(found, rows);
+      assert.equal(read.newest, 1 - lost);
+      assert.equal(read.older, lost);
+      assert.equal(read.slots[lost as 0 | 1].state, "unreadable");
+      assert.equal(read.slots[lost as 0 | 1].errno, block < 0 ? ENOENT : EIO);
+    }
+  }
+});
+
+Deno.test("a slot that can be read but once hands out no half of its rows", () => {
+  const bench = new Bench(7);
+  const rows = rowsOf(1, 3000, 300);
+  bench.finish(bench.write(0, 1, rows.slice(1000)));
+  bench.finish(bench.write(1, 2, rows));
+  // Read to be checked, and again for its rows, in pieces: the last of them.
+  const reads = 1 + 2 * Math.ceil(bench.disk.size("slot-1") / BUFFER_BYTES);
+  bench.disk.inject({
+    operation: "read",
+    path: "slot-1",
+    nth: reads,
+    fault: { kind: "error", errno: EIO },
+  });
+  const { read, rows: found } = bench.read();
+  assert.equal(read.newest, 0);
+  assert.deepEqual(found, rows.slice(1000));
 });

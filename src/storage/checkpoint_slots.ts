@@ -16,14 +16,10 @@ import { CheckpointWriter } from "./checkpoint_writer.ts";
 import type { ShardManifest } from "./manifest.ts";
 import type { StorageContext } from "./shard_storage.ts";
 
-/** Buffer that rows pass through (bytes); larger only for larger rows. */
+/** Buffer that rows pass through, in pieces (bytes). */
 const BUFFER_BYTES = 256 * 1024;
-/** Kept from the start, so that rows up to some size can be written however short memory is (bytes). */
+/** Kept from the start, so that checkpoints are written however short memory is (bytes). */
 const RESERVED_BUFFER_BYTES = 64 * 1024;
-const RESERVED_ROW_BYTES = 16 * 1024;
-
-/** What a buffer holds besides the longest row, twice (bytes). */
-const ROW_SLACK_BYTES = 16 * 1024;
 
 /** Least that is reserved for a slot. */
 const RESERVE_BYTES_MIN = 64 * 1024;
@@ -42,9 +38,8 @@ export class CheckpointSlots implements CheckpointTarget {
   readonly #options: SlotsOptions;
   #older: 0 | 1;
   #sequence: number;
-  /** Reserved blocks of the arena, or -1. */
+  /** Reserved block of the arena, or -1. */
   #reservedBuffer = -1;
-  #reservedRow = -1;
 
   constructor(options: SlotsOptions) {
     this.#options = options;
@@ -56,33 +51,23 @@ export class CheckpointSlots implements CheckpointTarget {
   reserveMemory(): void {
     const { arena } = this.#options.context;
     this.#reservedBuffer = arena.allocate(RESERVED_BUFFER_BYTES);
-    this.#reservedRow = arena.allocate(RESERVED_ROW_BYTES);
   }
 
   get reservedBytes(): number {
-    return (this.#reservedBuffer < 0 ? 0 : RESERVED_BUFFER_BYTES) +
-      (this.#reservedRow < 0 ? 0 : RESERVED_ROW_BYTES);
+    return this.#reservedBuffer < 0 ? 0 : RESERVED_BUFFER_BYTES;
   }
 
   /** -ENOSPC and -ENOMEM leave both slots as they were, and may pass. */
   *write(rows: readonly Uint8Array<ArrayBuffer>[], lsn: number): Task<number> {
     const { context, handles, journalId, mountEpoch } = this.#options;
     const { arena, disk, memory } = context;
-    let longest = 0;
-    for (const row of rows) longest = Math.max(longest, row.length);
-    let bufferBytes = bufferSizeFor(arena, longest);
+    let bufferBytes = Math.min(BUFFER_BYTES, arena.blockSizeMax);
     let bufferAddress = arena.allocate(bufferBytes);
-    if (bufferAddress < 0 && 2 * longest + ROW_SLACK_BYTES <= RESERVED_BUFFER_BYTES) {
+    if (bufferAddress < 0) {
       bufferAddress = this.#reservedBuffer;
       bufferBytes = RESERVED_BUFFER_BYTES;
     }
-    let rowAddress = arena.allocate(Math.max(4096, longest));
-    if (rowAddress < 0 && longest <= RESERVED_ROW_BYTES) rowAddress = this.#reservedRow;
-    if (bufferAddress < 0 || rowAddress < 0) {
-      this.#release(bufferAddress);
-      this.#release(rowAddress);
-      return -ENOMEM;
-    }
+    if (bufferAddress < 0) return -ENOMEM;
     let result = yield* this.#reserve(rows);
     const writer = new CheckpointWriter({
       disk,
@@ -96,14 +81,11 @@ export class CheckpointSlots implements CheckpointTarget {
       bufferBytes,
     });
     for (const row of rows) {
-      if (result >= 0 && !writer.hasRoom(row.length)) result = yield* writer.flush();
       if (result < 0) break;
-      memory.bytes.set(row, rowAddress);
-      writer.row(rowAddress, row.length);
+      result = yield* writer.row(row);
     }
     if (result >= 0) result = yield* writer.finish();
     this.#release(bufferAddress);
-    this.#release(rowAddress);
     if (result < 0) return result;
     this.#sequence++;
     this.#older = this.#older === 0 ? 1 : 0;
@@ -111,9 +93,10 @@ export class CheckpointSlots implements CheckpointTarget {
   }
 
   #release(address: number): void {
-    if (address < 0 || address === this.#reservedBuffer || address === this.#reservedRow) return;
+    if (address === this.#reservedBuffer) return;
     this.#options.context.arena.release(address);
   }
+
   /**
    * A slot that was begun is lost: whether there is room for all of it is found out before. With room to
    * grow, so that checkpoints go on when the disk is full.
@@ -139,13 +122,6 @@ function checkpointSize(rows: readonly Uint8Array<ArrayBuffer>[]): number {
   return BLOCK_SIZE * (1 + Math.ceil(stream / CHECKPOINT_PAYLOAD_SIZE));
 }
 
-function bufferSizeFor(arena: Arena, longestRow: number): number {
-  let size = Math.min(BUFFER_BYTES, arena.blockSizeMax);
-  while (size < 2 * longestRow + ROW_SLACK_BYTES) size *= 2;
-  assert(size <= arena.blockSizeMax, "a checkpoint row is too large for this shard's memory");
-  return size;
-}
-
 /** Reads the slots of a shard; each row is handed out as bytes of its own. */
 export function* readSlots(
   context: StorageContext,
@@ -154,28 +130,36 @@ export function* readSlots(
   visitRow: (row: Uint8Array<ArrayBuffer>) => void,
 ): Task<CheckpointRead> {
   const { arena, disk, memory, crc32c } = context;
-  const bufferBytes = arena.blockSizeMax;
+  const bufferBytes = Math.min(BUFFER_BYTES, arena.blockSizeMax);
   const bufferAddress = arena.allocate(bufferBytes);
   assert(bufferAddress >= 0, "no memory to read a checkpoint");
   const read = yield* readCheckpoint(
     { disk, memory, crc32c, handles, journalId, bufferAddress, bufferBytes },
-    (address, length) => visitRow(memory.bytes.slice(address, address + length)),
+    visitRow,
   );
   arena.release(bufferAddress);
   return read;
 }
 
-/** Opens (with `create`, makes) the two slot files; a negative errno when one cannot be. */
+/** Opens (with `create`, makes) the two slot files; the handle of one that cannot be opened is a negative errno. */
 export function* openSlots(
   context: StorageContext,
   shard: ShardManifest,
   create: boolean,
-): Task<[number, number] | number> {
-  const handles: number[] = [];
-  for (const path of shard.checkpoints) {
-    const handle = yield* io((done) => context.disk.open(path, create, done));
-    if (handle < 0) return handle;
-    handles.push(handle);
+): Task<[number, number]> {
+  const [first, second] = shard.checkpoints;
+  return [
+    yield* io((done) => context.disk.open(first, create, done)),
+    yield* io((done) => context.disk.open(second, create, done)),
+  ];
+}
+
+/** Closes what {@linkcode openSlots} has opened. */
+export function* closeSlots(
+  context: StorageContext,
+  handles: readonly [number, number],
+): Task<void> {
+  for (const handle of handles) {
+    if (handle >= 0) yield* io((done) => context.disk.close(handle, done));
   }
-  return [handles[0]!, handles[1]!];
 }

@@ -1,10 +1,12 @@
 /**
- * Writes one checkpoint slot, row by row, in slices that the caller paces.
+ * Writes one checkpoint slot, row by row.
  *
  * ```
- *   row() row() ... flush() ... row() ... finish()
- *   blocks 1..n, durable as they go ───────┘    └─ block 0, durable: the slot is valid
+ *   row() row() ... row() ... finish()
+ *   blocks 1..n, durable as they go └─ block 0, durable: the slot is valid
  * ```
+ *
+ * Rows pass through a buffer of fixed size in pieces: none is too long for a shard's memory.
  *
  * The slot that is overwritten is the older one, so that a crash at any point leaves the newer one.
  *
@@ -73,44 +75,40 @@ export class CheckpointWriter {
       CHECKPOINT_PAYLOAD_SIZE;
   }
 
-  /** The longest row that can be written (bytes): it fits the empty buffer. */
-  get rowBytesMax(): number {
-    return this.#bufferStreamBytes - CHECKPOINT_PAYLOAD_SIZE - 2 * ROW_PREFIX_SIZE;
-  }
-
   get rowCount(): number {
     return this.#rowCount;
   }
 
-  /** Whether a row of this length fits into the buffer now; if not, `flush` first. */
-  hasRoom(length: number): boolean {
-    return this.#streamAt + rowSize(length) <= this.#bufferStreamBytes;
-  }
-
-  /** Copies a row from the region into the buffer. */
-  row(address: number, length: number): void {
-    assert(this.hasRoom(length), "no room in the checkpoint's buffer");
-    const { bytes, view } = this.#options.memory;
+  /**
+   * Adds a row, however long it is: what is full of the buffer is written out, durably, on the way.
+   *
+   * @returns zero or a negative errno
+   */
+  *row(bytes: Uint8Array): Task<number> {
+    const { memory } = this.#options;
+    if (this.#streamAt === this.#bufferStreamBytes) yield* this.#flush();
     // Rows start at multiples of 8, as blocks do: the length never crosses a block's end.
-    view.setUint32(this.#addressOf(this.#streamAt), length, true);
-    const end = this.#streamAt + rowSize(length);
-    let streamAt = this.#streamAt + ROW_PREFIX_SIZE;
-    let from = address;
-    while (from < address + length) {
-      const room = CHECKPOINT_PAYLOAD_SIZE - (streamAt % CHECKPOINT_PAYLOAD_SIZE);
-      const count = Math.min(room, address + length - from);
-      bytes.copyWithin(this.#addressOf(streamAt), from, from + count);
+    memory.view.setUint32(this.#addressOf(this.#streamAt), bytes.length, true);
+    this.#streamAt += ROW_PREFIX_SIZE;
+    let from = 0;
+    while (from < bytes.length && this.#error === 0) {
+      if (this.#streamAt === this.#bufferStreamBytes) yield* this.#flush();
+      const room = CHECKPOINT_PAYLOAD_SIZE - (this.#streamAt % CHECKPOINT_PAYLOAD_SIZE);
+      const count = Math.min(room, bytes.length - from);
+      memory.bytes.set(bytes.subarray(from, from + count), this.#addressOf(this.#streamAt));
       from += count;
-      streamAt += count;
+      this.#streamAt += count;
     }
-    this.#zero(streamAt, end);
-    this.#streamBytes += end - this.#streamAt;
-    this.#streamAt = end;
+    const padding = rowSize(bytes.length) - ROW_PREFIX_SIZE - bytes.length;
+    this.#zero(this.#streamAt, this.#streamAt + padding);
+    this.#streamAt += padding;
+    this.#streamBytes += rowSize(bytes.length);
     this.#rowCount++;
+    return this.#error;
   }
 
   /** Writes the full blocks of the buffer out, durably; zero or a negative errno. */
-  *flush(): Task<number> {
+  *#flush(): Task<number> {
     return yield* this.#write(Math.floor(this.#streamAt / CHECKPOINT_PAYLOAD_SIZE));
   }
 

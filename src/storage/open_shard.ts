@@ -34,10 +34,10 @@ export function* openShard(options: OpenShardOptions): Task<Engine | number> {
   const extents = yield* openExtents(context, mine);
   if (typeof extents === "number") return extents;
   const handles = yield* openSlots(context, mine, false);
-  if (typeof handles === "number") return handles;
+  const problem = Math.min(...handles);
+  if (problem < 0) return problem;
   const rows: Uint8Array<ArrayBuffer>[] = [];
   const read = yield* readSlots(context, handles, mine.journalId, (row) => rows.push(row));
-  if (read.error < 0) return read.error;
   // Recovery wrote it, and the disk does not give it back.
   if (read.newest < 0) return -EIO;
   const target = new CheckpointSlots({

@@ -21,8 +21,10 @@ import { namesIn } from "../io/disk.ts";
 import { EEXIST, EIO, ENOMEM } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import { ballastBytesFor, dropBallast } from "./ballast.ts";
+import type { CheckpointRead } from "./checkpoint_file.ts";
 import {
   CheckpointSlots,
+  closeSlots,
   openSlots,
   readSlots,
   reservedForCheckpoint,
@@ -199,7 +201,6 @@ class Recovery {
       const shard: OldShard = { manifest, extents, slot: "", fromLsn: 0 };
       this.#shards.push(shard);
       const handles = yield* openSlots(this.#context, manifest, false);
-      if (typeof handles === "number") return handles;
       let badRows = 0;
       const read = yield* readSlots(this.#context, handles, manifest.journalId, (row) => {
         const log = decodeRow(this.#store, row);
@@ -210,8 +211,8 @@ class Recovery {
         log.recorded = true;
         this.#logs.set(log.groupId, log);
       });
-      for (const handle of handles) yield* io((done) => this.#context.disk.close(handle, done));
-      if (read.error < 0) return read.error;
+      yield* closeSlots(this.#context, handles);
+      this.#noteUnreadableSlots(manifest, read);
       // One damaged slot is what a crash during its writing leaves; the other one covers it.
       if (read.newest < 0) {
         this.#noteLostSlots(manifest);
@@ -261,6 +262,22 @@ class Recovery {
         : `${count} checkpoint rows cannot be read: the state of their groups`,
       groupId: -1,
     });
+  }
+
+  /** Slots that are not there, or that the device does not give back. */
+  #noteUnreadableSlots(manifest: ShardManifest, { slots, newest }: CheckpointRead): void {
+    for (const [i, { state, errno }] of slots.entries()) {
+      if (state !== "unreadable") continue;
+      const cost = newest < 0
+        ? "neither can the other one be used"
+        : "nothing: the other one is whole";
+      this.#context.onDamage({
+        file: manifest.checkpoints[i]!,
+        position: 0,
+        lost: `Checkpoint slot cannot be read (errno ${errno}): ${cost}`,
+        groupId: -1,
+      });
+    }
   }
 
   *#replay(buffer: Buffer): Task<number> {
@@ -514,7 +531,8 @@ class Recovery {
     mountEpoch: number,
   ): Task<number> {
     const handles = yield* openSlots(this.#context, shard, true);
-    if (typeof handles === "number") return handles;
+    const problem = Math.min(...handles);
+    if (problem < 0) return problem;
     const slots = new CheckpointSlots({
       context: this.#context,
       handles,
@@ -525,7 +543,7 @@ class Recovery {
     });
     let result = yield* slots.write(rows, shard.firstLsn - 1);
     if (result >= 0) result = yield* slots.write(rows, shard.firstLsn - 1);
-    for (const handle of handles) yield* io((done) => this.#context.disk.close(handle, done));
+    yield* closeSlots(this.#context, handles);
     return result;
   }
 

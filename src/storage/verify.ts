@@ -15,7 +15,8 @@
 
 import { assert } from "../base/assert.ts";
 import { getInt64 } from "../bytes/int64.ts";
-import { io, runTask, type Task } from "../io/task.ts";
+import { EIO } from "../io/errno.ts";
+import { runTask, type Task } from "../io/task.ts";
 import {
   ATTRIBUTES_OFFSET,
   BATCH_HEADER_SIZE,
@@ -27,7 +28,7 @@ import {
   MAGIC_OFFSET,
 } from "../wire/record_batch.ts";
 import { decodeRow } from "./checkpoint_row.ts";
-import { openSlots, readSlots } from "./checkpoint_slots.ts";
+import { closeSlots, openSlots, readSlots } from "./checkpoint_slots.ts";
 import type { Chunk } from "./chunk_cache.ts";
 import type { Manifest } from "./manifest.ts";
 import type { PartitionLog } from "./partition_log.ts";
@@ -84,14 +85,14 @@ class Verifier {
     const logs: PartitionLog[] = [];
     for (const shard of manifest.shards) {
       const handles = yield* openSlots(this.#context, shard, false);
-      if (typeof handles === "number") return handles;
       const read = yield* readSlots(this.#context, handles, shard.journalId, (row) => {
         const log = decodeRow(this.#store, row);
         assert(log !== null, "a recovered row cannot be read");
         logs.push(log);
       });
-      for (const handle of handles) yield* io((done) => this.#context.disk.close(handle, done));
-      if (read.error < 0) return read.error;
+      yield* closeSlots(this.#context, handles);
+      // Recovery wrote them, and the disk does not give them back.
+      if (read.newest < 0) return -EIO;
     }
     for (const log of logs) this.#totalBytes += log.sizeBytes;
     for (const log of logs) yield* this.#readLog(log);
