@@ -59,6 +59,12 @@ export const RECLAIM_AT_ONCE = 16;
 /** The longest that a fetch waits for data, whatever it asks for (ms). */
 export const FETCH_WAIT_MAX_MS = 300_000;
 
+/**
+ * Producers that a shard remembers, counted in each partition that they write to: about 50 MB. When there are more,
+ * those that were silent for the longest are forgotten.
+ */
+export const PRODUCERS_PER_SHARD_MAX = 200_000;
+
 /** A turn of the reactor that takes longer is reported (ms). */
 export const STALL_LIMIT_MS = 25;
 

@@ -234,7 +234,7 @@ const GROUP_SETTINGS = {
 const TRANSACTION_SETTINGS = {
   "producer.id.expiration.ms": intSetting(
     DAY_MS,
-    "Silence after which a producer's sequence numbers are forgotten.",
+    "A producer that the broker has not heard of for so long loses its sequence numbers.",
     { ...ms, min: 1 },
   ),
   "producer.id.expiration.check.interval.ms": intSetting(

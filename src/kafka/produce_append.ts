@@ -156,7 +156,7 @@ export class ProduceAppender {
     const view = this.#memory.view;
     const producerId = batchProducerId(view, address);
     if (producerId >= 0) {
-      const known = this.#checkProducer(partition, address, producerId);
+      const known = this.#checkProducer(partition, address, producerId, request.wallMs);
       if (known >= 0) return known;
     }
     const term = partition.leaderEpoch;
@@ -271,19 +271,27 @@ export class ProduceAppender {
   }
 
   /** Returns -1 when the batch is new, else what to answer. */
-  #checkProducer(partition: Partition, address: number, producerId: number): number {
+  #checkProducer(
+    partition: Partition,
+    address: number,
+    producerId: number,
+    wallMs: number,
+  ): number {
     const { view } = this.#memory;
     const epoch = batchProducerEpoch(view, address);
     const first = batchBaseSequence(view, address);
     const records = batchLastOffsetDelta(view, address) + 1;
     const { producers } = partition.log;
-    const verdict = producers.check(producerId, epoch, first, lastSequenceOf(first, records));
+    const last = lastSequenceOf(first, records);
+    const verdict = producers.check(producerId, epoch, first, last, wallMs);
     switch (verdict) {
       case ProducerCheck.NEW:
         return -1;
       case ProducerCheck.DUPLICATE:
         // Answered like the original, and not before it is committed.
         this.outcome.baseOffset = producers.duplicateOffset;
+        // As in Kafka, and there for either type of timestamps.
+        this.outcome.logAppendTimeMs = producers.duplicateTimestampMs;
         this.outcome.waitOffset = producers.duplicateOffset + records;
         return ErrorCode.NONE;
       case ProducerCheck.INVALID_EPOCH:

@@ -354,7 +354,9 @@ export class Shard {
    * metadata log may have lost more than it did.
    */
   deleteOrphans(removed: ReadonlySet<number>): void {
-    const { logger } = this.options;
+    const { logger, timers, nowMs } = this.options;
+    // The first look: of producers of whom it is not known, time runs from here.
+    timers.schedule(this.#expiration, nowMs() + EXPIRE_SLICE_PAUSE_MS);
     const { deleted, unowned } = this.partitions.deleteOrphans(removed);
     if (deleted > 0) {
       logger.log(LogLevel.INFO, "Deleting logs of topics that are gone", { deleted });

@@ -8,6 +8,7 @@
  */
 
 import { assert } from "../base/assert.ts";
+import { PRODUCERS_PER_SHARD_MAX } from "../base/limits.ts";
 import type { Completion } from "../io/completion.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
 import { ENOENT, ENOMEM, ENOSPC } from "../io/errno.ts";
@@ -23,6 +24,7 @@ import { LOG_BUSY, LOG_FAILED } from "./log.ts";
 import type { LogParts } from "./log_parts.ts";
 import { PartitionLog } from "./partition_log.ts";
 import { logDirectoryName, nameDirectories } from "./log_names.ts";
+import { ProducerCensus } from "./producer_census.ts";
 import { Reaper } from "./reaper.ts";
 import type { LostExtent, Segment } from "./segment.ts";
 import { SegmentLoader } from "./segment_loader.ts";
@@ -77,6 +79,7 @@ export class Engine implements ShardStorage, LogParts {
   readonly writer: WriteBehind;
   readonly loader: SegmentLoader;
   readonly journal: GroupJournal;
+  readonly census: ProducerCensus;
   readonly dirtyBytesMax: number;
   readonly appendBytesMax: number;
   readonly largeBytesMin: number;
@@ -112,6 +115,7 @@ export class Engine implements ShardStorage, LogParts {
     this.context = context;
     this.#target = options.target;
     this.cache = new ChunkCache(context.arena);
+    this.census = new ProducerCensus(context.producersMax ?? PRODUCERS_PER_SHARD_MAX);
     this.files = new FileTable(context.disk, context.openFilesMax ?? OPEN_FILES_MAX_DEFAULT);
     this.writer = new WriteBehind(context, this.cache, this.files);
     this.writer.onProgress = () => this.#progress = true;
@@ -183,6 +187,7 @@ export class Engine implements ShardStorage, LogParts {
     while (!this.journal.hasReservedRoom()) yield* this.nextTurn();
     const lsn = this.journal.delete(log);
     this.logs.delete(groupId);
+    log.producers.clear();
     const segments = log.dropSegments(() => true);
     if (log.next !== null) segments.push(log.next);
     log.next = null;

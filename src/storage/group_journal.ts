@@ -71,6 +71,11 @@ export class GroupJournal {
     this.#arena = arena;
   }
 
+  /** The largest payload of a record that is staged in memory (bytes). */
+  get payloadMax(): number {
+    return Math.min(this.journal.recordPayloadMax, this.#arena.blockSizeMax);
+  }
+
   /** Whether an ordinary record with this payload would be taken. */
   hasRoom(payloadBytes: number): boolean {
     const room = this.journal.hasRoom(payloadBytes, false);

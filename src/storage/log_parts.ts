@@ -8,6 +8,7 @@ import type { Task } from "../io/task.ts";
 import type { ChunkCache } from "./chunk_cache.ts";
 import type { FileTable } from "./file_table.ts";
 import type { GroupJournal } from "./group_journal.ts";
+import type { ProducerCensus } from "./producer_census.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { Segment } from "./segment.ts";
 import type { SegmentLoader } from "./segment_loader.ts";
@@ -23,6 +24,8 @@ export interface LogParts {
   readonly files: FileTable;
   readonly writer: WriteBehind;
   readonly loader: SegmentLoader;
+  /** Producers that the logs remember. */
+  readonly census: ProducerCensus;
   /** Null while recovery replays: what is appended then was journaled in an earlier life. */
   readonly journal: GroupJournal | null;
   /** Bytes that may be in memory and not on disk. */

@@ -72,7 +72,7 @@ export class PartitionLog implements Log {
   segmentLimits: SegmentLimits;
 
   readonly metas = new MetaTable();
-  readonly producers = new ProducerTable();
+  readonly producers: ProducerTable;
   endOffset = 0;
   lastIndex = 0;
   lastTerm = 0;
@@ -127,6 +127,7 @@ export class PartitionLog implements Log {
     this.incarnation = identity.incarnation;
     this.directory = identity.directory;
     this.segmentLimits = segmentLimits;
+    this.producers = new ProducerTable(parts.census);
     this.reader = new LogReader(this);
   }
 
@@ -245,10 +246,19 @@ export class PartitionLog implements Log {
   /** State of producers without the unrecorded batch, if there is one; for rows. */
   encodeProducers(): Uint8Array<ArrayBuffer> {
     const large = this.unrecorded;
-    if (large !== null) this.producers.truncate(large.firstIndex - 1);
+    if (large === null) return this.#encodedProducers();
+    const at = large.chunk.addressOf(large.position);
+    const producerId = getInt64(this.parts.context.memory.view, at + PRODUCER_ID_OFFSET);
+    const heardMs = this.producers.heardMsOf(producerId);
+    this.producers.truncate(large.firstIndex - 1);
+    const bytes = this.#encodedProducers();
+    this.#admitProducer(at, heardMs);
+    return bytes;
+  }
+
+  #encodedProducers(): Uint8Array<ArrayBuffer> {
     const bytes = new Uint8Array(this.producers.encodedSize());
     this.producers.encode(new DataView(bytes.buffer), 0);
-    if (large !== null) this.#admitProducer(large.chunk.addressOf(large.position));
     return bytes;
   }
 
@@ -286,11 +296,12 @@ export class PartitionLog implements Log {
     this.sizeBytes += length;
     this.endOffset = baseOffset + records;
     this.lastIndex += records;
-    this.#admitProducer(at);
+    // When a batch that is replayed came, nothing tells.
+    this.#admitProducer(at, this.parts.journal === null ? 0 : nowMs);
   }
 
   /** Takes note of the producer of the log's last batch. */
-  #admitProducer(at: number): void {
+  #admitProducer(at: number, heardMs: number): void {
     const view = this.parts.context.memory.view;
     const producerId = getInt64(view, at + PRODUCER_ID_OFFSET);
     if (producerId < 0) return;
@@ -300,7 +311,7 @@ export class PartitionLog implements Log {
     const epoch = view.getInt16(at + PRODUCER_EPOCH_OFFSET, false);
     const attributes = view.getInt16(at + ATTRIBUTES_OFFSET, false);
     if ((attributes & CONTROL_FLAG) !== 0) {
-      this.producers.appendMarker(this.lastIndex, producerId, epoch, timestamp);
+      this.producers.appendMarker(this.lastIndex, producerId, epoch, timestamp, heardMs);
       return;
     }
     const first = view.getInt32(at + BASE_SEQUENCE_OFFSET, false);
@@ -314,6 +325,7 @@ export class PartitionLog implements Log {
       baseOffset,
       timestamp,
       (attributes & TRANSACTIONAL_FLAG) !== 0,
+      heardMs,
     );
   }
 
@@ -433,11 +445,14 @@ export class PartitionLog implements Log {
   acceptLoss(): number {
     if (!this.suspect) return 0;
     if (this.large !== null) return LOG_BUSY;
+    const journal = this.parts.journal!;
     this.suspect = false;
     this.sequence++;
     const row = encodeRow(this);
     this.sequence--;
-    if (!this.parts.journal!.create(this, row)) {
+    // What no record could hold, the next checkpoint does: until then, a start would have to accept it again.
+    const fits = row.length <= journal.payloadMax;
+    if (fits && !journal.create(this, row)) {
       this.suspect = true;
       return LOG_BUSY;
     }

@@ -9,10 +9,14 @@
  * The table stands for the log's end. Every append leaves an undo record (the producer's whole previous
  * state) until it is committed; truncation pops them, so a cut batch is forgotten exactly.
  *
+ * A producer is forgotten when the broker has not heard of it for long (`producer.id.expiration.ms`), whatever
+ * timestamps its records have; and earlier where a shard has too many (`producer_census.ts`).
+ *
  * State lies in two Float64Arrays, because there may be very many producers. One producer's cells:
  *
- *     0 id  1 epoch  2 last timestamp  3 transaction first offset (-1)  4 batch count
- *     5 + 4i  first sequence, last sequence, base offset, timestamp  (oldest first)
+ *     0 id (-1: nobody's)  1 epoch  2 last timestamp  3 transaction first offset (-1)  4 batch count
+ *     5 when it was last heard of (0: not known)
+ *     6 + 4i  first sequence, last sequence, base offset, timestamp  (oldest first)
  *
  * An undo record is the log index behind which it applies, then those cells (epoch -1: was unknown).
  *
@@ -20,6 +24,7 @@
  */
 
 import { getInt64Le, setInt64Le } from "../bytes/int64.ts";
+import type { ProducerCensus } from "./producer_census.ts";
 
 /** Batches remembered per producer: Kafka's bound on requests in flight with idempotence. */
 export const BATCHES_PER_PRODUCER = 5;
@@ -44,11 +49,18 @@ const EPOCH = 1;
 const TIMESTAMP = 2;
 const TXN_FIRST = 3;
 const COUNT = 4;
-const BATCHES = 5;
+const HEARD = 5;
+const BATCHES = 6;
 const BATCH_CELLS = 4;
 const CELLS = BATCHES + BATCHES_PER_PRODUCER * BATCH_CELLS;
 const UNDO_CELLS = CELLS + 1;
-const FORMAT_VERSION = 1;
+/** Version 1 does not say when a producer was last heard of. */
+const FORMAT_VERSION = 2;
+const FORMAT_VERSION_MIN = 1;
+const STATE_SIZES = [0, 28, 36] as const;
+const BATCH_SIZE = 24;
+/** Arrays of this many producers, or undo records, are kept though they are hardly used. */
+const CAPACITY_KEPT = 256;
 
 /** The sequence of the last of `recordCount` records that begin at `first`. */
 export function lastSequenceOf(first: number, recordCount: number): number {
@@ -77,6 +89,12 @@ export class ProducerTable {
   // Undo records in use: a ring of records, oldest at #undoHead.
   #undoHead = 0;
   #undoCount = 0;
+  readonly #census: ProducerCensus | null;
+
+  /** @param census of the shard's producers; null: they are not counted */
+  constructor(census: ProducerCensus | null = null) {
+    this.#census = census;
+  }
 
   /** Producers known. */
   get size(): number {
@@ -92,6 +110,12 @@ export class ProducerTable {
   epochOf(producerId: number): number {
     const slot = this.#slots.get(producerId);
     return slot === undefined ? -1 : this.#cells[slot * CELLS + EPOCH]!;
+  }
+
+  /** When a producer was last heard of; 0 when that is not known, or it is not. */
+  heardMsOf(producerId: number): number {
+    const slot = this.#slots.get(producerId);
+    return slot === undefined ? 0 : this.#cells[slot * CELLS + HEARD]!;
   }
 
   /** Every producer, for administration; made on demand, in no order. */
@@ -110,8 +134,18 @@ export class ProducerTable {
     }
   }
 
-  /** What appending sequences `first` to `last` would be. */
-  check(producerId: number, epoch: number, first: number, last: number): ProducerCheck {
+  /**
+   * What appending sequences `first` to `last` would be.
+   *
+   * @param nowMs wall clock: a producer that sends again what it had sent is heard of, too
+   */
+  check(
+    producerId: number,
+    epoch: number,
+    first: number,
+    last: number,
+    nowMs: number,
+  ): ProducerCheck {
     const slot = this.#slots.get(producerId);
     if (slot === undefined) return ProducerCheck.NEW;
     const cells = this.#cells;
@@ -125,6 +159,7 @@ export class ProducerTable {
       if (cells[batch] === first && cells[batch + 1] === last) {
         this.duplicateOffset = cells[batch + 2]!;
         this.duplicateTimestampMs = cells[batch + 3]!;
+        cells[at + HEARD] = nowMs;
         return ProducerCheck.DUPLICATE;
       }
     }
@@ -137,7 +172,7 @@ export class ProducerTable {
    * Takes note of an appended batch.
    *
    * @param index log index of its last record, for undo
-   * @param transactionFirst its base offset when transactional, -1 otherwise
+   * @param heardMs wall clock, 0 when it is not known
    */
   append(
     index: number,
@@ -148,8 +183,9 @@ export class ProducerTable {
     baseOffset: number,
     timestampMs: number,
     transactional: boolean,
+    heardMs: number,
   ): void {
-    const at = this.#change(index, producerId, epoch);
+    const at = this.#change(index, producerId, epoch, heardMs);
     const cells = this.#cells;
     cells[at + TIMESTAMP] = timestampMs;
     if (transactional && cells[at + TXN_FIRST]! < 0) cells[at + TXN_FIRST] = baseOffset;
@@ -167,8 +203,14 @@ export class ProducerTable {
   }
 
   /** Takes note of a transaction marker: it may raise the epoch, and ends the open transaction. */
-  appendMarker(index: number, producerId: number, epoch: number, timestampMs: number): void {
-    const at = this.#change(index, producerId, epoch);
+  appendMarker(
+    index: number,
+    producerId: number,
+    epoch: number,
+    timestampMs: number,
+    heardMs: number,
+  ): void {
+    const at = this.#change(index, producerId, epoch, heardMs);
     this.#cells[at + TIMESTAMP] = timestampMs;
     this.#cells[at + TXN_FIRST] = -1;
   }
@@ -190,6 +232,8 @@ export class ProducerTable {
       this.#undoHead = (this.#undoHead + 1) % capacity;
       this.#undoCount--;
     }
+    // A replay leaves very many.
+    if (this.#undoCount === 0 && capacity > CAPACITY_KEPT) this.#undo = new Float64Array(0);
   }
 
   /** Forgets appends beyond `index`. */
@@ -203,21 +247,50 @@ export class ProducerTable {
     }
   }
 
-  /** Drops producers silent for `expirationMs` that have no open transaction; returns how many. */
+  /**
+   * Drops producers that were not heard of for `expirationMs` and have no open transaction; returns how many.
+   * Of whom it is not known, the time runs from now.
+   */
   expire(nowMs: number, expirationMs: number): number {
     let dropped = 0;
     for (const [producerId, slot] of this.#slots) {
       const at = slot * CELLS;
-      if (nowMs - this.#cells[at + TIMESTAMP]! < expirationMs) continue;
+      if (this.#cells[at + HEARD] === 0) this.#cells[at + HEARD] = nowMs;
+      if (nowMs - this.#cells[at + HEARD]! < expirationMs) continue;
       if (this.#cells[at + TXN_FIRST]! >= 0) continue;
-      this.#slots.delete(producerId);
-      this.#free.push(slot);
+      this.#drop(producerId, slot);
       dropped++;
     }
+    this.#shrink();
     return dropped;
   }
 
+  /** Tells for each producer without an open transaction when it was last heard of. */
+  visitHeard(visit: (heardMs: number) => void): void {
+    const cells = this.#cells;
+    for (let at = 0; at < cells.length; at += CELLS) {
+      if (cells[at + ID]! >= 0 && cells[at + TXN_FIRST]! < 0) visit(cells[at + HEARD]!);
+    }
+  }
+
+  /** Drops at most `countMax` of those; returns how many. */
+  forgetHeardBefore(untilMs: number, countMax: number): number {
+    const cells = this.#cells;
+    let dropped = 0;
+    for (let at = 0; at < cells.length && dropped < countMax; at += CELLS) {
+      const producerId = cells[at + ID]!;
+      if (producerId < 0 || cells[at + TXN_FIRST]! >= 0 || cells[at + HEARD]! >= untilMs) continue;
+      this.#drop(producerId, at / CELLS);
+      dropped++;
+    }
+    this.#shrink();
+    return dropped;
+  }
+
+  /** Forgets everything; also for a table that is given up. */
   clear(): void {
+    if (this.#census !== null) this.#census.count -= this.#slots.size;
+    this.#census?.leave(this);
     this.#slots.clear();
     this.#free.length = 0;
     this.#cells = new Float64Array(0);
@@ -257,25 +330,27 @@ export class ProducerTable {
   /** Replaces the table by an encoded one; returns the end, or -1 when it cannot be read. */
   decode(view: DataView, at: number): number {
     this.clear();
-    if (at + 12 > view.byteLength || view.getUint32(at, true) !== FORMAT_VERSION) return -1;
+    if (at + 12 > view.byteLength) return -1;
+    const version = view.getUint32(at, true);
+    if (version < FORMAT_VERSION_MIN || version > FORMAT_VERSION) return -1;
     const producers = view.getUint32(at + 4, true);
     const undos = view.getUint32(at + 8, true);
     at += 12;
     for (let i = 0; i < producers; i++) {
-      if (!holdsState(view, at)) return -1;
+      if (!holdsState(view, at, version)) return -1;
       const slot = this.#slotFor(getInt64Le(view, at));
-      at = decodeState(view, at, this.#cells, slot * CELLS);
+      at = decodeState(view, at, version, this.#cells, slot * CELLS);
     }
     for (let i = 0; i < undos; i++) {
-      if (!holdsState(view, at + 8)) return -1;
+      if (!holdsState(view, at + 8, version)) return -1;
       const to = this.#pushUndo(getInt64Le(view, at));
-      at = decodeState(view, at + 8, this.#undo, to);
+      at = decodeState(view, at + 8, version, this.#undo, to);
     }
     return at;
   }
 
   /** Saves the state of a producer, makes it one of `epoch`, and returns where its cells are. */
-  #change(index: number, producerId: number, epoch: number): number {
+  #change(index: number, producerId: number, epoch: number, heardMs: number): number {
     const undo = this.#pushUndo(index);
     const at = this.#slotFor(producerId) * CELLS;
     const cells = this.#cells;
@@ -285,16 +360,24 @@ export class ProducerTable {
       cells[at + COUNT] = 0;
       cells.fill(0, at + BATCHES, at + CELLS);
     }
+    cells[at + HEARD] = heardMs;
     return at;
   }
 
   #slotFor(producerId: number): number {
     const known = this.#slots.get(producerId);
     if (known !== undefined) return known;
+    const census = this.#census;
+    if (census !== null) {
+      census.makeRoom();
+      census.count++;
+      if (this.#slots.size === 0) census.enter(this);
+    }
     const slot = this.#free.pop() ?? this.#slots.size;
     if ((slot + 1) * CELLS > this.#cells.length) {
       const grown = new Float64Array(Math.max(CELLS, this.#cells.length * 2));
       grown.set(this.#cells);
+      for (let at = this.#cells.length; at < grown.length; at += CELLS) grown[at + ID] = -1;
       this.#cells = grown;
     }
     const at = slot * CELLS;
@@ -304,6 +387,29 @@ export class ProducerTable {
     this.#cells[at + TXN_FIRST] = -1;
     this.#slots.set(producerId, slot);
     return slot;
+  }
+
+  #drop(producerId: number, slot: number): void {
+    this.#slots.delete(producerId);
+    this.#free.push(slot);
+    this.#cells[slot * CELLS + ID] = -1;
+    if (this.#census === null) return;
+    this.#census.count--;
+    if (this.#slots.size === 0) this.#census.leave(this);
+  }
+
+  /** Gives memory back that producers had who went. */
+  #shrink(): void {
+    const capacity = this.#cells.length / CELLS;
+    if (capacity <= CAPACITY_KEPT || this.#slots.size * 4 > capacity) return;
+    const cells = new Float64Array(Math.max(1, this.#slots.size * 2) * CELLS).fill(-1);
+    let to = 0;
+    for (const [producerId, slot] of this.#slots) {
+      cells.set(this.#cells.subarray(slot * CELLS, (slot + 1) * CELLS), to * CELLS);
+      this.#slots.set(producerId, to++);
+    }
+    this.#cells = cells;
+    this.#free = [];
   }
 
   #pushUndo(index: number): number {
@@ -327,9 +433,7 @@ export class ProducerTable {
     const producerId = this.#undo[from + ID]!;
     if (this.#undo[from + EPOCH]! < 0) {
       const slot = this.#slots.get(producerId);
-      if (slot === undefined) return;
-      this.#slots.delete(producerId);
-      this.#free.push(slot);
+      if (slot !== undefined) this.#drop(producerId, slot);
       return;
     }
     const at = this.#slotFor(producerId) * CELLS;
@@ -338,7 +442,7 @@ export class ProducerTable {
 }
 
 function stateSize(cells: Float64Array, at: number): number {
-  return 28 + cells[at + COUNT]! * 24;
+  return STATE_SIZES[FORMAT_VERSION] + cells[at + COUNT]! * BATCH_SIZE;
 }
 
 function encodeState(view: DataView, at: number, cells: Float64Array, from: number): number {
@@ -347,26 +451,34 @@ function encodeState(view: DataView, at: number, cells: Float64Array, from: numb
   view.setUint16(at + 10, cells[from + COUNT]!, true);
   setInt64Le(view, at + 12, cells[from + TIMESTAMP]!);
   setInt64Le(view, at + 20, cells[from + TXN_FIRST]!);
-  at += 28;
+  setInt64Le(view, at + 28, cells[from + HEARD]!);
+  at += STATE_SIZES[FORMAT_VERSION];
   for (let i = 0; i < cells[from + COUNT]!; i++) {
     const batch = from + BATCHES + i * BATCH_CELLS;
     view.setInt32(at, cells[batch]!, true);
     view.setInt32(at + 4, cells[batch + 1]!, true);
     setInt64Le(view, at + 8, cells[batch + 2]!);
     setInt64Le(view, at + 16, cells[batch + 3]!);
-    at += 24;
+    at += BATCH_SIZE;
   }
   return at;
 }
 
 /** Whether an encoded state begins at `at` and ends within the bytes. */
-function holdsState(view: DataView, at: number): boolean {
-  if (at + 28 > view.byteLength) return false;
+function holdsState(view: DataView, at: number, version: number): boolean {
+  const size = STATE_SIZES[version]!;
+  if (at + size > view.byteLength) return false;
   const count = view.getUint16(at + 10, true);
-  return count <= BATCHES_PER_PRODUCER && at + 28 + count * 24 <= view.byteLength;
+  return count <= BATCHES_PER_PRODUCER && at + size + count * BATCH_SIZE <= view.byteLength;
 }
 
-function decodeState(view: DataView, at: number, cells: Float64Array, to: number): number {
+function decodeState(
+  view: DataView,
+  at: number,
+  version: number,
+  cells: Float64Array,
+  to: number,
+): number {
   cells.fill(0, to, to + CELLS);
   const count = view.getUint16(at + 10, true);
   cells[to + ID] = getInt64Le(view, at);
@@ -374,14 +486,15 @@ function decodeState(view: DataView, at: number, cells: Float64Array, to: number
   cells[to + COUNT] = count;
   cells[to + TIMESTAMP] = getInt64Le(view, at + 12);
   cells[to + TXN_FIRST] = getInt64Le(view, at + 20);
-  at += 28;
+  if (version >= 2) cells[to + HEARD] = getInt64Le(view, at + 28);
+  at += STATE_SIZES[version]!;
   for (let i = 0; i < count; i++) {
     const batch = to + BATCHES + i * BATCH_CELLS;
     cells[batch] = view.getInt32(at, true);
     cells[batch + 1] = view.getInt32(at + 4, true);
     cells[batch + 2] = getInt64Le(view, at + 8);
     cells[batch + 3] = getInt64Le(view, at + 16);
-    at += 24;
+    at += BATCH_SIZE;
   }
   return at;
 }

@@ -164,6 +164,7 @@ class Recovery {
     if (found.kind === "error") return this.#stop("error", "Cannot read the manifest", found.errno);
     if (found.kind === "found") {
       this.#old = found.manifest;
+      this.#store.census.limit *= Math.max(1, found.manifest.shards.length);
       if (found.manifest.nodeId !== this.#options.nodeId) {
         return this.#stop(
           "damaged",

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { PRODUCERS_PER_SHARD_MAX } from "../base/limits.ts";
 import type { Completion } from "../io/completion.ts";
 import { EEXIST } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
@@ -11,6 +12,7 @@ import { ChunkCache } from "./chunk_cache.ts";
 import { FileTable, OPEN_FILES_MAX_DEFAULT } from "./file_table.ts";
 import type { LogParts } from "./log_parts.ts";
 import type { PartitionLog } from "./partition_log.ts";
+import { ProducerCensus } from "./producer_census.ts";
 import type { Segment } from "./segment.ts";
 import { SegmentLoader } from "./segment_loader.ts";
 import type { StorageContext } from "./shard_storage.ts";
@@ -23,6 +25,7 @@ export class RecoveryStore implements LogParts {
   readonly writer: WriteBehind;
   readonly loader: SegmentLoader;
   readonly journal = null;
+  readonly census: ProducerCensus;
   readonly dirtyBytesMax = Infinity;
   readonly appendBytesMax = Infinity;
   readonly largeBytesMin = Infinity;
@@ -41,6 +44,7 @@ export class RecoveryStore implements LogParts {
       },
     };
     this.cache = new ChunkCache(context.arena);
+    this.census = new ProducerCensus(context.producersMax ?? PRODUCERS_PER_SHARD_MAX);
     this.files = new FileTable(context.disk, context.openFilesMax ?? OPEN_FILES_MAX_DEFAULT);
     this.writer = new WriteBehind(this.context, this.cache, this.files);
     this.writer.paced = false;

@@ -29,6 +29,8 @@ export interface StorageContext {
   readonly openFilesMax?: number;
   /** Told whether an operation that needs room on the disk found it. */
   readonly onRoom?: (found: boolean) => void;
+  /** Producers to remember, `PRODUCERS_PER_SHARD_MAX` when absent. */
+  readonly producersMax?: number;
 }
 
 /** Damaged bytes, and what they cost. */

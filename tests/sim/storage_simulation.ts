@@ -168,10 +168,22 @@ export class StorageSimulation {
       const last = state.batches().filter((batch) => batch.producerId === producerId).at(-1);
       if (last === undefined) continue;
       const lastSequence = lastSequenceOf(last.firstSequence, last.endOffset - last.offset);
-      const again = log.producers.check(producerId, 0, last.firstSequence, lastSequence);
+      const again = log.producers.check(
+        producerId,
+        0,
+        last.firstSequence,
+        lastSequence,
+        this.node.nowMs,
+      );
       assert(again === ProducerCheck.DUPLICATE, "a duplicate is not known");
       assert(log.producers.duplicateOffset === last.offset, "a duplicate has another offset");
-      const next = log.producers.check(producerId, 0, lastSequence + 1, lastSequence + 1);
+      const next = log.producers.check(
+        producerId,
+        0,
+        lastSequence + 1,
+        lastSequence + 1,
+        this.node.nowMs,
+      );
       assert(next === ProducerCheck.NEW, "the next sequence is refused");
     }
   }

@@ -246,9 +246,9 @@ for (let version = 1; version <= 5; version++) {
 Deno.test("DescribeProducers v0 shows who wrote to a partition", () => {
   const broker = newBroker();
   const { producers } = broker.partition("t", 2).log;
-  producers.append(1, 900, 0, 0, 4, 0, 111, false);
-  producers.append(2, 7, 2, 0, 0, 5, 222, true);
-  producers.append(3, 900, 0, 5, 6, 6, 333, false);
+  producers.append(1, 900, 0, 0, 4, 0, 111, false, 1);
+  producers.append(2, 7, 2, 0, 0, 5, 222, true, 1);
+  producers.append(3, 900, 0, 5, 6, 6, 333, false, 1);
   const topics = [{ name: "t", partitionIndexes: [2, 8] }];
   const response = broker.ask(DESCRIBE_PRODUCERS_HANDLER, 0, { topics });
   const [known, unknown] = response.topics[0]!.partitions;
