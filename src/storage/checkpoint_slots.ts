@@ -5,7 +5,6 @@
  */
 
 import { assert } from "../base/assert.ts";
-import type { Arena } from "../bytes/arena.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
 import { ENOMEM, ENOSPC } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";

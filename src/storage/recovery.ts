@@ -21,7 +21,6 @@ import { namesIn } from "../io/disk.ts";
 import { EEXIST, EIO, ENOMEM } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import { ballastBytesFor, dropBallast } from "./ballast.ts";
-import type { CheckpointRead } from "./checkpoint_file.ts";
 import {
   CheckpointSlots,
   closeSlots,
@@ -31,7 +30,6 @@ import {
 } from "./checkpoint_slots.ts";
 import { decodeRow, encodeRow } from "./checkpoint_row.ts";
 import { LOGS_DIRECTORY } from "./engine.ts";
-import type { DoubtfulBatch } from "./landed_batch.ts";
 import { rebuildIndex } from "./index_rebuild.ts";
 import { JOURNAL_WRITE_BYTES_MAX } from "./journal.ts";
 import { makeDirectories } from "./log_names.ts";
@@ -48,6 +46,14 @@ import type { PartitionLog } from "./partition_log.ts";
 import { cleanLogs, cleanShards } from "./recovery_clean.ts";
 import { provideRings, type Rings, SHARDS_DIRECTORY } from "./recovery_rings.ts";
 import { RecoveryStore } from "./recovery_store.ts";
+import {
+  lostBatch,
+  lostSlots,
+  lostWrites,
+  staleSlot,
+  unreadableRows,
+  unreadableSlots,
+} from "./recovery_words.ts";
 import { Replay, ReplaySurvey } from "./replay.ts";
 import { salvageLogs } from "./salvage.ts";
 import type { Damage, StorageContext } from "./shard_storage.ts";
@@ -213,16 +219,16 @@ class Recovery {
         this.#logs.set(log.groupId, log);
       });
       yield* closeSlots(this.#context, handles);
-      this.#noteUnreadableSlots(manifest, read);
+      for (const damage of unreadableSlots(manifest, read)) this.#context.onDamage(damage);
       // One damaged slot is what a crash during its writing leaves; the other one covers it.
       if (read.newest < 0) {
-        this.#noteLostSlots(manifest);
+        this.#context.onDamage(lostSlots(manifest));
         this.#hurt.add(i);
         continue;
       }
       shard.slot = manifest.checkpoints[read.newest]!;
       if (badRows > 0) {
-        this.#noteBadRows(shard.slot, badRows);
+        this.#context.onDamage(unreadableRows(shard.slot, badRows));
         this.#hurt.add(i);
       }
       shard.fromLsn = read.slots[read.newest]!.lsn + 1;
@@ -243,42 +249,6 @@ class Recovery {
       `${had} MiB of memory per core are too few to recover what the last life, which had ` +
       `more, has left: start with at least ${needed} MiB per core`;
     return this.#stop("memory", reason, ENOMEM);
-  }
-
-  #noteLostSlots(manifest: ShardManifest): void {
-    this.#context.onDamage({
-      file: manifest.checkpoints[0]!,
-      position: 0,
-      lost: "Both checkpoint slots: the state of every group of this shard",
-      groupId: -1,
-    });
-  }
-
-  #noteBadRows(slot: string, count: number): void {
-    this.#context.onDamage({
-      file: slot,
-      position: 0,
-      lost: count === 1
-        ? "1 checkpoint row cannot be read: the state of its group"
-        : `${count} checkpoint rows cannot be read: the state of their groups`,
-      groupId: -1,
-    });
-  }
-
-  /** Slots that are not there, or that the device does not give back. */
-  #noteUnreadableSlots(manifest: ShardManifest, { slots, newest }: CheckpointRead): void {
-    for (const [i, { state, errno }] of slots.entries()) {
-      if (state !== "unreadable") continue;
-      const cost = newest < 0
-        ? "neither can the other one be used"
-        : "nothing: the other one is whole";
-      this.#context.onDamage({
-        file: manifest.checkpoints[i]!,
-        position: 0,
-        lost: `Checkpoint slot cannot be read (errno ${errno}): ${cost}`,
-        groupId: -1,
-      });
-    }
   }
 
   *#replay(buffer: Buffer): Task<number> {
@@ -314,7 +284,7 @@ class Recovery {
         if (scan.error < 0) return scan.error;
         if (replay.misfits > misfits) this.#hurt.add(this.#shards.indexOf(shard));
         misfits = replay.misfits;
-        this.#noteLostBatches(replay.takeLostBatches());
+        for (const lost of replay.takeLostBatches()) this.#context.onDamage(lostBatch(lost));
         const flushed = yield* this.#flush(replay.applied);
         if (flushed < 0) return flushed;
         this.#judge(shard, scan);
@@ -383,18 +353,6 @@ class Recovery {
     return yield* this.#store.flush(applied);
   }
 
-  #noteLostBatches(batches: readonly DoubtfulBatch[]): void {
-    for (const { log, segment, position, length, baseOffset } of batches) {
-      this.#context.onDamage({
-        file: segment.file.path,
-        position,
-        lost: `Large batch of ${length} bytes does not match its checksum: offsets from ` +
-          `${baseOffset} on`,
-        groupId: log.groupId,
-      });
-    }
-  }
-
   /** Lost journal records: a group may have had some of them if its count has a gap, or ends too early. */
   #judge(shard: OldShard, scan: JournalScan): void {
     if (scan.damages.length === 0) return;
@@ -409,29 +367,16 @@ class Recovery {
 
   #noteJournalDamage(shard: OldShard, scan: JournalScan): void {
     const index = this.#shards.indexOf(shard);
-    for (const { path, position, orPath, firstLsn, lastLsn } of scan.damages) {
-      const or = orPath === null ? "" : `, there or in ${orPath}`;
-      const lost = `Journal writes ${firstLsn} to ${lastLsn}${or}: groups of shard ${index} ` +
-        `may have lost acknowledged records`;
-      this.#context.onDamage({ file: path, position, lost, groupId: -1 });
-    }
+    for (const damage of scan.damages) this.#context.onDamage(lostWrites(index, damage));
     if (scan.damages.length === 0) return;
     this.#hurt.add(index);
     this.#judge(shard, scan);
   }
 
-  /** Rows that end before the journal begins: the slot is an old one, put back or never overwritten. */
-  #noteStaleSlot(shard: OldShard, scan: JournalScan): void {
-    if (shard.slot === "" || shard.fromLsn >= scan.oldestLsn) return;
-    const index = this.#shards.indexOf(shard);
-    this.#context.onDamage({
-      file: shard.slot,
-      position: 0,
-      lost:
-        `Checkpoint rows are old, and no newer ones whole: journal writes ${shard.fromLsn} to ` +
-        `${scan.oldestLsn - 1} of groups of shard ${index}`,
-      groupId: -1,
-    });
+  #noteStaleSlot({ slot, fromLsn, manifest }: OldShard, { oldestLsn }: JournalScan): void {
+    if (slot === "" || fromLsn >= oldestLsn) return;
+    const index = this.#old!.shards.indexOf(manifest);
+    this.#context.onDamage(staleSlot(index, slot, fromLsn, oldestLsn));
     this.#hurt.add(index);
     this.#suspectAll(index);
   }

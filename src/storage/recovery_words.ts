@@ -1,0 +1,66 @@
+/**
+ * What a recovery says of damage: the file, and what is lost with it, in words for an operator.
+ *
+ * @module
+ */
+
+import type { CheckpointRead } from "./checkpoint_file.ts";
+import type { JournalDamage } from "./journal_scan.ts";
+import type { DoubtfulBatch } from "./landed_batch.ts";
+import type { ShardManifest } from "./manifest.ts";
+import type { Damage } from "./shard_storage.ts";
+
+export function lostSlots({ checkpoints }: ShardManifest): Damage {
+  const lost = "Both checkpoint slots: the state of every group of this shard";
+  return { file: checkpoints[0], position: 0, lost, groupId: -1 };
+}
+
+/** Slots that are not there, or that the device does not give back. */
+export function unreadableSlots(
+  { checkpoints }: ShardManifest,
+  { slots, newest }: CheckpointRead,
+): Damage[] {
+  const damages: Damage[] = [];
+  for (const [i, { state, errno }] of slots.entries()) {
+    if (state !== "unreadable") continue;
+    const cost = newest < 0
+      ? "neither can the other one be used"
+      : "nothing is lost, for the other one is whole";
+    const lost = `Checkpoint slot cannot be read (errno ${errno}): ${cost}`;
+    damages.push({ file: checkpoints[i]!, position: 0, lost, groupId: -1 });
+  }
+  return damages;
+}
+
+export function unreadableRows(slot: string, count: number): Damage {
+  const lost = count === 1
+    ? "1 checkpoint row cannot be read: the state of its group"
+    : `${count} checkpoint rows cannot be read: the state of their groups`;
+  return { file: slot, position: 0, lost, groupId: -1 };
+}
+
+export function lostBatch(batch: DoubtfulBatch): Damage {
+  const { log, segment, position, length, baseOffset } = batch;
+  return {
+    file: segment.file.path,
+    position,
+    lost: `Large batch of ${length} bytes does not match its checksum: offsets from ` +
+      `${baseOffset} on`,
+    groupId: log.groupId,
+  };
+}
+
+export function lostWrites(shard: number, damage: JournalDamage): Damage {
+  const { path, position, orPath, firstLsn, lastLsn } = damage;
+  const or = orPath === null ? "" : `, there or in ${orPath}`;
+  const lost = `Journal writes ${firstLsn} to ${lastLsn}${or}: groups of shard ${shard} ` +
+    `may have lost acknowledged records`;
+  return { file: path, position, lost, groupId: -1 };
+}
+
+/** Rows that end before the journal begins: the slot is an old one, put back or never overwritten. */
+export function staleSlot(shard: number, slot: string, fromLsn: number, oldestLsn: number): Damage {
+  const lost = `Checkpoint rows are old, and no newer ones whole: journal writes ${fromLsn} to ` +
+    `${oldestLsn - 1} of groups of shard ${shard}`;
+  return { file: slot, position: 0, lost, groupId: -1 };
+}
