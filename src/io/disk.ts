@@ -29,7 +29,10 @@ export interface Disk {
   /** Opens (with `create`, makes) a file for reading and writing; completes with its handle. */
   open(path: string, create: boolean, done: Completion): void;
   close(handle: number, done: Completion): void;
-  /** Reads into the region at `address`; completes with the bytes read, fewer only at the end. */
+  /**
+   * Reads into the region at `address`; completes with the bytes read: fewer at the end of the file, or
+   * where the kernel stopped (`PatientDisk` reads on then).
+   */
   read(
     handle: number,
     position: number,
@@ -37,7 +40,10 @@ export interface Disk {
     length: number,
     done: Completion,
   ): void;
-  /** Writes from the region; completes with the bytes written (callers treat short as EIO). */
+  /**
+   * Writes from the region; completes with the bytes written: fewer where the kernel stopped (`PatientDisk`
+   * writes on then; whoever else uses a disk treats it as EIO).
+   */
   write(
     handle: number,
     position: number,

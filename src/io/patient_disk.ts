@@ -1,6 +1,7 @@
 /**
  * A disk whose hiccups nobody else sees: an operation that fails for a reason that passes (no descriptor, no
- * kernel memory, an interrupted call) is started again until it gets somewhere.
+ * kernel memory, an interrupted call) is started again until it gets somewhere, and a read or write that
+ * ends short is gone on with until it is whole.
  *
  * Without it each of the many places that use a disk would have to tell a host that is short of descriptors
  * from a disk that lost something. What errno means what is told in `errno.ts`, and nowhere else.
@@ -15,16 +16,20 @@
  * flushes. The memory of one that waits stays its caller's to leave alone, as before completion. A full quota
  * is answered as a full disk, so that callers have one case of it.
  *
+ * A short transfer goes on from the last whole block: O_DIRECT takes no other place. A read that gets no
+ * further has met the end of the file; a write that gets no further is an EIO.
+ *
  * @module
  */
 
 import type { Completion } from "./completion.ts";
-import type { Disk } from "./disk.ts";
+import { BLOCK_SIZE, type Disk } from "./disk.ts";
 import {
   DiskTrouble,
   diskTroubleOf,
   EDQUOT,
   EINTR,
+  EIO,
   EMFILE,
   ENFILE,
   ENOMEM,
@@ -34,6 +39,8 @@ import {
 /** The first pause before an operation is tried again, and the longest (ms). */
 const PAUSE_MS_MIN = 5;
 const PAUSE_MS_MAX = 500;
+/** A write may end within its first block so often in a row. */
+const IDLE_WRITES_MAX = 8;
 /** Hiccups are told of at most this often (ms). */
 const TELL_PERIOD_MS = 10_000;
 
@@ -212,7 +219,10 @@ export class PatientDisk implements Disk {
   /** @internal Hands an attempt to the disk, for the first time or again. */
   start(attempt: Attempt): void {
     const disk = this.#disk;
-    const { path, handle, position, address, length } = attempt;
+    const { path, handle, moved } = attempt;
+    const position = attempt.position + moved;
+    const address = attempt.address + moved;
+    const length = attempt.length - moved;
     switch (attempt.kind) {
       case Kind.OPEN:
         return disk.open(path, attempt.flag, attempt);
@@ -248,6 +258,17 @@ export class PatientDisk implements Disk {
     if (result < 0) {
       if (diskTroubleOf(result) === DiskTrouble.TRANSIENT) return this.#wait(attempt, -result);
       if (result === -EDQUOT) result = -ENOSPC;
+    } else if (attempt.kind === Kind.READ) {
+      result += attempt.moved;
+      // Zero bytes more: the end of the file.
+      if (result < attempt.length && result > attempt.total) return this.#readOn(attempt, result);
+      result = Math.max(result, attempt.total);
+    } else if (attempt.kind === Kind.WRITE || attempt.kind === Kind.WRITE_SEALED) {
+      result += attempt.moved;
+      if (result < attempt.length) {
+        if (this.#writesOn(attempt, result)) return;
+        result = -EIO;
+      }
     }
     if (attempt.pauseMs > 0) this.#goOn();
     const done = attempt.done!;
@@ -256,11 +277,31 @@ export class PatientDisk implements Disk {
     done.complete(result, flags);
   }
 
+  /** Reads what follows the `total` bytes that have been read. */
+  #readOn(attempt: Attempt, total: number): void {
+    attempt.total = total;
+    attempt.moved = total - total % BLOCK_SIZE;
+    this.start(attempt);
+  }
+
+  /** Writes what follows the `total` bytes that have been written; false when it does not get on. */
+  #writesOn(attempt: Attempt, total: number): boolean {
+    const moved = total - total % BLOCK_SIZE;
+    attempt.idle = moved > attempt.moved ? 0 : attempt.idle + 1;
+    if (attempt.idle > IDLE_WRITES_MAX) return false;
+    attempt.moved = moved;
+    this.start(attempt);
+    return true;
+  }
+
   #take(kind: Kind, done: Completion): Attempt {
     const attempt = this.#pool.pop() ?? new Attempt(this);
     attempt.kind = kind;
     attempt.done = done;
     attempt.pauseMs = 0;
+    attempt.moved = 0;
+    attempt.total = 0;
+    attempt.idle = 0;
     return attempt;
   }
 
@@ -337,6 +378,12 @@ class Attempt implements Completion {
   address = 0;
   length = 0;
   flag = false;
+  /** Bytes of whole blocks that have been moved: where a transfer goes on. */
+  moved = 0;
+  /** Bytes that have been read. */
+  total = 0;
+  /** Writes in a row that did not complete a block. */
+  idle = 0;
   /** The last pause (ms); 0 before the first. */
   pauseMs = 0;
   readonly again: () => void;

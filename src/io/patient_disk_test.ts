@@ -1,6 +1,8 @@
 import { strict as assert } from "node:assert";
 import { Xoshiro128 } from "../base/prng.ts";
 import { wrapMemory } from "../bytes/memory.ts";
+import type { Completion } from "./completion.ts";
+import { BLOCK_SIZE } from "./disk.ts";
 import { testDisk } from "./disk_suite.ts";
 import {
   EAGAIN,
@@ -99,6 +101,65 @@ Deno.test("a hiccup is told once, however many operations wait, and again when a
   assert.equal(scene.hiccups.length, 2);
   assert.equal(scene.over.length, 2);
 });
+
+Deno.test("transfers that end short are gone on with, at whatever byte they were cut", () => {
+  const blocks = 5;
+  const length = blocks * BLOCK_SIZE;
+  const target = 2 * length;
+  for (const bytes of [1, 512, 4095, 4096, 6000, 8192, 3 * 4096 + 1]) {
+    for (const sealed of [false, true]) {
+      const scene = new Scene();
+      const { disk, memory } = scene;
+      for (let i = 0; i < length; i++) memory.bytes[i] = (i * 31 + (i >> 8)) & 0xff;
+      const handle = resultOf(scene, (done) => disk.open("file", true, done));
+      const fault = { kind: "short", bytes } as const;
+      // Those that move no whole block come singly, the others each time.
+      const count = bytes < BLOCK_SIZE ? 1 : Infinity;
+      scene.below.inject({ operation: "write", nth: 1, count, fault });
+      const written = resultOf(scene, (done) => {
+        if (sealed) disk.writeSealed(handle, 0, 0, length, done);
+        else disk.write(handle, 0, 0, length, true, done);
+      });
+      assert.equal(written, length, `write of ${bytes}`);
+      scene.below.inject({ operation: "read", nth: 1, count, fault });
+      const read = resultOf(scene, (done) => disk.read(handle, 0, target, 2 * length, done));
+      assert.equal(read, length, `read of ${bytes}`);
+      assert.deepEqual(
+        memory.bytes.subarray(target, target + length),
+        memory.bytes.subarray(0, length),
+      );
+      assert.equal(resultOf(scene, (done) => disk.read(handle, length, target, 4096, done)), 0);
+      assert.deepEqual(scene.hiccups, []);
+    }
+  }
+});
+
+Deno.test("a write that never completes a block is an error, and one that meets a full disk says so", () => {
+  const scene = new Scene();
+  const { disk } = scene;
+  const handle = resultOf(scene, (done) => disk.open("file", true, done));
+  const write = (done: Completion) => disk.write(handle, 0, 0, 3 * BLOCK_SIZE, true, done);
+  const short = { kind: "short", bytes: 512 } as const;
+  scene.below.inject({ operation: "write", nth: 1, count: 100, fault: short });
+  assert.equal(resultOf(scene, write), -EIO);
+  const full = new Scene();
+  const fullHandle = resultOf(full, (done) => full.disk.open("file", true, done));
+  const half = { kind: "short", bytes: BLOCK_SIZE } as const;
+  full.below.inject({ operation: "write", nth: 1, fault: half });
+  full.fail("write", ENOSPC, 2);
+  const written = resultOf(full, (done) => {
+    full.disk.write(fullHandle, 0, 0, 3 * BLOCK_SIZE, true, done);
+  });
+  assert.equal(written, -ENOSPC);
+});
+
+function resultOf(scene: Scene, start: (done: Completion) => void): number {
+  const results: number[] = [];
+  start({ complete: (result) => void results.push(result) });
+  scene.run();
+  assert.equal(results.length, 1);
+  return results[0]!;
+}
 
 Deno.test("damage is answered at once, and a full quota as a full disk", () => {
   const scene = new Scene();

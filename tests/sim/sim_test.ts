@@ -51,6 +51,7 @@ const SMALL: WorkloadOptions = {
     slowMoments: 0,
     spareBytes: null,
     ioErrors: false,
+    shortTransfers: false,
     damage: false,
     powerCuts: false,
     topics: 1,

@@ -25,6 +25,8 @@ export interface SwarmPlan {
   /** Room beyond what journals take (bytes); null: unlimited. */
   readonly spareBytes: number | null;
   readonly ioErrors: boolean;
+  /** Some reads and writes of the disk end short. */
+  readonly shortTransfers: boolean;
   /** Between lives the disk is damaged. */
   readonly damage: boolean;
   readonly powerCuts: boolean;
@@ -72,6 +74,7 @@ export function planOf(random: Random): SwarmPlan {
     groupMembers: chance(50) ? random.nextBelow(4) : 0,
     admins: chance(60) ? 1 : 0,
     retention: chance(30),
+    shortTransfers: chance(25),
   };
   return { ...plan, damage: plan.damage && !plan.ioErrors };
 }

@@ -38,6 +38,9 @@ const MEMORIES_PER_LIFE = 2;
 /** Fewest disk operations before a planned power cut, during recovery and in service. */
 const CUT_IN_RECOVERY = 400;
 const CUT_IN_SERVICE = 3_000;
+/** One read or write in so many ends short, after at most so many bytes. */
+const SHORT_ONE_IN = 8;
+const SHORT_BYTES_MAX = 20_000;
 
 /** What a run is beside its seed; for tests that want one shape. */
 export interface WorkloadOptions {
@@ -171,6 +174,15 @@ export class Workload {
       const nth = 1 + this.#random.nextBelow(300);
       const fault = { kind: "slow", delayMs: 1 + this.#random.nextBelow(2000) } as const;
       disk.inject({ operation: this.#chance(50) ? "write" : "syncFileSystem", nth, fault });
+    }
+    if (plan.shortTransfers) {
+      for (const operation of ["read", "write"] as const) {
+        const fault = {
+          kind: "short",
+          bytes: 1 + this.#random.nextBelow(SHORT_BYTES_MAX),
+        } as const;
+        disk.inject({ operation, nth: 1, count: Infinity, odds: SHORT_ONE_IN, fault });
+      }
     }
     const failing = plan.ioErrors && this.#chance(50);
     if (failing) {
