@@ -87,6 +87,7 @@ async function fullDisks(cluster: Cluster, places: ClusterPlaces): Promise<FullD
   const found: FullDisk[] = [];
   for (const { nodeId } of places.brokers) {
     const connection = await cluster.node(nodeId);
+    if (connection.versionOf(DESCRIBE_LOG_DIRS, LOG_DIRS_VERSION_MAX) < 0) continue;
     const request = newDescribeLogDirsRequest({ topics: [] });
     const { results } = await connection.call(DESCRIBE_LOG_DIRS, request, {
       maxVersion: LOG_DIRS_VERSION_MAX,

@@ -8,7 +8,7 @@ import type { Cluster } from "./client/cluster.ts";
 import { Fetcher } from "./client/fetcher.ts";
 import { GroupMember } from "./client/group_member.ts";
 import { commitOffsets, committedOffsets, type TopicPartition } from "./client/groups.ts";
-import { AT_END, AT_START, listOffsets } from "./client/offsets.ts";
+import { AT_END, AT_START, listOffsets, listRanges } from "./client/offsets.ts";
 import { BrokerRefusal } from "./client/outcome.ts";
 import type { ConsumedRecord } from "./client/records.ts";
 import { CLIENT_FLAGS, withCluster } from "./client_flags.ts";
@@ -24,7 +24,8 @@ const COMMIT_INTERVAL_MS = 5_000;
 export const definition = command({
   name: "consume",
   about: "Prints the records of a topic, one per line, until Ctrl-C or --count. With --group the " +
-    "partitions are shared among all members, and the group goes on where it stopped.",
+    "partitions are shared among all members, and the group goes on where it stopped. A broker that " +
+    "is gone for less than --timeout is waited for.",
   positionals: [{ name: "TOPIC", help: "What to read", required: true }],
   flags: {
     ...CLIENT_FLAGS,
@@ -32,7 +33,9 @@ export const definition = command({
     "offset": text({
       value: "start|end|N",
       default: "start",
-      help: "Where to begin; with --group, where the group has committed nothing yet",
+      help:
+        "Where to begin; with --group, where the group has committed nothing yet. A number beyond " +
+        "a partition's records is its nearer end",
     }),
     "partition": integer({ value: "N", min: 0, help: "One partition only; default all" }),
     "count": integer({ value: "N", min: 1, help: "Stop after so many records" }),
@@ -46,7 +49,8 @@ export const definition = command({
     "read-committed": toggle({ help: "Leave out records of open and aborted transactions" }),
   },
   examples: [
-    { line: "consume hello", says: "What comes from now on:" },
+    { line: "consume hello", says: "What is there, and what comes:" },
+    { line: "consume hello --offset end", says: "What comes from now on:" },
     {
       line: "consume orders --offset start --count 10 --format '%o %k=%v'",
       says: "The first ten:",
@@ -74,16 +78,18 @@ export const definition = command({
   run: async ({ values, args, terminal }) => {
     const topic = args[0]!;
     await withCluster(values, async (cluster) => {
-      const place = await cluster.topic(topic, { createMissing: true });
+      const place = await cluster.existingTopic(topic);
       const partitions = place.partitions
         .map(({ partition }) => ({ topic, partition }))
         .filter((one) => values.partition === undefined || one.partition === values.partition);
       if (partitions.length === 0) {
         throw new Failure(EXIT_FAILED, `topic ${topic} has no partition ${values.partition}`);
       }
+      const say = (what: string): void => terminal.remark(`${what}\n`);
       const fetcher = new Fetcher(cluster, {
         isReadCommitted: values.readCommitted,
         resetTo: values.offset === "end" ? "end" : "start",
+        onReset: say,
       });
       const output = new Output(
         terminal,
@@ -94,11 +100,14 @@ export const definition = command({
       const stopListening = terminal.onInterrupt(() => output.stop());
       try {
         if (values.group === undefined) {
-          fetcher.assign(await positionsFor(cluster, partitions, values.offset));
-          while (!output.isDone(fetcher.positions)) await output.print(await fetcher.poll());
+          fetcher.assign(await positionsFor(cluster, partitions, values.offset, say));
+          while (!output.isDone(fetcher.positions)) {
+            await output.print(await cluster.surviving(() => fetcher.poll(), say));
+          }
         } else {
+          const reading = { cluster, group: values.group, fetcher, output, say };
           const member = new GroupMember(cluster, values.group, [topic]);
-          await consumeAsMember(cluster, member, values.group, fetcher, output, values.offset);
+          await consumeAsMember(reading, member, values.offset);
         }
       } finally {
         stopListening();
@@ -108,37 +117,51 @@ export const definition = command({
   },
 });
 
+/** What a member reads with. */
+interface Reading {
+  readonly cluster: Cluster;
+  readonly group: string;
+  readonly fetcher: Fetcher;
+  readonly output: Output;
+  /** Tells the person, beside the records. */
+  readonly say: (what: string) => void;
+}
+
 /** Reads as a member until done; commits every few seconds, before a rebalance, and at the end. */
 async function consumeAsMember(
-  cluster: Cluster,
+  { cluster, group, fetcher, output, say }: Reading,
   member: GroupMember,
-  group: string,
-  fetcher: Fetcher,
-  output: Output,
   offset: string,
 ): Promise<void> {
   let committedAt = performance.now();
   const commit = async (): Promise<void> => {
     committedAt = performance.now();
-    const positions = output.takePrinted();
-    if (positions.length > 0) await commitOffsets(cluster, group, positions, member.committer);
+    const positions = output.printed;
+    if (positions.length === 0) return;
+    await commitOffsets(cluster, group, positions, member.committer);
+    output.noteCommitted(positions);
+  };
+  const step = async (): Promise<void> => {
+    if (member.mustRejoin) {
+      await ignoringRebalance(commit());
+      fetcher.assign([]);
+      const partitions = await member.join();
+      const committed = await committedOffsets(cluster, group, partitions);
+      const known = new Set(committed.map((one) => one.partition));
+      const fresh = partitions.filter((one) => !known.has(one.partition));
+      fetcher.assign([...committed, ...await positionsFor(cluster, fresh, offset, say)]);
+      output.isAssigned = true;
+    }
+    await output.print(await fetcher.poll());
+    if (performance.now() - committedAt > COMMIT_INTERVAL_MS) await ignoringRebalance(commit());
+  };
+  const onLost = (what: string): void => {
+    say(what);
+    member.forgetConnection();
   };
   try {
-    while (!output.isDone(fetcher.positions)) {
-      if (member.mustRejoin) {
-        await ignoringRebalance(commit());
-        fetcher.assign([]);
-        const partitions = await member.join();
-        const committed = await committedOffsets(cluster, group, partitions);
-        const known = new Set(committed.map((one) => one.partition));
-        const fresh = partitions.filter((one) => !known.has(one.partition));
-        fetcher.assign([...committed, ...await positionsFor(cluster, fresh, offset)]);
-        output.isAssigned = true;
-      }
-      await output.print(await fetcher.poll());
-      if (performance.now() - committedAt > COMMIT_INTERVAL_MS) await ignoringRebalance(commit());
-    }
-    await ignoringRebalance(commit());
+    while (!output.isDone(fetcher.positions)) await cluster.surviving(step, onLost);
+    await cluster.surviving(() => ignoringRebalance(commit()), onLost);
   } finally {
     await member.leave();
   }
@@ -154,14 +177,25 @@ async function ignoringRebalance(commit: Promise<void>): Promise<void> {
   }
 }
 
-/** Offsets for `start`, `end` or a number. */
+/** Offsets for `start`, `end` or a number; a number beyond a partition's records is said to be. */
 async function positionsFor(
   cluster: Cluster,
   partitions: readonly TopicPartition[],
   offset: string,
+  say: (what: string) => void = () => {},
 ): Promise<(TopicPartition & { readonly offset: number })[]> {
-  if (/^\d+$/.test(offset)) return partitions.map((one) => ({ ...one, offset: Number(offset) }));
   if (partitions.length === 0) return [];
+  if (/^\d+$/.test(offset)) {
+    const ranges = await listRanges(cluster, partitions);
+    return partitions.map((one) => {
+      const name = `${one.topic}/${one.partition}`;
+      const { start, end } = ranges.get(name)!;
+      const nearer = Math.min(Math.max(Number(offset), start), end);
+      if (nearer > Number(offset)) say(`${name} begins at offset ${start}: reading from there`);
+      if (nearer < Number(offset)) say(`${name} ends at offset ${end}: reading what comes there`);
+      return { ...one, offset: nearer };
+    });
+  }
   const time = offset === "start" ? AT_START : AT_END;
   return await listOffsets(cluster, partitions.map((one) => ({ ...one, time })));
 }
@@ -215,9 +249,16 @@ class Output {
     }
   }
 
-  takePrinted(): (TopicPartition & { readonly offset: number })[] {
-    const printed = [...this.#printed.values()];
-    this.#printed.clear();
-    return printed;
+  /** Where to go on, of each partition with records that were printed and are not committed. */
+  get printed(): (TopicPartition & { readonly offset: number })[] {
+    return [...this.#printed.values()];
+  }
+
+  /** What was printed up to `positions` is committed. */
+  noteCommitted(positions: readonly (TopicPartition & { readonly offset: number })[]): void {
+    for (const { topic, partition, offset } of positions) {
+      const key = `${topic}/${partition}`;
+      if (this.#printed.get(key)?.offset === offset) this.#printed.delete(key);
+    }
   }
 }

@@ -16,6 +16,7 @@
  * @module
  */
 
+import { hostPort } from "../base/address.ts";
 import { nearest } from "../base/nearest.ts";
 import { parseDuration, parseSize } from "./size.ts";
 
@@ -428,7 +429,7 @@ export function readAddress(given: string): Address | Refusal {
 
 /** Prints an address as {@linkcode readAddress} reads it. */
 export function formatAddress(where: Address): string {
-  return where.host.includes(":") ? `[${where.host}]:${where.port}` : `${where.host}:${where.port}`;
+  return hostPort(where.host, where.port);
 }
 
 function rangeText(range: Range, show: (value: number) => string): string {

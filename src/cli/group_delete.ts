@@ -10,6 +10,7 @@ import { brokerRefusal } from "./client/outcome.ts";
 import { CLIENT_FLAGS, withCluster } from "./client_flags.ts";
 import { command } from "./command.ts";
 import { EXIT_OK } from "./exit_codes.ts";
+import { eachName } from "./failure.ts";
 
 export const definition = command({
   name: "group delete",
@@ -19,7 +20,7 @@ export const definition = command({
   examples: [{ line: "group delete billing", says: "One group:" }],
   run: async ({ values, args, terminal }) => {
     await withCluster(values, async (cluster) => {
-      for (const name of args) {
+      await eachName(args, async (name) => {
         await cluster.retrying(async () => {
           const { connection } = await cluster.coordinator(name);
           const request = newDeleteGroupsRequest({ groupsNames: [name] });
@@ -30,7 +31,7 @@ export const definition = command({
           }
         });
         terminal.remark(`Group ${name} deleted.\n`);
-      }
+      });
     });
     return EXIT_OK;
   },

@@ -15,6 +15,7 @@ import { listRanges } from "./client/offsets.ts";
 import { CLIENT_FLAGS, FORMAT_FLAG, printJson, printRows, withCluster } from "./client_flags.ts";
 import { command } from "./command.ts";
 import { EXIT_OK } from "./exit_codes.ts";
+import { eachName } from "./failure.ts";
 import { formatFields } from "./table.ts";
 
 /** One partition that the group has committed for or that a member reads. */
@@ -38,16 +39,21 @@ export const definition = command({
   flags: { ...CLIENT_FLAGS, ...FORMAT_FLAG },
   examples: [{ line: "group describe billing", says: "One group:" }],
   run: async ({ values, args, terminal }) => {
-    const described = await withCluster(values, async (cluster) => {
-      const all: { readonly group: DescribedGroup; readonly progress: readonly Progress[] }[] = [];
-      for (const name of args) {
+    const described: {
+      readonly group: DescribedGroup;
+      readonly progress: readonly Progress[];
+    }[] = [];
+    const describing = withCluster(values, (cluster) =>
+      eachName(args, async (name) => {
         const group = await describeGroup(cluster, name);
-        all.push({ group, progress: await progressOf(cluster, group) });
-      }
-      return all;
-    });
+        described.push({ group, progress: await progressOf(cluster, group) });
+      }));
+    // What was found is shown, whatever became of the others.
+    await describing.catch(() => {});
     if (values.format === "json") {
-      printJson(terminal, described.map(({ group, progress }) => ({ ...group, progress })));
+      const shown = described.map(({ group, progress }) => ({ ...group, progress }));
+      if (shown.length > 0) printJson(terminal, shown);
+      await describing;
       return EXIT_OK;
     }
     described.forEach(({ group, progress }, at) => {
@@ -75,6 +81,7 @@ export const definition = command({
         { heading: "MEMBER", key: "member", of: (one) => one.member },
       ], progress);
     });
+    await describing;
     return EXIT_OK;
   },
 });

@@ -24,7 +24,8 @@ const LINGER_MS = 5;
 export const definition = command({
   name: "produce",
   about: "Writes each line of stdin as a record. Lines go out as they come; a pipe that delivers " +
-    "faster than the cluster takes them is batched.",
+    "faster than the cluster takes them is batched. A broker that is gone for less than --timeout is " +
+    "waited for, and with --acks all no line is written twice.",
   positionals: [{ name: "TOPIC", help: "Where to write", required: true }],
   flags: {
     ...CLIENT_FLAGS,
@@ -73,7 +74,9 @@ export const definition = command({
     const acks = values.acks === "all" ? -1 : Number(values.acks);
     await withCluster(values, async (cluster) => {
       const codec = codecByName(values.codec);
-      const producer = await Producer.open(cluster, name, { acks, codec });
+      const progress = new Progress(values.quiet ? null : terminal, name);
+      const onLost = (what: string): void => progress.interrupt(what);
+      const producer = await Producer.open(cluster, name, { acks, codec, onLost });
       const { partition } = values;
       if (partition !== undefined && partition >= producer.partitionCount) {
         throw new Failure(
@@ -93,28 +96,38 @@ export const definition = command({
         headers,
         batchSize: values.batchSize,
         hasTombstones: values.tombstones,
+        onWritten: (records, bytes) => progress.count(records, bytes),
       });
-      const progress = new Progress(values.quiet ? null : terminal, name);
-      const input = linesOf(terminal.stdin);
-      let next = input.next();
-      for (;;) {
-        // When the input pauses, what has gathered goes out; a fast pipe fills whole batches.
-        if (!await endsWithin(next, LINGER_MS)) await writer.flush();
-        const { done, value: lines } = await next;
-        if (done === true) break;
-        next = input.next();
-        for (const line of lines) {
-          await writer.add(line);
-          progress.count(line.length);
-        }
-        progress.show();
+      try {
+        await writeLines(writer, terminal, progress);
+      } finally {
+        // Also where it failed: what is written is known, and the rest may be or not.
+        progress.end(writer.unacknowledged);
       }
-      await writer.flush();
-      progress.end();
     });
     return EXIT_OK;
   },
 });
+
+/** Writes every line of stdin. */
+async function writeLines(
+  writer: LineWriter,
+  terminal: Terminal,
+  progress: Progress,
+): Promise<void> {
+  const input = linesOf(terminal.stdin);
+  let next = input.next();
+  for (;;) {
+    // When the input pauses, what has gathered goes out; a fast pipe fills whole batches.
+    if (!await endsWithin(next, LINGER_MS)) await writer.flush();
+    const { done, value: lines } = await next;
+    if (done === true) break;
+    next = input.next();
+    for (const line of lines) await writer.add(line);
+    progress.show();
+  }
+  await writer.flush();
+}
 
 interface LineOptions {
   readonly separator: Uint8Array | null;
@@ -122,6 +135,8 @@ interface LineOptions {
   readonly headers: readonly RecordHeader[];
   readonly batchSize: number;
   readonly hasTombstones: boolean;
+  /** Told what was acknowledged: records, and bytes of their lines. */
+  readonly onWritten: (records: number, bytes: number) => void;
 }
 
 /** Turns lines into records and gathers them per partition. */
@@ -131,8 +146,11 @@ class LineWriter {
   readonly #builders: RecordBatchBuilder[];
   /** The last batch sent to each partition. */
   readonly #sending: (Promise<unknown> | null)[];
+  /** Bytes of the lines in each builder. */
+  readonly #bytes: number[];
   /** Where records without a key go until the next flush. */
   #sticky = 0;
+  #unacknowledged = 0;
 
   constructor(producer: Producer, options: LineOptions) {
     this.#producer = producer;
@@ -142,6 +160,12 @@ class LineWriter {
       () => new RecordBatchBuilder(),
     );
     this.#sending = this.#builders.map(() => null);
+    this.#bytes = this.#builders.map(() => 0);
+  }
+
+  /** Lines taken that no broker has acknowledged. */
+  get unacknowledged(): number {
+    return this.#unacknowledged;
   }
 
   async add(line: Uint8Array): Promise<void> {
@@ -154,6 +178,8 @@ class LineWriter {
       (key === null ? this.#sticky : partitionOfKey(key, this.#builders.length));
     const builder = this.#builders[partition]!;
     builder.add({ key, value, headers, timestamp: Date.now() });
+    this.#bytes[partition]! += line.length;
+    this.#unacknowledged++;
     if (builder.size < batchSize) return;
     await this.#send(partition);
     if (key === null) this.#sticky = (this.#sticky + 1) % this.#builders.length;
@@ -170,7 +196,14 @@ class LineWriter {
 
   async #send(partition: number): Promise<void> {
     await this.#sending[partition];
-    const sending = this.#producer.send(partition, this.#builders[partition]!);
+    const builder = this.#builders[partition]!;
+    const records = builder.count;
+    const bytes = this.#bytes[partition]!;
+    this.#bytes[partition] = 0;
+    const sending = this.#producer.send(partition, builder).then(() => {
+      this.#unacknowledged -= records;
+      this.#options.onWritten(records, bytes);
+    });
     // Whoever waits next meets the failure; until then it is not unhandled.
     sending.catch(() => {});
     this.#sending[partition] = sending;
@@ -190,9 +223,14 @@ class Progress {
     this.#topic = topic;
   }
 
-  count(bytes: number): void {
-    this.#records++;
+  count(records: number, bytes: number): void {
+    this.#records += records;
     this.#bytes += bytes;
+  }
+
+  /** Says something in between. */
+  interrupt(what: string): void {
+    this.#terminal?.remark(`${this.#clear()}${what}; ${this.#text()} so far\n`);
   }
 
   show(): void {
@@ -200,12 +238,19 @@ class Progress {
     const now = performance.now();
     if (now - this.#shownAt < PROGRESS_INTERVAL_MS) return;
     this.#shownAt = now;
-    this.#terminal.remark(`\r\x1b[K${this.#text()}`);
+    this.#terminal.remark(this.#clear() + this.#text());
   }
 
-  end(): void {
-    if (this.#terminal === null) return;
-    this.#terminal.remark(`${this.#terminal.canRedraw ? "\r\x1b[K" : ""}${this.#text()}\n`);
+  /** @param unacknowledged records that may be written or not */
+  end(unacknowledged: number): void {
+    const rest = unacknowledged === 0
+      ? ""
+      : `; ${formatCount(unacknowledged)} more may be written or not`;
+    this.#terminal?.remark(`${this.#clear()}${this.#text()}${rest}\n`);
+  }
+
+  #clear(): string {
+    return this.#terminal?.canRedraw === true ? "\r\x1b[K" : "";
   }
 
   #text(): string {

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { hostPort } from "../base/address.ts";
 import { type AdminServer, startAdmin } from "../admin/server.ts";
 import { LogPrinter } from "../admin/log_printer.ts";
 import { EXIT_CANNOT_CREATE, EXIT_HOST_UNFIT, EXIT_OK } from "../base/exit_codes.ts";
@@ -16,6 +17,7 @@ import { obeyFaultFile } from "../shard/fault_file.ts";
 import { BrokerFailure, StartCutShort } from "../shard/supervisor.ts";
 import { command } from "./command.ts";
 import { Failure } from "./failure.ts";
+import { formatAddress } from "./flags.ts";
 import { inspectHost, inspectMemory } from "./host.ts";
 import { launcherDeath } from "./launcher.ts";
 import { formatSize } from "./size.ts";
@@ -61,7 +63,7 @@ export const definition = command({
       if (!(error instanceof Deno.errors.AddrInUse)) throw error;
       throw new Failure(
         EXIT_CANNOT_CREATE,
-        `cannot listen on ${options.adminAddr.host}:${options.adminAddr.port}`,
+        `cannot listen on ${formatAddress(options.adminAddr)}`,
         "Another process does; choose another --admin-addr (port 0 = any free one).",
       );
     }
@@ -75,8 +77,8 @@ export const definition = command({
       tookMs: Math.round(performance.now() - startedMs),
     });
     terminal.out(
-      `ready kafka=${options.kafkaAddr.host}:${broker.kafkaPort} rpc=none ` +
-        `admin=${options.adminAddr.host}:${admin.port} node=${options.nodeId} ` +
+      `ready kafka=${hostPort(options.kafkaAddr.host, broker.kafkaPort)} rpc=none ` +
+        `admin=${hostPort(options.adminAddr.host, admin.port)} node=${options.nodeId} ` +
         `cores=${options.cores} memory=${options.memoryBytes}\n`,
     );
     try {

@@ -15,7 +15,8 @@ export interface Ran {
 
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
-  readonly stdin?: string;
+  /** All of it, or as it comes. */
+  readonly stdin?: string | ReadableStream<Uint8Array>;
   readonly isInteractive?: boolean;
   /** Interrupts the command as Ctrl-C does, once its output contains this. */
   readonly interruptAt?: string;
@@ -36,7 +37,9 @@ export async function runGregor(argv: readonly string[], options: RunOptions = {
     isInteractive: options.isInteractive === true,
     canRedraw: false,
     columns: 100,
-    stdin: new Blob([options.stdin ?? ""]).stream(),
+    stdin: options.stdin instanceof ReadableStream
+      ? options.stdin
+      : new Blob([options.stdin ?? ""]).stream(),
     out: (text) => print(new TextEncoder().encode(text)),
     outBytes: (bytes) => Promise.resolve(print(bytes)),
     remark: (text) => remarks.push(text),

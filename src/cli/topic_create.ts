@@ -16,6 +16,7 @@ import { brokerRefusal } from "./client/outcome.ts";
 import { CLIENT_FLAGS, FORMAT_FLAG, printRows, withCluster } from "./client_flags.ts";
 import { command } from "./command.ts";
 import { EXIT_OK } from "./exit_codes.ts";
+import { throwAll } from "./failure.ts";
 import { integer, pairs, toggle } from "./flags.ts";
 import { plainConfigValues } from "./plain_configs.ts";
 
@@ -68,10 +69,13 @@ export const definition = command({
       return await (await cluster.controller()).call(CREATE_TOPICS, request);
     });
     const made: { name: string; status: string; partitions: number; replicas: number }[] = [];
+    const refusals = [];
     for (const topic of response.topics) {
       const isThere = topic.errorCode === ErrorCode.TOPIC_ALREADY_EXISTS && values.ifNotExists;
       if (topic.errorCode !== 0 && !isThere) {
-        throw brokerRefusal(`create topic ${topic.name}`, topic.errorCode, topic.errorMessage);
+        const what = `create topic ${topic.name}`;
+        refusals.push(brokerRefusal(what, topic.errorCode, topic.errorMessage));
+        continue;
       }
       made.push({
         name: topic.name,
@@ -81,6 +85,7 @@ export const definition = command({
       });
     }
     const count = (of: number): string => of < 0 ? "-" : String(of);
+    if (made.length === 0) throwAll(refusals);
     printRows(terminal, values.format, [
       { heading: "TOPIC", key: "name", of: (row) => row.name },
       { heading: "STATUS", key: "status", of: (row) => row.status },
@@ -99,6 +104,7 @@ export const definition = command({
         show: (row) => count(row.replicas),
       },
     ], made);
+    throwAll(refusals);
     return EXIT_OK;
   },
 });

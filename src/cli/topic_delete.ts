@@ -13,6 +13,7 @@ import { brokerRefusal } from "./client/outcome.ts";
 import { CLIENT_FLAGS, withCluster } from "./client_flags.ts";
 import { command } from "./command.ts";
 import { EXIT_OK } from "./exit_codes.ts";
+import { throwAll } from "./failure.ts";
 
 /** The first version that takes names or ids in one list. */
 const DELETE_TOPICS_STATES = 6;
@@ -36,10 +37,12 @@ export const definition = command({
           timeoutMs: values.timeout,
         }),
       );
+      const refusals = [];
       for (const { name, errorCode, errorMessage } of response.responses) {
-        if (errorCode !== 0) throw brokerRefusal(`delete topic ${name}`, errorCode, errorMessage);
-        terminal.remark(`Topic ${name} deleted.\n`);
+        if (errorCode === 0) terminal.remark(`Topic ${name} deleted.\n`);
+        else refusals.push(brokerRefusal(`delete topic ${name}`, errorCode, errorMessage));
       }
+      throwAll(refusals);
     });
     return EXIT_OK;
   },

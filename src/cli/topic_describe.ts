@@ -10,6 +10,7 @@ import { listRanges } from "./client/offsets.ts";
 import { CLIENT_FLAGS, FORMAT_FLAG, printJson, printRows, withCluster } from "./client_flags.ts";
 import { command } from "./command.ts";
 import { EXIT_OK } from "./exit_codes.ts";
+import { eachName } from "./failure.ts";
 import { toggle } from "./flags.ts";
 import { formatFields } from "./table.ts";
 import { uuidToBase64 } from "../wire/uuid.ts";
@@ -44,18 +45,19 @@ export const definition = command({
     { line: "topic describe orders --all-configs", says: "With every config and its origin:" },
   ],
   run: async ({ values, args, terminal }) => {
-    const described = await withCluster(values, async (cluster) => {
-      const all: Described[] = [];
-      for (const name of args) {
+    const described: Described[] = [];
+    const describing = withCluster(values, (cluster) =>
+      eachName(args, async (name) => {
         const topic = await cluster.topic(name);
         const configs = await describeConfigs(cluster, { type: RESOURCE_TOPIC, name });
         const shown = configs.filter((one) => values.allConfigs || one.source !== "default");
-        all.push(await describe(cluster, topic, shown));
-      }
-      return all;
-    });
+        described.push(await describe(cluster, topic, shown));
+      }));
+    // What was found is shown, whatever became of the others.
+    await describing.catch(() => {});
     if (values.format === "json") {
-      printJson(terminal, described);
+      if (described.length > 0) printJson(terminal, described);
+      await describing;
       return EXIT_OK;
     }
     described.forEach((topic, at) => {
@@ -84,6 +86,7 @@ export const definition = command({
         { heading: "END", isNumber: true, key: "end", of: (one) => one.end },
       ], topic.partitions);
     });
+    await describing;
     return EXIT_OK;
   },
 });

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { hostPort } from "../base/address.ts";
 import {
   EACCES,
   EADDRINUSE,
@@ -91,7 +92,7 @@ export function listen(
   const name = encodeText(host);
   const fd = shim.gregor_listen(name, name.length, port);
   if (fd >= 0) return { fd, port: shim.gregor_local_port(fd) };
-  return describeListenError(-fd, `${host}:${port}`);
+  return describeListenError(-fd, hostPort(host, port));
 }
 
 function describeListenError(errno: number, address: string): HostProblem {

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { hostPort } from "../base/address.ts";
 import type { SettingName } from "../base/settings.ts";
 
 export interface NodeFlags {
@@ -21,8 +22,7 @@ export function nodeSettings(
   port: number,
   advertisedPort: number,
 ): [SettingName, string][] {
-  const listener = (host: string, at: number): string =>
-    `PLAINTEXT://${host.includes(":") ? `[${host}]` : host}:${at}`;
+  const listener = (host: string, at: number): string => `PLAINTEXT://${hostPort(host, at)}`;
   const settings: [SettingName, string][] = [
     ["node.id", `${options.nodeId}`],
     ["broker.id", `${options.nodeId}`],

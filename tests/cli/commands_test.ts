@@ -63,9 +63,48 @@ Deno.test("the commands do what they say, on a broker", async (test) => {
     assert.equal((await gregor("group describe g")).code, 1);
   });
 
+  await test.step("every name of a command is tried, and each is told of", async () => {
+    await good("topic create first");
+    const made = await gregor("topic create first second bad/name third");
+    assert.equal(made.code, 1);
+    assert.match(made.out, /^second +created/m);
+    assert.match(made.out, /^third +created/m);
+    assert.match(made.remarks, /create topic first.*TOPIC_ALREADY_EXISTS/);
+    assert.match(made.remarks, /create topic bad\/name.*INVALID_TOPIC_EXCEPTION/);
+    const shown = await gregor("topic describe nowhere second");
+    assert.equal(shown.code, 1);
+    assert.match(shown.out, /^topic +second$/m);
+    assert.match(shown.remarks, /nowhere.*UNKNOWN_TOPIC_OR_PARTITION/);
+    const gone = await gregor("topic delete first nowhere second third");
+    assert.equal(gone.code, 1);
+    for (const name of ["first", "second", "third"]) {
+      assert.match(gone.remarks, new RegExp(`Topic ${name} deleted`));
+    }
+    assert.match(gone.remarks, /delete topic nowhere/);
+    const groups = await gregor("group describe one two");
+    assert.match(groups.remarks, /one[^]*two/);
+  });
+
+  await test.step("a misspelt topic is not made by reading it", async () => {
+    const ran = await gregor("consume numbres --until-end");
+    assert.equal(ran.code, 1);
+    assert.match(ran.remarks, /there is no topic numbres; nearest is numbers/);
+    assert.ok(!(await good("topic list")).includes("numbres"));
+  });
+
+  await test.step("an offset that no partition has is said to be none", async () => {
+    const beyond = await gregor("consume numbers --offset 50 --until-end");
+    assert.deepEqual([beyond.code, beyond.out], [0, ""]);
+    assert.match(beyond.remarks, /numbers\/0 ends at offset 5/);
+    assert.equal(await good("consume numbers --offset 3 --until-end"), "4\n5\n");
+  });
+
   await test.step("a topic is trimmed and deleted", async () => {
     await good("topic trim numbers --offset 4");
     assert.equal(await good("consume numbers --until-end"), "5\n");
+    const before = await gregor("consume numbers --offset 1 --until-end");
+    assert.match(before.remarks, /numbers\/0 begins at offset 4/);
+    assert.equal(before.out, "5\n");
     await good("topic delete numbers");
     assert.equal((await gregor("topic describe numbers")).code, 1);
   });

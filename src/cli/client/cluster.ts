@@ -16,7 +16,8 @@ import {
   newMetadataRequestTopic,
 } from "../../wire/generated/metadata_request.ts";
 import type { MetadataResponse } from "../../wire/generated/metadata_response.ts";
-import { EXIT_UNREACHABLE } from "../exit_codes.ts";
+import { nearest } from "../../base/nearest.ts";
+import { EXIT_FAILED, EXIT_UNREACHABLE } from "../exit_codes.ts";
 import { Failure } from "../failure.ts";
 import { type Address, formatAddress } from "../flags.ts";
 import { Connection, ConnectionFailure, UnsupportedApi } from "./connection.ts";
@@ -65,12 +66,20 @@ export interface ClusterPlaces {
 export class Cluster {
   readonly timeoutMs: number;
   readonly #clientId: string;
-  readonly #bootstrap: Connection;
+  /** Where the cluster was said to be. */
+  readonly #addresses: readonly Address[];
+  #bootstrap: Connection;
   readonly #byAddress = new Map<string, Connection>();
   #brokers = new Map<number, BrokerPlace>();
   #controllerId = -1;
 
-  private constructor(bootstrap: Connection, timeoutMs: number, clientId: string) {
+  private constructor(
+    addresses: readonly Address[],
+    bootstrap: Connection,
+    timeoutMs: number,
+    clientId: string,
+  ) {
+    this.#addresses = addresses;
     this.#bootstrap = bootstrap;
     this.timeoutMs = timeoutMs;
     this.#clientId = clientId;
@@ -91,7 +100,7 @@ export class Cluster {
     for (const address of addresses) {
       try {
         const connection = await Connection.open(address, { timeoutMs, clientId });
-        return new Cluster(connection, timeoutMs, clientId);
+        return new Cluster(addresses, connection, timeoutMs, clientId);
       } catch (error) {
         if (!(error instanceof ConnectionFailure)) throw error;
         reasons.push(`${formatAddress(address)} because ${error.reason}`);
@@ -238,6 +247,23 @@ export class Cluster {
     });
   }
 
+  /**
+   * A topic that must be there: whoever reads a misspelt name is told the right one, and makes no topic.
+   *
+   * @throws Failure with the nearest name there is
+   */
+  async existingTopic(name: string): Promise<TopicPlace> {
+    try {
+      return await this.topic(name);
+    } catch (error) {
+      if (!(error instanceof BrokerRefusal) || !isUnknown(error.errorCode)) throw error;
+      const names = (await this.places(null)).topics.map((topic) => topic.name);
+      const guess = nearest(name, names);
+      const nearestText = guess === null ? "" : `; nearest is ${guess}`;
+      throw new Failure(EXIT_FAILED, `there is no topic ${name}${nearestText}`, error.hint);
+    }
+  }
+
   /** One topic with its partitions; waits for it to be made where `createMissing` asks for that. */
   async topic(
     name: string,
@@ -250,6 +276,48 @@ export class Cluster {
       return topic;
     };
     return await this.retrying(find, { retryUnknown: options.createMissing === true });
+  }
+
+  /**
+   * Runs `work` until it succeeds, over new connections where one was lost: a broker that is started again
+   * costs its clients a moment. Fails as `work` did where none was made within `--timeout`.
+   *
+   * @param onLost told once, with what was lost and why
+   */
+  async surviving<T>(work: () => Promise<T>, onLost: (what: string) => void): Promise<T> {
+    let deadlineMs = Infinity;
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        const lost = lostConnection(error);
+        const nowMs = performance.now();
+        if (lost === null || nowMs > deadlineMs) throw error;
+        if (deadlineMs === Infinity) {
+          deadlineMs = nowMs + this.timeoutMs;
+          onLost(`lost the broker at ${lost.message}`);
+        }
+        await pause(RETRY_PAUSE_MS);
+        await this.#reopen();
+      }
+    }
+  }
+
+  /** Makes the first connection anew, to wherever a broker of the cluster is known to be. */
+  async #reopen(): Promise<void> {
+    if (this.#bootstrap.isOpen) return;
+    const known = [...this.#brokers.values()].map(({ address }) => address);
+    for (const address of [...this.#addresses, ...known]) {
+      try {
+        const options = { timeoutMs: this.timeoutMs, clientId: this.#clientId };
+        this.#bootstrap = await Connection.open(address, options);
+        this.#byAddress.set(formatAddress(address), this.#bootstrap);
+        return;
+      } catch (error) {
+        // The next attempt of `work` says so.
+        if (!(error instanceof ConnectionFailure)) throw error;
+      }
+    }
   }
 
   /** Turns what connections throw into what a person is told. */
@@ -297,6 +365,12 @@ export class Cluster {
       );
     }
   }
+}
+
+/** The failed connection behind an error; null where the error is another. */
+function lostConnection(error: unknown): ConnectionFailure | null {
+  const cause = error instanceof Failure ? error.cause : error;
+  return cause instanceof ConnectionFailure ? cause : null;
 }
 
 function isUnknown(errorCode: number): boolean {

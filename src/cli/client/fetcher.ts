@@ -40,6 +40,8 @@ export interface FetchOptions {
   readonly isReadCommitted: boolean;
   /** Where to go on when an offset is no longer (or not yet) there. */
   readonly resetTo: "start" | "end";
+  /** Told when that happens, in words. */
+  readonly onReset: (what: string) => void;
 }
 
 export class Fetcher {
@@ -76,11 +78,22 @@ export class Fetcher {
     }
     this.#leaders ??= await this.#cluster.byLeader([...this.#assigned.values()]);
     for (const [leader, partitions] of this.#leaders) {
-      if (!this.#inFlight.has(leader)) this.#inFlight.set(leader, this.#fetch(leader, partitions));
+      if (this.#inFlight.has(leader)) continue;
+      const fetching = this.#fetch(leader, partitions);
+      // Whoever polls next meets the failure; until then it is not unhandled.
+      fetching.catch(() => {});
+      this.#inFlight.set(leader, fetching);
     }
-    const { leader, response } = await Promise.race(this.#inFlight.values());
-    this.#inFlight.delete(leader);
-    return await this.#read(response);
+    try {
+      const { leader, response } = await Promise.race(this.#inFlight.values());
+      this.#inFlight.delete(leader);
+      return await this.#read(response);
+    } catch (error) {
+      // The next poll asks everybody anew.
+      this.#inFlight.clear();
+      this.#leaders = null;
+      throw error;
+    }
   }
 
   async #fetch(leader: number, partitions: readonly Assigned[]): Promise<Answer> {
@@ -147,6 +160,11 @@ export class Fetcher {
     const { topic, partition } = assigned;
     const time = this.#options.resetTo === "start" ? AT_START : AT_END;
     const [found] = await listOffsets(this.#cluster, [{ topic, partition, time }]);
+    const { resetTo, onReset } = this.#options;
+    onReset(
+      `${topic}/${partition} has no offset ${assigned.offset} any more: going on at its ${resetTo}, ` +
+        `offset ${found!.offset}`,
+    );
     assigned.offset = found!.offset;
   }
 }

@@ -98,6 +98,12 @@ export class GroupMember {
     return partitions;
   }
 
+  /** The connection was lost: the coordinator is looked for anew, and the group joined again. */
+  forgetConnection(): void {
+    this.#stopHeartbeat();
+    this.#mustRejoin = true;
+  }
+
   /** Leaves, so that the others need not wait for the session to run out. */
   async leave(): Promise<void> {
     this.#stopHeartbeat();

@@ -15,6 +15,7 @@ import {
   newPartitionProduceData,
   newProduceRequest,
   newTopicProduceData,
+  type ProduceRequest,
 } from "../../wire/generated/produce_request.ts";
 import type { RecordBatchBuilder } from "../../wire/record_batch_builder.ts";
 import type { Cluster, TopicPlace } from "./cluster.ts";
@@ -29,6 +30,14 @@ const RETRY_PAUSE_MS = 100;
 export interface ProducerIdentity {
   readonly producerId: number;
   readonly producerEpoch: number;
+}
+
+export interface ProducerOptions {
+  /** -1: all. */
+  readonly acks: number;
+  readonly codec: Codec;
+  /** Told when a connection was lost and is made anew. */
+  readonly onLost?: (what: string) => void;
 }
 
 /** Asks for an identity; null where the broker gives none. */
@@ -54,18 +63,20 @@ export class Producer {
   readonly #codec: Codec;
   readonly #identity: ProducerIdentity | null;
   readonly #sequences: number[];
+  readonly #onLost: (what: string) => void;
   #topic: TopicPlace;
 
   private constructor(
     cluster: Cluster,
     topic: TopicPlace,
-    options: { readonly acks: number; readonly codec: Codec },
+    options: ProducerOptions,
     identity: ProducerIdentity | null,
   ) {
     this.#cluster = cluster;
     this.#topic = topic;
     this.#acks = options.acks;
     this.#codec = options.codec;
+    this.#onLost = options.onLost ?? (() => {});
     this.#identity = identity;
     this.#sequences = topic.partitions.map(() => 0);
   }
@@ -74,7 +85,7 @@ export class Producer {
   static async open(
     cluster: Cluster,
     topic: string,
-    options: { readonly acks: number; readonly codec: Codec },
+    options: ProducerOptions,
   ): Promise<Producer> {
     const place = await cluster.topic(topic, { createMissing: true });
     const identity = options.acks === -1 ? await initProducerId(cluster) : null;
@@ -110,6 +121,12 @@ export class Producer {
         }),
       ],
     });
+    const attempt = () => this.#attempt(partition, request);
+    return await this.#cluster.surviving(attempt, this.#onLost);
+  }
+
+  /** Sends until the leader took it, with the same sequence numbers each time. */
+  async #attempt(partition: number, request: ProduceRequest): Promise<number> {
     const deadline = performance.now() + this.#cluster.timeoutMs;
     for (;;) {
       const place = this.#topic.partitions[partition]!;
