@@ -21,6 +21,10 @@
  * write that had completed just before the crash, with none built after it, cannot be told from a torn
  * one if it rots: going idle writes a SEAL for that reason.
  *
+ * A block that the device does not give back counts as rotten. An extent that is not there, or gives nothing
+ * back, costs what the rest of the ring proves that it held; and the write after the newest one found, if that
+ * would have begun in it.
+ *
  * @module
  */
 
@@ -54,10 +58,16 @@ import {
   RING_BLOCK_OFFSET,
   STABLE_LSN_OFFSET,
 } from "./journal_format.ts";
+import { JOURNAL_WRITE_BYTES_MAX } from "./journal.ts";
 import type { JournalExtent } from "./journal_ring.ts";
 
 /** Replays the newest epoch found, whichever it is. */
 export const NEWEST_EPOCH = 0;
+
+/** The most blocks that a write has (`journal.ts`). */
+const WRITE_BLOCKS_MAX = JOURNAL_WRITE_BYTES_MAX / BLOCK_SIZE;
+/** Once so many blocks of an extent cannot be read, its others are not tried one by one: it takes seconds each. */
+const UNREADABLE_BLOCKS_SOUGHT = 64;
 
 /** The smallest LSN there is. */
 const FIRST_LSN = 1;
@@ -88,6 +98,7 @@ export interface JournalScanOptions {
   readonly disk: Disk;
   readonly memory: Memory;
   readonly crc32c: Crc32c;
+  /** The handle of one that cannot be opened is a negative errno. */
   readonly extents: readonly JournalExtent[];
   readonly journalId: number;
   /** The epoch to replay, as the manifest names it, or {@linkcode NEWEST_EPOCH}. */
@@ -102,6 +113,17 @@ export interface JournalScanOptions {
   /** A buffer in the region, aligned to the block, not smaller than the largest write. */
   readonly bufferAddress: number;
   readonly bufferBytes: number;
+}
+
+/** What a device does not give back of an extent. */
+export interface UnreadableExtent {
+  readonly path: string;
+  /** The first byte of it, and how many blocks, of how many. */
+  readonly position: number;
+  readonly blocks: number;
+  readonly blocksOfExtent: number;
+  /** Positive; 0 when the file ends before. */
+  readonly errno: number;
 }
 
 export interface JournalScan {
@@ -125,6 +147,8 @@ export interface JournalScan {
   readonly tornTail: boolean;
   readonly recordCount: number;
   readonly damages: readonly JournalDamage[];
+  /** Extents that cannot be read, or not all of them: one entry for each. */
+  readonly unreadable: readonly UnreadableExtent[];
 }
 
 /** Scans a journal; see the module's comment. */
@@ -164,6 +188,8 @@ class Scan {
   #tornTail = false;
   #bufferBytesNeeded = 0;
   #damages: JournalDamage[] = [];
+  // By extent, what the first pass could not read of it.
+  readonly #unreadable = new Map<number, UnreadableExtent>();
   // Ring blocks in the buffer during the second pass, and the write at hand among them.
   #windowBlock = 0;
   #windowEnd = 0;
@@ -199,29 +225,84 @@ class Scan {
       tornTail: this.#tornTail,
       recordCount: this.#recordCount,
       damages: this.#damages,
+      unreadable: [...this.#unreadable.values()],
     };
   }
 
   /** The first pass; zero or a negative errno. */
   *index(): Task<number> {
-    const { disk, extents, bufferAddress, bufferBytes } = this.#options;
+    const { extents, bufferBytes } = this.#options;
     for (let e = 0; e < extents.length; e++) {
-      const extent = extents[e]!;
-      for (let position = 0; position < extent.sizeBytes; position += bufferBytes) {
-        const length = Math.min(bufferBytes, extent.sizeBytes - position);
-        const read = yield* io((done) => {
-          disk.read(extent.handle, position, bufferAddress, length, done);
-        });
-        if (read < 0) return read;
-        // An extent that is shorter than it should be lacks its last blocks: stale, or damage.
-        for (let at = 0; at + BLOCK_SIZE <= read; at += BLOCK_SIZE) {
-          const ringBlock = this.#firstBlocks[e]! + (position + at) / BLOCK_SIZE;
-          this.#indexBlock(bufferAddress + at, ringBlock);
-        }
+      const { handle, sizeBytes } = extents[e]!;
+      if (handle < 0) {
+        this.#noteUnreadable(e, 0, sizeBytes, handle);
+        continue;
+      }
+      for (let position = 0; position < sizeBytes; position += bufferBytes) {
+        yield* this.#indexRange(e, position, Math.min(bufferBytes, sizeBytes - position));
       }
     }
     this.#heads.sort((a, b) => a.lsn - b.lsn);
     return 0;
+  }
+
+  /** Looks at the blocks of a range; where the device fails, at its halves. */
+  *#indexRange(e: number, position: number, length: number): Task<void> {
+    const { disk, extents, bufferAddress } = this.#options;
+    const { handle, sizeBytes } = extents[e]!;
+    const read = yield* io((done) => {
+      disk.read(handle, position, bufferAddress, length, done);
+    });
+    if (read < 0) {
+      const known = this.#unreadable.get(e)?.blocks ?? 0;
+      if (length === BLOCK_SIZE || known >= UNREADABLE_BLOCKS_SOUGHT) {
+        this.#noteUnreadable(e, position, length, read);
+        return;
+      }
+      const half = Math.ceil(length / 2 / BLOCK_SIZE) * BLOCK_SIZE;
+      yield* this.#indexRange(e, position, half);
+      yield* this.#indexRange(e, position + half, length - half);
+      return;
+    }
+    // An extent that is shorter than it should be lacks its last blocks: stale, or damage.
+    const whole = read - (read % BLOCK_SIZE);
+    for (let at = 0; at < whole; at += BLOCK_SIZE) {
+      this.#indexBlock(bufferAddress + at, this.#firstBlocks[e]! + (position + at) / BLOCK_SIZE);
+    }
+    const isShort = whole < length && position + length <= sizeBytes;
+    if (isShort) this.#noteUnreadable(e, position + whole, length - whole, 0);
+  }
+
+  #noteUnreadable(e: number, position: number, length: number, result: number): void {
+    const { path, sizeBytes } = this.#options.extents[e]!;
+    const known = this.#unreadable.get(e);
+    this.#unreadable.set(e, {
+      path,
+      position: known?.position ?? position,
+      blocks: (known?.blocks ?? 0) + length / BLOCK_SIZE,
+      blocksOfExtent: sizeBytes / BLOCK_SIZE,
+      errno: known?.errno ?? -result,
+    });
+  }
+
+  /** Whether nothing of an extent can be read. */
+  #isGone(e: number): boolean {
+    const unreadable = this.#unreadable.get(e);
+    return unreadable !== undefined && unreadable.blocks === unreadable.blocksOfExtent;
+  }
+
+  /** Whether the write with this LSN, if it was ever made, began in an extent of which nothing is left. */
+  #mayBeGone(lsn: number): boolean {
+    const { extents, firstLsn } = this.#options;
+    if (!extents.some((_extent, e) => this.#isGone(e))) return false;
+    const before = this.#headOf(lsn - 1);
+    // The first write of a mount stands at the ring's beginning.
+    if (before === undefined) return lsn !== firstLsn || this.#isGone(0);
+    const end = before.block + before.count;
+    const e = this.#extentOf(before.block);
+    // One that did not fit into the rest of its extent began the next one.
+    const left = this.#firstBlocks[e + 1]! - end;
+    return left < WRITE_BLOCKS_MAX && this.#isGone((e + 1) % extents.length);
   }
 
   /** The second pass; zero or a negative errno. */
@@ -242,7 +323,6 @@ class Scan {
       // A write is missing: beyond the stable LSN that is the end.
       if (head.lsn > expected && expected > this.#stableLsn) break;
       const whole = yield* this.#readWrite(head.block, head.count, head.lsn);
-      if (whole < 0) return whole;
       if (whole === 0 || !this.#isChained(head.lsn, head.count, this.#heads[i + 1])) {
         if (head.lsn > this.#stableLsn) break;
         continue;
@@ -255,6 +335,10 @@ class Scan {
     if (expected <= this.#stableLsn) {
       this.#reportDamage(expected, this.#stableLsn);
       expected = this.#stableLsn + 1;
+    }
+    if (this.#mayBeGone(expected)) {
+      this.#reportDamage(expected, expected);
+      expected++;
     }
     this.#replayedLsn = Math.max(0, expected - 1);
     this.#tornTail = this.#epochNewestLsn >= expected;
@@ -309,10 +393,9 @@ class Scan {
       view.getUint32(at, true) === crc32c(at + 4, BLOCK_SIZE - 4, 0);
   }
 
-  /** Makes the write's bytes present in the buffer: 1 whole, 0 broken, or a negative errno. */
+  /** Makes the write's bytes present in the buffer: 1 whole, 0 broken. */
   *#readWrite(block: number, count: number, lsn: number): Task<number> {
-    const read = yield* this.#readWindow(block, count);
-    if (read <= 0) return read;
+    if ((yield* this.#readWindow(block, count)) === 0) return 0;
     const view = this.#options.memory.view;
     const address = this.#writeAddress;
     const payload = view.getUint32(address + PAYLOAD_LENGTH_OFFSET, true);
@@ -332,7 +415,7 @@ class Scan {
 
   /**
    * Points `#writeAddress` at the blocks, reading a whole buffer from there on unless they are part of
-   * the last one; 1 done, 0 beyond the extent's end, or a negative errno.
+   * the last one; 1 done, 0 when they are not there, or the device does not give them back.
    */
   *#readWindow(block: number, count: number): Task<number> {
     const { disk, extents, bufferAddress, bufferBytes } = this.#options;
@@ -342,12 +425,16 @@ class Scan {
       if (count === 0 || block + count > end) return 0;
       assert(count * BLOCK_SIZE <= bufferBytes, "scan buffer is smaller than a journal write");
       const position = (block - this.#firstBlocks[e]!) * BLOCK_SIZE;
-      const length = Math.min(bufferBytes, (end - block) * BLOCK_SIZE);
       const handle = extents[e]!.handle;
-      const read = yield* io((done) => disk.read(handle, position, bufferAddress, length, done));
-      if (read < 0) return read;
+      let length = Math.min(bufferBytes, (end - block) * BLOCK_SIZE);
+      let read = yield* io((done) => disk.read(handle, position, bufferAddress, length, done));
+      if (read < 0) {
+        // What cannot be read may lie behind them.
+        length = count * BLOCK_SIZE;
+        read = yield* io((done) => disk.read(handle, position, bufferAddress, length, done));
+      }
       this.#windowBlock = block;
-      this.#windowEnd = block + Math.floor(read / BLOCK_SIZE);
+      this.#windowEnd = block + Math.floor(Math.max(0, read) / BLOCK_SIZE);
       if (block + count > this.#windowEnd) return 0;
     }
     this.#writeAddress = bufferAddress + (block - this.#windowBlock) * BLOCK_SIZE;

@@ -32,9 +32,8 @@ export function* openShard(options: OpenShardOptions): Task<Engine | number> {
   const mine = manifest.shards[shard];
   assert(mine !== undefined, "the manifest has no such shard");
   const extents = yield* openExtents(context, mine);
-  if (typeof extents === "number") return extents;
   const handles = yield* openSlots(context, mine, false);
-  const problem = Math.min(...handles);
+  const problem = Math.min(...handles, ...extents.map(({ handle }) => handle));
   if (problem < 0) return problem;
   const rows: Uint8Array<ArrayBuffer>[] = [];
   const read = yield* readSlots(context, handles, mine.journalId, (row) => rows.push(row));

@@ -51,6 +51,7 @@ import {
   lostSlots,
   lostWrites,
   staleSlot,
+  unreadableExtent,
   unreadableRows,
   unreadableSlots,
 } from "./recovery_words.ts";
@@ -121,6 +122,8 @@ class Recovery {
   #old: Manifest | null = null;
   /** Old shards that lost rows or journal records: whole groups may be missing. */
   readonly #hurt = new Set<number>();
+  /** Extents of old journals that cannot be read to their end: no new journal is made of them. */
+  readonly #badExtents = new Set<string>();
   #replayed = 0;
   /** Largest journal write that must be read at once. */
   #bufferBytesNeeded = 0;
@@ -204,7 +207,6 @@ class Recovery {
       this.#progress("reading checkpoints", i / old.shards.length);
       const manifest = old.shards[i]!;
       const extents = yield* openExtents(this.#context, manifest);
-      if (typeof extents === "number") return extents;
       const shard: OldShard = { manifest, extents, slot: "", fromLsn: 0 };
       this.#shards.push(shard);
       const handles = yield* openSlots(this.#context, manifest, false);
@@ -259,6 +261,7 @@ class Recovery {
       this.#bufferBytesNeeded = Math.max(this.#bufferBytesNeeded, scan.bufferBytesNeeded);
       if (scan.error < 0) return scan.error;
       this.#newestLsn = Math.max(this.#newestLsn, scan.newestLsn, shard.manifest.firstLsn);
+      this.#noteUnreadableExtents(scan);
       this.#noteJournalDamage(shard, scan);
       this.#noteStaleSlot(shard, scan);
     }
@@ -365,6 +368,13 @@ class Recovery {
     }
   }
 
+  #noteUnreadableExtents(scan: JournalScan): void {
+    for (const extent of scan.unreadable) {
+      this.#context.onDamage(unreadableExtent(extent, scan.damages.length > 0));
+      this.#badExtents.add(extent.path);
+    }
+  }
+
   #noteJournalDamage(shard: OldShard, scan: JournalScan): void {
     const index = this.#shards.indexOf(shard);
     for (const damage of scan.damages) this.#context.onDamage(lostWrites(index, damage));
@@ -422,7 +432,7 @@ class Recovery {
     }
     for (const shard of this.#shards) {
       for (const extent of shard.extents) {
-        yield* io((done) => disk.close(extent.handle, done));
+        if (extent.handle >= 0) yield* io((done) => disk.close(extent.handle, done));
       }
     }
     result = yield* io((done) => disk.syncDirectory(SHARDS_DIRECTORY, done));
@@ -450,6 +460,7 @@ class Recovery {
     const { shardCount, journalBytes, extentBytes = JOURNAL_EXTENT_BYTES_DEFAULT } = this.#options;
     return yield* provideRings({
       old: this.#old,
+      unusable: this.#badExtents,
       shardCount,
       extentBytes,
       extentCount: Math.max(1, Math.ceil((journalBytes ?? JOURNAL_BYTES_DEFAULT) / extentBytes)),
@@ -529,15 +540,14 @@ interface Buffer {
   readonly bytes: number;
 }
 
-/** Opens a journal's extents; a negative errno when that fails. */
+/** Opens a journal's extents; the handle of one that cannot be opened is a negative errno. */
 export function* openExtents(
   context: StorageContext,
   shard: ShardManifest,
-): Task<JournalExtent[] | number> {
+): Task<JournalExtent[]> {
   const extents: JournalExtent[] = [];
   for (const path of shard.extents) {
     const handle = yield* io((done) => context.disk.open(path, false, done));
-    if (handle < 0) return handle;
     extents.push({ handle, path, sizeBytes: shard.extentBytes });
   }
   return extents;
@@ -556,5 +566,6 @@ function failedScan(error: number): JournalScan {
     tornTail: false,
     recordCount: 0,
     damages: [],
+    unreadable: [],
   };
 }

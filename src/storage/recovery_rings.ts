@@ -26,6 +26,8 @@ export type Ring = Pick<ShardManifest, "journalId" | "extents" | "extentBytes">;
 
 export interface RingOptions extends Omit<PrewriteOptions, "path" | "sizeBytes" | "onProgress"> {
   readonly old: Manifest | null;
+  /** Old extents that cannot be read to their end. */
+  readonly unusable: ReadonlySet<string>;
   readonly shardCount: number;
   readonly extentBytes: number;
   readonly extentCount: number;
@@ -56,7 +58,7 @@ export function* provideRings(options: RingOptions): Task<Rings | number> {
       made.push(ring);
     }
   }
-  const dealt = dealRings(old, shardCount);
+  const dealt = dealRings(old, shardCount, options.unusable);
   if (dealt !== null && !leavesSpare(options, made)) return dealt;
   for (const ring of made) {
     const result = yield* makeExtents(options, ring);
@@ -72,10 +74,14 @@ export function* provideRings(options: RingOptions): Task<Rings | number> {
 }
 
 /** The old extents in equal shares, or null when there are too few. */
-export function dealRings(old: Manifest | null, shardCount: number): Rings | null {
+export function dealRings(
+  old: Manifest | null,
+  shardCount: number,
+  unusable: ReadonlySet<string> = new Set(),
+): Rings | null {
   const extentBytes = old?.shards[0]?.extentBytes ?? 0;
   const usable = (old?.shards ?? []).filter((shard) => shard.extentBytes === extentBytes);
-  const extents = usable.flatMap((shard) => shard.extents);
+  const extents = usable.flatMap((shard) => shard.extents).filter((path) => !unusable.has(path));
   if (old === null || extents.length < RING_EXTENTS_MIN * shardCount) return null;
   const rings = Array.from({ length: shardCount }, (_, shard): Ring => ({
     journalId: old.nextJournalId + shard,
@@ -91,9 +97,11 @@ function leavesSpare({ disk, extentBytes, spareBytes }: RingOptions, made: Ring[
   return extents === 0 || disk.freeBytes() >= extents * extentBytes + spareBytes;
 }
 
-function reusableRing({ old, extentBytes, extentCount }: RingOptions, shard: number): Ring | null {
+function reusableRing(options: RingOptions, shard: number): Ring | null {
+  const { old, extentBytes, extentCount, unusable } = options;
   const ring = old?.shards[shard];
   if (ring === undefined || ring.extentBytes !== extentBytes) return null;
+  if (ring.extents.some((path) => unusable.has(path))) return null;
   return ring.extents.length === extentCount ? ring : null;
 }
 

@@ -4,8 +4,9 @@
  * @module
  */
 
+import { ENOENT } from "../io/errno.ts";
 import type { CheckpointRead } from "./checkpoint_file.ts";
-import type { JournalDamage } from "./journal_scan.ts";
+import type { JournalDamage, UnreadableExtent } from "./journal_scan.ts";
 import type { DoubtfulBatch } from "./landed_batch.ts";
 import type { ShardManifest } from "./manifest.ts";
 import type { Damage } from "./shard_storage.ts";
@@ -48,6 +49,20 @@ export function lostBatch(batch: DoubtfulBatch): Damage {
       `${baseOffset} on`,
     groupId: log.groupId,
   };
+}
+
+/** What a device does not give back of a journal. @param costs lost writes are named beside it */
+export function unreadableExtent(extent: UnreadableExtent, costs: boolean): Damage {
+  const { path, position, blocks, blocksOfExtent, errno } = extent;
+  const what = errno === ENOENT
+    ? "Journal file is not there"
+    : errno === 0
+    ? `Journal file is cut short by ${blocks} of ${blocksOfExtent} blocks`
+    : `${blocks} of ${blocksOfExtent} blocks of a journal cannot be read (errno ${errno})`;
+  const lost = costs
+    ? `${what}: what is lost with it is told by the journal's writes`
+    : `${what}: nothing is lost, for no start needs it`;
+  return { file: path, position, lost, groupId: -1 };
 }
 
 export function lostWrites(shard: number, damage: JournalDamage): Damage {
