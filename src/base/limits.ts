@@ -74,5 +74,13 @@ export const WAITING_FETCHES_MAX = 65_536;
 /** Partitions in one fetch or produce request that are served; more is an invalid request. */
 export const PARTITIONS_PER_REQUEST_MAX = 100_000;
 
+/** Share of a shard's memory that the objects of open requests may take beside it, each lane; and its bounds. */
+export const REQUEST_HEAP_SHARE = 1 / 8;
+export const REQUEST_HEAP_SIZE_MIN = 16 * 1024 * 1024;
+export const REQUEST_HEAP_SIZE_MAX = 512 * 1024 * 1024;
+
+/** Partitions that all fetch sessions of a shard hold together; a session that would hold more is not made. */
+export const FETCH_SESSION_PARTITIONS_MAX = 200_000;
+
 /** Array elements of one request that is decoded to objects; more is malformed. */
 export const REQUEST_ELEMENTS_MAX = 100_000;

@@ -19,6 +19,9 @@ import { decodeUtf8 } from "./utf8.ts";
 /** Array elements of one message, all arrays together. */
 export const ELEMENTS_MAX = 1_000_000;
 
+/** Tagged fields of one section: Kafka's limit. */
+export const TAGS_MAX = 10_000;
+
 /** Bytes of a string. */
 const STRING_SIZE_MAX = 0x7fff;
 
@@ -41,6 +44,7 @@ export class Cursor {
   /** Something was malformed; nothing that was read since counts. */
   bad: boolean;
   #elementsLeft: number;
+  #elementsMax: number;
 
   /** @param elementsMax bound on the array elements of one message */
   constructor(source: ByteSource, start: number, end: number, elementsMax: number = ELEMENTS_MAX) {
@@ -50,6 +54,7 @@ export class Cursor {
     this.end = end;
     this.bad = start < 0 || end < start || end > source.bytes.length;
     this.#elementsLeft = elementsMax;
+    this.#elementsMax = elementsMax;
   }
 
   /** Points it at other bytes; what is reused allocates nothing. */
@@ -60,6 +65,12 @@ export class Cursor {
     this.end = end;
     this.bad = start < 0 || end < start || end > source.bytes.length;
     this.#elementsLeft = elementsMax;
+    this.#elementsMax = elementsMax;
+  }
+
+  /** Array elements announced so far, all arrays together. */
+  get elements(): number {
+    return this.#elementsMax - this.#elementsLeft;
   }
 
   /** A cursor over all of `bytes`. */
@@ -263,7 +274,7 @@ export class Cursor {
   tagCount(): number {
     const count = this.unsignedVarint();
     // Each takes a tag and a size.
-    if (count * 2 <= this.end - this.at) return count;
+    if (count <= TAGS_MAX && count * 2 <= this.end - this.at) return count;
     this.bad = true;
     return 0;
   }

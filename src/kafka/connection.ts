@@ -32,7 +32,7 @@ export class Connection implements ReceiveOwner, SendOwner {
   /** Kafka's form of the peer: `/127.0.0.1`. */
   readonly clientHost: string;
   readonly #host: ConnectionHost;
-  readonly #queue = new RequestQueue();
+  readonly #queue: RequestQueue;
   readonly #receiver: ReceiveSide;
   readonly #sender: SendSide;
   #closing = false;
@@ -49,6 +49,7 @@ export class Connection implements ReceiveOwner, SendOwner {
     this.socket = socket;
     this.clientHost = clientHost;
     this.lastActivityMs = host.nowMs();
+    this.#queue = new RequestQueue(host.heap);
     this.#receiver = new ReceiveSide(host, socket, this);
     this.#sender = new SendSide(host, socket, this, this.#queue);
   }
@@ -81,7 +82,7 @@ export class Connection implements ReceiveOwner, SendOwner {
   answer(slot: ResponseSlot): void {
     assert(!slot.ready, "a request was answered twice");
     slot.ready = true;
-    if (this.#closed) slot.streamed?.onSent();
+    if (this.#closed) this.#forget(slot);
     else this.#host.markDirty(this);
   }
 
@@ -125,9 +126,14 @@ export class Connection implements ReceiveOwner, SendOwner {
     return this.#closing ? 0 : this.#sender.stalledMs(nowMs);
   }
 
-  /** Where a request holds memory behind one that waits, ends that wait; false where there is none. */
-  endPoll(): boolean {
-    if (!this.#receiver.waitsInTurn || this.parked === null) return false;
+  /**
+   * Has the open poll answered, if there is one, so that what it holds comes free.
+   *
+   * @param onlyBefore where another request waits behind it
+   * @returns whether there was one
+   */
+  endPoll(onlyBefore: boolean): boolean {
+    if (this.parked === null || (onlyBefore && !this.#receiver.waitsInTurn)) return false;
     this.parked.endWait();
     return true;
   }
@@ -187,13 +193,20 @@ export class Connection implements ReceiveOwner, SendOwner {
     this.#host.start(this, slot, address, length);
   }
 
+  /** An answer that nobody takes. */
+  #forget(slot: ResponseSlot): void {
+    slot.streamed?.onSent();
+    slot.encoded = null;
+    slot.charge(this.#host.heap, slot.heapLane, 0);
+  }
+
   /** Closes the descriptor when nothing is in flight; requests still open are answered to nobody. */
   #finishClosing(): void {
     if (this.#closed || this.#sender.sending || !this.#receiver.isIdle) return;
     this.#closed = true;
     for (let i = 0; i < this.#queue.length; i++) {
       const slot = this.#queue.at(i);
-      if (slot.ready) slot.streamed?.onSent();
+      if (slot.ready) this.#forget(slot);
     }
     this.#receiver.release();
     this.#host.sockets.close(this.socket);

@@ -7,6 +7,7 @@
 import type { Memory } from "../bytes/memory.ts";
 import type { Sockets } from "../io/sockets.ts";
 import type { Connection } from "./connection.ts";
+import type { RequestHeap } from "./request_heap.ts";
 import type { ResponseSlot } from "./response.ts";
 
 /** Memory for frames and responses, each kind with its own budget. */
@@ -38,6 +39,8 @@ export const Lack = {
   RECEIVE: 1,
   /** A block for a response. */
   SEND: 2,
+  /** Objects of requests; see `request_heap.ts`. */
+  HEAP: 4,
 } as const;
 export type Lack = typeof Lack[keyof typeof Lack];
 
@@ -45,6 +48,7 @@ export interface ConnectionHost {
   readonly memory: Memory;
   readonly blocks: ConnectionMemory;
   readonly sockets: Sockets;
+  readonly heap: RequestHeap;
   /** Monotonic ms of this turn. */
   nowMs(): number;
   /** May a request of this key and size start now? If not, the host calls `resume` later. */

@@ -45,6 +45,7 @@ import {
 } from "./fetch_session.ts";
 import type { DataWaiter, PartitionDirectory } from "./partition.ts";
 import { requestBody } from "./request_body.ts";
+import { FETCH_PART_HEAP, HeapLane, type RequestHeap, UNKNOWN_PART_HEAP } from "./request_heap.ts";
 import type { ResponseSlot } from "./response.ts";
 import type { InPlacePath } from "./server.ts";
 
@@ -75,6 +76,7 @@ export interface FetchOptions {
   readonly responseBytesMax: number;
   readonly shard: number;
   readonly shardCount: number;
+  readonly heap: RequestHeap;
   /** Bytes of this shard's records that may be pinned now. */
   readonly pinRoom: () => number;
   /** Calls back once, when memory may have come free. */
@@ -133,6 +135,8 @@ export class FetchPath implements InPlacePath {
     operation.session = null;
     operation.incremental = false;
     this.#takePartitions(operation);
+    operation.heapBytes = this.#heapBytes(operation);
+    this.#options.heap.take(HeapLane.FETCH, operation.heapBytes);
     connection.frameDone();
     operation.readAll();
     return true;
@@ -178,7 +182,17 @@ export class FetchPath implements InPlacePath {
   }
 
   recycle(operation: FetchOperation): void {
+    this.#options.heap.give(HeapLane.FETCH, operation.heapBytes);
+    operation.heapBytes = 0;
     if (this.#pool.length < POOL_MAX) this.#pool.push(operation);
+  }
+
+  #heapBytes({ parts, partCount }: FetchOperation): number {
+    let bytes = 0;
+    for (let i = 0; i < partCount; i++) {
+      bytes += parts[i]!.unknown ? UNKNOWN_PART_HEAP : FETCH_PART_HEAP;
+    }
+    return bytes;
   }
 
   #takePartitions(operation: FetchOperation): void {
@@ -215,9 +229,11 @@ export class FetchPath implements InPlacePath {
 
   #beginSession(operation: FetchOperation): void {
     const byId = operation.version >= TOPIC_IDS_SINCE;
-    const session = this.#options.sessions.create(this.nowMs(), byId);
-    if (session === null || this.#reader.partitionTotal === 0) {
-      if (session !== null) this.#options.sessions.close(session.id);
+    const { sessions } = this.#options;
+    const total = this.#reader.partitionTotal;
+    const fits = total > 0 && sessions.makeRoom(total, this.nowMs());
+    const session = fits ? sessions.create(this.nowMs(), byId) : null;
+    if (session === null) {
       this.#takeSessionless(operation);
       return;
     }
@@ -246,6 +262,11 @@ export class FetchPath implements InPlacePath {
     session.advance(this.nowMs());
     this.#options.sessions.touch(session);
     session.busy = true;
+    if (!this.#options.sessions.makeRoom(reader.partitionTotal, this.nowMs())) {
+      this.#options.sessions.close(session.id);
+      operation.sessionError = ErrorCode.FETCH_SESSION_ID_NOT_FOUND;
+      return;
+    }
     operation.session = session;
     operation.sessionId = session.id;
     operation.incremental = true;
@@ -265,7 +286,7 @@ export class FetchPath implements InPlacePath {
         let partition = session.partitions.get(key);
         if (partition === undefined) {
           partition = new FetchPartition();
-          session.partitions.set(key, partition);
+          this.#options.sessions.add(session, key, partition);
         }
         this.#fill(partition, handle);
       }
@@ -279,7 +300,7 @@ export class FetchPath implements InPlacePath {
       this.#takeTopic();
       const topic = this.#topicKey();
       while (reader.nextForgottenPartition()) {
-        session.partitions.delete(fetchPartitionKey(topic, reader.partitionIndex));
+        this.#options.sessions.remove(session, fetchPartitionKey(topic, reader.partitionIndex));
       }
     }
   }

@@ -55,6 +55,8 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
   /** The session answers only what is new. */
   incremental = false;
   sessionError = 0;
+  /** What is counted for it (bytes). */
+  heapBytes = 0;
   sessionId = 0;
 
   readonly parts: FetchPart[] = [];

@@ -17,6 +17,7 @@
  * @module
  */
 
+import { FETCH_SESSION_PARTITIONS_MAX } from "../base/limits.ts";
 import type { Random } from "../base/prng.ts";
 
 /** The epoch that asks for no session. */
@@ -87,6 +88,8 @@ export class FetchSessions {
   readonly #slotsMax: number;
   readonly #random: Random;
   readonly #sessions = new Map<number, FetchSession>();
+  /** Partitions of all sessions. */
+  #partitions = 0;
 
   /** @param slotsMax sessions kept at once (`max.incremental.fetch.session.cache.slots`, per shard) */
   constructor(slotsMax: number, random: Random) {
@@ -103,7 +106,33 @@ export class FetchSessions {
   }
 
   close(id: number): void {
+    const session = this.#sessions.get(id);
+    if (session === undefined) return;
     this.#sessions.delete(id);
+    this.#partitions -= session.partitions.size;
+  }
+
+  /** Partitions of all sessions together. */
+  get partitionCount(): number {
+    return this.#partitions;
+  }
+
+  /** Whether `count` more partitions may be added; evicts stale sessions for them. */
+  makeRoom(count: number, nowMs: number): boolean {
+    while (this.#partitions + count > FETCH_SESSION_PARTITIONS_MAX) {
+      if (!this.#evict(nowMs)) return false;
+    }
+    return true;
+  }
+
+  /** Adds a partition to an open session. */
+  add(session: FetchSession, key: string, partition: FetchPartition): void {
+    session.partitions.set(key, partition);
+    if (this.#sessions.has(session.id)) this.#partitions++;
+  }
+
+  remove(session: FetchSession, key: string): void {
+    if (session.partitions.delete(key) && this.#sessions.has(session.id)) this.#partitions--;
   }
 
   /** Makes a session, evicting a stale one if there must be room; null when there is none. */
@@ -128,7 +157,7 @@ export class FetchSessions {
     for (const session of this.#sessions.values()) {
       if (nowMs - session.lastUsedMs < EVICTION_MS) return false;
       if (session.busy) continue;
-      this.#sessions.delete(session.id);
+      this.close(session.id);
       return true;
     }
     return false;

@@ -18,6 +18,7 @@
  * @module
  */
 
+import { PARTITIONS_PER_REQUEST_MAX } from "../base/limits.ts";
 import type { Memory } from "../bytes/memory.ts";
 import { decodeUtf8Lossy } from "../bytes/utf8.ts";
 import type { ClusterImage } from "../cluster/image.ts";
@@ -29,6 +30,7 @@ import type { Connection } from "./connection.ts";
 import type { PartitionDirectory } from "./partition.ts";
 import { ACKS_ALL, APPEND_BUSY, type ProduceAppender } from "./produce_append.ts";
 import { type OperationPool, ProduceOperation } from "./produce_operation.ts";
+import { HeapLane, PRODUCE_PART_HEAP, type RequestHeap } from "./request_heap.ts";
 import type { ResponseSlot } from "./response.ts";
 import type { InPlacePath } from "./server.ts";
 import { requestBody } from "./request_body.ts";
@@ -69,6 +71,7 @@ export interface ProduceOptions {
   readonly shard: number;
   readonly shardCount: number;
   readonly wallMs: () => number;
+  readonly heap: RequestHeap;
 }
 
 /** A part that has to wait, for room or for the walk of its records; in order with others of its log, which does not hold up other logs. */
@@ -87,6 +90,8 @@ export class ProducePath implements InPlacePath, OperationPool {
   readonly #reader = new ProduceReader();
   readonly #pool: ProduceOperation[] = [];
   #held: HeldPart[] = [];
+  /** Groups of the parts that are held. */
+  readonly #heldGroups = new Set<number>();
 
   constructor(options: ProduceOptions) {
     this.#options = options;
@@ -105,9 +110,12 @@ export class ProducePath implements InPlacePath, OperationPool {
     const body = requestBody(memory, address, end, version >= FLEXIBLE_SINCE);
     const reader = this.#reader;
     if (body < 0 || !reader.open(memory, body, end, version)) return false;
+    if (reader.partitionTotal > PARTITIONS_PER_REQUEST_MAX) return false;
     const operation = this.#pool.pop() ?? new ProduceOperation(this);
     operation.begin(connection, slot, reader.acks, this.#options.wallMs());
     while (reader.nextTopic()) this.#takeTopic(operation);
+    operation.heapBytes = PRODUCE_PART_HEAP * (operation.partCount + operation.topicCount);
+    this.#options.heap.take(HeapLane.PRODUCE, operation.heapBytes);
     this.#options.remote.send(operation, operation.onFrameTaken);
     operation.settle();
     return true;
@@ -130,10 +138,14 @@ export class ProducePath implements InPlacePath, OperationPool {
       operation.settle();
     }
     this.#held = this.#held.filter((each) => !each.appended);
+    this.#heldGroups.clear();
+    for (const { groupId } of this.#held) this.#heldGroups.add(groupId);
   }
 
   recycle(operation: ProduceOperation): void {
-    if (this.#pool.length < POOL_MAX) this.#pool.push(operation);
+    this.#options.heap.give(HeapLane.PRODUCE, operation.heapBytes);
+    operation.heapBytes = 0;
+    if (this.#pool.length < POOL_MAX && operation.isSmall) this.#pool.push(operation);
   }
 
   #takeTopic(operation: ProduceOperation): void {
@@ -166,20 +178,13 @@ export class ProducePath implements InPlacePath, OperationPool {
     if (shard !== this.#options.shard) {
       this.#options.remote.add(shard, part, groupId, address, length);
     } else if (
-      this.#holds(groupId) || !this.#append(operation, part, groupId, address, length)
+      this.#heldGroups.has(groupId) || !this.#append(operation, part, groupId, address, length)
     ) {
       operation.pending++;
       operation.frameUsers++;
+      this.#heldGroups.add(groupId);
       this.#held.push({ operation, part, groupId, address, length, appended: false });
     }
-  }
-
-  /** Whether a part for this log waits already. */
-  #holds(groupId: number): boolean {
-    for (let i = 0; i < this.#held.length; i++) {
-      if (this.#held[i]!.groupId === groupId) return true;
-    }
-    return false;
   }
 
   /** False when it has to wait. */

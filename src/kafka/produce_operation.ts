@@ -24,8 +24,9 @@ import type { AppendOutcome } from "./produce_append.ts";
 import { Cause, type RefusalText } from "./refusal.ts";
 import type { RangeList, ResponseSlot, StreamedResponse } from "./response.ts";
 
-/** Parts that an operation has room for at first. */
+/** Parts that an operation has room for at first, and for which it is kept for reuse. */
 const PARTS_AT_START = 8;
+const PARTS_KEPT_MAX = 1024;
 /** From this version on topics are named by id. */
 const TOPIC_IDS_SINCE = 13;
 
@@ -66,6 +67,8 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
   readonly #refusals = new Map<number, RefusalText>();
   #refusalBytes = 0;
 
+  /** What is counted for it (bytes). */
+  heapBytes = 0;
   /** Parts not answered yet, and one for the request itself while it is being taken. */
   pending = 0;
   /** Who still needs the request's bytes: the sender of remote parts, and each part without room. */
@@ -101,6 +104,11 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
     if (this.#refusals.size > 0) this.#refusals.clear();
     this.pending = 1;
     this.frameUsers = 1;
+  }
+
+  /** Worth keeping: a large request's arrays are not. */
+  get isSmall(): boolean {
+    return this.#indexes.length <= PARTS_KEPT_MAX && this.#topicNames.length <= PARTS_KEPT_MAX;
   }
 
   /** One user less of the request's bytes. */

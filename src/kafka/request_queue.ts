@@ -10,17 +10,23 @@
  */
 
 import { REQUESTS_PER_CONNECTION_MAX } from "../base/limits.ts";
+import type { RequestHeap } from "./request_heap.ts";
 import { ResponseSlot } from "./response.ts";
 
 const PRODUCE_KEY = 0;
 const RING_MASK = REQUESTS_PER_CONNECTION_MAX - 1;
 
 export class RequestQueue {
+  readonly #heap: RequestHeap;
   readonly #slots: ResponseSlot[] = [];
   #head = 0;
   #count = 0;
   /** Open requests that are not Produce. */
   #others = 0;
+
+  constructor(heap: RequestHeap) {
+    this.#heap = heap;
+  }
 
   /** Requests that have been started and whose response has not been taken to be sent. */
   get length(): number {
@@ -55,6 +61,7 @@ export class RequestQueue {
     for (let i = 0; i < count; i++) {
       const slot = this.at(i);
       if (slot.apiKey !== PRODUCE_KEY) this.#others--;
+      slot.charge(this.#heap, slot.heapLane, 0);
       slot.encoded = null;
       slot.streamed = null;
     }

@@ -8,6 +8,8 @@
  * @module
  */
 
+import { HeapLane, type RequestHeap } from "./request_heap.ts";
+
 /** Ranges of the region to send, in order; neighbours are joined. */
 export class RangeList {
   #addresses: Float64Array;
@@ -82,6 +84,9 @@ export class ResponseSlot {
   /** A whole frame without its size prefix: header and body. */
   encoded: Uint8Array | null = null;
   streamed: StreamedResponse | null = null;
+  /** What is counted for it, of {@linkcode heapLane} (bytes). */
+  heapBytes = 0;
+  heapLane: HeapLane = HeapLane.REQUESTS;
 
   reset(apiKey: number, apiVersion: number, correlationId: number): void {
     this.apiKey = apiKey;
@@ -90,5 +95,14 @@ export class ResponseSlot {
     this.ready = false;
     this.encoded = null;
     this.streamed = null;
+    this.heapBytes = 0;
+  }
+
+  /** Counts `bytes` of `lane` for it from now on, instead of what was counted before. */
+  charge(heap: RequestHeap, lane: HeapLane, bytes: number): void {
+    heap.give(this.heapLane, this.heapBytes);
+    heap.take(lane, bytes);
+    this.heapLane = lane;
+    this.heapBytes = bytes;
   }
 }

@@ -14,6 +14,7 @@ import { Writer } from "../bytes/writer.ts";
 import { all, runTask, type Task } from "../io/task.ts";
 import type { Api } from "../wire/api.ts";
 import type { Handler, RequestContext, Route } from "./handler.ts";
+import { ELEMENT_HEAP } from "./request_heap.ts";
 import type { Services } from "./services.ts";
 
 /** Shards asked at once by one split request. */
@@ -57,6 +58,12 @@ export interface RemoteCalls {
   ): Task<Uint8Array | null>;
 }
 
+/** A request as objects, and what they cost (bytes). */
+export interface DecodedRequest {
+  readonly request: unknown;
+  readonly heapBytes: number;
+}
+
 export class Router {
   readonly #registry: HandlerRegistry;
   readonly #services: Services;
@@ -75,9 +82,15 @@ export class Router {
     this.#now = now;
   }
 
+  /** Decodes a request's body; null where it is malformed. */
+  decode(handler: AnyHandler, version: number, body: Uint8Array): DecodedRequest | null {
+    return decodeRequest(handler.api, version, body);
+  }
+
   /**
    * Serves a client's request.
    *
+   * @param request as {@linkcode decode} gave it
    * @param body the request behind its header; kept by the handler
    * @param done the encoded response body, or null when the request could not be decoded, or fits into
    * no memory between shards
@@ -86,14 +99,10 @@ export class Router {
     handler: AnyHandler,
     version: number,
     caller: Caller,
+    { request }: DecodedRequest,
     body: Uint8Array,
     done: (response: Uint8Array | null) => void,
   ): void {
-    const request = decodeRequest(handler.api, version, body);
-    if (request === null) {
-      done(null);
-      return;
-    }
     const route: Route<unknown, unknown> = handler.route;
     if (route.kind === "shard") {
       // The response of another shard passes through as bytes.
@@ -117,12 +126,12 @@ export class Router {
     done: (response: Uint8Array | null) => void,
   ): void {
     const handler = this.#registry.find(apiKey);
-    const request = handler === undefined ? null : decodeRequest(handler.api, version, body);
-    if (handler === undefined || request === null) {
+    const decoded = handler === undefined ? null : decodeRequest(handler.api, version, body);
+    if (handler === undefined || decoded === null) {
       done(null);
       return;
     }
-    runTask(handler.handle(this.#context(version, caller), request), (response) => {
+    runTask(handler.handle(this.#context(version, caller), decoded.request), (response) => {
       done(encodeResponse(handler.api, version, response));
     });
   }
@@ -203,10 +212,16 @@ function cursorOf(bytes: Uint8Array): Cursor {
  * it: its Metadata request for all topics (from version 9 on) ends with three bytes of the room that
  * it had reserved for the topics' count.
  */
-function decodeRequest(api: Api<unknown, unknown>, version: number, body: Uint8Array): unknown {
+function decodeRequest(
+  api: Api<unknown, unknown>,
+  version: number,
+  body: Uint8Array,
+): DecodedRequest | null {
   const cursor = Cursor.of(body, REQUEST_ELEMENTS_MAX);
   const request = api.decodeRequest(cursor, version);
-  return cursor.ok() ? request : null;
+  if (!cursor.ok()) return null;
+  // The body is kept for the byte strings in it, and its text once more as strings.
+  return { request, heapBytes: 3 * body.length + ELEMENT_HEAP * cursor.elements };
 }
 
 function encodeResponse(

@@ -15,6 +15,7 @@ import type { Memory } from "../bytes/memory.ts";
 import type { Completion } from "../io/completion.ts";
 import { SEND_VECTOR_MAX } from "../io/sockets.ts";
 import type { ConnectionHost } from "./connection_host.ts";
+import { HeapLane } from "./request_heap.ts";
 import type { RequestQueue } from "./request_queue.ts";
 import { RangeList, type ResponseSlot } from "./response.ts";
 
@@ -58,6 +59,7 @@ export class SendSide {
   // An encoded response that is larger than one send: it goes out piece by piece.
   #large: Uint8Array | null = null;
   #largeAt = 0;
+  #largeHeap = 0;
   readonly #streams: (ResponseSlot["streamed"])[] = [];
   readonly #onSent: Completion;
 
@@ -134,6 +136,9 @@ export class SendSide {
     this.#memory.view.setUint32(this.#block, encoded.length, false);
     this.#large = encoded;
     this.#largeAt = 0;
+    const slot = this.#queue.at(0);
+    this.#largeHeap = slot.heapBytes;
+    slot.heapBytes = 0;
     this.#queue.drop(1);
     this.#sendPiece(4);
     return true;
@@ -238,6 +243,8 @@ export class SendSide {
     this.#block = -1;
     this.#table = -1;
     this.#large = null;
+    this.#host.heap.give(HeapLane.RESPONSES, this.#largeHeap);
+    this.#largeHeap = 0;
     for (let i = 0; i < this.#streams.length; i++) this.#streams[i]!.onSent();
     this.#streams.length = 0;
   }

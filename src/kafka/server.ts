@@ -25,6 +25,7 @@ import { Timer, type Timers } from "../io/timers.ts";
 import { readRequestHeader, requestHeaderVersion, responseHeaderVersion } from "../wire/header.ts";
 import { Connection } from "./connection.ts";
 import { type ConnectionHost, type ConnectionMemory, Lack } from "./connection_host.ts";
+import { HeapLane, LARGE_REQUEST_SIZE, type RequestHeap } from "./request_heap.ts";
 import type { ResponseSlot } from "./response.ts";
 import type { AnyHandler, HandlerRegistry, Router } from "./router.ts";
 
@@ -36,6 +37,9 @@ const DEADLINE_CHECK_MS = 5_000;
 /** Violations of the protocol told one by one, and how often one is told when there are more (ms). */
 const VIOLATIONS_AT_ONCE = 20;
 const VIOLATION_PERIOD_MS = 1_000;
+/** What a long poll may hold, and what somebody who takes no answer does. */
+const POLL_LACKS = Lack.RECEIVE | Lack.HEAP;
+const SEND_LACKS = Lack.SEND | Lack.HEAP;
 /** Bytes before the body of a response with an empty tag section. */
 const RESPONSE_HEADER_SIZE = 4;
 
@@ -62,6 +66,7 @@ export interface ServerOptions {
   readonly memory: Memory;
   readonly blocks: SharedMemory;
   readonly sockets: Sockets;
+  readonly heap: RequestHeap;
   readonly timers: Timers;
   readonly registry: HandlerRegistry;
   readonly router: Router;
@@ -78,16 +83,20 @@ export class KafkaServer implements ConnectionHost {
   readonly memory: Memory;
   readonly blocks: SharedMemory;
   readonly sockets: Sockets;
+  readonly heap: RequestHeap;
   readonly #options: ServerOptions;
   readonly #connections = new Set<Connection>();
   #dirty: Connection[] = [];
   #flushing: Connection[] = [];
-  /** Connections whose next produce request found no room. */
+  /** Connections whose next request found no room. */
   #held: Connection[] = [];
   readonly #deadlines: Timer;
   readonly #reclaim: Timer;
   /** What was short at the last look. */
   #lacked = 0;
+  #heapLack = 0;
+  /** Large requests that were to start since the last turn ended. */
+  #largeInTurn = 0;
   #draining = false;
   readonly #violations = new ViolationRate();
 
@@ -95,6 +104,7 @@ export class KafkaServer implements ConnectionHost {
     this.memory = options.memory;
     this.blocks = options.blocks;
     this.sockets = options.sockets;
+    this.heap = options.heap;
     this.#options = options;
     this.#deadlines = new Timer(() => this.#checkDeadlines());
     options.timers.schedule(this.#deadlines, options.nowMs() + DEADLINE_CHECK_MS);
@@ -134,12 +144,15 @@ export class KafkaServer implements ConnectionHost {
     dirty.length = 0;
   }
 
-  get hasDirty(): boolean {
-    return this.#dirty.length > 0;
+  /** There is something to do for the next turn. */
+  get wantsTurn(): boolean {
+    if (this.#dirty.length > 0) return true;
+    return this.#held.length > 0 && (this.heap.takeReleased() || this.#largeInTurn > 1);
   }
 
-  /** Room for produce requests came back. */
+  /** Tries again those whose next request found no room; once a turn. */
   resumeHeld(): void {
+    this.#largeInTurn = 0;
     if (this.#held.length === 0) return;
     const held = this.#held;
     this.#held = [];
@@ -166,11 +179,24 @@ export class KafkaServer implements ConnectionHost {
 
   mayStart(connection: Connection, apiKey: number, size: number): boolean {
     if (this.#draining) return false;
-    if (apiKey === PRODUCE_KEY && !this.#options.produce.mayStart(size)) {
-      this.#held.push(connection);
-      return false;
+    if (!this.#hasHeap(apiKey, size)) {
+      this.#heapLack = Lack.HEAP;
+    } else if (apiKey === PRODUCE_KEY) {
+      if (this.#options.produce.mayStart(size)) return true;
+    } else if (size < LARGE_REQUEST_SIZE || this.#largeInTurn++ === 0) {
+      // A large one may make a long turn; whoever has other requests comes in between.
+      return true;
     }
-    return true;
+    this.#held.push(connection);
+    return false;
+  }
+
+  /** Whether the objects of a request have room beside those that are open. */
+  #hasHeap(apiKey: number, size: number): boolean {
+    const { heap } = this;
+    if (apiKey === PRODUCE_KEY) return heap.hasRoom(HeapLane.PRODUCE);
+    if (apiKey === FETCH_KEY) return heap.hasRoom(HeapLane.FETCH);
+    return heap.hasRoom(requestLane(size)) && heap.hasRoom(HeapLane.RESPONSES);
   }
 
   start(connection: Connection, slot: ResponseSlot, address: number, length: number): void {
@@ -266,10 +292,21 @@ export class KafkaServer implements ConnectionHost {
         responseHeaderVersion(handler.api, version),
         response,
       );
+      slot.charge(this.heap, HeapLane.RESPONSES, slot.encoded.length);
       connection.answer(slot);
     };
-    if (unsupported) done(handler.unsupportedVersion!());
-    else this.#options.router.serve(handler, version, caller, body, done);
+    if (unsupported) {
+      done(handler.unsupportedVersion!());
+      return;
+    }
+    const { router } = this.#options;
+    const decoded = router.decode(handler, version, body);
+    if (decoded === null) {
+      done(null);
+      return;
+    }
+    slot.charge(this.heap, requestLane(body.length), decoded.heapBytes);
+    router.serve(handler, version, caller, decoded, body, done);
   }
 
   #refuse(connection: Connection, slot: ResponseSlot, what: string, frameDone = false): void {
@@ -295,13 +332,14 @@ export class KafkaServer implements ConnectionHost {
   #checkMemory(): void {
     const nowMs = this.#options.nowMs();
     this.#options.timers.schedule(this.#reclaim, nowMs + RECLAIM_CHECK_MS);
-    const lacks = this.blocks.takeLacks();
+    const lacks = this.blocks.takeLacks() | this.#heapLack;
+    this.#heapLack = 0;
     const lasting = lacks & this.#lacked;
     this.#lacked = lacks;
     if (lasting === 0) return;
     const stalled: Connection[] = [];
     for (const connection of this.#connections) {
-      if ((lasting & Lack.RECEIVE) !== 0 && connection.endPoll()) continue;
+      if ((lasting & POLL_LACKS) !== 0 && connection.endPoll((lasting & Lack.HEAP) === 0)) continue;
       if (stalledMs(connection, lasting, nowMs) >= RECLAIM_STALLED_MS) stalled.push(connection);
     }
     stalled.sort((a, b) => stalledMs(b, lasting, nowMs) - stalledMs(a, lasting, nowMs));
@@ -311,9 +349,14 @@ export class KafkaServer implements ConnectionHost {
   }
 }
 
+/** Where a request of this size is counted while it is open. */
+function requestLane(size: number): HeapLane {
+  return size < LARGE_REQUEST_SIZE ? HeapLane.REQUESTS : HeapLane.LARGE_REQUESTS;
+}
+
 function stalledMs(connection: Connection, lacks: number, nowMs: number): number {
   const receiving = (lacks & Lack.RECEIVE) === 0 ? 0 : connection.receiveStalledMs(nowMs);
-  const sending = (lacks & Lack.SEND) === 0 ? 0 : connection.sendStalledMs(nowMs);
+  const sending = (lacks & SEND_LACKS) === 0 ? 0 : connection.sendStalledMs(nowMs);
   return Math.max(receiving, sending);
 }
 

@@ -37,6 +37,7 @@ import { ProducePath } from "../kafka/produce.ts";
 import { ProduceAppender } from "../kafka/produce_append.ts";
 import { RecordChecks } from "../kafka/record_checks.ts";
 import { type Caller, HandlerRegistry, Router } from "../kafka/router.ts";
+import { RequestHeap } from "../kafka/request_heap.ts";
 import { KafkaServer } from "../kafka/server.ts";
 import type { Services, StorageTrouble } from "../kafka/services.ts";
 import { keepBallast } from "../storage/ballast.ts";
@@ -187,7 +188,8 @@ export class Shard {
       wallMs,
     });
     this.partitions.listen(this.groups);
-    const common = { memory, image: this.image, partitions, shard, shardCount };
+    const heap = new RequestHeap(blocks.arena.size);
+    const common = { memory, image: this.image, partitions, shard, shardCount, heap };
     this.produce = new ProducePath({
       ...common,
       appender,
@@ -215,6 +217,7 @@ export class Shard {
       memory,
       blocks,
       sockets: options.sockets,
+      heap,
       timers,
       registry,
       router: this.router,
@@ -333,7 +336,7 @@ export class Shard {
     const told = this.news.flush();
     const led = this.leaderNews.flush();
     mailboxes.publish(this.options.wake);
-    return !rereads && released && told && led && !this.server.hasDirty && !this.#checks.busy;
+    return !rereads && released && told && led && !this.server.wantsTurn && !this.#checks.busy;
   }
 
   /** Makes suspect logs writable again (`--accept-loss`); before anything is led. */

@@ -1,0 +1,83 @@
+/**
+ * What open requests cost in JavaScript objects, and how much that may be.
+ *
+ * Frames and records lie in the arena, where budgets hold. What a request makes us allocate beside that can
+ * be many times its bytes, so it is counted here: when a request is taken up, and again when its response is
+ * encoded, until it has left. A lane that is full is back-pressure like an empty budget of the arena: the
+ * next request of its kind is not started. A request is counted when its size is known, so that a lane is
+ * exceeded by one request at most.
+ *
+ * The figures are estimates of V8's objects, rather too high than too low.
+ *
+ * @module
+ */
+
+import {
+  REQUEST_HEAP_SHARE,
+  REQUEST_HEAP_SIZE_MAX,
+  REQUEST_HEAP_SIZE_MIN,
+} from "../base/limits.ts";
+
+/** Kinds of requests whose objects are counted apart, so that none can starve another. */
+export const HeapLane = {
+  PRODUCE: 0,
+  FETCH: 1,
+  /** Decoded requests, up to {@linkcode LARGE_REQUEST_SIZE}. */
+  REQUESTS: 2,
+  LARGE_REQUESTS: 3,
+  /** Encoded responses of decoded requests. */
+  RESPONSES: 4,
+} as const;
+export type HeapLane = typeof HeapLane[keyof typeof HeapLane];
+
+/** Frames from this size on are large requests (bytes). */
+export const LARGE_REQUEST_SIZE = 64 * 1024;
+
+/** One partition of a produce request: its place in the operation's arrays (bytes). */
+export const PRODUCE_PART_HEAP = 48;
+/** One partition of a fetch: what is asked, where, and a read (bytes). */
+export const FETCH_PART_HEAP = 800;
+/** The same of a partition that nobody has. */
+export const UNKNOWN_PART_HEAP = 400;
+/** One element of an array of a decoded request, with its object (bytes). */
+export const ELEMENT_HEAP = 200;
+
+export class RequestHeap {
+  /** Of each lane (bytes). */
+  readonly limit: number;
+  readonly #used = new Float64Array(Object.keys(HeapLane).length);
+  /** Something came free since this was last taken. */
+  #released = false;
+
+  /** @param memorySize of the shard (bytes) */
+  constructor(memorySize: number) {
+    const share = Math.floor(memorySize * REQUEST_HEAP_SHARE);
+    this.limit = Math.min(REQUEST_HEAP_SIZE_MAX, Math.max(REQUEST_HEAP_SIZE_MIN, share));
+  }
+
+  used(lane: HeapLane): number {
+    return this.#used[lane]!;
+  }
+
+  /** Whether a request of this kind may start. */
+  hasRoom(lane: HeapLane): boolean {
+    return this.#used[lane]! < this.limit;
+  }
+
+  take(lane: HeapLane, bytes: number): void {
+    this.#used[lane]! += bytes;
+  }
+
+  give(lane: HeapLane, bytes: number): void {
+    if (bytes === 0) return;
+    this.#used[lane]! -= bytes;
+    this.#released = true;
+  }
+
+  /** Whether something came free since the last call. */
+  takeReleased(): boolean {
+    const released = this.#released;
+    this.#released = false;
+    return released;
+  }
+}
