@@ -78,6 +78,9 @@ export interface NodeLoad {
   readonly leaders: number;
 }
 
+/** Removed groups that are remembered, the latest: a start deletes what is left of their logs. */
+const REMOVED_GROUPS_MAX = 10_000;
+
 const NO_LOAD: NodeLoad = { replicas: 0, leaders: 0 };
 
 export class ClusterImage {
@@ -101,6 +104,7 @@ export class ClusterImage {
   #loads = new Map<number, NodeLoad>();
   #nextGroupId = FIRST_GROUP_ID;
   #nextProducerId = 0;
+  #removedGroups = new Set<number>();
   #encoder = new TextEncoder();
 
   /**
@@ -145,6 +149,11 @@ export class ClusterImage {
   /** Producer ids below are handed out. */
   get nextProducerId(): number {
     return this.#nextProducerId;
+  }
+
+  /** Groups of topics that were removed, the latest 10,000 of them. */
+  get removedGroups(): ReadonlySet<number> {
+    return this.#removedGroups;
   }
 
   /** Partitions in the cluster. */
@@ -240,6 +249,9 @@ export class ClusterImage {
         if (record.body.level === 0) this.#features.delete(record.body.name);
         else this.#features.set(record.body.name, record.body.level);
         return;
+      case RecordType.GROUPS_REMOVED:
+        for (const groupId of record.body.groupIds) this.#noteRemoved(groupId);
+        return;
       default:
         unreachable("a metadata record has one of the known types");
     }
@@ -278,6 +290,10 @@ export class ClusterImage {
       }
     }
     yield { type: RecordType.GROUP_IDS, body: { nextGroupId: this.#nextGroupId } };
+    if (this.#removedGroups.size > 0) {
+      const groupIds = [...this.#removedGroups];
+      yield { type: RecordType.GROUPS_REMOVED, body: { groupIds } };
+    }
   }
 
   #notify(call: (listener: ImageListener) => void): void {
@@ -310,6 +326,7 @@ export class ClusterImage {
     for (const { groupId, replicas } of topic.partitions) {
       this.#partitionsByGroup.delete(groupId);
       this.#addLoad(replicas, -1);
+      this.#noteRemoved(groupId);
     }
     this.#notify((listener) => listener.topicRemoved?.(topic));
   }
@@ -323,6 +340,12 @@ export class ClusterImage {
     this.#addLoad(replicas, 1);
     this.#nextGroupId = Math.max(this.#nextGroupId, groupId + 1);
     this.#notify((listener) => listener.partitionAdded?.(partition));
+  }
+
+  #noteRemoved(groupId: number): void {
+    this.#removedGroups.add(groupId);
+    if (this.#removedGroups.size <= REMOVED_GROUPS_MAX) return;
+    this.#removedGroups.delete(this.#removedGroups.values().next().value!);
   }
 
   #addLoad(nodes: readonly number[], change: number): void {

@@ -54,6 +54,10 @@ export function recordProblem(image: ClusterImage, record: MetadataRecord): stri
       if (next > GROUP_ID_MAX) return `group ids from ${next} on`;
       return next >= image.nextGroupId ? null : `group ids go back to ${next}`;
     }
+    case RecordType.GROUPS_REMOVED: {
+      const present = record.body.groupIds.find((id) => image.partitionByGroup(id) !== undefined);
+      return present === undefined ? null : `group ${present} is removed and holds a partition`;
+    }
     default:
       return null;
   }

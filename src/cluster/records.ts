@@ -44,6 +44,11 @@ import {
   type GroupIdsRecord,
 } from "../wire/generated/group_ids_record.ts";
 import {
+  decodeGroupsRemovedRecord,
+  encodeGroupsRemovedRecord,
+  type GroupsRemovedRecord,
+} from "../wire/generated/groups_removed_record.ts";
+import {
   decodeNodeRecord,
   encodeNodeRecord,
   type NodeRecord,
@@ -79,6 +84,7 @@ export type {
   ConfigRecord,
   FeatureLevelRecord,
   GroupIdsRecord,
+  GroupsRemovedRecord,
   NodeRecord,
   NodeRemovedRecord,
   PartitionRecord,
@@ -99,6 +105,7 @@ export const RecordType = {
   PRODUCER_IDS: 8,
   GROUP_IDS: 9,
   FEATURE_LEVEL: 10,
+  GROUPS_REMOVED: 11,
 } as const;
 
 /** Ids of partitions' groups start here; 0 is the controller's own group. */
@@ -120,7 +127,8 @@ export type MetadataRecord =
   | Entry<typeof RecordType.CONFIG, ConfigRecord>
   | Entry<typeof RecordType.PRODUCER_IDS, ProducerIdsRecord>
   | Entry<typeof RecordType.GROUP_IDS, GroupIdsRecord>
-  | Entry<typeof RecordType.FEATURE_LEVEL, FeatureLevelRecord>;
+  | Entry<typeof RecordType.FEATURE_LEVEL, FeatureLevelRecord>
+  | Entry<typeof RecordType.GROUPS_REMOVED, GroupsRemovedRecord>;
 
 /** A command's records, or why they cannot be read. */
 export type DecodedCommand =
@@ -242,6 +250,8 @@ function encodeBody(writer: Writer, record: MetadataRecord): void {
       return encodeGroupIdsRecord(writer, RECORD_VERSION, record.body);
     case RecordType.FEATURE_LEVEL:
       return encodeFeatureLevelRecord(writer, RECORD_VERSION, record.body);
+    case RecordType.GROUPS_REMOVED:
+      return encodeGroupsRemovedRecord(writer, RECORD_VERSION, record.body);
     default:
       unreachable("a metadata record has one of the known types");
   }
@@ -270,6 +280,8 @@ function decodeBody(cursor: Cursor, type: number): MetadataRecord | null {
       return { type, body: decodeGroupIdsRecord(cursor, RECORD_VERSION) };
     case RecordType.FEATURE_LEVEL:
       return { type, body: decodeFeatureLevelRecord(cursor, RECORD_VERSION) };
+    case RecordType.GROUPS_REMOVED:
+      return { type, body: decodeGroupsRemovedRecord(cursor, RECORD_VERSION) };
     default:
       return null;
   }

@@ -17,7 +17,7 @@ import type { GroupConfig } from "./config.ts";
 import { Group, GroupState } from "./group.ts";
 import { GROUPS_PER_COORDINATOR_MAX } from "./limits.ts";
 import type { Respond } from "./member.ts";
-import { decodeRecord, type GroupRecord } from "./records.ts";
+import { decodeRecord, type GroupRecord, groupRecord, offsetRecord } from "./records.ts";
 
 /** The partition of `__consumer_offsets` that a coordinator writes to. */
 export interface CoordinatorLog {
@@ -116,6 +116,18 @@ export class GroupTable {
     }
     this.dropIfVoid(group);
     return null;
+  }
+
+  /** Records that rebuild the written state; groups that change while they are drawn may come either way. */
+  *snapshotRecords(): Generator<GroupRecord> {
+    for (const { groupId, metadata, offsets } of this.groups.values()) {
+      if (metadata !== null) yield groupRecord(groupId, metadata);
+      for (const [topic, partitions] of offsets.topics()) {
+        for (const [partition, value] of partitions) {
+          yield offsetRecord({ groupId, topic, partition }, value);
+        }
+      }
+    }
   }
 
   /** Sets `timer` to fire after `delayMs`; makes one if there is none yet. */

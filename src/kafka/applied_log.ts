@@ -4,8 +4,16 @@
  *
  * ```
  *   append(records) --> log ... committed --> apply, in order --> done(0)
- *   load()          --> every committed record from the log start --> apply
+ *   load()          --> snapshot, then every committed record behind it --> apply
+ *   now and then    --> the state's records --> snapshot
  * ```
+ *
+ * Snapshots bound a load: when as much was written behind the last one as it is large (and not less than the
+ * owner says), the next one is written, piece by piece, while the machine goes on. A small state is written
+ * after a rest, too, and when the shard stops: then it stands in for its log where damage takes that. What changes meanwhile may
+ * be in it or not: the log behind the snapshot says it again, so the records of a machine must bear being
+ * applied again, in order ({@linkcode StateMachine.snapshot}). A snapshot that is damaged, of another log, or
+ * ahead of a log that lost its end is named, and the whole log is read instead.
  *
  * What is read back is input: clients once could write there, and disks lie. So
  * - a record that the machine cannot take over is passed over, and reported with its offset;
@@ -19,10 +27,19 @@
 import { assert } from "../base/assert.ts";
 import { type Logger, LogLevel } from "../base/logger.ts";
 import type { Memory } from "../bytes/memory.ts";
-import { type Task, until } from "../io/task.ts";
+import { runTask, type Task, until } from "../io/task.ts";
 import { Timer, type Timers } from "../io/timers.ts";
 import { ReadError } from "../storage/log.ts";
 import { LogRead } from "../storage/log_read.ts";
+import {
+  readSnapshot,
+  type Snapshot,
+  type SnapshotContext,
+  type SnapshotCover,
+  type SnapshotOwner,
+  snapshotPath,
+  writeSnapshot,
+} from "../storage/state_snapshot.ts";
 import { batchBaseOffset, batchSize } from "../wire/record_batch.ts";
 import type { Partition } from "./partition.ts";
 import { type AppendMemory, RecordAppender } from "./record_appender.ts";
@@ -35,15 +52,41 @@ const READ_PAUSES_MS = [10, 50, 250];
 /** Records that are named one by one when they are passed over; the rest is counted. */
 const NAMED_RECORDS_MAX = 10;
 
+/** Records of a snapshot that are applied in one turn. */
+const APPLIED_AT_ONCE = 5_000;
+/** A state up to this size is written without much behind the last snapshot (bytes). */
+const SMALL_STATE_BYTES = 2 ** 20;
+/** A snapshot that could not be written is tried again after so long (ms). */
+const SNAPSHOT_RETRY_MS = 60_000;
+
+/** When the next snapshot of a state is written. */
+export interface SnapshotPolicy {
+  /** Not before so much was written behind the last one (bytes of keys and values)... */
+  readonly bytesMin: number;
+  /** ... and asked this often (ms). */
+  readonly intervalMs: number;
+  /** A small state is written when anything is behind the last snapshot, and that is as old as this (ms). */
+  readonly restMs: number;
+}
+
 /** What is kept in the log. */
 export interface StateMachine {
   /** Takes over a committed record; returns why it makes no sense and was passed over, or null. */
   apply(key: Uint8Array | null, value: Uint8Array | null): string | null;
+  /**
+   * Records that, applied to an empty machine, give the state. They are drawn over many turns, between which
+   * further records are applied; of what those change, the state before or after may be given. A machine whose
+   * records cannot be applied twice gives all of them as they are at the call.
+   */
+  snapshot(): Iterable<StateRecord>;
 }
 
 export interface AppliedLogOptions {
   readonly memory: Memory;
   readonly blocks: AppendMemory;
+  readonly disk: SnapshotContext["disk"];
+  readonly crc32c: SnapshotContext["crc32c"];
+  readonly snapshots: SnapshotPolicy;
   readonly logger: Logger;
   readonly timers: Timers;
   readonly nowMs: () => number;
@@ -63,8 +106,19 @@ export class AppliedLog {
   readonly #machine: StateMachine;
   readonly #options: AppliedLogOptions;
   readonly #appender: RecordAppender;
+  readonly #timer: Timer;
   #skipped = 0;
   #lost = 0;
+  /** First offset that is not applied. */
+  #nextOffset = 0;
+  /** Bytes applied since the last snapshot, and its size. */
+  #bytesBehind = 0;
+  #snapshotBytes = 0;
+  #snapshotAtMs = 0;
+  #retryAtMs = 0;
+  #failing = false;
+  #writing = false;
+  #closed = false;
 
   constructor(partition: Partition, machine: StateMachine, options: AppliedLogOptions) {
     this.partition = partition;
@@ -72,6 +126,7 @@ export class AppliedLog {
     this.#options = options;
     const { memory, blocks, wallMs } = options;
     this.#appender = new RecordAppender(partition, memory, blocks, wallMs);
+    this.#timer = new Timer(() => this.#onTimer());
   }
 
   /**
@@ -81,7 +136,8 @@ export class AppliedLog {
   append(records: readonly StateRecord[], done: (result: number) => void): void {
     this.#appender.append(batchOf(records, this.#options.wallMs()), (result) => {
       if (result >= 0) {
-        for (const { key, value } of records) this.#machine.apply(key, value);
+        for (const { key, value } of records) this.#apply(key, value);
+        this.#nextOffset = result + records.length;
       }
       done(Math.min(result, 0));
     });
@@ -100,9 +156,11 @@ export class AppliedLog {
    */
   *load(): Task<Loaded | null> {
     const { partition } = this;
+    const snapshot = yield* this.#usableSnapshot();
+    if (snapshot !== null) yield* this.#applySnapshot(snapshot);
     let resume: (result: number) => void = () => {};
     const read = new LogRead({ complete: (result) => resume(result) });
-    let offset = partition.startOffset;
+    let offset = Math.max(partition.startOffset, snapshot?.nextOffset ?? 0);
     let tries = 0;
     while (offset < partition.highWatermark) {
       if (partition.gone) return null;
@@ -135,7 +193,129 @@ export class AppliedLog {
     if (this.#skipped > NAMED_RECORDS_MAX) {
       this.#log(LogLevel.WARN, "More records were passed over", { records: this.#skipped });
     }
+    this.#nextOffset = offset;
+    this.#snapshotAtMs = this.#options.nowMs();
+    this.#schedule();
     return { skippedRecords: this.#skipped, lostOffsets: this.#lost };
+  }
+
+  /** Writes no further snapshot. */
+  close(): void {
+    this.#closed = true;
+    this.#options.timers.cancel(this.#timer);
+  }
+
+  /** Ends: what is behind the last snapshot of a small state is written. Nothing may be appended any more. */
+  *stop(): Task<void> {
+    this.close();
+    if (this.#bytesBehind > 0 && this.#isSmall && !this.#writing) yield* this.writeSnapshot();
+  }
+
+  /** Writes a snapshot of the present state; its size (bytes), or a negative errno. */
+  *writeSnapshot(): Task<number> {
+    const { log } = this.partition;
+    const nextOffset = this.#nextOffset;
+    const bytesBehind = this.#bytesBehind;
+    const point = { appliedIndex: log.indexAt(nextOffset) - 1, nextOffset };
+    const records = this.#machine.snapshot();
+    const cover = (): SnapshotCover => this.#coverOf(this.#nextOffset);
+    this.#writing = true;
+    const size = yield* writeSnapshot(this.#options, this.#owner, point, records, cover);
+    this.#writing = false;
+    if (size < 0) return size;
+    this.#snapshotAtMs = this.#options.nowMs();
+    this.#snapshotBytes = size;
+    this.#bytesBehind -= bytesBehind;
+    return size;
+  }
+
+  get #isSmall(): boolean {
+    return this.#snapshotBytes + this.#bytesBehind <= SMALL_STATE_BYTES;
+  }
+
+  get #isDue(): boolean {
+    const { nowMs, snapshots } = this.#options;
+    if (this.#bytesBehind === 0 || nowMs() < this.#retryAtMs) return false;
+    if (this.#bytesBehind >= Math.max(snapshots.bytesMin, this.#snapshotBytes)) return true;
+    return this.#isSmall && nowMs() >= this.#snapshotAtMs + snapshots.restMs;
+  }
+
+  get #owner(): SnapshotOwner {
+    const { groupId, incarnation } = this.partition.log;
+    return { groupId, incarnation };
+  }
+
+  #coverOf(coveredOffset: number): SnapshotCover {
+    const { log } = this.partition;
+    const coveredTerm = coveredOffset === 0 ? 0 : log.termAt(log.indexAt(coveredOffset - 1));
+    return { coveredOffset, coveredTerm: Math.max(0, coveredTerm) };
+  }
+
+  #schedule(): void {
+    if (this.#closed) return;
+    const { timers, nowMs, snapshots } = this.#options;
+    timers.schedule(this.#timer, nowMs() + snapshots.intervalMs);
+  }
+
+  #onTimer(): void {
+    const { nowMs } = this.#options;
+    if (this.partition.gone) return;
+    if (!this.#isDue) return this.#schedule();
+    runTask(this.writeSnapshot(), (size) => {
+      const failed = size < 0 && !this.partition.gone;
+      if (failed) this.#retryAtMs = nowMs() + SNAPSHOT_RETRY_MS;
+      // Said once: a disk that is full stays full for a while.
+      if (failed && !this.#failing) {
+        this.#log(LogLevel.WARN, "Cannot write a snapshot: the next start reads more of the log", {
+          file: snapshotPath(this.#owner),
+          errno: -size,
+        });
+      }
+      this.#failing = failed;
+      this.#schedule();
+    });
+  }
+
+  /** The log's snapshot, if there is one and the log bears it out. */
+  *#usableSnapshot(): Task<Snapshot | null> {
+    const read = yield* readSnapshot(this.#options, this.#owner);
+    if (read.kind === "none") return null;
+    const path = snapshotPath(this.#owner);
+    const problem = read.kind === "found" ? this.#disproofOf(read.snapshot) : read.problem;
+    if (read.kind === "found" && problem === null) return read.snapshot;
+    this.#log(LogLevel.WARN, "Cannot use a snapshot: the whole log is read instead", {
+      file: path,
+      problem: problem ?? "",
+    });
+    return null;
+  }
+
+  /** Why the log as it is cannot have given `snapshot`; null when it can. */
+  #disproofOf({ coveredOffset, coveredTerm }: Snapshot): string | null {
+    const { highWatermark, startOffset } = this.partition;
+    if (coveredOffset > highWatermark) {
+      return `it reaches to offset ${coveredOffset}, and the log to ${highWatermark}: the log lost its end`;
+    }
+    // What lies before the log start cannot be compared any more.
+    if (coveredOffset <= startOffset || this.#coverOf(coveredOffset).coveredTerm === coveredTerm) {
+      return null;
+    }
+    return `the log was written anew before offset ${coveredOffset}, where it reaches to`;
+  }
+
+  *#applySnapshot(snapshot: Snapshot): Task<void> {
+    let count = 0;
+    for (const { key, value } of snapshot.records) {
+      const problem = this.#machine.apply(key, value);
+      if (problem !== null) this.#noteSkipped(-1, problem);
+      if (++count % APPLIED_AT_ONCE === 0) yield* this.#pause(0);
+    }
+    this.#snapshotBytes = snapshot.sizeBytes;
+  }
+
+  #apply(key: Uint8Array | null, value: Uint8Array | null): string | null {
+    this.#bytesBehind += (key?.length ?? 0) + (value?.length ?? 0);
+    return this.#machine.apply(key, value);
   }
 
   #applyExtent(address: number, length: number): void {
@@ -146,7 +326,7 @@ export class AppliedLog {
       const size = batchSize(memory.view, at);
       assert(size > 0 && at + size <= end, "an extent is a run of whole batches");
       const problem = visitRecords(memory, at, size, (offset, key, value) => {
-        const senseless = this.#machine.apply(key, value);
+        const senseless = this.#apply(key, value);
         if (senseless !== null) this.#noteSkipped(offset, senseless);
       });
       if (problem !== null) this.#noteSkipped(batchBaseOffset(memory.view, at), problem);

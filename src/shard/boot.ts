@@ -156,7 +156,7 @@ export class RunningShard {
           (refusal) => this.#led(refusal),
         );
       case "serve":
-        return this.#serve(message.ballastBytes, new Set(message.removedGroups));
+        return this.#serve(message.ballastBytes);
       case "accept":
         this.#acceptor = new Acceptor(
           this.#ring,
@@ -298,15 +298,13 @@ export class RunningShard {
       this.#fatal(exitCode, `${what} ${adviceFor(kind)}`, false);
       return;
     }
-    const { image, removedGroups } = this.#shard!;
-    const { clusterId, topics } = image;
-    const removed = removedGroups.splice(0);
-    this.#link.tell({ type: "leading", clusterId, topics: topics.size, removedGroups: removed });
+    const { clusterId, topics } = this.#shard!.image;
+    this.#link.tell({ type: "leading", clusterId, topics: topics.size });
   }
 
   /** Answered once there is room for the next start, or too little of it: clients come behind that. */
-  #serve(ballastBytes: number, removedGroups: ReadonlySet<number>): void {
-    this.#shard!.deleteOrphans(removedGroups);
+  #serve(ballastBytes: number): void {
+    this.#shard!.deleteOrphans();
     this.#health.look();
     this.#health.start(this.#timers);
     const serving = (): void => this.#link.tell({ type: "serving" });

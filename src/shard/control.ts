@@ -78,8 +78,6 @@ export type ToShard =
   | {
     readonly type: "serve";
     readonly ballastBytes: number;
-    /** Groups whose topics were removed in earlier lives. */
-    readonly removedGroups: readonly number[];
   }
   | {
     readonly type: "accept";
@@ -119,7 +117,6 @@ export type FromShard =
     readonly type: "leading";
     readonly clusterId: string;
     readonly topics: number;
-    readonly removedGroups: readonly number[];
   }
   | { readonly type: "serving" }
   | { readonly type: "health"; readonly health: StorageHealth }

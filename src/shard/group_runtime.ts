@@ -9,8 +9,6 @@
  */
 
 import type { Random } from "../base/prng.ts";
-import type { Logger } from "../base/logger.ts";
-import type { Memory } from "../bytes/memory.ts";
 import type { ClusterImage } from "../cluster/image.ts";
 import { OFFSETS_TOPIC } from "../cluster/topic_names.ts";
 import type { GroupConfig } from "../group/config.ts";
@@ -19,28 +17,21 @@ import { groupPartition } from "../group/group_partition.ts";
 import type { CoordinatorLog } from "../group/group_table.ts";
 import type { GroupRecord } from "../group/records.ts";
 import { ENOSPC } from "../io/errno.ts";
-import { runTask } from "../io/task.ts";
-import { Timer, type Timers } from "../io/timers.ts";
-import { AppliedLog, type StateMachine } from "../kafka/applied_log.ts";
+import { runTask, type Task } from "../io/task.ts";
+import { Timer } from "../io/timers.ts";
+import { AppliedLog, type AppliedLogOptions, type StateMachine } from "../kafka/applied_log.ts";
 import type { CommitListener, Partition } from "../kafka/partition.ts";
-import type { AppendMemory } from "../kafka/record_appender.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { type OwnershipListener, shardOfGroupId } from "./partition_table.ts";
 
 /** How often coordinators are asked whether something is due (ms). */
 const TICK_MS = 20;
 
-export interface GroupRuntimeOptions {
+export interface GroupRuntimeOptions extends AppliedLogOptions {
   readonly config: GroupConfig;
   readonly random: Random;
-  readonly memory: Memory;
-  readonly blocks: AppendMemory;
   readonly image: ClusterImage;
-  readonly timers: Timers;
-  readonly logger: Logger;
   readonly shardCount: number;
-  readonly nowMs: () => number;
-  readonly wallMs: () => number;
 }
 
 /** One partition of the offsets topic and its coordinator. */
@@ -63,6 +54,10 @@ class CoordinatedPartition implements CoordinatorLog, CommitListener, StateMachi
 
   apply(key: Uint8Array | null, value: Uint8Array | null): string | null {
     return key === null ? "it has no key" : this.coordinator.replay(key, value);
+  }
+
+  snapshot(): Iterable<GroupRecord> {
+    return this.coordinator.table.snapshotRecords();
   }
 
   append(records: readonly GroupRecord[], done: (errorCode: number) => void): void {
@@ -105,7 +100,11 @@ export class GroupRuntime implements OwnershipListener {
 
   /** The coordinator of a group, if its partition is this shard's. */
   coordinatorFor(groupId: string): GroupCoordinator | null {
-    const index = this.#partitionOf(groupId);
+    return this.coordinatorOf(this.#partitionOf(groupId));
+  }
+
+  /** The coordinator of the groups in partition `index` of the offsets topic, if it is this shard's. */
+  coordinatorOf(index: number): GroupCoordinator | null {
     return this.#coordinated.get(index)?.coordinator ?? null;
   }
 
@@ -129,13 +128,21 @@ export class GroupRuntime implements OwnershipListener {
 
   partitionClosed(partition: Partition): void {
     if (partition.image.topic.name !== OFFSETS_TOPIC) return;
-    this.#coordinated.get(partition.image.index)?.coordinator.unload();
+    const coordinated = this.#coordinated.get(partition.image.index);
+    coordinated?.log.close();
+    coordinated?.coordinator.unload();
     this.#coordinated.delete(partition.image.index);
   }
 
   /** Appends may be tried again. */
   retry(): void {
     for (const { log } of this.#coordinated.values()) log.retry();
+  }
+
+  /** Writes small states down; nothing is asked of a coordinator any more. */
+  *stop(): Task<void> {
+    this.#options.timers.cancel(this.#timer);
+    for (const { log } of this.#coordinated.values()) yield* log.stop();
   }
 
   #partitionOf(groupId: string): number {

@@ -17,12 +17,13 @@ import type { Completion } from "../io/completion.ts";
 import { type Task, until } from "../io/task.ts";
 import { AppliedLog, type AppliedLogOptions, type StateMachine } from "../kafka/applied_log.ts";
 import type { Partition } from "../kafka/partition.ts";
+import type { StateRecord } from "../kafka/records_of.ts";
 import type { Calls } from "./calls.ts";
 import { messageArgument } from "./mailbox.ts";
 import { MessageType } from "./messages.ts";
 import type { ShardMemory } from "./shard_memory.ts";
 
-/** Records of a snapshot that are sent in one message. */
+/** Records of a snapshot that are sent in one message, or written as one command. */
 const SNAPSHOT_RECORDS = 500;
 
 /** Calls `done` when a shard's new partitions may be served, or soon all the same. */
@@ -82,6 +83,11 @@ export class MetadataFeed implements MetadataLog, StateMachine {
     return problems.length === 0 ? null : problems.map(({ problem }) => problem).join("; ");
   }
 
+  /** All of it as it is now: a command cannot be applied twice. */
+  snapshot(): StateRecord[] {
+    return [...this.#snapshotCommands()].map((value) => ({ key: null, value }));
+  }
+
   append(command: Uint8Array, done: Completion): void {
     this.log.append([{ key: null, value: command }], (result) => {
       if (result < 0) {
@@ -100,18 +106,20 @@ export class MetadataFeed implements MetadataLog, StateMachine {
 
   /** Sends the whole image to the other shards; finishes when they have it. */
   *sendSnapshot(): Task<void> {
+    for (const bytes of this.#snapshotCommands()) {
+      yield* until<void>((done) => this.#broadcast(bytes, done));
+    }
+  }
+
+  *#snapshotCommands(): Generator<Uint8Array> {
     let part = [];
     for (const record of this.#image.snapshotRecords()) {
       part.push(record);
       if (part.length < SNAPSHOT_RECORDS) continue;
-      const bytes = encodeCommand(part);
-      yield* until<void>((done) => this.#broadcast(bytes, done));
+      yield encodeCommand(part);
       part = [];
     }
-    if (part.length > 0) {
-      const bytes = encodeCommand(part);
-      yield* until<void>((done) => this.#broadcast(bytes, done));
-    }
+    if (part.length > 0) yield encodeCommand(part);
   }
 
   /** Sends in the order of the calls; what finds no memory or credit waits, and the rest behind it. */

@@ -32,7 +32,7 @@ import { Timer, type Timers } from "../io/timers.ts";
 import { FetchPath } from "../kafka/fetch.ts";
 import { FetchSessions } from "../kafka/fetch_session.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
-import type { AppliedLog } from "../kafka/applied_log.ts";
+import type { AppliedLog, SnapshotPolicy } from "../kafka/applied_log.ts";
 import { ProducePath } from "../kafka/produce.ts";
 import { ProduceAppender } from "../kafka/produce_append.ts";
 import { RecordChecks } from "../kafka/record_checks.ts";
@@ -69,6 +69,18 @@ const DRAIN_MS = 2_000;
 const EXPIRE_SLICE_PAUSE_MS = 10;
 /** A disk too full to keep room for the next start is asked again after so long (ms). */
 const BALLAST_RETRY_MS = 5_000;
+/** A coordinator's snapshot saves the reading of as much at the next start. */
+const COORDINATOR_SNAPSHOTS: SnapshotPolicy = {
+  bytesMin: 2 ** 20,
+  intervalMs: 1_000,
+  restMs: 60_000,
+};
+/** Without the metadata nothing is served: where damage takes its log, the snapshot stands in. */
+const METADATA_SNAPSHOTS: SnapshotPolicy = {
+  bytesMin: 64 * 1024,
+  intervalMs: 1_000,
+  restMs: 5_000,
+};
 
 export interface ShardOptions {
   readonly nodeId: number;
@@ -90,6 +102,8 @@ export interface ShardOptions {
   readonly nowMs: () => number;
   /** The other end of a socket, in Kafka's form `/127.0.0.1`. */
   readonly peerOf: (socket: number) => string;
+  /** When states are written as snapshots; the usual policies when absent. */
+  readonly snapshots?: SnapshotPolicy;
   /** Rings another shard's doorbell. */
   readonly wake: (shard: number) => void;
 }
@@ -125,8 +139,6 @@ export class Shard {
   #controller: ControllerService | null = null;
   /** What of the node's storage cannot serve; told by the control thread. */
   trouble: StorageTrouble = { diskFull: false, damagedGroups: new Set() };
-  /** Controller's shard, after {@linkcode lead}: groups of topics that were removed in earlier lives. */
-  readonly removedGroups: number[] = [];
   /** Of batches that clients produce. */
   readonly #checks: RecordChecks;
   #writable = false;
@@ -176,16 +188,12 @@ export class Shard {
       () => storage.pinRoom,
     );
     this.groups = new GroupRuntime({
+      ...options,
       config: groupConfigOf(this.settings),
-      random,
-      memory,
-      blocks,
       image: this.image,
-      timers,
-      logger: options.logger,
       shardCount,
-      nowMs,
       wallMs,
+      snapshots: options.snapshots ?? COORDINATOR_SNAPSHOTS,
     });
     this.partitions.listen(this.groups);
     const heap = new RequestHeap(blocks.arena.size);
@@ -255,15 +263,10 @@ export class Shard {
       yield* this.#pause(1);
     }
     this.partitions.controllerTerm = partition.leaderEpoch;
-    this.image.listen({
-      topicRemoved: ({ partitions }) => {
-        if (this.#controller !== null) return;
-        for (const { groupId } of partitions) this.removedGroups.push(groupId);
-      },
-    });
     const feed = new MetadataFeed(this.image, partition, (done) => this.whenSettled(done), {
       ...this.options,
       calls: this.calls,
+      snapshots: this.options.snapshots ?? METADATA_SNAPSHOTS,
       wallMs: () => this.options.clock.wallMs(),
     });
     const loaded = yield* feed.log.load();
@@ -351,16 +354,14 @@ export class Shard {
   }
 
   /**
-   * Deletes logs of topics whose deletion a stop cut short; once, after the image is complete.
-   *
-   * @param removed groups that the metadata log says were removed. A log that it says nothing of is kept: the
-   * metadata log may have lost more than it did.
+   * Deletes logs of topics whose deletion a stop cut short; once, after the image is complete. A log of which
+   * the metadata log does not say that it was removed is kept: the metadata log may have lost more than it did.
    */
-  deleteOrphans(removed: ReadonlySet<number>): void {
+  deleteOrphans(): void {
     const { logger, timers, nowMs } = this.options;
     // The first look: of producers of whom it is not known, time runs from here.
     timers.schedule(this.#expiration, nowMs() + EXPIRE_SLICE_PAUSE_MS);
-    const { deleted, unowned } = this.partitions.deleteOrphans(removed);
+    const { deleted, unowned } = this.partitions.deleteOrphans(this.image.removedGroups);
     if (deleted > 0) {
       logger.log(LogLevel.INFO, "Deleting logs of topics that are gone", { deleted });
     }
@@ -403,6 +404,8 @@ export class Shard {
 
   /** Writes everything out; every shard has drained. */
   *stop(): Task<void> {
+    yield* this.groups.stop();
+    if (this.#controllerLog !== null) yield* this.#controllerLog.stop();
     yield* this.storage.stop();
   }
 

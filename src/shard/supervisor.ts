@@ -131,8 +131,7 @@ export class Supervisor {
     const opened = await this.#askAll(boots.map(() => open), "opened");
     const firstFreeGroupId = 1 + Math.max(...opened.map(({ lastGroupId }) => lastGroupId));
     const led = await this.#ask(0, { type: "lead", node, firstFreeGroupId }, "leading");
-    const { removedGroups } = led;
-    const serve: ToShard = { type: "serve", ballastBytes: recovered.ballastBytes, removedGroups };
+    const serve: ToShard = { type: "serve", ballastBytes: recovered.ballastBytes };
     await this.#askAll(boots.map(() => serve), "serving");
     return {
       clusterId: led.clusterId,

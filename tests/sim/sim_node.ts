@@ -24,6 +24,7 @@ import type { RecordWalk } from "../../src/io/record_walk.ts";
 import { loadShim } from "../../src/io/shim.ts";
 import { openBufferWalk, type ShimWalk } from "../../src/io/shim_walk.ts";
 import { Timer, Timers } from "../../src/io/timers.ts";
+import type { SnapshotPolicy } from "../../src/kafka/applied_log.ts";
 import { Mailboxes, mailboxesSize } from "../../src/shard/mailbox.ts";
 import type { AdvertisedNode } from "../../src/shard/control.ts";
 import { type LeadRefusal, Shard } from "../../src/shard/shard.ts";
@@ -37,6 +38,8 @@ import type { Damage, StorageContext } from "../../src/storage/shard_storage.ts"
 import { type ClientEnd, MemorySockets } from "./memory_sockets.ts";
 
 const RECEIVE_BUFFERS = 16;
+/** Lives are short: after a few records the next snapshot is due. */
+const SNAPSHOTS: SnapshotPolicy = { bytesMin: 300, intervalMs: 5, restMs: 30 };
 const WALL_START_MS = 1_700_000_000_000;
 
 /** Loaded once: that takes longer than many a simulation. */
@@ -51,6 +54,8 @@ export interface SimNodeOptions {
   /** Per shard, and what it is recycled in (bytes). */
   readonly journalBytes?: number;
   readonly extentBytes?: number;
+  /** When states are written as snapshots; all the time when absent. */
+  readonly snapshots?: SnapshotPolicy;
 }
 
 interface SimShard {
@@ -159,8 +164,7 @@ export class SimNode {
       this.refusal = `damaged: the metadata log (${this.logOf(CONTROLLER_GROUP_ID)!.directory})`;
       return false;
     }
-    const removed = new Set(this.shards[0]!.shard.removedGroups);
-    for (const { shard } of this.shards) shard.deleteOrphans(removed);
+    for (const { shard } of this.shards) shard.deleteOrphans();
     this.#finish(this.shards[0]!.shard.keepBallast(report.ballastBytes));
     return !this.disk.crashed;
   }
@@ -328,6 +332,7 @@ export class SimNode {
       logger: { log: (level, message, fields) => this.#note(level, message, fields) },
       nowMs: () => this.nowMs,
       peerOf: () => "/127.0.0.1",
+      snapshots: this.#options.snapshots ?? SNAPSHOTS,
       wake: () => {},
     }, storage);
     return { shard, timers, sockets, blocks };

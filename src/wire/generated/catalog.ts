@@ -203,6 +203,7 @@ import * as featureLevelRecord from "./feature_level_record.ts";
 import * as groupIdsRecord from "./group_ids_record.ts";
 import * as groupMetadataKey from "./group_metadata_key.ts";
 import * as groupMetadataValue from "./group_metadata_value.ts";
+import * as groupsRemovedRecord from "./groups_removed_record.ts";
 import * as nodeRecord from "./node_record.ts";
 import * as nodeRemovedRecord from "./node_removed_record.ts";
 import * as offsetCommitKey from "./offset_commit_key.ts";
@@ -4141,6 +4142,15 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "sessionTimeout", type: "int32", versions: [0, 32767] },
         { name: "subscription", type: "bytes", versions: [0, 32767] },
         { name: "assignment", type: "bytes", versions: [0, 32767] },
+      ] },
+    },
+  },
+  {
+    name: "GroupsRemovedRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: groupsRemovedRecord.decodeGroupsRemovedRecord, encode: groupsRemovedRecord.encodeGroupsRemovedRecord,
+    structs: {
+      GroupsRemovedRecord: { create: groupsRemovedRecord.newGroupsRemovedRecord, fields: [
+        { name: "groupIds", type: "[]int32", versions: [0, 32767] },
       ] },
     },
   },
