@@ -130,7 +130,7 @@ function conclude(
   if (report.outcome === "error") {
     throw new Failure(EXIT_DISK_ERROR, `${report.reason}: errno ${report.errno}`);
   }
-  const { damages, suspectGroups } = report;
+  const { damages, suspectPartitions } = report;
   const isSound = report.outcome !== "damaged" && damages.length === 0;
   if (format === "json") {
     printJson(terminal, { ...report, isSound });
@@ -160,8 +160,18 @@ function conclude(
       ),
     );
   }
-  if (suspectGroups.length > 0) {
-    terminal.out(`\nGroups that may have lost acknowledged records: ${suspectGroups.join(", ")}\n`);
+  if (suspectPartitions.length > 0) {
+    terminal.out(
+      `\nMay have lost acknowledged records, and are read-only: ${suspectPartitions.join(", ")}\n`,
+    );
   }
+  const lossless = report.outcome !== "damaged" && suspectPartitions.length === 0 &&
+    damages.every((damage) => damage.harmless === true);
+  if (!isSound && !lossless) {
+    terminal.out(
+      "\nPut back a copy of the files, or give up what is lost: start the broker once with " +
+        "--accept-loss --verify.\n",
+    );
+  } else if (!isSound) terminal.out("\nNothing is lost: the next start mends it.\n");
   return isSound ? EXIT_OK : EXIT_DATA_DAMAGED;
 }

@@ -194,6 +194,7 @@ export class RunningShard {
       nodeId,
       extentBytes,
       journalBytes: extentBytes * numbers.number("journal.extents"),
+      acceptLoss: this.#boot.acceptLoss,
       onProgress: (stage, done) => this.#progress(stage, done),
     });
     runTask(task, (report) => {
@@ -207,7 +208,7 @@ export class RunningShard {
   #recovered(report: RecoveryReport, diskError: string | null): void {
     const { outcome, reason, manifest } = report;
     if (outcome !== "ready" || manifest === null) {
-      const exitCode = outcome === "newer"
+      const exitCode = outcome === "newer" || outcome === "foreign"
         ? EXIT_CANNOT_CREATE
         : outcome === "damaged"
         ? EXIT_DATA_DAMAGED
@@ -227,7 +228,7 @@ export class RunningShard {
       fresh: report.fresh,
       logs: report.logCount,
       replayed: report.replayedRecords,
-      suspects: report.suspectGroups.length,
+      suspects: report.suspectPartitions,
       ringsDealt: report.ringsDealt,
       ballastBytes: report.ballastBytes,
       diskError,
@@ -396,7 +397,10 @@ function adviceFor(outcome: RecoveryReport["outcome"], errno = 0): string {
     case "newer":
       return "It was written by a newer version: start that one.";
     case "damaged":
-      return "`gregor check --data-dir DIR` tells what is lost; put back a copy of what it names.";
+      return "`gregor check --data-dir DIR` tells what is lost. Put back a copy of what it names, or " +
+        "give it up: start once with --accept-loss.";
+    case "foreign":
+      return "Start with that --node-id, or choose another --data-dir.";
     case "memory":
       return "Set --memory accordingly.";
     default:

@@ -103,7 +103,8 @@ export type FromShard =
     readonly fresh: boolean;
     readonly logs: number;
     readonly replayed: number;
-    readonly suspects: number;
+    /** Partitions that damage made read-only. */
+    readonly suspects: readonly string[];
     /** The disk was too full for the journals that were asked for: the old ones were dealt out. */
     readonly ringsDealt: boolean;
     /** Space to hold for the next start (bytes). */

@@ -29,6 +29,12 @@ export interface HealthProblem {
   readonly partitions: readonly string[];
 }
 
+/** The first few names of `count`, for a line. */
+export function someOf(names: readonly string[], count = names.length): string {
+  const more = count > NAMED_MAX ? ` and ${count - NAMED_MAX} more` : "";
+  return names.slice(0, NAMED_MAX).join(", ") + more;
+}
+
 export class NodeHealth {
   readonly #logger: Logger;
   readonly #dataDir: string;
@@ -129,9 +135,8 @@ export class NodeHealth {
       this.#logger.log(LogLevel.INFO, "No partition is damaged any more");
     } else {
       if (nowMs - this.#damageLoggedMs < DAMAGE_LOG_MS && this.#hurtCount > 0) return;
-      const more = count > NAMED_MAX ? ` and ${count - NAMED_MAX} more` : "";
       this.#logger.log(LogLevel.ERROR, "Damaged partitions cannot be served whole", {
-        partitions: names.slice(0, NAMED_MAX).join(", ") + more,
+        partitions: someOf(names, count),
         remedy: DAMAGE_REMEDY,
       });
     }

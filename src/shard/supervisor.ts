@@ -18,7 +18,13 @@ import type { Manifest } from "../storage/manifest.ts";
 import type { Damage } from "../storage/shard_storage.ts";
 import type { AdvertisedNode, Boot, FromShard, ToShard } from "./control.ts";
 import { leaveMark } from "./leave_mark.ts";
-import { DAMAGE_LOG_MS, type HealthProblem, NodeHealth } from "./node_health.ts";
+import {
+  DAMAGE_LOG_MS,
+  DAMAGE_REMEDY,
+  type HealthProblem,
+  NodeHealth,
+  someOf,
+} from "./node_health.ts";
 import type { StorageHealth } from "./storage_health.ts";
 
 /** How often progress of a long step is shown (ms). */
@@ -109,12 +115,13 @@ export class Supervisor {
     }
     await this.#askAll(boots.map((boot) => ({ type: "boot", boot })), "booted");
     const recovered = await this.#ask(0, { type: "recover" }, "recovered");
-    if (recovered.suspects > 0) {
+    const { suspects } = recovered;
+    if (suspects.length > 0) {
       this.#logger.log(
         LogLevel.ERROR,
         "Damage may have taken acknowledged records; the partitions concerned are read-only until " +
           "a start with --accept-loss",
-        { partitions: recovered.suspects },
+        { partitions: someOf(suspects), remedy: DAMAGE_REMEDY },
       );
     }
     if (recovered.ringsDealt) {

@@ -13,15 +13,16 @@
 
 import { assert } from "../base/assert.ts";
 import type { Task } from "../io/task.ts";
-import { type Manifest, readManifest } from "./manifest.ts";
+import { findManifest, type Manifest, type ManifestRead } from "./manifest.ts";
 import { recoverNode } from "./recovery.ts";
+import { lostManifest } from "./recovery_files.ts";
 import type { Damage, StorageContext } from "./shard_storage.ts";
 import { type Verified, verifyLogs } from "./verify.ts";
 
 /** What was found. */
 export interface CheckReport extends Verified {
   /** "checked", or why nothing could be checked. */
-  readonly outcome: "checked" | "empty" | "newer" | "damaged" | "memory" | "error";
+  readonly outcome: "checked" | "empty" | "newer" | "damaged" | "foreign" | "memory" | "error";
   /** For people: what stood in the way. Empty when checked. */
   readonly reason: string;
   readonly errno: number;
@@ -30,6 +31,7 @@ export interface CheckReport extends Verified {
   readonly replayedRecords: number;
   readonly damages: readonly Damage[];
   readonly suspectGroups: readonly number[];
+  readonly suspectPartitions: readonly string[];
 }
 
 /** Told now and then what is being read, with a share from 0 to 1. */
@@ -45,6 +47,7 @@ class Check {
   readonly #onProgress: CheckProgress;
   readonly #damages: Damage[] = [];
   #suspects: readonly number[] = [];
+  #suspectPartitions: readonly string[] = [];
   #manifest: Manifest | null = null;
   #replayed = 0;
   #verified: Verified = { logs: 0, segments: 0, batches: 0, bytes: 0 };
@@ -58,11 +61,13 @@ class Check {
     const found = yield* this.#readManifest();
     switch (found.kind) {
       case "none":
+      case "damaged": {
+        const problem = lostManifest(this.#context.disk, found);
+        if (problem !== null) return this.#report("damaged", problem, 0);
         return this.#report("empty", "There is no manifest: nothing was ever stored here", 0);
+      }
       case "newer":
         return this.#report("newer", `The data directory has format ${found.formatVersion}`, 0);
-      case "damaged":
-        return this.#report("damaged", `Manifest: ${found.reason}`, 0);
       case "error":
         return this.#report("error", "Cannot read the manifest", found.errno);
     }
@@ -79,6 +84,7 @@ class Check {
     });
     this.#manifest = recovered.manifest ?? manifest;
     this.#suspects = recovered.suspectGroups;
+    this.#suspectPartitions = recovered.suspectPartitions;
     this.#replayed = recovered.replayedRecords;
     if (recovered.outcome !== "ready") {
       return this.#report(recovered.outcome, recovered.reason, recovered.errno);
@@ -95,14 +101,14 @@ class Check {
     return this.#report("checked", "", 0);
   }
 
-  *#readManifest(): ReturnType<typeof readManifest> {
+  *#readManifest(): Task<ManifestRead> {
     const { disk, memory, arena } = this.#context;
     const bufferBytes = arena.blockSizeMax;
     const bufferAddress = arena.allocate(bufferBytes);
     assert(bufferAddress >= 0, "no memory to read the manifest");
-    const found = yield* readManifest({ disk, memory, bufferAddress, bufferBytes });
+    const { read } = yield* findManifest({ disk, memory, bufferAddress, bufferBytes });
     arena.release(bufferAddress);
-    return found;
+    return read;
   }
 
   #report(outcome: CheckReport["outcome"], reason: string, errno: number): CheckReport {
@@ -116,6 +122,7 @@ class Check {
       replayedRecords: this.#replayed,
       damages: this.#damages,
       suspectGroups: this.#suspects,
+      suspectPartitions: this.#suspectPartitions,
     };
   }
 }

@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { checkNode, type CheckReport } from "./check.ts";
+import { io, type Task } from "../io/task.ts";
 import { MetaKind } from "./log.ts";
 import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
 import { TEST_LIMITS, TestNode } from "../../tests/sim/storage_node.ts";
@@ -67,11 +68,34 @@ Deno.test("checkNode() names the file and the place of a flipped bit in a segmen
   assert.ok(report.batches < BATCHES);
 });
 
-Deno.test("checkNode() says that a manifest is damaged, and that there is none", () => {
+Deno.test("checkNode() reads the manifest's copy, and tells lost manifests from a new directory", () => {
   const node = filledNode(3);
   node.disk.flipBit("manifest", 60, 0);
-  const report = check(node);
-  assert.equal(report.outcome, "damaged");
-  assert.match(report.reason, /^Manifest: /);
-  assert.equal(check(new TestNode({ seed: 4 })).outcome, "empty");
+  const mended = check(node);
+  assert.equal(mended.outcome, "checked");
+  assert.equal(mended.batches, BATCHES);
+  assert.deepEqual(mended.damages.map(({ file, harmless }) => [file, harmless]), [[
+    "manifest",
+    true,
+  ]]);
+  assert.match(mended.damages[0]!.lost, /^Nothing: its copy \(manifest\.copy\) serves; /);
+
+  const both = filledNode(4);
+  for (const path of ["manifest", "manifest.copy"]) both.disk.flipBit(path, 60, 0);
+  const damaged = check(both);
+  assert.equal(damaged.outcome, "damaged");
+  assert.match(damaged.reason, /^The manifest is damaged \(.+\), and so is its copy$/);
+
+  const gone = filledNode(5);
+  for (const path of ["manifest", "manifest.copy"]) {
+    assert.equal(gone.finish(unlink(gone, path)), 0);
+  }
+  const lost = check(gone);
+  assert.equal(lost.outcome, "damaged");
+  assert.match(lost.reason, /gone, and so is its copy, but there are the files of 1 partition/);
+  assert.equal(check(new TestNode({ seed: 3 })).outcome, "empty");
 });
+
+function* unlink(node: TestNode, path: string): Task<number> {
+  return yield* io((done) => node.disk.unlink(path, done));
+}

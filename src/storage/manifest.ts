@@ -28,6 +28,8 @@ import { io, type Task } from "../io/task.ts";
 /** The newest format that this program reads, and the one that it writes. */
 export const MANIFEST_FORMAT_VERSION = 1;
 export const MANIFEST_PATH = "manifest";
+/** Read where the manifest is lost; written behind it, and best effort. */
+export const MANIFEST_COPY_PATH = "manifest.copy";
 const TEMPORARY_PATH = "manifest.new";
 const FIRST_LINE = /^gregor manifest crc32c=([0-9a-f]{8}) bytes=([0-9]{1,9})\n/;
 
@@ -75,10 +77,33 @@ export interface ManifestBuffer {
   readonly bufferBytes: number;
 }
 
-/** Reads the manifest of the data directory. */
-export function* readManifest(options: ManifestBuffer): Task<ManifestRead> {
+/** A manifest that was found, and why it is the copy that was read; null: it is not. */
+export interface ManifestFound {
+  readonly read: ManifestRead;
+  readonly copyBecause: string | null;
+}
+
+/** Reads the manifest, or its copy when it is gone or damaged. */
+export function* findManifest(options: ManifestBuffer): Task<ManifestFound> {
+  const read = yield* readManifest(options);
+  if (read.kind === "found" || read.kind === "newer") return { read, copyBecause: null };
+  const copy = yield* readManifest(options, MANIFEST_COPY_PATH);
+  if (copy.kind !== "found") return { read, copyBecause: null };
+  const copyBecause = read.kind === "none"
+    ? "it is gone"
+    : read.kind === "damaged"
+    ? read.reason
+    : `errno ${read.errno}`;
+  return { read: copy, copyBecause };
+}
+
+/** Reads the manifest of the data directory, or a copy of it. */
+export function* readManifest(
+  options: ManifestBuffer,
+  path: string = MANIFEST_PATH,
+): Task<ManifestRead> {
   const { disk, memory, bufferAddress, bufferBytes } = options;
-  const handle = yield* io((done) => disk.open(MANIFEST_PATH, false, done));
+  const handle = yield* io((done) => disk.open(path, false, done));
   if (handle === -ENOENT) return { kind: "none" };
   if (handle < 0) return { kind: "error", errno: -handle };
   const length = Math.floor(bufferBytes / BLOCK_SIZE) * BLOCK_SIZE;
@@ -88,8 +113,23 @@ export function* readManifest(options: ManifestBuffer): Task<ManifestRead> {
   return decodeManifest(memory.bytes.slice(bufferAddress, bufferAddress + read));
 }
 
-/** Replaces the manifest; zero when the new one is durable, or a negative errno. */
-export function* writeManifest(options: ManifestBuffer, manifest: Manifest): Task<number> {
+/**
+ * Replaces the copy; to be called when the manifest itself is durable, and before anything that only the one
+ * before it names is removed. Where that fails there is none: an old one would say what is not true.
+ */
+export function* writeManifestCopy(options: ManifestBuffer, manifest: Manifest): Task<void> {
+  const written = yield* writeManifest(options, manifest, MANIFEST_COPY_PATH);
+  if (written >= 0) return;
+  const { disk } = options;
+  yield* io((done) => disk.unlink(MANIFEST_COPY_PATH, done));
+}
+
+/** Replaces the manifest (or its copy); zero when the new one is durable, or a negative errno. */
+export function* writeManifest(
+  options: ManifestBuffer,
+  manifest: Manifest,
+  path: string = MANIFEST_PATH,
+): Task<number> {
   const { disk, memory, bufferAddress, bufferBytes } = options;
   const bytes = encodeManifest(manifest);
   assert(bytes.length <= bufferBytes, "the manifest is larger than the buffer to write it from");
@@ -106,7 +146,7 @@ export function* writeManifest(options: ManifestBuffer, manifest: Manifest): Tas
   if (result === 0) result = yield* io((done) => disk.sync(handle, done));
   yield* io((done) => disk.close(handle, done));
   if (result !== 0) return result;
-  result = yield* io((done) => disk.rename(TEMPORARY_PATH, MANIFEST_PATH, done));
+  result = yield* io((done) => disk.rename(TEMPORARY_PATH, path, done));
   if (result !== 0) return result;
   return yield* io((done) => disk.syncDirectory("", done));
 }

@@ -14,7 +14,7 @@ import { CheckpointSlots, openSlots, readSlots } from "./checkpoint_slots.ts";
 import { decodeRow } from "./checkpoint_row.ts";
 import { Engine } from "./engine.ts";
 import type { Manifest } from "./manifest.ts";
-import { openExtents } from "./recovery.ts";
+import { openExtents } from "./recovery_files.ts";
 import type { StorageContext } from "./shard_storage.ts";
 
 export interface OpenShardOptions {

@@ -18,7 +18,7 @@
 
 import { assert } from "../base/assert.ts";
 import { namesIn } from "../io/disk.ts";
-import { EEXIST, EIO, ENOMEM } from "../io/errno.ts";
+import { EEXIST, ENOMEM } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import { ballastBytesFor, dropBallast } from "./ballast.ts";
 import {
@@ -32,18 +32,26 @@ import { decodeRow, encodeRow } from "./checkpoint_row.ts";
 import { LOGS_DIRECTORY } from "./engine.ts";
 import { rebuildIndex } from "./index_rebuild.ts";
 import { JOURNAL_WRITE_BYTES_MAX } from "./journal.ts";
-import { makeDirectories } from "./log_names.ts";
+import { makeDirectories, partitionOfPath } from "./log_names.ts";
 import type { JournalExtent } from "./journal_ring.ts";
 import { type JournalScan, type JournalVisitor, scanJournal } from "./journal_scan.ts";
 import {
+  findManifest,
   type Manifest,
   MANIFEST_FORMAT_VERSION,
-  readManifest,
   type ShardManifest,
   writeManifest,
+  writeManifestCopy,
 } from "./manifest.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import { cleanLogs, cleanShards } from "./recovery_clean.ts";
+import {
+  copyServes,
+  failedScan,
+  lostManifest,
+  manifestLost,
+  openExtents,
+} from "./recovery_files.ts";
 import { provideRings, type Rings, SHARDS_DIRECTORY } from "./recovery_rings.ts";
 import { RecoveryStore } from "./recovery_store.ts";
 import {
@@ -74,6 +82,8 @@ export interface RecoveryOptions {
   /** Size of each shard's ring, and of the extents it is made of (bytes; multiples of the block). */
   readonly journalBytes?: number;
   readonly extentBytes?: number;
+  /** Without any manifest, what lies in the directories is taken for what there is. */
+  readonly acceptLoss?: boolean;
   /** Told what is being done, with a share from 0 to 1. */
   readonly onProgress?: (stage: string, done: number) => void;
 }
@@ -81,7 +91,7 @@ export interface RecoveryOptions {
 /** How recovery went. */
 export interface RecoveryReport {
   /** "ready", or why the node cannot start. */
-  readonly outcome: "ready" | "newer" | "damaged" | "memory" | "error";
+  readonly outcome: "ready" | "newer" | "damaged" | "foreign" | "memory" | "error";
   /** For people: what stands in the way. Empty when ready. */
   readonly reason: string;
   readonly errno: number;
@@ -97,6 +107,8 @@ export interface RecoveryReport {
   readonly damages: readonly Damage[];
   /** Groups that may have lost something that was acknowledged. */
   readonly suspectGroups: readonly number[];
+  /** The same, by the names that people know: `orders-3`. */
+  readonly suspectPartitions: readonly string[];
 }
 
 /** Recovers the data directory; runs once, before any shard opens. */
@@ -130,6 +142,8 @@ class Recovery {
   #newestLsn = 0;
   #manifest: Manifest | null = null;
   #ringsDealt = false;
+  /** There is no manifest, and loss is accepted: every directory is salvaged. */
+  #salvageAll = false;
   /** What the new checkpoints reserve, where there is room. */
   #checkpointBytes = 0;
 
@@ -165,23 +179,28 @@ class Recovery {
       bufferAddress: buffer.address,
       bufferBytes: buffer.bytes,
     };
-    const found = yield* readManifest(place);
+    const { read: found, copyBecause } = yield* findManifest(place);
+    if (copyBecause !== null) this.#context.onDamage(copyServes(copyBecause));
     if (found.kind === "newer") {
       return this.#stop("newer", `The data directory has format ${found.formatVersion}`);
     }
-    if (found.kind === "damaged") return this.#stop("damaged", `Manifest: ${found.reason}`);
     if (found.kind === "error") return this.#stop("error", "Cannot read the manifest", found.errno);
     if (found.kind === "found") {
       this.#old = found.manifest;
       this.#store.census.limit *= Math.max(1, found.manifest.shards.length);
       if (found.manifest.nodeId !== this.#options.nodeId) {
         return this.#stop(
-          "damaged",
+          "foreign",
           `The data directory is that of node ${found.manifest.nodeId}, not ${this.#options.nodeId}`,
         );
       }
-    } else if (namesIn(disk, LOGS_DIRECTORY).length > 0) {
-      return this.#stop("damaged", "There are logs, but no manifest");
+    } else {
+      const problem = lostManifest(disk, found);
+      if (problem !== null && this.#options.acceptLoss !== true) {
+        return this.#stop("damaged", problem);
+      }
+      this.#salvageAll = problem !== null;
+      if (problem !== null) this.#context.onDamage(manifestLost(problem));
     }
     let result = yield* this.#readShards();
     // Replay may already need some of it: for the directory of a log that was made on a full disk.
@@ -307,12 +326,13 @@ class Recovery {
 
   /** Brings back groups of hurt shards whose rows or first records are lost. */
   *#salvage(replay: Replay): Task<void> {
-    if (this.#hurt.size === 0) return;
+    if (this.#hurt.size === 0 && !this.#salvageAll) return;
     const found = yield* salvageLogs(
       this.#store,
       LOGS_DIRECTORY,
       ({ groupId }, directory) =>
-        this.#hurt.has(groupId % this.#shards.length) && !this.#logs.has(groupId) &&
+        (this.#salvageAll || this.#hurt.has(groupId % this.#shards.length)) &&
+        !this.#logs.has(groupId) &&
         !replay.doomedDirectories.includes(directory),
     );
     for (const log of found) this.#logs.set(log.groupId, log);
@@ -448,6 +468,7 @@ class Recovery {
     const place = { disk, memory, bufferAddress: buffer.address, bufferBytes: buffer.bytes };
     result = yield* writeManifest(place, manifest);
     if (result < 0) return result;
+    yield* writeManifestCopy(place, manifest);
     this.#manifest = manifest;
     yield* cleanShards(disk, manifest);
     // Anything that damage took a name from may still be wanted by an operator.
@@ -509,7 +530,7 @@ class Recovery {
   }
 
   #stop(
-    outcome: "newer" | "damaged" | "memory" | "error",
+    outcome: "newer" | "damaged" | "foreign" | "memory" | "error",
     reason: string,
     errno = 0,
   ): RecoveryReport {
@@ -517,8 +538,7 @@ class Recovery {
   }
 
   #report(outcome: RecoveryReport["outcome"], reason: string, errno: number): RecoveryReport {
-    const suspectGroups: number[] = [];
-    for (const log of this.#logs.values()) if (log.suspect) suspectGroups.push(log.groupId);
+    const suspects = [...this.#logs.values()].filter((log) => log.suspect);
     return {
       outcome,
       reason,
@@ -530,7 +550,8 @@ class Recovery {
       logCount: this.#logs.size,
       replayedRecords: this.#replayed,
       damages: this.#damages,
-      suspectGroups,
+      suspectGroups: suspects.map((log) => log.groupId),
+      suspectPartitions: suspects.map((log) => partitionOfPath(log.directory)).sort(),
     };
   }
 }
@@ -538,34 +559,4 @@ class Recovery {
 interface Buffer {
   readonly address: number;
   readonly bytes: number;
-}
-
-/** Opens a journal's extents; the handle of one that cannot be opened is a negative errno. */
-export function* openExtents(
-  context: StorageContext,
-  shard: ShardManifest,
-): Task<JournalExtent[]> {
-  const extents: JournalExtent[] = [];
-  for (const path of shard.extents) {
-    const handle = yield* io((done) => context.disk.open(path, false, done));
-    extents.push({ handle, path, sizeBytes: shard.extentBytes });
-  }
-  return extents;
-}
-
-function failedScan(error: number): JournalScan {
-  return {
-    error: error < 0 ? error : -EIO,
-    bufferBytesNeeded: 0,
-    mountEpoch: 0,
-    newestEpoch: 0,
-    newestLsn: 0,
-    replayedLsn: 0,
-    stableLsn: 0,
-    oldestLsn: 0,
-    tornTail: false,
-    recordCount: 0,
-    damages: [],
-    unreadable: [],
-  };
 }

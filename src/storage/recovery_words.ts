@@ -12,7 +12,7 @@ import type { ShardManifest } from "./manifest.ts";
 import type { Damage } from "./shard_storage.ts";
 
 export function lostSlots({ checkpoints }: ShardManifest): Damage {
-  const lost = "Both checkpoint slots: the state of every group of this shard";
+  const lost = "Both checkpoint slots: the state of every partition of this shard";
   return { file: checkpoints[0], position: 0, lost, groupId: -1 };
 }
 
@@ -35,8 +35,8 @@ export function unreadableSlots(
 
 export function unreadableRows(slot: string, count: number): Damage {
   const lost = count === 1
-    ? "1 checkpoint row cannot be read: the state of its group"
-    : `${count} checkpoint rows cannot be read: the state of their groups`;
+    ? "1 checkpoint row cannot be read: the state of its partition"
+    : `${count} checkpoint rows cannot be read: the state of their partitions`;
   return { file: slot, position: 0, lost, groupId: -1 };
 }
 
@@ -68,7 +68,7 @@ export function unreadableExtent(extent: UnreadableExtent, costs: boolean): Dama
 export function lostWrites(shard: number, damage: JournalDamage): Damage {
   const { path, position, orPath, firstLsn, lastLsn } = damage;
   const or = orPath === null ? "" : `, there or in ${orPath}`;
-  const lost = `Journal writes ${firstLsn} to ${lastLsn}${or}: groups of shard ${shard} ` +
+  const lost = `Journal writes ${firstLsn} to ${lastLsn}${or}: partitions of shard ${shard} ` +
     `may have lost acknowledged records`;
   return { file: path, position, lost, groupId: -1 };
 }
@@ -76,6 +76,6 @@ export function lostWrites(shard: number, damage: JournalDamage): Damage {
 /** Rows that end before the journal begins: the slot is an old one, put back or never overwritten. */
 export function staleSlot(shard: number, slot: string, fromLsn: number, oldestLsn: number): Damage {
   const lost = `Checkpoint rows are old, and no newer ones whole: journal writes ${fromLsn} to ` +
-    `${oldestLsn - 1} of groups of shard ${shard}`;
+    `${oldestLsn - 1} of partitions of shard ${shard}`;
   return { file: slot, position: 0, lost, groupId: -1 };
 }

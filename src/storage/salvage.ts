@@ -13,6 +13,7 @@ import { namesIn } from "../io/disk.ts";
 import type { Task } from "../io/task.ts";
 import { batchEndOffset, batchMaxTimestamp, LEADER_EPOCH_OFFSET } from "../wire/record_batch.ts";
 import { scanBatches } from "./index_rebuild.ts";
+import { partitionOfPath } from "./log_names.ts";
 import type { LogParts } from "./log_parts.ts";
 import { PartitionLog } from "./partition_log.ts";
 import type { Segment } from "./segment.ts";
@@ -54,7 +55,7 @@ export function* salvageLogs(
     parts.context.onDamage({
       file: directory,
       position: 0,
-      lost: `Term table, votes and producers of group ${log.groupId}; ` +
+      lost: `Term table, votes and producers of ${partitionOfPath(directory)}; ` +
         `its batches up to offset ${log.endOffset} are kept`,
       groupId: log.groupId,
     });

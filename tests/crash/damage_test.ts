@@ -193,10 +193,49 @@ Deno.test("A damaged index is named, and made anew: everything is served", async
   }, LONG_HISTORY);
 });
 
-Deno.test("A damaged manifest stops the start with 65; one of a newer format with 73", async () => {
+Deno.test("A lost manifest has a copy; without both, a start says how to go on from what there is", async () => {
+  await withScene("stop", async ({ broker, load, image }) => {
+    image.flip("manifest", 100);
+    await broker.restart();
+    await logSays(broker, /Damaged data .*file=manifest .*its copy \(manifest\.copy\) serves/);
+    await load.verify();
+    assert.equal((await broker.stop()).code, 0);
+    for (const path of ["manifest", "manifest.copy"]) Deno.removeSync(`${broker.dataDir}/${path}`);
+
+    const check = await checkData(broker.dataDir);
+    assert.equal(check.code, EXIT_DATA_DAMAGED, check.output);
+    assert.match(check.output, /manifest is gone.*files of \d+ partitions/);
+    assert.match(check.output, /--accept-loss/);
+    assert.equal((await broker.restartAndFail()).code, EXIT_DATA_DAMAGED, broker.stderr);
+    await logSays(broker, /manifest is gone.*gregor check.*start once with --accept-loss/);
+
+    // What was in segments, as after this orderly stop, is all there.
+    await broker.restart({ flags: [...SMALL_RINGS, "--accept-loss"] });
+    await load.verify();
+    load.resume();
+    await load.ackMore(50);
+    await load.verify();
+    await broker.restart({ flags: SMALL_RINGS });
+    await load.verify();
+  });
+});
+
+Deno.test("Another node's directory is no damage", async () => {
+  await withScene("stop", async ({ broker }) => {
+    const flags = [...SMALL_RINGS, "--node-id=7"];
+    assert.equal((await broker.restartAndFail({ flags })).code, EXIT_CANNOT_CREATE, broker.stderr);
+    await logSays(
+      broker,
+      /is that of node 0, not 7\. Start with that --node-id, or choose another/,
+    );
+    assert.doesNotMatch(broker.stderr, /gregor check/);
+  });
+});
+
+Deno.test("A manifest damaged in both copies stops the start with 65; one of a newer format with 73", async () => {
   await withScene("stop", async ({ broker, load, image }) => {
     const { manifest } = image;
-    image.flip("manifest", 100);
+    for (const path of ["manifest", "manifest.copy"]) image.flip(path, 100);
     assert.equal((await broker.restartAndFail()).code, EXIT_DATA_DAMAGED, broker.stderr);
     await logSays(broker, /gregor check/);
     image.writeManifest({ ...manifest, formatVersion: manifest.formatVersion + 1 });

@@ -1,0 +1,82 @@
+/**
+ * Files that a start must find: which are missing, and what that means.
+ *
+ * @module
+ */
+
+import { type Disk, namesIn } from "../io/disk.ts";
+import { EIO } from "../io/errno.ts";
+import { io, type Task } from "../io/task.ts";
+import { LOGS_DIRECTORY } from "./engine.ts";
+import type { JournalExtent } from "./journal_ring.ts";
+import type { JournalScan } from "./journal_scan.ts";
+import {
+  MANIFEST_COPY_PATH,
+  MANIFEST_PATH,
+  type ManifestRead,
+  type ShardManifest,
+} from "./manifest.ts";
+import type { Damage, StorageContext } from "./shard_storage.ts";
+
+/** Why a directory whose manifest cannot be read is no new one, or null when it is one. */
+export function lostManifest(disk: Disk, found: ManifestRead): string | null {
+  if (found.kind === "damaged") {
+    return `The manifest is damaged (${found.reason}), and so is its copy`;
+  }
+  const logs = namesIn(disk, LOGS_DIRECTORY).length;
+  if (logs === 0) return null;
+  return `The manifest is gone, and so is its copy, but there are the files of ${logs} ` +
+    `partition${logs === 1 ? "" : "s"}`;
+}
+
+/** The manifest cannot be read, and its copy was. */
+export function copyServes(because: string): Damage {
+  return {
+    file: MANIFEST_PATH,
+    position: 0,
+    lost: `Nothing: its copy (${MANIFEST_COPY_PATH}) serves; ${because}`,
+    groupId: -1,
+    harmless: true,
+  };
+}
+
+/** Loss of the manifest was accepted. */
+export function manifestLost(problem: string): Damage {
+  return {
+    file: MANIFEST_PATH,
+    position: 0,
+    lost: `${problem}. What was in the journals alone is lost`,
+    groupId: -1,
+  };
+}
+
+/** Opens a journal's extents; the handle of one that cannot be opened is a negative errno. */
+export function* openExtents(
+  context: StorageContext,
+  shard: ShardManifest,
+): Task<JournalExtent[]> {
+  const extents: JournalExtent[] = [];
+  for (const path of shard.extents) {
+    const handle = yield* io((done) => context.disk.open(path, false, done));
+    extents.push({ handle, path, sizeBytes: shard.extentBytes });
+  }
+  return extents;
+}
+
+/** What a scan of a journal gives when something else failed. */
+export function failedScan(error: number): JournalScan {
+  return {
+    error: error < 0 ? error : -EIO,
+    bufferBytesNeeded: 0,
+    mountEpoch: 0,
+    newestEpoch: 0,
+    newestLsn: 0,
+    replayedLsn: 0,
+    stableLsn: 0,
+    oldestLsn: 0,
+    tornTail: false,
+    recordCount: 0,
+    damages: [],
+    unreadable: [],
+  };
+}
