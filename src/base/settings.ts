@@ -268,11 +268,16 @@ const CONNECTION_SETTINGS = {
     "Silence after which a client's connection is closed.",
     { ...ms, ...fixed },
   ),
-  "socket.request.max.bytes": intSetting(100 * MIB, "Largest request.", {
-    ...bytes,
-    ...fixed,
-    min: 1,
-  }),
+  "socket.request.max.bytes": intSetting(
+    100 * MIB,
+    "Largest request. Memory may allow less: it takes one block, at most an eighth of a core's memory, rounded " +
+      "down to a power of two. The number in effect is shown.",
+    {
+      ...bytes,
+      ...fixed,
+      min: 1,
+    },
+  ),
   "fetch.max.bytes": intSetting(55 * MIB, "Most bytes of one fetch response.", {
     ...bytes,
     ...fixed,

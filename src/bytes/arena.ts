@@ -20,6 +20,15 @@ const ORDER_MASK = 0x3f;
 const GIFTS_MIN = 64;
 const GIFTS_PER_UNIT = 2;
 
+/** The largest block of an arena of `size` bytes: an eighth, rounded down to a power of two. */
+export function arenaBlockSizeMax(size: number): number {
+  return ARENA_BLOCK_MIN * 2 ** maxOrderOf(size / ARENA_BLOCK_MIN);
+}
+
+function maxOrderOf(units: number): number {
+  return Math.max(0, Math.floor(Math.log2(Math.max(1, units / 8))));
+}
+
 export class Arena {
   /** First address of the slice. */
   readonly base: number;
@@ -45,8 +54,8 @@ export class Arena {
     this.base = base;
     this.size = size;
     const units = size / ARENA_BLOCK_MIN;
-    this.#maxOrder = Math.max(0, Math.floor(Math.log2(Math.max(1, units / 8))));
-    this.blockSizeMax = ARENA_BLOCK_MIN * 2 ** this.#maxOrder;
+    this.#maxOrder = maxOrderOf(units);
+    this.blockSizeMax = arenaBlockSizeMax(size);
     this.#state = new Uint8Array(units);
     this.#next = new Int32Array(units).fill(NONE);
     this.#previous = new Int32Array(units).fill(NONE);

@@ -19,6 +19,8 @@ export interface ConnectionMemory {
   releaseResponse(address: number): void;
   /** The largest frame that can ever be taken (bytes). */
   readonly frameSizeMax: number;
+  /** The setting or flag that has to be raised for larger ones. */
+  readonly frameSizeRaise: string;
   /** The largest response block that can ever be had (bytes). */
   readonly responseSizeMax: number;
 }

@@ -215,8 +215,16 @@ export class ReceiveSide {
       }
       if (this.#prefixBytes < 4) return true;
       const size = this.#prefix;
-      if (size < FRAME_SIZE_MIN || size > this.#host.blocks.frameSizeMax) {
+      const { frameSizeMax, frameSizeRaise } = this.#host.blocks;
+      if (size < FRAME_SIZE_MIN) {
         this.#owner.violation(`it announced a frame of ${size} bytes`);
+        return false;
+      }
+      if (size > frameSizeMax) {
+        this.#owner.violation(
+          `it announced a request of ${size} bytes, and ${frameSizeMax} are taken at most: ` +
+            `raise ${frameSizeRaise}`,
+        );
         return false;
       }
     }

@@ -32,6 +32,7 @@ import {
 import type { Shim } from "../io/shim.ts";
 import type { Boot } from "./control.ts";
 import { type DescriptorShares, shareDescriptors } from "./descriptors.ts";
+import { limitFrames } from "./frame_limit.ts";
 import { mailboxesSize } from "./mailbox.ts";
 import { nodeSettings } from "./node_settings.ts";
 import type { HealthProblem } from "./node_health.ts";
@@ -118,10 +119,14 @@ export class Broker {
     const processors = allowedProcessors(shim);
     const pin = options.strict && options.cores <= processors.length;
     const advertisedPort = options.advertisedPort === 0 ? listener.port : options.advertisedPort;
-    const settings = new Map([
-      ...options.settings,
-      ...nodeSettings(options, listener.port, advertisedPort),
-    ]);
+    const settings = limitFrames(
+      new Map([
+        ...options.settings,
+        ...nodeSettings(options, listener.port, advertisedPort),
+      ]),
+      arenaBytes,
+      logger,
+    );
     const boots: Boot[] = [];
     for (let shard = 0; shard < options.cores; shard++) {
       boots.push({

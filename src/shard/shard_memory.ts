@@ -61,6 +61,7 @@ export class ShardMemory implements ConnectionMemory {
   readonly largeFrames: Budget;
   readonly responses: Budget;
   readonly frameSizeMax: number;
+  readonly frameSizeRaise: string;
   readonly responseSizeMax: number;
   #waiting: (() => void)[] = [];
   #released = false;
@@ -78,6 +79,9 @@ export class ShardMemory implements ConnectionMemory {
     const responseBlockMax = 2 ** Math.floor(Math.log2(Math.max(1, this.responses.limit)));
     this.responseSizeMax = Math.min(responseBlockMax, arena.blockSizeMax);
     this.frameSizeMax = Math.min(frameSizeMax, arena.blockSizeMax);
+    this.frameSizeRaise = frameSizeMax < arena.blockSizeMax
+      ? "socket.request.max.bytes"
+      : "--memory";
   }
 
   allocateFrame(size: number): number {
