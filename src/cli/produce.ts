@@ -43,7 +43,9 @@ export const definition = command({
       value: "ACKS",
       choices: ["all", "1", "0"],
       default: "all",
-      help: "Who must have a record before it counts as written: all, the leader, nobody",
+      help:
+        "When a record counts as written. all: every replica that must have it has flushed it, and a " +
+        "second attempt never writes twice; 1: the leader has flushed it; 0: it was sent",
     }),
     "codec": choice({
       value: "CODEC",

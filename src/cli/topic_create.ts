@@ -44,8 +44,8 @@ export const definition = command({
   examples: [
     { line: "topic create orders --partitions 6", says: "A topic with six partitions:" },
     {
-      line: "topic create users --config cleanup.policy=compact --replication-factor 3",
-      says: "A compacted one, on three nodes:",
+      line: "topic create users --config cleanup.policy=compact",
+      says: "A compacted one:",
     },
     {
       line: "topic create clicks --config retention.ms=1h --config segment.bytes=16MiB",

@@ -164,9 +164,29 @@ export function claimDataDirectory(shim: Shim, path: string): HostProblem | null
   if (opened < 0) return describeDirectoryError(-opened, path);
   const name = encodeText(LOCK_FILE);
   const locked = shim.gregor_lock_file(name, name.length);
-  if (locked < 0) return describeDirectoryError(-locked, path);
+  if (locked < 0) return describeDirectoryError(-locked, path, lockHolder(path));
+  noteLockHolder(path);
   const direct = shim.gregor_probe_direct();
   return direct < 0 ? describeDirectoryError(-direct, path) : alignmentProblem(path, direct);
+}
+
+/** Writes this process's number into the lock file, for people: `kill $(cat DIR/gregor.lock)`. */
+function noteLockHolder(path: string): void {
+  try {
+    Deno.writeTextFileSync(`${path}/${LOCK_FILE}`, `${Deno.pid}\n`);
+  } catch {
+    // On a full disk the file stays empty. The lock holds all the same.
+  }
+}
+
+/** The process that wrote itself into the lock file, in words; nothing where none did. */
+function lockHolder(path: string): string {
+  try {
+    const pid = Deno.readTextFileSync(`${path}/${LOCK_FILE}`).trim();
+    return /^\d+$/.test(pid) ? ` (${pid})` : "";
+  } catch {
+    return "";
+  }
 }
 
 /** Why direct transfers at `path` would fail that need an alignment of `bytes`, or null. */
@@ -180,11 +200,11 @@ export function alignmentProblem(path: string, bytes: number): HostProblem | nul
   };
 }
 
-function describeDirectoryError(errno: number, path: string): HostProblem {
+function describeDirectoryError(errno: number, path: string, holder = ""): HostProblem {
   switch (errno) {
     case EAGAIN:
       return {
-        message: `The data directory ${path} is in use by another process.`,
+        message: `The data directory ${path} is in use by another process${holder}.`,
         hint: "Stop that process, or choose another --data-dir.",
       };
     case EACCES:

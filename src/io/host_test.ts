@@ -67,7 +67,9 @@ Deno.test("claimDataDirectory() makes it, and refuses one in use or that is a fi
   const path = `${parent}/a/b`;
   assert.equal(claimDataDirectory(testShim(), path), null);
   // Locks of two descriptors exclude each other, even within a process.
-  assert.match(claimDataDirectory(testShim(), path)!.message, /in use by another process/);
+  const { message } = claimDataDirectory(testShim(), path)!;
+  assert.match(message, new RegExp(`in use by another process \\(${Deno.pid}\\)`));
+  assert.equal(Deno.readTextFileSync(`${path}/gregor.lock`), `${Deno.pid}\n`);
   Deno.writeTextFileSync(`${parent}/file`, "");
   assert.match(claimDataDirectory(testShim(), `${parent}/file`)!.message, /file/);
   assert.match(claimDataDirectory(testShim(), `${parent}/file/x`)!.message, /Cannot make/);

@@ -1,0 +1,109 @@
+/**
+ * Every example of `gregor COMMAND --help` (and so of docs/CLI.md), run as a shell runs it, against a broker.
+ *
+ * What cannot be as it stands is put right first: the address and directory of another host, durations of minutes,
+ * and `jq`, which may be missing. A command that waits for ever is interrupted, as a person would.
+ *
+ * @module
+ */
+
+import { strict as assert } from "node:assert";
+import { COMMANDS, loadCommand } from "../../src/cli/commands.ts";
+import { Broker } from "../harness/broker.ts";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+const EXAMPLE_TIMEOUT_MS = 60_000;
+/** Until a command that waits for ever is interrupted (s). */
+const WATCHED_SECONDS = 2;
+/** Records of partition 2 of `orders`, behind the offset that an example trims to. */
+const RECORDS = 1100;
+
+/** Later examples need what earlier ones made; `start` runs already, and `check` comes last. */
+const ORDER = [
+  "topic create",
+  "topic list",
+  "topic describe",
+  "produce",
+  "consume",
+  "group list",
+  "group describe",
+  "group seek",
+  "group delete",
+  "cluster info",
+  "cluster health",
+  "cluster config",
+  "bench",
+  "topic alter",
+  "topic trim",
+  "topic delete",
+];
+
+interface Shell {
+  readonly folder: string;
+  readonly broker: Broker;
+}
+
+async function run({ folder, broker }: Shell, line: string, stdin = ""): Promise<void> {
+  const replaced = line
+    .replace(/ \| jq .*/, "")
+    .replace("10.0.0.1:9092", broker.kafka)
+    .replace("/var/lib/gregor", broker.dataDir)
+    .replace("--duration 60s", "--duration 500ms");
+  const waits = replaced.startsWith("consume ") && !/--count|--until-end/.test(replaced);
+  const interrupt = waits ? `timeout --preserve-status --signal=INT ${WATCHED_SECONDS} ` : "";
+  const child = new Deno.Command("bash", {
+    args: ["-c", `${interrupt}${Deno.execPath()} run -A --no-lock ${ROOT}main.ts ${replaced}`],
+    cwd: folder,
+    env: {
+      NO_COLOR: "1",
+      GREGOR_BROKERS: broker.kafka,
+      GREGOR_DATA_DIR: broker.dataDir,
+      GREGOR_DURATION: "500ms",
+      GREGOR_WARMUP: "0",
+    },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    signal: AbortSignal.timeout(EXAMPLE_TIMEOUT_MS),
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(stdin)).catch(() => {});
+  await writer.close().catch(() => {});
+  const { code, stdout, stderr } = await child.output();
+  const text = new TextDecoder();
+  assert.equal(code, 0, `gregor ${line}\n${text.decode(stdout)}\n${text.decode(stderr)}`);
+}
+
+Deno.test("every example of the help works on a broker", async (test) => {
+  const names = COMMANDS.map(({ name }) => name).filter((name) => name !== "start");
+  assert.deepEqual(
+    [...ORDER, "check"].sort(),
+    names.filter((name) => ORDER.includes(name) || name === "check").sort(),
+  );
+  await using broker = await Broker.start({ cores: 1, memory: "256MiB" });
+  const folder = Deno.makeTempDirSync({ prefix: "gregor-examples-" });
+  try {
+    const shell = { folder, broker };
+    Deno.writeTextFileSync(`${folder}/app.log`, "one\ntwo\n");
+    Deno.writeTextFileSync(`${folder}/users.txt`, "1:anna\n2:bert\n");
+    const examplesOf = async (name: string): Promise<readonly string[]> => {
+      const entry = COMMANDS.find((one) => one.name === name)!;
+      return (await loadCommand(entry)).examples.map(({ line }) => line);
+    };
+    const rest = names.filter((name) => name !== "check" && !ORDER.includes(name));
+    for (const name of [...ORDER.slice(0, -1), ...rest, ORDER.at(-1)!]) {
+      if (name === "consume") {
+        const lines = Array.from({ length: RECORDS }, (_, index) => `${index}\n`);
+        await run(shell, "produce orders --partition 2", lines.join(""));
+        await run(shell, "produce orders --partition 3", "a\nb\n");
+      }
+      for (const line of await examplesOf(name)) {
+        await test.step(line, () => run(shell, line, "typed\n"));
+      }
+    }
+    await broker.stop();
+    for (const line of await examplesOf("check")) await test.step(line, () => run(shell, line));
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
