@@ -164,7 +164,9 @@ export function* runCheckpoint(options: CheckpointOptions): Task<number> {
       segment.index.filedCount === segment.index.count &&
       segment.writtenPosition === segment.sizeBytes;
   }
-  yield* options.durable(reflected);
+  // The write before the floor may be a SEAL, which is no record of a log; a start takes it for lost if it is not
+  // there.
+  yield* options.durable(Math.max(reflected, floor - 1));
   const written = yield* options.target.write(rows, floor - 1);
   return written < 0 ? written : floor;
 }

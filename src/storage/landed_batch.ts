@@ -3,10 +3,11 @@
  *
  * Such a record was made when the bytes were durable, so they should be there; what became of the segment
  * later (cut, dropped, written over) is told by records behind. So the batch is taken in from the header that
- * the record repeats, and bytes that do not match are only *doubtful* until the replay has ended.
+ * the record repeats, and bytes that do not match are only *doubtful* until the replay has ended. Its last block
+ * may be torn too: what was appended behind it shares it, and the record of that carries the batch's end.
  *
- *     doubtful, and still in the log ── damage: the group is suspect, wherever the record stands. A torn
- *                                       tail takes the record; a record that is whole had its bytes
+ *     doubtful, still in the log, and ── damage: the group is suspect, wherever the record stands. A torn
+ *     wrong when all is written          tail takes the record; a record that is whole had its bytes
  *
  * @module
  */
@@ -53,8 +54,21 @@ export interface DoubtfulBatch {
   readonly segment: Segment;
   readonly position: number;
   readonly length: number;
+  readonly checksum: number;
   readonly firstIndex: number;
   readonly baseOffset: number;
+}
+
+/**
+ * Whether a doubtful batch's bytes are what they should be, once everything replayed is written; or -ENOMEM.
+ */
+export function* isMended(parts: LogParts, doubtful: DoubtfulBatch): Task<boolean | number> {
+  const { segment, position, length, checksum } = doubtful;
+  const handle = yield* parts.loader.open(segment, false, false);
+  if (handle < 0) return handle === -ENOMEM ? handle : false;
+  const found = yield* checksumOf(parts, handle, segment.groupId, position, length);
+  parts.files.release(segment.file);
+  return found === -ENOMEM ? found : found === checksum;
 }
 
 /**
@@ -99,6 +113,7 @@ export function* replayLanded(
     segment,
     position,
     length,
+    checksum,
     firstIndex: record.a,
     baseOffset: log.endOffset,
   };

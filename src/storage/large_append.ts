@@ -108,6 +108,7 @@ export function acceptLarge(
     const from = previous.addressOf(position - lead);
     bytes.copyWithin(chunk.address, from, from + lead);
   }
+  log.enter(segment);
   writer.closeTail(segment, true);
   previous?.unpin();
   const at = chunk.address + lead;

@@ -244,3 +244,25 @@ Deno.test("a stop ends while the ring is full and a large batch waits to be reco
   }
   assert.ok(full > 10, `${full}`);
 });
+
+Deno.test("a large batch is found again when an entry without a batch came before it in a prepared segment", () => {
+  const { node, log } = mounted(30);
+  // The segment is prepared, and then there is no memory for the batch.
+  node.settle();
+  assert.equal(put(node, log, LARGE), LOG_BUSY);
+  node.settle();
+  const { arena } = node.engines[0]!.context;
+  const taken: number[] = [];
+  for (let at = arena.allocate(262_144); at >= 0; at = arena.allocate(262_144)) taken.push(at);
+  assert.equal(put(node, log, LARGE), LOG_BUSY);
+  for (const at of taken) arena.release(at);
+  assert.equal(log.appendMeta(MetaKind.CONFIGURATION, 1, NO_PAYLOAD), 2);
+  assert.equal(append(node, log, LARGE), 0);
+  node.settle();
+  assert.equal(log.durableEndOffset, 1);
+  const bytes = node.readAll(log, 0)!;
+  node.crash();
+  assert.equal(node.mount(1), true);
+  assert.deepEqual(node.report!.damages, []);
+  assert.deepEqual(node.readAll(node.log(1)!, 0), bytes);
+});

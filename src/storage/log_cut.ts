@@ -8,7 +8,7 @@
  *     2  writing to the segments stops, writes in flight end
  *     3  at once: TRUNCATE is recorded, entries, extents, chunks and producer state beyond it go
  *     4  TRUNCATE is durable; only now may files lose bytes
- *     5  the extent that was cut is written anew (padded), appends are accepted
+ *     5  the extent that was cut is written (padded) unless it was before, appends are accepted
  *
  * @module
  */
@@ -66,8 +66,7 @@ function* cut(log: PartitionLog, index: number): Task<number> {
   log.lastIndex = index;
   log.lastTerm = log.metas.termAt(index);
   log.endOffset = offset;
-  log.durableIndex = Math.min(log.durableIndex, index);
-  log.durableEndOffset = Math.min(log.durableEndOffset, offset);
+  log.lowerDurable(index, offset);
   log.carryNeeded = true;
   if (segment === null) {
     const last = log.segmentList[log.segmentList.length - 1];
@@ -139,7 +138,9 @@ export function cutSegment(
   segment.closed = false;
   segment.settled = false;
   segment.capturedBytes = Math.min(segment.capturedBytes, position);
-  if (segment.writtenPosition > position) segment.writtenPosition = position;
+  // Its blocks are not written again then: nothing would bring them back from a torn write.
+  const isWritten = segment.writtenPosition >= position;
+  segment.writtenPosition = Math.min(segment.writtenPosition, position);
   kept.end = position;
   const length = position - kept.start;
   index.lengths[extent] = length;
@@ -152,6 +153,10 @@ export function cutSegment(
   // Filed entries beyond or at the cut are filed again with what they are now.
   index.filedCount = Math.min(index.filedCount, extent);
   index.filedCount -= index.filedCount % INDEX_BLOCK_ENTRIES;
+  if (kept.state === ChunkState.DIRTY && isWritten) {
+    segment.shiftDirty();
+    log.parts.cache.markClean(kept);
+  }
   if (kept.state !== ChunkState.DIRTY) {
     segment.paddedEnd = Math.min(segment.paddedEnd, position);
     return;
@@ -171,12 +176,7 @@ function recountTimestamps(log: PartitionLog, segment: Segment, kept: Chunk): vo
     position += batchSize(view, at);
   }
   index.maxTimestamps[kept.extent] = latest;
-  segment.maxTimestampMs = -1;
-  for (let i = 0; i < index.count; i++) {
-    if (index.maxTimestamps[i]! <= segment.maxTimestampMs) continue;
-    segment.maxTimestampMs = index.maxTimestamps[i]!;
-    segment.maxTimestampOffset = index.baseOffsets[i]!;
-  }
+  segment.recountTimestamps();
 }
 
 /** See {@linkcode Log.trimPrefix}. */
@@ -225,8 +225,7 @@ export function* resetLog(log: PartitionLog, point: SnapshotPoint): Task<number>
   log.lastTerm = point.term;
   log.endOffset = point.offset;
   log.committedIndex = point.index;
-  log.durableIndex = Math.min(log.durableIndex, point.index);
-  log.durableEndOffset = Math.min(log.durableEndOffset, point.offset);
+  log.lowerDurable(point.index, point.offset);
   log.producers.clear();
   if (point.producers !== null) {
     const bytes = point.producers;

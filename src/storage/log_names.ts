@@ -42,6 +42,12 @@ export class UnnamedProgress {
     this.endOffset = Math.max(this.endOffset, endOffset);
     this.hardVersion = Math.max(this.hardVersion, hardVersion);
   }
+
+  /** Entries beyond `index` were cut off: what comes in their place is not what was noted. */
+  cut(index: number, endOffset: number): void {
+    this.index = Math.min(this.index, index);
+    this.endOffset = Math.min(this.endOffset, endOffset);
+  }
 }
 
 /** Makes the directories of `logs` that are not there; 0 or a negative errno. */

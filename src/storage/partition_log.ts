@@ -200,6 +200,7 @@ export class PartitionLog implements Log {
     }
     const tail = tailFor(this.parts, segment, length);
     if (tail === null) return this.#refuse(LOG_BUSY);
+    this.enter(segment);
 
     const firstIndex = this.lastIndex + 1;
     const baseOffset = this.endOffset;
@@ -463,11 +464,21 @@ export class PartitionLog implements Log {
   /** A journal write is durable that held records of this log up to here. */
   reachDurable(index: number, endOffset: number, hardVersion: number): void {
     if (this.deleted) return;
+    // Its records may have been cut off since; nothing else is appended before that is durable.
+    index = Math.min(index, this.lastIndex);
+    endOffset = Math.min(endOffset, this.endOffset);
     if (!this.directorySynced) return this.#unnamed.note(index, endOffset, hardVersion);
-    this.durableIndex = Math.max(this.durableIndex, Math.min(index, this.lastIndex));
-    this.durableEndOffset = Math.max(this.durableEndOffset, Math.min(endOffset, this.endOffset));
+    this.durableIndex = Math.max(this.durableIndex, index);
+    this.durableEndOffset = Math.max(this.durableEndOffset, endOffset);
     this.durableHardVersion = Math.max(this.durableHardVersion, hardVersion);
     this.listener?.onDurable(this);
+  }
+
+  /** Entries beyond `index` are cut off, durable or not. */
+  lowerDurable(index: number, endOffset: number): void {
+    this.durableIndex = Math.min(this.durableIndex, index);
+    this.durableEndOffset = Math.min(this.durableEndOffset, endOffset);
+    this.#unnamed.cut(index, endOffset);
   }
 
   /** The directory's name is durable. */
@@ -491,7 +502,7 @@ export class PartitionLog implements Log {
     );
   }
 
-  /** The segment with room for `length` more bytes, or null when it is not ready. */
+  /** The segment with room for `length` more bytes, perhaps {@linkcode next}, or null when it is not ready. */
   #segmentFor(length: number, nowMs: number): Segment | null {
     const active = this.active;
     if (active !== null && !this.#mustRoll(active, length, nowMs)) {
@@ -523,10 +534,19 @@ export class PartitionLog implements Log {
       this.parts.prepare(this, next, length);
       return null;
     }
-    this.next = null;
-    if (active !== null) this.closeSegment(active);
-    this.segmentList.push(next);
     return next;
+  }
+
+  /**
+   * Makes a segment that was prepared for a roll the one that is written to, with its first batch: an entry
+   * without a batch that came before that would make its name another.
+   */
+  enter(segment: Segment): void {
+    if (segment !== this.next) return;
+    this.next = null;
+    const active = this.active;
+    if (active !== null) this.closeSegment(active);
+    this.segmentList.push(segment);
   }
 
   /** Takes segments out of the log and out of memory; their files are the caller's to retire. */

@@ -306,9 +306,11 @@ class Recovery {
         if (scan.error < 0) return scan.error;
         if (replay.misfits > misfits) this.#hurt.add(this.#shards.indexOf(shard));
         misfits = replay.misfits;
-        for (const lost of replay.takeLostBatches()) this.#context.onDamage(lostBatch(lost));
         const flushed = yield* this.#flush(replay.applied);
         if (flushed < 0) return flushed;
+        const lost = yield* replay.takeLostBatches();
+        if (typeof lost === "number") return lost;
+        for (const each of lost) this.#context.onDamage(lostBatch(each));
         this.#judge(shard, scan);
       }
     }
@@ -318,6 +320,7 @@ class Recovery {
       this.#store.writer.forgetFrom(segment, 0);
       const rebuilt = yield* rebuildIndex(this.#store.loader, segment);
       if (rebuilt < 0) this.#logs.get(segment.groupId)!.suspect = true;
+      else segment.recountTimestamps();
       segment.indexLoaded = true;
       segment.entryCount = segment.index.count;
     }

@@ -10,7 +10,7 @@
  * @module
  */
 
-import { BLOCK_SIZE } from "../io/disk.ts";
+import { BLOCK_SIZE, namesIn } from "../io/disk.ts";
 import { EIO, ENOMEM } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import { batchMaxTimestamp } from "../wire/record_batch.ts";
@@ -20,6 +20,7 @@ import { type JournalRecord, JournalRecordType } from "./journal_format.ts";
 import type { JournalDamage, JournalVisitor } from "./journal_scan.ts";
 import {
   type DoubtfulBatch,
+  isMended,
   landingKey,
   type Landings,
   noteLanding,
@@ -30,6 +31,7 @@ import { cutSegment } from "./log_cut.ts";
 import type { LogParts } from "./log_parts.ts";
 import { tailFor } from "./log_tail.ts";
 import type { PartitionLog } from "./partition_log.ts";
+import { parseSegmentName } from "./salvage.ts";
 import { misfitOf } from "./replay_check.ts";
 import type { Segment } from "./segment.ts";
 
@@ -90,14 +92,20 @@ export class Replay implements JournalVisitor {
   }
 
   /**
-   * The large batches whose bytes did not match, once a journal is replayed: lost, unless later records cut
-   * them away.
+   * The large batches whose bytes did not match and do not match now that a journal is replayed and written:
+   * lost, unless later records cut them away. Or a negative errno.
    */
-  takeLostBatches(): DoubtfulBatch[] {
-    const lost = this.#doubtful.filter(({ log, segment }) =>
-      this.#logs.get(log.groupId) === log && !segment.dropped
-    );
-    for (const { log } of lost) log.suspect = true;
+  *takeLostBatches(): Task<DoubtfulBatch[] | number> {
+    const lost: DoubtfulBatch[] = [];
+    for (const doubtful of this.#doubtful) {
+      const { log, segment } = doubtful;
+      if (this.#logs.get(log.groupId) !== log || segment.dropped) continue;
+      const mended = yield* isMended(this.#parts, doubtful);
+      if (typeof mended === "number") return mended;
+      if (mended) continue;
+      log.suspect = true;
+      lost.push(doubtful);
+    }
     this.#doubtful = [];
     return lost;
   }
@@ -304,12 +312,27 @@ export class Replay implements JournalVisitor {
     const last = log.segmentList[log.segmentList.length - 1];
     if (last !== undefined && last.generation === record.b) return last;
     if (last !== undefined) log.closeSegment(last);
-    const segment = log.newSegment(log.endOffset, record.a, record.term, record.b);
     const key = landingKey(log.groupId, log.incarnation, record.b);
-    segment.landings = this.#landings.get(key) ?? null;
+    const landings = this.#landings.get(key) ?? null;
+    const found = landings === null ? null : this.#fileOf(log, record.b);
+    const segment = found ?? log.newSegment(log.endOffset, record.a, record.term, record.b);
+    segment.landings = landings;
     log.generationNext = Math.max(log.generationNext, record.b + 1);
     log.segmentList.push(segment);
     return segment;
+  }
+
+  /**
+   * The segment with this generation, by the name that it has on disk: where large batches lie. Older versions
+   * named it when it was prepared, and an entry without a batch might come before its first one.
+   */
+  #fileOf(log: PartitionLog, generation: number): Segment | null {
+    for (const name of namesIn(this.#parts.context.disk, log.directory)) {
+      const fields = parseSegmentName(name);
+      if (fields?.[3] !== generation || fields[0] !== log.endOffset) continue;
+      return log.newSegment(...fields);
+    }
+    return null;
   }
 
   #meta(log: PartitionLog, record: JournalRecord): void {

@@ -142,6 +142,18 @@ export class Segment {
     this.index.chunks[chunk.extent] = null;
   }
 
+  /** Takes the largest timestamp anew from the index, which must be loaded. */
+  recountTimestamps(): void {
+    const { baseOffsets, count, maxTimestamps } = this.index;
+    this.maxTimestampMs = -1;
+    this.maxTimestampOffset = -1;
+    for (let i = 0; i < count; i++) {
+      if (maxTimestamps[i]! <= this.maxTimestampMs) continue;
+      this.maxTimestampMs = maxTimestamps[i]!;
+      this.maxTimestampOffset = baseOffsets[i]!;
+    }
+  }
+
   /** Appends a closed chunk to what must be written. */
   pushDirty(chunk: Chunk): void {
     chunk.nextDirty = null;

@@ -23,6 +23,7 @@ export type ModelOperation =
   | { readonly kind: "hard"; readonly term: number; readonly vote: number }
   | { readonly kind: "truncate"; readonly index: number }
   | { readonly kind: "trim"; readonly offset: number }
+  | { readonly kind: "accept" }
   | { readonly kind: "delete" };
 
 export interface ModelBatch {
@@ -46,6 +47,8 @@ export class ModelState {
   hardTerm = 0;
   hardVote = -1;
   deleted = false;
+  /** It was cut back to its start: the segment that ends there stays until the start moves again. */
+  cutToStart = false;
 
   constructor(operations: readonly ModelOperation[], count: number) {
     for (let i = 0; i < count; i++) this.apply(operations[i]!);
@@ -74,6 +77,7 @@ export class ModelState {
   apply(operation: ModelOperation): void {
     switch (operation.kind) {
       case "create":
+      case "accept":
         return;
       case "append": {
         const offset = this.endOffset;
@@ -97,9 +101,11 @@ export class ModelState {
       case "truncate":
         this.entries = this.entries.filter((entry) => entry.lastIndex <= operation.index);
         assert(this.lastIndex === operation.index, "the model cut inside a batch");
+        this.cutToStart ||= this.endOffset === this.startOffset;
         return;
       case "trim":
         this.startOffset = operation.offset;
+        this.cutToStart = false;
         return;
       case "delete":
         this.deleted = true;

@@ -2,9 +2,13 @@
  * A node's storage under a random workload, crashes and restarts, against a model: one seed, one run.
  *
  * Every life mounts the node with a number of shards drawn anew, works on a few groups (append, meta entry,
- * hard state, truncate, trim, retention, roll, read, checkpoint, create, delete), and ends in a power cut at
- * an operation drawn anew, perhaps during recovery. Then each group must be what its recorded operations
- * make of it: as many as it says it reflects, at least those that were durable.
+ * hard state, truncate, trim up to the end, retention, roll, read, checkpoint, create, delete), and ends in a
+ * power cut at an operation drawn anew, perhaps during recovery. Then each group must be what its recorded
+ * operations make of it: as many as it says it reflects, at least those that were durable. What a seed does
+ * much of is its plan (`storage_plan.ts`).
+ *
+ * In some lives the disk fails an operation. Such a life may end early, and may leave a log suspect; nothing that
+ * was durable is lost by it.
  *
  * @module
  */
@@ -12,11 +16,14 @@
 import { assert } from "../../src/base/assert.ts";
 import { Xoshiro128 } from "../../src/base/prng.ts";
 import { setInt64 } from "../../src/bytes/int64.ts";
+import type { FaultPlan } from "../../src/io/memory_disk.ts";
 import { runTask } from "../../src/io/task.ts";
 import type { Engine } from "../../src/storage/engine.ts";
 import { MetaKind } from "../../src/storage/log.ts";
 import { type ModelOperation, ModelState } from "./log_model.ts";
 import type { PartitionLog } from "../../src/storage/partition_log.ts";
+import { checkSegments, expectedStart } from "./retention_model.ts";
+import { planFailure, planOf, type StoragePlan } from "./storage_plan.ts";
 import { lastSequenceOf, ProducerCheck } from "../../src/storage/producer_table.ts";
 import { writeSampleBatch } from "./sample_batch.ts";
 import { TestNode } from "./storage_node.ts";
@@ -25,6 +32,8 @@ const GROUPS = 5;
 const PRODUCERS = 3;
 /** Large batches are of up to so many bytes more than the smallest large one. */
 const LARGE_SPREAD_BYTES = 100_000;
+/** The first record's time; later ones are as many milliseconds later (ms). */
+const FIRST_TIMESTAMP_MS = 10_000;
 
 interface Tracked {
   readonly groupId: number;
@@ -54,11 +63,22 @@ export class StorageSimulation {
   reads = 0;
   /** Large batches that became part of a log. */
   largeBatches = 0;
+  /** Log starts that were moved to the very end, and by retention. */
+  trimsToEnd = 0;
+  retentions = 0;
+  /** Lives in which the disk failed an operation. */
+  failures = 0;
+  readonly #plan: StoragePlan;
+  /** What the disk does wrong in this life. */
+  #failure: FaultPlan | null = null;
+  /** The disk has failed in some life: a log may have been left suspect. */
+  #hasFailed = false;
 
   constructor(seed: number) {
     this.#random = new Xoshiro128(seed);
     const journalBytes = 128 * 1024 * (1 + this.#random.nextBelow(3));
-    this.node = new TestNode({ seed, journalBytes, disk: { roughness: { garbage: true } } });
+    this.#plan = planOf(this.#random);
+    this.node = new TestNode({ seed, journalBytes, disk: this.#plan.disk });
   }
 
   /** Equal for equal runs. */
@@ -72,16 +92,42 @@ export class StorageSimulation {
       if (this.#random.nextBelow(8) > 0) {
         this.node.disk.crashAfterOps(this.#random.nextBelow(steps));
       }
-      for (let step = 0; step < steps && !this.node.disk.crashed; step++) this.#step();
+      this.#arm();
+      for (let step = 0; step < steps && !this.#isOver; step++) this.#step();
       this.#observe();
-      if (!this.node.disk.crashed && this.#random.nextBelow(3) === 0) this.#stop();
+      if (!this.#isOver && this.#random.nextBelow(3) === 0) this.#stop();
       this.#observe();
       this.#fold(this.node.disk.traceHash);
-      assert(this.node.fatals.length === 0, `storage failed: ${this.node.fatals[0]}`);
-      this.node.crash();
+      assert(
+        this.node.fatals.length === 0 || this.#failure !== null,
+        `storage failed: ${this.node.fatals[0]}`,
+      );
+      this.#endLife();
       this.lives++;
     }
     this.#mount();
+  }
+
+  /** A power cut, or the process has ended. */
+  get #isOver(): boolean {
+    return this.node.disk.crashed || this.node.fatals.length > 0;
+  }
+
+  #endLife(): void {
+    this.node.crash();
+    this.node.fatals = [];
+    this.node.damages = [];
+    this.#failure = null;
+  }
+
+  /** In some lives the disk will fail. */
+  #arm(): void {
+    const { failureOdds } = this.#plan;
+    if (failureOdds === 0 || this.#random.nextBelow(failureOdds) > 0) return;
+    this.#failure = planFailure(this.#random);
+    this.node.disk.inject(this.#failure);
+    this.#hasFailed = true;
+    this.failures++;
   }
 
   #fold(value: number): void {
@@ -93,11 +139,15 @@ export class StorageSimulation {
       if (attempt < 3 && this.#random.nextBelow(3) === 0) {
         this.node.disk.crashAfterOps(this.#random.nextBelow(60));
       }
+      if (attempt < 3 && this.#random.nextBelow(3) === 0) this.#arm();
       const mounted = this.node.mount(1 + this.#random.nextBelow(3));
       this.mounts++;
-      if (mounted && !this.node.disk.crashed) break;
-      assert(this.node.disk.crashed, `recovery refused: ${this.node.report?.reason}`);
-      this.node.crash();
+      if (mounted && !this.node.disk.crashed && this.#failure === null) break;
+      assert(
+        mounted || this.node.disk.crashed || this.#failure !== null,
+        `a start failed: ${this.node.report?.reason}`,
+      );
+      this.#endLife();
     }
     // A crash that was planned for recovery must not hit the checks below.
     this.node.disk.crashAfterOps(Infinity);
@@ -141,7 +191,9 @@ export class StorageSimulation {
     assert(log.lastTerm === state.lastTerm, "last term differs");
     assert(log.hardTerm === state.hardTerm && log.hardVote === state.hardVote, "vote differs");
     const bytes = this.node.readAll(log, log.startOffset);
+    if (log.suspect && this.#hasFailed) this.#accept(log);
     assert(!log.suspect, "a log is suspect");
+    checkSegments(log.segments(), state, state.batches());
     assert(bytes !== null, `the log cannot be read: ${JSON.stringify(this.node.damages)}`);
     const wanted = state.bytesFrom(log.startOffset);
     assert(equal(bytes, wanted), "the log's bytes differ");
@@ -161,6 +213,14 @@ export class StorageSimulation {
       index = entry.lastIndex + 1;
     }
     this.#compareProducers(log, state);
+  }
+
+  /** An operator lets a log be written again that an operation's failure left suspect. */
+  #accept(log: PartitionLog): void {
+    const { groupId } = log;
+    const tracked = this.#groups.get(groupId)!;
+    assert(log.acceptLoss() === 0, "what a failure left suspect cannot be accepted");
+    this.#note(tracked, { kind: "accept" }, this.#engineOf(groupId).journal.recordedLsn);
   }
 
   #compareProducers(log: PartitionLog, state: ModelState): void {
@@ -278,8 +338,10 @@ export class StorageSimulation {
     const log = engine.logs.get(tracked.groupId);
     if (log === undefined || tracked.deleting || tracked.operations.length === 0) return;
     const random = this.#random;
-    if (choice < 31) this.#append(tracked, log, engine);
-    else if (choice < 33) this.#meta(tracked, log, engine);
+    if (choice < 31) {
+      if (random.nextBelow(this.#plan.trimOdds) === 0) this.#trim(tracked, log, engine);
+      else this.#append(tracked, log, engine);
+    } else if (choice < 33) this.#meta(tracked, log, engine);
     else if (choice === 33) this.#hard(tracked, log, engine);
     else if (choice === 34) this.#truncate(tracked, log);
     else if (choice === 35) this.#trim(tracked, log, engine);
@@ -288,7 +350,7 @@ export class StorageSimulation {
       if (random.nextBelow(4) === 0) engine.checkpoint();
     } else if (choice === 38) {
       if (random.nextBelow(4) === 0) engine.cache.reclaim(engine.cache.arena.blockSizeMax);
-    } else if (random.nextBelow(30) === 0) {
+    } else if (random.nextBelow(this.#plan.deleteOdds) === 0) {
       tracked.deleting = true;
       runTask(engine.deleteLog(tracked.groupId), () => {});
     }
@@ -300,8 +362,8 @@ export class StorageSimulation {
       this.#meta(tracked, log, engine);
       return;
     }
+    const large = random.nextBelow(this.#plan.largeOdds) === 0;
     const size = random.nextBelow(20);
-    const large = size === 0 && random.nextBelow(2) === 0;
     const recordCount = large ? 1 : 1 + random.nextBelow(5);
     const valueBytes = large
       ? engine.largeBytesMin + random.nextBelow(LARGE_SPREAD_BYTES)
@@ -322,13 +384,13 @@ export class StorageSimulation {
       recordCount,
       valueBytes,
       fill: this.#fill++,
-      timestampMs: 10_000 + this.#fill,
+      timestampMs: FIRST_TIMESTAMP_MS + this.#fill,
       ...identity,
     });
     const offset = log.append(0, length, log.lastTerm, this.node.nowMs);
     if (offset < 0) {
       assert(
-        offset === -11,
+        offset === -11 || this.#failure !== null,
         `append refused: ${offset} ${JSON.stringify([this.node.damages, this.node.fatals])}`,
       );
       return;
@@ -377,24 +439,50 @@ export class StorageSimulation {
     if (index === log.lastIndex) return;
     tracked.truncating = { index };
     runTask(log.truncate(index), (result) => {
-      assert(result === 0 || log.deleted, `cannot truncate: ${result}`);
+      const may = log.deleted || this.#failure !== null;
+      assert(result === 0 || may, `cannot truncate: ${result}`);
     });
   }
 
   #trim(tracked: Tracked, log: PartitionLog, engine: Engine): void {
     const before = log.sequence;
     if (log.gate !== 0) return;
-    if (this.#random.nextBelow(2) === 0) {
-      log.setCommitted(log.indexAt(Math.floor((log.startOffset + log.endOffset) / 2)) - 1);
-      const limitOffset = log.endOffset;
-      log.applyRetention(20_000, { retentionMs: -1, retentionBytes: 30_000, limitOffset });
-    } else if (log.endOffset > log.startOffset) {
-      const span = log.endOffset - log.startOffset;
-      log.trimPrefix(log.startOffset + this.#random.nextBelow(Math.ceil(span / 3) + 1));
+    if (this.#random.nextBelow(2) === 0) this.#retain(tracked, log);
+    else if (log.endOffset > log.startOffset) {
+      const state = new ModelState(tracked.operations, tracked.operations.length);
+      const choice = this.#random.nextBelow(4);
+      const span = state.endOffset - log.startOffset;
+      if (choice === 0) log.trimPrefix(state.endOffset);
+      else if (choice === 1) log.trimPrefix(Math.min(log.durableEndOffset, state.endOffset));
+      else log.trimPrefix(log.startOffset + this.#random.nextBelow(span + 1));
+      if (log.startOffset === state.endOffset && log.sequence > before) this.trimsToEnd++;
     }
     if (log.sequence === before) return;
     const operation: ModelOperation = { kind: "trim", offset: log.startOffset };
     this.#note(tracked, operation, engine.journal.recordedLsn);
+  }
+
+  /** Retention by limits drawn anew; what it asks for is known exactly. */
+  #retain(tracked: Tracked, log: PartitionLog): void {
+    const random = this.#random;
+    log.setCommitted(log.indexAt(Math.floor((log.startOffset + log.endOffset) / 2)) - 1);
+    const bytes = Math.max(1, log.sizeBytes);
+    const limits = {
+      retentionMs: random.nextBelow(2) === 0 ? -1 : random.nextBelow(60),
+      retentionBytes: random.nextBelow(3) === 0 ? -1 : 1 + random.nextBelow(bytes),
+      limitOffset: random.nextBelow(2) === 0 ? log.endOffset : log.durableEndOffset,
+    };
+    const nowMs = FIRST_TIMESTAMP_MS + this.#fill + random.nextBelow(20);
+    const state = new ModelState(tracked.operations, tracked.operations.length);
+    const batches = state.batches();
+    const large = tracked.large;
+    if (large === null) checkSegments(log.segments(), state, batches);
+    const before = log.startOffset;
+    const wanted = expectedStart(log.segments(), before, nowMs, limits);
+    assert(log.retentionOffset(nowMs, limits) === wanted, "retention wants another log start");
+    const start = log.applyRetention(nowMs, limits);
+    assert(start === wanted || start === before, "retention moved the log start elsewhere");
+    if (start > before) this.retentions++;
   }
 
   #read(tracked: Tracked, log: PartitionLog): void {
@@ -405,7 +493,8 @@ export class StorageSimulation {
     this.#observe();
     if (piece === null || tracked.operations.length === 0) {
       assert(
-        this.node.disk.crashed || log.startOffset > offset || log.endOffset <= offset,
+        this.node.disk.crashed || log.startOffset > offset || log.endOffset <= offset ||
+          this.#failure !== null,
         "a read failed",
       );
       return;
@@ -421,8 +510,8 @@ export class StorageSimulation {
   #stop(): void {
     for (const engine of this.node.engines) {
       const result = this.node.finish(engine.stop());
-      if (result === null) return;
-      assert(result === 0, `an engine did not stop: ${result}`);
+      if (result === null || this.#isOver) return;
+      assert(result === 0 || this.#failure !== null, `an engine did not stop: ${result}`);
     }
   }
 }

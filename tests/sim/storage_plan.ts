@@ -1,0 +1,59 @@
+/**
+ * What a seed of the storage's simulation does much of, and how its disk fails: drawn once, so that one seed has
+ * many large batches and another many trims, and rare meetings become usual in some.
+ *
+ * @module
+ */
+
+import type { Random } from "../../src/base/prng.ts";
+import { EIO } from "../../src/io/errno.ts";
+import type { DiskOperation, FaultPlan, MemoryDiskOptions } from "../../src/io/memory_disk.ts";
+
+export interface StoragePlan {
+  readonly disk: Pick<MemoryDiskOptions, "roughness" | "lazyOdds">;
+  /** One append in so many is a large batch, or a trim instead; one deletion in so many is carried out. */
+  readonly largeOdds: number;
+  readonly trimOdds: number;
+  readonly deleteOdds: number;
+  /** In one life of so many the disk fails; 0: never. */
+  readonly failureOdds: number;
+}
+
+/** Operations that may fail in one life; each failure ends it, or is told to whoever asked. */
+const FAILING: readonly DiskOperation[] = [
+  "open",
+  "read",
+  "write",
+  "syncFileSystem",
+  "syncDirectory",
+  "allocate",
+  "truncate",
+  "unlink",
+  "makeDirectory",
+];
+/** The failure comes within so many operations of its kind. */
+const FAILURE_WITHIN = 40;
+
+export function planOf(random: Random): StoragePlan {
+  const lazyOdds = pick(random, [0, 4, 16]);
+  return {
+    disk: { roughness: { garbage: true }, ...(lazyOdds === 0 ? {} : { lazyOdds }) },
+    largeOdds: pick(random, [60, 20, 4]),
+    trimOdds: pick(random, [60, 20, 5]),
+    deleteOdds: pick(random, [40, 20, 4]),
+    failureOdds: pick(random, [0, 8, 3]),
+  };
+}
+
+/** One failure, of an operation drawn at random. */
+export function planFailure(random: Random): FaultPlan {
+  const operation = pick(random, FAILING);
+  const nth = 1 + random.nextBelow(FAILURE_WITHIN);
+  // Of what is kept twice, reading one copy may fail.
+  const count = operation === "read" ? 1 : 1 + random.nextBelow(3);
+  return { operation, nth, count, fault: { kind: "error", errno: EIO } };
+}
+
+function pick<T>(random: Random, from: readonly T[]): T {
+  return from[random.nextBelow(from.length)]!;
+}
