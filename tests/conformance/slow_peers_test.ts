@@ -30,6 +30,7 @@ const FETCH_NAMES = 12;
 const TOPIC = "bytes";
 const MIB = 2 ** 20;
 const TIMEOUT_MS = 60_000;
+const THREAD_LIMITS = "/sys/fs/cgroup/pids";
 
 /** A batch of one record whose bytes tell their place. */
 function batch(seed: number, valueBytes: number): Uint8Array {
@@ -189,6 +190,70 @@ Deno.test("slow senders cost no threads, and their frames arrive whole", async (
     for (const connection of open) connection.close();
   }
 });
+
+Deno.test({
+  name: "where threads are limited, slow senders neither stop the disk nor end the broker",
+  ignore: !canLimitThreads(),
+  fn: async () => {
+    await using broker = await Broker.start({ cores: 1 });
+    using limit = new ThreadLimit(broker.pid, 20);
+    const request = newApiVersionsRequest({ clientSoftwareName: "s".repeat(4000) });
+    const frame = encodeRequestFrame(API_VERSIONS, 3, 7, "slow", request);
+    const { hostname, port } = hostOf(broker.kafka);
+    const open = await Promise.all(
+      Array.from({ length: 100 }, () => Deno.connect({ hostname, port })),
+    );
+    try {
+      for (const connection of open) connection.setNoDelay();
+      for (let at = 0; at < 200; at++) {
+        await Promise.all(open.map((connection) => connection.write(frame.subarray(at, at + 1))));
+        await pause(1);
+      }
+      await fill(broker, [batch(1, 1000)]);
+      assert.equal(limit.refusals, 0, "nobody asked for a thread in vain");
+    } finally {
+      for (const connection of open) connection.close();
+    }
+    assert.deepEqual(await broker.stop(), { code: 0, signal: null }, broker.stderr);
+  },
+});
+
+/** A control group that lets a process have `more` threads than it has now. */
+class ThreadLimit implements Disposable {
+  readonly #path: string;
+
+  constructor(pid: number, more: number) {
+    this.#path = `${THREAD_LIMITS}/gregor-test-${pid}`;
+    Deno.mkdirSync(this.#path);
+    Deno.writeTextFileSync(`${this.#path}/cgroup.procs`, String(pid));
+    Deno.writeTextFileSync(`${this.#path}/pids.max`, String(threadsOf(pid) + more));
+  }
+
+  /** Threads that could not be made. */
+  get refusals(): number {
+    return Number(Deno.readTextFileSync(`${this.#path}/pids.events`).split(" ")[1]);
+  }
+
+  [Symbol.dispose](): void {
+    // The process may be there still: its group cannot go before it.
+    for (const pid of Deno.readTextFileSync(`${this.#path}/cgroup.procs`).split("\n")) {
+      if (pid !== "") Deno.writeTextFileSync(`${THREAD_LIMITS}/cgroup.procs`, pid);
+    }
+    Deno.removeSync(this.#path);
+  }
+}
+
+/** Whether this is root on a host with control groups of its own (version 1 of them). */
+function canLimitThreads(): boolean {
+  const probe = `${THREAD_LIMITS}/gregor-test-probe`;
+  try {
+    Deno.mkdirSync(probe);
+    Deno.removeSync(probe);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function hostOf(address: string): { readonly hostname: string; readonly port: number } {
   const { host, port } = parseAddress(address);
