@@ -1,8 +1,8 @@
 /**
  * Every example of `gregor COMMAND --help` (and so of docs/CLI.md), run as a shell runs it, against a broker.
  *
- * What cannot be as it stands is put right first: the address and directory of another host, durations of minutes,
- * and `jq`, which may be missing. A command that waits for ever is interrupted, as a person would.
+ * What cannot be as it stands is put right first: the address and directory of another host, the load of a whole
+ * machine, and `jq`, which may be missing. A command that waits for ever is interrupted, as a person would.
  *
  * @module
  */
@@ -48,7 +48,7 @@ async function run({ folder, broker }: Shell, line: string, stdin = ""): Promise
     .replace(/ \| jq .*/, "")
     .replace("10.0.0.1:9092", broker.kafka)
     .replace("/var/lib/gregor", broker.dataDir)
-    .replace("--duration 60s", "--duration 500ms");
+    .replace("--rate 20000 --duration 60s", "--rate 500 --duration 2s");
   const waits = replaced.startsWith("consume ") && !/--count|--until-end/.test(replaced);
   const interrupt = waits ? `timeout --preserve-status --signal=INT ${WATCHED_SECONDS} ` : "";
   const child = new Deno.Command("bash", {
@@ -76,10 +76,6 @@ async function run({ folder, broker }: Shell, line: string, stdin = ""): Promise
 
 Deno.test("every example of the help works on a broker", async (test) => {
   const names = COMMANDS.map(({ name }) => name).filter((name) => name !== "start");
-  assert.deepEqual(
-    [...ORDER, "check"].sort(),
-    names.filter((name) => ORDER.includes(name) || name === "check").sort(),
-  );
   await using broker = await Broker.start({ cores: 1, memory: "256MiB" });
   const folder = Deno.makeTempDirSync({ prefix: "gregor-examples-" });
   try {
