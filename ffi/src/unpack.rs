@@ -15,8 +15,14 @@ use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
 const PIECE_BYTES: usize = 256 << 10;
 /// Buffers larger than this are given back after a batch.
 const KEPT_BYTES: usize = 1 << 20;
+/// The same for zstd, whose windows take up to 8 MiB at usual levels.
+const ZSTD_KEPT_BYTES: usize = 9 << 20;
 /// Largest window of zstd that is read, as a power of two; that of Kafka's own clients.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+/// A frame up to this size is first tried in one go, without a window.
+const ZSTD_SMALL_BYTES: usize = 64 << 10;
+/// In the byte behind a frame's magic: it has no byte that says how large its window is.
+const ZSTD_SINGLE_SEGMENT: u8 = 0x20;
 
 const GZIP_HEADER_SIZE: usize = 10;
 const GZIP_TRAILER_SIZE: usize = 8;
@@ -106,7 +112,7 @@ impl Unpacker {
         if self.buffer.capacity() > KEPT_BYTES {
             self.buffer = Vec::new();
         }
-        if self.zstd.as_ref().is_some_and(|context| context.sizeof() > KEPT_BYTES) {
+        if self.zstd.as_ref().is_some_and(|context| context.sizeof() > ZSTD_KEPT_BYTES) {
             self.zstd = None;
         }
     }
@@ -321,6 +327,14 @@ impl Unpacker {
         let Some(context) = &mut self.zstd else { return Err(Fault::Undecodable) };
         if matches!(self.state, State::Start) {
             context.reset(ResetDirective::SessionOnly).map_err(broken)?;
+            if is_small_zstd(input) {
+                // What does not fit is told by the slow way, as is what is wrong.
+                if let Ok(given) = context.decompress(&mut self.buffer[..], input) {
+                    walk.feed(&self.buffer[..given])?;
+                    self.note(given)?;
+                    return Ok(Step::End);
+                }
+            }
             self.state = State::Zstd { whole: true };
         }
         let State::Zstd { whole } = &mut self.state else { return Err(Fault::Undecodable) };
@@ -340,6 +354,16 @@ impl Unpacker {
         self.note(given)?;
         Ok(Step::More)
     }
+}
+
+/// One zstd frame and nothing else, small, with a window that is surely allowed.
+fn is_small_zstd(input: &[u8]) -> bool {
+    if input.len() > ZSTD_SMALL_BYTES || input.len() < 6 {
+        return false;
+    }
+    let window_log = 10 + u32::from(input[5] >> 3);
+    let allowed = input[4] & ZSTD_SINGLE_SEGMENT != 0 || window_log < ZSTD_WINDOW_LOG_MAX;
+    allowed && zstd_safe::find_frame_compressed_size(input) == Ok(input.len())
 }
 
 /// Bytes of a gzip member's header; none where there is no sound one.

@@ -42,13 +42,13 @@ export interface BenchContext {
 }
 
 /** One side of a comparison: which load on which server. */
-interface Side {
+export interface Side {
   readonly name: string;
   readonly server: Server;
   readonly load: Load;
 }
 
-interface Result {
+export interface Result {
   readonly name: string;
   readonly reports: readonly Report[];
 }
@@ -163,7 +163,7 @@ export async function compareLargeFrame(context: BenchContext): Promise<string> 
   }
 }
 
-function loadOf(context: BenchContext, changes: Partial<Load>): Load {
+export function loadOf(context: BenchContext, changes: Partial<Load>): Load {
   const { warmupS, seconds } = context.plan;
   return {
     topic: "bench",
@@ -208,7 +208,7 @@ export function ratios(a: Result, b: Result, of: (report: Report) => number) {
   return spreadOf(a.reports.map((report, round) => of(report) / of(b.reports[round]!)));
 }
 
-const THROUGHPUT_COLUMNS = [
+export const THROUGHPUT_COLUMNS = [
   "Requests/s",
   "MB/s",
   "p50 us",
@@ -219,7 +219,7 @@ const THROUGHPUT_COLUMNS = [
   "CPU us/request",
 ];
 
-function throughputCells({ name, reports }: Result): string[] {
+export function throughputCells({ name, reports }: Result): string[] {
   const median = (of: (report: Report) => number) => formatNumber(spreadOf(reports.map(of)).median);
   return [
     name,
@@ -234,10 +234,10 @@ function throughputCells({ name, reports }: Result): string[] {
   ];
 }
 
-function row(cells: readonly string[]): string {
+export function row(cells: readonly string[]): string {
   return `| ${cells.join(" | ")} |`;
 }
 
-function rule(columns: number): string {
+export function rule(columns: number): string {
   return `|${" --- |".repeat(columns)}`;
 }

@@ -1,14 +1,15 @@
 /**
  * Measures the broker's durable produce path against the minimal loop that does the same work.
  *
- *     deno task bench [--rounds 3] [--seconds 5] [--dir DIR] [--only loop,partitions,large] \
- *         [--cells "1 KiB"] [--write]
+ *     deno task bench [--rounds 3] [--seconds 5] [--dir DIR] [--only loop,partitions,large,records] \
+ *         [--cells "1 KiB"] [--checkout DIR] [--write]
  *
  * Server and load generator have a processor each. What is compared alternates within one run (A B A B ...),
  * because machines are noisy: only ratios within a run mean anything, and each cell is the median of the
  * rounds with the lowest and highest. `--write` puts the tables into docs/BENCHMARKS.md; `--dir` says on
  * which disk the files lie (with /dev/shm, where durability costs nothing, the cost of the processor alone
- * remains); `--cells` takes only those of the loop's cells whose name holds a text.
+ * remains); `--cells` takes only those of the cells (of loop and records) whose name holds a text;
+ * `--checkout` has the comparison of records run another checkout beside this one.
  *
  * @module
  */
@@ -16,6 +17,7 @@
 import { parseArgs } from "node:util";
 import { join } from "node:path";
 import { compareLargeFrame, compareLoop, comparePartitions } from "./comparisons.ts";
+import { compareRecords } from "./record_comparison.ts";
 import { hostLine, writePage } from "./page.ts";
 import { buildLoadgen, type ServerPlace } from "./servers.ts";
 
@@ -26,8 +28,9 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "5" },
     warmup: { type: "string", default: "1" },
     dir: { type: "string", default: Deno.env.get("TMPDIR") ?? "/tmp" },
-    only: { type: "string", default: "loop,partitions,large" },
+    only: { type: "string", default: "loop,partitions,large,records" },
     cells: { type: "string", default: "" },
+    checkout: { type: "string" },
     write: { type: "boolean", default: false },
   },
 });
@@ -55,6 +58,9 @@ try {
   if (wanted.includes("loop")) sections.push(await compareLoop(context));
   if (wanted.includes("partitions")) sections.push(await comparePartitions(context));
   if (wanted.includes("large")) sections.push(await compareLargeFrame(context));
+  if (wanted.includes("records")) {
+    sections.push(await compareRecords(context, values.checkout ?? null));
+  }
 } finally {
   await Deno.remove(parentDir, { recursive: true });
 }

@@ -44,10 +44,17 @@ export interface ServerPlace {
   readonly parentDir: string;
 }
 
-export async function startBroker(
-  place: ServerPlace,
-  options: { memory: string; flags: readonly string[] },
-): Promise<Server> {
+export interface BrokerChoice {
+  readonly memory: string;
+  readonly flags: readonly string[];
+  /** Folder of another checkout, its shim built, that is run instead of this one. */
+  readonly checkout?: string;
+}
+
+export async function startBroker(place: ServerPlace, options: BrokerChoice): Promise<Server> {
+  const command = options.checkout === undefined
+    ? gregorCommand()
+    : gregorCommand(new URL(`file://${Deno.realPathSync(options.checkout)}/`));
   const dataDir = await Deno.makeTempDir({ dir: place.parentDir, prefix: "broker-" });
   const broker = await Broker.start({
     cores: 1,
@@ -55,7 +62,7 @@ export async function startBroker(
     dataDir,
     // Memory is locked, as in production and in the minimal loop; neither side polls.
     flags: ["--mode=production", "--idle-poll-us=0", ...options.flags],
-    program: [...pinnedTo(place.processor), ...gregorCommand()],
+    program: [...pinnedTo(place.processor), ...command],
   });
   return {
     name: "broker",
@@ -113,6 +120,8 @@ export interface Load {
   readonly connections: number;
   readonly depth: number;
   readonly batchBytes: number;
+  /** Holds the batch to send; without it the generator makes one of {@linkcode batchBytes}. */
+  readonly batchFile?: string;
   /** Requests per second, due at fixed times; 0: as many as `depth` allows. */
   readonly rate: number;
   /** Request of up to so many bytes every second, on a connection of its own; 0: none. */
@@ -133,6 +142,7 @@ export async function runLoad(
     `--rate ${load.rate} --warmup ${load.warmupS} --seconds ${load.seconds}`,
   ];
   if (load.largeBytes > 0) flags.push(`--large ${load.largeBytes} --large-every 1`);
+  if (load.batchFile !== undefined) flags.push(`--batch-file ${load.batchFile}`);
   if (server.wantsTopics) flags.push("--create");
   const [first, ...args] = [
     ...pinnedTo(processor),

@@ -274,8 +274,7 @@ export class Broker {
  * The command line of `deno task gregor`, without the build before it: read from `deno.json`, so that
  * tests run the program with the very flags that people run it with.
  */
-export function gregorCommand(): string[] {
-  const root = new URL("../../", import.meta.url);
+export function gregorCommand(root: URL = new URL("../../", import.meta.url)): string[] {
   const config = JSON.parse(Deno.readTextFileSync(new URL("deno.json", root))) as {
     tasks: { gregor: { command: string } };
   };

@@ -8,12 +8,22 @@
  * @module
  */
 
+import { compress } from "../../src/bytes/compression.ts";
+import { crc32cOfBytes } from "../../src/bytes/crc32c.ts";
+import { setInt64 } from "../../src/bytes/int64.ts";
 import { ErrorCode } from "../../src/wire/errors.ts";
 import { INIT_PRODUCER_ID, PRODUCE } from "../../src/wire/generated/apis.ts";
 import { newInitProducerIdRequest } from "../../src/wire/generated/init_producer_id_request.ts";
 import { newProduceRequest } from "../../src/wire/generated/produce_request.ts";
 import type { ProduceResponse } from "../../src/wire/generated/produce_response.ts";
-import { RecordBatchBuilder } from "../../src/wire/record_batch_builder.ts";
+import {
+  ATTRIBUTES_OFFSET,
+  batchMaxTimestamp,
+  Compression,
+  MAX_TIMESTAMP_OFFSET,
+  setBatchCrc,
+} from "../../src/wire/record_batch.ts";
+import { type BatchOptions, RecordBatchBuilder } from "../../src/wire/record_batch_builder.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import { Actor, type SimTopic, type Stage } from "./actor.ts";
 import { BATCH_TIME_MS, type SentBatch } from "./checker.ts";
@@ -23,15 +33,20 @@ import { expect } from "./sim_failure.ts";
 const SHARED_BYTES_MAX = 100 * 1024;
 /** From here on topics are named by id. */
 const TOPIC_IDS_SINCE = 13;
+const ZSTD_SINCE = 7;
+/** How much older than its records a batch claims to be (ms). */
+const LIE_MS = 1e9;
 
 export interface ProducerShape {
   readonly idempotent: boolean;
   readonly batchBytesMax: number;
   readonly pipelining: number;
+  readonly odd: boolean;
 }
 
 interface Queued {
   readonly batch: SentBatch;
+  /** As it is sent; it may say another max timestamp than is stored. */
   readonly bytes: Uint8Array;
   sent: boolean;
 }
@@ -137,7 +152,7 @@ export class ProduceActor extends Actor {
     const { checker } = this.stage;
     const bytes = this.#encode(lane, checker.nextNumber);
     const batch = checker.sending(checker.partition(topic.id, index), bytes);
-    lane.queue.push({ batch, bytes, sent: false });
+    lane.queue.push({ batch, bytes: this.#odd() ? lying(bytes) : bytes, sent: false });
   }
 
   #encode(lane: Lane, number: number): Uint8Array {
@@ -150,10 +165,29 @@ export class ProduceActor extends Actor {
       value.fill(number + i);
       builder.add({ key: null, value, timestamp: BATCH_TIME_MS + number });
     }
-    if (!idempotent) return builder.build();
+    const options = this.#odd() ? this.#compression() : {};
+    if (!idempotent) return builder.build(options);
     const baseSequence = lane.nextSequence;
     lane.nextSequence += records;
-    return builder.build({ producerId: this.#producerId, producerEpoch: 0, baseSequence });
+    return builder.build({
+      ...options,
+      producerId: this.#producerId,
+      producerEpoch: 0,
+      baseSequence,
+    });
+  }
+
+  #odd(): boolean {
+    return this.#shape.odd && this.chance(30);
+  }
+
+  #compression(): BatchOptions {
+    // An older version may not carry zstd.
+    const codecs = Object.values(Compression).filter((codec) => {
+      return codec !== Compression.ZSTD || this.#version >= ZSTD_SINCE;
+    });
+    const compression = this.pick(codecs);
+    return { compression, compress: (bytes) => compress(compression, bytes) };
   }
 
   #send(): void {
@@ -252,6 +286,15 @@ export class ProduceActor extends Actor {
     );
     if (lane.queue.every(({ sent }) => !sent)) lane.failed = false;
   }
+}
+
+/** The same batch with a max timestamp that its records do not have. */
+function lying(bytes: Uint8Array): Uint8Array {
+  const lie = bytes.slice();
+  const view = new DataView(lie.buffer);
+  setInt64(view, MAX_TIMESTAMP_OFFSET, batchMaxTimestamp(view, 0) - LIE_MS);
+  setBatchCrc(view, 0, crc32cOfBytes(lie, ATTRIBUTES_OFFSET, lie.length, 0));
+  return lie;
 }
 
 function remove(lane: Lane, queued: Queued): void {

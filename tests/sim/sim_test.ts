@@ -60,6 +60,8 @@ const SMALL: WorkloadOptions = {
     pipelining: 2,
     idempotentProducers: 1,
     plainProducers: 1,
+    oddBatches: true,
+    spoilers: 1,
     consumers: 1,
     groupMembers: 1,
     admins: 1,

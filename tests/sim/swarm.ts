@@ -36,6 +36,10 @@ export interface SwarmPlan {
   readonly pipelining: number;
   readonly idempotentProducers: number;
   readonly plainProducers: number;
+  /** Producers compress, and write wrong times into headers; the broker mends those. */
+  readonly oddBatches: boolean;
+  /** Clients that send batches which no consumer could read. */
+  readonly spoilers: number;
   readonly consumers: number;
   readonly groupMembers: number;
   readonly admins: number;
@@ -75,6 +79,8 @@ export function planOf(random: Random): SwarmPlan {
     admins: chance(60) ? 1 : 0,
     retention: chance(30),
     shortTransfers: chance(25),
+    oddBatches: chance(50),
+    spoilers: chance(40) ? 1 : 0,
   };
   return { ...plan, damage: plan.damage && !plan.ioErrors };
 }

@@ -27,6 +27,7 @@ import { ProduceActor } from "./produce_actor.ts";
 import { expect, SimFailure } from "./sim_failure.ts";
 import { SimNode } from "./sim_node.ts";
 import { damagedPlanOf, planOf, type SwarmPlan } from "./swarm.ts";
+import { SpoilActor } from "./spoil_actor.ts";
 import { VerifyActor } from "./verify_actor.ts";
 
 /** Virtual time in which clients finish what they have begun (ms). */
@@ -434,15 +435,18 @@ export class Workload {
 
   #cast(): void {
     const { plan } = this;
-    const { batchBytesMax, pipelining } = plan;
+    const { batchBytesMax, pipelining, oddBatches: odd } = plan;
     this.#actors.push(this.#admin);
     for (let i = 0; i < plan.idempotentProducers; i++) {
-      const shape = { idempotent: true, batchBytesMax, pipelining };
+      const shape = { idempotent: true, batchBytesMax, pipelining, odd };
       this.#actors.push(new ProduceActor(this.#stage, this.#next(), shape));
     }
     for (let i = 0; i < plan.plainProducers; i++) {
-      const shape = { idempotent: false, batchBytesMax, pipelining };
+      const shape = { idempotent: false, batchBytesMax, pipelining, odd };
       this.#actors.push(new ProduceActor(this.#stage, this.#next(), shape));
+    }
+    for (let i = 0; i < plan.spoilers; i++) {
+      this.#actors.push(new SpoilActor(this.#stage, this.#next()));
     }
     for (let i = 0; i < plan.consumers; i++) {
       this.#actors.push(new ConsumeActor(this.#stage, this.#next()));

@@ -25,8 +25,12 @@ import {
   PRODUCER_ID_OFFSET,
   RECORD_COUNT_OFFSET,
 } from "../../../src/wire/record_batch.ts";
+import { BATCH_KINDS } from "../records/batch_kinds.ts";
 import { catalogEntry, type HostileMessages } from "./hostile_message.ts";
 import { type LengthField, LengthWriter, withLength } from "./length_writer.ts";
+
+/** Batches with strange records among the strange ones. */
+const STRANGE_RECORDS = 30;
 
 /** An API with the versions that the broker serves. */
 export interface ServedApi {
@@ -187,7 +191,7 @@ export function* strangeTags(frame: WholeFrame): Generator<Uint8Array> {
   }
 }
 
-/** Batches that lie, most of them under a right checksum. */
+/** Batches that lie, most of them under a right checksum: in their headers, and some in their records. */
 export function strangeBatches(batch: Uint8Array, random: Random): Uint8Array[] {
   const changes: ((view: DataView) => void)[] = [
     (view) => view.setInt8(MAGIC_OFFSET, 0),
@@ -235,8 +239,12 @@ export function strangeBatches(batch: Uint8Array, random: Random): Uint8Array[] 
   const twice = new Uint8Array(batch.length * 2);
   twice.set(batch);
   twice.set(batch, batch.length);
+  const records = Array.from({ length: STRANGE_RECORDS }, () => {
+    return BATCH_KINDS[random.nextBelow(BATCH_KINDS.length)]!.make();
+  });
   return [
     ...made,
+    ...records,
     wrongCrc,
     twice,
     batch.subarray(0, BATCH_HEADER_SIZE),

@@ -229,7 +229,15 @@ export class HostileNode {
 
 /** Answered, or nothing is to be expected. */
 function isSettled(end: ClientEnd, shot: Shot): boolean {
-  return end.fromServer.length > 0 || shot.deaf === true || shot.sentBytes !== undefined;
+  return shot.deaf === true || shot.sentBytes !== undefined || hasAnswer(end);
+}
+
+/** The server sends in pieces of any size. */
+function hasAnswer(end: ClientEnd): boolean {
+  const bytes = end.take();
+  if (bytes.length === 0) return false;
+  end.fromServer.push(bytes);
+  return bytes.length >= 4 && bytes.length >= 4 + new DataView(bytes.buffer).getInt32(0, false);
 }
 
 function describe(shot: Shot): string {

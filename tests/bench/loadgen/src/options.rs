@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 pub const USAGE: &str = "usage: loadgen --address HOST:PORT [--topic bench] [--partitions 1] \
-[--connections 4] [--depth 16] [--batch BYTES] [--record BYTES] [--rate REQUESTS_PER_S] \
+[--connections 4] [--depth 16] [--batch BYTES] [--record BYTES] [--batch-file FILE] [--rate REQUESTS_PER_S] \
 [--warmup SECONDS] [--seconds SECONDS] [--large BYTES --large-every SECONDS] [--create]";
 
 /// Bytes of each batch of a large request: the largest that a topic takes by default is a little more.
@@ -22,6 +22,8 @@ pub struct Options {
     pub batch: usize,
     /// Bytes of a record's value; the last one of a batch is shorter.
     pub record: usize,
+    /// Holds the batch to send; empty: one is made.
+    pub batch_file: String,
     /// Requests per second of all connections together; 0 = closed loop.
     pub rate: f64,
     pub warmup: Duration,
@@ -43,6 +45,7 @@ impl Options {
             depth: 16,
             batch: 1024,
             record: 1024,
+            batch_file: String::new(),
             rate: 0.0,
             warmup: Duration::from_secs(1),
             duration: Duration::from_secs(5),
@@ -64,6 +67,7 @@ impl Options {
                 "--depth" => options.depth = number(&flag, &value)?,
                 "--batch" => options.batch = number(&flag, &value)?,
                 "--record" => options.record = number(&flag, &value)?,
+                "--batch-file" => options.batch_file = value,
                 "--rate" => options.rate = number(&flag, &value)?,
                 "--warmup" => options.warmup = seconds(&flag, &value)?,
                 "--seconds" => options.duration = seconds(&flag, &value)?,

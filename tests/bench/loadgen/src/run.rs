@@ -59,7 +59,10 @@ impl Tally {
 }
 
 pub fn measure(options: &Options) -> Result<String, String> {
-    let batch = Rc::new(frames::batch(options.batch, options.record, now_ms()));
+    let batch = Rc::new(match options.batch_file.as_str() {
+        "" => frames::batch(options.batch, options.record, now_ms()),
+        file => std::fs::read(file).map_err(|error| format!("cannot read {file}: {error}"))?,
+    });
     let mut connections = Vec::new();
     for _ in 0..options.connections {
         let head = Head::new(&options.topic, batch.len());
@@ -96,7 +99,7 @@ pub fn measure(options: &Options) -> Result<String, String> {
     };
     run.watch_all()?;
     run.run()?;
-    Ok(report(options, &run.tally))
+    Ok(report(options, batch.len(), &run.tally))
 }
 
 impl Run<'_> {
@@ -274,10 +277,10 @@ fn last_error(what: &str) -> String {
     format!("{what}: {}", std::io::Error::last_os_error())
 }
 
-fn report(options: &Options, tally: &Tally) -> String {
+fn report(options: &Options, batch_bytes: usize, tally: &Tally) -> String {
     let seconds = options.duration.as_secs_f64();
     let per_second = tally.latency.count() as f64 / seconds;
-    let megabytes = per_second * options.batch as f64 / 1e6;
+    let megabytes = per_second * batch_bytes as f64 / 1e6;
     let mut line = format!(
         "{{\"requests\":{},\"requestsPerS\":{per_second:.1},\"megabytesPerS\":{megabytes:.2}",
         tally.latency.count(),
