@@ -243,6 +243,25 @@ export class MemoryDisk implements Disk {
     return this.#fileAt(path).isLost(block);
   }
 
+  /** Damage: a file is not there any more. */
+  loseFile(path: string): void {
+    this.#names.lose(path);
+  }
+
+  /** Damage: a file ends at `size`. */
+  cutFile(path: string, size: number): void {
+    this.#fileAt(path).cut(size);
+  }
+
+  /** A crashed disk with the same bytes, which may be damaged without this one being touched. */
+  fork(): MemoryDisk {
+    assert(this.#crashed, "fork before the crash");
+    const survivors = { names: this.#names.copy(), fileIds: { ...this.#fileIds } };
+    const disk = new MemoryDisk(this.#options, survivors);
+    disk.#crashed = true;
+    return disk;
+  }
+
   /** A power cut: this disk is dead from here on; {@linkcode restart} goes on with what survived. */
   crash(): void {
     if (this.#crashed) return;

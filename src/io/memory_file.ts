@@ -194,6 +194,26 @@ export class MemoryFile {
     this.#current = new Map(this.#durable);
   }
 
+  /** A file of its own with what a crash has left of this one. */
+  copy(): MemoryFile {
+    const file = new MemoryFile(this.id);
+    file.size = this.size;
+    file.#durableSize = this.#durableSize;
+    // Blocks are replaced, never changed where they are.
+    file.#current = new Map(this.#current);
+    file.#durable = new Map(this.#durable);
+    file.#reserved = new Set(this.#reserved);
+    file.#unreadable = new Set(this.#unreadable);
+    return file;
+  }
+
+  /** Damage: the file ends at `size`, for good. */
+  cut(size: number): void {
+    this.size = size;
+    this.#durableSize = size;
+    for (const blocks of [this.#current, this.#durable]) cutBlocks(blocks, size);
+  }
+
   /** What a block holds, not to be changed; null where nothing was ever written. */
   blockAt(block: number): Uint8Array | null {
     return this.#current.get(block) ?? null;

@@ -135,6 +135,22 @@ export class MemoryNames {
     this.#current = new Map(this.#durable);
   }
 
+  /** Names of their own, for files of their own, as a crash has left them. */
+  copy(): MemoryNames {
+    const names = new MemoryNames();
+    for (const [path, node] of this.#durable) {
+      names.#durable.set(path, node === "directory" ? node : node.copy());
+    }
+    names.#current = new Map(names.#durable);
+    return names;
+  }
+
+  /** Damage: a file's name is gone. */
+  lose(path: string): void {
+    this.#current.delete(path);
+    this.#durable.delete(path);
+  }
+
   #change(change: PendingName): void {
     apply(this.#current, change);
     this.#pending.push(change);

@@ -50,6 +50,8 @@ import { type LeadRefusal, Shard } from "./shard.ts";
 import { ShardMemory } from "./shard_memory.ts";
 import { StorageHealthWatch } from "./storage_health.ts";
 
+/** Names in one line of the log. */
+const NAMES_TOLD_MAX = 10;
 /** Stalls are told of at most this often (ms). */
 const STALL_REPORT_MS = 10_000;
 
@@ -222,6 +224,16 @@ export class RunningShard {
       );
       return;
     }
+    this.#tellNames(
+      LogLevel.WARN,
+      "The data directory holds what is not Gregor's: left alone",
+      report.strays,
+    );
+    this.#tellNames(
+      LogLevel.INFO,
+      "Removed the directories of partitions that are gone",
+      report.removed,
+    );
     this.#link.tell({
       type: "recovered",
       manifest,
@@ -233,6 +245,13 @@ export class RunningShard {
       ballastBytes: report.ballastBytes,
       diskError,
     });
+  }
+
+  #tellNames(level: LogLevel, message: string, names: readonly string[]): void {
+    if (names.length === 0) return;
+    const rest = names.length > NAMES_TOLD_MAX ? ", ..." : "";
+    const files = names.slice(0, NAMES_TOLD_MAX).join(", ") + rest;
+    this.#logger.log(level, message, { count: names.length, files });
   }
 
   #verify(manifest: Manifest): void {
@@ -339,6 +358,11 @@ export class RunningShard {
         this.#health.noteGivenUp(groupId);
       },
       openFilesMax: this.#boot.openFilesMax,
+      onStray: (directory, errno) => {
+        const what =
+          "Kept the directory of a deleted partition: something is in it that is not Gregor's";
+        this.#logger.log(LogLevel.WARN, what, { directory, errno });
+      },
     };
   }
 

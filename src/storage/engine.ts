@@ -11,7 +11,7 @@ import { assert } from "../base/assert.ts";
 import { PRODUCERS_PER_SHARD_MAX } from "../base/limits.ts";
 import type { Completion } from "../io/completion.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
-import { ENOENT, ENOMEM, ENOSPC } from "../io/errno.ts";
+import { EIO, ENOENT, ENOMEM, ENOSPC } from "../io/errno.ts";
 import { io, runTask, type Task } from "../io/task.ts";
 import { type CheckpointTarget, runCheckpoint } from "./checkpoint.ts";
 import { encodeRow } from "./checkpoint_row.ts";
@@ -310,6 +310,15 @@ export class Engine implements ShardStorage, LogParts {
         log.spaceRetryMs = this.#nowMs + SPACE_RETRY_MS;
       } else if (result === -ENOENT && this.loader.acceptLoss && segment.entryCount > 0) {
         runTask(this.loader.giveUp(segment, -1), () => this.#progress = true);
+      } else if (result === -EIO && segment === log.active && segment.sizeBytes > 0) {
+        // Nothing that is written needs the bytes before it, but in the block that they share.
+        this.context.onDamage({
+          file: segment.file.path,
+          position: segment.sizeBytes - (segment.sizeBytes % BLOCK_SIZE),
+          lost: "The segment's end cannot be read: new records go to another one",
+          groupId: log.groupId,
+        });
+        log.closeSegment(segment);
       } else {
         this.context.onDamage({
           file: segment.file.path,

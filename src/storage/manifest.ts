@@ -31,6 +31,12 @@ export const MANIFEST_PATH = "manifest";
 /** Read where the manifest is lost; written behind it, and best effort. */
 export const MANIFEST_COPY_PATH = "manifest.copy";
 const TEMPORARY_PATH = "manifest.new";
+/** Everything that may be there of a manifest. */
+export const MANIFEST_PATHS: readonly string[] = [
+  MANIFEST_PATH,
+  TEMPORARY_PATH,
+  MANIFEST_COPY_PATH,
+];
 const FIRST_LINE = /^gregor manifest crc32c=([0-9a-f]{8}) bytes=([0-9]{1,9})\n/;
 
 /** The files of one shard. */

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { ENOENT } from "../io/errno.ts";
+import { ENOENT, isNoSpace } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import type { LogParts } from "./log_parts.ts";
 import type { FileSlot } from "./file_table.ts";
@@ -47,18 +47,31 @@ export class Reaper {
   /** The next removal, if one may begin: a task to run, or null. */
   next(durableLsn: number): Task<void> | null {
     if (this.#running) return null;
-    const at = this.#doomed.findIndex((each) => each.afterLsn <= durableLsn && isUnused(each));
+    const at = this.#doomed.findIndex((each) =>
+      each.afterLsn <= durableLsn && isUnused(each) && this.#isLast(each)
+    );
     if (at < 0) return null;
     const [doomed] = this.#doomed.splice(at, 1);
     this.#running = true;
     return this.#remove(doomed!);
   }
 
+  /** A directory goes behind every file of it that is to go. */
+  #isLast({ segment, directory }: Doomed): boolean {
+    if (segment !== null) return true;
+    const below = `${directory}/`;
+    return !this.#doomed.some((each) => each.segment?.file.path.startsWith(below) === true);
+  }
+
   *#remove(doomed: Doomed): Task<void> {
     const { disk } = this.#parts.context;
     if (doomed.segment === null) {
       const result = yield* io((done) => disk.removeDirectory(doomed.directory, done));
-      if (result < 0 && result !== -ENOENT) this.#doomed.push(doomed);
+      // Something is in it that is not ours, as a rule: it stays, and the next start says so again.
+      if (isNoSpace(result)) this.#doomed.push(doomed);
+      else if (result < 0 && result !== -ENOENT) {
+        this.#parts.context.onStray?.(doomed.directory, -result);
+      }
     } else {
       yield* this.#unlink(doomed.segment.file);
       yield* this.#unlink(doomed.segment.indexFile);

@@ -44,7 +44,6 @@ import {
   writeManifestCopy,
 } from "./manifest.ts";
 import type { PartitionLog } from "./partition_log.ts";
-import { cleanLogs, cleanShards } from "./recovery_clean.ts";
 import {
   copyServes,
   failedScan,
@@ -52,6 +51,7 @@ import {
   manifestLost,
   openExtents,
 } from "./recovery_files.ts";
+import { cleanLogs, cleanShards, findStrays, notDirectory } from "./recovery_clean.ts";
 import { provideRings, type Rings, SHARDS_DIRECTORY } from "./recovery_rings.ts";
 import { RecoveryStore } from "./recovery_store.ts";
 import {
@@ -105,6 +105,10 @@ export interface RecoveryReport {
   readonly logCount: number;
   readonly replayedRecords: number;
   readonly damages: readonly Damage[];
+  /** Paths in the data directory that are not ours, and were left alone. */
+  readonly strays: readonly string[];
+  /** Directories that no log has any more, and that were removed. */
+  readonly removed: readonly string[];
   /** Groups that may have lost something that was acknowledged. */
   readonly suspectGroups: readonly number[];
   /** The same, by the names that people know: `orders-3`. */
@@ -141,6 +145,8 @@ class Recovery {
   #bufferBytesNeeded = 0;
   #newestLsn = 0;
   #manifest: Manifest | null = null;
+  readonly #removed: string[] = [];
+  readonly #strays: string[] = [];
   #ringsDealt = false;
   /** There is no manifest, and loss is accepted: every directory is salvaged. */
   #salvageAll = false;
@@ -202,6 +208,8 @@ class Recovery {
       this.#salvageAll = problem !== null;
       if (problem !== null) this.#context.onDamage(manifestLost(problem));
     }
+    const obstacle = notDirectory(disk);
+    if (obstacle !== null) return this.#stop("damaged", obstacle);
     let result = yield* this.#readShards();
     // Replay may already need some of it: for the directory of a log that was made on a full disk.
     if (result >= 0) result = yield* dropBallast(disk);
@@ -475,7 +483,10 @@ class Recovery {
     this.#manifest = manifest;
     yield* cleanShards(disk, manifest);
     // Anything that damage took a name from may still be wanted by an operator.
-    if (this.#damages.length === 0) yield* cleanLogs(disk, this.#logs.values());
+    if (this.#damages.length === 0) {
+      this.#removed.push(...yield* cleanLogs(disk, this.#logs.values()));
+    }
+    this.#strays.push(...findStrays(disk, this.#logs.values()));
     return 0;
   }
 
@@ -555,6 +566,8 @@ class Recovery {
       damages: this.#damages,
       suspectGroups: suspects.map((log) => log.groupId),
       suspectPartitions: suspects.map((log) => partitionOfPath(log.directory)).sort(),
+      strays: this.#strays,
+      removed: this.#removed,
     };
   }
 }

@@ -10,6 +10,7 @@
  */
 
 import { namesIn } from "../io/disk.ts";
+import { ENOTDIR } from "../io/errno.ts";
 import type { Task } from "../io/task.ts";
 import { batchEndOffset, batchMaxTimestamp, LEADER_EPOCH_OFFSET } from "../wire/record_batch.ts";
 import { scanBatches } from "./index_rebuild.ts";
@@ -49,6 +50,8 @@ export function* salvageLogs(
     const identity = parseLogDirectory(name);
     const directory = `${parent}/${name}`;
     if (identity === null || !wanted(identity, directory)) continue;
+    // A stray file with the name of one.
+    if (parts.context.disk.list(directory) === -ENOTDIR) continue;
     const log = yield* salvageLog(parts, directory, identity);
     log.recorded = true;
     logs.push(log);

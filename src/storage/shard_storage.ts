@@ -29,6 +29,8 @@ export interface StorageContext {
   readonly openFilesMax?: number;
   /** Told whether an operation that needs room on the disk found it. */
   readonly onRoom?: (found: boolean) => void;
+  /** Told of a directory of a deleted log that cannot be removed: something is in it that is not ours. */
+  readonly onStray?: (directory: string, errno: number) => void;
   /** Producers to remember, `PRODUCERS_PER_SHARD_MAX` when absent. */
   readonly producersMax?: number;
 }

@@ -130,6 +130,7 @@ export class SimNode {
       context: contexts[0]!,
       shardCount,
       nodeId: 0,
+      acceptLoss,
       extentBytes: this.#options.extentBytes ?? 256 * 1024,
       journalBytes: this.#options.journalBytes ?? 1024 * 1024,
     }));
@@ -148,7 +149,9 @@ export class SimNode {
     let lastGroupId = CONTROLLER_GROUP_ID;
     for (let shard = 0; shard < shardCount; shard++) {
       const context = contexts[shard]!;
-      const storage = this.#finish(openShard({ context, shard, manifest: report.manifest! }));
+      const storage = this.#finish(
+        openShard({ context, shard, manifest: report.manifest!, acceptLoss }),
+      );
       if (storage === null) return false;
       assert(typeof storage !== "number", `a shard did not open: ${storage}`);
       for (const groupId of storage.logs.keys()) lastGroupId = Math.max(lastGroupId, groupId);
@@ -167,6 +170,13 @@ export class SimNode {
     for (const { shard } of this.shards) shard.deleteOrphans();
     this.#finish(this.shards[0]!.shard.keepBallast(report.ballastBytes));
     return !this.disk.crashed;
+  }
+
+  /** Takes over a disk that has crashed; the next mount is on what is left on it. */
+  adopt(disk: MemoryDisk): void {
+    assert(disk.crashed, "a disk that somebody uses");
+    this.#bulk = disk;
+    this.shards = [];
   }
 
   /** A new client connection to a shard. */

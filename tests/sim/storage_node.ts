@@ -42,6 +42,7 @@ export class TestNode {
   engines: Engine[] = [];
   report: RecoveryReport | null = null;
   damages: Damage[] = [];
+  strays: string[] = [];
   fatals: string[] = [];
   nowMs = 1000;
   /** Hiccups that were told. */
@@ -73,6 +74,7 @@ export class TestNode {
       crc32c: this.crc32c,
       onFatal: (errno, message) => this.fatals.push(`${errno} ${message}`),
       onDamage: (damage) => this.damages.push(damage),
+      onStray: (directory) => this.strays.push(directory),
     };
   }
 
