@@ -37,8 +37,11 @@ import { type DataWaiter, hasNews } from "./partition.ts";
 import type { RangeList, ResponseSlot, StreamedResponse } from "./response.ts";
 
 const TOPIC_IDS_SINCE = 13;
-/** How long after its deadline an operation still waits for the right to ask another shard (ms). */
-const CREDIT_GRACE_MS = 1000;
+/**
+ * How long after its deadline an operation that has nothing to tell still waits to ask another shard, or for
+ * memory (ms): longer than it takes to get that back from who stalls.
+ */
+const UNREAD_GRACE_MS = 5_000;
 /** Parts that an operation keeps for its next use. */
 const PARTS_KEPT_MAX = 256;
 
@@ -245,9 +248,9 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
       }
       bytes += part.bytes;
     }
-    // Nothing is known that could be answered of what was not asked, and it is asked in a moment.
-    if (lacksCredit) this.#lateMs = this.deadlineMs + CREDIT_GRACE_MS;
-    else this.#lateMs = this.deadlineMs;
+    // Nothing is known that could be answered of what was not read, and it is read in a moment.
+    const late = lacksCredit || (unread && bytes === 0);
+    this.#lateMs = this.deadlineMs + (late ? UNREAD_GRACE_MS : 0);
     const inTime = this.#path.nowMs() < this.#lateMs;
     if (
       urgent || known === 0 || (bytes >= this.minBytes && (bytes > 0 || !unread)) || !inTime ||

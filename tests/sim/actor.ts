@@ -11,12 +11,17 @@ import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
 import type { Api } from "../../src/wire/api.ts";
 import type { Checker } from "./checker.ts";
 import type { DamageBook } from "./damage_book.ts";
+import type { ClientEnd } from "./memory_sockets.ts";
 import { SimClient } from "./sim_client.ts";
 import { SimFailure } from "./sim_failure.ts";
 import type { SimNode } from "./sim_node.ts";
 
 /** Longest time for an answer while the disk lives (virtual ms). */
 const ANSWER_MAX_MS = 60_000;
+
+/** The same of data, where nuisances are about: they must not cost others that long. */
+const PROMPT_MAX_MS = 10_000;
+const PROMPT_APIS = ["Produce", "Fetch"];
 
 /** A topic that actors use. */
 export interface SimTopic {
@@ -36,6 +41,8 @@ export interface Stage {
   readonly damage: DamageBook;
   /** The disk fills or fails: appends may be refused with KAFKA_STORAGE_ERROR. */
   readonly failingDisk: boolean;
+  /** There are clients that stall, crowd and take nothing. */
+  readonly nuisances: boolean;
   /** No new work: what is open is brought to its end. */
   draining: boolean;
 }
@@ -43,6 +50,8 @@ export interface Stage {
 interface OpenRequest {
   readonly name: string;
   readonly sentMs: number;
+  /** How long its answer may take. */
+  readonly maxMs: number;
 }
 
 export abstract class Actor {
@@ -90,8 +99,8 @@ export abstract class Actor {
       return;
     }
     const oldest = this.#open[0];
-    if (oldest !== undefined && node.nowMs - oldest.sentMs > ANSWER_MAX_MS) {
-      throw new SimFailure("liveness", `${oldest.name} is not answered in ${ANSWER_MAX_MS} ms`);
+    if (oldest !== undefined && node.nowMs - oldest.sentMs > oldest.maxMs) {
+      throw new SimFailure("liveness", `${oldest.name} is not answered in ${oldest.maxMs} ms`);
     }
     this.act();
   }
@@ -117,12 +126,28 @@ export abstract class Actor {
     request: Request,
     onAnswer: (response: Response) => void,
   ): void {
-    const open = { name: `${api.name} v${version}`, sentMs: this.stage.node.nowMs };
+    const { node, nuisances } = this.stage;
+    const isPrompt = nuisances && PROMPT_APIS.includes(api.name);
+    const open = {
+      name: `${api.name} v${version}`,
+      sentMs: node.nowMs,
+      maxMs: isPrompt ? PROMPT_MAX_MS : ANSWER_MAX_MS,
+    };
     this.#open.push(open);
     this.#client!.send(api, version, request, (response) => {
       this.#open.shift();
       onAnswer(response);
     });
+  }
+
+  /** The connection's client end, if there is one. */
+  protected get end(): ClientEnd | null {
+    return this.#client?.end ?? null;
+  }
+
+  /** Sends a request whose answer is owed to nobody. */
+  protected send<Request>(api: Api<Request, unknown>, version: number, request: Request): void {
+    this.#client!.send(api, version, request, () => {});
   }
 
   /** Sends a request that has no answer (acks=0). */

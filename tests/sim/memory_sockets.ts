@@ -11,7 +11,7 @@ import { assert } from "../../src/base/assert.ts";
 import type { Random } from "../../src/base/prng.ts";
 import type { Memory } from "../../src/bytes/memory.ts";
 import type { Completion } from "../../src/io/completion.ts";
-import { ECANCELED, ENOBUFS } from "../../src/io/errno.ts";
+import { ECANCELED, ECONNRESET, ENOBUFS } from "../../src/io/errno.ts";
 import { SOCKET_HAS_MORE, type Sockets } from "../../src/io/sockets.ts";
 
 /** What the test holds of a connection. */
@@ -22,6 +22,8 @@ export class ClientEnd {
   fromServer: Uint8Array[] = [];
   /** The client has ended its sending. */
   ended = false;
+  /** The client is gone altogether: what the server sends fails. */
+  gone = false;
   /** The server has closed the connection. */
   closed = false;
   /** The client takes nothing: sends of the server do not complete. */
@@ -209,6 +211,7 @@ export class MemorySockets implements Sockets {
       socket,
       attempt: () => {
         if (this.#shut.has(socket)) return finish(done, -ECANCELED);
+        if (client.gone) return finish(done, -ECONNRESET);
         if (client.stalled || client.takesBytes === 0) return false;
         const total = ranges.reduce((sum, [, length]) => sum + length, 0);
         const room = Math.min(total, client.takesBytes);

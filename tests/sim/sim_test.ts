@@ -65,6 +65,7 @@ const SMALL: WorkloadOptions = {
     consumers: 1,
     groupMembers: 1,
     admins: 1,
+    nuisances: 0,
     retention: false,
   },
 };

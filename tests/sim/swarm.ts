@@ -43,6 +43,8 @@ export interface SwarmPlan {
   readonly consumers: number;
   readonly groupMembers: number;
   readonly admins: number;
+  /** Clients that stall, poll for long, crowd and take nothing. */
+  readonly nuisances: number;
   readonly retention: boolean;
 }
 
@@ -81,8 +83,15 @@ export function planOf(random: Random): SwarmPlan {
     shortTransfers: chance(25),
     oddBatches: chance(50),
     spoilers: chance(40) ? 1 : 0,
+    nuisances: 0,
   };
   return { ...plan, damage: plan.damage && !plan.ioErrors };
+}
+
+/** How many clients stall, crowd and take nothing; of a Random of its own, so that the rest of a seed stays as it is. */
+export function nuisancesOf(random: Random): number {
+  if (random.nextBelow(4) > 0) return 0;
+  return [3, 12, 40][random.nextBelow(3)]!;
 }
 
 /** The same, with damage for certain, and short lives: what counts is what lies between them. */

@@ -15,6 +15,7 @@ import { RECEIVE_BUFFER_SIZE } from "../../src/base/limits.ts";
 import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
 import { OFFSETS_TOPIC } from "../../src/cluster/topic_names.ts";
 import { groupPartition } from "../../src/group/group_partition.ts";
+import { HeapLane } from "../../src/kafka/request_heap.ts";
 import { EIO, ENOSPC } from "../../src/io/errno.ts";
 import type { Actor, SimTopic, Stage } from "./actor.ts";
 import { AdminActor } from "./admin_actor.ts";
@@ -23,11 +24,12 @@ import { ConsumeActor } from "./consume_actor.ts";
 import { DamageBook } from "./damage_book.ts";
 import { Damager } from "./damager.ts";
 import { GroupActor } from "./group_actor.ts";
+import { NuisanceActor, POLL_BEHIND_MS } from "./nuisance_actor.ts";
 import { ProduceActor } from "./produce_actor.ts";
 import { expect, SimFailure } from "./sim_failure.ts";
 import { SimNode } from "./sim_node.ts";
-import { damagedPlanOf, planOf, type SwarmPlan } from "./swarm.ts";
 import { SpoilActor } from "./spoil_actor.ts";
+import { damagedPlanOf, nuisancesOf, planOf, type SwarmPlan } from "./swarm.ts";
 import { VerifyActor } from "./verify_actor.ts";
 
 /** Virtual time in which clients finish what they have begun (ms). */
@@ -39,6 +41,12 @@ const MEMORIES_PER_LIFE = 2;
 /** Fewest disk operations before a planned power cut, during recovery and in service. */
 const CUT_IN_RECOVERY = 400;
 const CUT_IN_SERVICE = 3_000;
+/** Of a connection that stalled where memory was short; nuisances do. */
+const RECLAIMED = "the memory that it holds is needed";
+/** Steps between two looks at the budgets. */
+const BUDGET_STEPS = 16;
+/** What one request may exceed its heap lane by: it is counted when it has been decoded. */
+const HEAP_EXCESS_MAX = 32 * 1024 * 1024;
 /** One read or write in so many ends short, after at most so many bytes. */
 const SHORT_ONE_IN = 8;
 const SHORT_BYTES_MAX = 20_000;
@@ -74,6 +82,8 @@ export class Workload {
   readonly node: SimNode;
   readonly checker = new Checker();
   readonly #random: Random;
+  /** Decides about nuisances alone. */
+  readonly #mischief: Random;
   readonly #options: WorkloadOptions;
   readonly #stage: Stage;
   readonly #actors: Actor[] = [];
@@ -84,6 +94,7 @@ export class Workload {
   #strikes = 0;
   #refusals = 0;
   #suspects = 0;
+  #steps = 0;
   #extraBytes = 0;
   readonly #damager: Damager;
 
@@ -91,7 +102,8 @@ export class Workload {
     this.#options = options;
     this.#random = new Xoshiro128(seed ^ 0x5bd1e995);
     const plan = options.damage === true ? damagedPlanOf(this.#random) : planOf(this.#random);
-    this.plan = { ...plan, ...options.plan };
+    this.#mischief = new Xoshiro128(seed ^ 0x2c1b3c6d);
+    this.plan = { ...plan, nuisances: nuisancesOf(this.#mischief), ...options.plan };
     this.#damager = new Damager(this.#random);
     this.node = new SimNode({
       seed,
@@ -110,6 +122,7 @@ export class Workload {
       topics: [],
       damage: new DamageBook(),
       failingDisk: plan.spareBytes !== null || plan.ioErrors,
+      nuisances: this.plan.nuisances > 0,
       draining: false,
     };
     for (let i = 0; i < plan.topics; i++) this.#stage.topics.push(this.#topic(i));
@@ -220,6 +233,23 @@ export class Workload {
     this.node.step();
     if (this.#over()) return;
     for (const actor of this.#actors) actor.tick();
+    if (++this.#steps % BUDGET_STEPS === 0) this.#checkBudgets();
+  }
+
+  /** What clients can make us allocate stays within what it may. */
+  #checkBudgets(): void {
+    this.node.shards.forEach(({ blocks, shard }, index) => {
+      const { begunFrames, smallFrames, largeFrames, responses } = blocks;
+      for (const { name, used, limit } of [begunFrames, smallFrames, largeFrames, responses]) {
+        expect(used <= limit, () => `shard ${index}: ${used} bytes of ${name}, of ${limit}`);
+      }
+      const { heap } = shard.server;
+      for (const lane of Object.values(HeapLane)) {
+        const used = heap.used(lane);
+        const isBounded = used >= 0 && used <= heap.limit + HEAP_EXCESS_MAX;
+        expect(isBounded, () => `shard ${index}: ${used} bytes of heap lane ${lane}`);
+      }
+    });
   }
 
   #over(): boolean {
@@ -328,7 +358,7 @@ export class Workload {
     this.#until(() => this.#actors.every((actor) => actor.idle), "duplicates are not answered");
     this.#askGroups();
     for (const actor of this.#actors) actor.hangUp();
-    this.node.pass(REST_MS);
+    this.node.pass(REST_MS + (this.plan.nuisances > 0 ? POLL_BEHIND_MS : 0));
     this.#checkMemory();
     if (!this.plan.ioErrors) this.#stage.damage.checkNamed(this.node);
     for (const { shard } of this.node.shards) {
@@ -384,6 +414,10 @@ export class Workload {
         sockets.freeBuffers === sockets.bufferCount,
         () => `shard ${index}: ${sockets.bufferCount - sockets.freeBuffers} receive buffers lost`,
       );
+      for (const lane of Object.values(HeapLane)) {
+        const used = shard.server.heap.used(lane);
+        expect(used === 0, () => `shard ${index}: ${used} bytes of heap lane ${lane} stay counted`);
+      }
       expect(blocks.waitingCount === 0, () => `shard ${index}: somebody waits for memory`);
       expect(shard.server.connectionCount === 0, () => `shard ${index}: a connection is left`);
       const stats = shard.storage.stats();
@@ -405,6 +439,7 @@ export class Workload {
 
   #checkRemarks(): void {
     for (const remark of this.node.remarks) {
+      if (this.plan.nuisances > 0 && remark.includes(RECLAIMED)) continue;
       if (remark.startsWith("Closed a connection")) throw new SimFailure("correctness", remark);
     }
     this.node.remarks.length = 0;
@@ -455,6 +490,9 @@ export class Workload {
       const group = `group-${i % 2}`;
       const topic = this.#stage.topics[0]!;
       this.#actors.push(new GroupActor(this.#stage, this.#next(), group, topic, i));
+    }
+    for (let i = 0; i < plan.nuisances; i++) {
+      this.#actors.push(new NuisanceActor(this.#stage, this.#mischief.nextUint32()));
     }
   }
 
