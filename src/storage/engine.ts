@@ -58,6 +58,8 @@ const MEMORY_RETRY_MS = 5;
 const CHECKPOINT_RETRY_MS = 500;
 /** Directory of all logs, below the data directory. */
 export const LOGS_DIRECTORY = "logs";
+/** Logs whose first segment is made in one turn, before there are records. */
+const OPEN_AHEAD_LOGS = 4;
 
 export interface EngineOptions {
   readonly shard: number;
@@ -92,6 +94,8 @@ export class Engine implements ShardStorage, LogParts {
   #uncreated: PartitionLog[] = [];
   /** Logs whose directory's name is not durable yet. */
   #unnamed: PartitionLog[] = [];
+  /** New logs whose first segment is made before its first record comes. */
+  #unopened: PartitionLog[] = [];
   #naming = false;
   #namingRetryMs = 0;
   #turnWaiters: Completion[] = [];
@@ -215,6 +219,7 @@ export class Engine implements ShardStorage, LogParts {
     this.#nowMs = nowMs;
     this.#recordCreations();
     this.#nameDirectories();
+    this.#openAhead();
     this.#journal.flush();
     this.writer.pump(nowMs);
     this.loader.retry();
@@ -387,11 +392,21 @@ export class Engine implements ShardStorage, LogParts {
         this.#fail(result, "Cannot make the directory of a log");
         return;
       }
-      if (result === 0) return;
+      if (result === 0) {
+        this.#unopened.push(...logs);
+        return;
+      }
       this.context.onRoom?.(false);
       this.#unnamed.push(...logs.filter((log) => !log.directorySynced));
       this.#namingRetryMs = this.#nowMs + SPACE_RETRY_MS;
     });
+  }
+
+  /** A few in each turn: whoever makes thousands of partitions does not hold up those that are there. */
+  #openAhead(): void {
+    for (let i = 0; i < OPEN_AHEAD_LOGS && this.#unopened.length > 0; i++) {
+      this.#unopened.pop()!.openAhead();
+    }
   }
 
   /** Tells logs whose appends were refused, except those that still cannot go on. */

@@ -23,7 +23,7 @@ Deno.test("a batch is durable, read back, kept over a checkpoint and a crash", (
     fill: 1,
     timestampMs: 5000,
   });
-  assert.equal(log.append(0, size, 1, 1), -11);
+  assert.equal(log.append(0, size, 1, 1), -11, "its creation is not even recorded");
   node.settle();
   assert.equal(log.append(0, size, 1, 1), 0);
   assert.equal(log.append(0, size, 1, 1), 3);
@@ -47,6 +47,34 @@ Deno.test("a batch is durable, read back, kept over a checkpoint and a crash", (
   assert.deepEqual(node.readAll(again, 0), whole);
   assert.deepEqual(node.damages, []);
   assert.deepEqual(node.report!.damages, []);
+});
+
+Deno.test("the first record of a log does not wait for its file", () => {
+  const node = new TestNode({ seed: 4 });
+  assert.equal(node.mount(1), true);
+  const logs = Array.from({ length: 50 }, (_, index) =>
+    node.engines[0]!.createLog({
+      groupId: 100 + index,
+      incarnation: 1,
+      name: `t-${index}`,
+      segmentLimits: TEST_LIMITS,
+      listener: null,
+    }));
+  for (const log of logs) log.appendMeta(MetaKind.NO_OP, 1, NO_PAYLOAD);
+  node.settle();
+  const size = writeSampleBatch(node.memory, node.crc32c, 0, {
+    recordCount: 3,
+    valueBytes: 100,
+    fill: 1,
+    timestampMs: 5000,
+  });
+  assert.deepEqual(logs.map((log) => log.append(0, size, 1, 1)), logs.map(() => 0));
+  node.settle();
+  assert.ok(logs.every((log) => log.durableEndOffset === 3));
+  node.crash();
+  assert.equal(node.mount(1), true);
+  assert.ok(logs.every(({ groupId }) => node.log(groupId)!.endOffset === 3));
+  assert.deepEqual(node.damages, []);
 });
 
 Deno.test("nothing of a log is in the journal before its beginning, which may find no memory", () => {

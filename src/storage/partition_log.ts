@@ -60,7 +60,7 @@ import { MetaTable } from "./meta_table.ts";
 import { lastSequenceOf, ProducerTable } from "./producer_table.ts";
 import { retentionOffset } from "./retention.ts";
 import { indexPathOf, Segment, segmentFileName } from "./segment.ts";
-import { isReady } from "./segment_prepare.ts";
+import { isReady, OPEN_AHEAD_BYTES } from "./segment_prepare.ts";
 import { offsetForTimestamp } from "./timestamp_search.ts";
 
 export class PartitionLog implements Log {
@@ -516,23 +516,32 @@ export class PartitionLog implements Log {
       }
       return active;
     }
+    const next = this.#following();
+    if (!isReady(next, length)) {
+      this.parts.prepare(this, next, length);
+      return null;
+    }
+    return next;
+  }
+
+  /** Makes the first segment's file before there are records to wait for it. */
+  openAhead(): void {
+    if (this.gate === 0 && this.active === null && this.endOffset === 0) {
+      this.parts.prepare(this, this.#following(), OPEN_AHEAD_BYTES);
+    }
+  }
+
+  /** {@linkcode next}, made anew where its name would be another by now. */
+  #following(): Segment {
     let next = this.next;
     if (
       next === null || next.baseOffset !== this.endOffset ||
       next.baseIndex !== this.lastIndex + 1 || next.term !== this.lastTerm
     ) {
       if (next !== null) this.parts.retire(next, 0);
-      next = this.newSegment(
-        this.endOffset,
-        this.lastIndex + 1,
-        this.lastTerm,
-        this.generationNext++,
-      );
+      const base = this.endOffset;
+      next = this.newSegment(base, this.lastIndex + 1, this.lastTerm, this.generationNext++);
       this.next = next;
-    }
-    if (!isReady(next, length)) {
-      this.parts.prepare(this, next, length);
-      return null;
     }
     return next;
   }

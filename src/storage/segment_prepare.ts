@@ -19,6 +19,8 @@ import { roundDown, roundUp } from "./write_behind.ts";
 /** Smallest and largest step of reservation (bytes). */
 const RESERVE_STEP_MIN = 64 * 1024;
 const RESERVE_STEP_MAX = 16 * 1024 * 1024;
+/** Reserved for the first records of a log; many logs never have more (bytes). */
+export const OPEN_AHEAD_BYTES = 16 * 1024;
 
 /** Makes room for `length` bytes behind the segment's end; returns 0 or a negative errno. */
 export function* prepareSegment(
@@ -53,7 +55,10 @@ function* reserve(
 ): Task<number> {
   const { disk } = parts.context;
   const needed = roundUp(segment.sizeBytes + length);
-  const step = Math.min(RESERVE_STEP_MAX, Math.max(RESERVE_STEP_MIN, segment.sizeBytes));
+  const isFirst = segment.sizeBytes === 0 && length === OPEN_AHEAD_BYTES;
+  const step = isFirst
+    ? 0
+    : Math.min(RESERVE_STEP_MAX, Math.max(RESERVE_STEP_MIN, segment.sizeBytes));
   const limit = roundUp(log.segmentLimits.segmentBytes);
   const wanted = Math.max(needed, Math.min(limit, roundUp(segment.sizeBytes) + 2 * step));
   const from = Math.max(segment.reservedEnd, roundDown(segment.sizeBytes));
