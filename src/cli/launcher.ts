@@ -10,14 +10,16 @@
 /** How often to look (ms). */
 const LOOK_MS = 250;
 
-/** Resolves when the process that started this one has died: somebody else is the parent then. */
-export function launcherDeath(): Promise<void> {
+/**
+ * Resolves when the process that started this one has died, with its id: somebody else is the parent then.
+ */
+export function launcherDeath(): Promise<number> {
   const launcher = Deno.ppid;
   return new Promise((resolve) => {
     const timer = setInterval(() => {
       if (Deno.ppid === launcher) return;
       clearInterval(timer);
-      resolve();
+      resolve(launcher);
     }, LOOK_MS);
     Deno.unrefTimer(timer);
   });

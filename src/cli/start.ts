@@ -20,6 +20,7 @@ import { Failure } from "./failure.ts";
 import { formatAddress } from "./flags.ts";
 import { inspectHost, inspectMemory } from "./host.ts";
 import { launcherDeath } from "./launcher.ts";
+import { VERSION } from "./version.ts";
 import { formatSize } from "./size.ts";
 import { settingsWithoutEffect, START, type StartOptions, startOptions } from "./start_options.ts";
 
@@ -43,8 +44,9 @@ export const definition = command({
     obeyFaultFile(shim);
     const stops = [awaitStop()];
     // A server may outlive the shell that started it; one under a task runner must not.
-    if (options.mode === "dev") stops.push(launcherDeath());
-    const stopping = Promise.race(stops);
+    if (!options.detached) stops.push(launcherDeath().then(describeOrphan));
+    const why = Promise.race(stops);
+    const stopping = why.then(() => {});
     const startedMs = performance.now();
     let broker: Broker;
     let admin: AdminServer;
@@ -69,9 +71,18 @@ export const definition = command({
     }
     const { started } = broker;
     logger.log(LogLevel.INFO, "Serving", {
+      version: VERSION,
+      pid: Deno.pid,
+      node: options.nodeId,
+      mode: options.mode,
+      kafka: formatAddress({ host: options.kafkaAddr.host, port: broker.kafkaPort }),
+      advertised: formatAddress(broker.advertised),
+      admin: formatAddress({ host: options.adminAddr.host, port: admin.port }),
       dataDir: options.dataDir,
       cluster: started.clusterId,
       topics: started.topics,
+      partitionsLed: started.partitions,
+      cores: options.cores,
       replayed: started.replayed,
       memory: formatSize(options.memoryBytes),
       tookMs: Math.round(performance.now() - startedMs),
@@ -82,8 +93,7 @@ export const definition = command({
         `cores=${options.cores} memory=${options.memoryBytes}\n`,
     );
     try {
-      await Promise.race([stopping, broker.failed]);
-      logger.log(LogLevel.INFO, "Stopping");
+      logger.log(LogLevel.INFO, "Stopping", { why: await Promise.race([why, broker.failed]) });
       await Promise.race([broker.stop(), broker.failed]);
     } catch (error) {
       throw asFailure(error);
@@ -125,18 +135,23 @@ function openShim(): Shim {
   }
 }
 
-/** Resolves at the first SIGTERM or SIGINT; one that comes well after it ends the process at once. */
-function awaitStop(): Promise<void> {
+function describeOrphan(launcher: number): string {
+  return `the process that started this broker (pid ${launcher}) has ended; with --detached it would run on`;
+}
+
+/** Resolves with the first SIGTERM or SIGINT; one that comes well after it ends the process at once. */
+function awaitStop(): Promise<string> {
   return new Promise((resolve) => {
     let firstMs = -1;
-    const onSignal = (): void => {
+    const onSignal = (signal: Deno.Signal): void => {
       const nowMs = performance.now();
       if (firstMs >= 0 && nowMs - firstMs > SECOND_SIGNAL_MS) Deno.kill(Deno.pid, "SIGKILL");
       if (firstMs < 0) firstMs = nowMs;
-      resolve();
+      resolve(signal);
     };
-    Deno.addSignalListener("SIGINT", onSignal);
-    Deno.addSignalListener("SIGTERM", onSignal);
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      Deno.addSignalListener(signal, () => onSignal(signal));
+    }
   });
 }
 

@@ -95,6 +95,9 @@ export const START_FLAGS = {
   "verify": toggle({
     help: "Read everything back from the disk before serving, as a start behind a disk error does",
   }),
+  "detached": toggle({
+    help: "In dev mode: run on when the process that started it ends, a script for example",
+  }),
   "rack": text({
     value: "NAME",
     help: "The failure zone of this node; replicas avoid sharing one",
@@ -135,6 +138,8 @@ export interface StartOptions {
   readonly acceptLoss: boolean;
   /** Everything is read back before serving. */
   readonly verify: boolean;
+  /** Outlives the process that started it. */
+  readonly detached: boolean;
   readonly rack: string | null;
   readonly logLevel: "debug" | "info" | "warn" | "error";
   readonly logFormat: "text" | "json";
@@ -189,6 +194,7 @@ export function startOptions(values: FlagValues<typeof START_FLAGS>, host: Host)
     idlePollUs: values.idlePollUs ?? (isDev ? 0 : 50),
     mode: values.mode,
     settings,
+    detached: values.detached || !isDev,
     rack: values.rack ?? null,
     logLevel: values.logLevel,
     logFormat: values.logFormat,

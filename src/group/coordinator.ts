@@ -68,7 +68,12 @@ import type { GroupContext } from "./context.ts";
 import { GroupState } from "./group.ts";
 import { describeGroup, listGroups } from "./group_listing.ts";
 import { startGroups } from "./group_loading.ts";
-import { type CoordinatorLog, groupErrorOf, GroupTable } from "./group_table.ts";
+import {
+  type CoordinatorLog,
+  groupErrorOf,
+  type GroupListener,
+  GroupTable,
+} from "./group_table.ts";
 import { JoinHandling, refusedJoin } from "./join.ts";
 import type { Respond } from "./member.ts";
 import { MembershipHandling } from "./membership.ts";
@@ -81,6 +86,7 @@ export interface GroupCoordinatorOptions {
   readonly config: GroupConfig;
   readonly random: Random;
   readonly log: CoordinatorLog;
+  readonly onGroup?: GroupListener;
 }
 
 type Phase = "loading" | "active" | "gone";
@@ -95,7 +101,7 @@ export class GroupCoordinator {
   #nextExpiryMs = Infinity;
 
   constructor(options: GroupCoordinatorOptions) {
-    this.#table = new GroupTable(options.config, options.random, options.log);
+    this.#table = new GroupTable(options.config, options.random, options.log, options.onGroup);
     this.#rebalancer = new Rebalancer(this.#table);
     this.#join = new JoinHandling(this.#table, this.#rebalancer);
     this.#membership = new MembershipHandling(this.#table, this.#rebalancer);

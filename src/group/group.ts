@@ -73,6 +73,8 @@ export class Group {
   newMemberAdded = false;
   joinTimer: Timer | null = null;
   syncTimer: Timer | null = null;
+  /** It was said that the group was formed, and not yet that it is empty. */
+  announced = false;
   /** Appends that are not yet answered. */
   appendsInFlight = 0;
   /** The generation whose assignment is being appended, -1: none. */

@@ -54,6 +54,7 @@ function restore(group: Group): void {
   }
   group.state = group.members.size > 0 ? GroupState.STABLE : GroupState.EMPTY;
   group.previousState = group.state;
+  group.announced = group.members.size > 0;
   group.stateTimestampMs = metadata.currentStateTimestamp;
   group.subscribedTopics = subscribedTopicsOf(group);
 }

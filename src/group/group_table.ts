@@ -10,6 +10,7 @@
  */
 
 import { assert } from "../base/assert.ts";
+import type { LogFields } from "../base/logger.ts";
 import type { Random } from "../base/prng.ts";
 import { Timer, Timers } from "../io/timers.ts";
 import { ErrorCode } from "../wire/errors.ts";
@@ -30,6 +31,9 @@ export interface CoordinatorLog {
   append(records: readonly GroupRecord[], done: (errorCode: number) => void): void;
 }
 
+/** Takes a line about a group; see `src/base/event_log.ts`. */
+export type GroupListener = (message: string, fields: LogFields) => void;
+
 export class GroupTable {
   readonly config: GroupConfig;
   readonly random: Random;
@@ -43,7 +47,16 @@ export class GroupTable {
   #answers: (() => void)[] = [];
   #flushing = false;
 
-  constructor(config: GroupConfig, random: Random, log: CoordinatorLog) {
+  /** Told, for people, that a group was formed or that its last member left. */
+  readonly onGroup: GroupListener;
+
+  constructor(
+    config: GroupConfig,
+    random: Random,
+    log: CoordinatorLog,
+    onGroup: GroupListener = () => {},
+  ) {
+    this.onGroup = onGroup;
     this.config = config;
     this.random = random;
     this.#log = log;

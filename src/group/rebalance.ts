@@ -171,6 +171,12 @@ export class Rebalancer {
   becomeStable(group: Group): void {
     const written = new Map(group.metadata!.members.map((member) => [member.memberId, member]));
     group.transitionTo(GroupState.STABLE, this.#table.wallMs);
+    if (!group.announced) {
+      group.announced = true;
+      const { groupId, generation } = group;
+      const fields = { group: groupId, members: group.members.size, generation };
+      this.#table.onGroup("Group formed", fields);
+    }
     for (const member of group.members.values()) {
       member.assignment = written.get(member.id)?.assignment ?? NO_BYTES;
       if (member.sync === null) continue;
@@ -274,8 +280,15 @@ export class Rebalancer {
       return;
     }
     group.nextGeneration(table.wallMs);
-    if (group.members.size === 0) this.#writeEmpty(group);
-    else this.#beginSync(group);
+    if (group.members.size > 0) {
+      this.#beginSync(group);
+      return;
+    }
+    if (group.announced) {
+      group.announced = false;
+      table.onGroup("Group emptied", { group: group.groupId, generation: group.generation });
+    }
+    this.#writeEmpty(group);
   }
 
   #beginSync(group: Group): void {

@@ -29,8 +29,14 @@ export interface ParkedRequest {
 
 export class Connection implements ReceiveOwner, SendOwner {
   readonly socket: number;
+  /** The peer's address and port: `127.0.0.1:4711`. */
+  readonly peer: string;
   /** Kafka's form of the peer: `/127.0.0.1`. */
   readonly clientHost: string;
+  /** As the peer last called itself in a request that is not hot; null: not yet, or not at all. */
+  clientId: string | null = null;
+  /** Of the last request that was started, -1: none was. */
+  lastApiKey = -1;
   readonly #host: ConnectionHost;
   readonly #queue: RequestQueue;
   readonly #receiver: ReceiveSide;
@@ -44,10 +50,11 @@ export class Connection implements ReceiveOwner, SendOwner {
   /** In the host's list of connections to flush. */
   dirty = false;
 
-  constructor(host: ConnectionHost, socket: number, clientHost: string) {
+  constructor(host: ConnectionHost, socket: number, peer: string) {
     this.#host = host;
     this.socket = socket;
-    this.clientHost = clientHost;
+    this.peer = peer;
+    this.clientHost = kafkaHost(peer);
     this.lastActivityMs = host.nowMs();
     this.#queue = new RequestQueue(host.heap);
     this.#receiver = new ReceiveSide(host, socket, this);
@@ -212,4 +219,9 @@ export class Connection implements ReceiveOwner, SendOwner {
     this.#host.sockets.close(this.socket);
     this.#host.onClosed(this);
   }
+}
+
+/** `127.0.0.1:4711` as Kafka tells it: `/127.0.0.1`. */
+function kafkaHost(peer: string): string {
+  return `/${peer.slice(0, Math.max(0, peer.lastIndexOf(":")))}`;
 }

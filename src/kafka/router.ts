@@ -8,6 +8,7 @@
  * @module
  */
 
+import { type AdminEvent, adminEvents } from "./admin_events.ts";
 import { REQUEST_ELEMENTS_MAX } from "../base/limits.ts";
 import { Cursor } from "../bytes/cursor.ts";
 import { Writer } from "../bytes/writer.ts";
@@ -69,17 +70,20 @@ export class Router {
   readonly #services: Services;
   readonly #remote: RemoteCalls;
   readonly #now: () => { readonly nowMs: number; readonly wallMs: number };
+  readonly #onEvent: (event: AdminEvent, caller: Caller) => void;
 
   constructor(
     registry: HandlerRegistry,
     services: Services,
     remote: RemoteCalls,
     now: () => { readonly nowMs: number; readonly wallMs: number },
+    onEvent: (event: AdminEvent, caller: Caller) => void = () => {},
   ) {
     this.#registry = registry;
     this.#services = services;
     this.#remote = remote;
     this.#now = now;
+    this.#onEvent = onEvent;
   }
 
   /** Decodes a request's body; null where it is malformed. */
@@ -131,7 +135,7 @@ export class Router {
       done(null);
       return;
     }
-    runTask(handler.handle(this.#context(version, caller), decoded.request), (response) => {
+    runTask(this.#handle(handler, version, caller, decoded.request), (response) => {
       done(encodeResponse(handler.api, version, response));
     });
   }
@@ -177,7 +181,7 @@ export class Router {
     request: unknown,
   ): Task<unknown> {
     if (shard === this.#services.shard) {
-      return yield* handler.handle(this.#context(version, caller), request);
+      return yield* this.#handle(handler, version, caller, request);
     }
     const writer = new Writer();
     handler.api.encodeRequest(writer, version, request);
@@ -192,6 +196,20 @@ export class Router {
     const cursor = cursorOf(body);
     const response = handler.api.decodeResponse(cursor, version);
     if (!cursor.ok()) throw new Error(`Cannot decode the response of ${handler.api.name}`);
+    return response;
+  }
+
+  /** Runs the handler here, and tells what it changed. */
+  *#handle(
+    handler: AnyHandler,
+    version: number,
+    caller: Caller,
+    request: unknown,
+  ): Task<unknown> {
+    const response: unknown = yield* handler.handle(this.#context(version, caller), request);
+    for (const event of adminEvents(handler.api.key, request, response)) {
+      this.#onEvent(event, caller);
+    }
     return response;
   }
 

@@ -121,13 +121,13 @@ export class KafkaServer implements ConnectionHost {
   }
 
   /** Takes over an accepted socket. */
-  adopt(socket: number, clientHost: string): void {
+  adopt(socket: number, peer: string): void {
     if (this.#draining || this.#connections.size >= CONNECTIONS_PER_SHARD_MAX) {
       this.sockets.close(socket);
       this.#options.onConnectionClosed();
       return;
     }
-    const connection = new Connection(this, socket, clientHost);
+    const connection = new Connection(this, socket, peer);
     this.#connections.add(connection);
     connection.open();
   }
@@ -200,6 +200,7 @@ export class KafkaServer implements ConnectionHost {
   }
 
   start(connection: Connection, slot: ResponseSlot, address: number, length: number): void {
+    connection.lastApiKey = slot.apiKey;
     if (slot.apiKey === PRODUCE_KEY || slot.apiKey === FETCH_KEY) {
       const path = slot.apiKey === PRODUCE_KEY ? this.#options.produce : this.#options.fetch;
       if (!path.start(connection, slot, address, length)) this.#refuse(connection, slot, "bytes");
@@ -237,8 +238,10 @@ export class KafkaServer implements ConnectionHost {
     const unsaid = this.#violations.note(this.nowMs());
     if (unsaid < 0) return;
     this.#options.logger.log(LogLevel.WARN, "Closed a connection", {
-      client: connection.clientHost,
+      peer: connection.peer,
+      client: connection.clientId ?? "",
       why: what,
+      ...(connection.lastApiKey < 0 ? {} : { lastRequest: this.#apiName(connection.lastApiKey) }),
       ...(unsaid > 0 ? { closedUnsaid: unsaid } : {}),
     });
   }
@@ -252,6 +255,7 @@ export class KafkaServer implements ConnectionHost {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const cursor = new Cursor({ bytes, view }, 0, bytes.length);
     const header = readRequestHeader(cursor);
+    connection.clientId = header.clientId;
     let version = header.apiVersion;
     if (version < handler.minVersion || version > handler.maxVersion) {
       if (handler.api.key !== API_VERSIONS_KEY) {
@@ -313,11 +317,16 @@ export class KafkaServer implements ConnectionHost {
     this.onViolation(
       connection,
       `it sent a request whose ${what} Gregor does not understand ` +
-        `(api key ${slot.apiKey}, version ${slot.apiVersion})`,
+        `(${this.#apiName(slot.apiKey)}, version ${slot.apiVersion})`,
     );
     if (!frameDone) connection.frameDone();
     connection.shutdown();
     connection.answer(slot);
+  }
+
+  /** `Produce`, or `api key 99` of one that is not served. */
+  #apiName(apiKey: number): string {
+    return this.#options.registry.find(apiKey)?.api.name ?? `api key ${apiKey}`;
   }
 
   #checkDeadlines(): void {

@@ -48,12 +48,11 @@ import { Mailboxes } from "./mailbox.ts";
 import { Reactor } from "./reactor.ts";
 import { type LeadRefusal, Shard } from "./shard.ts";
 import { ShardMemory } from "./shard_memory.ts";
+import { StallReport } from "./stall_report.ts";
 import { StorageHealthWatch } from "./storage_health.ts";
 
 /** Names in one line of the log. */
 const NAMES_TOLD_MAX = 10;
-/** Stalls are told of at most this often (ms). */
-const STALL_REPORT_MS = 10_000;
 
 /** How a shard reaches the control thread. */
 export interface ControlLink {
@@ -79,9 +78,7 @@ export class RunningShard {
   readonly #storageContext: StorageContext;
   readonly #health: StorageHealthWatch;
   #shard: Shard | null = null;
-  #stalls = 0;
-  #stallMsMax = 0;
-  #stallsToldMs = -Infinity;
+  readonly #stalls = new StallReport();
   #acceptor: Acceptor | null = null;
 
   constructor(shim: Shim, boot: Boot, link: ControlLink) {
@@ -124,6 +121,7 @@ export class RunningShard {
     this.#health = new StorageHealthWatch({
       logs: () => this.#shard?.storage.logs ?? new Map(),
       freeBytes: () => this.#disk.freeBytes(),
+      totalBytes: () => this.#disk.totalBytes(),
       nowMs: () => this.#reactor.nowMs,
       tell: (health) => link.tell({ type: "health", health }),
     });
@@ -295,7 +293,7 @@ export class RunningShard {
         openWalk: () => openRegionWalk(this.#shim),
         logger: this.#logger,
         nowMs: () => this.#reactor.nowMs,
-        peerOf: (socket) => kafkaHost(peerAddress(this.#shim, socket)),
+        peerOf: (socket) => peerAddress(this.#shim, socket),
         wake: (other) => this.#ring.doorbell(other),
       }, storage);
       this.#shard = opened;
@@ -318,8 +316,8 @@ export class RunningShard {
       this.#fatal(exitCode, `${what} ${adviceFor(kind)}`, false);
       return;
     }
-    const { clusterId, topics } = this.#shard!.image;
-    this.#link.tell({ type: "leading", clusterId, topics: topics.size });
+    const { clusterId, topics, partitionCount: partitions } = this.#shard!.image;
+    this.#link.tell({ type: "leading", clusterId, topics: topics.size, partitions });
   }
 
   /** Answered once there is room for the next start, or too little of it: clients come behind that. */
@@ -381,17 +379,9 @@ export class RunningShard {
     this.#link.tell({ type: "fatal", exitCode, message, diskError });
   }
 
-  /** One line now and then, with the longest stall since the last one. */
   #onStall(tookMs: number): void {
-    this.#stallMsMax = Math.max(this.#stallMsMax, tookMs);
-    this.#stalls++;
-    const nowMs = this.#reactor.nowMs;
-    if (nowMs < this.#stallsToldMs + STALL_REPORT_MS) return;
-    const fields = { longestMs: Math.round(this.#stallMsMax), stalls: this.#stalls };
-    this.#logger.log(LogLevel.WARN, "Turns of the loop took long", fields);
-    this.#stallsToldMs = nowMs;
-    this.#stallMsMax = 0;
-    this.#stalls = 0;
+    const told = this.#stalls.note(tookMs, this.#reactor.nowMs);
+    if (told !== null) this.#logger.log(LogLevel.WARN, "Turns of the loop took long", { ...told });
   }
 }
 
@@ -405,11 +395,6 @@ function receiveBuffers(arena: Arena): Float64Array {
   const addresses = new Float64Array(count);
   for (let i = 0; i < count; i++) addresses[i] = arena.allocate(RECEIVE_BUFFER_SIZE);
   return addresses;
-}
-
-/** `127.0.0.1:4711` as Kafka tells it: `/127.0.0.1`. */
-function kafkaHost(peer: string): string {
-  return `/${peer.slice(0, Math.max(0, peer.lastIndexOf(":")))}`;
 }
 
 function adviceFor(outcome: RecoveryReport["outcome"], errno = 0): string {

@@ -70,17 +70,21 @@ export class Broker {
   readonly #supervisor: Supervisor;
   readonly #stopMsMax: number;
   readonly kafkaPort: number;
+  /** Where clients are told to connect. */
+  readonly advertised: { readonly host: string; readonly port: number };
   readonly started: StartedBroker;
 
   private constructor(
     supervisor: Supervisor,
     stopMsMax: number,
     kafkaPort: number,
+    advertised: { readonly host: string; readonly port: number },
     started: StartedBroker,
   ) {
     this.#supervisor = supervisor;
     this.#stopMsMax = stopMsMax;
     this.kafkaPort = kafkaPort;
+    this.advertised = advertised;
     this.started = started;
   }
 
@@ -157,7 +161,8 @@ export class Broker {
     });
     supervisor.accept(listener.fd, descriptors.connectionsMax);
     const stopMsMax = new Settings(options.settings).number("shutdown.timeout.ms");
-    return new Broker(supervisor, stopMsMax, listener.port, started);
+    const advertised = { host: options.advertisedHost, port: advertisedPort };
+    return new Broker(supervisor, stopMsMax, listener.port, advertised, started);
   }
 
   /**

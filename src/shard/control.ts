@@ -118,6 +118,7 @@ export type FromShard =
     readonly type: "leading";
     readonly clusterId: string;
     readonly topics: number;
+    readonly partitions: number;
   }
   | { readonly type: "serving" }
   | { readonly type: "health"; readonly health: StorageHealth }

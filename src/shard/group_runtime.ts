@@ -9,6 +9,7 @@
  */
 
 import type { Random } from "../base/prng.ts";
+import type { EventLog } from "../base/event_log.ts";
 import type { ClusterImage } from "../cluster/image.ts";
 import { OFFSETS_TOPIC } from "../cluster/topic_names.ts";
 import type { GroupConfig } from "../group/config.ts";
@@ -31,6 +32,7 @@ export interface GroupRuntimeOptions extends AppliedLogOptions {
   readonly config: GroupConfig;
   readonly random: Random;
   readonly image: ClusterImage;
+  readonly events: EventLog;
   readonly shardCount: number;
 }
 
@@ -47,7 +49,12 @@ class CoordinatedPartition implements CoordinatorLog, CommitListener, StateMachi
     this.#options = options;
     const { config, random } = options;
     this.log = new AppliedLog(partition, this, options);
-    this.coordinator = new GroupCoordinator({ config, random, log: this });
+    this.coordinator = new GroupCoordinator({
+      config,
+      random,
+      log: this,
+      onGroup: (message, fields) => options.events.note(message, fields),
+    });
     partition.commitListener = this;
     this.#load();
   }

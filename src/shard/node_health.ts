@@ -15,7 +15,7 @@ const NAMED_MAX = 10;
 const MIB = 2 ** 20;
 
 export const FULL_DISK_REMEDY = "free space on its file system, delete topics or records " +
-  "(gregor topic delete, gregor topic trim), or keep less (gregor topic alter NAME --set retention.bytes=SIZE)";
+  "(gregor topic delete, gregor topic trim), or keep less (gregor topic alter NAME --config retention.bytes=SIZE)";
 export const DAMAGE_REMEDY =
   "put back a copy of the files, or stop the broker, see what is lost with gregor check, and give it up " +
   "by starting once with --accept-loss --verify";
@@ -42,6 +42,7 @@ export class NodeHealth {
   readonly #shards = new Map<number, StorageHealth>();
   #fullSinceMs = -1;
   #hurtCount = 0;
+  #filledPercent = 0;
   #damageLoggedMs = -Infinity;
 
   constructor(logger: Logger, dataDir: string, nowMs: () => number) {
@@ -63,6 +64,7 @@ export class NodeHealth {
   /** A shard told its state. */
   update(shard: number, health: StorageHealth): void {
     this.#shards.set(shard, health);
+    this.#logFilling(health);
     this.#logSpace(health.freeBytes);
     this.logDamage();
   }
@@ -101,6 +103,19 @@ export class NodeHealth {
       }
     }
     return { count, names: names.sort() };
+  }
+
+  /** Each step once, whichever shard is the first to see it. */
+  #logFilling({ filledPercent, freeBytes }: StorageHealth): void {
+    if (filledPercent > this.#filledPercent) {
+      this.#logger.log(LogLevel.WARN, "The disk is filling up", {
+        dataDir: this.#dataDir,
+        usedPercent: filledPercent,
+        freeMib: Math.floor(freeBytes / MIB),
+        remedy: FULL_DISK_REMEDY,
+      });
+    }
+    this.#filledPercent = filledPercent;
   }
 
   #logSpace(freeBytes: number): void {

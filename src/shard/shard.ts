@@ -12,6 +12,7 @@
  */
 
 import { assert } from "../base/assert.ts";
+import { EventLog } from "../base/event_log.ts";
 import { type Logger, LogLevel } from "../base/logger.ts";
 import type { Random } from "../base/prng.ts";
 import { Settings } from "../base/settings.ts";
@@ -29,6 +30,7 @@ import type { RecordWalk } from "../io/record_walk.ts";
 import type { Sockets } from "../io/sockets.ts";
 import { runTask, type Task, until } from "../io/task.ts";
 import { Timer, type Timers } from "../io/timers.ts";
+import type { AdminEvent } from "../kafka/admin_events.ts";
 import { FetchPath } from "../kafka/fetch.ts";
 import { FetchSessions } from "../kafka/fetch_session.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
@@ -100,7 +102,7 @@ export interface ShardOptions {
   readonly logger: Logger;
   /** Monotonic time of the present turn (ms). */
   readonly nowMs: () => number;
-  /** The other end of a socket, in Kafka's form `/127.0.0.1`. */
+  /** The other end of a socket: `127.0.0.1:4711`. */
   readonly peerOf: (socket: number) => string;
   /** When states are written as snapshots; the usual policies when absent. */
   readonly snapshots?: SnapshotPolicy;
@@ -118,6 +120,8 @@ export interface LeadRefusal {
 export class Shard {
   readonly options: ShardOptions;
   readonly settings: Settings;
+  /** What this shard does, for the log. */
+  readonly events: EventLog;
   readonly calls: Calls;
   readonly outbox: Outbox;
   readonly image: ClusterImage;
@@ -156,6 +160,11 @@ export class Shard {
     const { shard, shardCount } = mailboxes;
     const wallMs = (): number => options.clock.wallMs();
     this.settings = new Settings(options.settings);
+    this.events = new EventLog({
+      logger: options.logger,
+      nowMs,
+      later: (run, ms) => timers.schedule(new Timer(run), nowMs() + ms),
+    });
     this.calls = new Calls(mailboxes);
     this.outbox = new Outbox(mailboxes);
     this.image = new ClusterImage(options.nodeId, options.settings);
@@ -191,6 +200,7 @@ export class Shard {
       ...options,
       config: groupConfigOf(this.settings),
       image: this.image,
+      events: this.events,
       shardCount,
       wallMs,
       snapshots: options.snapshots ?? COORDINATOR_SNAPSHOTS,
@@ -217,10 +227,15 @@ export class Shard {
       whenReleased: (again) => blocks.whenReleased(again),
     });
     const registry: HandlerRegistry = new HandlerRegistry(kafkaHandlers(() => registry.all()));
-    this.router = new Router(registry, this.#services(), this.remoteCalls, () => ({
-      nowMs: nowMs(),
-      wallMs: wallMs(),
-    }));
+    const now = () => ({ nowMs: nowMs(), wallMs: wallMs() });
+    const tellEvent = ({ message, fields }: AdminEvent, { clientId, clientHost }: Caller): void => {
+      // The broker's own doing, such as a topic that a client only named, has no client.
+      const by = clientHost === ""
+        ? { by: "broker" }
+        : { client: clientId ?? "", from: clientHost };
+      this.events.note(message, { ...fields, ...by });
+    };
+    this.router = new Router(registry, this.#services(), this.remoteCalls, now, tellEvent);
     this.server = new KafkaServer({
       memory,
       blocks,

@@ -24,6 +24,11 @@ const ROOM_BYTES = 32 * 2 ** 20;
 const NAMED_MAX = 100;
 const GROUPS_MAX = 100_000;
 
+/** Shares of the file system in use that are told, ascending (percent). */
+const FILLING_PERCENT = [85, 90, 95] as const;
+/** A share is no longer reached when so much less is in use: a disk that breathes is not told of again (percent). */
+const FILLING_SLACK_PERCENT = 3;
+
 /** A partition that cannot be served whole. */
 export interface HurtPartition {
   readonly groupId: number;
@@ -38,6 +43,8 @@ export interface StorageHealth {
   /** Appends are refused for want of room. */
   readonly full: boolean;
   readonly freeBytes: number;
+  /** The highest of {@linkcode FILLING_PERCENT} that the file system has reached; 0: none. */
+  readonly filledPercent: number;
   /** The first {@linkcode NAMED_MAX}, and how many there are. */
   readonly hurt: readonly HurtPartition[];
   readonly hurtCount: number;
@@ -46,6 +53,7 @@ export interface StorageHealth {
 export interface StorageHealthOptions {
   readonly logs: () => ReadonlyMap<number, Log>;
   readonly freeBytes: () => number;
+  readonly totalBytes: () => number;
   readonly nowMs: () => number;
   readonly tell: (health: StorageHealth) => void;
 }
@@ -58,6 +66,7 @@ export class StorageHealthWatch {
   #missedMs = -Infinity;
   #foundMs = -Infinity;
   #freeWhenMissed = 0;
+  #filledPercent = 0;
   #told = "";
 
   constructor(options: StorageHealthOptions) {
@@ -99,12 +108,25 @@ export class StorageHealthWatch {
   /** Tells the state if it is another one than last time. */
   look(): void {
     if (this.#full && this.#hasRoomAgain()) this.#full = false;
+    this.#filledPercent = this.#filled();
+    const filledPercent = this.#filledPercent;
     const { named, count } = this.#hurtPartitions();
-    const key = JSON.stringify([this.#full, count, named]);
-    if (key === this.#told || (this.#told === "" && !this.#full && count === 0)) return;
+    const key = JSON.stringify([this.#full, filledPercent, count, named]);
+    const isSound = !this.#full && filledPercent === 0 && count === 0;
+    if (key === this.#told || (this.#told === "" && isSound)) return;
     this.#told = key;
     const { tell, freeBytes } = this.#options;
-    tell({ full: this.#full, freeBytes: freeBytes(), hurt: named, hurtCount: count });
+    const full = this.#full;
+    tell({ full, freeBytes: freeBytes(), filledPercent, hurt: named, hurtCount: count });
+  }
+
+  /** What the file system has reached of {@linkcode FILLING_PERCENT}. */
+  #filled(): number {
+    const { freeBytes, totalBytes } = this.#options;
+    const used = 100 * (1 - freeBytes() / Math.max(1, totalBytes()));
+    const reached = FILLING_PERCENT.findLast((percent) => used >= percent) ?? 0;
+    const kept = used > this.#filledPercent - FILLING_SLACK_PERCENT ? this.#filledPercent : 0;
+    return Math.max(reached, kept);
   }
 
   #hasRoomAgain(): boolean {

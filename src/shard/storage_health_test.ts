@@ -15,11 +15,13 @@ function fakeLog(directory: string): { -readonly [Key in keyof Log]: Log[Key] } 
 class Scene {
   nowMs = 0;
   freeBytes = 3 * MIB;
+  totalBytes = 4 * MIB;
   readonly logs = new Map<number, ReturnType<typeof fakeLog>>();
   readonly told: StorageHealth[] = [];
   readonly watch = new StorageHealthWatch({
     logs: () => this.logs,
     freeBytes: () => this.freeBytes,
+    totalBytes: () => this.totalBytes,
     nowMs: () => this.nowMs,
     tell: (health) => this.told.push(health),
   });
@@ -55,6 +57,7 @@ Deno.test("room that somebody makes ends a full disk, though nobody appends any 
   assert.deepEqual(scene.lookAfter(500), {
     full: false,
     freeBytes: 100 * MIB,
+    filledPercent: 0,
     hurt: [],
     hurtCount: 0,
   });
@@ -89,6 +92,24 @@ Deno.test("damage stays until it is given up, deleted, or behind the log start",
   assert.deepEqual(scene.lookAfter(0)?.hurt, []);
 });
 
+Deno.test("a disk that fills is told at each step, and not again while it breathes", () => {
+  const scene = new Scene();
+  scene.totalBytes = 100 * MIB;
+  const told: (number | undefined)[] = [];
+  for (const usedPercent of [50, 84, 85, 88, 91, 89, 91, 96, 80, 86]) {
+    scene.freeBytes = (100 - usedPercent) * MIB;
+    told.push(scene.lookAfter(500)?.filledPercent);
+  }
+  const no = undefined;
+  assert.deepEqual(told, [no, no, 85, no, 90, no, no, 95, 0, 85]);
+  const lines = new Lines();
+  const health = new NodeHealth(lines, "/d", () => 0);
+  for (const filledPercent of [85, 85, 90, 0]) health.update(0, { ...SOUND, filledPercent });
+  assert.deepEqual(health.problems(), []);
+  assert.equal(lines.lines.length, 2);
+  assert.match(lines.lines[1]!, /filling up.*usedPercent=90 freeMib=5 remedy=/);
+});
+
 class Lines {
   readonly lines: string[] = [];
   readonly levels: LogLevel[] = [];
@@ -100,7 +121,13 @@ class Lines {
   }
 }
 
-const SOUND: StorageHealth = { full: false, freeBytes: 5 * MIB, hurt: [], hurtCount: 0 };
+const SOUND: StorageHealth = {
+  full: false,
+  freeBytes: 5 * MIB,
+  filledPercent: 0,
+  hurt: [],
+  hurtCount: 0,
+};
 
 Deno.test("the node says once that its disk is full, with what is free and what to do, and that it is over", () => {
   const lines = new Lines();

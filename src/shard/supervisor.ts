@@ -66,6 +66,7 @@ interface Waiting {
 export interface StartedBroker {
   readonly clusterId: string;
   readonly topics: number;
+  readonly partitions: number;
   readonly logs: number;
   readonly fresh: boolean;
   readonly replayed: number;
@@ -143,6 +144,7 @@ export class Supervisor {
     return {
       clusterId: led.clusterId,
       topics: led.topics,
+      partitions: led.partitions,
       logs: opened.reduce((sum, answer) => sum + answer.logs, 0),
       fresh: recovered.fresh,
       replayed: recovered.replayed,

@@ -17,6 +17,8 @@ import { logSays, pause } from "./link.ts";
 import { PlainLoad } from "./plain_load.ts";
 
 const GONE_MS = 10_000;
+/** Longer than a broker takes to see that its launcher has died (ms). */
+const ORPHAN_SEEN_MS = 1_000;
 
 Deno.test("SIGTERM under load: exit 0, nothing lost, nothing to replay", async () => {
   await using broker = await Broker.start({ cores: 2, flags: SMALL_RINGS });
@@ -62,13 +64,40 @@ Deno.test("A stop that takes too long ends with 70, and loses nothing", async ()
   await load.verify();
 });
 
-Deno.test("A broker whose launcher dies stops by itself, and loses nothing", async () => {
+Deno.test("A detached broker outlives its launcher", async () => {
+  await withOrphan(["--detached"], async (pid) => {
+    await pause(ORPHAN_SEEN_MS);
+    assert.ok(isThere(pid));
+    Deno.kill(pid, "SIGTERM");
+    await isGone(pid);
+  });
+});
+
+Deno.test("A broker whose launcher dies stops by itself, says so, and loses nothing", async () => {
+  await withOrphan([], async (pid, dataDir, log) => {
+    await isGone(pid);
+    assert.match(
+      log(),
+      /Stopping why="the process that started this broker \(pid \d+\) has ended; .*--detached/,
+    );
+    await using broker = await Broker.start({ dataDir, cores: 1, flags: SMALL_RINGS });
+    await logSays(broker, /Serving/);
+  });
+});
+
+/** A broker that serves, and whose launcher has been killed. */
+async function withOrphan(
+  flags: readonly string[],
+  act: (pid: number, dataDir: string, log: () => string) => Promise<void>,
+): Promise<void> {
   const dataDir = Deno.makeTempDirSync({ prefix: "gregor-test-" });
   try {
     const command = [...gregorCommand(), "start", "--mode=dev", "--cores=1", ...SMALL_RINGS];
     command.push(`--data-dir=${dataDir}`, "--kafka-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0");
+    const log = `${dataDir}/stderr`;
     const launcher = new Deno.Command("sh", {
-      args: ["-c", '"$@" & echo "pid $!"; wait', "sh", ...command],
+      args: ["-c", '"$@" 2>"$LOG" & echo "pid $!"; wait', "sh", ...command, ...flags],
+      env: { LOG: log },
       stdin: "null",
       stdout: "piped",
       stderr: "null",
@@ -76,13 +105,11 @@ Deno.test("A broker whose launcher dies stops by itself, and loses nothing", asy
     const pid = await readUntilReady(launcher.stdout);
     launcher.kill("SIGKILL");
     await launcher.status;
-    await isGone(pid);
-    await using broker = await Broker.start({ dataDir, cores: 1, flags: SMALL_RINGS });
-    await logSays(broker, /Serving/);
+    await act(pid, dataDir, () => Deno.readTextFileSync(log));
   } finally {
     await Deno.remove(dataDir, { recursive: true });
   }
-});
+}
 
 Deno.test("A data directory or a port in use: 73, and the running broker is not disturbed", async () => {
   await using broker = await Broker.start({ cores: 1, flags: SMALL_RINGS });

@@ -183,7 +183,7 @@ export class SimNode {
   connect(shardIndex: number): ClientEnd {
     const { shard, sockets } = this.shards[shardIndex]!;
     const { socket, client } = sockets.connect();
-    shard.server.adopt(socket, "/127.0.0.1");
+    shard.server.adopt(socket, "127.0.0.1:1");
     return client;
   }
 
@@ -341,7 +341,7 @@ export class SimNode {
       openWalk: () => this.#openWalk(),
       logger: { log: (level, message, fields) => this.#note(level, message, fields) },
       nowMs: () => this.nowMs,
-      peerOf: () => "/127.0.0.1",
+      peerOf: () => "127.0.0.1:1",
       snapshots: this.#options.snapshots ?? SNAPSHOTS,
       wake: () => {},
     }, storage);
