@@ -39,8 +39,8 @@ import {
 /** The first pause before an operation is tried again, and the longest (ms). */
 const PAUSE_MS_MIN = 5;
 const PAUSE_MS_MAX = 500;
-/** A write may end within its first block so often in a row. */
-const IDLE_WRITES_MAX = 8;
+/** A transfer may end within its first block so often in a row. */
+const IDLE_TRANSFERS_MAX = 8;
 /** Hiccups are told of at most this often (ms). */
 const TELL_PERIOD_MS = 10_000;
 
@@ -259,9 +259,9 @@ export class PatientDisk implements Disk {
       if (diskTroubleOf(result) === DiskTrouble.TRANSIENT) return this.#wait(attempt, -result);
       if (result === -EDQUOT) result = -ENOSPC;
     } else if (attempt.kind === Kind.READ) {
+      const isEnd = result === 0;
       result += attempt.moved;
-      // Zero bytes more: the end of the file.
-      if (result < attempt.length && result > attempt.total) return this.#readOn(attempt, result);
+      if (result < attempt.length && !isEnd && this.#readsOn(attempt, result)) return;
       result = Math.max(result, attempt.total);
     } else if (attempt.kind === Kind.WRITE || attempt.kind === Kind.WRITE_SEALED) {
       result += attempt.moved;
@@ -277,18 +277,23 @@ export class PatientDisk implements Disk {
     done.complete(result, flags);
   }
 
-  /** Reads what follows the `total` bytes that have been read. */
-  #readOn(attempt: Attempt, total: number): void {
-    attempt.total = total;
-    attempt.moved = total - total % BLOCK_SIZE;
+  /** Reads what follows the `reached` bytes that have been read; false when it does not get on. */
+  #readsOn(attempt: Attempt, reached: number): boolean {
+    // It begins at a whole block, and may be cut at the same byte again, or before. A file that ends within a
+    // block looks alike: only asking often tells them apart.
+    attempt.idle = reached > attempt.total ? 0 : attempt.idle + 1;
+    if (attempt.idle > IDLE_TRANSFERS_MAX) return false;
+    attempt.total = Math.max(attempt.total, reached);
+    attempt.moved = attempt.total - attempt.total % BLOCK_SIZE;
     this.start(attempt);
+    return true;
   }
 
   /** Writes what follows the `total` bytes that have been written; false when it does not get on. */
   #writesOn(attempt: Attempt, total: number): boolean {
     const moved = total - total % BLOCK_SIZE;
     attempt.idle = moved > attempt.moved ? 0 : attempt.idle + 1;
-    if (attempt.idle > IDLE_WRITES_MAX) return false;
+    if (attempt.idle > IDLE_TRANSFERS_MAX) return false;
     attempt.moved = moved;
     this.start(attempt);
     return true;

@@ -134,6 +134,25 @@ Deno.test("transfers that end short are gone on with, at whatever byte they were
   }
 });
 
+Deno.test("a read that is cut at the same byte twice has not met the end of the file", () => {
+  const scene = new Scene();
+  const { disk, memory } = scene;
+  const length = 3 * BLOCK_SIZE;
+  memory.bytes.fill(7, 0, length);
+  const handle = resultOf(scene, (done) => disk.open("file", true, done));
+  assert.equal(resultOf(scene, (done) => disk.write(handle, 0, 0, length, true, done)), length);
+  for (const bytes of [[700, 700, 700], [5000, 100, 100], [4096, 1, 4095]]) {
+    for (const [i, one] of bytes.entries()) {
+      const fault = { kind: "short", bytes: one } as const;
+      scene.below.inject({ operation: "read", nth: i + 1, fault });
+    }
+    const read = resultOf(scene, (done) => disk.read(handle, 0, length, length, done));
+    assert.equal(read, length, bytes.join());
+  }
+  assert.equal(resultOf(scene, (done) => disk.truncate(handle, 5000, done)), 0);
+  assert.equal(resultOf(scene, (done) => disk.read(handle, 0, length, length, done)), 5000);
+});
+
 Deno.test("a write that never completes a block is an error, and one that meets a full disk says so", () => {
   const scene = new Scene();
   const { disk } = scene;
