@@ -134,9 +134,7 @@ export class FetchRead implements Completion {
       this.error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
       return;
     }
-    this.error = this.log.error === ReadError.OFFSET_OUT_OF_RANGE
-      ? ErrorCode.OFFSET_OUT_OF_RANGE
-      : ErrorCode.KAFKA_STORAGE_ERROR;
+    this.error = errorOf(this.log.error);
   }
 
   #noteOffsets(partition: Partition): void {
@@ -169,5 +167,20 @@ export class FetchRead implements Completion {
     this.leaderEpoch = -1;
     this.divergingEpoch = -1;
     this.divergingEndOffset = -1;
+  }
+}
+
+/**
+ * A consumer asks again after KAFKA_STORAGE_ERROR, for ever; CORRUPT_MESSAGE it hands to the application, with
+ * the offset, so that somebody hears of damage.
+ */
+function errorOf(error: ReadError): ErrorCode {
+  switch (error) {
+    case ReadError.OFFSET_OUT_OF_RANGE:
+      return ErrorCode.OFFSET_OUT_OF_RANGE;
+    case ReadError.DAMAGED:
+      return ErrorCode.CORRUPT_MESSAGE;
+    default:
+      return ErrorCode.KAFKA_STORAGE_ERROR;
   }
 }

@@ -297,6 +297,10 @@ export class RunningShard {
         wake: (other) => this.#ring.doorbell(other),
       }, storage);
       this.#shard = opened;
+      // Verified by another shard.
+      for (const damage of damages) {
+        if (storage.logs.has(damage.groupId)) this.#health.noteDamage(damage);
+      }
       const tell = (): void => {
         let lastGroupId = CONTROLLER_GROUP_ID;
         for (const groupId of storage.logs.keys()) lastGroupId = Math.max(lastGroupId, groupId);
@@ -349,11 +353,12 @@ export class RunningShard {
         this.#fatal(EXIT_DISK_ERROR, `${what}. Nothing more is acknowledged.`, true);
       },
       onDamage: (damage) => this.#noteDamage(damage),
+      onReadable: (place) => this.#health.noteMended(place),
       onRoom: (found) => this.#health.noteRoom(found),
       onGivenUp: ({ file, position, lost, groupId }) => {
         const fields = { file, position, offsets: lost.replace("offsets ", "") };
         this.#logger.log(LogLevel.WARN, "Gave up damaged data, as --accept-loss says", fields);
-        this.#health.noteGivenUp(groupId);
+        this.#health.noteMended({ groupId, file, position });
       },
       openFilesMax: this.#boot.openFilesMax,
       onStray: (directory, errno) => {

@@ -23,6 +23,10 @@ const ROOM_BYTES = 32 * 2 ** 20;
 /** Damaged partitions that a shard names, and groups that it remembers at all. */
 const NAMED_MAX = 100;
 const GROUPS_MAX = 100_000;
+/** Damages of one group that are remembered; the others are met again. */
+const DAMAGES_PER_GROUP_MAX = 1_000;
+
+type Place = Pick<Damage, "groupId" | "file" | "position">;
 
 /** Shares of the file system in use that are told, ascending (percent). */
 const FILLING_PERCENT = [85, 90, 95] as const;
@@ -60,8 +64,8 @@ export interface StorageHealthOptions {
 
 export class StorageHealthWatch {
   readonly #options: StorageHealthOptions;
-  /** Groups with damage that somebody met, with the file where. */
-  readonly #damaged = new Map<number, Damage>();
+  /** Damage that somebody met, by group and place. */
+  readonly #damaged = new Map<number, Map<string, Damage>>();
   #full = false;
   #missedMs = -Infinity;
   #foundMs = -Infinity;
@@ -85,12 +89,18 @@ export class StorageHealthWatch {
   /** Somebody met damage. */
   noteDamage(damage: Damage): void {
     if (damage.groupId < 0 || damage.harmless === true) return;
-    if (this.#damaged.size < GROUPS_MAX) this.#damaged.set(damage.groupId, damage);
+    let places = this.#damaged.get(damage.groupId);
+    if (places === undefined) {
+      if (this.#damaged.size === GROUPS_MAX) return;
+      places = new Map();
+      this.#damaged.set(damage.groupId, places);
+    }
+    if (places.size < DAMAGES_PER_GROUP_MAX) places.set(placeKey(damage), damage);
   }
 
-  /** A group's damage was given up. */
-  noteGivenUp(groupId: number): void {
-    this.#damaged.delete(groupId);
+  /** What was damaged was given up, or can be read after all. */
+  noteMended(place: Place): void {
+    this.#damaged.get(place.groupId)?.delete(placeKey(place));
   }
 
   /** An operation that needs room on the disk found it, or did not. */
@@ -145,13 +155,19 @@ export class StorageHealthWatch {
       named.push({ groupId, partition: partitionOfPath(log.directory), readOnly });
     };
     for (const [groupId, log] of logs) if (log.suspect) add(groupId, log, true);
-    for (const [groupId, damage] of this.#damaged) {
+    for (const [groupId, places] of this.#damaged) {
       const log = logs.get(groupId);
-      // Deleted, or behind the log start by now.
-      if (log === undefined || (damage.endOffset ?? Infinity) <= log.startOffset) {
-        this.#damaged.delete(groupId);
-      } else if (!log.suspect) add(groupId, log, false);
+      for (const [key, { endOffset = Infinity }] of places) {
+        // Deleted, or behind the log start by now.
+        if (log === undefined || endOffset <= log.startOffset) places.delete(key);
+      }
+      if (places.size === 0) this.#damaged.delete(groupId);
+      else if (log?.suspect === false) add(groupId, log, false);
     }
     return { named, count };
   }
+}
+
+function placeKey({ file, position }: Place): string {
+  return `${file}:${position}`;
 }

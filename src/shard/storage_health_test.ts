@@ -84,7 +84,9 @@ Deno.test("damage stays until it is given up, deleted, or behind the log start",
     { groupId: 1, partition: "orders-1", readOnly: false },
     { groupId: 3, partition: "orders-3", readOnly: false },
   ]);
-  scene.watch.noteGivenUp(1);
+  scene.watch.noteMended({ groupId: 1, file: "f", position: 7 });
+  assert.equal(scene.lookAfter(0), undefined, "another place");
+  scene.watch.noteMended({ groupId: 1, file: "f", position: 0 });
   assert.equal(scene.lookAfter(0)?.hurtCount, 2);
   scene.logs.get(3)!.startOffset = 10;
   assert.equal(scene.lookAfter(0)?.hurtCount, 1);

@@ -64,6 +64,7 @@ export function* rebuildIndex(loader: SegmentLoader, segment: Segment): Task<num
   if (place.position === segment.sizeBytes) return 0;
   addExtent(segment, place, segment.sizeBytes);
   segment.damagedFrom = place.position;
+  segment.damaged = true;
   const what = gone ? "The segment is gone" : "Batch is damaged, and the index is too";
   loader.context.onDamage({
     file: segment.file.path,

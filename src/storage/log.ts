@@ -58,8 +58,10 @@ export const LOG_TOO_LARGE = -90;
 export const ReadError = {
   NONE: 0,
   OFFSET_OUT_OF_RANGE: 1,
-  /** The extent is damaged or unreadable: KAFKA_STORAGE_ERROR. */
+  /** The device did not give the extent, or memory did not suffice: KAFKA_STORAGE_ERROR. */
   STORAGE: 2,
+  /** What the device gave is not what was written, or the file is gone: CORRUPT_MESSAGE. */
+  DAMAGED: 3,
 } as const;
 export type ReadError = typeof ReadError[keyof typeof ReadError];
 

@@ -160,11 +160,11 @@ export class LogReader {
       const segment = this.segmentOf(read.offset);
       if (segment !== null && !segment.indexLoaded) {
         const loaded = yield* loader.loadIndex(segment);
-        if (loaded < 0 && !segment.dropped) return fail(read);
+        if (loaded < 0 && !segment.dropped) return fail(read, segment);
       }
       if (segment === null || read.offset < this.#log.startOffset) {
         if (this.#collect(read)) return 0;
-        return fail(read);
+        return fail(read, segment);
       }
       const first = segment.index.findOffset(read.offset);
       const last = this.#lastWanted(segment, first, read);
@@ -177,7 +177,7 @@ export class LogReader {
         this.#noteMiss(read, segment, last);
         return 0;
       }
-      if (chunks[0] === null && !segment.dropped) return fail(read);
+      if (chunks[0] === null && !segment.dropped) return fail(read, segment);
     }
   }
 
@@ -221,7 +221,7 @@ export class LogReader {
   }
 }
 
-function fail(read: LogRead): number {
-  read.error = ReadError.STORAGE;
+function fail(read: LogRead, segment: Segment | null): number {
+  read.error = segment?.damaged === true ? ReadError.DAMAGED : ReadError.STORAGE;
   return 0;
 }

@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { getInt64 } from "../bytes/int64.ts";
+import { EIO } from "../io/errno.ts";
 import { io } from "../io/task.ts";
 import { batchEndOffset, batchRecordCount, batchSize } from "../wire/record_batch.ts";
 import { type Log, MetaKind } from "./log.ts";
@@ -189,4 +190,38 @@ Deno.test("A row written before extents could be given up is read as one without
   const older = decodeRow(engine, row)!;
   assert.equal(older.endOffset, BATCHES);
   assert.ok(older.segmentList.every(({ lost }) => lost === null));
+});
+
+Deno.test("What the device does not give is given up by a start that verified, and by no other", () => {
+  const { node, paths } = stoppedNode(5);
+  assert.equal(node.mount(1), true);
+  const damaged = { file: paths[0]!, position: -1, lost: "", groupId: GROUP };
+  const fault = { kind: "error", errno: EIO } as const;
+  const readsFail = (path: string): void => {
+    for (let nth = 1; nth <= 200; nth++) {
+      node.disk.inject({ operation: "read", path: new RegExp(path), nth, fault });
+    }
+  };
+  readsFail(paths[0]!);
+  node.engines[0]!.loader.acceptLoss = true;
+  assert.equal(node.readAll(node.log(GROUP)!, 0), null, "it may answer tomorrow");
+  node.finish(node.engines[0]!.giveUp([damaged, { ...damaged, groupId: 99 }]));
+  const kept = readOffsets(node, node.log(GROUP)!);
+  assert.ok(kept.length < BATCHES && kept[0]! > 0);
+});
+
+Deno.test("An extent that can be read after all is told of", () => {
+  const { node, paths } = stoppedNode(6);
+  const healed: string[] = [];
+  const context = node.context.bind(node);
+  node.context = (shard) => ({
+    ...context(shard),
+    onReadable: ({ file, position }) => healed.push(`${file}:${position}`),
+  });
+  assert.equal(node.mount(1), true);
+  const fault = { kind: "error", errno: EIO } as const;
+  node.disk.inject({ operation: "read", path: new RegExp(paths[0]!), nth: 1, fault });
+  assert.equal(node.readAll(node.log(GROUP)!, 0), null);
+  assert.equal(readOffsets(node, node.log(GROUP)!).length, BATCHES);
+  assert.deepEqual(healed, [`${paths[0]}:0`]);
 });

@@ -91,6 +91,8 @@ export class Segment {
   landings: Landing[] | null = null;
   /** From this file position on batches cannot be told apart, and the extent that begins there is damage. */
   damagedFrom = Infinity;
+  /** Some of its bytes were found to be wrong, or its file to be gone. */
+  damaged = false;
   /** Nothing may be written to the file: a cut is being made durable. */
   frozen = false;
   /** What was given up, in the order in which it was; null: nothing. */

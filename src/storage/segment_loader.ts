@@ -157,13 +157,18 @@ export class SegmentLoader {
     if (segment.dropped || chunk.state !== ChunkState.LOADING) return -EIO;
     const length = chunk.end - chunk.start;
     if (read < chunk.end - chunk.windowStart) {
-      this.#report(segment, chunk, read < 0 ? `cannot be read: errno ${-read}` : "is cut short");
+      const isCut = read >= 0 && disk.size(segment.file.path) < chunk.end;
+      const what = read < 0 ? `cannot be read: errno ${-read}` : "cannot be read whole";
+      this.#report(segment, chunk, isCut ? "is cut short" : what);
       // A device that does not answer now may answer later: only what it has answered is given up.
-      return read < 0 ? -EIO : this.#passOver(segment, chunk);
+      return isCut ? this.#passOver(segment, chunk) : -EIO;
     }
     const seed = extentSeed(segment.groupId, chunk.start);
     const checksum = crc32c(chunk.addressOf(chunk.start), length, seed);
-    if (checksum === segment.index.checksums[chunk.extent]!) return 0;
+    if (checksum === segment.index.checksums[chunk.extent]!) {
+      if (this.#reported.size > 0) this.#noteReadable(segment, chunk);
+      return 0;
+    }
     this.#report(segment, chunk, "does not match its checksum");
     return this.#passOver(segment, chunk);
   }
@@ -188,6 +193,7 @@ export class SegmentLoader {
 
   /** Has an empty batch read in the place of a damaged extent, where loss is accepted; else -EIO. */
   #passOver(segment: Segment, chunk: Chunk): number {
+    segment.damaged = true;
     if (!this.#mayPass(segment, chunk.extent) || chunk.state !== ChunkState.LOADING) return -EIO;
     fillLost(this.context, segment, chunk);
     return 0;
@@ -225,6 +231,13 @@ export class SegmentLoader {
     });
   }
 
+  /** An extent that could not be read for a while is no damage. */
+  #noteReadable(segment: Segment, chunk: Chunk): void {
+    if (!this.#reported.delete(`${segment.file.path}:${chunk.start}`)) return;
+    const { groupId, file } = segment;
+    this.context.onReadable?.({ groupId, file: file.path, position: chunk.start });
+  }
+
   /** Makes sure that a segment's index is in memory; a negative errno when that cannot be. */
   *loadIndex(segment: Segment): Task<number> {
     if (segment.indexLoaded) return 0;
@@ -250,6 +263,7 @@ export class SegmentLoader {
   }
 
   #noteUnreadable(segment: Segment, errno: number): void {
+    if (errno === -ENOENT) segment.damaged = true;
     if (errno === -ENOMEM || this.#reported.has(segment.file.path)) return;
     this.#reported.add(segment.file.path);
     this.context.onDamage({

@@ -27,6 +27,8 @@ export interface StorageContext {
   readonly onGivenUp?: (damage: Damage) => void;
   /** Segments and indexes to keep open, `OPEN_FILES_MAX_DEFAULT` when absent. */
   readonly openFilesMax?: number;
+  /** Told that what was told to {@linkcode StorageContext.onDamage} can be read after all. */
+  readonly onReadable?: (damage: Pick<Damage, "groupId" | "file" | "position">) => void;
   /** Told whether an operation that needs room on the disk found it. */
   readonly onRoom?: (found: boolean) => void;
   /** Told of a directory of a deleted log that cannot be removed: something is in it that is not ours. */

@@ -163,7 +163,7 @@ Deno.test("Damaged segment bytes: that extent is refused, all else is served", a
     assert.equal(check.code, EXIT_DATA_DAMAGED, check.output);
     assert.ok(check.output.includes(path!), check.output);
     await broker.restart();
-    assert.equal(await errorAt(load.link, load.ledgers[0]!, 0), ErrorCode.KAFKA_STORAGE_ERROR);
+    assert.equal(await errorAt(load.link, load.ledgers[0]!, 0), ErrorCode.CORRUPT_MESSAGE);
     await logSays(broker, /Damaged data/);
     assert.ok(broker.stderr.includes(path!), broker.stderr);
     for (const ledger of load.ledgers.slice(1)) {

@@ -102,7 +102,7 @@ Deno.test("Bytes that rot around a disk error: the start names them, all else is
   assert.match(damage, /position=0 .*does not match its checksum: offsets 0 to \d+/);
   assert.equal(mark(broker), null);
   await load.drain();
-  assert.equal(await errorAt(load.link, damaged!, 0), ErrorCode.KAFKA_STORAGE_ERROR);
+  assert.equal(await errorAt(load.link, damaged!, 0), ErrorCode.CORRUPT_MESSAGE);
   assert.equal(await errorAt(load.link, damaged!, end), ErrorCode.NONE);
   for (const ledger of others) await verifyPartition(load.link, ledger, UNVERIFIED);
   assert.deepEqual(load.problems.list, []);

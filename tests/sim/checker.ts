@@ -21,6 +21,7 @@ import {
   batchBaseOffset,
   batchBaseTimestamp,
   batchCrc,
+  batchEndOffset,
   batchRecordCount,
   batchSize,
 } from "../../src/wire/record_batch.ts";
@@ -174,6 +175,7 @@ export class Checker {
    * A consumer read `records` when it asked for `fetchOffset`.
    *
    * @param seen takes the base offsets of what was read
+   * @param onLost told of offsets (the second one exclusive) that a batch without records stands for: given up
    * @returns the offset behind the last batch
    */
   read(
@@ -181,6 +183,7 @@ export class Checker {
     fetchOffset: number,
     records: Uint8Array,
     seen: Set<number> | null = null,
+    onLost: ((from: number, to: number) => void) | null = null,
   ): number {
     const view = new DataView(records.buffer, records.byteOffset, records.byteLength);
     let at = 0;
@@ -192,6 +195,17 @@ export class Checker {
         () => `${partition.name}: a batch was cut in the answer to ${fetchOffset}`,
       );
       const offset = batchBaseOffset(view, at);
+      if (onLost !== null && batchRecordCount(view, at) === 0) {
+        const end = batchEndOffset(view, at);
+        expect(
+          next < 0 ? offset <= fetchOffset && fetchOffset < end : offset === next,
+          () => `${partition.name}: asked for ${next < 0 ? fetchOffset : next}, ${offset} is lost`,
+        );
+        onLost(offset, end);
+        next = end;
+        at += size;
+        continue;
+      }
       const batch = this.#sent[batchBaseTimestamp(view, at) - BATCH_TIME_MS];
       expect(
         batch !== undefined && batch.partition === partition,

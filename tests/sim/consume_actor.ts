@@ -230,6 +230,7 @@ export class ConsumeActor extends Actor {
         this.#dropSession();
         return;
       case ErrorCode.KAFKA_STORAGE_ERROR:
+      case ErrorCode.CORRUPT_MESSAGE:
         model.groupId = this.stage.node.groupOf(model.topicId, model.index);
         this.stage.damage.checkUnreadable(this.stage.node, model.groupId, position.offset);
         this.#positions.delete(keyOf(position));

@@ -5,7 +5,7 @@
  *
  * - A log that lost records is suspect, and so read-only; it holds at least what the pictures of the disk
  *   show to be left, and what is missing begins where they say.
- * - KAFKA_STORAGE_ERROR is an answer for an extent that touches a damaged block and was reported.
+ * - KAFKA_STORAGE_ERROR or CORRUPT_MESSAGE is an answer for an extent that touches a damaged block and was reported.
  * - A start that refuses names a damaged file.
  * - Nothing is suspect, and no file is named, that no damage explains. So a power cut alone names nothing.
  *

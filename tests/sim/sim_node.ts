@@ -19,7 +19,7 @@ import { type Memory, wrapMemory } from "../../src/bytes/memory.ts";
 import type { Disk } from "../../src/io/disk.ts";
 import { MemoryDisk, type MemoryDiskOptions } from "../../src/io/memory_disk.ts";
 import { PatientDisk } from "../../src/io/patient_disk.ts";
-import { runTask, type Task } from "../../src/io/task.ts";
+import { runTask, type Task, until } from "../../src/io/task.ts";
 import type { RecordWalk } from "../../src/io/record_walk.ts";
 import { loadShim } from "../../src/io/shim.ts";
 import { openBufferWalk, type ShimWalk } from "../../src/io/shim_walk.ts";
@@ -31,6 +31,8 @@ import { type LeadRefusal, Shard } from "../../src/shard/shard.ts";
 import { CONTROLLER_GROUP_ID } from "../../src/shard/metadata_partition.ts";
 import { ShardMemory } from "../../src/shard/shard_memory.ts";
 import { verifyNode } from "../../src/storage/disk_error_mark.ts";
+import type { Log } from "../../src/storage/log.ts";
+import { LogRead } from "../../src/storage/log_read.ts";
 import type { PartitionLog } from "../../src/storage/partition_log.ts";
 import { openShard } from "../../src/storage/open_shard.ts";
 import { recoverNode, type RecoveryReport } from "../../src/storage/recovery.ts";
@@ -38,6 +40,8 @@ import type { Damage, StorageContext } from "../../src/storage/shard_storage.ts"
 import { type ClientEnd, MemorySockets } from "./memory_sockets.ts";
 
 const RECEIVE_BUFFERS = 16;
+/** Read at once by {@linkcode SimNode.unreadable} (bytes). */
+const READ_BYTES = 100_000;
 /** Lives are short: after a few records the next snapshot is due. */
 const SNAPSHOTS: SnapshotPolicy = { bytesMin: 300, intervalMs: 5, restMs: 30 };
 const WALL_START_MS = 1_700_000_000_000;
@@ -255,6 +259,18 @@ export class SimNode {
     return { refusal: yield* this.shards[0]!.shard.lead(node, firstFreeGroupId, acceptLoss) };
   }
 
+  /** Reads every log from start to end, as a consumer that goes on would; the places where that fails. */
+  unreadable(): string[] {
+    const found: string[] = [];
+    this.#runOnAll(function* (shard) {
+      for (const log of shard.storage.logs.values()) {
+        const at = yield* readToEnd(log);
+        if (at >= 0) found.push(`${log.directory} at ${at}`);
+      }
+    });
+    return found;
+  }
+
   #runOnAll(task: (shard: Shard) => Task<void>): boolean {
     let ended = 0;
     for (const { shard } of this.shards) runTask(task(shard), () => ended++);
@@ -351,4 +367,21 @@ export class SimNode {
   #note(level: LogLevel, message: string, fields: LogFields = {}): void {
     if (level >= LogLevel.WARN) this.remarks.push(`${message} ${JSON.stringify(fields)}`);
   }
+}
+
+/** The offset where a reader can go no further, or -1. */
+function* readToEnd(log: Log): Task<number> {
+  let resume: (bytes: number) => void = () => {};
+  const read = new LogRead({ complete: (bytes) => resume(bytes) });
+  for (let offset = log.startOffset; offset < log.endOffset;) {
+    read.offset = offset;
+    read.maxBytes = READ_BYTES;
+    read.limitOffset = log.endOffset;
+    if (!log.read(read)) yield* until<number>((done) => resume = done);
+    const stuck = read.error !== 0 || read.nextOffset === offset;
+    read.release();
+    if (stuck) return offset;
+    offset = read.nextOffset;
+  }
+  return -1;
 }

@@ -86,6 +86,7 @@ export class VerifyActor extends Actor {
           return;
         }
         case ErrorCode.KAFKA_STORAGE_ERROR:
+        case ErrorCode.CORRUPT_MESSAGE:
           this.#skip(reading, offset);
           return;
       }
@@ -95,7 +96,13 @@ export class VerifyActor extends Actor {
       );
       horizon.note(model, answer.highWatermark, answer.logStartOffset);
       const records = answer.records ?? new Uint8Array(0);
-      const next = this.stage.checker.read(model, offset, records, reading.read);
+      const next = this.stage.checker.read(
+        model,
+        offset,
+        records,
+        reading.read,
+        this.stage.damage.accepted ? (from, to) => this.#noteLost(reading, from, to) : null,
+      );
       if (next < answer.highWatermark) {
         expect(
           next > offset,
@@ -106,6 +113,12 @@ export class VerifyActor extends Actor {
       }
       this.#finish(reading);
     });
+  }
+
+  /** An extent was given up. */
+  #noteLost({ model, unreadable }: Reading, from: number, to: number): void {
+    this.stage.damage.checkUnreadable(this.stage.node, model.groupId, from);
+    for (let offset = from; offset < to; offset++) unreadable.add(offset);
   }
 
   /** The partition has no leader yet: later. */

@@ -145,6 +145,7 @@ export class Workload {
       this.#refusals++;
       if (!this.#stage.damage.metadataLost) this.#finishAccepting();
     }
+    if (this.plan.damage && !this.#stage.damage.metadataLost) this.#giveUp();
     return {
       hash: this.checker.hash,
       lives: this.#lives,
@@ -348,6 +349,27 @@ export class Workload {
     this.node.crash();
     while (!this.#mount()) this.node.crash();
     this.#verify();
+  }
+
+  /** The last word of an operator: what is lost is given up, and from then on every reader comes to the end. */
+  #giveUp(): void {
+    const { node } = this;
+    for (const givesUp of [true, false]) {
+      node.crash();
+      while (!node.mount(1 + this.#random.nextBelow(this.plan.shardsMax), () => {}, givesUp)) {
+        if (node.refusal !== null) throw new SimFailure("liveness", `refused: ${node.refusal}`);
+        node.crash();
+      }
+      node.disk.crashAfterOps(Infinity);
+      const [stuck] = node.unreadable();
+      if (stuck !== undefined) {
+        throw new SimFailure(
+          "liveness",
+          `a reader stands for ever in ${stuck}, given up: ${givesUp}`,
+        );
+      }
+      if (!node.stop()) throw new SimFailure("liveness", "the node does not stop");
+    }
   }
 
   #verify(): void {

@@ -139,6 +139,7 @@ export class Fetcher {
         } else if (answer.errorCode !== 0) {
           // What a disk has lost does not come back by asking again.
           const isFinal = answer.errorCode === ErrorCode.KAFKA_STORAGE_ERROR ||
+            answer.errorCode === ErrorCode.CORRUPT_MESSAGE ||
             !errorInfo(answer.errorCode).retriable;
           if (isFinal) {
             const place = `${topic}/${answer.partitionIndex} at offset ${assigned.offset}`;
