@@ -54,6 +54,8 @@ const NAMED_RECORDS_MAX = 10;
 
 /** Records of a snapshot that are applied in one turn. */
 const APPLIED_AT_ONCE = 5_000;
+/** Loads that take so long are told of (ms). */
+const SLOW_LOAD_MS = 100;
 /** A state up to this size is written without much behind the last snapshot (bytes). */
 const SMALL_STATE_BYTES = 2 ** 20;
 /** A snapshot that could not be written is tried again after so long (ms). */
@@ -89,7 +91,9 @@ export interface AppliedLogOptions {
   readonly snapshots: SnapshotPolicy;
   readonly logger: Logger;
   readonly timers: Timers;
+  /** Monotonic time of the present turn, and of this moment (ms). */
   readonly nowMs: () => number;
+  readonly clockMs: () => number;
   readonly wallMs: () => number;
 }
 
@@ -156,6 +160,7 @@ export class AppliedLog {
    */
   *load(): Task<Loaded | null> {
     const { partition } = this;
+    const begunMs = this.#options.clockMs();
     const snapshot = yield* this.#usableSnapshot();
     if (snapshot !== null) yield* this.#applySnapshot(snapshot);
     let resume: (result: number) => void = () => {};
@@ -194,6 +199,7 @@ export class AppliedLog {
       this.#log(LogLevel.WARN, "More records were passed over", { records: this.#skipped });
     }
     this.#nextOffset = offset;
+    this.#noteLoaded(snapshot, begunMs);
     this.#snapshotAtMs = this.#options.nowMs();
     this.#schedule();
     return { skippedRecords: this.#skipped, lostOffsets: this.#lost };
@@ -332,6 +338,17 @@ export class AppliedLog {
       if (problem !== null) this.#noteSkipped(batchBaseOffset(memory.view, at), problem);
       at += size;
     }
+  }
+
+  /** A line that people see when it took long. */
+  #noteLoaded(snapshot: Snapshot | null, begunMs: number): void {
+    const from = Math.max(this.partition.startOffset, snapshot?.nextOffset ?? 0);
+    const tookMs = Math.round(this.#options.clockMs() - begunMs);
+    this.#log(tookMs < SLOW_LOAD_MS ? LogLevel.DEBUG : LogLevel.INFO, "Loaded a state", {
+      snapshotBytes: snapshot?.sizeBytes ?? 0,
+      offsetsBehind: this.#nextOffset - from,
+      tookMs,
+    });
   }
 
   #noteSkipped(offset: number, problem: string): void {

@@ -73,7 +73,7 @@ const EXPIRE_SLICE_PAUSE_MS = 10;
 const BALLAST_RETRY_MS = 5_000;
 /** A coordinator's snapshot saves the reading of as much at the next start. */
 const COORDINATOR_SNAPSHOTS: SnapshotPolicy = {
-  bytesMin: 2 ** 20,
+  bytesMin: 256 * 1024,
   intervalMs: 1_000,
   restMs: 60_000,
 };
@@ -198,6 +198,7 @@ export class Shard {
     );
     this.groups = new GroupRuntime({
       ...options,
+      clockMs: () => options.clock.monotonicMs(),
       config: groupConfigOf(this.settings),
       image: this.image,
       events: this.events,
@@ -281,6 +282,7 @@ export class Shard {
     const feed = new MetadataFeed(this.image, partition, (done) => this.whenSettled(done), {
       ...this.options,
       calls: this.calls,
+      clockMs: () => this.options.clock.monotonicMs(),
       snapshots: this.options.snapshots ?? METADATA_SNAPSHOTS,
       wallMs: () => this.options.clock.wallMs(),
     });

@@ -167,6 +167,7 @@ class Driver {
       ...shard.options,
       disk: NO_SNAPSHOTS,
       snapshots: { bytesMin: Infinity, intervalMs: 1e9, restMs: 1e9 },
+      clockMs: () => 0,
       wallMs: () => 0,
     });
     let ended = false;
