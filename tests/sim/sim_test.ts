@@ -64,6 +64,7 @@ const SMALL: WorkloadOptions = {
     spoilers: 1,
     consumers: 1,
     groupMembers: 1,
+    forgers: 1,
     admins: 1,
     nuisances: 0,
     retention: false,

@@ -42,6 +42,8 @@ export interface SwarmPlan {
   readonly spoilers: number;
   readonly consumers: number;
   readonly groupMembers: number;
+  /** Clients that write where they may not. */
+  readonly forgers: number;
   readonly admins: number;
   /** Clients that stall, poll for long, crowd and take nothing. */
   readonly nuisances: number;
@@ -84,6 +86,7 @@ export function planOf(random: Random): SwarmPlan {
     oddBatches: chance(50),
     spoilers: chance(40) ? 1 : 0,
     nuisances: 0,
+    forgers: 0,
   };
   return { ...plan, damage: plan.damage && !plan.ioErrors };
 }

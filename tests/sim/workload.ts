@@ -23,6 +23,7 @@ import { Checker } from "./checker.ts";
 import { ConsumeActor } from "./consume_actor.ts";
 import { DamageBook } from "./damage_book.ts";
 import { Damager } from "./damager.ts";
+import { ForgeActor } from "./forge_actor.ts";
 import { GroupActor } from "./group_actor.ts";
 import { NuisanceActor, POLL_BEHIND_MS } from "./nuisance_actor.ts";
 import { ProduceActor } from "./produce_actor.ts";
@@ -515,6 +516,9 @@ export class Workload {
     }
     for (let i = 0; i < plan.nuisances; i++) {
       this.#actors.push(new NuisanceActor(this.#stage, this.#mischief.nextUint32()));
+    }
+    for (let i = 0; i < plan.forgers; i++) {
+      this.#actors.push(new ForgeActor(this.#stage, this.#mischief.nextUint32()));
     }
   }
 

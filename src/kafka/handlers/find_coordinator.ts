@@ -49,8 +49,8 @@ export const FIND_COORDINATOR_HANDLER: Handler<FindCoordinatorRequest, FindCoord
     const coordinators = keys.map((key) => find(services, request.keyType, key));
     if (version >= KEYS_VERSION) return newFindCoordinatorResponse({ coordinators });
     const { errorCode, errorMessage, nodeId, host, port } = coordinators[0]!;
-    // Where there is no error, these versions have no message, and later ones an empty one.
-    const message = errorCode === ErrorCode.NONE ? null : errorMessage;
+    // Where there is no error, these versions say so, and later ones say nothing.
+    const message = errorCode === ErrorCode.NONE ? "NONE" : errorMessage;
     return newFindCoordinatorResponse({ errorCode, errorMessage: message, nodeId, host, port });
   },
 };
