@@ -1,6 +1,6 @@
 /**
  * Damages the disk of a node that does not run: flipped bits, zeroed blocks, stale blocks put back, in
- * journals, checkpoint slots, segments, indexes and the manifest.
+ * journals, checkpoint slots, segments, indexes, snapshots of states and the manifest.
  *
  * Blocks that matter are hit rather than any: live ones of a journal, both slots at once now and then, an
  * index together with its segment.
@@ -12,6 +12,7 @@ import type { Random } from "../../src/base/prng.ts";
 import { BLOCK_SIZE } from "../../src/io/disk.ts";
 import type { MemoryDisk } from "../../src/io/memory_disk.ts";
 import { JournalRecordType } from "../../src/storage/journal_format.ts";
+import { SNAPSHOTS_DIRECTORY } from "../../src/storage/state_snapshot.ts";
 import { MANIFEST_PATH } from "../../src/storage/manifest.ts";
 import { type Forecast, foretell } from "./damage_forecast.ts";
 import {
@@ -91,7 +92,8 @@ export class Damager {
     if (where < 35) this.#strikeJournal(shard);
     else if (where < 60) this.#strikeSlots(shard);
     else if (where < 80) this.#strikeSegment(shard);
-    else if (where < 97) this.#strikeIndex();
+    else if (where < 91) this.#strikeIndex();
+    else if (where < 97) this.#strikeSnapshot();
     else this.#strikeFile(MANIFEST_PATH);
   }
 
@@ -153,6 +155,15 @@ export class Damager {
     if (segment !== null && this.#chance(40) && this.#paths().includes(segment)) {
       this.#strikeFile(segment);
     }
+  }
+
+  /** A snapshot of a state rots, or an old one is back, or one is half of each. */
+  #strikeSnapshot(): void {
+    const paths = this.#paths().filter((path) => path.startsWith(`${SNAPSHOTS_DIRECTORY}/`));
+    if (paths.length === 0) return;
+    const path = this.#pick(paths);
+    if (this.#chance(40)) this.#putBackFile(path);
+    else this.#strikeFile(path);
   }
 
   /** Any block of a file that was ever written. */
