@@ -97,6 +97,11 @@ export function nuisancesOf(random: Random): number {
   return [3, 12, 40][random.nextBelow(3)]!;
 }
 
+/** How many clients write where they may not; of a Random of its own, too. */
+export function forgersOf(random: Random): number {
+  return random.nextBelow(100) < 30 ? 1 : 0;
+}
+
 /** The same, with damage for certain, and short lives: what counts is what lies between them. */
 export function damagedPlanOf(random: Random): SwarmPlan {
   const plan = planOf(random);

@@ -30,7 +30,7 @@ import { ProduceActor } from "./produce_actor.ts";
 import { expect, SimFailure } from "./sim_failure.ts";
 import { SimNode } from "./sim_node.ts";
 import { SpoilActor } from "./spoil_actor.ts";
-import { damagedPlanOf, nuisancesOf, planOf, type SwarmPlan } from "./swarm.ts";
+import { damagedPlanOf, forgersOf, nuisancesOf, planOf, type SwarmPlan } from "./swarm.ts";
 import { VerifyActor } from "./verify_actor.ts";
 
 /** Virtual time in which clients finish what they have begun (ms). */
@@ -83,6 +83,8 @@ export class Workload {
   readonly node: SimNode;
   readonly checker = new Checker();
   readonly #random: Random;
+  /** Decides about forgers alone. */
+  readonly #forgery: Random;
   /** Decides about nuisances alone. */
   readonly #mischief: Random;
   readonly #options: WorkloadOptions;
@@ -104,7 +106,9 @@ export class Workload {
     this.#random = new Xoshiro128(seed ^ 0x5bd1e995);
     const plan = options.damage === true ? damagedPlanOf(this.#random) : planOf(this.#random);
     this.#mischief = new Xoshiro128(seed ^ 0x2c1b3c6d);
-    this.plan = { ...plan, nuisances: nuisancesOf(this.#mischief), ...options.plan };
+    this.#forgery = new Xoshiro128(seed ^ 0x51ed270b);
+    const nuisances = nuisancesOf(this.#mischief);
+    this.plan = { ...plan, nuisances, forgers: forgersOf(this.#forgery), ...options.plan };
     this.#damager = new Damager(this.#random);
     this.node = new SimNode({
       seed,
@@ -518,7 +522,7 @@ export class Workload {
       this.#actors.push(new NuisanceActor(this.#stage, this.#mischief.nextUint32()));
     }
     for (let i = 0; i < plan.forgers; i++) {
-      this.#actors.push(new ForgeActor(this.#stage, this.#mischief.nextUint32()));
+      this.#actors.push(new ForgeActor(this.#stage, this.#forgery.nextUint32()));
     }
   }
 
