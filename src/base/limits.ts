@@ -79,6 +79,9 @@ export const REQUEST_HEAP_SHARE = 1 / 8;
 export const REQUEST_HEAP_SIZE_MIN = 16 * 1024 * 1024;
 export const REQUEST_HEAP_SIZE_MAX = 512 * 1024 * 1024;
 
+/** Largest response of a request that is decoded to objects (bytes); who asks for more is hung up on. */
+export const RESPONSE_SIZE_MAX = 128 * 1024 * 1024;
+
 /** Partitions that all fetch sessions of a shard hold together; a session that would hold more is not made. */
 export const FETCH_SESSION_PARTITIONS_MAX = 200_000;
 

@@ -197,3 +197,37 @@ Deno.test("a message for people is cut to what a string may hold", () => {
     assert(cursor.atEnd());
   }
 });
+
+Deno.test("a section of more tagged fields than Kafka takes is malformed, however many bytes follow", () => {
+  const withTags = (count: number): Uint8Array =>
+    written((writer) => {
+      writer.unsignedVarint(count);
+      for (let tag = 0; tag < count; tag++) {
+        writer.unsignedVarint(tag);
+        writer.unsignedVarint(0);
+      }
+    });
+  const taken = Cursor.of(withTags(10_000));
+  taken.skipTags();
+  assert(taken.atEnd());
+  const refused = Cursor.of(withTags(10_001));
+  refused.skipTags();
+  assert(!refused.ok());
+});
+
+Deno.test("an array longer than a message may have elements is malformed before anything is made of it", () => {
+  const bytes = new Uint8Array(4 + 1_000_001);
+  new DataView(bytes.buffer).setInt32(0, 1_000_001, false);
+  const cursor = Cursor.of(bytes);
+  assert.equal(cursor.arrayLength(false), 0);
+  assert(!cursor.ok());
+});
+
+Deno.test("a growable writer with a limit drops what exceeds it, and says so", () => {
+  const writer = new Writer(null, 0, 0, 1000);
+  for (let i = 0; i < 250; i++) writer.int32(i);
+  assert(!writer.overflow);
+  writer.int32(250);
+  assert(writer.overflow);
+  assert.equal(writer.size, 1000);
+});

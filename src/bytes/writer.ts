@@ -33,9 +33,20 @@ export class Writer {
   #start: number;
   #end: number;
   readonly #growable: boolean;
+  readonly #sizeMax: number;
 
-  /** A growable writer; or a bounded one, over `[start, end)` of `target`. */
-  constructor(target: ByteSource | null = null, start: number = 0, end: number = 0) {
+  /**
+   * A growable writer; or a bounded one, over `[start, end)` of `target`.
+   *
+   * @param sizeMax bytes that a growable one may have; beyond, it is a bounded one without room
+   */
+  constructor(
+    target: ByteSource | null = null,
+    start: number = 0,
+    end: number = 0,
+    sizeMax: number = Infinity,
+  ) {
+    this.#sizeMax = sizeMax;
     const bytes = target === null ? new Uint8Array(FIRST_SIZE) : target.bytes;
     this.bytes = bytes;
     this.view = target === null ? new DataView(bytes.buffer) : target.view;
@@ -243,7 +254,7 @@ export class Writer {
     const at = this.at;
     if (this.overflow) return -1;
     if (size > this.#end - at) {
-      if (!this.#growable) {
+      if (!this.#growable || at + size > this.#sizeMax) {
         this.overflow = true;
         return -1;
       }
@@ -254,7 +265,8 @@ export class Writer {
   }
 
   #grow(needed: number): void {
-    const bytes = new Uint8Array(Math.max(needed, this.bytes.length * 2));
+    const room = Math.min(this.#sizeMax, Math.max(needed, this.bytes.length * 2));
+    const bytes = new Uint8Array(room);
     bytes.set(this.bytes);
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer);

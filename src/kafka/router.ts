@@ -9,7 +9,7 @@
  */
 
 import { type AdminEvent, adminEvents } from "./admin_events.ts";
-import { REQUEST_ELEMENTS_MAX } from "../base/limits.ts";
+import { REQUEST_ELEMENTS_MAX, RESPONSE_SIZE_MAX } from "../base/limits.ts";
 import { Cursor } from "../bytes/cursor.ts";
 import { Writer } from "../bytes/writer.ts";
 import { all, runTask, type Task } from "../io/task.ts";
@@ -96,8 +96,8 @@ export class Router {
    *
    * @param request as {@linkcode decode} gave it
    * @param body the request behind its header; kept by the handler
-   * @param done the encoded response body, or null when the request could not be decoded, or fits into
-   * no memory between shards
+   * @param done the encoded response body, or null when it is larger than responses may be, or
+   * request or response fit into no memory between shards
    */
   serve(
     handler: AnyHandler,
@@ -242,12 +242,13 @@ function decodeRequest(
   return { request, heapBytes: 3 * body.length + ELEMENT_HEAP * cursor.elements };
 }
 
+/** The encoded response, borrowed from a buffer of its own; null where it is larger than responses may be. */
 function encodeResponse(
   api: Api<unknown, unknown>,
   version: number,
   response: unknown,
-): Uint8Array {
-  const writer = new Writer();
+): Uint8Array | null {
+  const writer = new Writer(null, 0, 0, RESPONSE_SIZE_MAX);
   api.encodeResponse(writer, version, response);
-  return writer.copyBytes();
+  return writer.overflow ? null : writer.borrowBytes();
 }

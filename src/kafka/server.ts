@@ -288,7 +288,10 @@ export class KafkaServer implements ConnectionHost {
     const caller = { clientId, clientHost: connection.clientHost };
     const done = (response: Uint8Array | null): void => {
       if (response === null) {
-        this.#refuse(connection, slot, "body", true);
+        connection.violation(
+          `it asked for more than fits into one answer (api key ${slot.apiKey})`,
+        );
+        connection.answer(slot);
         return;
       }
       slot.encoded = withHeader(
@@ -306,7 +309,7 @@ export class KafkaServer implements ConnectionHost {
     const { router } = this.#options;
     const decoded = router.decode(handler, version, body);
     if (decoded === null) {
-      done(null);
+      this.#refuse(connection, slot, "body", true);
       return;
     }
     slot.charge(this.heap, requestLane(body.length), decoded.heapBytes);

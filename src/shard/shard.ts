@@ -136,6 +136,7 @@ export class Shard {
   readonly groups: GroupRuntime;
   readonly produce: ProducePath;
   readonly fetch: FetchPath;
+  readonly sessions: FetchSessions;
   readonly router: Router;
   readonly server: KafkaServer;
   readonly #receiver: Receiver;
@@ -217,10 +218,11 @@ export class Shard {
       wallMs,
     });
     const slots = this.settings.number("max.incremental.fetch.session.cache.slots");
+    this.sessions = new FetchSessions(Math.max(1, Math.ceil(slots / shardCount)), random);
     this.fetch = new FetchPath({
       ...common,
       remote: this.remoteFetch,
-      sessions: new FetchSessions(Math.max(1, Math.ceil(slots / shardCount)), random),
+      sessions: this.sessions,
       timers,
       nowMs,
       responseBytesMax: this.settings.number("fetch.max.bytes"),

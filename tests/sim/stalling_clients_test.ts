@@ -12,6 +12,9 @@ import {
   newFetchTopic,
 } from "../../src/wire/generated/fetch_request.ts";
 import { newMetadataRequest } from "../../src/wire/generated/metadata_request.ts";
+import { FETCH_SESSION_PARTITIONS_MAX } from "../../src/base/limits.ts";
+import { HeapLane } from "../../src/kafka/request_heap.ts";
+import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import { RecordBatchBuilder } from "../../src/wire/record_batch_builder.ts";
 import { SimClient } from "./sim_client.ts";
 import { SimNode } from "./sim_node.ts";
@@ -270,4 +273,48 @@ Deno.test("a partition named often in a fetch is read once, as the last naming s
     "nobody has it 0 3 0",
     "nobody has it 1 3 0",
   ]);
+});
+
+Deno.test("fetch sessions of a shard hold no more partitions than they may, and who gets none is served", () => {
+  const bench = new Bench(10);
+  const { sessions } = bench.node.shards[0]!.shard;
+  const partitions = Array.from(
+    { length: 10_000 },
+    (_, partition) => newFetchPartition({ partition, partitionMaxBytes: 1000 }),
+  );
+  const ids: number[] = [];
+  for (let i = 0; i < 22; i++) {
+    const request = newFetchRequest({
+      sessionEpoch: 0,
+      topics: [newFetchTopic({ topic: `nobody ${i}`, partitions })],
+    });
+    bench.connect().send(FETCH, 12, request, (response) => ids.push(response.sessionId));
+    bench.until(() => ids.length > i, SOON_MS, "a fetch");
+  }
+  assert(ids.slice(0, 20).every((id) => id !== 0));
+  assert.deepEqual(ids.slice(20), [0, 0]);
+  assert.equal(sessions.partitionCount, FETCH_SESSION_PARTITIONS_MAX);
+});
+
+Deno.test("responses that nobody takes hold up further requests, not further memory", () => {
+  const bench = new Bench(11);
+  const { heap } = bench.node.shards[0]!.shard.server;
+  const topics = Array.from({ length: 9_000 }, (_, i) => ({
+    name: `${"t".repeat(200)}${i}`,
+    topicId: ZERO_UUID,
+  }));
+  const request = newMetadataRequest({ topics, allowAutoTopicCreation: false });
+  const deaf = bench.many(30);
+  for (const client of deaf) {
+    client.end.stalled = true;
+    client.send(METADATA, 12, request, () => {});
+  }
+  let most = 0;
+  bench.pass(600, () => most = Math.max(most, heap.used(HeapLane.RESPONSES)));
+  assert(most > heap.limit / 2 && most < heap.limit + 4_000_000, `${most} bytes of answers`);
+  const producer = bench.connect();
+  bench.until(bench.produce(producer, SMALL_BATCH), SOON_MS, "a produce beside them");
+  // They stall, so they lose it; others are served then.
+  const told = bench.askMetadata(bench.connect());
+  bench.until(told, 10_000, "metadata beside them");
 });

@@ -30,6 +30,7 @@ import {
   newDescribeConfigsResponse,
   newDescribeConfigsResult,
 } from "../../wire/generated/describe_configs_response.ts";
+import { Once } from "./once.ts";
 import { type Handler, LOCAL, type RequestContext } from "../handler.ts";
 
 interface Refusal {
@@ -44,18 +45,23 @@ export const DESCRIBE_CONFIGS_HANDLER: Handler<DescribeConfigsRequest, DescribeC
   route: LOCAL,
   // deno-lint-ignore require-yield -- answered from the image.
   *handle(context, request) {
+    const described = new Once<ConfigDescription[] | Refusal>();
+    const shownWhole = new Once<DescribeConfigsResourceResult[]>();
     const results = request.resources.map((resource) => {
       const { resourceType, resourceName, configurationKeys } = resource;
-      const found = describe(context, resourceType, resourceName);
+      const name = `${resourceType} ${resourceName}`;
+      const found = described.of(name, () => describe(context, resourceType, resourceName));
       if (!Array.isArray(found)) {
         return newDescribeConfigsResult({ ...found, resourceType, resourceName });
       }
-      const keys = configurationKeys === null || configurationKeys.length === 0
-        ? null
-        : new Set(configurationKeys);
-      const configs = found
-        .filter((config) => keys === null || keys.has(config.name))
-        .map((config) => shown(config, request));
+      const show = (config: ConfigDescription) => shown(config, request);
+      let configs: DescribeConfigsResourceResult[];
+      if (configurationKeys === null || configurationKeys.length === 0) {
+        configs = shownWhole.of(name, () => found.map(show));
+      } else {
+        const keys = new Set(configurationKeys);
+        configs = found.filter((config) => keys.has(config.name)).map(show);
+      }
       return newDescribeConfigsResult({ errorMessage: null, resourceType, resourceName, configs });
     });
     return newDescribeConfigsResponse({ results });

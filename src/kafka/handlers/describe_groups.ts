@@ -22,6 +22,7 @@ import {
   newDescribedGroup,
   newDescribeGroupsResponse,
 } from "../../wire/generated/describe_groups_response.ts";
+import { Once } from "./once.ts";
 import { splitByGroup } from "../group_routes.ts";
 import type { Handler, RequestContext } from "../handler.ts";
 
@@ -56,13 +57,16 @@ export const DESCRIBE_GROUPS_HANDLER: Handler<DescribeGroupsRequest, DescribeGro
   },
   // deno-lint-ignore require-yield -- groups are in memory.
   *handle(context, request) {
-    const groups = request.groups.map((groupId) => {
-      const group = describe(context, groupId);
-      if (request.includeAuthorizedOperations && group.errorCode === ErrorCode.NONE) {
-        group.authorizedOperations = GROUP_OPERATIONS;
-      }
-      return group;
-    });
+    const described = new Once<DescribedGroup>();
+    const groups = request.groups.map((groupId) =>
+      described.of(groupId, () => {
+        const group = describe(context, groupId);
+        if (request.includeAuthorizedOperations && group.errorCode === ErrorCode.NONE) {
+          group.authorizedOperations = GROUP_OPERATIONS;
+        }
+        return group;
+      })
+    );
     return newDescribeGroupsResponse({ groups });
   },
 };

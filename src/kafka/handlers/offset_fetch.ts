@@ -34,6 +34,7 @@ import {
   type OffsetFetchResponseGroup,
   type OffsetFetchResponseTopics,
 } from "../../wire/generated/offset_fetch_response.ts";
+import { Once } from "./once.ts";
 import { splitByGroup } from "../group_routes.ts";
 import type { Handler, RequestContext } from "../handler.ts";
 import type { Services } from "../services.ts";
@@ -81,7 +82,12 @@ export const OFFSET_FETCH_HANDLER: Handler<OffsetFetchRequest, OffsetFetchRespon
   // deno-lint-ignore require-yield -- what is committed is in memory.
   *handle(context, request) {
     if (context.version >= GROUPS_VERSION) {
-      const groups = request.groups.map((group) => fetchGroup(context, group));
+      const whole = new Once<OffsetFetchResponseGroup>();
+      const groups = request.groups.map((group) =>
+        group.topics === null
+          ? whole.of(group.groupId, () => fetchGroup(context, group))
+          : fetchGroup(context, group)
+      );
       return newOffsetFetchResponse({ groups });
     }
     const { groupId } = request;
