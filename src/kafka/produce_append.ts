@@ -18,7 +18,7 @@
 import type { Crc32c } from "../bytes/crc32c.ts";
 import type { Memory } from "../bytes/memory.ts";
 import { type RecordRules, type RecordWalk, WalkStatus } from "../io/record_walk.ts";
-import { LOG_BUSY, LOG_TOO_LARGE } from "../storage/log.ts";
+import { LOG_BUSY, LOG_NO_SPACE, LOG_TOO_LARGE } from "../storage/log.ts";
 import { lastSequenceOf, ProducerCheck } from "../storage/producer_table.ts";
 import { checkBatch } from "../wire/check_batch.ts";
 import { ErrorCode } from "../wire/errors.ts";
@@ -142,7 +142,10 @@ export class ProduceAppender {
     request: AppendRequest,
   ): number {
     if (partition === undefined || partition.gone) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
-    if (partition.replica.readOnly) return ErrorCode.KAFKA_STORAGE_ERROR;
+    if (partition.replica.readOnly) {
+      this.outcome.refusal.storage(Cause.READ_ONLY);
+      return ErrorCode.KAFKA_STORAGE_ERROR;
+    }
     if (!partition.leading) return ErrorCode.NOT_LEADER_OR_FOLLOWER;
     this.outcome.logStartOffset = partition.startOffset;
     this.outcome.leaderEpoch = partition.leaderEpoch;
@@ -168,7 +171,11 @@ export class ProduceAppender {
       return ErrorCode.NONE;
     }
     if (baseOffset === LOG_TOO_LARGE) return ErrorCode.MESSAGE_TOO_LARGE;
-    if (baseOffset !== LOG_BUSY) return ErrorCode.KAFKA_STORAGE_ERROR;
+    if (baseOffset !== LOG_BUSY) {
+      if (baseOffset === LOG_NO_SPACE) this.outcome.refusal.storage(Cause.NO_SPACE);
+      else if (log.suspect) this.outcome.refusal.storage(Cause.READ_ONLY);
+      return ErrorCode.KAFKA_STORAGE_ERROR;
+    }
     if (this.outcome.logAppendTimeMs >= 0) this.#unstamp(address, length);
     return APPEND_BUSY;
   }

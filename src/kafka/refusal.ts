@@ -18,6 +18,8 @@ export const Cause = {
   TOO_LARGE: 4,
   RECORDS: 5,
   STAMPED: 6,
+  READ_ONLY: 7,
+  NO_SPACE: 8,
 } as const;
 
 /** One refused record: its place in the batch, and why. */
@@ -61,6 +63,12 @@ export class Refusal {
     }
   }
 
+  /** The partition's storage takes nothing, for one of its causes. */
+  storage(cause: typeof Cause.READ_ONLY | typeof Cause.NO_SPACE): void {
+    this.cause = cause;
+    this.count = 0;
+  }
+
   /** All `records` of a batch whose producer stamped it, as only the broker may. */
   stamped(records: number): void {
     this.cause = Cause.STAMPED;
@@ -89,6 +97,11 @@ export class Refusal {
         return "The batch's records are too large when they are decompressed";
       case Cause.STAMPED:
         return "Only the broker may say that a batch has the time of its append";
+      case Cause.READ_ONLY:
+        return "The partition is read-only, because damage may have taken some of it: the broker's log " +
+          "says more, and a start with --accept-loss gives it up";
+      case Cause.NO_SPACE:
+        return "The broker's disk is full: what was not acknowledged may be sent again when there is room";
       case Cause.RECORDS: {
         const more = this.count > this.listed ? `; the first ${this.listed} are named` : "";
         return `${this.count} ${this.count === 1 ? "record" : "records"} refused${more}`;
