@@ -304,3 +304,28 @@ Deno.test("damage of a log below its snapshot costs nothing", () => {
   const [coordinator] = [...driver.coordinators()].filter((each) => each.table.groups.has("g"));
   assert.equal(coordinator!.table.groups.get("g")!.offsets.size, 3);
 });
+
+Deno.test("metadata whose log and snapshot are both damaged ends a start, unless the loss is accepted", () => {
+  const driver = stopped();
+  const { node } = driver;
+  for (const path of node.disk.paths()) {
+    if (/__cluster_metadata.*\.log$/.test(path)) node.disk.flipBit(path, 300, 1);
+    if (path === `snapshots/${CONTROLLER_GROUP_ID}.1`) node.disk.replaceBlock(path, 0, null);
+  }
+  for (let tries = 0; tries < 2; tries++) {
+    assert.equal(node.mount(1), false);
+    assert.match(node.refusal!, /metadata log/);
+    node.crash();
+  }
+  assert(node.mount(1, undefined, true), node.refusal ?? "");
+  assert.equal(node.shards[0]!.shard.image.topicByName(TOPICS[0]!), undefined);
+  // What the logs hold is kept for whoever finds a copy of the metadata.
+  assert.ok(node.remarks.some((each) => each.includes("that the metadata log knows nothing of")));
+  driver.client = new SimClient(node.connect(0));
+  const created = driver.call(CREATE_TOPICS, 7, topicRequest("new", 1));
+  assert.equal(created!.topics[0]!.errorCode, 0);
+  assert(node.stop());
+  node.crash();
+  assert(node.mount(1), node.refusal ?? "");
+  assert.ok(node.shards[0]!.shard.image.topicByName("new") !== undefined);
+});
