@@ -60,7 +60,7 @@ import { MetaTable } from "./meta_table.ts";
 import { lastSequenceOf, ProducerTable } from "./producer_table.ts";
 import { retentionOffset } from "./retention.ts";
 import { indexPathOf, Segment, segmentFileName } from "./segment.ts";
-import { isReady, OPEN_AHEAD_BYTES } from "./segment_prepare.ts";
+import { isNearEnd, isReady, OPEN_AHEAD_BYTES } from "./segment_prepare.ts";
 import { offsetForTimestamp } from "./timestamp_search.ts";
 
 export class PartitionLog implements Log {
@@ -510,8 +510,8 @@ export class PartitionLog implements Log {
         this.parts.prepare(this, active, length);
         return null;
       }
-      const room = active.reservedEnd - active.sizeBytes - length;
-      if (room < active.reservedEnd / 4 && active.reservedEnd < this.segmentLimits.segmentBytes) {
+      const { segmentBytes } = this.segmentLimits;
+      if (isNearEnd(active.reservedEnd, active.sizeBytes + length, segmentBytes)) {
         this.parts.prepare(this, active, length);
       }
       return active;

@@ -247,7 +247,14 @@ export class Replay implements JournalVisitor {
     const lead = segment.sizeBytes % BLOCK_SIZE;
     if (lead > 0 && record.small !== lead && !holdsEnd(segment)) {
       const loaded = yield* this.#loadLead(segment, lead);
-      if (loaded < 0) return loaded;
+      if (loaded === -ENOMEM) return loaded;
+      if (loaded < 0) {
+        this.#parts.writer.closeTail(segment, false);
+        this.#refuse(record, "follows bytes that cannot be read");
+        log.sequence = record.d - 1;
+        log.suspect = true;
+        return 0;
+      }
     }
     return this.#append(log, record) ? 0 : -ENOMEM;
   }
@@ -314,8 +321,10 @@ export class Replay implements JournalVisitor {
     if (last !== undefined) log.closeSegment(last);
     const key = landingKey(log.groupId, log.incarnation, record.b);
     const landings = this.#landings.get(key) ?? null;
-    const found = landings === null ? null : this.#fileOf(log, record.b);
-    const segment = found ?? log.newSegment(log.endOffset, record.a, record.term, record.b);
+    let segment = log.newSegment(log.endOffset, record.a, record.term, record.b);
+    if (landings !== null && this.#parts.context.disk.size(segment.file.path) < 0) {
+      segment = this.#fileOf(log, record.b) ?? segment;
+    }
     segment.landings = landings;
     log.generationNext = Math.max(log.generationNext, record.b + 1);
     log.segmentList.push(segment);
@@ -323,8 +332,8 @@ export class Replay implements JournalVisitor {
   }
 
   /**
-   * The segment with this generation, by the name that it has on disk: where large batches lie. Older versions
-   * named it when it was prepared, and an entry without a batch might come before its first one.
+   * The segment with this generation by another name, which large batches lie in: older versions named it when it
+   * was prepared, and an entry without a batch might come before its first one.
    */
   #fileOf(log: PartitionLog, generation: number): Segment | null {
     for (const name of namesIn(this.#parts.context.disk, log.directory)) {

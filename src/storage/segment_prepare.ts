@@ -22,6 +22,22 @@ const RESERVE_STEP_MAX = 16 * 1024 * 1024;
 /** Reserved for the first records of a log; many logs never have more (bytes). */
 export const OPEN_AHEAD_BYTES = 16 * 1024;
 
+/** Where the space ends that is reserved for a segment of this size, with `length` bytes to come. */
+export function reservationEnd(sizeBytes: number, length: number, segmentBytes: number): number {
+  const step = Math.min(RESERVE_STEP_MAX, Math.max(RESERVE_STEP_MIN, sizeBytes));
+  const wanted = Math.min(roundUp(segmentBytes), roundUp(sizeBytes) + 2 * step);
+  return Math.max(roundUp(sizeBytes + length), wanted);
+}
+
+/**
+ * Whether more should be reserved while there is room yet: a quarter is left, and of a large segment half of
+ * what is reserved at once, so that each reservation serves the next step.
+ */
+export function isNearEnd(reservedEnd: number, endBytes: number, segmentBytes: number): boolean {
+  return reservedEnd < segmentBytes &&
+    reservedEnd - endBytes < Math.min(reservedEnd / 4, RESERVE_STEP_MAX);
+}
+
 /** Makes room for `length` bytes behind the segment's end; returns 0 or a negative errno. */
 export function* prepareSegment(
   parts: LogParts,
@@ -56,11 +72,9 @@ function* reserve(
   const { disk } = parts.context;
   const needed = roundUp(segment.sizeBytes + length);
   const isFirst = segment.sizeBytes === 0 && length === OPEN_AHEAD_BYTES;
-  const step = isFirst
-    ? 0
-    : Math.min(RESERVE_STEP_MAX, Math.max(RESERVE_STEP_MIN, segment.sizeBytes));
-  const limit = roundUp(log.segmentLimits.segmentBytes);
-  const wanted = Math.max(needed, Math.min(limit, roundUp(segment.sizeBytes) + 2 * step));
+  const wanted = isFirst
+    ? needed
+    : reservationEnd(segment.sizeBytes, length, log.segmentLimits.segmentBytes);
   const from = Math.max(segment.reservedEnd, roundDown(segment.sizeBytes));
   if (wanted <= from) return 0;
   let result = yield* extend(disk, handle, from, wanted);

@@ -6,7 +6,7 @@
  */
 
 import type { Random } from "../../src/base/prng.ts";
-import { EIO } from "../../src/io/errno.ts";
+import { EINTR, EIO, EMFILE, ENFILE, ENOMEM } from "../../src/io/errno.ts";
 import type { DiskOperation, FaultPlan, MemoryDiskOptions } from "../../src/io/memory_disk.ts";
 
 export interface StoragePlan {
@@ -33,14 +33,18 @@ const FAILING: readonly DiskOperation[] = [
 ];
 /** The failure comes within so many operations of its kind. */
 const FAILURE_WITHIN = 40;
+const HICCUPS_WITHIN = 60;
 
 export function planOf(random: Random): StoragePlan {
   const lazyOdds = pick(random, [0, 4, 16]);
   return {
-    disk: { roughness: { garbage: true }, ...(lazyOdds === 0 ? {} : { lazyOdds }) },
+    disk: {
+      roughness: { garbage: true, unreadable: true },
+      ...(lazyOdds === 0 ? {} : { lazyOdds }),
+    },
     largeOdds: pick(random, [60, 20, 4]),
     trimOdds: pick(random, [60, 20, 5]),
-    deleteOdds: pick(random, [40, 20, 4]),
+    deleteOdds: pick(random, [20, 6, 2]),
     failureOdds: pick(random, [0, 8, 3]),
   };
 }
@@ -49,9 +53,17 @@ export function planOf(random: Random): StoragePlan {
 export function planFailure(random: Random): FaultPlan {
   const operation = pick(random, FAILING);
   const nth = 1 + random.nextBelow(FAILURE_WITHIN);
-  // Of what is kept twice, reading one copy may fail.
-  const count = operation === "read" ? 1 : 1 + random.nextBelow(3);
+  // Of what is kept twice, one copy may fail.
+  const isOnce = operation === "read" || operation === "open";
+  const count = isOnce ? 1 : 1 + random.nextBelow(3);
   return { operation, nth, count, fault: { kind: "error", errno: EIO } };
+}
+
+/** Calls that fail now and then for want of something that comes back: nobody may notice. */
+export function planHiccups(random: Random): FaultPlan {
+  const errno = pick(random, [EMFILE, ENFILE, ENOMEM, EINTR]);
+  const fault = { kind: "error", errno } as const;
+  return { operation: pick(random, FAILING), nth: 1, count: HICCUPS_WITHIN, odds: 4, fault };
 }
 
 function pick<T>(random: Random, from: readonly T[]): T {

@@ -1,0 +1,223 @@
+/**
+ * Deliberate bugs of storage, each a small change of one or two places in the sources: what the simulation must
+ * catch. A list that no simulation could catch would prove nothing; each entry here was survived by nobody.
+ *
+ * A snippet is found in its file exactly once, or the mutation no longer applies, which is an error: it is
+ * brought up to date with the code that it changes.
+ *
+ * @module
+ */
+
+/** Replaces `find` by `by` in a file below `src/storage`. */
+export interface Edit {
+  readonly file: string;
+  readonly find: string;
+  readonly by: string;
+}
+
+export interface Mutation {
+  /** What the bug does, in a few words. */
+  readonly name: string;
+  readonly edits: readonly Edit[];
+  /** A seed that is known to meet it, tried first. */
+  readonly seed?: number;
+  /** Few seeds meet it: the test leaves it out, `deno task mutate` goes on for as long as it takes. */
+  readonly rare?: boolean;
+}
+
+function edit(file: string, find: string, by = ""): Edit {
+  return { file, find, by };
+}
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    name: "a trim unlinks segments before its PREFIX is durable",
+    edits: [edit("log_cut.ts", "log.parts.retire(segment, lsn);", "log.parts.retire(segment, 0);")],
+    seed: 5,
+  },
+  {
+    name: "a checkpoint does not wait for the LSN that its rows reflect",
+    edits: [edit("checkpoint.ts", "yield* options.durable(Math.max(reflected, floor - 1));")],
+    seed: 24,
+  },
+  {
+    name: "a checkpoint does not wait for the SEAL before its floor",
+    edits: [edit("checkpoint.ts", "Math.max(reflected, floor - 1)", "reflected")],
+    rare: true,
+  },
+  {
+    name: "the pieces of a large batch are not durable",
+    edits: [edit("large_append.ts", "length, true, done)", "length, false, done)")],
+    seed: 1,
+  },
+  {
+    name: "retention takes one segment too many",
+    edits: [edit(
+      "retention.ts",
+      "if (!tooOld && !tooMuch) break;",
+      "if (!tooOld && !tooMuch) return offset > log.startOffset ? segment.endOffset : offset;",
+    )],
+    seed: 5,
+  },
+  {
+    name: "retention by size goes below its limit",
+    edits: [edit(
+      "retention.ts",
+      "left - segment.sizeBytes >= limits.retentionBytes",
+      "left >= limits.retentionBytes",
+    )],
+    seed: 7,
+  },
+  {
+    name: "a chunk is written before its records are durable",
+    edits: [edit("write_behind.ts", "if (chunk.recordLsn > this.durableLsn) break;")],
+    seed: 38,
+  },
+  {
+    name: "a log start passes the record of a large batch, and replay drops its segment",
+    edits: [
+      edit("log_cut.ts", "if (offset >= (log.unrecorded", "if (offset > (log.unrecorded"),
+      edit("replay.ts", " && !goesOn(segment, record.d)"),
+    ],
+    seed: 15,
+  },
+  {
+    name: "a cut writes to the segment before its TRUNCATE is durable",
+    edits: [edit(
+      "log_cut.ts",
+      "  yield* journal.durable(lsn);\n  for (const each of dropped)",
+      "  for (const each of dropped)",
+    )],
+    seed: 38,
+  },
+  {
+    name: "a cut writes again what was written, with no record to mend it",
+    edits: [edit(
+      "log_cut.ts",
+      "const isWritten = segment.writtenPosition >= position;",
+      "const isWritten = false;",
+    )],
+    rare: true,
+  },
+  {
+    name: "a cut leaves the producers' state behind it",
+    edits: [
+      edit(
+        "log_cut.ts",
+        "  log.producers.truncate(index);\n  log.lastIndex = index;",
+        "  log.lastIndex = index;",
+      ),
+    ],
+  },
+  {
+    name: "a replayed cut does not write what it cuts",
+    edits: [edit(
+      "replay.ts",
+      "const { a: lastIndex, b: offset, c: position } = record;\n    const flushed = yield* this.#flush(this.applied);",
+      "const { a: lastIndex, b: offset, c: position } = record;\n    const flushed = 0 as number;",
+    )],
+    rare: true,
+  },
+  {
+    name: "the record behind a checkpoint carries nothing",
+    edits: [edit("checkpoint.ts", "  log.carryNeeded = true;\n")],
+  },
+  {
+    name: "the record behind a large batch carries nothing",
+    edits: [edit("large_append.ts", "  log.carryNeeded = true;\n")],
+  },
+  {
+    name: "a checkpoint does not flush the segments",
+    edits: [edit(
+      "checkpoint.ts",
+      "const synced = yield* io((done) => parts.context.disk.syncFileSystem(done));",
+      "const synced = 0 as number;",
+    )],
+  },
+  {
+    name: "a checkpoint does not wait for what it captured to be written",
+    edits: [edit(
+      "checkpoint.ts",
+      "while (!segment.dropped && segment.writtenPosition < segment.capturedBytes) {",
+      "while (false as boolean) {",
+    )],
+  },
+  {
+    name: "checkpoints always overwrite the same slot",
+    edits: [edit("checkpoint_slots.ts", "this.#older = this.#older === 0 ? 1 : 0;")],
+    seed: 17,
+  },
+  {
+    name: "a row counts a large batch whose record is still to come",
+    edits: [edit(
+      "checkpoint_row.ts",
+      "row.int64(unrecorded === null ? log.endOffset : unrecorded.baseOffset);",
+      "row.int64(log.endOffset);",
+    )],
+  },
+  {
+    name: "the name of a large batch's file is not durable",
+    edits: [edit("large_append.ts", "if (!segment.nameSynced) {", "if (false as boolean) {")],
+    seed: 4,
+  },
+  {
+    name: "a large batch that its successor's record mends is called lost",
+    edits: [edit("replay.ts", "      if (mended) continue;\n")],
+    rare: true,
+  },
+  {
+    name: "replay writes older records over large batches still to come",
+    edits: [edit(
+      "write_behind.ts",
+      "if (segment.landings !== null) end = endBeforeLanding(segment.landings, chunk.windowStart, end);",
+    )],
+  },
+  {
+    name: "a segment is entered before its first batch is taken",
+    edits: [
+      edit(
+        "partition_log.ts",
+        "      this.parts.prepare(this, next, length);\n      return null;\n    }\n    return next;",
+        "      this.parts.prepare(this, next, length);\n      return null;\n    }\n    this.enter(next);\n    return next;",
+      ),
+      edit("replay.ts", "segment = this.#fileOf(log, record.b) ?? segment;"),
+    ],
+    rare: true,
+  },
+  {
+    name: "a chunk overtakes the padded write of the block that it shares",
+    edits: [edit("write_behind.ts", "if (segment.writtenPosition < chunk.waitsFor) return false;")],
+  },
+  {
+    name: "a deletion unlinks segments before its record is durable",
+    rare: true,
+    edits: [edit(
+      "engine.ts",
+      "    yield* this.journal.durable(lsn);\n    for (const segment of segments) this.retire(segment, lsn);",
+      "    for (const segment of segments) this.retire(segment, 0);",
+    )],
+  },
+  {
+    name: "recovery does not flush what it rewrote before it switches",
+    edits: [edit(
+      "recovery.ts",
+      "    result = yield* io((done) => disk.syncFileSystem(done));\n    if (result < 0) return result;\n    const rowsByShard",
+      "    const rowsByShard",
+    )],
+    seed: 5,
+  },
+  {
+    name: "a stop waits for a large batch with checkpoints switched off",
+    rare: true,
+    edits: [edit(
+      "engine.ts",
+      "    for (const log of [...this.logs.values()]) yield* this.#landLarge(log);\n    this.#stopping = true;",
+      "    this.#stopping = true;\n    for (const log of [...this.logs.values()]) yield* this.#landLarge(log);",
+    )],
+  },
+  {
+    name: "progress before a cut is told of what comes behind it",
+    edits: [edit("partition_log.ts", "    endOffset = Math.min(endOffset, this.endOffset);\n")],
+    rare: true,
+  },
+];
