@@ -5,7 +5,7 @@
  */
 
 import { type Disk, namesIn } from "../io/disk.ts";
-import { EIO } from "../io/errno.ts";
+import { EIO, ENOENT, ENOTDIR } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import { LOGS_DIRECTORY } from "./engine.ts";
 import type { JournalExtent } from "./journal_ring.ts";
@@ -22,6 +22,11 @@ import type { Damage, StorageContext } from "./shard_storage.ts";
 export function lostManifest(disk: Disk, found: ManifestRead): string | null {
   if (found.kind === "damaged") {
     return `The manifest is damaged (${found.reason}), and so is its copy`;
+  }
+  const listed = disk.list(LOGS_DIRECTORY);
+  if (typeof listed === "number" && listed !== -ENOENT && listed !== -ENOTDIR) {
+    return `The manifest is gone, and so is its copy, and whether there are partitions cannot be told: ` +
+      `${LOGS_DIRECTORY} cannot be listed (errno ${-listed})`;
   }
   const logs = namesIn(disk, LOGS_DIRECTORY).length;
   if (logs === 0) return null;

@@ -1,4 +1,5 @@
 import { strict as assert } from "node:assert";
+import { EMFILE } from "../io/errno.ts";
 import { io } from "../io/task.ts";
 import { MetaKind } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
@@ -129,4 +130,15 @@ Deno.test("a file in the place of a directory is named by the start that it stop
   leaveFile(node, "logs");
   assert.equal(node.mount(1), false);
   assert.match(node.report!.reason, /logs is not a directory/);
+});
+
+Deno.test("a directory whose logs cannot be listed is not taken for a new one", () => {
+  const { node } = nodeWithLog();
+  node.crash();
+  node.disk.crash();
+  for (const path of ["manifest", "manifest.copy"]) node.disk.loseFile(path);
+  node.disk = node.disk.restart();
+  node.disk.list = (path) => path === "logs" ? -EMFILE : [];
+  assert.equal(node.mount(1), false);
+  assert.match(node.report!.reason, /logs cannot be listed/);
 });
