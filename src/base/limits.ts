@@ -19,6 +19,9 @@ export const RECEIVE_STEP_MS_MAX = 4_000;
 /** Share of a shard's memory for frames that do not fit into a receive buffer. */
 export const LARGE_FRAMES_SHARE = 1 / 4;
 
+/** Frames up to this size have a lane of their own, of half that size (bytes). */
+export const SMALL_FRAME_SIZE = 128 * 1024;
+
 /** Share of a shard's memory for responses being written and sent. */
 export const RESPONSES_SHARE = 1 / 8;
 

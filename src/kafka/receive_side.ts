@@ -8,7 +8,8 @@
  *
  * Memory follows what has come, not what was announced: a frame of which little is there lies in a small
  * block until more comes. Nor is a shared buffer kept for a request that waits behind an earlier one of
- * its connection, for as long as that polls: what is left of the window moves to a block.
+ * its connection, for as long as that polls, for a short one that waits for room, or for a beginning that
+ * waits for a block: what is left of the window moves to a smaller block.
  *
  * ```text
  *   window (a shared buffer, or a block while the next request waits its turn)
@@ -16,8 +17,8 @@
  *                                             first block (4 KiB) → block of the frame's size
  * ```
  *
- * Who waits for a block holds none of the same kind, so that nobody waits for one another: first blocks
- * and blocks of a frame's size have budgets of their own.
+ * Who waits for a block as a rule holds none of the same kind, so that nobody waits for one another: first
+ * blocks, small frames and large ones have budgets of their own. Where one does, it is reclaimed in the end.
  *
  * @module
  */
@@ -30,6 +31,7 @@ import {
   RECEIVE_STEP_BYTES_MAX,
   RECLAIM_IN_TURN_MS,
   RECLAIM_RATE_MIN,
+  SMALL_FRAME_SIZE,
 } from "../base/limits.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { Completion } from "../io/completion.ts";
@@ -87,6 +89,8 @@ export class ReceiveSide {
   #askedMs = 0;
   /** Since when the next frame, which is whole, waits behind an earlier request; 0: it does not. */
   #inTurnSinceMs = 0;
+  /** Since when a window in a block waits for another block; 0: it does not. */
+  #shortSinceMs = 0;
   #pumping = false;
   readonly #onReceived: Completion;
   readonly #onReceivedInto: Completion;
@@ -116,6 +120,8 @@ export class ReceiveSide {
   /** For how long memory has been held here because the peer does not go on (ms); at most 0: it is not. */
   stalledMs(nowMs: number): number {
     if (this.#inTurnSinceMs > 0) return nowMs - this.#inTurnSinceMs - RECLAIM_IN_TURN_MS;
+    // Those who wait with a block in hand might all wait for one another.
+    if (this.#shortSinceMs > 0) return nowMs - this.#shortSinceMs - RECLAIM_IN_TURN_MS;
     if (!this.#receiving || this.#blockAddress < 0) return 0;
     const now = nowMs - this.#askedMs;
     return Math.max(now, this.#spentMs + now - this.#blockReceived / RECLAIM_RATE_MIN);
@@ -232,7 +238,8 @@ export class ReceiveSide {
     const available = this.#windowEnd - this.#windowAt;
     if (available < size) return this.#moveToBlock(size, available);
     if (!this.#admits(this.#windowAt, size)) {
-      if (this.#inTurnSinceMs > 0) this.#parkWindow();
+      const isShort = this.#windowEnd - this.#windowAt <= FRAME_START_SIZE;
+      if (isShort || this.#inTurnSinceMs > 0) this.#parkWindow();
       return false;
     }
     const at = this.#windowAt;
@@ -302,9 +309,15 @@ export class ReceiveSide {
     const length = available < FRAME_START_SIZE ? Math.min(size, FRAME_START_SIZE) : size;
     const block = this.#host.blocks.allocateFrame(length);
     if (block < 0) {
+      // Not into the lane that it waits for.
+      if (length > SMALL_FRAME_SIZE) this.#parkWindow();
+      if (this.#windowBlock >= 0 && this.#shortSinceMs === 0) {
+        this.#shortSinceMs = this.#host.nowMs();
+      }
       this.#owner.awaitReceiveMemory();
       return false;
     }
+    this.#shortSinceMs = 0;
     this.#memory.bytes.copyWithin(block, this.#windowAt, this.#windowEnd);
     this.#windowAt = this.#windowEnd;
     this.#releaseWindow();

@@ -15,12 +15,10 @@ import {
   FRAME_START_SIZE,
   LARGE_FRAMES_SHARE,
   RESPONSES_SHARE,
+  SMALL_FRAME_SIZE,
 } from "../base/limits.ts";
 import type { Arena } from "../bytes/arena.ts";
 import { type ConnectionMemory, Lack } from "../kafka/connection_host.ts";
-
-/** Frames up to this size have a lane of their own (bytes). */
-const SMALL_FRAME_SIZE = 128 * 1024;
 
 /** Who waits is tried again this often although nothing was released (ms). */
 const RETRY_INTERVAL_MS = 5;
