@@ -84,6 +84,7 @@ function partitionProblem(image: ClusterImage, record: PartitionRecord): string 
   if (image.partitionByGroup(groupId) !== undefined) {
     return `${what} is in group ${groupId}, which holds another one`;
   }
+  if (image.removedGroups.has(groupId)) return `${what} is in group ${groupId}, which was removed`;
   const isOdd = replicas.length === 0 || replicas.some((id) => id < 0) ||
     new Set(replicas).size < replicas.length;
   return isOdd ? `${what} is on the nodes [${replicas}]` : null;
