@@ -55,8 +55,12 @@ export function recordProblem(image: ClusterImage, record: MetadataRecord): stri
       return next >= image.nextGroupId ? null : `group ids go back to ${next}`;
     }
     case RecordType.GROUPS_REMOVED: {
-      const present = record.body.groupIds.find((id) => image.partitionByGroup(id) !== undefined);
-      return present === undefined ? null : `group ${present} is removed and holds a partition`;
+      const wrong = record.body.groupIds.find((id) =>
+        id < FIRST_GROUP_ID || id >= image.nextGroupId || image.partitionByGroup(id) !== undefined
+      );
+      return wrong === undefined
+        ? null
+        : `group ${wrong} is removed, and holds a partition or was never used`;
     }
     default:
       return null;

@@ -137,6 +137,7 @@ const METADATA_TYPES = Object.entries({
   ProducerIdsRecord: RecordType.PRODUCER_IDS,
   GroupIdsRecord: RecordType.GROUP_IDS,
   FeatureLevelRecord: RecordType.FEATURE_LEVEL,
+  GroupsRemovedRecord: RecordType.GROUPS_REMOVED,
 });
 
 function metadataRecordOf(random: Random): MetadataRecord {
