@@ -62,7 +62,7 @@ export function* openShard(options: OpenShardOptions): Task<Engine | number> {
   });
   for (const row of rows) {
     const log = decodeRow(engine, row);
-    assert(log !== null, "a sound checkpoint holds a row that cannot be read");
+    if (log === null) return -EIO;
     engine.adopt(log);
   }
   return engine;
