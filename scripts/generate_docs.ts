@@ -1,6 +1,7 @@
 /**
  * Writes `docs/CONFIG.md`, `docs/CLI.md` and `docs/PROTOCOL.md` from the tables that the program itself
- * reads, so that they cannot say anything else.
+ * reads, and `docs/DIFFERENCES.md` from what the check against Kafka allows, so that they cannot say
+ * anything else.
  *
  *     deno run -A scripts/generate_docs.ts [--check]
  *
@@ -17,6 +18,7 @@ import { EXIT_CODES } from "../src/cli/exit_codes.ts";
 import { commandHelp } from "../src/cli/help.ts";
 import { formatDuration, formatSize } from "../src/cli/size.ts";
 import type { Terminal } from "../src/cli/terminal.ts";
+import { differencesPage } from "./differences_page.ts";
 import { protocolPage } from "./protocol_page.ts";
 
 const BANNER = "<!-- Written by scripts/generate_docs.ts, do not edit. -->";
@@ -31,6 +33,7 @@ async function main(isCheck: boolean): Promise<number> {
     "docs/CONFIG.md": configPage(),
     "docs/CLI.md": await cliPage(),
     "docs/PROTOCOL.md": await protocolPage(BANNER),
+    "docs/DIFFERENCES.md": differencesPage(BANNER),
   };
   let stale = 0;
   for (const [path, text] of Object.entries(pages)) {

@@ -12,7 +12,7 @@
 import { splitList } from "../base/setting.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { type CommandContext, type Outcome, refuse, SUCCESS, tooLarge } from "./command.ts";
-import { ALL_BROKERS, ResourceType, resourceTypeName } from "./config_table.ts";
+import { ALL_BROKERS, noConfigsOf, ResourceType } from "./config_table.ts";
 import { configSchemaOf } from "./config_schema.ts";
 import { RecordType } from "./records.ts";
 import { topicNameProblem } from "./topic_names.ts";
@@ -55,7 +55,7 @@ export function alterConfigs(
     const wanted = new Map(current);
     const named = new Set<string>();
     for (const change of resource.changes) {
-      if (named.has(change.name)) return duplicateName(change.name);
+      if (named.has(change.name)) return duplicateName();
       named.add(change.name);
       const changeProblem = applyChange(context, resource, change, wanted);
       if (changeProblem !== null) return changeProblem;
@@ -75,7 +75,7 @@ export function replaceConfigs(
     if (problem !== null) return problem;
     const wanted = new Map<string, string>();
     for (const { name, value } of resource.configs) {
-      if (wanted.has(name)) return duplicateName(name);
+      if (wanted.has(name)) return duplicateName();
       if (value === null) return missingValue(name);
       wanted.set(name, value.trim());
     }
@@ -95,12 +95,10 @@ function eachResource<Resource extends ConfigResource>(
   const results: AlterConfigsResult[] = [];
   for (const resource of resources) {
     const count = counts.get(keyOf(resource))!;
-    if (count === 0) continue;
     const { resourceType, resourceName } = resource;
     let outcome: Outcome;
     if (count > 1) {
-      counts.set(keyOf(resource), 0);
-      outcome = refuse(ErrorCode.INVALID_REQUEST, "the request names this resource twice");
+      outcome = refuse(ErrorCode.INVALID_REQUEST, "Each resource must appear at most once.");
     } else {
       outcome = alter(resource);
     }
@@ -115,24 +113,26 @@ function resourceProblem(context: CommandContext, resource: ConfigResource): Out
   switch (resourceType) {
     case ResourceType.TOPIC: {
       if (context.image.topicByName(resourceName) !== undefined) return null;
+      if (resourceName === "") {
+        return refuse(ErrorCode.INVALID_REQUEST, "Default topic resources are not allowed.");
+      }
       const problem = topicNameProblem(resourceName);
       if (problem !== null) return refuse(ErrorCode.INVALID_TOPIC_EXCEPTION, problem);
-      return refuse(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `there is no topic '${resourceName}'`);
+      const message = `The topic '${resourceName}' does not exist.`;
+      return refuse(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message);
     }
     case ResourceType.BROKER: {
       if (resourceName === ALL_BROKERS) return null;
       if (!/^[0-9]{1,9}$/.test(resourceName)) {
-        return refuse(ErrorCode.INVALID_REQUEST, `'${resourceName}' is not a broker id`);
+        const message = `Node id must be an integer, but it is: ${resourceName}`;
+        return refuse(ErrorCode.INVALID_REQUEST, message);
       }
       if (context.image.nodes.has(Number(resourceName))) return null;
       const message = `there is no broker with the id ${resourceName}`;
       return refuse(ErrorCode.BROKER_ID_NOT_REGISTERED, message);
     }
     default:
-      return refuse(
-        ErrorCode.INVALID_REQUEST,
-        `resources of type ${resourceTypeName(resourceType)} have no configuration here`,
-      );
+      return refuse(ErrorCode.INVALID_REQUEST, noConfigsOf(resourceType));
   }
 }
 
@@ -157,8 +157,12 @@ function applyChange(
   }
   const schema = configSchemaOf(resource.resourceType);
   if (!schema.isList(name)) {
-    const message = `'${name}' is not a list: nothing can be appended to or subtracted from it`;
+    const verb = operation === ConfigOperation.APPEND ? "APPEND" : "SUBTRACT";
+    const message = `Can't ${verb} to key ${name} because its type is not LIST.`;
     return refuse(ErrorCode.INVALID_CONFIG, message);
+  }
+  if (operation === ConfigOperation.APPEND && value.trim() === "") {
+    return refuse(ErrorCode.INVALID_CONFIG, `Configuration '${name}' values must not be empty.`);
   }
   const set = wanted.get(name);
   const items = set === undefined ? schema.defaultElements(name, context.image) : splitList(set);
@@ -192,10 +196,10 @@ function install(
   return context.emit(records) ? SUCCESS : tooLarge();
 }
 
-function duplicateName(name: string): Outcome {
-  return refuse(ErrorCode.INVALID_REQUEST, `the configuration '${name}' is given twice`);
+function duplicateName(): Outcome {
+  return refuse(ErrorCode.INVALID_REQUEST, "Error due to duplicate config keys");
 }
 
 function missingValue(name: string): Outcome {
-  return refuse(ErrorCode.INVALID_REQUEST, `the configuration '${name}' has no value`);
+  return refuse(ErrorCode.INVALID_REQUEST, `Null value not supported for : ${name}`);
 }

@@ -50,6 +50,7 @@ export function tooLarge(): Outcome {
 
 export const SUCCESS: Outcome = { error: ErrorCode.NONE, message: null };
 
-export function refuse(error: ErrorCode, message: string): Outcome {
+/** @param message null where Kafka's clients have a text of their own for the error */
+export function refuse(error: ErrorCode, message: string | null): Outcome {
   return { error, message };
 }

@@ -19,10 +19,12 @@ export const ResourceType = {
   GROUP: 32,
 } as const;
 
-/** What a message calls a resource of this type: Kafka's word, or its number where there is none. */
-export function resourceTypeName(resourceType: number): string {
+/** Why resources of a type have no configuration that could be described or changed. */
+export function noConfigsOf(resourceType: number): string {
   const known = Object.entries(ResourceType).find(([, type]) => type === resourceType);
-  return known === undefined ? `${resourceType} (not a type of Kafka's)` : known[0];
+  return known === undefined || resourceType === ResourceType.UNKNOWN
+    ? `Unknown resource type ${resourceType}`
+    : `resources of type ${known[0]} have no configuration here`;
 }
 
 /** The broker resource that stands for all brokers. */

@@ -178,7 +178,9 @@ Deno.test("alterConfigs() refuses resources and changes that make no sense", () 
   cluster.run(create("t"));
   const cases: [{ resourceType: number; resourceName: string }, Change[], ErrorCode][] = [
     [{ ...TOPIC, resourceName: "none" }, [], ErrorCode.UNKNOWN_TOPIC_OR_PARTITION],
-    [{ ...TOPIC, resourceName: "" }, [], ErrorCode.INVALID_TOPIC_EXCEPTION],
+    [{ ...TOPIC, resourceName: "" }, [], ErrorCode.INVALID_REQUEST],
+    [{ ...TOPIC, resourceName: "." }, [], ErrorCode.INVALID_TOPIC_EXCEPTION],
+    [TOPIC, [["cleanup.policy", APPEND, ""]], ErrorCode.INVALID_CONFIG],
     [{ ...NODE_0, resourceName: "5" }, [], ErrorCode.BROKER_ID_NOT_REGISTERED],
     [{ ...NODE_0, resourceName: "x" }, [], ErrorCode.INVALID_REQUEST],
     [
@@ -217,7 +219,10 @@ Deno.test("alterConfigs() refuses resources and changes that make no sense", () 
   }
   const twice = [{ ...TOPIC, changes: [] }, { ...TOPIC, changes: [] }];
   const results = cluster.run((context) => alterConfigs(context, twice, false));
-  assert.deepEqual(results.map((result) => result.error), [ErrorCode.INVALID_REQUEST]);
+  assert.deepEqual(
+    results.map((result) => result.error),
+    [ErrorCode.INVALID_REQUEST, ErrorCode.INVALID_REQUEST],
+  );
   assert.equal(cluster.commands.length, commandCount);
 });
 

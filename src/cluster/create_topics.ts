@@ -77,7 +77,7 @@ export function createTopics(
     }
   }
   for (const name of duplicates) {
-    const outcome = refuse(ErrorCode.INVALID_REQUEST, "the request names this topic twice");
+    const outcome = refuse(ErrorCode.INVALID_REQUEST, "Duplicate topic name.");
     results.push(failed(name, outcome));
   }
   return results;
@@ -145,7 +145,7 @@ export function createPartitions(
     results.push({ ...outcome, name: topic.name });
   }
   for (const name of duplicates) {
-    const message = "the request names this topic twice";
+    const message = "Duplicate topic name.";
     results.push({ ...refuse(ErrorCode.INVALID_REQUEST, message), name });
   }
   return results;
@@ -158,8 +158,7 @@ function addPartitions(
 ): Outcome {
   const topic = context.image.topicByName(wanted.name);
   if (topic === undefined) {
-    const message = `there is no topic '${wanted.name}'`;
-    return refuse(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message);
+    return refuse(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, null);
   }
   if (topic.internal) {
     // Coordinators find their partition by hash over the count, which therefore cannot change.
@@ -168,12 +167,12 @@ function addPartitions(
   }
   const current = topic.partitions.length;
   if (wanted.count === current) {
-    const message = `topic '${topic.name}' already has ${current} partitions`;
+    const message = `Topic already has ${current} partition(s).`;
     return refuse(ErrorCode.INVALID_PARTITIONS, message);
   }
   if (wanted.count < current) {
-    const message =
-      `topic '${topic.name}' has ${current} partitions, ${wanted.count} would not be more`;
+    const message = `The topic ${topic.name} currently has ${current} partition(s); ` +
+      `${wanted.count} would not be an increase.`;
     return refuse(ErrorCode.INVALID_PARTITIONS, message);
   }
   const added = wanted.count - current;
@@ -182,8 +181,8 @@ function addPartitions(
   const replicas: number[][] = [];
   if (wanted.assignments !== null) {
     if (wanted.assignments.length !== added) {
-      const message =
-        `${added} partitions are to be added, but ${wanted.assignments.length} assignments are given`;
+      const message = `Attempted to add ${added} additional partition(s), but only ` +
+        `${wanted.assignments.length} assignment(s) were specified.`;
       return refuse(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message);
     }
     for (const nodes of wanted.assignments) {
@@ -236,7 +235,7 @@ function nameOutcome(context: CommandContext, name: string): Outcome | null {
   const problem = topicNameProblem(name);
   if (problem !== null) return refuse(ErrorCode.INVALID_TOPIC_EXCEPTION, problem);
   if (context.image.topicByName(name) !== undefined) {
-    return refuse(ErrorCode.TOPIC_ALREADY_EXISTS, `topic '${name}' already exists`);
+    return refuse(ErrorCode.TOPIC_ALREADY_EXISTS, `Topic '${name}' already exists.`);
   }
   const other = context.image.collidingTopic(name);
   if (other !== undefined) {
@@ -249,11 +248,10 @@ function nameOutcome(context: CommandContext, name: string): Outcome | null {
 function collectConfigs(topic: NewTopic, configs: Map<string, string>): Outcome | null {
   for (const { name, value } of topic.configs) {
     if (value === null) {
-      return refuse(ErrorCode.INVALID_CONFIG, `the configuration '${name}' has no value`);
+      const message = `Null value not supported for topic configs: ${name}`;
+      return refuse(ErrorCode.INVALID_CONFIG, message);
     }
-    if (configs.has(name)) {
-      return refuse(ErrorCode.INVALID_REQUEST, `the configuration '${name}' is given twice`);
-    }
+    // Of a configuration that is given twice the last value counts, as in Kafka.
     configs.set(name, value.trim());
   }
   const problem = topicConfigsProblem(configs);
@@ -267,11 +265,13 @@ function manualReplicas(
   scope: CreateScope,
 ): number[][] | Outcome {
   if (topic.replicationFactor !== -1) {
-    const message = "with a manual assignment the replication factor has to be -1";
+    const message = "A manual partition assignment was specified, but replication factor was not " +
+      "set to -1.";
     return refuse(ErrorCode.INVALID_REQUEST, message);
   }
   if (topic.numPartitions !== -1) {
-    const message = "with a manual assignment the number of partitions has to be -1";
+    const message = "A manual partition assignment was specified, but numPartitions was not set " +
+      "to -1.";
     return refuse(ErrorCode.INVALID_REQUEST, message);
   }
   if (topic.assignments.length > scope.budget.partitions) return tooManyAtOnce();
@@ -279,11 +279,11 @@ function manualReplicas(
   const replicationFactor = topic.assignments[0]!.brokerIds.length;
   for (const { partitionIndex, brokerIds } of topic.assignments) {
     if (replicas[partitionIndex] !== undefined) {
-      const message = `partition ${partitionIndex} is assigned twice`;
+      const message = `Found multiple manual partition assignments for partition ${partitionIndex}`;
       return refuse(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message);
     }
     if (partitionIndex < 0 || partitionIndex >= topic.assignments.length) {
-      const message = "the assigned partitions have to be numbered from 0 without gaps";
+      const message = "partitions should be a consecutive 0-based integer sequence";
       return refuse(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message);
     }
     const problem = assignmentProblem(brokerIds, replicationFactor, scope.placement);
@@ -307,11 +307,11 @@ function chosenReplicas(
 ): number[][] | Outcome {
   const { settings } = context.image;
   if (topic.replicationFactor < -1 || topic.replicationFactor === 0) {
-    const message = "the replication factor has to be positive, or -1 for the default";
+    const message = "Replication factor must be larger than 0, or -1 to use the default value.";
     return refuse(ErrorCode.INVALID_REPLICATION_FACTOR, message);
   }
   if (topic.numPartitions < -1 || topic.numPartitions === 0) {
-    const message = "the number of partitions has to be positive, or -1 for the default";
+    const message = "Number of partitions was set to an invalid non-positive value.";
     return refuse(ErrorCode.INVALID_PARTITIONS, message);
   }
   const count = topic.numPartitions === -1
@@ -354,13 +354,27 @@ function assignmentProblem(
   placement: Placement,
 ): Outcome | null {
   const invalid = (message: string) => refuse(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message);
-  if (nodes.length === 0) return invalid("a partition is assigned to no broker");
-  if (nodes.length !== replicationFactor) {
-    return invalid(`a partition has ${nodes.length} replicas, the others ${replicationFactor}`);
+  if (nodes.length === 0) {
+    return invalid("The manual partition assignment includes an empty replica list.");
   }
-  for (const [at, nodeId] of nodes.entries()) {
-    if (nodes.indexOf(nodeId) !== at) return invalid(`broker ${nodeId} is assigned twice`);
-    if (!placement.hasNode(nodeId)) return invalid(`broker ${nodeId} is not registered`);
+  const sorted = nodes.toSorted((a, b) => a - b);
+  for (const [at, nodeId] of sorted.entries()) {
+    if (sorted.indexOf(nodeId) !== at) {
+      return invalid(
+        `The manual partition assignment includes the broker ${nodeId} more than once.`,
+      );
+    }
+    if (!placement.hasNode(nodeId)) {
+      return invalid(
+        `The manual partition assignment includes broker ${nodeId}, but no such broker is registered.`,
+      );
+    }
+  }
+  if (nodes.length !== replicationFactor) {
+    return invalid(
+      `The manual partition assignment includes a partition with ${nodes.length} replica(s), but ` +
+        `this is not consistent with previous partitions, which have ${replicationFactor} replica(s).`,
+    );
   }
   return null;
 }

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { ErrorCode } from "../wire/errors.ts";
+import { ErrorCode, errorInfo } from "../wire/errors.ts";
 import { type Uuid, ZERO_UUID } from "../wire/uuid.ts";
 import { type CommandContext, type Outcome, refuse, SUCCESS, tooLarge } from "./command.ts";
 import type { TopicImage } from "./image.ts";
@@ -36,7 +36,7 @@ export function deleteTopics(
     if (duplicates.has(key)) {
       if (answeredDuplicates.has(key)) continue;
       answeredDuplicates.add(key);
-      const message = "the request names this topic twice";
+      const message = reference.name === null ? "Duplicate topic id." : "Duplicate topic name.";
       results.push({ ...refuse(ErrorCode.INVALID_REQUEST, message), ...reference });
       continue;
     }
@@ -53,11 +53,11 @@ function deleteTopic(
   const { name, topicId } = reference;
   const byId = topicId !== ZERO_UUID;
   if (name === null && !byId) {
-    const message = "neither a topic name nor a topic id is given";
+    const message = "Neither topic name nor id were specified.";
     return { ...refuse(ErrorCode.INVALID_REQUEST, message), ...reference };
   }
   if (name !== null && byId) {
-    const message = "both a topic name and a topic id are given";
+    const message = "You may not specify both topic name and topic id.";
     return { ...refuse(ErrorCode.INVALID_REQUEST, message), ...reference };
   }
   if (!context.image.settings.boolean("delete.topic.enable")) {
@@ -71,10 +71,8 @@ function deleteTopic(
   }
   const topic = name === null ? context.image.topicById(topicId) : context.image.topicByName(name);
   if (topic === undefined) {
-    const outcome = name === null
-      ? refuse(ErrorCode.UNKNOWN_TOPIC_ID, `there is no topic with the id ${topicId}`)
-      : refuse(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `there is no topic '${name}'`);
-    return { ...outcome, ...reference };
+    const error = name === null ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+    return { ...refuse(error, errorInfo(error).message), ...reference };
   }
   if (topic.internal) {
     const message = `topic '${topic.name}' is internal and cannot be deleted`;

@@ -196,6 +196,15 @@ const ACCEPTED = {
   "local.retention.bytes": follows(
     longSetting(-2, "There is no tiered storage.", { ...bytes, min: -2, ...ignored }),
   ),
+  "remote.copy.lag.bytes": follows(
+    longSetting(-1, "There is no tiered storage.", { min: -1, ...ignored }),
+  ),
+  "remote.copy.lag.ms": follows(
+    longSetting(0, "There is no tiered storage.", { min: -1, ...ignored }),
+  ),
+  "errors.deadletterqueue.group.enable": follows(
+    booleanSetting(false, "There are no share groups.", ignored),
+  ),
   "remote.log.copy.disable": follows(booleanSetting(false, "There is no tiered storage.", ignored)),
   "remote.log.delete.on.disable": follows(
     booleanSetting(false, "There is no tiered storage.", ignored),

@@ -23,15 +23,20 @@ export function isInternalTopic(name: string): boolean {
   return name === OFFSETS_TOPIC || name === TRANSACTIONS_TOPIC || name === SHARE_STATE_TOPIC;
 }
 
-/** Says what is wrong with a topic's name; null when nothing is. */
+/** Says what is wrong with a topic's name, in Kafka's words; null when nothing is. */
 export function topicNameProblem(name: string): string | null {
-  if (name.length === 0) return "the topic name is empty";
-  if (name === "." || name === "..") return `a topic cannot be named '${name}'`;
+  const problem = nameProblem(name);
+  return problem === null ? null : `Topic name is invalid: ${problem}`;
+}
+
+function nameProblem(name: string): string | null {
+  if (name.length === 0) return "the empty string is not allowed";
+  if (name === "." || name === "..") return `'${name}' is not allowed`;
   if (name.length > TOPIC_NAME_LENGTH_MAX) {
-    return `the topic name has ${name.length} characters, the limit is ${TOPIC_NAME_LENGTH_MAX}`;
+    return `the length of '${name}' is longer than the max allowed length ${TOPIC_NAME_LENGTH_MAX}`;
   }
   if (!LEGAL_NAME.test(name)) {
-    return `the topic name '${name}' has characters other than ASCII letters, digits, '.', '_' and '-'`;
+    return `'${name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'`;
   }
   return null;
 }

@@ -19,6 +19,31 @@ export interface TopicPart<Item> {
   readonly partitions: readonly Item[];
 }
 
+/**
+ * Each topic once, with all its partitions in the order of the request; topics without any are left out.
+ * Kafka's brokers answer so where they look at partitions one by one.
+ */
+export function foldTopics<Item>(
+  topics: readonly TopicPart<Item>[],
+): { name: string; partitions: Item[] }[] {
+  const folded = new Map<string, Item[]>();
+  for (const { name, partitions } of topics) {
+    if (partitions.length === 0) continue;
+    const known = folded.get(name);
+    if (known === undefined) folded.set(name, [...partitions]);
+    else known.push(...partitions);
+  }
+  return [...folded].map(([name, partitions]) => ({ name, partitions }));
+}
+
+/** One item per partition: of those that name it, the last. */
+export function lastOfEach<Item>(
+  partitions: readonly Item[],
+  indexOf: (item: Item) => number,
+): Item[] {
+  return [...new Map(partitions.map((item) => [indexOf(item), item])).values()];
+}
+
 /** The topics of each shard that owns some of their partitions. */
 export function splitTopics<Item>(
   services: Services,

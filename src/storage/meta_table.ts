@@ -98,12 +98,13 @@ export class MetaTable {
   /**
    * Kafka's OffsetForLeaderEpoch (KIP-320): where the largest term at or below `term` ends.
    *
-   * A term above the latest is unknown (-1); one below the first kept ends where that one begins.
+   * A term above the latest is unknown (-1), and so is -1; one below the first kept ends where that one
+   * begins.
    */
   endOffsetForEpoch(term: number, lastTerm: number, endOffset: number, result: EpochEnd): void {
     result.term = -1;
     result.endOffset = -1;
-    if (term < 0 || term > lastTerm) return;
+    if (term === -1 || term > lastTerm) return;
     result.term = term;
     result.endOffset = endOffset;
     if (term === lastTerm) return;

@@ -29,6 +29,7 @@ import {
   Compression,
   CONTROL_FLAG,
   DELETE_HORIZON_FLAG,
+  MAGIC_OFFSET,
 } from "./record_batch.ts";
 
 /** The smallest record: its length and six bytes. */
@@ -39,8 +40,8 @@ const RECORD_SIZE_MIN = 7;
  *
  * @param address of the batch, in the region that `crc32c` works on
  * @param end behind the records field; one batch must fill it
- * @returns an {@linkcode ErrorCode}: NONE; CORRUPT_MESSAGE for sizes and checksum; INVALID_RECORD
- * for another format, another number of batches than one, a control batch, or contradicting fields;
+ * @returns an {@linkcode ErrorCode}: NONE; CORRUPT_MESSAGE for sizes, checksum and a format that there
+ * is not; INVALID_RECORD for an old format, no batch at all, another number of batches than one, a control batch, or contradicting fields;
  * UNSUPPORTED_COMPRESSION_TYPE for compression bits that mean nothing
  */
 export function checkBatch(
@@ -50,9 +51,13 @@ export function checkBatch(
   crc32c: Crc32c,
 ): ErrorCode {
   const view = memory.view;
-  if (address === end) return ErrorCode.INVALID_RECORD;
+  // Too short to say its format: there is no batch.
+  if (end - address <= MAGIC_OFFSET) return ErrorCode.INVALID_RECORD;
+  const magic = batchMagic(view, address);
+  if (magic !== BATCH_MAGIC) {
+    return magic === 0 || magic === 1 ? ErrorCode.INVALID_RECORD : ErrorCode.CORRUPT_MESSAGE;
+  }
   if (end - address < BATCH_HEADER_SIZE) return ErrorCode.CORRUPT_MESSAGE;
-  if (batchMagic(view, address) !== BATCH_MAGIC) return ErrorCode.INVALID_RECORD;
   const size = batchSize(view, address);
   if (size < BATCH_HEADER_SIZE || size > end - address) return ErrorCode.CORRUPT_MESSAGE;
   const checked = address + ATTRIBUTES_OFFSET;

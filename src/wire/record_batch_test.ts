@@ -124,7 +124,9 @@ Deno.test("checkBatch() refuses damage anywhere behind the checksum, and a wrong
     assert.equal(check(damaged), ErrorCode.CORRUPT_MESSAGE, `byte ${at}`);
   }
   for (let length = 1; length < bytes.length; length++) {
-    assert.equal(check(bytes.slice(0, length)), ErrorCode.CORRUPT_MESSAGE, `cut at ${length}`);
+    const saysFormat = length > batch.MAGIC_OFFSET;
+    const error = saysFormat ? ErrorCode.CORRUPT_MESSAGE : ErrorCode.INVALID_RECORD;
+    assert.equal(check(bytes.slice(0, length)), error, `cut at ${length}`);
   }
   const negative = bytes.slice();
   new DataView(negative.buffer).setInt32(batch.BATCH_LENGTH_OFFSET, -1);
@@ -141,6 +143,8 @@ Deno.test("checkBatch() refuses no batch, two batches, and other formats", () =>
   const old = bytes.slice();
   old[batch.MAGIC_OFFSET] = 1;
   assert.equal(check(old), ErrorCode.INVALID_RECORD);
+  old[batch.MAGIC_OFFSET] = 3;
+  assert.equal(check(old), ErrorCode.CORRUPT_MESSAGE);
 });
 
 Deno.test("checkBatch() refuses headers that contradict themselves", () => {

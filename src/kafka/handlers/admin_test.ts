@@ -84,7 +84,9 @@ eachVersion(API_VERSIONS_HANDLER, "advertises what is served, by key", (version)
     ).errorCode;
   assert.equal(errorOf(broker.cluster.image.clusterId, 0), ErrorCode.NONE);
   assert.equal(errorOf("another", 0), ErrorCode.REBOOTSTRAP_REQUIRED);
-  assert.equal(errorOf(null, 1), ErrorCode.REBOOTSTRAP_REQUIRED);
+  assert.equal(errorOf(broker.cluster.image.clusterId, 1), ErrorCode.REBOOTSTRAP_REQUIRED);
+  assert.equal(errorOf(null, 0), ErrorCode.INVALID_REQUEST);
+  assert.equal(errorOf(broker.cluster.image.clusterId, -1), ErrorCode.INVALID_REQUEST);
 });
 
 Deno.test("ApiVersions answers a version that it does not know in v0, with the versions", () => {
@@ -272,7 +274,7 @@ eachVersion(DESCRIBE_CONFIGS_HANDLER, "shows values, their sources and synonyms"
   assert.equal(topicConfig!.configSource, 1);
   assert.equal(topicConfig!.configType, version >= 3 ? 5 : 0);
   assert.equal(topicConfig!.documentation!.length > 0, version >= 3);
-  assert.equal(describe(TOPIC, null, false).errorMessage, null);
+  assert.equal(describe(TOPIC, null, false).errorMessage, "");
   const [nodeConfig] = describe(NODE_0, ["log.retention.ms"], false).configs;
   assert.deepEqual([nodeConfig!.value, nodeConfig!.configSource], ["3", 2]);
   assert.deepEqual(nodeConfig!.synonyms, []);
@@ -447,7 +449,9 @@ eachVersion(ELECT_LEADERS_HANDLER, "says which elections are not needed", (versi
   assert.deepEqual(resultsOf(ask(null)), [[1, ErrorCode.PREFERRED_LEADER_NOT_AVAILABLE]]);
   if (version < 1) return;
   assert.deepEqual(resultsOf(ask(null, 1)), []);
-  assert.equal(ask(null, 7).errorCode, ErrorCode.INVALID_REQUEST);
+  assert.deepEqual(resultsOf(ask([{ topic: "t", partitions: [0] }], 7)), [
+    [0, ErrorCode.INVALID_REQUEST],
+  ]);
 });
 
 Deno.test("ListPartitionReassignments v0 has none", () => {

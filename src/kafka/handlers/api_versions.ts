@@ -6,7 +6,8 @@
  *   compression off (KAFKA-18659).
  * - A version that is not known is answered in version 0 with UNSUPPORTED_VERSION (KIP-511).
  * - v3: client name and version have to be of the allowed form, else INVALID_REQUEST.
- * - v5: a client that names another cluster or node is told REBOOTSTRAP_REQUIRED (KIP-1242).
+ * - v5: a client that names another cluster or node is told REBOOTSTRAP_REQUIRED (KIP-1242), and one that
+ *   names only one of the two INVALID_REQUEST.
  *
  * - v4: the features of Kafka that clients look for, each at level 0, which is the protocol before it: no
  *   new group protocol, no transactions of the second kind (KIP-584, KIP-1022).
@@ -93,6 +94,9 @@ function problemOf(context: RequestContext, request: ApiVersionsRequest): ErrorC
   }
   if (version >= 5) {
     const { clusterId } = services.image;
+    const namesCluster = request.clusterId !== null;
+    const namesNode = request.nodeId !== -1;
+    if (namesCluster !== namesNode) return ErrorCode.INVALID_REQUEST;
     const otherCluster = request.clusterId !== null && clusterId !== "" &&
       request.clusterId !== clusterId;
     const otherNode = request.nodeId !== -1 && request.nodeId !== services.nodeId;

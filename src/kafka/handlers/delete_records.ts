@@ -28,7 +28,13 @@ import {
 } from "../../wire/generated/delete_records_response.ts";
 import { all, type Task } from "../../io/task.ts";
 import type { Handler } from "../handler.ts";
-import { findPartition, mergeTopics, splitTopics } from "../partition_requests.ts";
+import {
+  findPartition,
+  foldTopics,
+  lastOfEach,
+  mergeTopics,
+  splitTopics,
+} from "../partition_requests.ts";
 import type { Services } from "../services.ts";
 
 /** Stands for the high watermark. */
@@ -43,12 +49,12 @@ export const DELETE_RECORDS_HANDLER: Handler<DeleteRecordsRequest, DeleteRecords
   route: {
     kind: "split",
     split(request, services) {
-      const parts = splitTopics(services, request.topics, (item) => item.partitionIndex);
+      const parts = splitTopics(services, onceEach(request), (item) => item.partitionIndex);
       return new Map([...parts].map(([shard, topics]) => [shard, { ...request, topics }]));
     },
     merge(request, responses) {
       const answers = responses.flatMap((response) => response.topics);
-      const topics = mergeTopics(request.topics, answers, {
+      const topics = mergeTopics(onceEach(request), answers, {
         of: (item) => item.partitionIndex,
         in: (result) => result.partitionIndex,
       });
@@ -64,6 +70,16 @@ export const DELETE_RECORDS_HANDLER: Handler<DeleteRecordsRequest, DeleteRecords
     return newDeleteRecordsResponse({ topics });
   },
 };
+
+/** Of a partition that is named twice the last offset counts, as in Kafka. */
+function onceEach(
+  { topics }: DeleteRecordsRequest,
+): { name: string; partitions: DeleteRecordsPartition[] }[] {
+  return foldTopics(topics).map(({ name, partitions }) => ({
+    name,
+    partitions: lastOfEach(partitions, (item) => item.partitionIndex),
+  }));
+}
 
 function* deleteRecords(
   services: Services,

@@ -37,8 +37,8 @@ export const DESCRIBE_CLUSTER_HANDLER: Handler<DescribeClusterRequest, DescribeC
           ? ErrorCode.MISMATCHED_ENDPOINT_TYPE
           : ErrorCode.UNSUPPORTED_ENDPOINT_TYPE,
         errorMessage: controllers
-          ? "this listener serves brokers, not controllers"
-          : `there is no endpoint type ${request.endpointType}`,
+          ? "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER"
+          : `Unsupported endpoint type ${request.endpointType}`,
       });
     }
     const brokers = kafkaAddresses(services.image).map(({ nodeId, host, port, rack }) => ({

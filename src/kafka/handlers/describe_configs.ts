@@ -19,7 +19,7 @@ import {
   describeBrokerConfigs,
   describeTopicConfigs,
 } from "../../cluster/config_description.ts";
-import { ALL_BROKERS, ResourceType, resourceTypeName } from "../../cluster/config_table.ts";
+import { ALL_BROKERS, noConfigsOf, ResourceType } from "../../cluster/config_table.ts";
 import { topicNameProblem } from "../../cluster/topic_names.ts";
 import { ErrorCode } from "../../wire/errors.ts";
 import { DESCRIBE_CONFIGS } from "../../wire/generated/apis.ts";
@@ -62,7 +62,7 @@ export const DESCRIBE_CONFIGS_HANDLER: Handler<DescribeConfigsRequest, DescribeC
         const keys = new Set(configurationKeys);
         configs = found.filter((config) => keys.has(config.name)).map(show);
       }
-      return newDescribeConfigsResult({ errorMessage: null, resourceType, resourceName, configs });
+      return newDescribeConfigsResult({ errorMessage: "", resourceType, resourceName, configs });
     });
     return newDescribeConfigsResponse({ results });
   },
@@ -86,11 +86,14 @@ function describe(
   if (resourceType === ResourceType.BROKER) {
     if (resourceName === ALL_BROKERS) return describeAllBrokersConfigs(image);
     if (resourceName === `${services.nodeId}`) return describeBrokerConfigs(image);
-    const message = `this is broker ${services.nodeId}, not '${resourceName}'`;
+    const message = /^[+-]?\d{1,10}$/.test(resourceName)
+      ? `Unexpected broker id, expected ${services.nodeId} or empty string, but received ${
+        Number(resourceName)
+      }`
+      : `Broker id must be an integer, but it is: ${resourceName}`;
     return refusal(ErrorCode.INVALID_REQUEST, message);
   }
-  const message = `resources of type ${resourceTypeName(resourceType)} have no configuration here`;
-  return refusal(ErrorCode.INVALID_REQUEST, message);
+  return refusal(ErrorCode.INVALID_REQUEST, noConfigsOf(resourceType));
 }
 
 function shown(

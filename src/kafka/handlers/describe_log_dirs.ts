@@ -53,9 +53,11 @@ export const DESCRIBE_LOG_DIRS_HANDLER: Handler<DescribeLogDirsRequest, Describe
   },
   // deno-lint-ignore require-yield -- sizes are in memory.
   *handle({ services }, request) {
-    const asked = request.topics === null ? null : new Map(
-      request.topics.map(({ topic, partitions }) => [topic, new Set(partitions)]),
-    );
+    const asked = request.topics === null ? null : new Map<string, Set<number>>();
+    for (const { topic, partitions } of request.topics ?? []) {
+      // A topic that is named twice is asked for all the partitions that are named.
+      asked!.set(topic, new Set([...asked!.get(topic) ?? [], ...partitions]));
+    }
     const byTopic = new Map<string, DescribeLogDirsPartition[]>();
     for (const { image, log } of services.partitions.all()) {
       const { topic, index: partitionIndex, groupId } = image;

@@ -1,15 +1,15 @@
 /**
  * DescribeProducers (key 61), version 0: who has written to a partition with sequence numbers.
  *
- * - Answers every producer that the partition remembers, in the order of their ids.
+ * - Answers every producer that the partition remembers, in the order of their ids. No coordinator has
+ *   written for them: the coordinator epoch is -1.
  * - Runs on the shards that own the partitions.
- *
- * Gaps: the coordinator epoch is not kept (0 for all).
  *
  * @module
  */
 
-import { errorInfo } from "../../wire/errors.ts";
+import { topicNameProblem } from "../../cluster/topic_names.ts";
+import { ErrorCode, errorInfo } from "../../wire/errors.ts";
 import { DESCRIBE_PRODUCERS } from "../../wire/generated/apis.ts";
 import type { DescribeProducersRequest } from "../../wire/generated/describe_producers_request.ts";
 import {
@@ -21,6 +21,9 @@ import {
 import type { Handler } from "../handler.ts";
 import { findPartition, mergeTopics, splitTopics } from "../partition_requests.ts";
 import type { Services } from "../services.ts";
+
+/** Of a producer whose transactions no coordinator has ended yet. */
+const NO_COORDINATOR = -1;
 
 export const DESCRIBE_PRODUCERS_HANDLER: Handler<
   DescribeProducersRequest,
@@ -61,18 +64,30 @@ export const DESCRIBE_PRODUCERS_HANDLER: Handler<
 function describe(services: Services, name: string, partitionIndex: number): PartitionResponse {
   const { partition, error } = findPartition(services, name, partitionIndex, -1);
   if (partition === null) {
-    const errorMessage = errorInfo(error).message;
-    return newPartitionResponse({ partitionIndex, errorCode: error, errorMessage });
+    return newPartitionResponse({ partitionIndex, ...refusalOf(services, name, error) });
   }
   const activeProducers = [...partition.log.producers.summaries()].map((producer) => ({
     producerId: producer.producerId,
     producerEpoch: producer.epoch,
     lastSequence: producer.lastSequence,
     lastTimestamp: producer.lastTimestampMs,
-    coordinatorEpoch: 0,
+    coordinatorEpoch: NO_COORDINATOR,
     currentTxnStartOffset: producer.transactionFirstOffset,
   })).sort((a, b) => a.producerId - b.producerId);
   return newPartitionResponse({ partitionIndex, activeProducers });
+}
+
+function refusalOf(
+  services: Services,
+  name: string,
+  errorCode: ErrorCode,
+): { errorCode: ErrorCode; errorMessage: string | null } {
+  const nameProblem = topicNameProblem(name);
+  if (nameProblem !== null) {
+    return { errorCode: ErrorCode.INVALID_TOPIC_EXCEPTION, errorMessage: nameProblem };
+  }
+  const isKnown = services.image.topicByName(name) !== undefined;
+  return { errorCode, errorMessage: isKnown ? null : errorInfo(errorCode).message };
 }
 
 function toPart(

@@ -2,7 +2,7 @@
  * ElectLeaders (key 43), versions 0 to 2: asks for the preferred leader, or for any leader at all.
  *
  * - A partition that its preferred replica leads: ELECTION_NOT_NEEDED. No list means all partitions, of
- *   which those that need no election are not answered.
+ *   which those that need no election are left out; their topics are named.
  * - An unclean election (type 1, v1) is never needed: a Raft group elects a leader by itself and never one
  *   that lacks committed records.
  *
@@ -14,7 +14,10 @@
 import type { PartitionImage } from "../../cluster/image.ts";
 import { ErrorCode, errorInfo } from "../../wire/errors.ts";
 import { ELECT_LEADERS } from "../../wire/generated/apis.ts";
-import type { ElectLeadersRequest } from "../../wire/generated/elect_leaders_request.ts";
+import type {
+  ElectLeadersRequest,
+  TopicPartitions,
+} from "../../wire/generated/elect_leaders_request.ts";
 import {
   type ElectLeadersResponse,
   newElectLeadersResponse,
@@ -34,7 +37,7 @@ export const ELECT_LEADERS_HANDLER: Handler<ElectLeadersRequest, ElectLeadersRes
   // deno-lint-ignore require-yield -- nothing is elected.
   *handle({ services }, { electionType, topicPartitions }) {
     if (electionType !== PREFERRED && electionType !== UNCLEAN) {
-      return newElectLeadersResponse({ errorCode: ErrorCode.INVALID_REQUEST });
+      return refuseAll(electionType, topicPartitions ?? []);
     }
     const { image } = services;
     const all = topicPartitions === null;
@@ -47,9 +50,10 @@ export const ELECT_LEADERS_HANDLER: Handler<ElectLeadersRequest, ElectLeadersRes
       topic,
       partitionResult: partitions.map((index) => {
         const partition = image.topicByName(topic)?.partitions[index];
-        return result(index, errorOf(services, partition, electionType));
+        const errorCode = errorOf(services, partition, electionType);
+        return result(index, errorCode, messageOf(services, topic, index, errorCode));
       }).filter(({ errorCode }) => !all || errorCode !== ErrorCode.ELECTION_NOT_NEEDED),
-    })).filter(({ partitionResult }) => !all || partitionResult.length > 0);
+    }));
     return newElectLeadersResponse({ replicaElectionResults });
   },
 };
@@ -65,6 +69,36 @@ function errorOf(
   return ErrorCode.PREFERRED_LEADER_NOT_AVAILABLE;
 }
 
-function result(partitionId: number, errorCode: ErrorCode): PartitionResult {
-  return { partitionId, errorCode, errorMessage: errorInfo(errorCode).message };
+function messageOf(
+  { image }: Services,
+  topic: string,
+  index: number,
+  errorCode: ErrorCode,
+): string {
+  if (errorCode !== ErrorCode.UNKNOWN_TOPIC_OR_PARTITION) return errorInfo(errorCode).message;
+  return image.topicByName(topic) === undefined
+    ? `No such topic as ${topic}`
+    : `No such partition as ${topic}-${index}`;
+}
+
+function refuseAll(
+  electionType: number,
+  asked: readonly TopicPartitions[],
+): ElectLeadersResponse {
+  const message = `Unknown election type ${electionType}`;
+  return newElectLeadersResponse({
+    errorCode: ErrorCode.INVALID_REQUEST,
+    replicaElectionResults: asked.map(({ topic, partitions }) => ({
+      topic,
+      partitionResult: partitions.map((index) => result(index, ErrorCode.INVALID_REQUEST, message)),
+    })),
+  });
+}
+
+function result(
+  partitionId: number,
+  errorCode: ErrorCode,
+  errorMessage: string,
+): PartitionResult {
+  return { partitionId, errorCode, errorMessage };
 }

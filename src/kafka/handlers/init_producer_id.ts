@@ -3,7 +3,7 @@
  *
  * - Without a transactional id: a new id with epoch 0, whatever id the producer had before (as Kafka
  *   does). Ids come from a block that the controller has committed.
- * - An empty transactional id: INVALID_REQUEST.
+ * - INVALID_REQUEST: an empty transactional id; a producer id (v3) without its epoch, or the other way round.
  *
  * Gaps: there are no transactions yet. With a transactional id the answer is
  * TRANSACTIONAL_ID_AUTHORIZATION_FAILED: of the errors that clients know here it is the one that ends
@@ -24,12 +24,18 @@ import {
 import { onController } from "../controller_answer.ts";
 import { type Handler, ON_CONTROLLER } from "../handler.ts";
 
+const NO_PRODUCER_ID = -1;
+const NO_PRODUCER_EPOCH = -1;
+
 export const INIT_PRODUCER_ID_HANDLER: Handler<InitProducerIdRequest, InitProducerIdResponse> = {
   api: INIT_PRODUCER_ID,
   minVersion: 0,
   maxVersion: 5,
   route: ON_CONTROLLER,
   *handle({ services }, request) {
+    const hasId = request.producerId !== NO_PRODUCER_ID;
+    const hasEpoch = request.producerEpoch !== NO_PRODUCER_EPOCH;
+    if (hasId !== hasEpoch) return refused(ErrorCode.INVALID_REQUEST);
     if (request.transactionalId !== null) {
       return refused(
         request.transactionalId === ""
@@ -47,5 +53,9 @@ export const INIT_PRODUCER_ID_HANDLER: Handler<InitProducerIdRequest, InitProduc
 };
 
 function refused(errorCode: ErrorCode): InitProducerIdResponse {
-  return newInitProducerIdResponse({ errorCode, producerId: -1, producerEpoch: -1 });
+  return newInitProducerIdResponse({
+    errorCode,
+    producerId: NO_PRODUCER_ID,
+    producerEpoch: NO_PRODUCER_EPOCH,
+  });
 }

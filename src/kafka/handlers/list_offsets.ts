@@ -9,7 +9,8 @@
  * - -5 latest tiered (v9), -6 earliest not yet uploaded (v11): -1, as in a Kafka without tiered storage.
  * - A time: the first committed record that is not older; -1 when there is none.
  * - v4: the leader epoch fences. A special value that the version does not have is UNSUPPORTED_VERSION,
- *   a partition named twice INVALID_REQUEST (v0: answered twice).
+ *   a partition named twice INVALID_REQUEST (v0: answered twice), an isolation level that there is not
+ *   UNKNOWN_SERVER_ERROR.
  * - Runs on the shards that own the partitions.
  *
  * Gaps: the timeout of v10 is not looked at (nothing remote is waited for). -3 answers -1 for the moment
@@ -33,7 +34,13 @@ import {
 } from "../../wire/generated/list_offsets_response.ts";
 import type { Handler, RequestContext } from "../handler.ts";
 import type { Partition } from "../partition.ts";
-import { findPartition, mergeTopics, splitTopics } from "../partition_requests.ts";
+import {
+  findPartition,
+  foldTopics,
+  lastOfEach,
+  mergeTopics,
+  splitTopics,
+} from "../partition_requests.ts";
 
 const LATEST = -1;
 const EARLIEST = -2;
@@ -51,6 +58,7 @@ const SPECIAL_SINCE = new Map([
   [LATEST_TIERED, 9],
   [EARLIEST_PENDING_UPLOAD, 11],
 ]);
+const READ_UNCOMMITTED = 0;
 const READ_COMMITTED = 1;
 /** The version that answers with a list of offsets. */
 const OLD_STYLE_VERSION = 0;
@@ -62,12 +70,13 @@ export const LIST_OFFSETS_HANDLER: Handler<ListOffsetsRequest, ListOffsetsRespon
   route: {
     kind: "split",
     split(request, services) {
-      const parts = splitTopics(services, request.topics, (item) => item.partitionIndex);
+      const topics = foldTopics(request.topics);
+      const parts = splitTopics(services, topics, (item) => item.partitionIndex);
       return new Map([...parts].map(([shard, topics]) => [shard, { ...request, topics }]));
     },
     merge(request, responses) {
       const answers = responses.flatMap((response) => response.topics);
-      const topics = mergeTopics(request.topics, answers, {
+      const topics = mergeTopics(foldTopics(request.topics), answers, {
         of: (item) => item.partitionIndex,
         in: (result) => result.partitionIndex,
       });
@@ -82,7 +91,10 @@ export const LIST_OFFSETS_HANDLER: Handler<ListOffsetsRequest, ListOffsetsRespon
         counts.set(partitionIndex, (counts.get(partitionIndex) ?? 0) + 1);
       }
       const results: ListOffsetsPartitionResponse[] = [];
-      for (const item of partitions) {
+      const items = context.version > OLD_STYLE_VERSION
+        ? lastOfEach(partitions, ({ partitionIndex }) => partitionIndex)
+        : partitions;
+      for (const item of items) {
         results.push(
           counts.get(item.partitionIndex)! > 1 && context.version > OLD_STYLE_VERSION
             ? answer(item, { errorCode: ErrorCode.INVALID_REQUEST })
@@ -109,6 +121,9 @@ function* listOffset(
   const { partitionIndex, currentLeaderEpoch } = item;
   const { partition, error } = findPartition(services, name, partitionIndex, currentLeaderEpoch);
   if (partition === null) return answer(item, { errorCode: error });
+  if (!isIsolationLevel(request.isolationLevel)) {
+    return answer(item, { errorCode: ErrorCode.UNKNOWN_SERVER_ERROR });
+  }
   const limit = request.isolationLevel === READ_COMMITTED
     ? partition.lastStableOffset
     : partition.highWatermark;
@@ -157,6 +172,10 @@ function* oldStyleOffsets(
   }
   const offsets = offset > startOffset ? [offset, startOffset] : [startOffset];
   return answer(item, { oldStyleOffsets: offsets.slice(0, maxNumOffsets) });
+}
+
+function isIsolationLevel(level: number): boolean {
+  return level === READ_UNCOMMITTED || level === READ_COMMITTED;
 }
 
 /** The epoch of the record at `offset`, or of the leader where there is none yet. */

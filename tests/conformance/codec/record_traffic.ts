@@ -12,6 +12,7 @@
  */
 
 import { Broker } from "../../harness/broker.ts";
+import { KafkaBroker } from "../../harness/kafka_broker.ts";
 import { type Frame, Recorder } from "../../harness/recorder.ts";
 import { type Client, CLIENTS, type GroupProtocol, whyMissing } from "../../clients/clients.ts";
 import { API_VERSIONS } from "../../../src/wire/generated/apis.ts";
@@ -20,7 +21,6 @@ import { tellStory } from "./traffic/client_story.ts";
 import { formatTraffic, parseTraffic, type Traffic } from "./traffic/fixture_file.ts";
 import { chooseFrames, kindOf } from "./traffic/frame_choice.ts";
 import { decodeFrame } from "./traffic/frame_codec.ts";
-import { KafkaBroker } from "./traffic/kafka_broker.ts";
 
 const FOLDER = new URL("./traffic/", import.meta.url).pathname;
 const COMMENT = "Recorded by record_traffic.ts; traffic/fixture_file.ts tells the format.";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { KafkaBroker } from "../codec/traffic/kafka_broker.ts";
+import { KafkaBroker } from "../../harness/kafka_broker.ts";
 import { ANSWERS_FILE, formatAnswers } from "./answers.ts";
 import { probe } from "./probe.ts";
 

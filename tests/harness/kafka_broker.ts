@@ -1,18 +1,18 @@
 /**
- * Apache Kafka itself, one node, to record what real brokers send.
+ * Apache Kafka itself, one node: to record what real brokers send, and to compare Gregor with it.
  *
  * The jars come from Maven (`kafka_pom.xml`), once; the broker runs as a child with its data in a
- * temporary folder. Only the recording of fixtures needs it, no test does.
+ * temporary folder.
  *
  * @module
  */
 
-import { within } from "../../../harness/broker.ts";
+import { within } from "./broker.ts";
 
 const HERE = new URL(".", import.meta.url).pathname;
 const POM = `${HERE}kafka_pom.xml`;
 /** Beside the clients' own packages, and ignored by git as they are. */
-const JARS = new URL("../../../clients/.cache/kafka_broker/", import.meta.url).pathname;
+const JARS = new URL("../clients/.cache/kafka_broker/", import.meta.url).pathname;
 const READY = "Kafka Server started";
 const COMMAND_TIMEOUT_MS = 300_000;
 const READY_TIMEOUT_MS = 60_000;
@@ -34,25 +34,31 @@ export class KafkaBroker {
     this.#read = Promise.all([this.#keep(child.stdout), this.#keep(child.stderr)]).then(() => {});
   }
 
-  /** Starts a node that tells clients to come to `advertised`, and waits until it serves. */
-  static async start(version: string, advertised: string): Promise<KafkaBroker> {
-    const jars = `${JARS}${version}/`;
-    await run([
-      "mvn",
-      "-q",
-      "-B",
-      ...["-f", POM, `-Dkafka.version=${version}`],
-      "dependency:copy-dependencies",
-      `-DoutputDirectory=${jars}`,
-    ]);
+  /**
+   * Starts a node and waits until it serves.
+   *
+   * @param version one of Maven's
+   * @param advertised where it tells clients to come to; null for its own listener
+   * @param more lines for its properties; they win over those that are always there
+   */
+  static async start(
+    version: string,
+    advertised: string | null,
+    more: readonly string[] = [],
+  ): Promise<KafkaBroker> {
+    const jars = await kafkaJars(version);
     const folder = Deno.makeTempDirSync({ prefix: "kafka-" });
     const [clients, brokers, controller] = [freePort(), freePort(), freePort()];
     const file = `${folder}/server.properties`;
-    Deno.writeTextFileSync(file, properties({ folder, clients, brokers, controller, advertised }));
+    const places = { folder, clients, brokers, controller };
+    const lines = properties({ ...places, advertised: advertised ?? local(clients) });
+    Deno.writeTextFileSync(file, [...lines, ...more].join("\n"));
     const java = ["java", "-Xmx512m", "-cp", `${jars}*`];
     // Any 16 bytes, in the form of Kafka's ids.
     const id = crypto.getRandomValues(new Uint8Array(16)).toBase64({ alphabet: "base64url" });
-    await run([...java, "kafka.tools.StorageTool", "format", "-t", id.slice(0, 22), "-c", file]);
+    // With "=", because an id may begin with a dash.
+    const clusterId = `--cluster-id=${id.slice(0, 22)}`;
+    await run([...java, "kafka.tools.StorageTool", "format", clusterId, "--config", file]);
     const [program, ...args] = [...java, "kafka.Kafka", file];
     const child = new Deno.Command(program!, {
       args,
@@ -89,6 +95,33 @@ export class KafkaBroker {
   }
 }
 
+/** The folder of a version's jars, fetched if they are not there yet. */
+async function kafkaJars(version: string): Promise<string> {
+  const jars = `${JARS}${version}/`;
+  const ready = `${jars}ready`;
+  if (exists(ready)) return jars;
+  await run([
+    "mvn",
+    "-q",
+    "-B",
+    ...["-f", POM, `-Dkafka.version=${version}`],
+    "dependency:copy-dependencies",
+    `-DoutputDirectory=${jars}`,
+  ]);
+  Deno.writeTextFileSync(ready, "");
+  return jars;
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
 interface Places {
   readonly folder: string;
   readonly clients: number;
@@ -99,7 +132,7 @@ interface Places {
 }
 
 /** One node that is broker and controller, and allows everything to everybody. */
-function properties({ folder, clients, brokers, controller, advertised }: Places): string {
+function properties({ folder, clients, brokers, controller, advertised }: Places): string[] {
   const internal = ["offsets.topic", "transaction.state.log", "share.coordinator.state.topic"];
   return [
     "process.roles=broker,controller",
@@ -123,7 +156,7 @@ function properties({ folder, clients, brokers, controller, advertised }: Places
     "share.coordinator.state.topic.min.isr=1",
     "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "super.users=User:ANONYMOUS",
-  ].join("\n");
+  ];
 }
 
 function local(port: number): string {

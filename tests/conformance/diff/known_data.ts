@@ -1,0 +1,135 @@
+/**
+ * Differences that are meant: records and fetches.
+ *
+ * @module
+ */
+
+import type { KnownDifference } from "./known.ts";
+
+const TWICE = /\},\{/;
+
+export const KNOWN_DATA: readonly KnownDifference[] = [
+  {
+    apis: ["Produce"],
+    path: /^responses/,
+    request: TWICE,
+    endsCase: true,
+    asked: "Batches for one partition twice in one request.",
+    kafkaDoes: "Appends the last alone, and answers once.",
+    gregorDoes: "Appends each, and answers each.",
+    reason: "No record of a request is dropped unsaid.",
+  },
+  {
+    apis: ["Produce"],
+    path: /^responses(?:\{.*\})?$/,
+    request: /"partitionData":\[\]/,
+    asked: "A topic without partitions.",
+    kafkaDoes: "Leaves the topic out of the answer.",
+    gregorDoes: "Answers the topic without partitions.",
+    reason: "The answer has the shape of the request.",
+  },
+  {
+    apis: ["Produce"],
+    path: /logStartOffset$/,
+    kafka: /^-1$/,
+    gregor: /^0$/,
+    asked: "Records that are refused.",
+    kafkaDoes: "Says the log start for some of the errors.",
+    gregorDoes: "Says the log start of a partition that it knows.",
+    reason: "The value is true.",
+  },
+  {
+    apis: ["Fetch"],
+    path: /^responses\[\]\.partitions\[\]\./,
+    request: /[mM]axBytes":-/,
+    asked: "Fewer bytes than none.",
+    kafkaDoes: "UNKNOWN_SERVER_ERROR.",
+    gregorDoes: "Takes it for 0.",
+    reason: "Both answer; a first batch is sent however small the limit is.",
+  },
+  {
+    apis: ["Fetch"],
+    path: /^(?:errorCode|responses.*|sessionId)$/,
+    request: /"isolationLevel":(?:-|2|127)/,
+    asked: "An isolation level that there is not.",
+    kafkaDoes: "UNKNOWN_SERVER_ERROR.",
+    gregorDoes: "Reads what is committed to the log.",
+    reason: "Only level 1 asks for less.",
+  },
+  {
+    apis: ["Fetch"],
+    path: /^responses\[\]\.partitions\[\]\.records/,
+    request: /"__consumer_offsets"/,
+    asked: "Records of `__consumer_offsets`.",
+    kafkaDoes: "Its coordinators' records.",
+    gregorDoes: "Its coordinators' records.",
+    reason: "They have times, and Kafka has its own batches of a producer's.",
+  },
+  {
+    apis: ["Fetch"],
+    path: /^(?:errorCode|responses.*|sessionId)$/,
+    request: /"sessionId":(?:-2147483648|-1|-2|2147483647)/,
+    asked: "A session by an id that no broker gives.",
+    kafkaDoes: "UNKNOWN_SERVER_ERROR.",
+    gregorDoes: "Such a session is not there.",
+    reason: "It is what clients understand.",
+  },
+  {
+    apis: ["Fetch"],
+    path: /^sessionId$/,
+    gregor: /^0$/,
+    request: /"(?:topics|partitions)":\[\]/,
+    asked: "A session of no partitions.",
+    kafkaDoes: "Makes one.",
+    gregorDoes: "Makes none.",
+    reason: "A client that adds partitions later makes one then.",
+  },
+  {
+    apis: ["Fetch"],
+    path: /abortedTransactions$/,
+    kafka: /^\[\]$/,
+    gregor: /^null$/,
+    asked: "An unknown topic, reading what is not committed, too.",
+    kafkaDoes: "An empty list of aborted transactions.",
+    gregorDoes: "No list.",
+    reason: "So Kafka answers where the topic is known.",
+  },
+  {
+    apis: ["Produce"],
+    path: /errorMessage$/,
+    asked: "A batch of a format that there is not, or that cannot be decompressed.",
+    kafkaDoes: "Names the format; says nothing of compression.",
+    gregorDoes: "Says nothing of the format; names the compression.",
+    reason: "The error code says the first; the second helps.",
+  },
+  {
+    apis: ["Produce"],
+    path: /^responses/,
+    request:
+      /"producerId":"%0:producerId%","producerEpoch":-1|"baseSequence":-1,|"baseSequence":-1\}/,
+    gregor: /^87$|^-1$/,
+    endsCase: true,
+    asked: "A batch with a producer id, but without an epoch or a sequence number.",
+    kafkaDoes: "Takes the first one of a producer.",
+    gregorDoes: "INVALID_RECORD.",
+    reason: "Kafka's own clients never send one, and nothing could tell a repetition of it.",
+  },
+  {
+    apis: ["Produce"],
+    path: /errorCode$/,
+    request: /"isTransactional":true/,
+    asked: "A batch of a transaction.",
+    kafkaDoes: "TRANSACTIONAL_ID_AUTHORIZATION_FAILED without a transactional id.",
+    gregorDoes: "INVALID_TXN_STATE.",
+    reason: "There are no transactions yet.",
+  },
+  {
+    apis: ["Fetch"],
+    path: /currentLeader\.(?:leaderId|leaderEpoch)$/,
+    request: /"replicaId":/,
+    asked: "A fetch of a replica.",
+    kafkaDoes: "Names the leader with its refusal.",
+    gregorDoes: "Refuses alone.",
+    reason: "Replicas use another protocol here.",
+  },
+];

@@ -1,0 +1,101 @@
+/**
+ * Cases without end, from a seed: templates with several fields changed at once, in any version, and
+ * families of requests in any order. Case N of a seed is the same in every run.
+ *
+ * @module
+ */
+
+import { type Random, Xoshiro128 } from "../../../src/base/prng.ts";
+import type { Case, Damage, JsonObject, Step } from "./case.ts";
+import { variations } from "./mutate.ts";
+import { FAMILIES } from "./sequences.ts";
+import { asOwn, caseOf, isAnswered, versionsOfTemplate } from "./template.ts";
+import { TEMPLATES } from "./templates.ts";
+
+const CHANGES_MAX = 4;
+/** Requests of a sequence, behind its opening. */
+const SEQUENCE_MAX = 5;
+const LENGTHS = [-2, -1, 0, 1, 2, 1000, 2147483647];
+
+/** Case `index` of a seed; null where chance made one that is not to be asked. */
+export function randomCase(
+  seed: number,
+  index: number,
+  apis: ReadonlySet<string> | null,
+): Case | null {
+  const random = new Xoshiro128(seed * 1_000_003 + index);
+  const found = random.nextBelow(3) === 0 ? sequence(random, apis) : changedTemplate(random, apis);
+  return found === null ? null : { ...found, name: `seed ${seed}, case ${index}: ${found.name}` };
+}
+
+/** Cases from `first` on, for ever. */
+export function* randomCases(
+  seed: number,
+  first: number,
+  apis: ReadonlySet<string> | null,
+): Generator<Case> {
+  for (let index = first;; index++) {
+    const one = randomCase(seed, index, apis);
+    if (one !== null) yield one;
+  }
+}
+
+function pick<T>(random: Random, from: readonly T[]): T {
+  return from[random.nextBelow(from.length)]!;
+}
+
+function changedTemplate(random: Random, apis: ReadonlySet<string> | null): Case | null {
+  const templates = TEMPLATES.filter(({ api }) => apis?.has(api) ?? true);
+  const template = pick(random, templates);
+  const version = pick(random, versionsOfTemplate(template));
+  let request = template.request;
+  const names: string[] = [];
+  for (let i = random.nextBelow(CHANGES_MAX); i >= 0; i--) {
+    const change = pick(random, [...variations(template.api, version, request)]);
+    if (!isAnswered(template, change.name)) return null;
+    names.push(change.name);
+    request = change.request;
+  }
+  const own = asOwn(template, request);
+  if (own === null) return null;
+  const one = caseOf(template, version, names.join(", "), own);
+  return random.nextBelow(8) === 0 ? damaged(random, one, template.before?.length ?? 0) : one;
+}
+
+/** The same with a frame that is not what it should be. */
+function damaged(random: Random, one: Case, at: number): Case {
+  const damages: readonly Damage[] = [
+    { length: random.nextBelow(6), says: pick(random, LENGTHS) },
+    { cut: 1 + random.nextBelow(8) },
+    { extra: "00" },
+    { extra: "0000000000000000" },
+    { tags: "01630100" },
+    { tags: "0200006301aa" },
+  ];
+  const damage = pick(random, damages);
+  const steps = one.steps.with(at, { ...one.steps[at]!, damage });
+  return { name: `${one.name}, damaged`, steps };
+}
+
+function sequence(random: Random, apis: ReadonlySet<string> | null): Case | null {
+  const families = FAMILIES.filter(({ requests }) => {
+    return apis === null || requests.some(({ api }) => apis.has(api));
+  });
+  if (families.length === 0) return null;
+  const { name, opening, requests } = pick(random, families);
+  const steps: Step[] = [...opening];
+  for (let i = random.nextBelow(SEQUENCE_MAX); i >= 0; i--) {
+    steps.push(varied(random, pick(random, requests)));
+  }
+  return { name, steps };
+}
+
+/** One in four requests of a sequence has a field changed. */
+function varied(random: Random, step: Step): Step {
+  if (random.nextBelow(4) > 0) return step;
+  const change = pick(random, [...variations(step.api, step.version, step.request)]);
+  const text = JSON.stringify(change.request);
+  // Nothing that other cases share may change.
+  if (/"(?:idle|live|orders|empty| ?)"|__consumer_offsets|records":null/.test(text)) return step;
+  return { ...step, request: change.request as JsonObject };
+}

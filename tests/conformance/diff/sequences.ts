@@ -1,0 +1,320 @@
+/**
+ * Sequences of requests that belong together: groups, producers, configs, fetch sessions. The fixed ones
+ * are stories with a point; a seed makes others out of the same requests.
+ *
+ * @module
+ */
+
+import type { Case, JsonObject, Step } from "./case.ts";
+import { step } from "./case.ts";
+import { OWN_COMMITS, OWN_GROUP } from "./templates_groups.ts";
+import { OWN_RECORDS, OWN_TOPIC, READ_OWN } from "./templates_data.ts";
+
+/** Requests that may follow each other, once `opening` was asked. */
+export interface Family {
+  readonly name: string;
+  readonly opening: readonly Step[];
+  /** Each may come any number of times, in any order. */
+  readonly requests: readonly Step[];
+}
+
+const join = (more: JsonObject = {}, version = 5): Step =>
+  step("JoinGroup", version, {
+    groupId: "$cg",
+    sessionTimeoutMs: 60_000,
+    rebalanceTimeoutMs: 30_000,
+    protocolType: "consumer",
+    protocols: [{ name: "range", metadata: { subscription: ["orders"] } }],
+    ...more,
+  });
+
+const commit = (more: JsonObject, version = 9): Step =>
+  step("OffsetCommit", version, {
+    groupId: "$cg",
+    topics: [{ name: "orders", partitions: [{ partitionIndex: 0, committedOffset: 1 }] }],
+    ...more,
+  });
+
+const AS_MEMBER = { generationId: "%0:generationId%", memberId: "%0:memberId%" };
+
+const GROUP: Family = {
+  name: "group",
+  opening: OWN_GROUP,
+  requests: [
+    join({ memberId: "%0:memberId%" }, 4),
+    step("Heartbeat", 4, { groupId: "$cg", ...AS_MEMBER }),
+    step("Heartbeat", 4, { groupId: "$cg", ...AS_MEMBER, generationId: "%0:generationId+1%" }),
+    step("SyncGroup", 4, { groupId: "$cg", ...AS_MEMBER }),
+    step("SyncGroup", 5, {
+      groupId: "$cg",
+      ...AS_MEMBER,
+      protocolType: "consumer",
+      protocolName: "range",
+      assignments: [{ memberId: "%0:memberId%", assignment: { text: "again" } }],
+    }),
+    commit({ generationIdOrMemberEpoch: "%0:generationId%", memberId: "%0:memberId%" }),
+    commit({ generationIdOrMemberEpoch: "%0:generationId+1%", memberId: "%0:memberId%" }),
+    commit({}),
+    step("OffsetFetch", 8, { groups: [{ groupId: "$cg", topics: null }] }),
+    step("OffsetFetch", 7, { groupId: "$cg", topics: null, requireStable: true }),
+    step("OffsetDelete", 0, {
+      groupId: "$cg",
+      topics: [{ name: "orders", partitions: [{ partitionIndex: 0 }] }, {
+        name: "empty",
+        partitions: [{ partitionIndex: 0 }],
+      }],
+    }),
+    step("DescribeGroups", 5, { groups: ["$cg"], includeAuthorizedOperations: true }),
+    step("ListGroups", 4, { statesFilter: ["Stable", "Empty"] }),
+    step("DeleteGroups", 2, { groupsNames: ["$cg"] }),
+    step("LeaveGroup", 2, { groupId: "$cg", memberId: "%0:memberId%" }),
+    step("LeaveGroup", 4, { groupId: "$cg", members: [{ memberId: "%0:memberId%" }] }),
+  ],
+};
+
+const STATIC = { groupInstanceId: "$ci" };
+
+const STATIC_GROUP: Family = {
+  name: "static member",
+  opening: [
+    join(STATIC),
+    step("SyncGroup", 4, {
+      groupId: "$cg",
+      ...AS_MEMBER,
+      ...STATIC,
+      assignments: [{ memberId: "%0:memberId%", assignment: { text: "mine" } }],
+    }),
+  ],
+  requests: [
+    join(STATIC),
+    join({ ...STATIC, memberId: "%0:memberId%" }),
+    join({ ...STATIC, protocols: [{ name: "range", metadata: { subscription: ["empty"] } }] }),
+    step("Heartbeat", 4, { groupId: "$cg", ...AS_MEMBER, ...STATIC }),
+    step("Heartbeat", 4, { groupId: "$cg", ...AS_MEMBER, groupInstanceId: "$cother" }),
+    step("SyncGroup", 4, { groupId: "$cg", ...AS_MEMBER, ...STATIC }),
+    commit({
+      generationIdOrMemberEpoch: "%0:generationId%",
+      memberId: "%0:memberId%",
+      ...STATIC,
+    }),
+    step("LeaveGroup", 4, { groupId: "$cg", members: [{ memberId: "", ...STATIC }] }),
+    step("LeaveGroup", 4, {
+      groupId: "$cg",
+      members: [{ memberId: "", ...STATIC }, { memberId: "$cnobody" }, { memberId: "", ...STATIC }],
+    }),
+    step("DescribeGroups", 5, { groups: ["$cg"] }),
+  ],
+};
+
+const produce = (batch: JsonObject, more: JsonObject = {}): Step =>
+  step("Produce", 12, {
+    acks: -1,
+    timeoutMs: 5_000,
+    topicData: [{
+      name: "$ct",
+      partitionData: [{
+        index: 0,
+        records: { batches: [{ records: ["v"], ...PRODUCER, ...batch } as never] },
+      }],
+    }],
+    ...more,
+  });
+
+const PRODUCER = {
+  producerId: "%0:producerId%",
+  producerEpoch: "%0:producerEpoch%",
+  baseSequence: 0,
+};
+
+const PRODUCERS: Family = {
+  name: "producer",
+  opening: [
+    step("InitProducerId", 4, { transactionalId: null, transactionTimeoutMs: 60_000 }),
+    ...OWN_TOPIC,
+  ],
+  requests: [
+    produce({}),
+    produce({ baseSequence: 1 }),
+    produce({ baseSequence: 2, records: ["w", "x"] }),
+    produce({ baseSequence: 2147483647, records: ["w", "x"] }),
+    produce({ baseSequence: -1 }),
+    produce({ producerEpoch: "%0:producerEpoch+1%" }),
+    produce({ producerEpoch: -1 }),
+    produce({ producerId: -1, producerEpoch: -1, baseSequence: -1 }),
+    produce({ isTransactional: true }),
+    produce({ isControl: true }),
+    produce({ records: [{ value: "old", timestamp: 1000 }, { value: "new", timestamp: 2000 }] }),
+    produce({ set: { maxTimestamp: 12_345 } }),
+    produce({ set: { attributes: 8 } }),
+    produce({ set: { recordCount: 5 } }),
+    produce({ set: { lastOffsetDelta: 5 } }),
+    produce({ set: { magic: 1 } }),
+    produce({ set: { magic: 3 } }),
+    produce({ set: { attributes: 1 } }),
+    produce({ crc: false, set: { baseTimestamp: 5 } }),
+    step("DescribeProducers", 0, { topics: [{ name: "$ct", partitionIndexes: [0] }] }),
+    READ_OWN,
+    step("ListOffsets", 8, {
+      replicaId: -1,
+      topics: [{ name: "$ct", partitions: [{ partitionIndex: 0, timestamp: -3 }] }],
+    }),
+    step("ListOffsets", 8, {
+      replicaId: -1,
+      topics: [{ name: "$ct", partitions: [{ partitionIndex: 0, timestamp: 1500 }] }],
+    }),
+    step("DeleteRecords", 2, {
+      topics: [{ name: "$ct", partitions: [{ partitionIndex: 0, offset: -1 }] }],
+      timeoutMs: 5_000,
+    }),
+    step("InitProducerId", 4, {
+      transactionalId: null,
+      transactionTimeoutMs: 60_000,
+      producerId: "%0:producerId%",
+      producerEpoch: "%0:producerEpoch%",
+    }),
+  ],
+};
+
+const set = (name: string, value: string | null, configOperation = 0, more: JsonObject = {}) =>
+  step("IncrementalAlterConfigs", 1, {
+    resources: [{
+      resourceType: 2,
+      resourceName: "$ct",
+      configs: [{ name, configOperation, value }],
+    }],
+    ...more,
+  });
+
+const CONFIGS: Family = {
+  name: "configs",
+  opening: OWN_TOPIC,
+  requests: [
+    set("retention.ms", "1000"),
+    set("retention.ms", null, 1),
+    set("retention.ms", "1000", 0, { validateOnly: true }),
+    set("cleanup.policy", "compact"),
+    set("cleanup.policy", "compact", 2),
+    set("cleanup.policy", "delete", 3),
+    set("cleanup.policy", "delete,compact", 3),
+    set("cleanup.policy", "", 0),
+    set("max.message.bytes", "100"),
+    set("min.insync.replicas", "2"),
+    set("min.insync.replicas", "0"),
+    set("message.timestamp.type", "LogAppendTime"),
+    set("message.timestamp.type", "Never"),
+    set("compression.type", "zstd"),
+    set("$cunknown", "1"),
+    step("AlterConfigs", 2, {
+      resources: [{
+        resourceType: 2,
+        resourceName: "$ct",
+        configs: [{ name: "retention.bytes", value: "5" }],
+      }],
+    }),
+    {
+      ...step("DescribeConfigs", 4, {
+        resources: [{
+          resourceType: 2,
+          resourceName: "$ct",
+          configurationKeys: ["retention.ms", "retention.bytes", "cleanup.policy"],
+        }],
+      }),
+      settles: true,
+    },
+  ],
+};
+
+const fetch = (more: JsonObject = {}): Step =>
+  step("Fetch", 12, {
+    maxWaitMs: 0,
+    minBytes: 0,
+    sessionId: "%3:sessionId%",
+    sessionEpoch: 1,
+    ...more,
+  });
+
+const partitions = (...indexes: number[]) =>
+  indexes.map((partition) => ({ partition, partitionMaxBytes: 1_000_000 }));
+
+const FETCH: Family = {
+  name: "fetch session",
+  opening: [
+    ...OWN_TOPIC,
+    fetch({
+      sessionId: 0,
+      sessionEpoch: 0,
+      topics: [{ topic: "$ct", partitions: partitions(0, 1) }],
+    }),
+  ],
+  requests: [
+    OWN_RECORDS,
+    fetch(),
+    fetch({ sessionEpoch: 2 }),
+    fetch({ sessionEpoch: 3 }),
+    fetch({ sessionEpoch: -1 }),
+    fetch({ sessionEpoch: 0, topics: [{ topic: "$ct", partitions: partitions(0) }] }),
+    fetch({ forgottenTopicsData: [{ topic: "$ct", partitions: [0] }] }),
+    fetch({ sessionEpoch: 2, forgottenTopicsData: [{ topic: "$ct", partitions: [1, 9] }] }),
+    fetch({ topics: [{ topic: "$ct", partitions: partitions(2) }] }),
+    fetch({ topics: [{ topic: "$cunknown", partitions: partitions(0) }] }),
+    fetch({ topics: [{ topic: "$ct", partitions: [{ partition: 0, fetchOffset: 99 }] }] }),
+    fetch({
+      topics: [{
+        topic: "$ct",
+        partitions: [{ partition: 0, fetchOffset: 3, partitionMaxBytes: 1 }],
+      }],
+    }),
+    fetch({ sessionId: 5 }),
+    fetch({ sessionId: 0, sessionEpoch: 1 }),
+  ],
+};
+
+export const FAMILIES: readonly Family[] = [GROUP, STATIC_GROUP, PRODUCERS, CONFIGS, FETCH];
+
+/** Each family's requests one by one, and each followed by every other that tells more. */
+export function* sequenceCases(apis: ReadonlySet<string> | null): Generator<Case> {
+  for (const { name, opening, requests } of FAMILIES) {
+    if (apis !== null && !requests.some(({ api }) => apis.has(api))) continue;
+    for (const [at, first] of requests.entries()) {
+      // Different neighbours for each, so that many orders are met.
+      const second = requests[(at * 7 + 3) % requests.length]!;
+      const third = requests[(at * 5 + 1) % requests.length]!;
+      yield { name: `${name} ${at}`, steps: [...opening, first, second, third] };
+    }
+  }
+  if (apis === null || apis.has("OffsetDelete")) yield* STORIES;
+}
+
+const STORIES: readonly Case[] = [
+  {
+    name: "a subscription that says version 1 and has the fields of version 0",
+    steps: [
+      join({
+        protocols: [{
+          name: "range",
+          metadata: { subscription: ["orders"], version: 0, says: 1 },
+        }],
+      }, 3),
+      OWN_GROUP[1]!,
+      step("OffsetDelete", 0, {
+        groupId: "$cg",
+        topics: [
+          { name: "orders", partitions: [{ partitionIndex: 0 }] },
+          { name: "empty", partitions: [{ partitionIndex: 0 }] },
+        ],
+      }),
+    ],
+  },
+  {
+    name: "one group twice",
+    steps: [
+      OWN_COMMITS,
+      step("OffsetFetch", 8, {
+        groups: [
+          { groupId: "$cg", topics: [{ name: "orders", partitionIndexes: [0] }] },
+          { groupId: "$cg", topics: [{ name: "orders", partitionIndexes: [1] }] },
+        ],
+      }),
+    ],
+  },
+];

@@ -1,0 +1,17 @@
+/**
+ * All templates.
+ *
+ * @module
+ */
+
+import type { Template } from "./template.ts";
+import { ADMIN_TEMPLATES } from "./templates_admin.ts";
+import { DATA_TEMPLATES, TOPIC_TEMPLATES } from "./templates_data.ts";
+import { GROUP_TEMPLATES } from "./templates_groups.ts";
+
+export const TEMPLATES: readonly Template[] = [
+  ...DATA_TEMPLATES,
+  ...TOPIC_TEMPLATES,
+  ...ADMIN_TEMPLATES,
+  ...GROUP_TEMPLATES,
+];

@@ -1,0 +1,53 @@
+/**
+ * Gregor and Apache Kafka are asked the same, and answer the same but for the differences that
+ * `diff/known.ts` lists with their reasons. `deno task diff` goes on from here.
+ */
+
+import { strict as assert } from "node:assert";
+import { formatCase } from "./diff/case.ts";
+import { fixedCases } from "./diff/fixed.ts";
+import { Fixture } from "./diff/fixture.ts";
+import { Hunt } from "./diff/hunt.ts";
+import { KNOWN } from "./diff/known.ts";
+
+const SHOWN_MAX = 20;
+
+Deno.test({
+  name: "Gregor answers as Kafka does, but for the differences that are listed",
+  ignore: !hasKafka(),
+  fn: async () => {
+    const fixture = await Fixture.start();
+    try {
+      const hunt = new Hunt(fixture);
+      await hunt.run(fixedCases(null));
+      const news = [...hunt.news.values()].slice(0, SHOWN_MAX).map(({ difference, found }) => {
+        const { path, kafka, gregor, step } = difference;
+        const values = `Kafka ${JSON.stringify(kafka)}\nGregor ${JSON.stringify(gregor)}`;
+        return `${step.api} ${path}, in "${found.name}":\n${values}\n${formatCase(found)}`;
+      });
+      const gone = KNOWN.filter((known) => !known.byChance && !hunt.known.has(known));
+      const problems = [
+        ...news.map((text) => `not listed (deno task diff): ${text}`),
+        ...gone.map(({ apis, asked }) => `listed, but no longer there: ${apis}: ${asked}`),
+      ];
+      assert.equal(problems.length, 0, problems.join("\n\n"));
+      console.log(`${hunt.cases} cases, ${hunt.known.size} known differences`);
+    } finally {
+      await fixture.stop();
+    }
+  },
+});
+
+/** Kafka needs Java and Maven; where a check must not be skipped, they have to be there. */
+function hasKafka(): boolean {
+  if (Deno.env.get("CI") === "true") return true;
+  return ["java", "mvn"].every((program) => {
+    return (Deno.env.get("PATH") ?? "").split(":").some((folder) => {
+      try {
+        return Deno.statSync(`${folder}/${program}`).isFile;
+      } catch {
+        return false;
+      }
+    });
+  });
+}
