@@ -8,7 +8,8 @@
  *
  * ```text
  *   entry, 128 bytes, little-endian:
- *    0 f64 group id        24 i32 error           32 f64 base offset       48 f64 log start offset
+ *    0 f64 group id        24 i32 error, or       32 f64 base offset       48 f64 log start offset
+ *                             APPEND_BUSY: it waits
  *    8 f64 address         28 i32 leader epoch    40 f64 log append time
  *   16 f64 length (-1: null)
  *   why it was refused (kafka/refusal.ts):
@@ -16,8 +17,9 @@
  *   60 u32 records        72 f64 newest (ms)        f64 timestamp
  * ```
  *
- * Tables are served in order of arrival, but one that has to wait (for room, for a walk of records) holds up
- * only those that write to the log it waits for.
+ * Tables are served in order of arrival. A part that has to wait (for room, for a walk of records) holds up
+ * the parts behind it that are of the same log, in its table and in later ones, and no others: a log takes
+ * what a connection sends in the order in which it was sent.
  *
  * @module
  */
@@ -109,7 +111,7 @@ class ServedTable implements CommitWaiter, AppendRequest {
   call = 0;
   table = 0;
   count = 0;
-  /** The next entry to append. */
+  /** Entries before it are appended or refused. */
   next = 0;
   pending = 0;
   version = 0;
@@ -145,8 +147,9 @@ export class ShardRemoteProduce implements RemoteProduce {
   readonly #outgoing: Outgoing[];
   readonly #sentPool: SentTable[] = [];
   readonly #servedPool: ServedTable[] = [];
-  /** Tables whose next entry has to wait, in order of arrival. */
+  /** Tables with entries that have to wait, in order of arrival; and the groups of those entries. */
   readonly #held: ServedTable[] = [];
+  readonly #heldGroups = new Set<number>();
   readonly #outcome = new AppendOutcome();
 
   constructor(
@@ -242,31 +245,20 @@ export class ShardRemoteProduce implements RemoteProduce {
     served.wallMs = this.#wallMs();
     served.next = 0;
     served.pending = 1;
-    if (this.#isBehind(served, this.#held.length) || !this.#serve(served)) this.#held.push(served);
+    if (!this.#serve(served)) this.#held.push(served);
   }
 
   /** Tries again what had to wait; in order. */
   retry(): void {
     const held = this.#held;
+    if (held.length === 0) return;
+    this.#heldGroups.clear();
     let kept = 0;
     for (let i = 0; i < held.length; i++) {
       const served = held[i]!;
-      if (this.#isBehind(served, kept) || !this.#serve(served)) held[kept++] = served;
+      if (!this.#serve(served)) held[kept++] = served;
     }
     held.length = kept;
-  }
-
-  /** One of the first `count` held tables waits for a log that this one writes to. */
-  #isBehind(served: ServedTable, count: number): boolean {
-    const { view } = this.#memory;
-    for (let i = 0; i < count; i++) {
-      const { table, next } = this.#held[i]!;
-      const awaited = view.getFloat64(table + next * ENTRY_SIZE, true);
-      for (let entry = served.next; entry < served.count; entry++) {
-        if (view.getFloat64(served.table + entry * ENTRY_SIZE, true) === awaited) return true;
-      }
-    }
-    return false;
   }
 
   setError(served: ServedTable, entry: number, error: number): void {
@@ -305,6 +297,7 @@ export class ShardRemoteProduce implements RemoteProduce {
       view.setFloat64(at, outgoing.groups[entry]!, true);
       view.setFloat64(at + 8, outgoing.addresses[entry]!, true);
       view.setFloat64(at + 16, outgoing.lengths[entry]!, true);
+      view.setInt32(at + 24, APPEND_BUSY, true);
     }
     const call = this.#calls.open(shard, sent);
     this.#calls.mailboxes.send(
@@ -318,17 +311,29 @@ export class ShardRemoteProduce implements RemoteProduce {
     );
   }
 
-  /** Appends from the table's next entry on; false when that one has to wait. */
+  /** Appends what has not to wait; false when something has. */
   #serve(served: ServedTable): boolean {
     const { view } = this.#memory;
     const { outcome } = this.#appender;
-    while (served.next < served.count) {
-      const at = served.table + served.next * ENTRY_SIZE;
-      const partition = this.#partitions.byGroup(view.getFloat64(at, true));
+    const held = this.#heldGroups;
+    let waiting = 0;
+    for (let entry = served.next; entry < served.count; entry++) {
+      const at = served.table + entry * ENTRY_SIZE;
+      if (view.getInt32(at + 24, true) !== APPEND_BUSY) continue;
+      const groupId = view.getFloat64(at, true);
+      if (held.size > 0 && held.has(groupId)) {
+        waiting++;
+        continue;
+      }
+      const partition = this.#partitions.byGroup(groupId);
       const address = view.getFloat64(at + 8, true);
       const length = view.getFloat64(at + 16, true);
       const error = this.#appender.append(partition, address, length, served);
-      if (error === APPEND_BUSY) return false;
+      if (error === APPEND_BUSY) {
+        held.add(groupId);
+        waiting++;
+        continue;
+      }
       view.setInt32(at + 24, error, true);
       view.setInt32(at + 28, outcome.leaderEpoch, true);
       view.setFloat64(at + 32, outcome.baseOffset, true);
@@ -337,10 +342,11 @@ export class ShardRemoteProduce implements RemoteProduce {
       writeRefusal(view, at, outcome.refusal);
       if (error === ErrorCode.NONE && outcome.waitOffset > partition!.highWatermark) {
         served.pending++;
-        partition!.awaitCommit(outcome.waitOffset, served, served.next);
+        partition!.awaitCommit(outcome.waitOffset, served, entry);
       }
-      served.next++;
+      if (waiting === 0) served.next = entry + 1;
     }
+    if (waiting > 0) return false;
     if (served.pending > 1) {
       this.#calls.mailboxes.send(served.fromShard, MessageType.PRODUCE_TAKEN, served.call);
     }
