@@ -51,7 +51,10 @@ function changedTemplate(random: Random, apis: ReadonlySet<string> | null): Case
   let request = template.request;
   const names: string[] = [];
   for (let i = random.nextBelow(CHANGES_MAX); i >= 0; i--) {
-    const change = pick(random, [...variations(template.api, version, request)]);
+    const changes = [...variations(template.api, version, request)];
+    // A version without fields has nothing to change.
+    if (changes.length === 0) break;
+    const change = pick(random, changes);
     if (!isAnswered(template, change.name)) return null;
     names.push(change.name);
     request = change.request;
