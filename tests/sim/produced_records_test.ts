@@ -14,9 +14,14 @@ import {
   newListOffsetsRequest,
   newListOffsetsTopic,
 } from "../../src/wire/generated/list_offsets_request.ts";
-import type { PartitionProduceResponse } from "../../src/wire/generated/produce_response.ts";
+import { newProduceRequest, type ProduceRequest } from "../../src/wire/generated/produce_request.ts";
+import type {
+  PartitionProduceResponse,
+  ProduceResponse,
+} from "../../src/wire/generated/produce_response.ts";
 import { Compression } from "../../src/wire/record_batch.ts";
 import { RecordBatchBuilder } from "../../src/wire/record_batch_builder.ts";
+import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import { handMadeBatch } from "../conformance/records/hand_made_batch.ts";
 import { SimClient } from "./sim_client.ts";
 import { SimNode } from "./sim_node.ts";
@@ -156,6 +161,79 @@ Deno.test("a batch that takes long to look at holds up its own log alone, from w
     }
   }
 });
+
+/** Two partitions of topic `t` that live on `shard`. */
+function pairOn(node: SimNode, shard: number): [number, number] {
+  const { partitions } = node.shards[shard]!.shard.image.topicByName("t")!;
+  const there = [...partitions.keys()].filter((index) => {
+    return partitions[index]!.groupId % node.shards.length === shard;
+  });
+  return [there[0]!, there[1]!];
+}
+
+/** One request for several partitions of the topic. */
+function requestFor(parts: readonly (readonly [number, Uint8Array])[]): ProduceRequest {
+  return newProduceRequest({
+    acks: -1,
+    timeoutMs: 10_000,
+    topicData: [{
+      name: "t",
+      topicId: ZERO_UUID,
+      partitionData: parts.map(([index, records]) => ({ index, records })),
+    }],
+  });
+}
+
+function baseOffsets({ responses }: ProduceResponse): number[] {
+  return responses[0]!.partitionResponses.map(({ errorCode, baseOffset }) => {
+    assert.equal(errorCode, ErrorCode.NONE);
+    return baseOffset;
+  });
+}
+
+for (const [shard, whose] of [[0, "its own"], [1, "another"]] as const) {
+  Deno.test(`requests keep their order in every log of ${whose} shard while a walk holds one up`, () => {
+    const node = new SimNode({ seed: 6 });
+    assert(node.mount(2));
+    create(node, "t", 4);
+    for (let index = 0; index < 4; index++) produce(node, index, SMALL_BATCH);
+    const [first, second] = pairOn(node, shard);
+    const large = bulky(Compression.GZIP, UNPACKED_BYTES_MIN - 100_000);
+    const client = new SimClient(node.connect(0));
+    const answers: number[][] = [];
+    const take = (response: ProduceResponse): void => void answers.push(baseOffsets(response));
+    // In one batch the walk holds up the other log of its request; what comes later must not overtake it there.
+    const held = requestFor([[first, large], [second, SMALL_BATCH]]);
+    client.send(PRODUCE, NAMES, held, take);
+    client.send(PRODUCE, NAMES, requestFor([[second, SMALL_BATCH]]), take);
+    assert(node.run(() => (client.poll(), answers.length === 2)));
+    assert(answers[0]![1]! < answers[1]![0]!, "a later request overtook an earlier one");
+  });
+
+  Deno.test(`long walks of several requests for the same logs of ${whose} shard all end`, () => {
+    const node = new SimNode({ seed: 7 });
+    assert(node.mount(2));
+    create(node, "t", 4);
+    for (let index = 0; index < 4; index++) produce(node, index, SMALL_BATCH);
+    const [first, second] = pairOn(node, shard);
+    const large = bulky(Compression.GZIP, UNPACKED_BYTES_MIN - 100_000);
+    const clients = [0, 1, 2].map(() => new SimClient(node.connect(0)));
+    let answered = 0;
+    const take = (response: ProduceResponse): void => {
+      baseOffsets(response);
+      answered++;
+    };
+    // What the second one waits for comes into line before the first one's second batch does.
+    const asked = [[first, second], [second], [second, first]];
+    for (const [i, indexes] of asked.entries()) {
+      const request = requestFor(indexes.map((index) => [index, large]));
+      clients[i]!.send(PRODUCE, NAMES, request, take);
+      node.pass(0.5);
+    }
+    const poll = (): void => clients.forEach((client) => client.poll());
+    assert(node.run(() => (poll(), answered === 3)), "somebody waits for ever");
+  });
+}
 
 Deno.test("a batch that unpacks to more than a consumer should hold is refused, and told so", () => {
   const node = new SimNode({ seed: 3 });
