@@ -25,17 +25,28 @@ export class LogPrinter implements Logger {
     if (level < this.#level) return;
     const time = new Date().toISOString();
     const line = this.#json
-      ? JSON.stringify({ time, level: NAMES[level]!.trim().toLowerCase(), message, ...fields })
+      ? escaped({ time, level: NAMES[level]!.trim().toLowerCase(), message, ...fields })
       : `${time} ${NAMES[level]} ${message}${textOf(fields)}`;
     writeAll(this.#encoder.encode(line + "\n"));
   }
 }
 
-function textOf(fields: LogFields): string {
+/** As JSON, without what a terminal obeys or turns around: control characters, line ends, directions. */
+function escaped(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    (one) => {
+      return `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`;
+    },
+  );
+}
+
+/** The fields of a line for people. */
+export function textOf(fields: LogFields): string {
   let text = "";
   for (const [name, value] of Object.entries(fields)) {
     const plain = typeof value !== "string" || /^[\w./:+-]+$/.test(value);
-    text += ` ${name}=${plain ? value : JSON.stringify(value)}`;
+    text += ` ${name}=${plain ? value : escaped(value)}`;
   }
   return text;
 }

@@ -31,8 +31,11 @@ export const REQUESTS_PER_CONNECTION_MAX = 256;
 /** Connections of one shard; a further one is closed at once. */
 export const CONNECTIONS_PER_SHARD_MAX = 16_384;
 
-/** Share of a shard's memory for the beginnings of frames, and for short requests that wait their turn. */
+/** Share of a shard's memory for the beginnings of frames. */
 export const BEGUN_FRAMES_SHARE = 1 / 32;
+
+/** Share of a shard's memory for received bytes whose first request waits its turn. */
+export const WAITING_WINDOWS_SHARE = 1 / 16;
 
 /** So much of a frame has come before it gets a block of its size (bytes). */
 export const FRAME_START_SIZE = 4096;

@@ -14,8 +14,11 @@ import type { ResponseSlot } from "./response.ts";
 export interface ConnectionMemory {
   /** A block for a frame of `size` bytes; -1: not now. */
   allocateFrame(size: number): number;
+  /** The same for received bytes whose first request waits its turn. */
+  allocateWindow(size: number): number;
   allocateResponse(size: number): number;
   releaseFrame(address: number): void;
+  releaseWindow(address: number): void;
   releaseResponse(address: number): void;
   /** The largest frame that can ever be taken (bytes). */
   readonly frameSizeMax: number;

@@ -153,7 +153,10 @@ export class ProduceAppender {
       return ErrorCode.NOT_ENOUGH_REPLICAS;
     }
     // Asked first: checking a batch reads all of it, and it would be checked again.
-    if (partition.log.busy || this.#checks.waits(address)) return APPEND_BUSY;
+    const checks = this.#checks;
+    if (checks.waits(address) || (partition.log.busy && !checks.hasEnded(address))) {
+      return APPEND_BUSY;
+    }
     const refused = this.#check(partition, address, length, request);
     if (refused !== ErrorCode.NONE) return refused;
     const view = this.#memory.view;
@@ -204,12 +207,15 @@ export class ProduceAppender {
     rules.keysRequired = limits.keysRequired;
     rules.oldestMs = limits.logAppendTime ? -Infinity : request.wallMs - limits.beforeMaxMs;
     rules.newestMs = limits.logAppendTime ? Infinity : request.wallMs + limits.afterMaxMs;
-    const walk = this.#checks.check(address, length, rules);
-    if (walk === null) return APPEND_BUSY;
-    if (walk.status !== WalkStatus.SOUND) return this.#refuse(walk, rules, compressed);
+    let maxTimestamp = this.#checks.soundMaxTimestampMs(address);
+    if (Number.isNaN(maxTimestamp)) {
+      const walk = this.#checks.check(address, length, rules);
+      if (walk === null) return APPEND_BUSY;
+      if (walk.status !== WalkStatus.SOUND) return this.#refuse(walk, rules, compressed);
+      maxTimestamp = walk.maxTimestampMs;
+    }
     if (limits.logAppendTime) return this.#stamp(address, length, stamped, request.wallMs);
     // The records' own times count, whatever the header says of them.
-    const maxTimestamp = walk.maxTimestampMs;
     if (stamped || batchMaxTimestamp(view, address) !== maxTimestamp) {
       setBatchCreateTime(view, address, maxTimestamp);
       this.#setCrc(address, length);

@@ -17,8 +17,8 @@
  *                                             first block (4 KiB) → block of the frame's size
  * ```
  *
- * Who waits for a block as a rule holds none of the same kind, so that nobody waits for one another: first
- * blocks, small frames and large ones have budgets of their own. Where one does, it is reclaimed in the end.
+ * Who waits for a block holds none of the same kind, so that nobody waits for one another: windows, first
+ * blocks and blocks of a frame's size have budgets of their own, and are waited for in this order.
  *
  * @module
  */
@@ -31,7 +31,6 @@ import {
   RECEIVE_STEP_BYTES_MAX,
   RECLAIM_IN_TURN_MS,
   RECLAIM_RATE_MIN,
-  SMALL_FRAME_SIZE,
 } from "../base/limits.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { Completion } from "../io/completion.ts";
@@ -89,8 +88,6 @@ export class ReceiveSide {
   #askedMs = 0;
   /** Since when the next frame, which is whole, waits behind an earlier request; 0: it does not. */
   #inTurnSinceMs = 0;
-  /** Since when a window in a block waits for another block; 0: it does not. */
-  #shortSinceMs = 0;
   #pumping = false;
   readonly #onReceived: Completion;
   readonly #onReceivedInto: Completion;
@@ -120,8 +117,6 @@ export class ReceiveSide {
   /** For how long memory has been held here because the peer does not go on (ms); at most 0: it is not. */
   stalledMs(nowMs: number): number {
     if (this.#inTurnSinceMs > 0) return nowMs - this.#inTurnSinceMs - RECLAIM_IN_TURN_MS;
-    // Those who wait with a block in hand might all wait for one another.
-    if (this.#shortSinceMs > 0) return nowMs - this.#shortSinceMs - RECLAIM_IN_TURN_MS;
     if (!this.#receiving || this.#blockAddress < 0) return 0;
     const now = nowMs - this.#askedMs;
     return Math.max(now, this.#spentMs + now - this.#blockReceived / RECLAIM_RATE_MIN);
@@ -285,7 +280,7 @@ export class ReceiveSide {
 
   #releaseWindow(): void {
     if (this.#windowBuffer !== NO_BUFFER) this.#host.sockets.recycle(this.#windowBuffer);
-    if (this.#windowBlock >= 0) this.#host.blocks.releaseFrame(this.#windowBlock);
+    if (this.#windowBlock >= 0) this.#host.blocks.releaseWindow(this.#windowBlock);
     this.#windowBuffer = NO_BUFFER;
     this.#windowBlock = -1;
   }
@@ -294,7 +289,7 @@ export class ReceiveSide {
   #parkWindow(): void {
     if (this.#windowBuffer === NO_BUFFER || this.#framesHeld > 0) return;
     const size = this.#windowEnd - this.#windowAt;
-    const block = this.#host.blocks.allocateFrame(size);
+    const block = this.#host.blocks.allocateWindow(size);
     if (block < 0) return;
     this.#memory.bytes.copyWithin(block, this.#windowAt, this.#windowEnd);
     this.#releaseWindow();
@@ -309,15 +304,10 @@ export class ReceiveSide {
     const length = available < FRAME_START_SIZE ? Math.min(size, FRAME_START_SIZE) : size;
     const block = this.#host.blocks.allocateFrame(length);
     if (block < 0) {
-      // Not into the lane that it waits for.
-      if (length > SMALL_FRAME_SIZE) this.#parkWindow();
-      if (this.#windowBlock >= 0 && this.#shortSinceMs === 0) {
-        this.#shortSinceMs = this.#host.nowMs();
-      }
+      this.#parkWindow();
       this.#owner.awaitReceiveMemory();
       return false;
     }
-    this.#shortSinceMs = 0;
     this.#memory.bytes.copyWithin(block, this.#windowAt, this.#windowEnd);
     this.#windowAt = this.#windowEnd;
     this.#releaseWindow();

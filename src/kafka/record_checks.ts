@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { RecordRules, RecordWalk } from "../io/record_walk.ts";
+import { type RecordRules, type RecordWalk, WalkStatus } from "../io/record_walk.ts";
 
 /** A batch in line; the first one is being walked. */
 interface Waiting {
@@ -28,6 +28,8 @@ export class RecordChecks {
   #begun = false;
   /** The first batch's walk has ended, and nobody has asked since. */
   #ended = false;
+  /** Latest time of the records (ms) of batches that came through the line and are sound, by address. */
+  readonly #sound = new Map<number, number>();
 
   constructor(quick: RecordWalk, slow: RecordWalk) {
     this.#quick = quick;
@@ -46,6 +48,20 @@ export class RecordChecks {
     return at > 0 || (at === 0 && !this.#ended);
   }
 
+  /** The walk of this batch has ended, and nobody has asked since: those behind it wait for that. */
+  hasEnded(address: number): boolean {
+    return this.#ended && this.#line[0]!.address === address;
+  }
+
+  /**
+   * The latest time of the records (ms) of a batch that was in line and found sound; NaN: it was not. Such a batch
+   * need not be walked again when its log had no room.
+   */
+  soundMaxTimestampMs(address: number): number {
+    if (this.#sound.size === 0) return NaN;
+    return this.#sound.get(address) ?? NaN;
+  }
+
   /**
    * Walks a batch whose header and checksum are sound.
    *
@@ -57,7 +73,9 @@ export class RecordChecks {
       const at = this.#placeOf(address);
       if (at === 0 && this.#ended) {
         this.#leave(0);
-        return this.#slow;
+        const walk = this.#slow;
+        if (walk.status === WalkStatus.SOUND) this.#sound.set(address, walk.maxTimestampMs);
+        return walk;
       }
       if (at >= 0) return null;
     }
@@ -75,6 +93,7 @@ export class RecordChecks {
 
   /** Nobody will ask for this batch any more. */
   forget(address: number): void {
+    if (this.#sound.size > 0) this.#sound.delete(address);
     if (this.#line.length === 0) return;
     const at = this.#placeOf(address);
     if (at >= 0) this.#leave(at);

@@ -80,6 +80,26 @@ Deno.test("long batches are walked one after the other, each to be fetched", () 
   assert(!line.busy);
 });
 
+Deno.test("a batch found sound in line is not walked again until it is forgotten", () => {
+  const line = checks();
+  assert.equal(line.check(0, 3, RULES), null);
+  assert(!line.hasEnded(0));
+  assert.equal(turns(line), 2);
+  assert(line.hasEnded(0) && !line.hasEnded(20));
+  assert(Number.isNaN(line.soundMaxTimestampMs(0)));
+  assert.equal(line.check(0, 3, RULES)?.status, 0);
+  assert(!line.hasEnded(0));
+  assert.equal(line.soundMaxTimestampMs(0), 0);
+  assert(Number.isNaN(line.soundMaxTimestampMs(20)));
+  line.forget(0);
+  assert(Number.isNaN(line.soundMaxTimestampMs(0)));
+  // What is refused is answered, not asked for again.
+  assert.equal(line.check(20, 2, RULES), null);
+  assert.equal(turns(line), 1);
+  assert.equal(line.check(20, 2, RULES)?.status, 20);
+  assert(Number.isNaN(line.soundMaxTimestampMs(20)));
+});
+
 Deno.test("a batch that nobody asks for any more gives its place up, wherever it stands", () => {
   const line = checks();
   for (const address of [20, 30, 40]) line.check(address, 3, RULES);

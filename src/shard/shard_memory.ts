@@ -2,8 +2,8 @@
  * Who may take how much of a shard's memory.
  *
  * Frames and responses draw from budgets of their own, so that neither can starve the other, and
- * small frames have a lane beside the large ones, as have frames of which little is there yet. What no budget holds is batch cache, and is given
- * back when a budget needs it. An empty budget is back-pressure: the connection that asked
+ * small frames have a lane beside the large ones, as have frames of which little is there yet, and requests
+ * that wait their turn. What no budget holds is batch cache, and is given back when a budget needs it. An empty budget is back-pressure: the connection that asked
  * is put in a queue and resumed, in order, when something was released.
  *
  * @module
@@ -16,6 +16,7 @@ import {
   LARGE_FRAMES_SHARE,
   RESPONSES_SHARE,
   SMALL_FRAME_SIZE,
+  WAITING_WINDOWS_SHARE,
 } from "../base/limits.ts";
 import type { Arena } from "../bytes/arena.ts";
 import { type ConnectionMemory, Lack } from "../kafka/connection_host.ts";
@@ -53,7 +54,9 @@ export class Budget {
 
 export class ShardMemory implements ConnectionMemory {
   readonly arena: Arena;
-  /** Beginnings of frames, and short requests that wait their turn. */
+  /** Received bytes whose first request waits its turn. */
+  readonly waitingWindows: Budget;
+  /** Beginnings of frames. */
   readonly begunFrames: Budget;
   readonly smallFrames: Budget;
   readonly largeFrames: Budget;
@@ -71,6 +74,10 @@ export class ShardMemory implements ConnectionMemory {
     this.arena = arena;
     const large = Math.floor(arena.size * LARGE_FRAMES_SHARE);
     this.largeFrames = new Budget("large frames", large);
+    this.waitingWindows = new Budget(
+      "waiting windows",
+      Math.floor(arena.size * WAITING_WINDOWS_SHARE),
+    );
     this.begunFrames = new Budget("begun frames", Math.floor(arena.size * BEGUN_FRAMES_SHARE));
     this.smallFrames = new Budget("small frames", Math.floor(large / 2));
     this.responses = new Budget("responses", Math.floor(arena.size * RESPONSES_SHARE));
@@ -89,6 +96,15 @@ export class ShardMemory implements ConnectionMemory {
   releaseFrame(address: number): void {
     const size = this.arena.blockSize(address);
     this.#frameBudget(size).give(size);
+    this.#release(address);
+  }
+
+  allocateWindow(size: number): number {
+    return this.#take(this.waitingWindows, size);
+  }
+
+  releaseWindow(address: number): void {
+    this.waitingWindows.give(this.arena.blockSize(address));
     this.#release(address);
   }
 

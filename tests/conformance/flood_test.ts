@@ -57,8 +57,8 @@ Deno.test("a flood of requests whose responses are never taken stays in the budg
     node.pass(50);
     serves(node, healthy);
     for (const { blocks } of node.shards) {
-      const { begunFrames, smallFrames, largeFrames, responses } = blocks;
-      for (const budget of [begunFrames, smallFrames, largeFrames, responses]) {
+      const { waitingWindows, begunFrames, smallFrames, largeFrames, responses } = blocks;
+      for (const budget of [waitingWindows, begunFrames, smallFrames, largeFrames, responses]) {
         assert(budget.used <= budget.limit, `${budget.name} beyond its limit`);
       }
     }

@@ -14,7 +14,10 @@ import {
   newListOffsetsRequest,
   newListOffsetsTopic,
 } from "../../src/wire/generated/list_offsets_request.ts";
-import { newProduceRequest, type ProduceRequest } from "../../src/wire/generated/produce_request.ts";
+import {
+  newProduceRequest,
+  type ProduceRequest,
+} from "../../src/wire/generated/produce_request.ts";
 import type {
   PartitionProduceResponse,
   ProduceResponse,

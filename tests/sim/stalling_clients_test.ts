@@ -320,3 +320,21 @@ Deno.test("responses that nobody takes hold up further requests, not further mem
   const told = bench.askMetadata(bench.connect());
   bench.until(told, 10_000, "metadata beside them");
 });
+
+for (const [begunBytes, count] of [[20_000, 80], [10, 160]] as const) {
+  Deno.test(`${begunBytes} bytes of a frame behind a request that waited its turn hold nobody up`, () => {
+    const bench = new Bench(12);
+    const polling = bench.many(count);
+    for (const client of polling) {
+      client.send(FETCH, 12, poll(1_000), () => {});
+      const told = bench.askMetadata(client);
+      const begun = new Uint8Array(begunBytes);
+      begun.set([0, 1, 0x86, 0xa0]);
+      client.end.send(begun);
+      assert(!told());
+    }
+    // The polls end, and the requests behind them are answered.
+    bench.pass(10_000);
+    bench.assertServes("a frame larger than a receive buffer", batchOf(120_000));
+  });
+}

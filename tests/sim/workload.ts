@@ -245,8 +245,16 @@ export class Workload {
   /** What clients can make us allocate stays within what it may. */
   #checkBudgets(): void {
     this.node.shards.forEach(({ blocks, shard }, index) => {
-      const { begunFrames, smallFrames, largeFrames, responses } = blocks;
-      for (const { name, used, limit } of [begunFrames, smallFrames, largeFrames, responses]) {
+      const { waitingWindows, begunFrames, smallFrames, largeFrames, responses } = blocks;
+      for (
+        const { name, used, limit } of [
+          waitingWindows,
+          begunFrames,
+          smallFrames,
+          largeFrames,
+          responses,
+        ]
+      ) {
         expect(used <= limit, () => `shard ${index}: ${used} bytes of ${name}, of ${limit}`);
       }
       const { heap } = shard.server;
@@ -432,8 +440,8 @@ export class Workload {
 
   #checkMemory(): void {
     this.node.shards.forEach(({ blocks, sockets, shard }, index) => {
-      const { begunFrames, smallFrames, largeFrames, responses } = blocks;
-      const budgets = [begunFrames, smallFrames, largeFrames, responses];
+      const { waitingWindows, begunFrames, smallFrames, largeFrames, responses } = blocks;
+      const budgets = [waitingWindows, begunFrames, smallFrames, largeFrames, responses];
       for (const { name, used } of budgets) {
         expect(used === 0, () => `shard ${index}: ${used} bytes of ${name} are not given back`);
       }
