@@ -13,7 +13,8 @@
  * after a rest, too, and when the shard stops: then it stands in for its log where damage takes that. What changes meanwhile may
  * be in it or not: the log behind the snapshot says it again, so the records of a machine must bear being
  * applied again, in order ({@linkcode StateMachine.snapshot}). A snapshot that is damaged, of another log, or
- * ahead of a log that lost its end is named, and the whole log is read instead.
+ * ahead of a log that lost its end is named, and the whole log is read instead. A state that lacks a part of the
+ * log that could not be read is not written down: it would stand in for that part when it can be read again.
  *
  * What is read back is input: clients once could write there, and disks lie. So
  * - a record that the machine cannot take over is passed over, and reported with its offset;
@@ -214,7 +215,7 @@ export class AppliedLog {
   /** Ends: what is behind the last snapshot of a small state is written. Nothing may be appended any more. */
   *stop(): Task<void> {
     this.close();
-    if (this.#bytesBehind > 0 && this.#isSmall && !this.#writing) yield* this.writeSnapshot();
+    if (this.#isWorthWriting && this.#isSmall && !this.#writing) yield* this.writeSnapshot();
   }
 
   /** Writes a snapshot of the present state; its size (bytes), or a negative errno. */
@@ -235,13 +236,17 @@ export class AppliedLog {
     return size;
   }
 
+  get #isWorthWriting(): boolean {
+    return this.#bytesBehind > 0 && this.#lost === 0;
+  }
+
   get #isSmall(): boolean {
     return this.#snapshotBytes + this.#bytesBehind <= SMALL_STATE_BYTES;
   }
 
   get #isDue(): boolean {
     const { nowMs, snapshots } = this.#options;
-    if (this.#bytesBehind === 0 || nowMs() < this.#retryAtMs) return false;
+    if (!this.#isWorthWriting || nowMs() < this.#retryAtMs) return false;
     if (this.#bytesBehind >= Math.max(snapshots.bytesMin, this.#snapshotBytes)) return true;
     return this.#isSmall && nowMs() >= this.#snapshotAtMs + snapshots.restMs;
   }

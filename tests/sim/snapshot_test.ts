@@ -231,6 +231,7 @@ function stopped(): Driver {
   const driver = new Driver(3);
   assert(driver.mount(1));
   driver.setUp();
+  driver.commit("g", "v", 2);
   for (let i = 0; i < 100; i++) driver.commit("g", "t", i % 3);
   driver.node.pass(50);
   assert(driver.node.stop());
@@ -302,7 +303,7 @@ Deno.test("damage of a log below its snapshot costs nothing", () => {
     assert.ok(driver.node.shards[0]!.shard.image.topicByName(name) !== undefined);
   }
   const [coordinator] = [...driver.coordinators()].filter((each) => each.table.groups.has("g"));
-  assert.equal(coordinator!.table.groups.get("g")!.offsets.size, 3);
+  assert.equal(coordinator!.table.groups.get("g")!.offsets.size, 4);
 });
 
 Deno.test("metadata whose log and snapshot are both damaged ends a start, unless the loss is accepted", () => {
@@ -328,4 +329,26 @@ Deno.test("metadata whose log and snapshot are both damaged ends a start, unless
   node.crash();
   assert(node.mount(1), node.refusal ?? "");
   assert.ok(node.shards[0]!.shard.image.topicByName("new") !== undefined);
+});
+
+Deno.test("a state that lacks what could not be read is not written down for the whole one", () => {
+  const driver = stopped();
+  const { node } = driver;
+  for (const path of driver.snapshots()) node.disk.replaceBlock(path, 0, null);
+  const segments = node.disk.paths().filter((path) => /__consumer_offsets.*\.log$/.test(path));
+  for (const path of segments) node.disk.flipBit(path, 300, 1);
+  assert(driver.mount(1), node.refusal ?? "");
+  assert.ok(node.remarks.some((each) => each.includes("part of the log that cannot be")));
+  driver.commit("g", "u", 0);
+  node.pass(100);
+  assert(node.stop());
+  node.crash();
+  // The copy that the operator was told to put back.
+  const kept = new Set(node.disk.paths());
+  for (const path of segments) if (kept.has(path)) node.disk.flipBit(path, 300, 1);
+  node.remarks.length = 0;
+  assert(driver.mount(1), node.refusal ?? "");
+  driver.compare();
+  const [coordinator] = [...driver.coordinators()].filter((each) => each.table.groups.has("g"));
+  assert.equal(coordinator!.table.groups.get("g")!.offsets.size, 5);
 });
