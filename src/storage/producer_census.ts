@@ -7,8 +7,8 @@
  * producer loses with its state is that a batch sent again is known for a duplicate, and its next batch is
  * taken wherever it begins.
  *
- * Those to go are found by when they were last heard of, in a histogram: two passes over all of them for
- * several thousand that go.
+ * Of a producer that a journal brought back it is not known when it was last heard of: later than of all the
+ * others, for it is from behind the checkpoint that knows them.
  *
  * @module
  */
@@ -17,7 +17,6 @@ import type { ProducerTable } from "./producer_table.ts";
 
 /** Share of the limit that is forgotten at once. */
 const FORGET_SHARE = 1 / 16;
-const BUCKETS = 1024;
 
 export class ProducerCensus {
   /** Producers that may be remembered: one that writes to several logs counts in each. */
@@ -43,25 +42,18 @@ export class ProducerCensus {
   makeRoom(): void {
     if (this.count < this.limit) return;
     const goal = Math.max(1, Math.floor(this.limit * FORGET_SHARE), this.count - this.limit);
-    let oldestMs = Infinity;
-    let newestMs = -Infinity;
+    const times = new Float64Array(this.count);
+    let known = 0;
     for (const table of this.#tables) {
-      table.visitHeard((heardMs) => {
-        if (heardMs < oldestMs) oldestMs = heardMs;
-        if (heardMs > newestMs) newestMs = heardMs;
-      });
+      table.visitHeard((heardMs) => times[known++] = heardMs === 0 ? Infinity : heardMs);
     }
-    const widthMs = Math.max(1, (newestMs - oldestMs + 1) / BUCKETS);
-    const buckets = new Float64Array(BUCKETS + 1);
-    const bucketOf = (heardMs: number): number => Math.floor((heardMs - oldestMs) / widthMs);
-    for (const table of this.#tables) table.visitHeard((heardMs) => buckets[bucketOf(heardMs)]!++);
-    let last = 0;
-    for (let sum = buckets[0]!; sum < goal && last < BUCKETS; sum += buckets[++last]!);
-    const untilMs = oldestMs + (last + 1) * widthMs;
+    if (known === 0) return;
+    // Exactly: among times that are far apart (a clock was wrong once), shares of their range tell nothing.
+    const untilMs = times.subarray(0, known).sort()[Math.min(goal, known) - 1]!;
     let left = goal;
     for (const table of [...this.#tables]) {
       if (left === 0) break;
-      left -= table.forgetHeardBefore(untilMs, left);
+      left -= table.forgetHeardUntil(untilMs, left);
     }
     this.forgotten += goal - left;
   }

@@ -249,13 +249,14 @@ export class ProducerTable {
 
   /**
    * Drops producers that were not heard of for `expirationMs` and have no open transaction; returns how many.
-   * Of whom it is not known, the time runs from now.
+   * Of whom it is not known, or by a clock that was ahead, the time runs from now.
    */
   expire(nowMs: number, expirationMs: number): number {
     let dropped = 0;
     for (const [producerId, slot] of this.#slots) {
       const at = slot * CELLS;
-      if (this.#cells[at + HEARD] === 0) this.#cells[at + HEARD] = nowMs;
+      const heardMs = this.#cells[at + HEARD]!;
+      if (heardMs === 0 || heardMs > nowMs) this.#cells[at + HEARD] = nowMs;
       if (nowMs - this.#cells[at + HEARD]! < expirationMs) continue;
       if (this.#cells[at + TXN_FIRST]! >= 0) continue;
       this.#drop(producerId, slot);
@@ -273,13 +274,14 @@ export class ProducerTable {
     }
   }
 
-  /** Drops at most `countMax` of those; returns how many. */
-  forgetHeardBefore(untilMs: number, countMax: number): number {
+  /** Drops at most `countMax` of those that were last heard of at `untilMs` or before (Infinity: any); returns how many. */
+  forgetHeardUntil(untilMs: number, countMax: number): number {
     const cells = this.#cells;
     let dropped = 0;
     for (let at = 0; at < cells.length && dropped < countMax; at += CELLS) {
       const producerId = cells[at + ID]!;
-      if (producerId < 0 || cells[at + TXN_FIRST]! >= 0 || cells[at + HEARD]! >= untilMs) continue;
+      if (producerId < 0 || cells[at + TXN_FIRST]! >= 0) continue;
+      if ((cells[at + HEARD]! || Infinity) > untilMs) continue;
       this.#drop(producerId, at / CELLS);
       dropped++;
     }

@@ -140,6 +140,29 @@ Deno.test("beyond a census's limit those are forgotten that were silent for the 
   assert.equal(census.count, 0);
 });
 
+Deno.test("who is forgotten does not depend on how far apart the times are; those of whom it is not known go last", () => {
+  // One of a clock that was wrong once, and one that a journal brought back.
+  for (const odd of [4e12, 0]) {
+    const census = new ProducerCensus(1600);
+    const table = new ProducerTable(census);
+    table.append(0, 9999, 0, 0, 0, 0, 1, false, odd);
+    // The longest silent ones are those that came last.
+    for (let id = 1; id < 1600; id++) table.append(id, id, 0, 0, 0, id, 1, false, 2e12 - id * 10);
+    table.append(1600, 1600, 0, 0, 0, 1600, 1, false, 2e12);
+    assert.equal(census.forgotten, 100);
+    assert.equal(table.epochOf(9999), 0);
+    for (let id = 1; id < 1500; id++) assert.equal(table.epochOf(id), 0, `${id}`);
+    for (let id = 1500; id < 1600; id++) assert.equal(table.epochOf(id), -1, `${id}`);
+  }
+});
+
+Deno.test("a producer heard of by a clock that was ahead is forgotten in its time", () => {
+  const table = new ProducerTable();
+  put(table, 0, 0, 0, 0, 4e12);
+  assert.equal(table.expire(1_000_000, 10_000), 0);
+  assert.equal(table.expire(1_010_000, 10_000), 1);
+});
+
 Deno.test("a census holds however many producers come, and none of them is asked for memory that went", () => {
   const census = new ProducerCensus(1000);
   const table = new ProducerTable(census);
