@@ -17,6 +17,7 @@ import {
   REQUEST_HEAP_SIZE_MAX,
   REQUEST_HEAP_SIZE_MIN,
 } from "../base/limits.ts";
+import { MEMBER_PROTOCOLS_SIZE_MAX } from "../group/limits.ts";
 
 /** Kinds of requests whose objects are counted apart, so that none can starve another. */
 export const HeapLane = {
@@ -27,6 +28,8 @@ export const HeapLane = {
   LARGE_REQUESTS: 3,
   /** Encoded responses of decoded requests. */
   RESPONSES: 4,
+  /** Requests of group members, which wait for other members: a group that forms must not hold up the rest. */
+  GROUPS: 5,
 } as const;
 export type HeapLane = typeof HeapLane[keyof typeof HeapLane];
 
@@ -39,6 +42,12 @@ export const PRODUCE_PART_HEAP = 48;
 export const FETCH_PART_HEAP = 800;
 /** The same of a partition that nobody has. */
 export const UNKNOWN_PART_HEAP = 400;
+/**
+ * A JoinGroup that waits for other members and has at most so many bytes is not counted: its members are bounded by
+ * what a group may hold, and counted they might be so many that the last ones never come in.
+ */
+export const WAITING_JOIN_SIZE_MAX = MEMBER_PROTOCOLS_SIZE_MAX + 64 * 1024;
+
 /** One element of an array of a decoded request, with its object (bytes). */
 export const ELEMENT_HEAP = 200;
 

@@ -25,12 +25,19 @@ import { Timer, type Timers } from "../io/timers.ts";
 import { readRequestHeader, requestHeaderVersion, responseHeaderVersion } from "../wire/header.ts";
 import { Connection } from "./connection.ts";
 import { type ConnectionHost, type ConnectionMemory, Lack } from "./connection_host.ts";
-import { HeapLane, LARGE_REQUEST_SIZE, type RequestHeap } from "./request_heap.ts";
+import {
+  HeapLane,
+  LARGE_REQUEST_SIZE,
+  type RequestHeap,
+  WAITING_JOIN_SIZE_MAX,
+} from "./request_heap.ts";
 import type { ResponseSlot } from "./response.ts";
 import type { AnyHandler, HandlerRegistry, Router } from "./router.ts";
 
 const PRODUCE_KEY = 0;
 const FETCH_KEY = 1;
+const JOIN_GROUP_KEY = 11;
+const SYNC_GROUP_KEY = 14;
 const API_VERSIONS_KEY = 18;
 /** How often deadlines of connections are looked at (ms). */
 const DEADLINE_CHECK_MS = 5_000;
@@ -196,7 +203,7 @@ export class KafkaServer implements ConnectionHost {
     const { heap } = this;
     if (apiKey === PRODUCE_KEY) return heap.hasRoom(HeapLane.PRODUCE);
     if (apiKey === FETCH_KEY) return heap.hasRoom(HeapLane.FETCH);
-    return heap.hasRoom(requestLane(size)) && heap.hasRoom(HeapLane.RESPONSES);
+    return heap.hasRoom(requestLane(apiKey, size)) && heap.hasRoom(HeapLane.RESPONSES);
   }
 
   start(connection: Connection, slot: ResponseSlot, address: number, length: number): void {
@@ -312,8 +319,11 @@ export class KafkaServer implements ConnectionHost {
       this.#refuse(connection, slot, "body", true);
       return;
     }
-    slot.charge(this.heap, requestLane(body.length), decoded.heapBytes);
+    const lane = requestLane(slot.apiKey, body.length);
+    slot.charge(this.heap, lane, decoded.heapBytes);
     router.serve(handler, version, caller, decoded, body, done);
+    const waits = slot.apiKey === JOIN_GROUP_KEY && !slot.ready;
+    if (waits && body.length <= WAITING_JOIN_SIZE_MAX) slot.charge(this.heap, lane, 0);
   }
 
   #refuse(connection: Connection, slot: ResponseSlot, what: string, frameDone = false): void {
@@ -362,7 +372,8 @@ export class KafkaServer implements ConnectionHost {
 }
 
 /** Where a request of this size is counted while it is open. */
-function requestLane(size: number): HeapLane {
+function requestLane(apiKey: number, size: number): HeapLane {
+  if (apiKey === JOIN_GROUP_KEY || apiKey === SYNC_GROUP_KEY) return HeapLane.GROUPS;
   return size < LARGE_REQUEST_SIZE ? HeapLane.REQUESTS : HeapLane.LARGE_REQUESTS;
 }
 

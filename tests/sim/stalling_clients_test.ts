@@ -4,13 +4,22 @@
  */
 
 import { strict as assert } from "node:assert";
-import { CREATE_TOPICS, FETCH, METADATA, PRODUCE } from "../../src/wire/generated/apis.ts";
+import {
+  CREATE_TOPICS,
+  FETCH,
+  FIND_COORDINATOR,
+  JOIN_GROUP,
+  METADATA,
+  PRODUCE,
+} from "../../src/wire/generated/apis.ts";
 import {
   type FetchRequest,
   newFetchPartition,
   newFetchRequest,
   newFetchTopic,
 } from "../../src/wire/generated/fetch_request.ts";
+import { newFindCoordinatorRequest } from "../../src/wire/generated/find_coordinator_request.ts";
+import { newJoinGroupRequest } from "../../src/wire/generated/join_group_request.ts";
 import { newMetadataRequest } from "../../src/wire/generated/metadata_request.ts";
 import { FETCH_SESSION_PARTITIONS_MAX } from "../../src/base/limits.ts";
 import { HeapLane } from "../../src/kafka/request_heap.ts";
@@ -338,3 +347,49 @@ for (const [begunBytes, count] of [[20_000, 80], [10, 160]] as const) {
     bench.assertServes("a frame larger than a receive buffer", batchOf(120_000));
   });
 }
+
+Deno.test("members of a large group that wait for one another hold nobody up", () => {
+  const bench = new Bench(13);
+  const finder = bench.connect();
+  let coordinator = -1;
+  bench.until(
+    () => {
+      if (finder.open > 0) return coordinator === 0;
+      finder.send(FIND_COORDINATOR, 3, newFindCoordinatorRequest({ key: "large" }), (answer) => {
+        coordinator = answer.errorCode;
+      });
+      return false;
+    },
+    SOON_MS,
+    "a coordinator",
+  );
+  bench.pass(500);
+  // In all more than requests may cost.
+  const metadata = new Uint8Array(60_000);
+  let joined = 0;
+  const join = (client: SimClient, memberId: string, then: (memberId: string) => void): void => {
+    const request = newJoinGroupRequest({
+      groupId: "large",
+      sessionTimeoutMs: 60_000,
+      rebalanceTimeoutMs: 60_000,
+      memberId,
+      protocolType: "consumer",
+      protocols: [{ name: "range", metadata }],
+    });
+    client.send(JOIN_GROUP, 3, request, (answer) => {
+      assert.equal(answer.errorCode, 0);
+      joined++;
+      then(answer.memberId);
+    });
+  };
+  const first = bench.connect();
+  let firstId = "";
+  join(first, "", (memberId) => firstId = memberId);
+  bench.until(() => firstId !== "", SOON_MS, "the first member");
+  for (const client of bench.many(120)) join(client, "", () => {});
+  bench.pass(20_000);
+  assert.equal(joined, 1);
+  bench.until(bench.askMetadata(bench.connect()), SOON_MS, "metadata beside them");
+  join(first, firstId, () => {});
+  bench.until(() => joined === 122, SOON_MS, "the whole group");
+});
