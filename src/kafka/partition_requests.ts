@@ -10,6 +10,7 @@
 
 import type { TopicImage } from "../cluster/image.ts";
 import { ErrorCode } from "../wire/errors.ts";
+import { AnswerQueues } from "./answer_queues.ts";
 import type { Partition } from "./partition.ts";
 import type { Services } from "./services.ts";
 
@@ -71,19 +72,14 @@ export function mergeTopics<Item, Result>(
   answers: Iterable<TopicPart<Result>>,
   indexes: { of(item: Item): number; in(result: Result): number },
 ): { name: string; partitions: Result[] }[] {
-  const byKey = new Map<string, Result[]>();
+  const results = new AnswerQueues<Result>();
   for (const { name, partitions } of answers) {
-    for (const result of partitions) {
-      const key = `${name}/${indexes.in(result)}`;
-      const known = byKey.get(key);
-      if (known === undefined) byKey.set(key, [result]);
-      else known.push(result);
-    }
+    for (const result of partitions) results.add(`${name}/${indexes.in(result)}`, result);
   }
   return topics.map(({ name, partitions }) => ({
     name,
     partitions: partitions.flatMap((item) => {
-      const result = byKey.get(`${name}/${indexes.of(item)}`)?.shift();
+      const result = results.take(`${name}/${indexes.of(item)}`);
       return result === undefined ? [] : [result];
     }),
   }));

@@ -77,12 +77,20 @@ function merge(
   committed: readonly OffsetCommitResponseTopic[],
 ): OffsetCommitResponseTopic[] {
   const merged = [...refused];
+  const byKey = new Map<string, OffsetCommitResponseTopic>();
+  for (const topic of refused) {
+    const key = keyOf(topic);
+    if (!byKey.has(key)) byKey.set(key, topic);
+  }
   for (const topic of committed) {
-    const entry = refused.find(({ name, topicId }) =>
-      topicId === ZERO_UUID ? name === topic.name : topicId === topic.topicId
-    );
+    const entry = byKey.get(keyOf(topic));
     if (entry === undefined) merged.push(topic);
     else entry.partitions.push(...topic.partitions);
   }
   return merged;
+}
+
+/** A request names its topics by name, or all of them by id. */
+function keyOf({ name, topicId }: OffsetCommitResponseTopic): string {
+  return topicId === ZERO_UUID ? name : topicId;
 }

@@ -34,6 +34,7 @@ import {
   type OffsetFetchResponseGroup,
   type OffsetFetchResponseTopics,
 } from "../../wire/generated/offset_fetch_response.ts";
+import { AnswerQueues } from "../answer_queues.ts";
 import { Once } from "./once.ts";
 import { splitByGroup } from "../group_routes.ts";
 import type { Handler, RequestContext } from "../handler.ts";
@@ -68,14 +69,12 @@ export const OFFSET_FETCH_HANDLER: Handler<OffsetFetchRequest, OffsetFetchRespon
     merge(request, responses) {
       if (!isOfManyGroups(request)) return responses[0]!;
       // A group may be asked for twice, about other topics: its answers come in the order of the questions.
-      const byId = new Map<string, OffsetFetchResponseGroup[]>();
-      for (const group of responses.flatMap((response) => response.groups)) {
-        const answers = byId.get(group.groupId);
-        if (answers === undefined) byId.set(group.groupId, [group]);
-        else answers.push(group);
+      const answers = new AnswerQueues<OffsetFetchResponseGroup>();
+      for (const { groups } of responses) {
+        for (const group of groups) answers.add(group.groupId, group);
       }
       return newOffsetFetchResponse({
-        groups: request.groups.map(({ groupId }) => byId.get(groupId)!.shift()!),
+        groups: request.groups.map(({ groupId }) => answers.take(groupId)!),
       });
     },
   },
