@@ -16,8 +16,8 @@ import { PartitionLog } from "./partition_log.ts";
 import { RowReader, RowWriter } from "./row_bytes.ts";
 import type { Segment } from "./segment.ts";
 
-/** Rows of version 1 say nothing of lost extents. */
-const ROW_VERSION = 2;
+/** Rows of version 1 say nothing of lost extents. Raised together with the manifest's. */
+export const ROW_VERSION = 2;
 const ROW_VERSION_MIN = 1;
 const FLAG_SUSPECT = 1;
 const SEGMENT_CLOSED = 1;

@@ -25,8 +25,12 @@ import { BLOCK_SIZE, type Disk } from "../io/disk.ts";
 import { EIO, ENOENT } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 
-/** The newest format that this program reads, and the one that it writes. */
-export const MANIFEST_FORMAT_VERSION = 1;
+/**
+ * The newest format that this program reads, and the one that it writes. It stands for everything that the
+ * manifest names, and is raised with the format of any of it: an older program that went on would take rows
+ * that it cannot read for damage.
+ */
+export const MANIFEST_FORMAT_VERSION = 2;
 export const MANIFEST_PATH = "manifest";
 /** Read where the manifest is lost; written behind it, and best effort. */
 export const MANIFEST_COPY_PATH = "manifest.copy";
@@ -94,6 +98,7 @@ export function* findManifest(options: ManifestBuffer): Task<ManifestFound> {
   const read = yield* readManifest(options);
   if (read.kind === "found" || read.kind === "newer") return { read, copyBecause: null };
   const copy = yield* readManifest(options, MANIFEST_COPY_PATH);
+  if (copy.kind === "newer") return { read: copy, copyBecause: null };
   if (copy.kind !== "found") return { read, copyBecause: null };
   const copyBecause = read.kind === "none"
     ? "it is gone"

@@ -5,18 +5,24 @@ import { BLOCK_SIZE } from "../io/disk.ts";
 import { EIO } from "../io/errno.ts";
 import { MemoryDisk } from "../io/memory_disk.ts";
 import { runTask, type Task } from "../io/task.ts";
+import { ROW_VERSION } from "./checkpoint_row.ts";
 import {
   decodeManifest,
   encodeManifest,
+  findManifest,
   type Manifest,
+  MANIFEST_COPY_PATH,
+  MANIFEST_FORMAT_VERSION,
   type ManifestRead,
   readManifest,
   writeManifest,
 } from "./manifest.ts";
+import { PRODUCERS_FORMAT_VERSION } from "./producer_table.ts";
+import { SNAPSHOT_FORMAT_VERSION } from "./state_snapshot.ts";
 
 function manifestOf(mountEpoch: number, shardCount: number): Manifest {
   return {
-    formatVersion: 1,
+    formatVersion: MANIFEST_FORMAT_VERSION,
     clusterId: "clüster",
     nodeId: 3,
     mountEpoch,
@@ -106,8 +112,11 @@ Deno.test("a flipped bit in the text is damage with a reason, never another mani
 });
 
 Deno.test("a newer format is told from damage, and missing fields are named", () => {
-  const newer = encodeManifest({ ...manifestOf(1, 1), formatVersion: 2 });
-  assert.deepEqual(decodeManifest(newer), { kind: "newer", formatVersion: 2 });
+  const newer = encodeManifest({ ...manifestOf(1, 1), formatVersion: MANIFEST_FORMAT_VERSION + 1 });
+  assert.deepEqual(decodeManifest(newer), {
+    kind: "newer",
+    formatVersion: MANIFEST_FORMAT_VERSION + 1,
+  });
   const shard = { ...manifestOf(1, 1).shards[0]!, extents: [] };
   assert.deepEqual(decodeManifest(encodeManifest({ ...manifestOf(1, 0), shards: [shard] })), {
     kind: "damaged",
@@ -128,4 +137,25 @@ Deno.test("a failed write leaves the old manifest", () => {
     assert.equal(finish(options.disk, writeManifest(all, manifestOf(2, 1))), -EIO);
     assert.equal(reading(finish(options.disk, readManifest(all))).mountEpoch, 1);
   }
+});
+
+Deno.test("a manifest of every earlier format is read; its version is raised with that of all it names", () => {
+  for (let formatVersion = 1; formatVersion <= MANIFEST_FORMAT_VERSION; formatVersion++) {
+    reading(decodeManifest(encodeManifest({ ...manifestOf(1, 1), formatVersion })));
+  }
+  // Who changes one of these raises the first one, too: older programs must leave the directory alone.
+  assert.deepEqual(
+    [MANIFEST_FORMAT_VERSION, ROW_VERSION, PRODUCERS_FORMAT_VERSION, SNAPSHOT_FORMAT_VERSION],
+    [2, 2, 2, 1],
+  );
+});
+
+Deno.test("a newer copy beside a manifest that is gone is no directory to begin anew", () => {
+  const { options, buffer } = newDisk(2);
+  const all = { ...options, ...buffer };
+  const formatVersion = MANIFEST_FORMAT_VERSION + 1;
+  const newer = { ...manifestOf(1, 1), formatVersion };
+  assert.equal(finish(options.disk, writeManifest(all, newer, MANIFEST_COPY_PATH)), 0);
+  const found = finish(options.disk, findManifest(all));
+  assert.deepEqual(found, { read: { kind: "newer", formatVersion }, copyBecause: null });
 });

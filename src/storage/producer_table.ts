@@ -54,8 +54,8 @@ const BATCHES = 6;
 const BATCH_CELLS = 4;
 const CELLS = BATCHES + BATCHES_PER_PRODUCER * BATCH_CELLS;
 const UNDO_CELLS = CELLS + 1;
-/** Version 1 does not say when a producer was last heard of. */
-const FORMAT_VERSION = 2;
+/** Version 1 does not say when a producer was last heard of. Raised together with the manifest's. */
+export const PRODUCERS_FORMAT_VERSION = 2;
 const FORMAT_VERSION_MIN = 1;
 const STATE_SIZES = [0, 28, 36] as const;
 const BATCH_SIZE = 24;
@@ -315,7 +315,7 @@ export class ProducerTable {
 
   /** Writes the table with its undo records (format: docs/formats/checkpoint_row.md); returns the end. */
   encode(view: DataView, at: number): number {
-    view.setUint32(at, FORMAT_VERSION, true);
+    view.setUint32(at, PRODUCERS_FORMAT_VERSION, true);
     view.setUint32(at + 4, this.#slots.size, true);
     view.setUint32(at + 8, this.#undoCount, true);
     at += 12;
@@ -334,7 +334,7 @@ export class ProducerTable {
     this.clear();
     if (at + 12 > view.byteLength) return -1;
     const version = view.getUint32(at, true);
-    if (version < FORMAT_VERSION_MIN || version > FORMAT_VERSION) return -1;
+    if (version < FORMAT_VERSION_MIN || version > PRODUCERS_FORMAT_VERSION) return -1;
     const producers = view.getUint32(at + 4, true);
     const undos = view.getUint32(at + 8, true);
     at += 12;
@@ -444,7 +444,7 @@ export class ProducerTable {
 }
 
 function stateSize(cells: Float64Array, at: number): number {
-  return STATE_SIZES[FORMAT_VERSION] + cells[at + COUNT]! * BATCH_SIZE;
+  return STATE_SIZES[PRODUCERS_FORMAT_VERSION] + cells[at + COUNT]! * BATCH_SIZE;
 }
 
 function encodeState(view: DataView, at: number, cells: Float64Array, from: number): number {
@@ -454,7 +454,7 @@ function encodeState(view: DataView, at: number, cells: Float64Array, from: numb
   setInt64Le(view, at + 12, cells[from + TIMESTAMP]!);
   setInt64Le(view, at + 20, cells[from + TXN_FIRST]!);
   setInt64Le(view, at + 28, cells[from + HEARD]!);
-  at += STATE_SIZES[FORMAT_VERSION];
+  at += STATE_SIZES[PRODUCERS_FORMAT_VERSION];
   for (let i = 0; i < cells[from + COUNT]!; i++) {
     const batch = from + BATCHES + i * BATCH_CELLS;
     view.setInt32(at, cells[batch]!, true);
