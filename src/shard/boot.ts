@@ -412,7 +412,7 @@ function adviceFor(outcome: RecoveryReport["outcome"], errno = 0): string {
       return "It was written by a newer version: start that one.";
     case "damaged":
       return "`gregor check --data-dir DIR` tells what is lost. Put back a copy of what it names, or " +
-        "give it up: start once with --accept-loss.";
+        "give it up: start once with --accept-loss --verify.";
     case "foreign":
       return "Start with that --node-id, or choose another --data-dir.";
     case "memory":

@@ -50,6 +50,7 @@ import {
   lostManifest,
   manifestLost,
   openExtents,
+  shardsElsewhere,
 } from "./recovery_files.ts";
 import { cleanLogs, cleanShards, findStrays, notDirectory } from "./recovery_clean.ts";
 import { provideRings, type Rings, SHARDS_DIRECTORY } from "./recovery_rings.ts";
@@ -210,6 +211,10 @@ class Recovery {
     }
     const obstacle = notDirectory(disk);
     if (obstacle !== null) return this.#stop("damaged", obstacle);
+    const elsewhere = this.#old === null ? null : shardsElsewhere(disk, this.#old);
+    if (elsewhere !== null && this.#options.acceptLoss !== true) {
+      return this.#stop("damaged", elsewhere);
+    }
     let result = yield* this.#readShards();
     // Replay may already need some of it: for the directory of a log that was made on a full disk.
     if (result >= 0) result = yield* dropBallast(disk);

@@ -11,11 +11,13 @@ import { LOGS_DIRECTORY } from "./engine.ts";
 import type { JournalExtent } from "./journal_ring.ts";
 import type { JournalScan } from "./journal_scan.ts";
 import {
+  type Manifest,
   MANIFEST_COPY_PATH,
   MANIFEST_PATH,
   type ManifestRead,
   type ShardManifest,
 } from "./manifest.ts";
+import { SHARDS_DIRECTORY } from "./recovery_rings.ts";
 import type { Damage, StorageContext } from "./shard_storage.ts";
 
 /** Why a directory whose manifest cannot be read is no new one, or null when it is one. */
@@ -32,6 +34,21 @@ export function lostManifest(disk: Disk, found: ManifestRead): string | null {
   if (logs === 0) return null;
   return `The manifest is gone, and so is its copy, but there are the files of ${logs} ` +
     `partition${logs === 1 ? "" : "s"}`;
+}
+
+/**
+ * Why the journals and checkpoints of a manifest seem to be elsewhere, or null: not one of them is there. One that is
+ * lost costs what it held; where all are, a file system is not mounted, as a rule, and whoever began anew
+ * without it would not know its files any more.
+ */
+export function shardsElsewhere(disk: Disk, { shards }: Manifest): string | null {
+  const present = new Set(
+    namesIn(disk, SHARDS_DIRECTORY).map((name) => `${SHARDS_DIRECTORY}/${name}`),
+  );
+  const named = shards.flatMap(({ extents, checkpoints }) => [...extents, ...checkpoints]);
+  if (named.length === 0 || named.some((path) => present.has(path))) return null;
+  return `None of the ${named.length} journals and checkpoints that the manifest names is in ` +
+    `${SHARDS_DIRECTORY}: if it is a file system of its own, mount it`;
 }
 
 /** The manifest cannot be read, and its copy was. */

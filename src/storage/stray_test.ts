@@ -142,3 +142,21 @@ Deno.test("a directory whose logs cannot be listed is not taken for a new one", 
   assert.equal(node.mount(1), false);
   assert.match(node.report!.reason, /logs cannot be listed/);
 });
+
+Deno.test("where none of the journals and checkpoints is there, nothing is begun anew in their place", () => {
+  const { node } = nodeWithLog();
+  node.finish(io((done) => node.disk.syncFileSystem(done)));
+  node.crash();
+  // As where they have a file system of their own that is not mounted.
+  for (const path of node.disk.paths()) if (path.startsWith("shards/")) node.disk.loseFile(path);
+  const before = node.disk.paths();
+  const manifest = node.disk.blockAt("manifest", 0)!.slice();
+  assert.equal(node.mount(1), false);
+  assert.equal(node.report!.outcome, "damaged");
+  assert.match(node.report!.reason, /None of the 4 journals and checkpoints .* mount it/);
+  assert.deepEqual(node.disk.paths(), before);
+  assert.deepEqual(node.disk.blockAt("manifest", 0), manifest);
+  node.crash();
+  assert.equal(node.mount(1, true), true);
+  assert.deepEqual(node.report!.suspectGroups, [2]);
+});

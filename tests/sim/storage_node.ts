@@ -79,7 +79,7 @@ export class TestNode {
   }
 
   /** Recovers and opens; false when the disk crashed or failed on the way. */
-  mount(shardCount: number): boolean {
+  mount(shardCount: number, acceptLoss = false): boolean {
     this.engines = [];
     const report = this.finish(recoverNode({
       context: this.context(0),
@@ -87,6 +87,7 @@ export class TestNode {
       nodeId: 1,
       journalBytes: this.#options.journalBytes ?? 256 * 1024,
       extentBytes: 128 * 1024,
+      acceptLoss,
     }));
     if (report === null) return false;
     this.report = report;
