@@ -16,6 +16,7 @@ import { io, runTask, type Task } from "../io/task.ts";
 import { type CheckpointTarget, runCheckpoint } from "./checkpoint.ts";
 import { encodeRow } from "./checkpoint_row.ts";
 import { ChunkCache } from "./chunk_cache.ts";
+import { extentEnd } from "./extent_index.ts";
 import { FileTable, OPEN_FILES_MAX_DEFAULT } from "./file_table.ts";
 import { GroupJournal } from "./group_journal.ts";
 import { Journal, type JournalOptions } from "./journal.ts";
@@ -125,6 +126,7 @@ export class Engine implements ShardStorage, LogParts {
     this.writer.onProgress = () => this.#progress = true;
     this.loader = new SegmentLoader(context, this.cache, this.files);
     this.loader.acceptLoss = options.acceptLoss ?? false;
+    this.loader.termOf = (segment, extent) => this.#termOf(segment, extent);
     this.loader.onLost = (segment, lost, last) => this.#onLost(segment, lost, last);
     this.dirtyBytesMax = Math.floor(context.arena.size * DIRTY_SHARE);
     this.#pinnedBytesMax = Math.floor(context.arena.size * PINNED_SHARE);
@@ -352,6 +354,14 @@ export class Engine implements ShardStorage, LogParts {
   }
 
   // ---- Private ----
+
+  #termOf(segment: Segment, extent: number): number {
+    const log = this.logs.get(segment.groupId);
+    const last = extentEnd(segment, extent) - 1;
+    return log === undefined || last < log.startOffset
+      ? segment.term
+      : log.termAt(log.indexAt(last));
+  }
 
   /** Nothing may share a block with what is lost: the next append begins a new segment. */
   #onLost(segment: Segment, lost: LostExtent, last: number): void {

@@ -33,8 +33,17 @@ import type { StorageContext } from "./shard_storage.ts";
 
 const INT32_MAX = 2 ** 31 - 1;
 
-/** Makes the batch in the chunk of a lost extent, and has the chunk end behind it. */
-export function fillLost(context: StorageContext, segment: Segment, chunk: Chunk): void {
+/**
+ * Makes the batch in the chunk of a lost extent, and has the chunk end behind it.
+ *
+ * @param term of the extent's last record: a consumer that stands behind it asks whether the log was cut there
+ */
+export function fillLost(
+  context: StorageContext,
+  segment: Segment,
+  chunk: Chunk,
+  term: number,
+): void {
   const { memory, crc32c } = context;
   const { view } = memory;
   const at = chunk.addressOf(chunk.start);
@@ -43,7 +52,7 @@ export function fillLost(context: StorageContext, segment: Segment, chunk: Chunk
   chunk.end = chunk.start + BATCH_HEADER_SIZE;
   setInt64(view, at, baseOffset);
   view.setInt32(at + BATCH_LENGTH_OFFSET, BATCH_HEADER_SIZE - BATCH_LENGTH_OVERHEAD, false);
-  view.setInt32(at + LEADER_EPOCH_OFFSET, segment.term, false);
+  view.setInt32(at + LEADER_EPOCH_OFFSET, term, false);
   view.setInt8(at + MAGIC_OFFSET, BATCH_MAGIC);
   view.setInt16(at + ATTRIBUTES_OFFSET, 0, false);
   view.setInt32(at + LAST_OFFSET_DELTA_OFFSET, Math.min(records - 1, INT32_MAX), false);

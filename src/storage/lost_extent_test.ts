@@ -2,7 +2,12 @@ import { strict as assert } from "node:assert";
 import { getInt64 } from "../bytes/int64.ts";
 import { EIO } from "../io/errno.ts";
 import { io } from "../io/task.ts";
-import { batchEndOffset, batchRecordCount, batchSize } from "../wire/record_batch.ts";
+import {
+  batchEndOffset,
+  batchRecordCount,
+  batchSize,
+  LEADER_EPOCH_OFFSET,
+} from "../wire/record_batch.ts";
 import { type Log, MetaKind } from "./log.ts";
 import { decodeRow, encodeRow } from "./checkpoint_row.ts";
 import { verifyLogs } from "./verify.ts";
@@ -34,14 +39,14 @@ function stoppedNode(seed: number, valueBytes = VALUE_BYTES): { node: TestNode; 
   return { node, paths };
 }
 
-function append(node: TestNode, log: Log, valueBytes: number): number {
+function append(node: TestNode, log: Log, valueBytes: number, term = 1): number {
   const size = writeSampleBatch(node.memory, node.crc32c, 0, {
     recordCount: 1,
     valueBytes,
     fill: 1,
     timestampMs: 5000,
   });
-  const offset = log.append(0, size, 1, node.nowMs);
+  const offset = log.append(0, size, term, node.nowMs);
   node.settle();
   return offset;
 }
@@ -224,4 +229,31 @@ Deno.test("An extent that can be read after all is told of", () => {
   assert.equal(node.readAll(node.log(GROUP)!, 0), null);
   assert.equal(readOffsets(node, node.log(GROUP)!).length, BATCHES);
   assert.deepEqual(healed, [`${paths[0]}:0`]);
+});
+
+Deno.test("What is read in the place of a lost extent is of the extent's term, not of its segment's", () => {
+  const { node, paths } = stoppedNode(7, 100);
+  for (let term = 2; term < 4; term++) {
+    assert.equal(node.mount(1), true);
+    const log = node.log(GROUP)!;
+    log.appendMeta(MetaKind.NO_OP, term, new Uint8Array(0));
+    for (let i = 0; i < 30; i++) append(node, log, 100, term);
+    assert.equal(node.finish(node.engines[0]!.stop()), 0);
+  }
+  // In the extent that holds what was written last; both lives went on in the one segment.
+  node.disk.flipBit(paths[0]!, 12_000, 1);
+  assert.equal(node.mount(1), true);
+  node.engines[0]!.loader.acceptLoss = true;
+  const log = node.log(GROUP)!;
+  assert.equal(log.segments().length, 1);
+  const bytes = node.readAll(log, 0)!;
+  const view = new DataView(bytes.buffer);
+  let lost = 0;
+  for (let at = 0; at < bytes.length; at += batchSize(view, at)) {
+    const term = view.getInt32(at + LEADER_EPOCH_OFFSET, false);
+    const last = batchEndOffset(view, at) - 1;
+    assert.equal(term, log.termAt(log.indexAt(last)), `offset ${last}`);
+    if (batchRecordCount(view, at) === 0 && term > 1) lost++;
+  }
+  assert.equal(lost, 1);
 });

@@ -37,6 +37,8 @@ export class SegmentLoader {
   #reported = new Set<string>();
   /** What turns out to be damaged is given up, and read as an empty batch from then on. */
   acceptLoss = false;
+  /** Term of the last record of an extent. */
+  termOf: (segment: Segment, extent: number) => number = (segment) => segment.term;
   /** Told of what was given up, up to the extent `last`. */
   onLost: (segment: Segment, lost: LostExtent, last: number) => void = () => {};
 
@@ -122,7 +124,7 @@ export class SegmentLoader {
     segment.index.chunks[extent] = chunk;
     this.#loading.set(chunk, []);
     let result = 0;
-    if (isLost) fillLost(this.context, segment, chunk);
+    if (isLost) this.#fillLost(segment, chunk);
     else result = yield* this.#fill(segment, chunk, windowLength);
     const waiters = this.#loading.get(chunk)!;
     this.#loading.delete(chunk);
@@ -195,8 +197,12 @@ export class SegmentLoader {
   #passOver(segment: Segment, chunk: Chunk): number {
     segment.damaged = true;
     if (!this.#mayPass(segment, chunk.extent) || chunk.state !== ChunkState.LOADING) return -EIO;
-    fillLost(this.context, segment, chunk);
+    this.#fillLost(segment, chunk);
     return 0;
+  }
+
+  #fillLost(segment: Segment, chunk: Chunk): void {
+    fillLost(this.context, segment, chunk, this.termOf(segment, chunk.extent));
   }
 
   /** Whether an extent was given up, or is now. */
