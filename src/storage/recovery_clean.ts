@@ -46,12 +46,17 @@ export function* cleanShards(disk: Disk, manifest: Manifest): Task<void> {
   }
 }
 
-/** Removes segments and directories that no log has; returns the directories. */
+/**
+ * Removes segments and directories that no log has; returns the directories. What lies in the directory of a log
+ * that may have lost something stays until the loss is accepted: the log may have ended before it, or passed it by.
+ */
 export function* cleanLogs(disk: Disk, logs: Iterable<PartitionLog>): Task<string[]> {
   const removed: string[] = [];
   const known = new Map<string, Set<string>>();
   const identities = new Set<string>();
+  const suspects = new Set<string>();
   for (const log of logs) {
+    if (log.suspect) suspects.add(log.directory);
     const names = new Set<string>();
     for (const segment of log.segmentList) {
       names.add(segment.file.path).add(segment.indexFile.path);
@@ -62,6 +67,7 @@ export function* cleanLogs(disk: Disk, logs: Iterable<PartitionLog>): Task<strin
   for (const name of namesIn(disk, LOGS_DIRECTORY)) {
     const directory = `${LOGS_DIRECTORY}/${name}`;
     const names = known.get(directory);
+    if (suspects.has(directory)) continue;
     if (names === undefined && !isLeftover(name, identities)) continue;
     for (const file of namesIn(disk, directory)) {
       const path = `${directory}/${file}`;

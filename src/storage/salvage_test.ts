@@ -244,3 +244,23 @@ Deno.test("a lost write is named where it was, also with no sound one needed bef
   assert.equal(damage!.file, lost[0]!.path);
   assert.equal(damage!.position, lost[0]!.block * BLOCK_SIZE);
 });
+
+Deno.test("segments that a salvage could not place stay where they are until the loss is accepted", () => {
+  const node = new TestNode({ seed: 29, journalBytes: JOURNAL_BYTES });
+  assert.equal(node.mount(1), true);
+  fill(node, makeLog(node, 1), 60, 5000);
+  assert.equal(node.finish(node.engines[0]!.stop()), 0);
+  const segments = node.disk.paths().filter((path) => path.endsWith(".log")).sort();
+  assert.ok(segments.length > 2);
+  node.crash();
+  for (const path of node.report!.manifest!.shards[0]!.checkpoints) node.disk.flipBit(path, 100, 0);
+  node.disk.flipBit(segments[0]!, 10_000, 0);
+  for (let start = 0; start < 3; start++) {
+    assert.equal(node.mount(1), true);
+    assert.deepEqual(node.report!.suspectGroups, [1]);
+    assert.ok(node.log(1)!.endOffset < 20);
+    node.crash();
+  }
+  // Three starts later: the damaged file's copy comes back, and whoever knows how finds the others.
+  assert.deepEqual(node.disk.paths().filter((path) => path.endsWith(".log")).sort(), segments);
+});
