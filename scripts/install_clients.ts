@@ -122,7 +122,7 @@ async function prepare({ name, sources, makes, prepare }: Preparation): Promise<
   const missing = `${CACHE}${name}.missing`;
   const hash = hashOf(sources);
   const fresh = exists(ready) && Deno.readTextFileSync(ready) === hash;
-  // kcat may be removed behind our back, and asking for it costs nothing.
+  // kcat may have been removed meanwhile, and asking for it costs nothing.
   if (fresh && makes !== "" && exists(makes)) return;
   const startedMs = performance.now();
   await removeAll(ready);

@@ -21,7 +21,7 @@ interface Served {
   readonly maxVersion: number;
   /** Where it runs, in words. */
   readonly where: string;
-  /** The file whose opening comment tells its gaps. */
+  /** The file whose opening comment lists its gaps. */
   readonly file: string;
 }
 
@@ -31,7 +31,7 @@ const ROUTES = {
   split: "the owners' shards",
 } as const;
 
-/** A paragraph of a file's opening comment that tells what is missing. */
+/** A paragraph of a file's opening comment that lists what is missing. */
 const GAPS = /^(?:Deliberate gaps|Gaps|Not here yet): (.*)$/s;
 
 export async function protocolPage(banner: string): Promise<string> {
@@ -45,7 +45,7 @@ export async function protocolPage(banner: string): Promise<string> {
     "",
     "What a client learns from ApiVersions, and what each API leaves out. *Kafka* is the range of the",
     "schemas that the codec was generated from; *here* is what is served. The rest of each API's",
-    "behaviour is told at the top of its file.",
+    "behaviour is described at the top of its file.",
     "",
     "Produce is advertised from version 0 on, although versions 0 to 2 are refused",
     "([ADR 0013](adr/0013-produce-versions-advertised.md)).",

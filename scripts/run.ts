@@ -1,5 +1,5 @@
 /**
- * Running other programs from a script: told what runs, how long it took, and how it ended.
+ * Runs other programs from a script, and prints what runs, how long it took, and how it ended.
  *
  * @module
  */

@@ -3,7 +3,7 @@
  *
  * With `--damage` the disk is damaged between lives, for certain. Each seed is run twice, and must be equal both
  * times. One line per failure, with the seed that shows it again. Exit codes: 0 all held, 1 the broker crashed,
- * 2 somebody waited for ever, 3 a client was told something wrong, 4 two runs of a seed differed, 64 bad flags.
+ * 2 somebody waited for ever, 3 a client got a wrong answer, 4 two runs of a seed differed, 64 bad flags.
  *
  * @module
  */
@@ -19,7 +19,7 @@ const EXIT_CODES: Readonly<Record<FailureKind, number>> = {
   nondeterminism: 4,
 };
 const EXIT_USAGE = 64;
-/** A longer run tells how far it is, this often. */
+/** Interval at which a longer run prints its progress. */
 const PROGRESS_MS = 1_000;
 
 function main(): number {

@@ -26,7 +26,7 @@ const FLAGS: u32 = KEYS_REQUIRED | RESUME | WHOLE;
 
 /// A slice ends when so many bytes came out of a decoder.
 const SLICE_BYTES: u64 = 256 << 10;
-/// A slice of uncompressed records ends behind the piece with the record that makes so many.
+/// A slice of uncompressed records ends after the piece in which their number reaches this.
 const SLICE_RECORDS: u32 = 16 << 10;
 const SLICE_PIECE_BYTES: usize = 256 << 10;
 /// The most that may come out of one batch, which its consumers would have to hold: so many times its

@@ -43,7 +43,7 @@ pub fn lock_file(path: &[u8]) -> Outcome<i32> {
 }
 
 /// The alignment that direct transfers need in the data directory, of positions, lengths and memory
-/// (bytes); 0 when the file system does not tell. EINVAL: it does not take direct transfers.
+/// (bytes); 0 when the file system does not report it. EINVAL: it does not take direct transfers.
 pub fn probe_direct() -> Outcome<i32> {
     let flags = libc::O_RDWR | libc::O_DIRECT | libc::O_TMPFILE | libc::O_CLOEXEC;
     // SAFETY: a NUL-terminated path; the file has no name, and is gone once closed.
@@ -54,7 +54,7 @@ pub fn probe_direct() -> Outcome<i32> {
             check(unsafe { libc::close(fd) })?;
             alignment
         }
-        // No unnamed files there: nothing is known, and opening real ones will tell.
+        // No unnamed files there: nothing is known until real files are opened.
         Err(libc::EOPNOTSUPP | libc::EISDIR) => Ok(0),
         Err(errno) => Err(errno),
     }

@@ -124,7 +124,7 @@ pub fn local_port(fd: i32) -> Outcome<i32> {
 
 /// The other end of a connection, as text (for logs and ACLs). ENOTCONN.
 pub fn peer(fd: i32) -> Outcome<String> {
-    // SAFETY: the buffer is as long as its length says; the family tells which structure it holds.
+    // SAFETY: the buffer is as long as its length says; the family defines which structure it holds.
     unsafe {
         let mut storage: libc::sockaddr_storage = std::mem::zeroed();
         let mut length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;

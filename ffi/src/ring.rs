@@ -63,7 +63,7 @@ pub struct Ring {
     pub mapping: *mut u8,
     op_capacity: usize,
     done_capacity: usize,
-    /// Completions that did not come from the ring, told before those that did.
+    /// Completions that did not come from the ring, delivered before those that did.
     backlog: VecDeque<Done>,
     wake_value: Box<u64>,
     wake_fd: i32,

@@ -89,7 +89,7 @@ impl Scratch {
     }
 }
 
-/// Cuts `parts` to half of their bytes (rounded up); those behind become empty.
+/// Cuts `parts` to half of their bytes (rounded up); the later ones become empty.
 fn halve(parts: &mut [libc::iovec]) {
     let total: usize = parts.iter().map(|part| part.iov_len).sum();
     let mut left = total - total / 2;

@@ -13,14 +13,14 @@ pub const RINGS_MAX: usize = 256;
 pub struct Entry {
     pub ring: AtomicPtr<Ring>,
     ring_fd: AtomicI32,
-    /// Set by `wake`, cleared by the ring's thread when it tells TypeScript.
+    /// Set by `wake`, cleared by the ring's thread when it notifies TypeScript.
     pub wake_asked: AtomicBool,
     /// How often a ring was opened here: what is late for an earlier one is dropped.
     pub life: AtomicU32,
     mail: Mutex<Mail>,
 }
 
-/// What others leave for a ring, and how they tell it.
+/// What other threads leave for a ring, and how they notify it.
 struct Mail {
     /// The ring's eventfd; -1 while it is closed. Written to and closed under the lock alone: the number
     /// of a closed descriptor may be somebody else's file at once.
@@ -64,7 +64,7 @@ pub fn deliver_late(ring: u32, life: u32, done: Done) {
             return;
         }
         mail.late.push(done);
-        // A closed ring has nobody to tell.
+        // A closed ring has nobody to notify.
         let _ = signal(&mail);
     }
 }
@@ -85,7 +85,7 @@ pub fn begin_life(entry: &Entry, ring_fd: i32, wake_fd: i32) {
     entry.ring_fd.store(ring_fd, Ordering::Release);
 }
 
-/// Ends it: from here on nobody is told anything.
+/// Ends it: from here on nobody is notified.
 pub fn end_life(entry: &Entry) {
     entry.ring_fd.store(-1, Ordering::Release);
     let mut mail = mail_of(entry);

@@ -1,6 +1,6 @@
 //! One turn of a shard's loop: submit, wait, collect.
 //!
-//! A ring may *watch* a word of the region, by which other shards tell its thread of messages in
+//! A ring may *watch* a word of the region, by which other shards notify its thread of messages in
 //! shared memory. Its states, and who changes them:
 //!
 //! ```text

@@ -21,7 +21,7 @@ const ZSTD_KEPT_BYTES: usize = 9 << 20;
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 /// A frame up to this size is first tried in one go, without a window.
 const ZSTD_SMALL_BYTES: usize = 64 << 10;
-/// In the byte behind a frame's magic: it has no byte that says how large its window is.
+/// In the byte after a frame's magic: it has no byte that says how large its window is.
 const ZSTD_SINGLE_SEGMENT: u8 = 0x20;
 
 const GZIP_HEADER_SIZE: usize = 10;
@@ -328,7 +328,7 @@ impl Unpacker {
         if matches!(self.state, State::Start) {
             context.reset(ResetDirective::SessionOnly).map_err(broken)?;
             if is_small_zstd(input) {
-                // What does not fit is told by the slow way, as is what is wrong.
+                // The slow way reports records that do not fit, and malformed ones.
                 if let Ok(given) = context.decompress(&mut self.buffer[..], input) {
                     walk.feed(&self.buffer[..given])?;
                     self.note(given)?;

@@ -4,7 +4,7 @@
 //! A walk ends with the first record that is malformed. A record that is whole but may not be stored (no
 //! key where one is needed, a time out of bounds) is noted, and the walk goes on.
 
-/// Refused records that are told one by one; the others are counted.
+/// Refused records that are listed one by one; the others are counted.
 pub const REFUSED_MAX: usize = 3;
 /// A record without a time.
 const NO_TIMESTAMP: i64 = -1;
@@ -69,7 +69,7 @@ enum Field {
 
 pub struct Walk {
     rules: Rules,
-    /// Records that are behind the walk.
+    /// Records that the walk has passed.
     pub records: u32,
     pub max_timestamp: i64,
     pub refused: u32,
@@ -77,7 +77,7 @@ pub struct Walk {
     pub out_of_time: u32,
     pub listed: [Refused; REFUSED_MAX],
     field: Field,
-    /// Bytes of this record that are still to come, behind its length.
+    /// Bytes of this record that are still to come, after its length.
     left: i64,
     /// Bytes of this key or value that are still to come.
     skip: i64,
@@ -132,7 +132,7 @@ impl Walk {
     fn whole_record(&mut self, bytes: &[u8]) -> Result<Option<usize>, Fault> {
         let mut cursor = Cursor { bytes, at: 0 };
         let Some(length) = cursor.varint() else {
-            // A cut one may go on; the slow way tells which.
+            // A cut record may continue; the slow way decides.
             return Ok(None);
         };
         if self.records == self.rules.count || length < 0 {

@@ -4,7 +4,7 @@
  * nothing follows from it.
  *
  * Settings of security, tiered storage and protocols that Gregor does not have are not here: whoever sets those
- * must be told, not reassured.
+ * must see that, and not be reassured.
  *
  * @module
  */
@@ -27,16 +27,16 @@ const ignored = { ignored: true } as const;
 /** No effect, and Kafka reads it at the start alone. */
 const fixed = { ignored: true, fixed: true } as const;
 
-const NO_POOLS = "Gregor runs one thread per core (--cores) and has no pools of threads.";
+const NO_POOLS = "Gregor runs one thread per core (--cores) and has no thread pools.";
 const NO_COMPACTION = "Logs are not compacted yet.";
 const NO_FLUSH_TIMER = "Gregor flushes before every acknowledgement.";
-const NO_PURGATORY = "What waits ends at its time; there is nothing to purge.";
+const NO_PURGATORY = "Waiting requests end at their deadline; there is nothing to purge.";
 const NO_QUOTAS = "There are no quotas yet.";
 const NO_REPLICATION = "There is one node: nothing is replicated yet.";
 const NO_TRANSACTIONS = "There are no transactions yet.";
 const NO_JMX = "There is no JMX here.";
 const NO_RECOMPRESSION = "Gregor stores what the producer sent.";
-const OWN_MEMORY = "Memory is given by --memory, and divided by Gregor itself.";
+const OWN_MEMORY = "--memory sets the memory, and Gregor divides it.";
 const OWN_BUFFERS = "The kernel sizes the buffers of each connection itself.";
 const OWN_CONTROLLER =
   "The metadata log is a partition like any other, and the controller a part of every node.";
@@ -52,7 +52,7 @@ export const KAFKA_ONLY_SETTINGS = {
   "compression.zstd.level": intSetting(3, NO_RECOMPRESSION, { ...ignored, min: -131_072, max: 22 }),
   "controlled.shutdown.enable": booleanSetting(
     true,
-    "A stop always answers what is open and writes everything out first.",
+    "A stop always answers open requests and writes everything out first.",
     fixed,
   ),
   "controller.quota.window.num": intSetting(11, NO_QUOTAS, { ...fixed, min: 1 }),
@@ -99,7 +99,7 @@ export const KAFKA_ONLY_SETTINGS = {
   "log.roll.jitter.ms": longSetting(null, "Segments roll without jitter.", { ...ignored, min: 0 }),
   "max.connection.creation.rate": intSetting(
     INT_MAX,
-    "Connections are limited in number, not in how fast they come.",
+    "The number of connections is limited, not their rate.",
     { ...ignored, min: 0 },
   ),
   "metadata.log.max.record.bytes.between.snapshots": longSetting(20 * MIB, OWN_CONTROLLER, {
@@ -156,8 +156,8 @@ export const KAFKA_ONLY_SETTINGS = {
   "replica.socket.timeout.ms": intSetting(30_000, NO_REPLICATION, fixed),
   "replication.quota.window.num": intSetting(11, NO_QUOTAS, { ...fixed, min: 1 }),
   "replication.quota.window.size.seconds": intSetting(1, NO_QUOTAS, { ...fixed, min: 1 }),
-  "request.timeout.ms": intSetting(30_000, "The broker is nobody's client.", fixed),
-  "socket.listen.backlog.size": intSetting(50, "The kernel's limit (somaxconn) is taken.", {
+  "request.timeout.ms": intSetting(30_000, "The broker sends no requests.", fixed),
+  "socket.listen.backlog.size": intSetting(50, "The kernel's limit (somaxconn) applies.", {
     ...fixed,
     min: 1,
   }),

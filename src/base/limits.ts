@@ -52,7 +52,7 @@ export const SEND_DEADLINE_MS = 60_000;
 /** Where memory is short, a connection that holds some and has not moved for this long loses it (ms). */
 export const RECLAIM_STALLED_MS = 1_000;
 
-/** The same for a connection whose next request waits behind one that is not answered (ms). */
+/** The same for a connection whose next request waits for one that is not answered yet (ms). */
 export const RECLAIM_IN_TURN_MS = 30_000;
 
 /** Where memory is short, who moves fewer bytes than this stalls (bytes per ms). */

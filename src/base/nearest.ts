@@ -1,5 +1,5 @@
 /**
- * The right word behind a misspelt one.
+ * The nearest known word to a misspelt one.
  *
  * @module
  */

@@ -35,13 +35,15 @@ const fixed = { fixed: true } as const;
 const TOPIC_SETTINGS = {
   "auto.create.topics.enable": booleanSetting(
     true,
-    "Make a topic when a client asks for one that does not exist.",
+    "Create a topic when a client asks for one that does not exist.",
   ),
-  "delete.topic.enable": booleanSetting(true, "Let topics be deleted.", fixed),
-  "num.partitions": intSetting(1, "Partitions of a topic made without a number.", { min: 1 }),
+  "delete.topic.enable": booleanSetting(true, "Allow topics to be deleted.", fixed),
+  "num.partitions": intSetting(1, "Partitions of a topic that is created without a number.", {
+    min: 1,
+  }),
   "default.replication.factor": intSetting(
     1,
-    "Replicas of a topic made without a number; internal topics have settings of their own.",
+    "Replicas of a topic that is created without a number; internal topics have settings of their own.",
     { min: 1 },
   ),
   "min.insync.replicas": intSetting(
@@ -61,7 +63,7 @@ const TOPIC_SETTINGS = {
   ),
   "message.max.bytes": intSetting(
     MIB + 12,
-    "Largest record batch, as it is sent, compressed.",
+    "Largest record batch, in its compressed size.",
     { ...bytes, min: 0 },
   ),
 } as const;
@@ -69,12 +71,12 @@ const TOPIC_SETTINGS = {
 const LOG_SETTINGS = {
   "log.cleanup.policy": listSetting(
     "delete",
-    "What becomes of old records: delete by age and size, compact by key, or both.",
+    "How old records are removed: delete by age and size, compact by key, or both.",
     { choices: ["compact", "delete"] },
   ),
   "log.retention.ms": longSetting(
     null,
-    "How long records are kept; -1 is for ever. Without it log.retention.minutes counts, then hours.",
+    "How long records are kept; -1: for ever. If unset, log.retention.minutes applies, then hours.",
     { ...ms, min: -1 },
   ),
   "log.retention.minutes": intSetting(null, "As log.retention.ms, in minutes.", {
@@ -89,12 +91,12 @@ const LOG_SETTINGS = {
   }),
   "log.retention.bytes": longSetting(
     -1,
-    "Bytes that a partition keeps at least before it drops old segments; -1 has no limit.",
+    "Bytes that a partition keeps at least when it drops old segments; -1: no limit.",
     { ...bytes, min: -1 },
   ),
   "log.retention.check.interval.ms": longSetting(
     300_000,
-    "How often old segments are looked for.",
+    "How often to look for old segments.",
     { ...ms, min: 1 },
   ),
   "log.segment.bytes": intSetting(
@@ -104,7 +106,7 @@ const LOG_SETTINGS = {
   ),
   "log.roll.ms": longSetting(
     null,
-    "Age at which a partition begins a new segment file. Without it log.roll.hours counts.",
+    "Age at which a partition begins a new segment file. If unset, log.roll.hours applies.",
     { ...ms, min: 1 },
   ),
   "log.roll.hours": intSetting(168, "As log.roll.ms, in hours.", {
@@ -119,17 +121,17 @@ const LOG_SETTINGS = {
   ),
   "log.message.timestamp.type": stringSetting(
     "CreateTime",
-    "Whether a record keeps its producer's time or gets the broker's.",
+    "Whether a record keeps its producer's timestamp or gets the broker's.",
     { choices: ["CreateTime", "LogAppendTime"] },
   ),
   "log.message.timestamp.before.max.ms": longSetting(
     LONG_MAX_TEXT,
-    "How far in the past a producer's time may lie.",
+    "How far in the past a producer's timestamp may lie.",
     { ...ms, min: 0 },
   ),
   "log.message.timestamp.after.max.ms": longSetting(
     3_600_000,
-    "How far in the future a producer's time may lie.",
+    "How far in the future a producer's timestamp may lie.",
     { ...ms, min: 0 },
   ),
   "log.cleaner.min.cleanable.ratio": doubleSetting(
@@ -221,10 +223,10 @@ const GROUP_SETTINGS = {
   ),
   "offsets.retention.check.interval.ms": longSetting(
     600_000,
-    "How often expired offsets are looked for.",
+    "How often to look for expired offsets.",
     { ...ms, ...fixed, min: 1 },
   ),
-  "offset.metadata.max.bytes": intSetting(4096, "Longest note that a commit may carry.", {
+  "offset.metadata.max.bytes": intSetting(4096, "Largest metadata text of an offset commit.", {
     ...bytes,
     ...fixed,
     min: 0,
@@ -234,12 +236,12 @@ const GROUP_SETTINGS = {
 const TRANSACTION_SETTINGS = {
   "producer.id.expiration.ms": intSetting(
     DAY_MS,
-    "A producer that the broker has not heard of for so long loses its sequence numbers.",
+    "Silence after which the broker forgets a producer's sequence numbers.",
     { ...ms, min: 1 },
   ),
   "producer.id.expiration.check.interval.ms": intSetting(
     600_000,
-    "How often silent producers are looked for.",
+    "How often to look for silent producers.",
     { ...ms, min: 1 },
   ),
   "transaction.state.log.num.partitions": intSetting(50, "Partitions of __transaction_state.", {
@@ -278,7 +280,7 @@ const CONNECTION_SETTINGS = {
       min: 1,
     },
   ),
-  "fetch.max.bytes": intSetting(55 * MIB, "Most bytes of one fetch response.", {
+  "fetch.max.bytes": intSetting(55 * MIB, "Maximum bytes of one fetch response.", {
     ...bytes,
     ...fixed,
     min: 1024,
@@ -299,7 +301,7 @@ const NODE_SETTINGS = {
     flag: "--mode",
   }),
   "listeners": listSetting(null, "Where clients connect.", { ...fixed, flag: "--kafka-addr" }),
-  "advertised.listeners": listSetting(null, "What clients are told to connect to.", {
+  "advertised.listeners": listSetting(null, "Address that clients connect to.", {
     ...fixed,
     flag: "--advertised-kafka-addr",
   }),
@@ -308,7 +310,7 @@ const NODE_SETTINGS = {
     "There is one listener, without TLS and SASL.",
     { ...fixed, flag: "--kafka-addr" },
   ),
-  "log.dirs": listSetting(null, "Where the data lives; one directory.", {
+  "log.dirs": listSetting(null, "The data directory; only one.", {
     ...fixed,
     flag: "--data-dir",
   }),
@@ -327,18 +329,18 @@ const GREGOR_SETTINGS = {
   ),
   "max.partitions.per.node": intSetting(
     100_000,
-    "Partitions that a node holds at most; more are refused with a clear error.",
+    "Maximum number of partitions of a node; more are refused.",
     { ...fixed, min: 1 },
   ),
   "produce.records.check": stringSetting(
     "all",
-    "Batches whose records are looked at before they are stored. With uncompressed, what producers say of " +
-      "their compressed batches is believed: one that cannot be read stops every consumer.",
+    "Batches whose records are checked before they are stored. With uncompressed, compressed batches are " +
+      "stored unchecked: one that cannot be read stops every consumer.",
     { choices: ["all", "uncompressed"], ...fixed },
   ),
   "shutdown.timeout.ms": intSetting(
     30_000,
-    "How long stopping may take to answer what is open and to flush; then the process ends all the same.",
+    "How long a stop may take to answer open requests and to flush; then the process ends anyway.",
     { ...fixed, min: 1000 },
   ),
 } as const;

@@ -72,7 +72,7 @@ export function compress(compression: number, input: Uint8Array): Uint8Array {
   }
 }
 
-/** Frame by frame: the runtime stops behind the first one and takes a cut one for a short one. */
+/** Frame by frame: the runtime stops after the first one and treats a cut frame as a short one. */
 function decompressZstd(input: Uint8Array, sizeMax: number): Uint8Array | null {
   if (input.length === 0) return null;
   const parts: Uint8Array[] = [];

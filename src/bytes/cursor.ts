@@ -318,7 +318,7 @@ export class Cursor {
     return "";
   }
 
-  /** Position of the next `size` bytes, which are then behind the cursor; -1 when there are not. */
+  /** Position of the next `size` bytes, which the cursor then has passed; -1 when there are fewer. */
   #take(size: number): number {
     const at = this.at;
     if (this.bad || size > this.end - at) {

@@ -61,7 +61,7 @@ export class MatchFinder {
     return false;
   }
 
-  /** Goes on behind the match. */
+  /** Continues after the match. */
   take(): void {
     this.literalStart = this.matchStart + this.matchLength;
     this.#at = this.literalStart;

@@ -91,7 +91,7 @@ export function utf8Size(text: string): number {
  * Writes `text` at `at`; the room has been checked with {@linkcode utf8Size}. A lone surrogate
  * becomes U+FFFD.
  *
- * @returns the first position behind it
+ * @returns the first position after it
  */
 export function encodeUtf8(text: string, bytes: Uint8Array, at: number): number {
   for (let i = 0; i < text.length; i++) {

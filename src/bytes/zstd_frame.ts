@@ -17,7 +17,7 @@ const BLOCK_RESERVED = 3;
 const DICTIONARY_ID_SIZES = [0, 1, 2, 4];
 const CONTENT_SIZE_SIZES = [0, 2, 4, 8];
 
-/** Position behind the frame that begins at `at`; -1 when it is none, or is cut. */
+/** Position after the frame that begins at `at`; -1 when it is none, or is cut. */
 export function zstdFrameEnd(bytes: Uint8Array, at: number): number {
   if (at + 8 > bytes.length) return -1;
   const magic = readUint(bytes, at, 4);

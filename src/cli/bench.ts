@@ -44,23 +44,23 @@ export const definition = command({
   about:
     "Loads a cluster and reports rates and latencies, live and at the end. `bench produce` (or " +
     "just `bench`) writes, `bench consume` reads what is in the topic, over and over.\n" +
-    "Without --rate every lane sends again as soon as it was answered: the most that the cluster " +
-    "takes. With --rate requests are due at fixed times and latency counts from then, so that a " +
-    "stall shows in full: this is the one to judge latency by.",
+    "Without --rate every lane sends its next request when the last is answered, which measures the " +
+    "highest rate. With --rate requests are due at fixed times and latency counts from then, so that " +
+    "a stall counts in full: use it to measure latency.",
   positionals: [{ name: "WORKLOAD", help: "produce or consume; default produce", required: false }],
   flags: {
     ...CLIENT_FLAGS,
     "topic": text({
       value: "NAME",
       default: "gregor-bench",
-      help: "Topic to load; made if missing",
+      help: "Topic to load; created if missing",
     }),
-    "partitions": integer({ value: "N", default: 4, min: 1, help: "Partitions, if it is made" }),
+    "partitions": integer({ value: "N", default: 4, min: 1, help: "Partitions, if it is created" }),
     "replication-factor": integer({
       value: "N",
       min: 1,
       max: 32767,
-      help: "Replicas, if it is made; default the cluster's",
+      help: "Replicas, if it is created; default the cluster's",
     }),
     "duration": duration({ value: "TIME", default: 10_000, min: 100, help: "How long to measure" }),
     "warmup": duration({
@@ -86,7 +86,7 @@ export const definition = command({
       value: "N",
       default: 0,
       min: 0,
-      help: "Records per second to write in all; 0: as many as the cluster takes",
+      help: "Records per second to write in total; 0: as many as the cluster takes",
     }),
     "size": size({
       value: "SIZE",
@@ -100,7 +100,7 @@ export const definition = command({
       value: "ACKS",
       choices: ["all", "1", "0"],
       default: "all",
-      help: "Who must have a record before it counts as written",
+      help: "Which replicas must have a record before it counts as written",
     }),
     "idempotent": toggle({ help: "Write with producer ids and sequences" }),
     "fetch-size": size({
@@ -108,13 +108,13 @@ export const definition = command({
       default: 2 ** 20,
       min: 1,
       max: 2 ** 30,
-      help: "Most bytes of one fetch (consume)",
+      help: "Maximum bytes of one fetch (consume)",
     }),
     "delete": toggle({ help: "Delete the topic afterwards" }),
     ...FORMAT_FLAG,
   },
   examples: [
-    { line: "bench", says: "The most that the cluster takes, in records of 1 KiB:" },
+    { line: "bench", says: "The highest rate that the cluster takes, in records of 1 KiB:" },
     { line: "bench --rate 20000 --duration 60s", says: "Latency at a steady 20,000 records/s:" },
     {
       line: "bench --size 100 --batch 1000 --connections 2",

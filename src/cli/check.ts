@@ -125,7 +125,7 @@ function conclude(
     );
   }
   if (report.outcome === "memory") {
-    throw new Failure(EXIT_HOST_UNFIT, report.reason, "Set --memory accordingly.");
+    throw new Failure(EXIT_HOST_UNFIT, report.reason, "Raise --memory accordingly.");
   }
   if (report.outcome === "error") {
     throw new Failure(EXIT_DISK_ERROR, `${report.reason}: errno ${report.errno}`);

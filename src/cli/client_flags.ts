@@ -13,7 +13,7 @@ export const CLIENT_FLAGS = {
   "brokers": addresses({
     value: "HOST:PORT,...",
     default: "127.0.0.1:9092",
-    help: "Where to find the cluster; any of its brokers will do",
+    help: "Address of any broker of the cluster",
   }),
   "timeout": duration({
     value: "TIME",

@@ -12,7 +12,8 @@ import { formatFields } from "./table.ts";
 
 export const definition = command({
   name: "cluster info",
-  about: "Shows the cluster's id and its nodes: where clients find them, and what they lead.",
+  about:
+    "Shows the cluster's id and its nodes: their addresses for clients, and the partitions that they lead.",
   positionals: [],
   flags: { ...CLIENT_FLAGS, ...FORMAT_FLAG },
   examples: [{ line: "cluster info --brokers 10.0.0.1:9092", says: "Some other cluster:" }],

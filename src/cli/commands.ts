@@ -33,7 +33,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "Load a cluster, report rates and latencies",
     load: () => import("./bench.ts"),
   },
-  { name: "topic create", summary: "Make topics", load: () => import("./topic_create.ts") },
+  { name: "topic create", summary: "Create topics", load: () => import("./topic_create.ts") },
   { name: "topic list", summary: "List topics", load: () => import("./topic_list.ts") },
   {
     name: "topic describe",
@@ -74,7 +74,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: "cluster health",
-    summary: "Look for what is not as it should be",
+    summary: "Report problems of the cluster",
     load: () => import("./cluster_health.ts"),
   },
   {

@@ -24,8 +24,8 @@ const COMMIT_INTERVAL_MS = 5_000;
 export const definition = command({
   name: "consume",
   about: "Prints the records of a topic, one per line, until Ctrl-C or --count. With --group the " +
-    "partitions are shared among all members, and the group goes on where it stopped. A broker that " +
-    "is gone for less than --timeout is waited for.",
+    "partitions are shared among all members, and the group continues where it stopped. The " +
+    "command waits for a broker that is away for less than --timeout.",
   positionals: [{ name: "TOPIC", help: "What to read", required: true }],
   flags: {
     ...CLIENT_FLAGS,
@@ -34,12 +34,12 @@ export const definition = command({
       value: "start|end|N",
       default: "start",
       help:
-        "Where to begin; with --group, where the group has committed nothing yet. A number beyond " +
-        "a partition's records is its nearer end",
+        "Where to begin; with --group, where the group has committed nothing yet. A number outside " +
+        "a partition's records means its nearer end",
     }),
     "partition": integer({ value: "N", min: 0, help: "One partition only; default all" }),
-    "count": integer({ value: "N", min: 1, help: "Stop after so many records" }),
-    "until-end": toggle({ help: "Stop at what is the end of the log now, instead of waiting" }),
+    "count": integer({ value: "N", min: 1, help: "Stop after this many records" }),
+    "until-end": toggle({ help: "Stop at the present end of the log, instead of waiting" }),
     "format": text({
       value: "PATTERN",
       default: "%v",
@@ -49,15 +49,15 @@ export const definition = command({
     "read-committed": toggle({ help: "Leave out records of open and aborted transactions" }),
   },
   examples: [
-    { line: "consume hello", says: "What is there, and what comes:" },
-    { line: "consume hello --offset end", says: "What comes from now on:" },
+    { line: "consume hello", says: "Existing records, and new ones:" },
+    { line: "consume hello --offset end", says: "Only new records:" },
     {
       line: "consume orders --offset start --count 10 --format '%o %k=%v'",
       says: "The first ten:",
     },
     {
       line: "consume orders --until-end --format json",
-      says: "All there is now, as JSON:",
+      says: "All existing records, as JSON:",
     },
     { line: "consume orders --group billing", says: "As a member of a group:" },
   ],
@@ -208,7 +208,7 @@ class Output {
   #isStopped = false;
   /** Ends to stop at, by partition; null: never. */
   #ends: Map<number, number> | null = null;
-  /** Offsets behind what was printed since the last commit, by partition. */
+  /** Offsets after the records printed since the last commit, by partition. */
   #printed = new Map<string, TopicPartition & { readonly offset: number }>();
   /** Partitions are known; a group member has none before its first assignment. */
   isAssigned = false;

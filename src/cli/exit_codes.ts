@@ -35,8 +35,8 @@ export const EXIT_CODES: readonly ExitCode[] = [
   {
     code: EXIT_FAILED,
     meaning:
-      "The cluster said no (unknown topic, bad value, ...), or something unforeseen happened.",
-    remedy: "The message is the broker's own, or names what was not foreseen.",
+      "The cluster refused the request (unknown topic, bad value, ...), or an unexpected error occurred.",
+    remedy: "The message is the broker's own, or names the unexpected error.",
   },
   {
     code: EXIT_USAGE,
@@ -55,7 +55,7 @@ export const EXIT_CODES: readonly ExitCode[] = [
   },
   {
     code: EXIT_INVARIANT,
-    meaning: "A rule of the program was broken; it stopped rather than go on.",
+    meaning: "An invariant of the program was broken; the process stopped.",
     remedy: "Keep the log and the data directory, restart, and report it.",
   },
   {

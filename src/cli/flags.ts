@@ -206,7 +206,7 @@ function checkPositionals(
   problems: Problem[],
 ): void {
   const missing = positionals.find((positional, at) => positional.required && at >= args.length);
-  // After an unknown flag nobody can tell which word was its value.
+  // After an unknown flag it is unknown which word was its value.
   if (missing !== undefined && !unknownFlag) {
     problems.push({ subject: missing.name, message: `is missing: ${missing.help}` });
   }

@@ -14,7 +14,7 @@ import { eachName } from "./failure.ts";
 
 export const definition = command({
   name: "group delete",
-  about: "Deletes groups that have no members, with all that they have committed.",
+  about: "Deletes groups that have no members, with all their committed offsets.",
   positionals: [{ name: "GROUP", help: "Names of the groups", required: true, many: true }],
   flags: CLIENT_FLAGS,
   examples: [{ line: "group delete billing", says: "One group:" }],

@@ -32,8 +32,7 @@ interface Progress {
 
 export const definition = command({
   name: "group describe",
-  about:
-    "Shows a group's state, its members, and how far behind it is on every partition. LAG is " +
+  about: "Shows a group's state, its members, and how far it lags on every partition. LAG is " +
     "counted from the committed offset, or from the log's start where nothing is committed.",
   positionals: [{ name: "GROUP", help: "Names of the groups", required: true, many: true }],
   flags: { ...CLIENT_FLAGS, ...FORMAT_FLAG },

@@ -27,8 +27,8 @@ interface Sought extends TopicPartition {
 
 export const definition = command({
   name: "group seek",
-  about: "Moves the committed offsets of a group that has no members, so that it goes on reading " +
-    "from somewhere else.",
+  about: "Moves the committed offsets of a group that has no members, so that it continues " +
+    "from another position.",
   positionals: [{ name: "GROUP", help: "Name of the group", required: true }],
   flags: {
     ...CLIENT_FLAGS,

@@ -23,15 +23,15 @@ const LINGER_MS = 5;
 
 export const definition = command({
   name: "produce",
-  about: "Writes each line of stdin as a record. Lines go out as they come; a pipe that delivers " +
-    "faster than the cluster takes them is batched. A broker that is gone for less than --timeout is " +
-    "waited for, and with --acks all no line is written twice.",
+  about: "Writes each line of stdin as a record. Lines are sent as they arrive; a pipe that is " +
+    "faster than the cluster is batched. The command waits for a broker that is away for less than " +
+    "--timeout, and with --acks all no line is written twice.",
   positionals: [{ name: "TOPIC", help: "Where to write", required: true }],
   flags: {
     ...CLIENT_FLAGS,
     "key-separator": text({
       value: "TEXT",
-      help: "What is before it in a line is the key; records of one key share a partition",
+      help: "Text before it in a line is the key; records with one key share a partition",
     }),
     "partition": integer({
       value: "N",
@@ -45,7 +45,7 @@ export const definition = command({
       default: "all",
       help:
         "When a record counts as written. all: every replica that must have it has flushed it, and a " +
-        "second attempt never writes twice; 1: the leader has flushed it; 0: it was sent",
+        "retry never writes twice; 1: the leader has flushed it; 0: it was sent",
     }),
     "codec": choice({
       value: "CODEC",

@@ -66,7 +66,7 @@ export const definition = command({
       throw new Failure(
         EXIT_CANNOT_CREATE,
         `cannot listen on ${formatAddress(options.adminAddr)}`,
-        "Another process does; choose another --admin-addr (port 0 = any free one).",
+        "Another process already listens there; choose another --admin-addr (port 0 = any free one).",
       );
     }
     const { started } = broker;
@@ -136,7 +136,7 @@ function openShim(): Shim {
 }
 
 function describeOrphan(launcher: number): string {
-  return `the process that started this broker (pid ${launcher}) has ended; with --detached it would run on`;
+  return `the process that started this broker (pid ${launcher}) has ended; with --detached it would keep running`;
 }
 
 /** Resolves with the first SIGTERM or SIGINT; one that comes well after it ends the process at once. */

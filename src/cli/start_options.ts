@@ -32,7 +32,7 @@ export const START_FLAGS = {
   }),
   "advertised-kafka-addr": address({
     value: "HOST:PORT",
-    help: "What clients are told to connect to; default --kafka-addr (the host name for 0.0.0.0)",
+    help: "Address that clients connect to; default --kafka-addr (the host name for 0.0.0.0)",
   }),
   "rpc-addr": address({
     value: "HOST:PORT",
@@ -41,7 +41,7 @@ export const START_FLAGS = {
   }),
   "advertised-rpc-addr": address({
     value: "HOST:PORT",
-    help: "What other nodes are told to connect to; default --rpc-addr",
+    help: "Address that other nodes connect to; default --rpc-addr",
   }),
   "admin-addr": address({
     value: "HOST:PORT",
@@ -53,7 +53,7 @@ export const START_FLAGS = {
     default: 0,
     min: 0,
     max: 2 ** 31 - 1,
-    help: "This node's number, unique in the cluster and for ever its own",
+    help: "This node's number, unique in the cluster and never reused",
   }),
   "seeds": addresses({
     value: "RPC,RPC,...",
@@ -89,14 +89,14 @@ export const START_FLAGS = {
   }),
   "accept-loss": toggle({
     help:
-      "Give up what damage took: readers go past it, and partitions that it made read-only are " +
-      "writable again. With --verify all of it at once, else as it is met. Meant for one start",
+      "Accept damaged data as lost: readers go past it, and partitions that it made read-only are " +
+      "writable again. With --verify all damage at once, else as it is found. Meant for one start",
   }),
   "verify": toggle({
-    help: "Read everything back from the disk before serving, as a start behind a disk error does",
+    help: "Read everything back from the disk before serving, as a start after a disk error does",
   }),
   "detached": toggle({
-    help: "In dev mode: run on when the process that started it ends, a script for example",
+    help: "In dev mode: keep running when the process that started it ends, a script for example",
   }),
   "rack": text({
     value: "NAME",
@@ -295,7 +295,7 @@ export type ParsedStart =
   | { readonly options: StartOptions; readonly problems: null }
   | { readonly options: null; readonly problems: readonly Problem[] };
 
-/** Reads the arguments behind `gregor start`. */
+/** Reads the arguments after `gregor start`. */
 export function parseStart(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,

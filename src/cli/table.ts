@@ -53,7 +53,7 @@ export function displayWidth(text: string): number {
   return width;
 }
 
-/** Breaks `text` into lines of at most `width`, each after the first behind `indent` spaces. */
+/** Breaks `text` into lines of at most `width`, each after the first indented by `indent` spaces. */
 export function wrap(text: string, width: number, indent = 0): string {
   const lines: string[] = [];
   let line = "";

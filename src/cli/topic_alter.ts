@@ -21,17 +21,17 @@ import { plainConfigValues } from "./plain_configs.ts";
 
 export const definition = command({
   name: "topic alter",
-  about: "Changes a topic's configs, or adds partitions to it. Records with keys go to other " +
-    "partitions once their number has changed; there is no way back to fewer.",
+  about: "Changes a topic's configs, or adds partitions to it. Once the number " +
+    "of partitions has changed, records with keys go to other partitions. It cannot be reduced.",
   positionals: [{ name: "NAME", help: "Name of the topic", required: true }],
   flags: {
     ...CLIENT_FLAGS,
-    "partitions": integer({ value: "N", min: 1, help: "Partitions to have in all" }),
+    "partitions": integer({ value: "N", min: 1, help: "New total number of partitions" }),
     "config": pairs({
       value: "KEY=VALUE",
       help: "A config to set, repeatable; sizes and times may have units: retention.ms=7d",
     }),
-    "unset": list({ value: "KEY", help: "A config to put back to its default, repeatable" }),
+    "unset": list({ value: "KEY", help: "A config to reset to its default, repeatable" }),
   },
   examples: [
     { line: "topic alter orders --partitions 12", says: "More partitions:" },

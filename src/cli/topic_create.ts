@@ -22,7 +22,7 @@ import { plainConfigValues } from "./plain_configs.ts";
 
 export const definition = command({
   name: "topic create",
-  about: "Makes topics. Without numbers the cluster's defaults count (num.partitions, " +
+  about: "Creates topics. Without numbers the cluster's defaults apply (num.partitions, " +
     "default.replication.factor).",
   positionals: [{ name: "NAME", help: "Names of the topics", required: true, many: true }],
   flags: {
@@ -38,7 +38,7 @@ export const definition = command({
       value: "KEY=VALUE",
       help: "A topic config, repeatable; sizes and times may have units: retention.ms=7d",
     }),
-    "if-not-exists": toggle({ help: "Do nothing about topics that are there already" }),
+    "if-not-exists": toggle({ help: "Skip topics that already exist" }),
     ...FORMAT_FLAG,
   },
   examples: [

@@ -33,7 +33,7 @@ interface Described {
 export const definition = command({
   name: "topic describe",
   about: "Shows a topic's configs and, per partition, the leader, the replicas and the offsets. " +
-    "END is behind the last committed record.",
+    "END is the offset after the last committed record.",
   positionals: [{ name: "NAME", help: "Names of the topics", required: true, many: true }],
   flags: {
     ...CLIENT_FLAGS,

@@ -26,7 +26,7 @@ export const definition = command({
     const { topics } = await withCluster(values, (cluster) => cluster.places(null));
     const shown = topics.filter((topic) => values.internal || !topic.isInternal);
     if (shown.length === 0 && values.format === "table") {
-      terminal.remark("There are no topics yet; `gregor topic create NAME` makes one.\n");
+      terminal.remark("There are no topics yet; `gregor topic create NAME` creates one.\n");
       return EXIT_OK;
     }
     printRows(terminal, values.format, [

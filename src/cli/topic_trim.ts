@@ -27,7 +27,7 @@ interface Trimmed {
 
 export const definition = command({
   name: "topic trim",
-  about: "Deletes the records before an offset; the log then starts there. There is no way back.",
+  about: "Deletes the records before an offset; the log then starts there. This cannot be undone.",
   positionals: [{ name: "NAME", help: "Name of the topic", required: true }],
   flags: {
     ...CLIENT_FLAGS,

@@ -8,11 +8,11 @@
  *
  * Commands are decided against the *ahead* image (committed state plus what is in flight), so that
  * many may be in flight at once and share a flush. A command without records (a refusal, a dry run)
- * still waits for those before it: what it saw is not told before it is true.
+ * still waits for those before it: the state that it saw is not reported before it is committed.
  *
  * When an append fails (leadership is lost, the disk is full), what was decided after it rests on what
  * never happened: everything in flight is answered NOT_CONTROLLER and the ahead image is dropped. It is
- * made anew from the committed one once all appends have ended, if this node still leads.
+ * rebuilt from the committed one once all appends have ended, if this node still leads.
  *
  * @module
  */
@@ -47,7 +47,7 @@ export class ControllerService {
   readonly #partitionsPerNodeMax: number;
   readonly #random: Random;
   #leads = false;
-  /** Null while this node does not lead, and after a failure until it is made anew. */
+  /** Null while this node does not lead, and after a failure until it is rebuilt. */
   #ahead: ClusterImage | null = null;
   /** Grows whenever the ahead image is dropped: answers decided on it are void. */
   #reign = 0;

@@ -297,7 +297,7 @@ Deno.test("execute() decides against what is in flight and answers when it is co
   assert.equal(third.answer!.result[0]!.error, ErrorCode.NONE);
 });
 
-Deno.test("execute() answers null for what the log refused, and starts anew from what is committed", () => {
+Deno.test("execute() answers null for records that the log refused, and restarts from the committed ones", () => {
   const cluster = new TestCluster();
   cluster.autoCommit = false;
   const kept = cluster.start(create("kept"));
@@ -338,7 +338,7 @@ Deno.test("execute() answers null where this node does not lead", () => {
   ]);
 });
 
-Deno.test("what is too large for one command is refused, and nothing of it is left behind", () => {
+Deno.test("a request too large for one command is refused, and leaves no trace", () => {
   const cluster = new TestCluster({ partitionsPerNodeMax: 40_000 });
   const long = "x".repeat(10_000);
   const name = "leader.replication.throttled.replicas";

@@ -210,7 +210,7 @@ export class ClusterImage {
     this.#listeners.push(listener);
   }
 
-  /** Applies one committed record; returns why it makes no sense and was passed over, or null. */
+  /** Applies one committed record; returns why it makes no sense and was skipped, or null. */
   replay(record: MetadataRecord): string | null {
     const problem = recordProblem(this, record);
     if (problem === null) this.#apply(record);

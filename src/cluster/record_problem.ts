@@ -2,7 +2,7 @@
  * What of a metadata record makes no sense to an image.
  *
  * A log is input: disks lie, and what follows a lost part of a log refers to what is not there. So a record is
- * looked at before it changes anything, and one that contradicts the image is passed over with a reason
+ * looked at before it changes anything, and one that contradicts the image is skipped with a reason
  * for people. It never ends a start, and never harms what was right before.
  *
  * @module

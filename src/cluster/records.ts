@@ -14,7 +14,7 @@
  * Fields added to a record are tagged, and older programs skip them. A format, record type or record
  * version that this program does not know was written by a newer one and means something: the whole
  * command is refused ({@linkcode decodeCommand} says what it met), and the node does not start. A command
- * that cannot be read is passed over, and so is a record that contradicts what is there
+ * that cannot be read is skipped, and so is a record that contradicts the image
  * (`record_problem.ts`): both are reported.
  *
  * @module

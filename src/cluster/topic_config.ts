@@ -44,7 +44,7 @@ const HONOURED = {
   "cleanup.policy": follows(
     listSetting(
       "delete",
-      "What becomes of old records: delete, compact, or both; empty: nothing.",
+      "How old records are removed: delete, compact, or both; empty: never.",
       {
         choices: ["compact", "delete"],
       },
@@ -52,13 +52,13 @@ const HONOURED = {
     "log.cleanup.policy",
   ),
   "retention.ms": follows(
-    longSetting(7 * DAY_MS, "How long records are kept; -1 is for ever.", { ...ms, min: -1 }),
+    longSetting(7 * DAY_MS, "How long records are kept; -1: for ever.", { ...ms, min: -1 }),
     "log.retention.ms",
     "log.retention.minutes",
     "log.retention.hours",
   ),
   "retention.bytes": follows(
-    longSetting(-1, "Bytes that a partition keeps at least; -1 has no limit.", {
+    longSetting(-1, "Bytes that a partition keeps at least; -1: no limit.", {
       ...bytes,
       min: -1,
     }),
@@ -74,21 +74,27 @@ const HONOURED = {
     "log.roll.hours",
   ),
   "max.message.bytes": follows(
-    intSetting(MIB + 12, "Largest record batch, as it is sent.", { ...bytes, min: 0 }),
+    intSetting(MIB + 12, "Largest record batch, in its compressed size.", { ...bytes, min: 0 }),
     "message.max.bytes",
   ),
   "message.timestamp.type": follows(
-    stringSetting("CreateTime", "Whether records keep their producer's time.", {
+    stringSetting("CreateTime", "Whether records keep their producer's timestamp.", {
       choices: ["CreateTime", "LogAppendTime"],
     }),
     "log.message.timestamp.type",
   ),
   "message.timestamp.before.max.ms": follows(
-    longSetting(LONG_MAX_TEXT, "How far in the past a record's time may lie.", { ...ms, min: 0 }),
+    longSetting(LONG_MAX_TEXT, "How far in the past a record's timestamp may lie.", {
+      ...ms,
+      min: 0,
+    }),
     "log.message.timestamp.before.max.ms",
   ),
   "message.timestamp.after.max.ms": follows(
-    longSetting(3_600_000, "How far in the future a record's time may lie.", { ...ms, min: 0 }),
+    longSetting(3_600_000, "How far in the future a record's timestamp may lie.", {
+      ...ms,
+      min: 0,
+    }),
     "log.message.timestamp.after.max.ms",
   ),
   "min.insync.replicas": follows(

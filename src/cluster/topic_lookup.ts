@@ -141,7 +141,7 @@ export class TopicLookup {
     const mask = slots.length - 1;
     let hole = hashOf(handle) & mask;
     while (slots[hole] !== handle) hole = (hole + 1) & mask;
-    // Close the hole: move back every later entry of the run whose home slot is not behind the hole.
+    // Close the hole: move back every later entry of the run whose home slot is not after the hole.
     for (let next = (hole + 1) & mask; slots[next] !== NONE; next = (next + 1) & mask) {
       const home = hashOf(slots[next]!) & mask;
       if (((next - home) & mask) < ((next - hole) & mask)) continue;

@@ -42,7 +42,7 @@ function nameProblem(name: string): string | null {
 }
 
 /**
- * Names that differ only in '.' and '_' collide: metric names cannot tell them apart, and tools of
+ * Names that differ only in '.' and '_' collide: metric names cannot distinguish them, and tools of
  * Kafka's world replace one by the other. Two names collide when this is equal.
  */
 export function collisionKey(name: string): string {

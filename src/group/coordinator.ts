@@ -122,7 +122,7 @@ export class GroupCoordinator {
    * Takes over a committed record of the partition, while loading and after each commit of its own, in
    * offset order. The bytes are not kept.
    *
-   * @returns why the record makes no sense and was passed over; null when it was taken over
+   * @returns why the record makes no sense and was skipped; null when it was applied
    */
   replay(key: Uint8Array, value: Uint8Array | null): string | null {
     return this.#phase === "gone" ? null : this.#table.replay(key, value);
@@ -138,7 +138,7 @@ export class GroupCoordinator {
     this.#table.flush();
   }
 
-  /** The partition is led elsewhere: whoever waits here is told to look for its coordinator. */
+  /** The partition is led elsewhere: waiting members get NOT_COORDINATOR and look for their coordinator. */
   unload(): void {
     if (this.#phase === "gone") return;
     this.#phase = "gone";

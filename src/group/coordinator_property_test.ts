@@ -3,7 +3,7 @@
  * hands. Whatever happens:
  *
  * - a group's generation never goes back while it exists at one coordinator;
- * - exactly one member of a generation is told the members, and it is the leader;
+ * - exactly one member of a generation gets the list of members, and it is the leader;
  * - who is given an assignment is given what that generation's leader sent for it;
  * - an acknowledged commit is what readers get, also after a restart, until the group is deleted;
  * - a coordinator that replays the log has the written state of the one that wrote it;
@@ -36,7 +36,7 @@ interface Client {
   memberId: string;
   generation: number;
   synced: boolean;
-  /** What it was told to assign, when it leads. */
+  /** The members that it has to assign, when it leads. */
   plan: Record<string, string> | null;
   join: Pending<JoinGroupResponse> | null;
   sync: { readonly generation: number; readonly pending: Pending<SyncGroupResponse> } | null;
@@ -46,7 +46,7 @@ class Run {
   readonly test: TestCoordinator;
   readonly random: Xoshiro128;
   readonly clients: Client[] = [];
-  /** Who was told the members of a generation. */
+  /** Which member got the list of members of a generation. */
   leaders = new Map<number, string>();
   /** The round of assigning whose result members of a generation were given. */
   rounds = new Map<number, string>();
@@ -145,7 +145,7 @@ class Run {
     client.sync = { generation, pending };
   }
 
-  /** Begins anew, as a client does after an error. */
+  /** Begins again, as a client does after an error. */
   forget(client: Client, errorCode: number): void {
     const isNew = errorCode === ErrorCode.UNKNOWN_MEMBER_ID ||
       errorCode === ErrorCode.FENCED_INSTANCE_ID;

@@ -63,7 +63,7 @@ export class Group {
   protocolName: string | null = null;
   leaderId: string | null = null;
   readonly members = new Map<string, Member>();
-  /** Who was told to come back with the id it was given (JoinGroup v4), and until when. */
+  /** Members that must return with the id that they were given (JoinGroup v4), and until when. */
   readonly pendingJoins = new Map<string, Timer>();
   /** Who has not sent SyncGroup in this generation. */
   readonly pendingSyncs = new Set<string>();
@@ -163,7 +163,7 @@ export class Group {
     this.#count(protocols, 1);
   }
 
-  /** Gives a static member another id: its process was started anew. */
+  /** Gives a static member another id: its process was restarted. */
   renameStatic(member: Member, id: string): void {
     assert(member.instanceId !== null, "a dynamic member was renamed");
     const entries = [...this.members];

@@ -3,7 +3,7 @@
  *
  * A group with members is stable in its written generation, whatever it was doing when its last
  * coordinator ended: members that were amid a rebalance find out with their next request. Everybody's
- * session begins anew.
+ * session begins again.
  *
  * @module
  */

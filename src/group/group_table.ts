@@ -111,7 +111,7 @@ export class GroupTable {
     });
   }
 
-  /** Takes over what a committed record says; returns why it was passed over, or null. */
+  /** Applies a committed record; returns why it was skipped, or null. */
   replay(key: Uint8Array, value: Uint8Array | null): string | null {
     const record = decodeRecord(key, value);
     if (record.kind === "skipped") return record.problem;
@@ -164,7 +164,7 @@ export class GroupTable {
   }
 }
 
-/** What a member is told when the log refused what the group had to write. */
+/** The error for a member when the log refused the group's records. */
 export function groupErrorOf(appendError: number): number {
   switch (appendError) {
     case ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
@@ -184,7 +184,7 @@ export function groupErrorOf(appendError: number): number {
   }
 }
 
-/** What a client is told when the log refused its offsets. */
+/** The error for a client when the log refused its offsets. */
 export function commitErrorOf(appendError: number): number {
   switch (appendError) {
     case ErrorCode.MESSAGE_TOO_LARGE:

@@ -2,12 +2,12 @@
  * JoinGroup: a member asks to take part in the next generation.
  *
  * - Without an id it is given one. From version 4 on a dynamic member is sent back with it first
- *   (MEMBER_ID_REQUIRED, KIP-394), so that a client that retries does not leave phantoms behind.
- * - A static member (KIP-345) is known by its instance id: a process started anew takes the place of
+ *   (MEMBER_ID_REQUIRED, KIP-394), so that a client that retries does not leave phantom members.
+ * - A static member (KIP-345) is known by its instance id: a restarted process takes the place of
  *   the former one, which is fenced. In a stable group nobody rebalances for that, unless the
- *   protocol would change. The leader's successor is told in version 9 that it leads but need not
+ *   protocol would change. From version 9 on the leader's successor learns that it leads but need not
  *   assign (KIP-814); before, that another one leads.
- * - A known member whose terms did not change is told the present generation again; the leader's
+ * - A known member whose terms did not change gets the present generation again; the leader's
  *   JoinGroup always rebalances a stable group, because only the leader watches the topics.
  * - What is parked here is answered by `rebalance.ts`.
  *
@@ -42,7 +42,7 @@ type Answer = Respond<JoinGroupResponse>;
 const KNOWN_ID_VERSION = 4;
 /** First version in which names may be null. */
 const NULLABLE_NAME_VERSION = 7;
-/** First version in which a leader can be told not to assign. */
+/** First version with the flag that a leader need not assign. */
 const SKIP_ASSIGNMENT_VERSION = 9;
 
 /** One JoinGroup under way: who asks, with what terms, and how to answer. */
@@ -250,7 +250,7 @@ export class JoinHandling {
     if (joining.context.version >= SKIP_ASSIGNMENT_VERSION) {
       response.skipAssignment = group.leaderId === member.id;
     } else {
-      // A client of that time would assign if it were told that it leads.
+      // A client of that version would assign if it learned that it leads.
       response.leader = formerLeaderId;
       response.members = [];
     }

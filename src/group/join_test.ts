@@ -139,7 +139,7 @@ Deno.test("the protocol is the one most members like best among those that all s
   }
 });
 
-Deno.test("in a stable group a follower with the same terms is told the generation again", () => {
+Deno.test("in a stable group a follower with the same terms gets the generation again", () => {
   const test = new TestCoordinator();
   const { ids, generation } = test.stable(2);
   const again = test.join({ memberId: ids[1]! }).get();

@@ -21,7 +21,7 @@ Deno.test("a loaded group is stable in its generation, and its members stay", ()
   assert.equal(follower.generationId, generation, "its terms are those that were written");
 });
 
-Deno.test("sessions of loaded members begin anew, and end", () => {
+Deno.test("sessions of loaded members begin again, and end", () => {
   const test = new TestCoordinator();
   const { ids, generation } = test.stable(1, { sessionMs: 10_000 });
   test.advance(9_000);
@@ -44,7 +44,7 @@ Deno.test("generations never go back, not across a restart of an empty group", (
   assert.equal(join.get().generationId, generation + 2);
 });
 
-Deno.test("while loading, requests are told to come again, and heartbeats pass", () => {
+Deno.test("while loading, requests get a retriable error, and heartbeats pass", () => {
   const test = new TestCoordinator();
   const { ids } = test.stable(1);
   test.coordinator.unload();
@@ -109,13 +109,13 @@ Deno.test("a loaded group that has become too large rebalances", () => {
   assert.equal(joins[0]!.get().members.length, 2);
 });
 
-Deno.test("records of unknown kinds are passed over, and it is said why", () => {
+Deno.test("records of unknown kinds are skipped, with a reason", () => {
   const test = new TestCoordinator();
   const problem = test.coordinator.replay(Uint8Array.of(0, 3, 0, 1, 65), null);
   assert.equal(problem, "records of kind 3 are not kept here");
 });
 
-Deno.test("a forged group is passed over: the coordinator loads, and what was written before counts", () => {
+Deno.test("a forged group is skipped: the coordinator loads, and earlier records count", () => {
   const test = new TestCoordinator();
   const { ids, generation } = test.stable(2);
   const { metadata } = test.group();

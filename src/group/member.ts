@@ -12,7 +12,7 @@ import type { SyncGroupResponse } from "../wire/generated/sync_group_response.ts
 /** Ends a request; called exactly once. */
 export type Respond<Response> = (response: Response) => void;
 
-/** One way of assigning that a member supports, and what it tells the leader about itself for it. */
+/** One way of assigning that a member supports, and its metadata for the leader. */
 export interface MemberProtocol {
   readonly name: string;
   /** Opaque to the broker. */
@@ -47,7 +47,7 @@ export class Member {
   protocols: readonly MemberProtocol[];
   /** What the leader gave it in the current generation; opaque. */
   assignment: Uint8Array = NO_BYTES;
-  /** Has not yet been told its id, so it cannot send heartbeats. */
+  /** Has not yet received its id, so it cannot send heartbeats. */
   isNew = true;
   /** The parked JoinGroup; set through the group, which counts them. */
   join: Respond<JoinGroupResponse> | null = null;

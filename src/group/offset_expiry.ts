@@ -50,7 +50,7 @@ export function deleteGroup(
   records.push(groupRecord(groupId, null));
   appendInBatches(table, group, records, (errorCode) => {
     if (errorCode === ErrorCode.NONE) {
-      // Who was told an id and is expected back with it finds no group, as in Kafka.
+      // A member that got an id and returns with it finds no group, as in Kafka.
       for (const timer of group.pendingJoins.values()) table.cancel(timer);
       group.pendingJoins.clear();
     }

@@ -98,7 +98,7 @@ Deno.test("a retention that came with the commit goes before the broker's", () =
   assert.equal(test.committed("long", 0), -1);
 });
 
-Deno.test("an offset that is committed anew while it expires stays", () => {
+Deno.test("an offset that is committed again while it expires stays", () => {
   const test = new TestCoordinator(HOURLY);
   test.commit({ t: [1] });
   test.advance(HOUR_MS - 1);
@@ -166,7 +166,7 @@ Deno.test("topicsDeleted() forgets the offsets of a topic in every group", () =>
   assert.equal(test.state("other"), "none");
 });
 
-Deno.test("DeleteGroups forgets those who were told an id, too", () => {
+Deno.test("DeleteGroups also forgets members that were given an id", () => {
   const test = new TestCoordinator();
   const { memberId } = test.join().get();
   assert.equal(test.state(), "Empty");

@@ -1,5 +1,5 @@
 /**
- * The life of a generation: who is waited for, when the wait ends, who is removed, and who is answered.
+ * The phases of a generation: which members are awaited, when the wait ends, who is removed, and who is answered.
  *
  * Join phase (PreparingRebalance): every member's JoinGroup is parked until all members and all
  * pending ones have joined, or the longest rebalance timeout is over; dynamic members that did not come
@@ -108,7 +108,7 @@ export class Rebalancer {
     }
   }
 
-  /** The member was heard of: its session begins anew. One that waits here has no session to lose. */
+  /** The member was heard of: its session begins again. A member that waits here has no session to lose. */
   touch(group: Group, member: Member): void {
     if (member.join !== null || member.sync !== null) return;
     this.#scheduleSession(group, member, member.sessionTimeoutMs);
@@ -134,7 +134,7 @@ export class Rebalancer {
     this.#table.dropIfVoid(group);
   }
 
-  /** Somebody is told an id and is expected back with it. */
+  /** A member got an id and is expected to return with it. */
   addPending(group: Group, memberId: string, sessionTimeoutMs: number): void {
     const timer = new Timer(() => {
       group.pendingJoins.delete(memberId);
@@ -192,7 +192,7 @@ export class Rebalancer {
     }
   }
 
-  /** The assignment is void: everybody who waits for it is told to join again. */
+  /** The assignment is void: every member that waits for it has to join again. */
   failSyncs(group: Group, errorCode: number): void {
     for (const member of group.members.values()) {
       member.assignment = NO_BYTES;

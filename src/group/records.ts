@@ -16,7 +16,7 @@
  *
  * What a log holds is input: clients once could write to the topic, and disks lie. A record of a kind that
  * is not kept here, one that cannot be read, or a group that no coordinator writes (a member twice) comes
- * out as `skipped` with the reason, and whoever reads goes on behind it.
+ * out as `skipped` with the reason, and the reader continues after it.
  *
  * @module
  */

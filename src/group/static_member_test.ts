@@ -21,7 +21,7 @@ Deno.test("a static member gets its id and its place in one JoinGroup", () => {
   assert.deepEqual(test.group().metadata!.members.map((m) => m.groupInstanceId), ["one", "two"]);
 });
 
-Deno.test("a static follower started anew takes its old place without a rebalance", () => {
+Deno.test("a static follower that restarted takes its old place without a rebalance", () => {
   const { test, one, two } = stable();
   const again = test.join({ instanceId: "two" }).get();
   assert.equal(again.errorCode, 0);
@@ -50,7 +50,7 @@ Deno.test("the former process of a static member is fenced", () => {
   assert.equal(test.heartbeat(two, 1, "three"), ErrorCode.UNKNOWN_MEMBER_ID);
 });
 
-Deno.test("a static leader started anew leads on and need not assign, from version 9 on", () => {
+Deno.test("a static leader that restarted leads on and need not assign, from version 9 on", () => {
   for (const version of [9, 8]) {
     const { test, one, two } = stable();
     const again = test.join({ instanceId: "one", version }).get();
@@ -68,14 +68,14 @@ Deno.test("a static leader started anew leads on and need not assign, from versi
   }
 });
 
-Deno.test("a static member started anew rebalances where the protocol would change", () => {
+Deno.test("a static member that restarted rebalances where the protocol would change", () => {
   const { test } = stable({ protocols: { a: "", b: "" } });
   const again = test.join({ instanceId: "two", protocols: { b: "" } });
   assert.equal(again.answered, false);
   assert.equal(test.state(), "PreparingRebalance");
 });
 
-Deno.test("a static member started anew while the assignment is awaited makes all join again", () => {
+Deno.test("a static member that restarted while the assignment is awaited makes all join again", () => {
   const test = new TestCoordinator();
   const first = test.join({ instanceId: "one" });
   const second = test.join({ instanceId: "two" });
@@ -150,7 +150,7 @@ Deno.test("an operator removes a static member by its instance id alone", () => 
   assert.deepEqual(join.members.map((m) => m.groupInstanceId), ["one"]);
 });
 
-Deno.test("a static member started anew has not synced when its former process had not", () => {
+Deno.test("a static member that restarted has not synced when its former process had not", () => {
   const test = new TestCoordinator();
   const words = { sessionMs: 60_000, rebalanceMs: 10_000 };
   const [one, two] = ["one", "two"].map((instanceId) => test.join({ ...words, instanceId }));

@@ -1,5 +1,5 @@
 /**
- * The one look into what consumers tell their leader: which topics they read, so that offsets of topics
+ * Reads consumers' metadata for their leader in one respect: the topics that they read, so that offsets of topics
  * in use are neither deleted nor expired. Nothing else of a member's metadata is ever parsed, and
  * of other protocol types not even this.
  *

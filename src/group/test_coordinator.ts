@@ -206,7 +206,7 @@ export class TestCoordinator {
     return pending;
   }
 
-  /** A dynamic member that is told its id and comes back with it. */
+  /** A dynamic member that gets its id and returns with it. */
   joinDynamic(words: JoinWords = {}): { memberId: string; join: Pending<JoinGroupResponse> } {
     const { memberId } = this.join(words).get();
     return { memberId, join: this.join({ ...words, memberId }) };

@@ -6,7 +6,7 @@
  * id of an operation:  generation (10 bits) | slot (20 bits)
  * ```
  *
- * The generation tells a slot's operations apart, so that a late cancel of one cannot hit the next.
+ * The generation distinguishes a slot's operations, so that a late cancel of one cannot hit the next.
  *
  * @module
  */

@@ -17,7 +17,7 @@ Deno.test("CompletionSlots finds who waits, across growth", () => {
   for (const [id, done] of waiting) assert.equal(slots.find(id), done);
 });
 
-Deno.test("CompletionSlots tells the operations of one slot apart", () => {
+Deno.test("CompletionSlots distinguishes the operations of one slot", () => {
   const slots = new CompletionSlots();
   const seen = new Set<number>();
   for (let i = 0; i < 1024; i++) {

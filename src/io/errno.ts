@@ -1,5 +1,5 @@
 /**
- * The errno values that Gregor tells apart; seams return them negated (Linux, x86-64 and aarch64).
+ * The errno values that Gregor distinguishes; seams return them negated (Linux, x86-64 and aarch64).
  *
  * @module
  */
@@ -47,7 +47,7 @@ export const DiskTrouble = {
 export type DiskTrouble = typeof DiskTrouble[keyof typeof DiskTrouble];
 
 /**
- * The one place that tells hiccups from a full disk and from damage. @param result negative, as seams return it
+ * The one place that distinguishes hiccups, a full disk and damage. @param result negative, as seams return it
  *
  * ECANCELED is what the kernel answers when it could make no thread for an operation; nobody cancels a disk's.
  */
@@ -69,7 +69,7 @@ export function diskTroubleOf(result: number): DiskTrouble {
   }
 }
 
-/** The negative errno behind what a synchronous call of the runtime threw; whatever else was thrown goes on. */
+/** The negative errno of what a synchronous call of the runtime threw; other errors are thrown again. */
 export function errnoOf(error: unknown): number {
   const number = error instanceof Error ? /\(os error (\d+)\)/.exec(error.message)?.[1] : undefined;
   if (number === undefined) throw error;

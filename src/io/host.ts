@@ -58,11 +58,11 @@ export function mapMemory(
   if (result === -EEXIST) {
     return {
       message: "A smaller memory region is mapped already in this process.",
-      hint: "Start the process anew.",
+      hint: "Restart the process.",
     };
   }
   return {
-    message: `${inMebibytes(sizeBytes)} of memory cannot be had (errno ${-result}).`,
+    message: `${inMebibytes(sizeBytes)} of memory cannot be allocated (errno ${-result}).`,
     hint: "Lower --memory, or raise the limit of the container.",
   };
 }
@@ -99,7 +99,7 @@ function describeListenError(errno: number, address: string): HostProblem {
   switch (errno) {
     case EADDRINUSE:
       return {
-        message: `Cannot listen on ${address}: another process does.`,
+        message: `Cannot listen on ${address}: another process already listens there.`,
         hint: "Stop it, or choose another port (0 = any free one).",
       };
     case EADDRNOTAVAIL:
@@ -156,7 +156,7 @@ export function claimDataDirectory(shim: Shim, path: string): HostProblem | null
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return {
-      message: `Cannot make the data directory ${path}: ${reason}.`,
+      message: `Cannot create the data directory ${path}: ${reason}.`,
       hint: "Choose another --data-dir, or change the permissions of its parent.",
     };
   }
@@ -210,7 +210,7 @@ function describeDirectoryError(errno: number, path: string, holder = ""): HostP
     case EACCES:
     case EPERM:
       return {
-        message: `The data directory ${path} may not be used by this user.`,
+        message: `The data directory ${path} is not accessible to this user.`,
         hint: "Give it to the user that runs the broker: chown -R USER DIR.",
       };
     case EINVAL:

@@ -1,5 +1,5 @@
 /**
- * Words for what a host lacks, with what to do about it.
+ * Messages about what a host lacks, with what to do about it.
  *
  * @module
  */
@@ -43,7 +43,7 @@ export function memorySizeProblem(
   if (sizeBytes > cgroupBytes * REGION_SHARE_MAX) {
     return {
       message: `${wanted} is too much: this container may use ${inMebibytes(cgroupBytes)} ` +
-        `(${cgroupFile}), and the broker needs some beside it.`,
+        `(${cgroupFile}), and the broker needs some more.`,
       hint: `Set --memory to ${most(cgroupBytes)} at most, or raise the container's limit ` +
         `(docker run --memory, MemoryMax= in the systemd unit).`,
     };
@@ -51,7 +51,7 @@ export function memorySizeProblem(
   if (sizeBytes > ramBytes * REGION_SHARE_MAX) {
     return {
       message: `${wanted} is too much: this host has ${inMebibytes(ramBytes)}, and the broker ` +
-        `and the kernel need some beside it.`,
+        `and the kernel need some more.`,
       hint: `Set --memory to ${most(ramBytes)} at most.`,
     };
   }
@@ -74,7 +74,8 @@ export function inMebibytes(bytes: number): string {
 /** Words for a limit of open files that is too low to serve anybody. */
 export function describeFileLimit(limit: number, needed: number): HostProblem {
   return {
-    message: `The limit of open files is ${limit}; with so many cores a broker needs ${needed}.`,
+    message:
+      `The limit of open files is ${limit}; with this number of cores a broker needs ${needed}.`,
     hint:
       "Raise it: ulimit -n, LimitNOFILE= in the systemd unit, docker run --ulimit nofile=; or " +
       "start with fewer --cores.",
@@ -124,7 +125,7 @@ export function describeUringError(errno: number, lockableBytes = Infinity): Hos
       };
     case EAGAIN:
       return {
-        message: "No thread can be made for the work of an io_uring.",
+        message: "No thread can be created for an io_uring.",
         hint:
           "Raise the limit of threads: --pids-limit of the container, TasksMax= in the systemd " +
           "unit, ulimit -u.",

@@ -24,7 +24,7 @@ Deno.test("each reason against io_uring comes with what to do", () => {
   assert.match(describeUringError(ENOSYS).hint, /6\.1/);
   assert.match(describeUringError(EPERM).hint, /kernel\.io_uring_disabled=0.*seccomp/);
   assert.match(describeUringError(EINVAL).message, /too old/);
-  assert.match(describeUringError(EAGAIN).message, /No thread can be made/);
+  assert.match(describeUringError(EAGAIN).message, /No thread can be created/);
   assert.match(describeUringError(EAGAIN).hint, /--pids-limit.*TasksMax=.*ulimit -u/);
   assert.match(describeUringError(77).message, /errno 77/);
 });
@@ -54,7 +54,7 @@ Deno.test("listen() gives the port, and explains what it cannot do", () => {
   const first = listen(testShim(), "127.0.0.1", 0);
   assert("fd" in first);
   const taken = listen(testShim(), "127.0.0.1", first.port);
-  assert("message" in taken && /another process does/.test(taken.message));
+  assert("message" in taken && /another process already listens/.test(taken.message));
   testShim().gregor_close_fd(first.fd);
   const foreign = listen(testShim(), "192.0.2.1", 0);
   assert("message" in foreign && /does not have that address/.test(foreign.message));
@@ -72,7 +72,7 @@ Deno.test("claimDataDirectory() makes it, and refuses one in use or that is a fi
   assert.equal(Deno.readTextFileSync(`${path}/gregor.lock`), `${Deno.pid}\n`);
   Deno.writeTextFileSync(`${parent}/file`, "");
   assert.match(claimDataDirectory(testShim(), `${parent}/file`)!.message, /file/);
-  assert.match(claimDataDirectory(testShim(), `${parent}/file/x`)!.message, /Cannot make/);
+  assert.match(claimDataDirectory(testShim(), `${parent}/file/x`)!.message, /Cannot create/);
   Deno.removeSync(parent, { recursive: true });
 });
 
@@ -108,7 +108,7 @@ Deno.test("memory that is not there is refused in both modes, with what would do
     assert.equal(
       problem.message,
       "--memory 102400MiB is too much: this host has 23552MiB, and the broker and the kernel need some " +
-        "beside it.",
+        "more.",
     );
     assert.equal(problem.hint, "Set --memory to 21197MiB at most.");
     assert.equal(memorySizeProblem(19 * GIB, LIMITS, locked), null);

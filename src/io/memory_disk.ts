@@ -3,15 +3,15 @@
  *
  * Nothing happens inside a call. Each operation waits in flight until {@linkcode MemoryDisk.step} (or
  * `run`, or `advance` with virtual time) picks one at random, carries it out and completes it. A write
- * takes its bytes from the region at that moment, not when it was submitted, so that a caller who
- * touches a buffer in flight is found out.
+ * takes its bytes from the region at that moment, not when it was submitted, so that a caller that
+ * touches a buffer in flight is detected.
  *
  * ```
- *   life 1:  new MemoryDisk ─ operations ─ crash()   handles dead, completions never fire
- *   life 2:                                 └─ restart() ─ operations ...   on what survived
+ *   run 1:   new MemoryDisk ─ operations ─ crash()   handles dead, completions never fire
+ *   run 2:                                  └─ restart() ─ operations ...   on what survived
  * ```
  *
- * What a crash does to bytes is told in `memory_file.ts`, to names in `memory_names.ts`. Operations in
+ * What a crash does to bytes is described in `memory_file.ts`, to names in `memory_names.ts`. Operations in
  * flight at the crash may have happened, not happened, or (writes) happened in part.
  *
  * @module
@@ -538,7 +538,7 @@ export class MemoryDisk implements Disk {
     this.#traceHash = Math.imul(hash ^ result, 0x01000193) >>> 0;
   }
 
-  /** Folds a sample of what is written: enough to tell runs apart whose padding differs. */
+  /** Folds a sample of what is written: enough to distinguish runs whose padding differs. */
   #traceBytes(address: number, length: number): void {
     let hash = this.#traceHash;
     for (let at = address; at < address + length; at += TRACE_SAMPLE_BYTES) {

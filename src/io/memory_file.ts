@@ -1,5 +1,5 @@
 /**
- * One file of the simulator's disk: what is on the platter, and what only the cache knows.
+ * One file of the simulator's disk: its durable contents, and those that only the cache has.
  *
  * ```
  *   write ──► current ──(sync, or a durable write)──► durable

@@ -1,23 +1,23 @@
 /**
- * A disk whose hiccups nobody else sees: an operation that fails for a reason that passes (no descriptor, no
- * kernel memory, an interrupted call) is started again until it gets somewhere, and a read or write that
- * ends short is gone on with until it is whole.
+ * A disk that hides temporary failures: an operation that fails for a temporary reason (no descriptor, no
+ * kernel memory, an interrupted call) is repeated until it succeeds or fails for another reason, and a read
+ * or write that ends short is continued until it is whole.
  *
- * Without it each of the many places that use a disk would have to tell a host that is short of descriptors
- * from a disk that lost something. What errno means what is told in `errno.ts`, and nowhere else.
+ * Without it each of the many users of a disk would have to distinguish a host that is short of descriptors
+ * from a disk that lost something. Only `errno.ts` defines the meaning of each errno.
  *
  * ```
  *   caller ── open ──► PatientDisk ── open ──► disk      EMFILE
- *                          │  5 ms, 10 ms, ... 500 ms    EMFILE   told once: "waits"
- *   caller ◄── handle ─────┴── open ──► disk             7        told once: "goes on"
+ *                          │  5 ms, 10 ms, ... 500 ms    EMFILE   reported once: "wait"
+ *   caller ◄── handle ─────┴── open ──► disk             7        reported once: "continue"
  * ```
  *
- * An operation that failed had no effect, or may have it twice: opens, reads, writes of the same bytes,
- * flushes. The memory of one that waits stays its caller's to leave alone, as before completion. A full quota
- * is answered as a full disk, so that callers have one case of it.
+ * A failed operation had no effect, or its effect may be repeated: opens, reads, writes of the same bytes,
+ * flushes. The caller of a waiting operation leaves its memory alone, as before any completion. A full quota
+ * is answered as a full disk, so that callers have one case.
  *
- * A short transfer goes on from the last whole block: O_DIRECT takes no other place. A read that gets no
- * further has met the end of the file; a write that gets no further is an EIO.
+ * A short transfer continues from the last whole block, because O_DIRECT takes no other position. A read that
+ * makes no progress has reached the end of the file; a write that makes no progress is an EIO.
  *
  * @module
  */
@@ -39,12 +39,12 @@ import {
 /** The first pause before an operation is tried again, and the longest (ms). */
 const PAUSE_MS_MIN = 5;
 const PAUSE_MS_MAX = 500;
-/** A transfer may end within its first block so often in a row. */
+/** How often in a row a transfer may end within its first block. */
 const IDLE_TRANSFERS_MAX = 8;
-/** Hiccups are told of at most this often (ms). */
+/** Hiccups are reported at most this often (ms). */
 const TELL_PERIOD_MS = 10_000;
 
-/** What a hiccup is told as. */
+/** The report of a hiccup. */
 export interface DiskHiccup {
   /** What is missing, in words. */
   readonly reason: string;
@@ -59,9 +59,9 @@ export interface PatientDiskOptions {
   /** Calls `again` in `delayMs`. */
   readonly later: (delayMs: number, again: () => void) => void;
   readonly nowMs: () => number;
-  /** The first operation of the shard waits; told again for others only after a while. */
+  /** The first operation of the shard waits; others are reported only after {@linkcode TELL_PERIOD_MS}. */
   readonly onHiccup: (hiccup: DiskHiccup) => void;
-  /** None waits any more; told when the hiccup was. */
+  /** No operation waits any more; called only after a reported hiccup. */
   readonly onOver: (tookMs: number, retries: number) => void;
 }
 
@@ -280,7 +280,7 @@ export class PatientDisk implements Disk {
   /** Reads what follows the `reached` bytes that have been read; false when it does not get on. */
   #readsOn(attempt: Attempt, reached: number): boolean {
     // It begins at a whole block, and may be cut at the same byte again, or before. A file that ends within a
-    // block looks alike: only asking often tells them apart.
+    // block looks alike: only repeated attempts distinguish them.
     attempt.idle = reached > attempt.total ? 0 : attempt.idle + 1;
     if (attempt.idle > IDLE_TRANSFERS_MAX) return false;
     attempt.total = Math.max(attempt.total, reached);

@@ -76,7 +76,7 @@ testDisk("patient disk", () => {
   return { disk, memory, scratchAddress: 0, run: () => scene.run(), close: () => {} };
 });
 
-Deno.test("a hiccup is told once, however many operations wait, and again when all have gone on", () => {
+Deno.test("a hiccup is reported once, however many operations wait, and again when all have continued", () => {
   const scene = new Scene();
   for (let nth = 1; nth <= 9; nth++) scene.fail("open", EMFILE, nth);
   const results: number[] = [];
@@ -89,7 +89,7 @@ Deno.test("a hiccup is told once, however many operations wait, and again when a
   assert.match(scene.hiccups[0]!.reason, /ulimit -n/);
   assert.ok(["a", "b", "c"].includes(scene.hiccups[0]!.file));
   assert.deepEqual(scene.over, [9]);
-  // A second one right behind it is the same trouble.
+  // A second one directly after it is the same trouble.
   scene.fail("open", EMFILE);
   scene.disk.open("d", true, { complete: (result) => results.push(result) });
   scene.run();

@@ -1,9 +1,9 @@
 /**
- * The seam behind which the records of a batch are looked at: decompressed where they must be, counted,
- * held against the header, their times bounded.
+ * The seam through which the records of a batch are checked: decompressed where they must be, counted,
+ * compared with the header, and their timestamps bounded.
  *
- * It is the shim's work (`shim_walk.ts`), for the bytes of records never enter JavaScript. A walk is done
- * in slices, so that a large batch, or a small one that unpacks to much, does not keep a shard's turn.
+ * The shim does the work (`shim_walk.ts`), because the bytes of records never enter JavaScript. A walk is done
+ * in slices, so that a large batch, or a small one that decompresses to much, does not hold up a shard's turn.
  *
  * @module
  */
@@ -37,7 +37,7 @@ export const RefusalReason = {
 export const UNPACKED_RATIO_MAX = 100;
 export const UNPACKED_BYTES_MIN = 16 * 1024 * 1024;
 export const UNPACKED_BYTES_MAX = 256 * 1024 * 1024;
-/** Refused records of one batch that are told one by one. */
+/** Refused records of one batch that are listed one by one. */
 export const REFUSED_LISTED_MAX = 3;
 
 /** What a topic asks of records. */

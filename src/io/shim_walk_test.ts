@@ -50,7 +50,7 @@ function statusOf(compression: number, packed: Uint8Array): number {
   }
 }
 
-Deno.test("the largest of the records' times is told", () => {
+Deno.test("the largest of the records' timestamps is returned", () => {
   const bytes = batch(LZ4, compress(LZ4, someRecords()));
   const walk = openBufferWalk(shim, bytes);
   assert(walk.begin(0, bytes.length, NO_RULES));

@@ -55,7 +55,7 @@ export class Timers {
     this.#siftDown(last.heapIndex);
   }
 
-  /** Fires what is due at `nowMs`; returns how many fired. A timer set anew from `onFire` waits. */
+  /** Fires what is due at `nowMs`; returns how many fired. A timer that is set again from `onFire` waits. */
   run(nowMs: number): number {
     let fired = 0;
     const limit = this.#heap.length;

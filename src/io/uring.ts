@@ -46,7 +46,7 @@ export interface UringOptions {
   completions?: number;
   /** Descriptors that are gathered before they must be submitted. */
   ops?: number;
-  /** Completions told per turn; more wait for the next one. */
+  /** Completions delivered per turn; more wait for the next one. */
   dones?: number;
 }
 

@@ -52,7 +52,7 @@ export function openTestRing(options: UringOptions = {}): Uring & Disposable {
   }
 }
 
-/** A completion that remembers what it was told. */
+/** A completion that records its results. */
 export class Told implements Completion {
   results: number[] = [];
   flags: number[] = [];

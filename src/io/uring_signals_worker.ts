@@ -8,7 +8,7 @@ import { wrapRegion } from "./region.ts";
 import { loadShim } from "./shim.ts";
 import { Uring } from "./uring.ts";
 
-/** What the worker is told. */
+/** The worker's orders. */
 export interface EchoOrder {
   readonly ring: number;
   readonly answerTo: number;

@@ -25,7 +25,7 @@ export class UringSockets implements Sockets {
 
   /**
    * @param addresses of the receive buffers in the region; their number is a power of two
-   * @param onRecycled told when a buffer came back, so that who found none can try again
+   * @param onRecycled called when a buffer came back, so that a caller that found none can try again
    */
   constructor(
     ring: Uring,

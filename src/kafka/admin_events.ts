@@ -1,7 +1,7 @@
 /**
- * What a request of an administrator changed, in the words of the log: topics made, altered and deleted,
- * partitions added, records deleted, groups deleted. Taken from the request and its answer, so that what was
- * refused is no event.
+ * Log lines for what a request of an administrator changed: topics created, altered and deleted,
+ * partitions added, records deleted, groups deleted. Taken from the request and its answer, so that a refused
+ * change is no event.
  *
  * @module
  */

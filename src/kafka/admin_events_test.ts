@@ -16,7 +16,7 @@ import { adminEvents } from "./admin_events.ts";
 
 const ID = "0123456789abcdef0123456789abcdef";
 
-Deno.test("what was done is told, what was refused or only tried is not", () => {
+Deno.test("changes are logged, refused and validated-only ones are not", () => {
   const response = newCreateTopicsResponse({
     topics: [
       newCreatableTopicResult({ name: "orders", topicId: ID, numPartitions: 3 }),

@@ -4,23 +4,23 @@
  *
  * ```
  *   append(records) --> log ... committed --> apply, in order --> done(0)
- *   load()          --> snapshot, then every committed record behind it --> apply
- *   now and then    --> the state's records --> snapshot
+ *   load()          --> snapshot, then every committed record after it --> apply
+ *   from time to time --> the state's records --> snapshot
  * ```
  *
- * Snapshots bound a load: when as much was written behind the last one as it is large (and not less than the
- * owner says), the next one is written, piece by piece, while the machine goes on. A small state is written
- * after a rest, too, and when the shard stops: then it stands in for its log where damage takes that. What changes meanwhile may
- * be in it or not: the log behind the snapshot says it again, so the records of a machine must bear being
- * applied again, in order ({@linkcode StateMachine.snapshot}). A snapshot that is damaged, of another log, or
- * ahead of a log that lost its end is named, and the whole log is read instead. A state that lacks a part of the
- * log that could not be read is not written down: it would stand in for that part when it can be read again.
+ * Snapshots bound a load: when the log after the last snapshot is as large as that snapshot (and not smaller
+ * than the owner's minimum), the next one is written, piece by piece, while the machine continues. A small state
+ * is also written after a pause, and when the shard stops, so that it can replace its log where damage takes
+ * that. Changes of the meantime may be in it or not: they are applied again from the log after the snapshot, so
+ * a machine must accept its records more than once, in order ({@linkcode StateMachine.snapshot}). A snapshot that
+ * is damaged, of another log, or ahead of a log that lost its end is reported, and the whole log is read instead.
+ * A state that lacks an unreadable part of the log is not written: it would replace that part once it is readable.
  *
- * What is read back is input: clients once could write there, and disks lie. So
- * - a record that the machine cannot take over is passed over, and reported with its offset;
- * - a read that fails is tried again, for some errors pass;
- * - a part of the log that stays unreadable is passed over, and reported with the offsets that are lost: what
- *   is written behind it still counts.
+ * A log's contents are input: clients once could write there, and disks return wrong bytes. So
+ * - a record that the machine cannot apply is skipped, and reported with its offset;
+ * - a read that fails is repeated, because some errors are temporary;
+ * - a part of the log that stays unreadable is skipped, and reported with the lost offsets; the records after it
+ *   still count.
  *
  * @module
  */
@@ -50,31 +50,31 @@ import { batchOf, type StateRecord, visitRecords } from "./records_of.ts";
 const READ_SIZE = 1024 * 1024;
 /** Pauses before a read that failed is tried again (ms). */
 const READ_PAUSES_MS = [10, 50, 250];
-/** Records that are named one by one when they are passed over; the rest is counted. */
+/** Skipped records that are reported one by one; the rest is counted. */
 const NAMED_RECORDS_MAX = 10;
 
 /** Records of a snapshot that are applied in one turn. */
 const APPLIED_AT_ONCE = 5_000;
-/** Loads that take so long are told of (ms). */
+/** Loads that take at least this long are logged (ms). */
 const SLOW_LOAD_MS = 100;
-/** A state up to this size is written without much behind the last snapshot (bytes). */
+/** A state up to this size is written even when little follows the last snapshot (bytes). */
 const SMALL_STATE_BYTES = 2 ** 20;
 /** A snapshot that could not be written is tried again after so long (ms). */
 const SNAPSHOT_RETRY_MS = 60_000;
 
 /** When the next snapshot of a state is written. */
 export interface SnapshotPolicy {
-  /** Not before so much was written behind the last one (bytes of keys and values)... */
+  /** Not before this much was written after the last one (bytes of keys and values)... */
   readonly bytesMin: number;
   /** ... and asked this often (ms). */
   readonly intervalMs: number;
-  /** A small state is written when anything is behind the last snapshot, and that is as old as this (ms). */
+  /** A small state is written when anything follows the last snapshot, and that snapshot is this old (ms). */
   readonly restMs: number;
 }
 
 /** What is kept in the log. */
 export interface StateMachine {
-  /** Takes over a committed record; returns why it makes no sense and was passed over, or null. */
+  /** Takes over a committed record; returns why it makes no sense and was skipped, or null. */
   apply(key: Uint8Array | null, value: Uint8Array | null): string | null;
   /**
    * Records that, applied to an empty machine, give the state. They are drawn over many turns, between which
@@ -100,7 +100,7 @@ export interface AppliedLogOptions {
 
 /** What {@linkcode AppliedLog.load} met. */
 export interface Loaded {
-  /** Records that were passed over. */
+  /** Records that were skipped. */
   readonly skippedRecords: number;
   /** Offsets whose records could not be read. */
   readonly lostOffsets: number;
@@ -197,7 +197,7 @@ export class AppliedLog {
       }
     }
     if (this.#skipped > NAMED_RECORDS_MAX) {
-      this.#log(LogLevel.WARN, "More records were passed over", { records: this.#skipped });
+      this.#log(LogLevel.WARN, "More records were skipped", { records: this.#skipped });
     }
     this.#nextOffset = offset;
     this.#noteLoaded(snapshot, begunMs);
@@ -212,7 +212,7 @@ export class AppliedLog {
     this.#options.timers.cancel(this.#timer);
   }
 
-  /** Ends: what is behind the last snapshot of a small state is written. Nothing may be appended any more. */
+  /** Ends: a small state with records after its last snapshot is written. Nothing may be appended any more. */
   *stop(): Task<void> {
     this.close();
     if (this.#isWorthWriting && this.#isSmall && !this.#writing) yield* this.writeSnapshot();
@@ -305,13 +305,13 @@ export class AppliedLog {
   #disproofOf({ coveredOffset, coveredTerm }: Snapshot): string | null {
     const { highWatermark, startOffset } = this.partition;
     if (coveredOffset > highWatermark) {
-      return `it reaches to offset ${coveredOffset}, and the log to ${highWatermark}: the log lost its end`;
+      return `it covers the log up to offset ${coveredOffset}, and the log ends at ${highWatermark}: the log lost its end`;
     }
     // What lies before the log start cannot be compared any more.
     if (coveredOffset <= startOffset || this.#coverOf(coveredOffset).coveredTerm === coveredTerm) {
       return null;
     }
-    return `the log was written anew before offset ${coveredOffset}, where it reaches to`;
+    return `the log was rewritten before offset ${coveredOffset}, up to which the snapshot reaches`;
   }
 
   *#applySnapshot(snapshot: Snapshot): Task<void> {
@@ -359,7 +359,7 @@ export class AppliedLog {
   #noteSkipped(offset: number, problem: string): void {
     this.#skipped++;
     if (this.#skipped > NAMED_RECORDS_MAX) return;
-    this.#log(LogLevel.WARN, "Passed over a record that makes no sense", {
+    this.#log(LogLevel.WARN, "Skipped a record that makes no sense", {
       offset,
       problem,
     });
@@ -367,12 +367,12 @@ export class AppliedLog {
 
   #noteLost(from: number, to: number): void {
     this.#lost += to - from;
-    this.#log(LogLevel.ERROR, "Passed over a part of the log that cannot be read", {
+    this.#log(LogLevel.ERROR, "Skipped a part of the log that cannot be read", {
       directory: this.partition.log.directory,
       fromOffset: from,
       toOffset: to - 1,
-      lost: "what these records say, unless later ones say it again",
-      next: "gregor check --data-dir DIR names the file; put back a copy of it to have them back",
+      lost: "the changes in these records, unless later records repeat them",
+      next: "gregor check --data-dir DIR names the file; put back a copy of it to recover them",
     });
   }
 

@@ -22,7 +22,7 @@ import { RequestQueue } from "./request_queue.ts";
 import type { ResponseSlot } from "./response.ts";
 import { type SendOwner, SendSide } from "./send_side.ts";
 
-/** A request that waits for something to happen, and may be told to wait no longer. */
+/** A request that waits for something to happen, and may be made to stop waiting. */
 export interface ParkedRequest {
   endWait(): void;
 }
@@ -136,7 +136,7 @@ export class Connection implements ReceiveOwner, SendOwner {
   /**
    * Has the open poll answered, if there is one, so that what it holds comes free.
    *
-   * @param onlyBefore where another request waits behind it
+   * @param onlyBefore only if another request waits for it
    * @returns whether there was one
    */
   endPoll(onlyBefore: boolean): boolean {
@@ -221,7 +221,7 @@ export class Connection implements ReceiveOwner, SendOwner {
   }
 }
 
-/** `127.0.0.1:4711` as Kafka tells it: `/127.0.0.1`. */
+/** `127.0.0.1:4711` as Kafka shows it: `/127.0.0.1`. */
 function kafkaHost(peer: string): string {
   return `/${peer.slice(0, Math.max(0, peer.lastIndexOf(":")))}`;
 }

@@ -1,5 +1,5 @@
 /**
- * What a connection asks of its shard: memory, sockets, the time, and leave to start a request.
+ * What a connection needs of its shard: memory, sockets, the time, and permission to start a request.
  *
  * @module
  */

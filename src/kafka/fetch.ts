@@ -8,7 +8,7 @@
  * - Whole batches up to the high watermark (or the last stable offset), the first batch always, however
  *   large. Records go from the batch cache to the socket; nothing is copied or parsed.
  * - Leader epoch fencing (KIP-320) and divergence by the last fetched epoch (KIP-595).
- * - A session that names topics finds the topic that has the name at each request, one made anew after a
+ * - A session that names topics finds the topic that has the name at each request, one recreated after a
  *   deletion too; a session of ids knows one incarnation alone. They do not mix
  *   (FETCH_SESSION_TOPIC_ID_ERROR).
  *
@@ -156,7 +156,7 @@ export class FetchPath implements InPlacePath {
     return this.#options.pinRoom();
   }
 
-  /** Has `waiter` told when memory came free, unless it waits no longer by then. */
+  /** Notifies `waiter` when memory is freed, unless it no longer waits by then. */
   awaitMemory(waiter: DataWaiter): void {
     const epoch = waiter.waitEpoch;
     this.#options.whenReleased(() => {
@@ -373,7 +373,7 @@ export class FetchPath implements InPlacePath {
     asked.topicHandle = topic.handle;
     asked.topicName = topic.name;
     asked.topicId = topic.id;
-    // What the session was told of the topic before is no news of this one.
+    // The session's state of the previous topic does not apply to this one.
     asked.sentHighWatermark = -1;
     asked.sentStartOffset = -1;
   }

@@ -4,14 +4,14 @@
  * ```text
  *   reading    every partition is read on its shard
  *   deciding   enough bytes, an error, or no time left: answering; else: waiting
- *   waiting    for news of any partition, or for the deadline; then reading again. What became news
- *              while other shards were still reading is seen here, for nobody will tell of it
+ *   waiting    for news of any partition, or for the deadline; then reading again. A change
+ *              while other shards were still reading is seen here, because no news of it follows
  *   answering  the response is queued on the connection; its records are pinned in the batch cache
  * ```
  *
  * Pinned records have a budget of their own. Where it is used up, partitions are read without their
  * records, and the operation waits for memory as it waits for data. A wait ends early when its connection
- * ends, or when the memory is needed that a request behind it holds.
+ * ends, or when the memory is needed that a later request holds.
  *
  * Pooled. Local partitions are read through {@linkcode FetchRead}; those of other shards are asked for
  * together, one message per shard (`RemoteFetch`).
@@ -38,7 +38,7 @@ import type { RangeList, ResponseSlot, StreamedResponse } from "./response.ts";
 
 const TOPIC_IDS_SINCE = 13;
 /**
- * How long after its deadline an operation that has nothing to tell still waits to ask another shard, or for
+ * How long after its deadline an operation without data still waits to ask another shard, or for
  * memory (ms): longer than it takes to get that back from who stalls.
  */
 const UNREAD_GRACE_MS = 5_000;
@@ -237,7 +237,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     let lacksCredit = false;
     for (let i = 0; i < this.partCount; i++) {
       const part = this.parts[i]!;
-      // What is unknown is told with the answer about the others, as Kafka does. A consumer that still
+      // Unknown topics are answered together with the others, as Kafka does. A consumer that still
       // has a deleted partition would ask again and again without a pause otherwise.
       if (part.unknown) continue;
       known++;
@@ -308,7 +308,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     else this.readAll();
   }
 
-  /** Nobody is there to be answered: what the session's client was told stays as it was. */
+  /** Nobody is left to be answered: the session's state stays as it was. */
   #abandon(): void {
     if (this.session !== null) this.session.busy = false;
     this.#giveToConnection();

@@ -54,7 +54,7 @@ export class FetchRead implements Completion {
    * Reads from `partition`.
    *
    * @param partition undefined when this shard has none by that number
-   * @returns true when the answer is there; false when `owner` will be told
+   * @returns true when the answer is there; false when `owner` will be notified
    */
   start(partition: Partition | undefined, owner: FetchReadOwner): boolean {
     this.#clearAnswer();

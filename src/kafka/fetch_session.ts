@@ -3,7 +3,7 @@
  *
  * A consumer names its partitions once; later requests carry only what changed, and responses only
  * the partitions with news. A session belongs to the shard of the connection that made it; a client
- * that comes back on another shard is told FETCH_SESSION_ID_NOT_FOUND and starts a new one, as after a
+ * that returns on another shard gets FETCH_SESSION_ID_NOT_FOUND and starts a new one, as after a
  * broker's restart.
  *
  * ```text
@@ -39,7 +39,7 @@ export class FetchPartition {
   maxBytes = 0;
   currentLeaderEpoch = -1;
   lastFetchedEpoch = -1;
-  // What the last response said, to tell news.
+  // The values of the last response, to detect changes.
   sentHighWatermark = -1;
   sentStartOffset = -1;
   sentError = 0;
@@ -74,7 +74,7 @@ export class FetchSession {
     this.lastUsedMs = nowMs;
   }
 
-  /** Puts a partition that got data behind the others, so that all get their turn. */
+  /** Moves a partition that got data after the others, so that all get their turn. */
   rotate(key: string): void {
     const partition = this.partitions.get(key);
     if (partition === undefined) return;

@@ -2,7 +2,7 @@
  * A partition as Kafka's APIs see it: a log, its replica, and who waits for it.
  *
  * Two kinds wait: produce requests for the commit of what they appended, in order, and fetches for any
- * new data. Both are told in the turn in which a journal write completes.
+ * new data. Both are notified in the turn in which a journal write completes.
  *
  * Lives on the shard that owns the group, from the topic's creation (or start-up) to its deletion.
  *
@@ -16,7 +16,7 @@ import { SoleReplica } from "../raft/sole_replica.ts";
 import { type Task, until } from "../io/task.ts";
 import { type Log, LOG_FAILED, type LogListener } from "../storage/log.ts";
 
-/** Waits for commits; `token` tells one wait from another. */
+/** Waits for commits; `token` identifies a wait. */
 export interface CommitWaiter {
   /** Everything below the offset waited for is committed. */
   onCommitted(token: number): void;
@@ -36,7 +36,7 @@ export interface CommitListener {
   onCommit(partition: Partition): void;
 }
 
-/** What a partition tells its shard. */
+/** What a partition reports to its shard. */
 export interface PartitionOwner {
   readonly nodeId: number;
   /** Refused appends may be tried again. */
@@ -176,7 +176,7 @@ export class Partition implements LogListener {
     this.#onWritable();
   }
 
-  /** The partition is being deleted, or its disk is lost: everybody who waits is told. */
+  /** The partition is being deleted, or its disk is lost: all waiters are notified. */
   close(): void {
     this.#gone = true;
     for (const { done } of this.#trims.splice(0)) done();
@@ -220,7 +220,7 @@ export class Partition implements LogListener {
     this.#dataPurgeAt = Math.max(16, 2 * kept);
   }
 
-  /** Takes the oldest waiter out; what it does when it is told may make the ring larger. */
+  /** Takes the oldest waiter out; its reaction to the notification may make the ring larger. */
   #takeWaiter(): CommitWaiter {
     const at = this.#waitHead;
     const waiter = this.#waiters[at]!;

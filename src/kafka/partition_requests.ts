@@ -1,7 +1,7 @@
 /**
  * Requests about partitions that many shards own: cutting them up, and putting the answers together.
  *
- * A shard is given the partitions that it owns, topic by topic; a partition that nobody knows is answered
+ * A shard is given the partitions that it owns, topic by topic; an unknown partition is answered
  * by the shard that was asked. The merged answer is in the order of the request, whichever shard
  * answered first.
  *

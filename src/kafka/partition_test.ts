@@ -5,7 +5,7 @@ import { type CommitWaiter, hasNews } from "./partition.ts";
 import { RecordAppender } from "./record_appender.ts";
 import { testPartition } from "./test_manual_log.ts";
 
-Deno.test("waiters that wait again while they are told are told in order, however many", () => {
+Deno.test("waiters that wait again while they are notified are notified in order, however many", () => {
   const { partition, log } = testPartition();
   const told: number[] = [];
   let next = 0;
@@ -24,7 +24,7 @@ Deno.test("waiters that wait again while they are told are told in order, howeve
   assert.deepEqual(told, Array.from({ length: 60 }, (_, i) => i));
 });
 
-Deno.test("a partition that is closed tells everybody who waits for it", () => {
+Deno.test("a partition that is closed notifies all of its waiters", () => {
   const { partition, log } = testPartition();
   log.append();
   log.reachDurable();

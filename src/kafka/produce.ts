@@ -7,13 +7,13 @@
  *   closes the connection.
  * - Requests of a connection are taken one after the other and may wait for their commits together.
  * - Topics of the broker's own (`__consumer_offsets`) take nothing from clients: INVALID_TOPIC_EXCEPTION, as
- *   in Kafka. What a coordinator reads back from them at every start is then what it wrote.
+ *   in Kafka. So a coordinator reads back only its own records at a start.
  * - Partitions of other shards travel once per shard (`produce_remote.ts`); the rest is appended at once.
- * - When the journal has no room, the request waits here with its frame, and everything behind it waits
- *   in the sockets: nothing is refused for lack of room, but KAFKA_STORAGE_ERROR tells of a full disk.
- *   So waits a batch whose records take more than a slice to be walked (`record_checks.ts`).
+ * - When the journal has no room, the request waits here with its frame, and later requests wait in
+ *   the sockets: nothing is refused for lack of room, except with KAFKA_STORAGE_ERROR on a full disk. A batch
+ *   whose records take more than one slice to walk waits in the same way (`record_checks.ts`).
  *
- * Not here yet: transactional batches (INVALID_TXN_STATE).
+ * Not supported yet: transactional batches (INVALID_TXN_STATE).
  *
  * @module
  */

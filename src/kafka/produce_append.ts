@@ -2,9 +2,9 @@
  * One partition's part of a produce request, on the shard that owns the partition.
  *
  * The same code serves requests of this shard's connections and of another shard's: it checks the
- * batch and its records, appends it, and says what to answer and what to wait for. The order of the checks
- * is Kafka's, and so are the codes; where more is refused than Kafka does, consumers could not have read it
- * (`tests/conformance/records`). The batch's max timestamp is what its records say, whatever the producer
+ * batch and its records, appends it, and returns what to answer and what to wait for. The order of the checks
+ * is Kafka's, and so are the codes; batches that only Gregor refuses are batches that consumers could not read
+ * (`tests/conformance/records`). The batch's max timestamp is taken from its records, whatever the producer
  * wrote there.
  *
  * Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, MESSAGE_TOO_LARGE, CORRUPT_MESSAGE,
@@ -223,7 +223,7 @@ export class ProduceAppender {
     return ErrorCode.NONE;
   }
 
-  /** What the walk found is told in the outcome; gives its code. */
+  /** Writes the walk's result into the outcome; returns its code. */
   #refuse(walk: RecordWalk, rules: RecordRules, compressed: boolean): ErrorCode {
     const { refusal } = this.outcome;
     refusal.cause = CAUSES[walk.status]!;
@@ -232,7 +232,7 @@ export class ProduceAppender {
         refusal.take(walk, rules.oldestMs, rules.newestMs);
         return walk.outOfTimeCount > 0 ? ErrorCode.INVALID_TIMESTAMP : ErrorCode.INVALID_RECORD;
       case WalkStatus.TOO_LARGE:
-        // A producer that is told so sends it again in smaller batches.
+        // On this error a producer splits the batch and sends it again.
         return ErrorCode.MESSAGE_TOO_LARGE;
       case WalkStatus.WRONG_OFFSETS:
         return compressed ? ErrorCode.UNKNOWN_SERVER_ERROR : ErrorCode.INVALID_RECORD;

@@ -210,7 +210,7 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
     const connection = this.connection!;
     const slot = this.slot!;
     if (this.acks === 0) {
-      // No response: an error is told by closing the connection, as Kafka does.
+      // No response: an error closes the connection, as in Kafka.
       for (let part = 0; part < this.partCount; part++) {
         if (this.#errors[part] === ErrorCode.NONE) continue;
         connection.shutdown();

@@ -1,15 +1,16 @@
 /**
  * A connection's bytes on their way in: from receives to whole frames.
  *
- * Bytes arrive in a buffer of the shared group. Frames that lie in it whole are served in place. A frame
- * that continues beyond it gets a block of its exact size, and the rest is received straight into that:
- * what is there at first, then in steps that the kernel gathers. Only one window of bytes is open at a time, and the next receive is started only when it is used up: a
- * connection that cannot be served is not read, and TCP tells its client.
+ * Bytes arrive in a buffer of the shared group. Frames that are whole in it are served in place. A frame
+ * that continues beyond it gets a block of its exact size, and the rest is received directly into that block:
+ * first the bytes that are there, then in steps that the kernel gathers. Only one window of bytes is open at a
+ * time, and the next receive starts only when the window is used up: a connection that cannot be served is not
+ * read, and TCP's flow control stops its client.
  *
- * Memory follows what has come, not what was announced: a frame of which little is there lies in a small
- * block until more comes. Nor is a shared buffer kept for a request that waits behind an earlier one of
- * its connection, for as long as that polls, for a short one that waits for room, or for a beginning that
- * waits for a block: what is left of the window moves to a smaller block.
+ * Memory is allocated for received bytes, not for announced ones: a frame of which little has arrived occupies a
+ * small block until more arrives. A shared buffer is also not kept for a request that waits for an earlier poll
+ * of its connection, for a short request that waits for room, or for the beginning of a frame that waits for a
+ * block: the rest of the window moves to a smaller block.
  *
  * ```text
  *   window (a shared buffer, or a block while the next request waits its turn)
@@ -17,8 +18,8 @@
  *                                             first block (4 KiB) → block of the frame's size
  * ```
  *
- * Who waits for a block holds none of the same kind, so that nobody waits for one another: windows, first
- * blocks and blocks of a frame's size have budgets of their own, and are waited for in this order.
+ * A connection that waits for a block holds none of the same kind, so connections cannot wait for one another:
+ * windows, first blocks and blocks of a frame's size have budgets of their own, and are waited for in this order.
  *
  * @module
  */
@@ -86,7 +87,7 @@ export class ReceiveSide {
   // Time that the peer had for the frame that has begun: in receives that are over, and since when in this one.
   #spentMs = 0;
   #askedMs = 0;
-  /** Since when the next frame, which is whole, waits behind an earlier request; 0: it does not. */
+  /** Since when the next frame, which is whole, waits for an earlier request; 0: it does not. */
   #inTurnSinceMs = 0;
   #pumping = false;
   readonly #onReceived: Completion;
@@ -127,7 +128,7 @@ export class ReceiveSide {
     if (this.#receiving && this.#blockLags) this.#host.sockets.hurry(this.#socket);
   }
 
-  /** The next frame is whole and waits behind an earlier request. */
+  /** The next frame is whole and waits for an earlier request. */
   get waitsInTurn(): boolean {
     return this.#inTurnSinceMs > 0;
   }

@@ -84,7 +84,7 @@ export class RecordAppender implements CommitWaiter {
       const baseOffset = this.#tryAppend(batch);
       if (baseOffset === LOG_BUSY) return;
       if (baseOffset === LOG_TOO_LARGE) {
-        // It alone can never be taken; whoever sent it has been told before anything depends on it.
+        // By itself it can never be appended; its sender learns that before anything depends on it.
         this.#queue.shift();
         done(baseOffset);
         continue;

@@ -1,10 +1,10 @@
 /**
  * The records of produced batches, walked: most batches in one slice, at once; others slice by slice, one
- * per turn, while everything else goes on.
+ * per turn, while everything else continues.
  *
- * A batch that needs more waits in line here, and its part of the request where parts without room wait.
- * Who waits asks again after a turn that says so ({@linkcode RecordChecks.turn}); a batch is known by its
- * address. One walk is kept free for batches of one slice, so no long one holds them up.
+ * A batch that needs more slices queues here; its part of the request waits with the parts that lack room, and
+ * asks again after a turn that says so ({@linkcode RecordChecks.turn}). A batch is identified by its address.
+ * One walk is kept free for batches of one slice, so no long walk delays them.
  *
  * @module
  */
@@ -48,7 +48,7 @@ export class RecordChecks {
     return at > 0 || (at === 0 && !this.#ended);
   }
 
-  /** The walk of this batch has ended, and nobody has asked since: those behind it wait for that. */
+  /** The walk of this batch has ended, and nobody has asked since; the batches after it wait for that. */
   hasEnded(address: number): boolean {
     return this.#ended && this.#line[0]!.address === address;
   }
@@ -83,7 +83,7 @@ export class RecordChecks {
     if (walk.begin(address, length, rules)) return walk;
     this.#line.push({ address, length, rules: { ...rules } });
     if (this.#line.length === 1) {
-      // The walk goes on where it is; the other one is the free one now.
+      // The walk stays where it is; the other walk is the free one now.
       this.#quick = this.#slow;
       this.#slow = walk;
       this.#begun = true;

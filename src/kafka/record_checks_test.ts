@@ -4,7 +4,7 @@ import { RecordChecks } from "./record_checks.ts";
 
 const RULES: RecordRules = { keysRequired: false, oldestMs: 0, newestMs: 0 };
 
-/** A batch's length is how many slices its walk takes; its address is told as the status. */
+/** A batch's length is how many slices its walk takes; its address is returned as the status. */
 class FakeWalk implements RecordWalk {
   status = -1;
   maxTimestampMs = 0;

@@ -1,8 +1,8 @@
 /**
- * Why a batch was refused, in numbers that travel between shards, and in words for the producer.
+ * Why a batch was refused, as numbers that are sent between shards, and as text for the producer.
  *
  * Error codes, and which records are named, are Kafka's (ErrorMessage and RecordErrors of a Produce
- * response since version 8); the words are ours.
+ * response since version 8); the texts are ours.
  *
  * @module
  */
@@ -96,18 +96,18 @@ export class Refusal {
       case Cause.TOO_LARGE:
         return "The batch's records are too large when they are decompressed";
       case Cause.STAMPED:
-        return "Only the broker may say that a batch has the time of its append";
+        return "Only the broker may set a batch's timestamp type to LogAppendTime";
       case Cause.READ_ONLY:
-        return "The partition is read-only, because damage may have taken some of it: the broker's log " +
-          "says more, and a start with --accept-loss gives it up";
+        return "The partition is read-only, because damage may have taken some of its records: the broker's log " +
+          "has details, and a start with --accept-loss makes it writable";
       case Cause.NO_SPACE:
-        return "The broker's disk is full: what was not acknowledged may be sent again when there is room";
+        return "The broker's disk is full: unacknowledged records may be sent again when there is room";
       case Cause.RECORDS: {
         const more = this.count > this.listed ? `; the first ${this.listed} are named` : "";
         return `${this.count} ${this.count === 1 ? "record" : "records"} refused${more}`;
       }
       default:
-        return "A record is malformed, or the batch holds another number of them than its header says";
+        return "A record is malformed, or the number of records differs from the batch's header";
     }
   }
 

@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { Cause, Refusal } from "./refusal.ts";
 
-Deno.test("a producer is told why the storage refuses, and what to do", () => {
+Deno.test("the text for a producer says why the storage refuses, and what to do", () => {
   const refusal = new Refusal();
   refusal.stamped(3);
   refusal.storage(Cause.READ_ONLY);

@@ -1,13 +1,13 @@
 /**
- * What open requests cost in JavaScript objects, and how much that may be.
+ * Counts and limits the JavaScript objects of open requests.
  *
- * Frames and records lie in the arena, where budgets hold. What a request makes us allocate beside that can
- * be many times its bytes, so it is counted here: when a request is taken up, and again when its response is
- * encoded, until it has left. A lane that is full is back-pressure like an empty budget of the arena: the
- * next request of its kind is not started. A request is counted when its size is known, so that a lane is
- * exceeded by one request at most.
+ * Frames and records lie in the arena, where budgets hold. A request's objects outside the arena can
+ * be many times its bytes, so they are counted here: when a request is accepted, and again when its response is
+ * encoded, until the response has been sent. A full lane is back-pressure like an empty budget of the arena: the
+ * next request of its kind is not started. A request is counted when its size is known, so a lane is
+ * exceeded by at most one request.
  *
- * The figures are estimates of V8's objects, rather too high than too low.
+ * The figures are estimates of V8's objects, too high rather than too low.
  *
  * @module
  */

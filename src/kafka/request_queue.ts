@@ -1,10 +1,10 @@
 /**
- * The open requests of one connection, oldest first: which may start beside which, and in which order
- * their responses leave.
+ * The open requests of one connection, oldest first: which may run concurrently, and in which order
+ * their responses are sent.
  *
- * As in Kafka, a request starts when the one before has been answered; Produce requests alone may follow
- * one another while they wait for their commit. The slots are a ring, made when they are first needed and
- * used again.
+ * As in Kafka, a request starts when the one before has been answered; only Produce requests may follow
+ * one another while they wait for their commit. The slots are a ring, created when they are first needed and
+ * reused.
  *
  * @module
  */

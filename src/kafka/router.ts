@@ -95,7 +95,7 @@ export class Router {
    * Serves a client's request.
    *
    * @param request as {@linkcode decode} gave it
-   * @param body the request behind its header; kept by the handler
+   * @param body the request after its header; kept by the handler
    * @param done the encoded response body, or null when it is larger than responses may be, or
    * request or response fit into no memory between shards
    */
@@ -199,7 +199,7 @@ export class Router {
     return response;
   }
 
-  /** Runs the handler here, and tells what it changed. */
+  /** Runs the handler here, and logs what it changed. */
   *#handle(
     handler: AnyHandler,
     version: number,
@@ -226,7 +226,7 @@ function cursorOf(bytes: Uint8Array): Cursor {
 }
 
 /**
- * What the schema says is read, and bytes behind it are left alone, as in Kafka. librdkafka depends on
+ * The fields of the schema are read, and bytes after them are ignored, as in Kafka. librdkafka depends on
  * it: its Metadata request for all topics (from version 9 on) ends with three bytes of the room that
  * it had reserved for the topics' count.
  */

@@ -1,11 +1,11 @@
 /**
- * A connection's responses on their way out: collected into a block, sent, and let go.
+ * A connection's outgoing responses: collected into a block, sent, and released.
  *
  * Responses that are ready go out together, up to {@linkcode SEND_BATCH_SIZE} of inline bytes; records
- * that a fetch points at are sent from where they lie. An encoded response that is larger goes out piece
- * by piece, so that it needs no block of its size.
+ * of a fetch are sent from the cache. A larger encoded response is sent piece by piece, so that it needs no
+ * block of its size.
  *
- * One send takes as many bytes as the socket has room for; what is left follows when there is room again.
+ * One send takes as many bytes as the socket has room for; the rest follows when there is room again.
  *
  * @module
  */
@@ -144,7 +144,7 @@ export class SendSide {
     return true;
   }
 
-  /** Sends the next piece of a large response, behind `used` bytes that stand in the block already. */
+  /** Sends the next piece of a large response, after `used` bytes that are already in the block. */
   #sendPiece(used: number): void {
     const encoded = this.#large!;
     const at = this.#largeAt;

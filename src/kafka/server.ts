@@ -2,11 +2,11 @@
  * The Kafka side of a shard: its connections, and the first look at every request.
  *
  * Produce and Fetch go to their own paths, in place; everything else is copied out of the region and
- * goes to the router. What cannot be understood costs its connection and nobody else: an unknown API
- * or version, a header or body that does not decode. ApiVersions alone answers a version it does not
- * know, because the client has to learn the versions first (KIP-511).
+ * goes to the router. A request that cannot be understood closes its own connection and no other: an unknown API
+ * or version, a header or body that does not decode. Only ApiVersions answers a version that it does
+ * not know, because the client has to learn the versions first (KIP-511).
  *
- * Lives on one shard; made in `src/shard/shard.ts`.
+ * Lives on one shard; created in `src/shard/shard.ts`.
  *
  * @module
  */
@@ -41,7 +41,7 @@ const SYNC_GROUP_KEY = 14;
 const API_VERSIONS_KEY = 18;
 /** How often deadlines of connections are looked at (ms). */
 const DEADLINE_CHECK_MS = 5_000;
-/** Violations of the protocol told one by one, and how often one is told when there are more (ms). */
+/** Protocol violations logged one by one, and the interval between later ones (ms). */
 const VIOLATIONS_AT_ONCE = 20;
 const VIOLATION_PERIOD_MS = 1_000;
 /** What a long poll may hold, and what somebody who takes no answer does. */
@@ -383,13 +383,13 @@ function stalledMs(connection: Connection, lacks: number, nowMs: number): number
   return Math.max(receiving, sending);
 }
 
-/** Keeps clients from flooding the log: a few violations are told at once, then one a period. */
+/** Keeps clients from flooding the log: a few violations are logged at once, then one per period. */
 class ViolationRate {
   #left = VIOLATIONS_AT_ONCE;
   #refilledMs = 0;
   #unsaid = 0;
 
-  /** Violations that were not told since the last one that was, or -1: this one is not told either. */
+  /** Violations not logged since the last logged one, or -1: this one is not logged either. */
   note(nowMs: number): number {
     const periods = Math.floor((nowMs - this.#refilledMs) / VIOLATION_PERIOD_MS);
     if (periods > 0) {

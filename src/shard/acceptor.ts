@@ -4,8 +4,8 @@
  * SO_REUSEPORT would leave cores idle when there are few connections; a descriptor is valid on every
  * shard of the process, so handing it over is one message.
  *
- * Load is shed here: a connection beyond the process's share of descriptors is closed at once, so that those
- * inside, and the files of the data, keep theirs (`descriptors.ts`).
+ * Load is shed here: a connection beyond the process's share of descriptors is closed at once, so that open
+ * connections and data files keep theirs (`descriptors.ts`).
  *
  * @module
  */
@@ -22,7 +22,7 @@ import type { Shard } from "./shard.ts";
 
 /** How long to wait after the process ran out of descriptors (ms). */
 const RETRY_MS = 100;
-/** Connections that were closed, or have to wait, are told of at most this often (ms). */
+/** Connections that were closed, or have to wait, are logged at most this often (ms). */
 const TELL_PERIOD_MS = 10_000;
 
 export class Acceptor implements Completion {

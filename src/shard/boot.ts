@@ -99,13 +99,13 @@ export class RunningShard {
       },
       nowMs: () => this.#clock.monotonicMs(),
       onHiccup: (hiccup) => {
-        this.#logger.log(LogLevel.WARN, "Disk operations wait, and are tried again", {
+        this.#logger.log(LogLevel.WARN, "Disk operations wait and are retried", {
           ...hiccup,
         });
       },
       onOver: (tookMs, retries) => {
         const fields = { tookMs: Math.round(tookMs), retries };
-        this.#logger.log(LogLevel.INFO, "Disk operations go on", fields);
+        this.#logger.log(LogLevel.INFO, "Disk operations continue", fields);
       },
     });
     this.#sockets = new UringSockets(
@@ -224,7 +224,7 @@ export class RunningShard {
     }
     this.#tellNames(
       LogLevel.WARN,
-      "The data directory holds what is not Gregor's: left alone",
+      "The data directory holds files that are not Gregor's: left alone",
       report.strays,
     );
     this.#tellNames(
@@ -324,7 +324,7 @@ export class RunningShard {
     this.#link.tell({ type: "leading", clusterId, topics: topics.size, partitions });
   }
 
-  /** Answered once there is room for the next start, or too little of it: clients come behind that. */
+  /** Answered once there is room for the next start, or too little of it: clients connect after that. */
   #serve(ballastBytes: number): void {
     this.#shard!.deleteOrphans();
     this.#health.look();
@@ -363,7 +363,7 @@ export class RunningShard {
       openFilesMax: this.#boot.openFilesMax,
       onStray: (directory, errno) => {
         const what =
-          "Kept the directory of a deleted partition: something is in it that is not Gregor's";
+          "Kept the directory of a deleted partition: it holds files that are not Gregor's";
         this.#logger.log(LogLevel.WARN, what, { directory, errno });
       },
     };
@@ -404,19 +404,19 @@ function receiveBuffers(arena: Arena): Float64Array {
 
 function adviceFor(outcome: RecoveryReport["outcome"], errno = 0): string {
   if (errno === ENOSPC) {
-    return "The disk is full, the room kept for a start included: free some of it, or start with as many " +
+    return "The disk is full, the space reserved for a start included: free some of it, or start with as many " +
       "cores as the last time.";
   }
   switch (outcome) {
     case "newer":
-      return "It was written by a newer version: start that one.";
+      return "It was written by a newer version: start that version.";
     case "damaged":
-      return "`gregor check --data-dir DIR` tells what is lost. Put back a copy of what it names, or " +
-        "give it up: start once with --accept-loss --verify.";
+      return "`gregor check --data-dir DIR` lists the damage. Put back a copy of the files that it names, or " +
+        "accept the loss: start once with --accept-loss --verify.";
     case "foreign":
       return "Start with that --node-id, or choose another --data-dir.";
     case "memory":
-      return "Set --memory accordingly.";
+      return "Raise --memory accordingly.";
     default:
       return "Check the disk and its permissions.";
   }

@@ -46,7 +46,7 @@ export interface BrokerOptions {
   readonly kafkaHost: string;
   /** 0 for any free one. */
   readonly kafkaPort: number;
-  /** What clients are told; port 0 stands for the one that was bound. */
+  /** The address for clients; port 0 means the port that was bound. */
   readonly advertisedHost: string;
   readonly advertisedPort: number;
   readonly nodeId: number;
@@ -70,7 +70,7 @@ export class Broker {
   readonly #supervisor: Supervisor;
   readonly #stopMsMax: number;
   readonly kafkaPort: number;
-  /** Where clients are told to connect. */
+  /** The address that clients connect to. */
   readonly advertised: { readonly host: string; readonly port: number };
   readonly started: StartedBroker;
 
@@ -101,7 +101,7 @@ export class Broker {
   /**
    * Starts a broker; it serves when this resolves.
    *
-   * @throws {BrokerFailure} with an exit code and what to do, or `StartCutShort` when it was told to stop
+   * @throws {BrokerFailure} with an exit code and what to do, or `StartCutShort` when it had to stop
    */
   static async start(shim: Shim, options: BrokerOptions, logger: Logger): Promise<Broker> {
     refuse(uringProblem(shim), EXIT_HOST_UNFIT);

@@ -1,8 +1,8 @@
 /**
  * Calls a shard has open at other shards, and the credits that bound them.
  *
- * A call is a small number that its reply carries back; the object behind it says what happens then.
- * Without a credit no call is opened: the caller registers to be told, and in the meantime the
+ * A call is a small number that its reply carries back; its object defines what happens then.
+ * Without a credit no call is opened: the caller registers for a notification, and in the meantime the
  * connection that asked is simply not read.
  *
  * A credit must come back soon, for everybody else needs one too. What the other shard answers only when
@@ -56,7 +56,7 @@ export class Calls {
     return id;
   }
 
-  /** The call behind a number that is open. */
+  /** The open call with a number. */
   find(id: number): OpenCall {
     const call = this.#open[id];
     assert(call !== null && call !== undefined, "a message about a call that is not open");

@@ -5,7 +5,7 @@
  *   control                     shard 0                        other shards
  *   boot            →           ring, memory → booted          ring, memory → booted
  *   recover         →           recovery … progress* → recovered
- *   verify          →           behind a disk error: every byte read … progress* → verified
+ *   verify          →           after a disk error: every byte read … progress* → verified
  *   open            →           logs opened → opened           logs opened → opened
  *   lead            →           controller active, metadata with everybody, coordinators loading → leading
  *   serve           →           logs of deleted topics go,     logs of deleted topics go → serving
@@ -109,7 +109,7 @@ export type FromShard =
     readonly ringsDealt: boolean;
     /** Space to hold for the next start (bytes). */
     readonly ballastBytes: number;
-    /** The disk error that ended the last life, as its mark tells it; null: there is no mark. */
+    /** The disk error that ended the last run, from its mark; null: there is no mark. */
     readonly diskError: string | null;
   }
   | { readonly type: "verified"; readonly verified: Verified; readonly damages: readonly Damage[] }

@@ -6,7 +6,7 @@
  *   | runtime | shards | data files | connections |
  * ```
  *
- * A connection too many is closed when it is accepted; the one after `ulimit -n` itself would have taken the
+ * A connection beyond its share is closed when it is accepted. Without shares, connections could take the
  * descriptor that a segment's file needs.
  *
  * @module

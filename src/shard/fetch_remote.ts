@@ -256,7 +256,7 @@ export class ShardRemoteFetch implements RemoteFetch {
     if (served.extents >= 0) this.#blocks.releaseResponse(served.extents);
   }
 
-  /** Everything of a table is read: writes the answers and tells the asking shard. */
+  /** Everything of a table is read: writes the answers and notifies the asking shard. */
   reply(served: ServedTable): void {
     let extents = 0;
     for (const read of served.reads) extents += read.log.extentCount;

@@ -1,8 +1,8 @@
 /**
  * The largest request that a node takes: `socket.request.max.bytes`, or what its memory has a block for.
  *
- * A frame lies in one block. Where memory allows less than the setting says, the smaller number is what
- * DescribeConfigs shows, and the log tells at the start what to raise.
+ * A frame lies in one block. Where memory allows less than the setting says, DescribeConfigs shows
+ * the smaller number, and a log line at the start says what to raise.
  *
  * @module
  */

@@ -1,9 +1,9 @@
 /**
  * The group coordinators of a shard: one for each partition of `__consumer_offsets` that it owns.
  *
- * A coordinator is made when its partition begins to lead, replays the partition's records, and serves
- * from then on. What it appends is handed back to its `replay` after the commit, in order; time reaches
- * it through one timer of the shard.
+ * A coordinator is created when its partition begins to lead, replays the partition's records, and serves
+ * from then on. Its appended records come back to its `replay` after the commit, in order. One timer of the shard
+ * drives it.
  *
  * @module
  */

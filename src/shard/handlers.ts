@@ -55,7 +55,7 @@ const IN_PLACE = [
   { apiKey: FETCH.key, minVersion: FETCH_VERSION_MIN, maxVersion: FETCH_VERSION_MAX },
 ];
 
-/** @param all the registry made of the result, for ApiVersions to tell */
+/** @param all the registry made of the result, for ApiVersions to report */
 export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
   const advertised = () => [
     ...IN_PLACE,

@@ -1,5 +1,5 @@
 /**
- * Who leads what, told to the other shards: Metadata is answered on every shard, and a leader epoch is
+ * Reports leaders to the other shards: Metadata is answered on every shard, and a leader epoch is
  * known first where the partition lives.
  *
  * @module

@@ -37,7 +37,7 @@ export interface CommandProblem {
   readonly newer: boolean;
 }
 
-/** Replays an encoded command into an image; returns what was passed over of it. */
+/** Replays an encoded command into an image; returns the records that were skipped. */
 export function replayCommand(image: ClusterImage, bytes: Uint8Array): CommandProblem[] {
   const decoded = decodeCommand(bytes);
   if (!decoded.ok) return [decoded];
@@ -49,7 +49,7 @@ export function replayCommand(image: ClusterImage, bytes: Uint8Array): CommandPr
   return problems;
 }
 
-/** The controller's shard: appends, replays, and tells the others. */
+/** The controller's shard: appends, replays, and sends to the others. */
 export class MetadataFeed implements MetadataLog, StateMachine {
   readonly log: AppliedLog;
   /** What a newer program wrote, and this one must not go on without; null: nothing. */
@@ -122,7 +122,7 @@ export class MetadataFeed implements MetadataLog, StateMachine {
     if (part.length > 0) yield encodeCommand(part);
   }
 
-  /** Sends in the order of the calls; what finds no memory or credit waits, and the rest behind it. */
+  /** Sends in the order of the calls; a command without memory or credit waits, and so do the ones after it. */
   #broadcast(bytes: Uint8Array, done: () => void): void {
     this.#queue.push({ bytes, done });
     if (this.#queue.length === 1) this.#drain();

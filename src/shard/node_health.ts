@@ -1,6 +1,6 @@
 /**
- * The health of the whole node's storage, on the control thread: put together from what the shards tell, said in
- * the log when it changes, asked by probes, and told to every shard for whom clients ask.
+ * The health of the whole node's storage, on the control thread: collected from the shards' reports, logged when
+ * it changes, read by probes, and sent to every shard for requests of clients.
  *
  * @module
  */
@@ -17,7 +17,7 @@ const MIB = 2 ** 20;
 export const FULL_DISK_REMEDY = "free space on its file system, delete topics or records " +
   "(gregor topic delete, gregor topic trim), or keep less (gregor topic alter NAME --config retention.bytes=SIZE)";
 export const DAMAGE_REMEDY =
-  "put back a copy of the files, or stop the broker, see what is lost with gregor check, and give it up " +
+  "put back a copy of the files, or stop the broker, list the loss with gregor check, and accept it " +
   "by starting once with --accept-loss --verify";
 
 /** Something that keeps the node from serving all that it should. */
@@ -61,7 +61,7 @@ export class NodeHealth {
     return [...this.#shards.values()].flatMap(({ hurt }) => hurt.map(({ groupId }) => groupId));
   }
 
-  /** A shard told its state. */
+  /** A shard reported its state. */
   update(shard: number, health: StorageHealth): void {
     this.#shards.set(shard, health);
     this.#logFilling(health);
@@ -147,7 +147,7 @@ export class NodeHealth {
     if (count === this.#hurtCount) return;
     const nowMs = this.#nowMs();
     if (count === 0) {
-      this.#logger.log(LogLevel.INFO, "No partition is damaged any more");
+      this.#logger.log(LogLevel.INFO, "No partition is damaged any longer");
     } else {
       if (nowMs - this.#damageLoggedMs < DAMAGE_LOG_MS && this.#hurtCount > 0) return;
       this.#logger.log(LogLevel.ERROR, "Damaged partitions cannot be served whole", {

@@ -1,6 +1,6 @@
 /**
- * What the flags of a start said of the node, under Kafka's names: tools read where a broker listens, which number
- * it has and where its data lies with DescribeConfigs.
+ * The flags of a start, under Kafka's setting names: tools read a broker's listener, id and data directory with
+ * DescribeConfigs.
  *
  * @module
  */

@@ -1,11 +1,11 @@
 /**
  * The partitions that a shard owns, kept as its image of the cluster says.
  *
- * A group belongs to shard `groupId % shardCount`: nothing on disk says so, and another number of
- * cores simply spreads the groups anew. When the image gains a partition of this shard, its log is
+ * A group belongs to shard `groupId % shardCount`: nothing on disk depends on it, and another number of
+ * cores spreads the groups differently. When the image gains a partition of this shard, its log is
  * taken from storage or made; when it loses one, the log is deleted.
  *
- * Leader epochs. A topic that takes over a name must be told from the one before by its epochs, or a
+ * Leader epochs. A topic that reuses a name must be distinguishable from its predecessor by its epochs, or a
  * consumer that was there goes on where it stood and misses what lies before: clients ask where "their" epoch
  * ends (OffsetForLeaderEpoch) and read on from there. So a new partition begins above everything that
  * any older one had. The controller's term grows with every start, which is all by which other epochs grow,
@@ -121,7 +121,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   }
 
   /**
-   * Calls `done` once every partition opened so far is led or gone: a client that is told of a topic
+   * Calls `done` once every partition opened so far is led or gone: a client that learns of a topic
    * finds it ready. Those opened later are not waited for, or a stream of them would never let it end.
    */
   whenSettled(done: () => void): void {

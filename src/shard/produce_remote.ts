@@ -2,8 +2,8 @@
  * Produce parts between shards.
  *
  * The asking shard lists its parts in a table in its own memory and sends the table's address; the
- * owner appends (copying the records in the turn in which it takes the message), says PRODUCE_TAKEN so
- * that the asking connection may be read on, and PRODUCE_REPLY when everything is committed, with the
+ * owner appends (copying the records in the turn in which it takes the message), sends PRODUCE_TAKEN so
+ * that the asking connection may be read again, and PRODUCE_REPLY when everything is committed, with the
  * results in the same table.
  *
  * ```text
@@ -17,9 +17,9 @@
  *   60 u32 records        72 f64 newest (ms)        f64 timestamp
  * ```
  *
- * Tables are served in order of arrival. A part that has to wait (for room, for a walk of records) holds up
- * the parts behind it that are of the same log, in its table and in later ones, and no others: a log takes
- * what a connection sends in the order in which it was sent.
+ * Tables are served in order of arrival. A part that has to wait (for room, for a walk of records) delays
+ * the later parts of the same log, in its table and in later ones, and no others: a log takes the batches of a
+ * connection in the order in which they were sent.
  *
  * @module
  */
@@ -287,7 +287,7 @@ export class ShardRemoteProduce implements RemoteProduce {
     for (let i = 0; i < outgoing.parts.length; i++) sent.parts.push(outgoing.parts[i]!);
     sent.table = this.#blocks.allocateResponse(outgoing.parts.length * ENTRY_SIZE);
     if (sent.table < 0) {
-      // No memory for the table: the client is told to try again.
+      // No memory for the table: the client gets a retriable error.
       sent.onTaken();
       this.finish(sent);
       return;

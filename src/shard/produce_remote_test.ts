@@ -105,7 +105,7 @@ Deno.test("a log takes what a connection sends in its order, whatever else waits
   assert.deepEqual(pair.answered, [200, 100, 300, 400]);
 });
 
-Deno.test("a part that waits again stays before those behind it", () => {
+Deno.test("a part that waits again stays before the later ones", () => {
   const pair = new ProducingPair();
   pair.busy.add("1:100").add("3:100");
   pair.send(100, 1, 3);

@@ -4,7 +4,7 @@ import { Timers } from "../io/timers.ts";
 import { Mailboxes, mailboxesSize } from "./mailbox.ts";
 import { Reactor } from "./reactor.ts";
 
-/** Runs a reactor that has nothing to do, and tells how long each of its turns was ready to sleep. */
+/** Runs a reactor that has nothing to do, and returns how long each of its turns was ready to sleep. */
 async function timeoutsOf(turns: number, wakeAtTurn: number): Promise<number[]> {
   const timeoutsUs: number[] = [];
   const reactor = new Reactor({

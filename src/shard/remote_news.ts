@@ -25,7 +25,7 @@ const WATCHES_PER_MESSAGE = 3;
 class Watched {
   readonly waiters: DataWaiter[] = [];
   readonly epochs: number[] = [];
-  /** The lowest high watermark that the owner was told of. */
+  /** The lowest high watermark that was reported to the owner. */
   askedFrom = Infinity;
   purgeAt = PURGE_AT_MIN;
 }

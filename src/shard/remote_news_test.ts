@@ -8,7 +8,7 @@ import { RemoteNews } from "./remote_news.ts";
 
 const GROUP = 1;
 
-/** A waiter that counts how often it was told while it waited. */
+/** A waiter that counts its notifications while it waited. */
 class Waiter {
   waitEpoch = 0;
   told = 0;
@@ -66,7 +66,7 @@ class NewsPair {
   }
 }
 
-Deno.test("a waiter that has seen less than the one who asked is told of the difference", () => {
+Deno.test("a waiter that has seen less than the one that asked is notified of the difference", () => {
   const pair = new NewsPair();
   const early = new Waiter();
   const late = new Waiter();
@@ -86,7 +86,7 @@ Deno.test("a waiter that has seen less than the one who asked is told of the dif
   assert.equal(early.told, 2);
 });
 
-Deno.test("who waits for another shard's partition is told that it goes, before the question and after", () => {
+Deno.test("a waiter for another shard's partition is notified of its removal, before the question and after", () => {
   const pair = new NewsPair();
   const parked = new Waiter();
   pair.asking.awaitData(1, GROUP, 0, parked);

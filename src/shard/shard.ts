@@ -142,7 +142,7 @@ export class Shard {
   readonly #receiver: Receiver;
   #controllerLog: AppliedLog | null = null;
   #controller: ControllerService | null = null;
-  /** What of the node's storage cannot serve; told by the control thread. */
+  /** Problems of the node's storage, as the control thread reports them. */
   trouble: StorageTrouble = { diskFull: false, damagedGroups: new Set() };
   /** Of batches that clients produce. */
   readonly #checks: RecordChecks;
@@ -262,7 +262,7 @@ export class Shard {
   }
 
   /**
-   * Controller's shard: opens the metadata log, becomes the controller, tells the other shards.
+   * Controller's shard: opens the metadata log, becomes the controller, notifies the other shards.
    *
    * @param firstFreeGroupId above the id of every log of the node
    * @param acceptLoss lead also when a part of the metadata log cannot be read
@@ -348,7 +348,7 @@ export class Shard {
       this.groups.retry();
       this.#controllerLog?.retry();
     }
-    // Held connections wait for no log, but for room in the journal or in memory: nobody tells when there is.
+    // Held connections wait for no log, but for room in the journal or in memory, of which nothing notifies them.
     this.server.resumeHeld();
     const rereads = this.fetch.runRereads();
     this.storage.turnEnd(nowMs);
@@ -368,7 +368,11 @@ export class Shard {
       // The journal takes so many new beginnings at once.
       while (log.acceptLoss() === LOG_BUSY) yield* this.#pause(1);
       const fields = { log: log.directory };
-      this.options.logger.log(LogLevel.WARN, "Accepted what damage took", fields);
+      this.options.logger.log(
+        LogLevel.WARN,
+        "Accepted a damaged log: it is writable again",
+        fields,
+      );
     }
   }
 
@@ -385,7 +389,7 @@ export class Shard {
       logger.log(LogLevel.INFO, "Deleting logs of topics that are gone", { deleted });
     }
     for (const log of unowned) {
-      logger.log(LogLevel.WARN, "Kept a log that the metadata log knows nothing of", { log });
+      logger.log(LogLevel.WARN, "Kept a log that the metadata log does not mention", { log });
     }
   }
 
@@ -396,7 +400,7 @@ export class Shard {
     if (held >= bytes) return;
     if (this.#ballastBytes === 0) {
       const fields = { heldBytes: Math.max(0, held), wantedBytes: bytes };
-      logger.log(LogLevel.WARN, "The disk is too full to keep room for the next start", fields);
+      logger.log(LogLevel.WARN, "The disk is too full to reserve space for the next start", fields);
     }
     this.#ballastBytes = bytes;
     timers.schedule(this.#ballast, nowMs() + BALLAST_RETRY_MS);

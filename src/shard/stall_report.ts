@@ -1,9 +1,9 @@
 /**
- * When to tell that turns of the loop took long: a box that is busy all the time stalls all the time, and one
- * line in ten seconds of each shard would be half of its log.
+ * Decides when to log long turns of the loop: a host that is always busy stalls all the time, and one line per
+ * ten seconds and shard would be half of its log.
  *
- * The first stall after a quiet time is told at once; while they go on, what has gathered is told at intervals
- * that double, up to a limit.
+ * The first stall after a quiet time is logged at once. While stalls continue, they are summed up and logged at
+ * intervals that double, up to a limit.
  *
  * @module
  */
@@ -25,9 +25,9 @@ export class StallReport {
   #latestMs = -Infinity;
   #intervalMs = INTERVAL_MS_MIN;
 
-  /** A turn took long; returns what is to be told now, or null. */
+  /** A turn took long; returns what is to be logged now, or null. */
   note(tookMs: number, nowMs: number): Stalls | null {
-    // As long as a line could have been told without one: it is over, and this is another one.
+    // No line for the longest interval: the last series of stalls is over, and this begins a new one.
     if (nowMs - this.#latestMs > this.#intervalMs) this.#intervalMs = INTERVAL_MS_MIN;
     this.#latestMs = nowMs;
     this.#longestMs = Math.max(this.#longestMs, tookMs);

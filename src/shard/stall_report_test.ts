@@ -17,7 +17,7 @@ Deno.test("a box that stalls all day says so in a few lines, and counts every st
   assert.ok(stalls > dayMs / 500 - 2000);
 });
 
-Deno.test("the first stall after a quiet time is told at once", () => {
+Deno.test("the first stall after a quiet time is reported at once", () => {
   const report = new StallReport();
   for (let nowMs = 0; nowMs < 3_600_000; nowMs += 500) report.note(30, nowMs);
   assert.deepEqual(report.note(77, 10_000_000)?.longestMs, 77);

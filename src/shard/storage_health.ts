@@ -1,10 +1,10 @@
 /**
- * What of a shard's storage cannot serve at the moment: a disk without room, partitions that damage has
- * hurt. Every shard finds out for itself and tells the control thread when it changes.
+ * Problems of a shard's storage: a disk without room, damaged partitions. Every shard detects its own problems
+ * and reports them to the control thread when they change.
  *
- * A full disk is not an event but a state: appends meet it again and again. It begins with the first operation
- * that finds no room, and is over when none has for a while and one has found room since, or the file system
- * has more of it than before.
+ * A full disk is a state, not an event: appends meet it again and again. The state begins with the first
+ * operation that finds no room. It ends when no operation has failed for a while and one has found room since,
+ * or when the file system has more room than before.
  *
  * @module
  */
@@ -28,9 +28,9 @@ const DAMAGES_PER_GROUP_MAX = 1_000;
 
 type Place = Pick<Damage, "groupId" | "file" | "position">;
 
-/** Shares of the file system in use that are told, ascending (percent). */
+/** Shares of the file system in use that are reported, ascending (percent). */
 const FILLING_PERCENT = [85, 90, 95] as const;
-/** A share is no longer reached when so much less is in use: a disk that breathes is not told of again (percent). */
+/** A share is no longer reached when this much less is in use, so that small changes are not reported again (percent). */
 const FILLING_SLACK_PERCENT = 3;
 
 /** A partition that cannot be served whole. */
@@ -158,7 +158,7 @@ export class StorageHealthWatch {
     for (const [groupId, places] of this.#damaged) {
       const log = logs.get(groupId);
       for (const [key, { endOffset = Infinity }] of places) {
-        // Deleted, or behind the log start by now.
+        // Deleted, or before the log start by now.
         if (log === undefined || endOffset <= log.startOffset) places.delete(key);
       }
       if (places.size === 0) this.#damaged.delete(groupId);

@@ -33,7 +33,7 @@ class Scene {
   }
 }
 
-Deno.test("a full disk is told once, however often it is met, and once when it is over", () => {
+Deno.test("a full disk is reported once, however often it is met, and once when it is over", () => {
   const scene = new Scene();
   assert.equal(scene.lookAfter(0), undefined);
   for (let i = 0; i < 100; i++) scene.watch.noteRoom(false);
@@ -63,7 +63,7 @@ Deno.test("room that somebody makes ends a full disk, though nobody appends any 
   });
 });
 
-Deno.test("damage stays until it is given up, deleted, or behind the log start", () => {
+Deno.test("damage stays until it is given up, deleted, or before the log start", () => {
   const scene = new Scene();
   for (let i = 1; i <= 3; i++) scene.logs.set(i, fakeLog(`logs/orders-${i}.${i}.1`));
   const damage = (groupId: number, endOffset?: number) =>
@@ -94,7 +94,7 @@ Deno.test("damage stays until it is given up, deleted, or behind the log start",
   assert.deepEqual(scene.lookAfter(0)?.hurt, []);
 });
 
-Deno.test("a disk that fills is told at each step, and not again while it breathes", () => {
+Deno.test("a disk that fills is reported at each step, and not again for small changes", () => {
   const scene = new Scene();
   scene.totalBytes = 100 * MIB;
   const told: (number | undefined)[] = [];
@@ -173,7 +173,7 @@ Deno.test("damaged partitions are named with what to do; many that come one by o
   assert.equal(health.problems()[0]!.partitions.length, 50);
   assert.deepEqual(health.hurtGroups.length, 50);
   health.update(0, SOUND);
-  assert.match(lines.lines[2]!, /No partition is damaged any more/);
+  assert.match(lines.lines[2]!, /No partition is damaged any longer/);
   health.logDamage();
   assert.equal(lines.lines.length, 3);
 });

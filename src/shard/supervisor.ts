@@ -81,7 +81,7 @@ export class Supervisor {
   #progressShownMs = 0;
   #dataDir = "";
   #health: NodeHealth | null = null;
-  /** The first reason to end is the one that is told; shards answer nothing more. */
+  /** Only the first reason to end is reported; shards answer nothing more. */
   #ending = false;
   /** Rejects when a shard says that the process must end. */
   readonly failed: Promise<never>;
@@ -128,7 +128,7 @@ export class Supervisor {
     if (recovered.ringsDealt) {
       this.#logger.log(
         LogLevel.WARN,
-        "The disk is too full for the journals asked for: those of the last run were shared out",
+        "The disk is too full for the configured journals: those of the last run were shared out",
       );
     }
     const { manifest, diskError } = recovered;
@@ -257,7 +257,7 @@ export class Supervisor {
       this.#logger.log(LogLevel.ERROR, "Disk error: left a mark for the next start", { file });
     } else {
       this.#logger.log(LogLevel.ERROR, "Disk error: could not leave a mark", { file, problem });
-      advice = "The next start will not know of it: check the disk, then start with --verify, " +
+      advice = "The next start has no mark of it: check the disk, then start with --verify, " +
         "or run gregor check.";
     }
     this.#fail(new BrokerFailure(exitCode, `${message} ${advice}`));

@@ -1,10 +1,10 @@
 /**
- * Disk space that is kept for the next start (docs/formats/ballast.md): a file of nothing.
+ * A file that reserves disk space for the next start (docs/formats/ballast.md).
  *
  * A start needs room for new checkpoints and a manifest before it may give up the old ones, and for the
- * metadata log's next records; on a disk that is full it would have none. So whoever serves holds that much
- * in a file, and a start gives it up when it comes to that: what it takes comes free again behind the switch,
- * and is held again before any client can ask for it.
+ * metadata log's next records; on a full disk it would have none. So a broker that serves holds that much
+ * in a file, and a start gives it up when it needs the room: the space is free again after the switch,
+ * and is held again before any client can connect.
  *
  * @module
  */

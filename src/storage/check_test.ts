@@ -68,7 +68,7 @@ Deno.test("checkNode() names the file and the place of a flipped bit in a segmen
   assert.ok(report.batches < BATCHES);
 });
 
-Deno.test("checkNode() reads the manifest's copy, and tells lost manifests from a new directory", () => {
+Deno.test("checkNode() reads the manifest's copy, and distinguishes lost manifests from a new directory", () => {
   const node = filledNode(3);
   node.disk.flipBit("manifest", 60, 0);
   const mended = check(node);
@@ -92,7 +92,10 @@ Deno.test("checkNode() reads the manifest's copy, and tells lost manifests from 
   }
   const lost = check(gone);
   assert.equal(lost.outcome, "damaged");
-  assert.match(lost.reason, /gone, and so is its copy, but there are the files of 1 partition/);
+  assert.match(
+    lost.reason,
+    /manifest and its copy are missing, but there are files of 1 partition/,
+  );
   assert.equal(check(new TestNode({ seed: 3 })).outcome, "empty");
 });
 

@@ -6,9 +6,9 @@
  *     3  one syncfs
  *     4  wait until every record so far is durable: what rows reflect, and cuts made since
  *     5  write the rows into the older slot
- *     6  release the journal behind *both* slots: the newer one may rot
+ *     6  release the journal up to the *older* slot: the newer one may be damaged
  *
- * Appends go on meanwhile. A group's next append behind its capture carries the bytes that share its
+ * Appends continue meanwhile. A group's next append after its capture carries the bytes that share its
  * first block, because that block is rewritten and its earlier bytes may not be replayed any more.
  *
  * @module

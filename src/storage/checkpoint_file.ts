@@ -1,5 +1,5 @@
 /**
- * Reads a shard's two checkpoint slots: which one is the newest that is whole, and its rows.
+ * Reads a shard's two checkpoint slots: finds the newest valid one, and reads its rows.
  *
  * A slot is checked to its last block before the first row is handed out, so that a visitor never sees
  * rows of a slot that turns out damaged.

@@ -2,7 +2,7 @@
  * A group's checkpoint row: everything that is true of it without its batches (docs/formats/checkpoint_row.md).
  *
  * Taken when the log's tail has been closed, so that the index entries in it end where the log does. The
- * row counts the journal records that it reflects; replay goes on behind them. A CREATE record carries a row too.
+ * row counts the journal records that it reflects; replay continues after them. A CREATE record carries a row too.
  *
  * @module
  */

@@ -53,7 +53,7 @@ export class Chunk {
   /** A write from it has been handed to the disk; it has completed. */
   submitted = false;
   written = false;
-  /** Its last block is written too, with zeros behind `end`. */
+  /** Its last block is written too, with zeros after `end`. */
   padded = false;
   /** Its first block was, or will be, written padded up to here: that write must be over first. */
   waitsFor = 0;

@@ -6,8 +6,7 @@
  *     when 2026-11-23T22:41:22.161Z
  *     what Cannot write the journal: errno 5
  *
- * That the file exists is what counts; its text is for people, and may be cut short by the very error that
- * it tells of. It is written by whoever ends the process (`src/shard/leave_mark.ts`), past the rings and
+ * Only the file's existence counts; its text is for people, and may be cut short by the error that it reports. It is written by whoever ends the process (`src/shard/leave_mark.ts`), past the rings and
  * memory of the shard that failed.
  *
  * @module
@@ -28,7 +27,7 @@ export function encodeDiskError(when: string, what: string): Uint8Array<ArrayBuf
   return new TextEncoder().encode(`gregor disk-error\nwhen ${when}\nwhat ${line}\n`);
 }
 
-/** What the last life's disk error was, as far as it can be read ("" if not at all); null: there was none. */
+/** The disk error of the last run, as far as it can be read ("" if not at all); null: there was none. */
 export function* readDiskError(context: StorageContext): Task<string | null> {
   const { disk, memory, arena } = context;
   if (disk.size(DISK_ERROR_PATH) < 0) return null;

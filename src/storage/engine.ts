@@ -1,8 +1,8 @@
 /**
- * The storage of one shard at work: its journal, its logs, and what keeps them in step.
+ * The storage of one shard: its journal, its logs, and their coordination.
  *
- * Once a turn, in this order: the journal's next write starts; then writes behind it are handed out,
- * waiting loads and tasks go on, refused appends are told, a checkpoint is begun when the ring fills.
+ * Once a turn, in this order: the journal's next write starts; then writes of chunks are handed out,
+ * waiting loads and tasks continue, refused appends are notified, a checkpoint begins when the ring fills.
  *
  * @module
  */
@@ -53,7 +53,7 @@ const CHECKPOINT_USED_SHARE = 0.8;
 const SEAL_AFTER_MS = 20;
 /** A log that met a full disk asks for space again after so long (ms). */
 const SPACE_RETRY_MS = 200;
-/** Refused appends are told at least so often, since others may have given memory back (ms). */
+/** Refused appends are notified at least this often, because others may have freed memory (ms). */
 const MEMORY_RETRY_MS = 5;
 /** A checkpoint that met a full disk, or no memory, is tried again after so long (ms). */
 const CHECKPOINT_RETRY_MS = 500;
@@ -264,7 +264,7 @@ export class Engine implements ShardStorage, LogParts {
 
   /**
    * Waits for a large batch, whose record may need room in the ring that only checkpoints make. Where no checkpoint
-   * can be written, nobody was told that it is durable, and it goes.
+   * can be written, nobody was notified that it is durable, and it is dropped.
    */
   *#landLarge(log: PartitionLog): Task<void> {
     while (log.large !== null && !log.deleted) {
@@ -322,7 +322,7 @@ export class Engine implements ShardStorage, LogParts {
         this.context.onDamage({
           file: segment.file.path,
           position: segment.sizeBytes - (segment.sizeBytes % BLOCK_SIZE),
-          lost: "The segment's end cannot be read: new records go to another one",
+          lost: "The segment's end cannot be read: new records go to another segment",
           groupId: log.groupId,
         });
         log.closeSegment(segment);
@@ -330,7 +330,7 @@ export class Engine implements ShardStorage, LogParts {
         this.context.onDamage({
           file: segment.file.path,
           position: segment.sizeBytes,
-          lost: `Segment cannot be written on: errno ${-result}`,
+          lost: `Segment cannot be continued: errno ${-result}`,
           groupId: log.groupId,
         });
         log.suspect = true;
@@ -430,7 +430,7 @@ export class Engine implements ShardStorage, LogParts {
     for (const log of waiting) {
       const segment = log.next ?? log.active;
       const preparing = segment !== null && segment.preparing;
-      // Without space they are told too: their next append is refused, and does not wait for the disk.
+      // Without space they are notified too: their next append is refused, and does not wait for the disk.
       if (log.gate === LOG_BUSY || log.large !== null || preparing) {
         this.#waiting.push(log);
         continue;

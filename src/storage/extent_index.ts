@@ -82,7 +82,7 @@ function grown(column: Float64Array<ArrayBuffer>, size: number): Float64Array<Ar
   return larger;
 }
 
-/** Offset behind the last record of an extent. */
+/** Offset after the last record of an extent. */
 export function extentEnd(segment: Segment, extent: number): number {
   const index = segment.index;
   return extent + 1 < index.count ? index.baseOffsets[extent + 1]! : segment.endOffset;

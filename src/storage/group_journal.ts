@@ -1,8 +1,8 @@
 /**
- * The journal as logs use it: what each record carries, and who is told when it is durable.
+ * The journal as logs use it: what each record carries, and who is notified when it is durable.
  *
  * Fields of a record per type (`a` to `d` are int64; the record's form is in `journal_format.ts`). `d` counts
- * the records of the group: replay goes on behind the count in the checkpoint row, and a gap is damage.
+ * the records of the group: replay continues after the count in the checkpoint row, and a gap is damage.
  *
  *     type       small          term         a             b              c            payload
  *     APPEND     carried bytes  term         first index   generation     position     carry, batch

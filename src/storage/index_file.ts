@@ -10,7 +10,7 @@
  *     24 i64 generation of the segment              28 u32 zero
  *     32 entries (127 at most)
  *
- * Only full blocks are written while a segment grows (the entries behind them are in the checkpoint row),
+ * Only full blocks are written while a segment grows (the entries after them are in the checkpoint row),
  * and the last one when it is closed: no block is ever rewritten with other entries before it.
  *
  * @module

@@ -1,9 +1,9 @@
 /**
  * Rebuilds a segment's index from its batches: read front to back, every batch's own CRC checked.
  *
- * The index is derived, so nothing is lost with it but the protection of what Kafka's CRC misses; the
- * new checksums vouch for the bytes from now on. A batch that fails ends the search: what follows cannot
- * be told apart, and becomes one extent that is damage, so that what stands before it can still be read.
+ * The index is derived, so only the protection of what Kafka's CRC does not cover is lost with it; the new
+ * checksums protect the bytes from now on. A batch that fails ends the search: the bytes after it have no known
+ * batch boundaries and become one damaged extent, so that the batches before it can still be read.
  *
  * @module
  */
@@ -29,7 +29,7 @@ import { extentSeed, roundDown, roundUp } from "./write_behind.ts";
 const SCAN_BYTES = 256 * 1024;
 
 /**
- * Fills `segment.index` anew; what was given up is an extent as it was, what is damaged is the last one.
+ * Rebuilds `segment.index`. A lost extent keeps its bounds; damage becomes the last extent.
  *
  * @returns 0 or a negative errno
  */
@@ -81,7 +81,7 @@ interface ScanPlace {
   offset: number;
 }
 
-/** Adds what cannot be told apart, up to `endPosition`, as one extent. */
+/** Adds the bytes without known batch boundaries, up to `endPosition`, as one extent. */
 function addExtent(segment: Segment, place: ScanPlace, endPosition: number): void {
   const extent = segment.index.add(place.offset, place.position);
   segment.index.lengths[extent] = endPosition - place.position;
@@ -94,7 +94,7 @@ function addExtent(segment: Segment, place: ScanPlace, endPosition: number): voi
  * their extents to its index.
  *
  * @param visit given the address of each batch, valid until it returns
- * @returns the file position behind the last good batch, or a negative errno
+ * @returns the file position after the last valid batch, or a negative errno
  */
 export function* scanBatches(
   loader: SegmentLoader,

@@ -174,7 +174,7 @@ export class Journal {
   /**
    * Copies a record into the filling write; {@linkcode Journal.hasRoom} has said yes this turn.
    *
-   * The numeric fields are safe integers, -1 where there is none; their meaning by type is told in
+   * The numeric fields are safe integers, -1 where there is none; their meaning by type is described in
    * `group_journal.ts`, which is the readable way in.
    *
    * @returns the LSN at which it will be durable
@@ -226,7 +226,7 @@ export class Journal {
   }
 
   /**
-   * Records a SEAL when the last write holds anything else, so that damage to it can be told from a
+   * Records a SEAL when the last write holds anything else, so that damage to it can be distinguished from a
    * torn tail. For a shard that goes idle and for a clean stop; the next `flush` writes it.
    *
    * @returns whether there is a SEAL to flush
@@ -260,7 +260,7 @@ export class Journal {
     );
   }
 
-  /** Everything up to `lsn` lies behind both checkpoint slots: its blocks may be overwritten. */
+  /** Everything up to `lsn` is covered by both checkpoint slots: its blocks may be overwritten. */
   release(lsn: number): void {
     assert(lsn <= this.#durableLsn, "released a write that is not durable");
     this.#ring.release(lsn);

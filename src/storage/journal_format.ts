@@ -1,5 +1,5 @@
 /**
- * The journal's bytes (`docs/formats/journal.md` tells the same story at length).
+ * The journal's bytes (`docs/formats/journal.md` describes them in full).
  *
  * A journal is a ring of 4 KiB blocks, laid over prewritten extents (files). A *write* is the unit of
  * durability: some consecutive blocks of one extent, written and flushed together; its sequence number

@@ -5,7 +5,7 @@
  * Two passes over the ring:
  *
  * 1. Every block is checked by itself. A block counts if its CRC holds and it names this journal, its
- *    own place in the ring, and the epoch that is replayed; all else is stale, foreign or rotten. From
+ *    own place in the ring, and the epoch that is replayed; all other blocks are stale, foreign or damaged. From
  *    the blocks come the LSN range, the newest `stable` and `oldest` LSN, and where each write starts.
  * 2. From the oldest needed LSN on, each write is read again and its records go to the visitor.
  *
@@ -16,13 +16,13 @@
  * ```
  *
  * A write is broken when a block of it is missing, its length does not fit, or it is not the one that
- * its successor was chained to. After damage the replay goes on with the next whole write: what is lost
- * is the LSN range that the visitor is told, and whoever replays decides which groups are suspect. A
- * write that had completed just before the crash, with none built after it, cannot be told from a torn
- * one if it rots: going idle writes a SEAL for that reason.
+ * its successor was chained to. After damage the replay continues with the next whole write; the visitor gets
+ * the lost LSN range, and the replay decides which groups are suspect. A
+ * write that had completed just before the crash, with none built after it, cannot be distinguished from a torn
+ * one if it is damaged: a shard that goes idle writes a SEAL for that reason.
  *
- * A block that the device does not give back counts as rotten. An extent that is not there, or gives nothing
- * back, costs what the rest of the ring proves that it held; and the write after the newest one found, if that
+ * A block that the device cannot read counts as damaged. An extent that is missing or wholly unreadable costs
+ * what the rest of the ring proves that it held; and the write after the newest one found, if that
  * would have begun in it.
  *
  * @module
@@ -139,11 +139,11 @@ export interface JournalScan {
   readonly newestLsn: number;
   /** Replayed, or reported lost, up to this LSN; before the oldest needed one if nothing was found. */
   readonly replayedLsn: number;
-  /** Everything up to here had completed, as far as the ring tells. */
+  /** Everything up to here had completed, as far as the ring shows. */
   readonly stableLsn: number;
   /** Everything before it had been released: checkpoint rows hold it, or it is lost. */
   readonly oldestLsn: number;
-  /** Something was cut behind `replayedLsn`. */
+  /** Something was cut after `replayedLsn`. */
   readonly tornTail: boolean;
   readonly recordCount: number;
   readonly damages: readonly JournalDamage[];
@@ -175,7 +175,7 @@ class Scan {
   readonly #record: JournalRecord;
   // First ring block of each extent, and the ring's size at the end.
   readonly #firstBlocks: number[] = [];
-  // The epoch's writes, as their first blocks tell.
+  // The epoch's writes, according to their first blocks.
   #heads: Head[] = [];
   #epoch = 0;
   #newestEpoch = 0;
@@ -429,7 +429,7 @@ class Scan {
       let length = Math.min(bufferBytes, (end - block) * BLOCK_SIZE);
       let read = yield* io((done) => disk.read(handle, position, bufferAddress, length, done));
       if (read < 0) {
-        // What cannot be read may lie behind them.
+        // Unreadable blocks may follow them.
         length = count * BLOCK_SIZE;
         read = yield* io((done) => disk.read(handle, position, bufferAddress, length, done));
       }
@@ -490,7 +490,7 @@ class Scan {
     this.#visitor.damage(damage);
   }
 
-  /** The ring block where lost writes begin, as far as their neighbours tell; -1 when none is left. */
+  /** The ring block where lost writes begin, as far as their neighbours show; -1 when none is left. */
   #placeOf(firstLsn: number, lastLsn: number): number {
     const known = this.#headOf(firstLsn);
     if (known !== undefined) return known.block;

@@ -115,7 +115,7 @@ Deno.test("a flipped bit below the newest write is damage, in it a torn tail, ne
   assert.ok(damaged > 150 && cut > 30, `${damaged} damaged, ${cut} cut`);
 });
 
-Deno.test("behind a SEAL even the newest record's damage is damage", () => {
+Deno.test("after a SEAL even the newest record's damage is damage", () => {
   for (let seed = 1; seed <= 60; seed++) {
     const simulation = settledLife(seed, 0, 40);
     const newest = simulation.durableLsn;
@@ -177,7 +177,7 @@ Deno.test("a write that the disk lost or put elsewhere is damage", () => {
   }
 });
 
-Deno.test("a rotten tail behind a crash is cut, and cutting it costs nothing that was reported", () => {
+Deno.test("a damaged tail after a crash is cut, and cutting it costs no reported record", () => {
   let torn = 0;
   for (let seed = 1; seed <= 100; seed++) {
     const simulation = settledLife(seed, 0, 30);
@@ -310,7 +310,7 @@ Deno.test("a sound block that belongs elsewhere does not pass for part of a writ
   };
   for (const [field, change] of Object.entries(changes)) {
     const { simulation, blocks } = threeWrites();
-    // The last write has no successor whose chain would tell: its blocks must.
+    // The last write has no successor whose chain shows it: its blocks must.
     forge(simulation, blocks[5]!, change);
     assert.equal(simulation.scan().scan.recordCount, 2, field);
     assert.deepEqual(simulation.scan().damages, [], field);
@@ -330,7 +330,7 @@ Deno.test("a whole write that is not the one its successor was built on is damag
   assert.equal(scan.replayedLsn, 3);
 });
 
-Deno.test("what is left of a torn tail still tells that the write before it had completed", () => {
+Deno.test("the rest of a torn tail still shows that the write before it had completed", () => {
   const { simulation, blocks } = threeWrites();
   simulation.disk.flipBit(blocks[1]!.path, blocks[1]!.position + 5, 5);
   simulation.disk.flipBit(blocks[4]!.path, blocks[4]!.position + 5, 5);

@@ -273,7 +273,7 @@ Deno.test("recording is refused beyond what the record announced, and mid-record
   journal.flush();
 });
 
-Deno.test("a prewritten file has its size, and a full disk leaves nothing behind", () => {
+Deno.test("a prewritten file has its size, and a full disk leaves no file", () => {
   const memory = wrapMemory(new ArrayBuffer(MEGABYTE));
   const random = new Xoshiro128(1);
   const disk = new MemoryDisk({ memory, random, capacityBytes: 100 * BLOCK_SIZE });

@@ -1,10 +1,10 @@
 /**
- * Replays REF records: large batches whose bytes went straight to their segment.
+ * Replays REF records: large batches whose bytes were written directly to their segment.
  *
- * Such a record was made when the bytes were durable, so they should be there; what became of the segment
- * later (cut, dropped, written over) is told by records behind. So the batch is taken in from the header that
+ * Such a record was written when the bytes were durable, so they should be there. Later changes of the segment
+ * (cut, dropped, overwritten) are in later records. So the batch is added from the header that
  * the record repeats, and bytes that do not match are only *doubtful* until the replay has ended. Its last block
- * may be torn too: what was appended behind it shares it, and the record of that carries the batch's end.
+ * may be torn too: a later append shares it, and that append's record carries the batch's end.
  *
  *     doubtful, still in the log, and ── damage: the group is suspect, wherever the record stands. A torn
  *     wrong when all is written          tail takes the record; a record that is whole had its bytes
@@ -33,7 +33,7 @@ export function landingKey(groupId: number, incarnation: number, generation: num
   return `${groupId}.${incarnation}.${generation}`;
 }
 
-/** Notes the blocks behind the first, shared one of the batch that a REF record stands for. */
+/** Notes the blocks after the first, shared one of the batch that a REF record stands for. */
 export function noteLanding(landings: Landings, record: JournalRecord): void {
   if (!isReference(record)) return;
   const length = batchSize(record.view, record.payloadAddress + REF_HEADER_OFFSET);

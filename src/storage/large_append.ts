@@ -1,20 +1,20 @@
 /**
- * Large batches go straight to their segment, and only a reference to them goes through the journal.
+ * Large batches are written directly to their segment, and only a reference to them goes through the journal.
  *
- * A batch that would fill a journal write by itself would be written twice, and everybody's records would
- * wait behind it. So it is copied into one chunk, written from there in durable pieces, and when the last
- * piece is durable a REF record (where it lies, its checksum, its header) makes it part of the log:
+ * A batch that fills a journal write by itself would be written twice, and the records of all other logs would
+ * wait for it. So it is copied into one chunk, written from there in durable pieces, and when the last
+ * piece is durable a REF record (its position, its checksum, its header) makes it part of the log:
  *
  *     accepted ──pieces durable──► REF recorded ──REF durable──► landed (an ordinary dirty chunk)
  *        └────────── appends to the same log are refused with LOG_BUSY ──────────┘
  *
- * The block that the batch shares with what stands before it is not touched by the pieces: a torn write of it
+ * The pieces do not touch the block that the batch shares with the bytes before it: a torn write of it
  * could take bytes that were acknowledged. The REF record carries that block whole (the bytes before, the
- * batch's first ones); it goes to the file behind the record, as all that the journal holds does.
+ * batch's first ones); it is written to the file after the record, like everything that the journal holds.
  *
  *     file   |....AAAA|BBBB....|
  *                 ▲ bytes before   carried in REF: the block "AABB"
- *            | block A|B | B | B 0|   pieces: the whole blocks behind it, the last one padded with zeros
+ *            | block A|B | B | B 0|   pieces: the whole blocks after it, the last one padded with zeros
  *
  * Until REF is recorded, rows, notices and index blocks leave the batch out ({@linkcode LargeAppend.recorded}).
  *
@@ -175,7 +175,7 @@ export function* awaitLarge(log: PartitionLog): Task<void> {
   while (log.large !== null && !log.deleted) yield* log.parts.nextTurn();
 }
 
-/** Sees to it that the names of the segment's file and of its directory are durable: no record makes them anew. */
+/** Makes the names of the segment's file and its directory durable, because no record recreates them. */
 function* syncNames(log: PartitionLog, segment: Segment): Task<number> {
   const { disk } = log.parts.context;
   if (!segment.nameSynced) {

@@ -65,7 +65,7 @@ Deno.test("a large batch is not journaled, read back at once and after a crash",
   assert.deepEqual(node.readAll(node.log(1)!, 0), bytes);
 });
 
-Deno.test("behind a large batch its log waits, other logs and votes do not", () => {
+Deno.test("after a large batch its log waits, other logs and votes do not", () => {
   const { node, log } = mounted(2);
   const other = makeLog(node, 2);
   append(node, log, 100);
@@ -152,11 +152,11 @@ Deno.test("a failed write of a large batch is fatal, and it never becomes durabl
   assert.equal(log.durableEndOffset, 1);
 });
 
-Deno.test("a flipped bit in a large batch is damage, also when nothing was journaled behind it", () => {
+Deno.test("a flipped bit in a large batch is damage, also when nothing was journaled after it", () => {
   for (const sealed of [true, false]) {
     const { node, log } = mounted(6);
     append(node, log, 3000);
-    // The preparation for it fails the first time; nothing is settled behind it.
+    // The preparation for it fails the first time; nothing after it is settled.
     while (put(node, log, LARGE) === LOG_BUSY) node.settle();
     while (log.large !== null) {
       node.turn();

@@ -31,12 +31,12 @@ export interface MetaEntry {
   readonly kind: MetaKind;
   readonly index: number;
   readonly term: number;
-  /** Offset of the first record behind it. */
+  /** Offset of the first record after it. */
   readonly offset: number;
   readonly payload: Uint8Array<ArrayBuffer>;
 }
 
-/** What a log tells its owner; calls come from the loop, never from inside a call on the log. */
+/** What a log reports to its owner; calls come from the loop, never from inside a call on the log. */
 export interface LogListener {
   /** `durableIndex`, `durableEndOffset` or `durableHardVersion` advanced. At most once per journal write. */
   onDurable(log: Log): void;
@@ -75,7 +75,7 @@ export interface TimestampMatch {
 /** One segment, for size, retention and administration. */
 export interface SegmentSummary {
   readonly baseOffset: number;
-  /** Next offset behind it. */
+  /** Next offset after it. */
   readonly endOffset: number;
   readonly sizeBytes: number;
   readonly maxTimestampMs: number;
@@ -156,13 +156,13 @@ export interface Log {
   appendMeta(kind: MetaKind, term: number, payload: Uint8Array<ArrayBuffer>): number;
   /** Sets term and vote; returns the new `hardVersion` or a refusal. Never refused for space. */
   setHardState(term: number, vote: number): number;
-  /** Everything up to `index` is committed: producer undo state behind it is dropped. Not persisted. */
+  /** Everything up to `index` is committed: producer undo state at or below it is dropped. Not persisted. */
   setCommitted(index: number): void;
   /** Cuts every entry beyond `index`; finishes when the cut is durable and appending may go on. */
   truncate(index: number): Task<number>;
   /** Moves the log start forward; whole segments below it go. Returns 0 or a refusal. */
   trimPrefix(offset: number): number;
-  /** Replaces the whole log by an empty one behind a snapshot point; finishes when that is durable. */
+  /** Replaces the whole log by an empty one that follows a snapshot point; finishes when that is durable. */
   reset(point: SnapshotPoint): Task<number>;
 
   /**
@@ -172,8 +172,8 @@ export interface Log {
    */
   read(read: LogRead): boolean;
   /**
-   * Where a reader goes on when `offset`, which is within the log, cannot be read: behind its extent, or, when
-   * the index is lost too, behind its segment.
+   * Where a reader goes on when `offset`, which is within the log, cannot be read: after its extent, or, when
+   * the index is lost too, after its segment.
    */
   readableFrom(offset: number): number;
   /** First record at or after `timestampMs`, below `limitOffset`; null when storage failed. */
@@ -189,7 +189,7 @@ export interface Log {
   indexAt(offset: number): number;
   /** The first meta entry at or after `index`, or null. */
   metaFrom(index: number): MetaEntry | null;
-  /** The last meta entry of a kind at or below `index`, also when behind the log start. */
+  /** The last meta entry of a kind at or below `index`, also when before the log start. */
   lastMeta(kind: MetaKind, index: number): MetaEntry | null;
 
   segments(): SegmentSummary[];
@@ -212,7 +212,7 @@ export interface SnapshotPoint {
   /** Last entry that the snapshot covers. */
   readonly index: number;
   readonly term: number;
-  /** First offset behind it. */
+  /** First offset after it. */
   readonly offset: number;
   /** Meta entries at or below `index` to keep (the latest configuration). */
   readonly metas: readonly MetaEntry[];

@@ -1,9 +1,9 @@
 /**
- * Makes the directories of new logs, durable.
+ * Creates the directories of new logs, durably.
  *
- * Nothing of a log is called durable before its directory's name is: when damage takes a group's row, or its
- * first records, the directory alone tells that there was one (`salvage.ts`), and that an empty log in its
- * place would be a lie.
+ * No record of a log is reported as durable before its directory's name is. When damage takes a group's row, or
+ * its first records, only the directory shows that the group existed (`salvage.ts`), and that an empty log in its
+ * place would be wrong.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { EEXIST } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import type { PartitionLog } from "./partition_log.ts";
 
-/** Of a log's name that much is in its directory's: with two numbers behind it, a file system takes 255 bytes. */
+/** Bytes of a log's name in its directory's name: two numbers follow, and a file system allows 255 bytes. */
 const NAME_LENGTH_MAX = 200;
 
 /** Group id and incarnation say which log it is; the name before them is for people. */
@@ -62,7 +62,7 @@ export function* makeDirectories(disk: Disk, logs: Iterable<PartitionLog>): Task
 }
 
 /**
- * The same in `parent`, whose names are then durable: those logs are told ({@linkcode PartitionLog.reachNamed}).
+ * The same in `parent`, whose names are then durable: those logs are notified ({@linkcode PartitionLog.reachNamed}).
  *
  * @returns 0, or a negative errno; on a full disk (-ENOSPC) some may be named all the same
  */

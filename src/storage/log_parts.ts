@@ -41,7 +41,7 @@ export interface LogParts {
 
   /** Makes room for `length` more bytes in the segment's file and its tail ready; once at a time. */
   prepare(log: PartitionLog, segment: Segment, length: number): void;
-  /** An append was refused: tell the log's listener when it may be tried again. */
+  /** An append was refused: notify the log's listener when it may be tried again. */
   wantWritable(log: PartitionLog): void;
   /** Waits for the end of the next turn. */
   nextTurn(): Task<number>;

@@ -40,7 +40,7 @@ export class LogRead {
   addresses = NO_EXTENTS;
   lengths = NO_EXTENTS;
   bytesTotal = 0;
-  /** Offset behind the last batch given: where a sequential reader goes on. */
+  /** Offset after the last batch given; a sequential reader continues there. */
   nextOffset = 0;
 
   /** Chunks pinned for this read; filled by the log. */

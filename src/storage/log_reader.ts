@@ -117,7 +117,7 @@ export class LogReader {
     return true;
   }
 
-  /** Adds what fits of one extent, from the batch that holds `offset`; returns the offset behind it. */
+  /** Adds what fits of one extent, from the batch that holds `offset`; returns the offset after it. */
   #take(
     read: LogRead,
     segment: Segment,

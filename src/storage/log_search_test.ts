@@ -70,7 +70,7 @@ Deno.test("offsetForTimestamp() looks into compressed batches", () => {
     };
     const make = { compression: compression as Compression };
     append(plain.build({ ...make, compress: (records) => compress(compression, records) }));
-    // What claims a compression and is not compressed: the batch is all that can be told.
+    // A batch that claims a compression and is not compressed: only the batch can be named.
     if (compression > 0) append(plain.build({ ...make, compress: (records) => records.slice() }));
     const search = (timestampMs: number) => {
       const match = node.finish(log.offsetForTimestamp(timestampMs, log.endOffset))!;
@@ -126,7 +126,7 @@ Deno.test("a read stops at maxBytes and at the limit, and begins inside of a bat
   assert.deepEqual(node.readOnce(cold, 119, 10)!.next, 120);
 });
 
-Deno.test("a log reset behind a snapshot point is empty there, and goes on from it", () => {
+Deno.test("a log reset to follow a snapshot point is empty there, and continues from it", () => {
   const { node, log } = filledNode(24);
   const point = { index: 900, term: 6, offset: 700, metas: [], producers: null };
   assert.equal(node.finish(log.reset(point)), 0);

@@ -1,9 +1,9 @@
 /**
- * What is read in the place of an extent that damage took and somebody has given up: one batch without
- * records that covers its offsets.
+ * The replacement of a damaged extent that an operator has given up: one batch without records that covers its
+ * offsets.
  *
  * Kafka's compaction leaves such batches, so every client goes past them. They exist in memory only: the
- * file keeps what it has, for whoever wants to look at it.
+ * file keeps its bytes, for inspection.
  *
  * @module
  */

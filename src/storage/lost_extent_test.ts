@@ -173,7 +173,7 @@ Deno.test("An append alone finds that its segment is gone, and goes on in a new 
   assert.equal(readOffsets(node, log).at(-1), BATCHES);
 });
 
-Deno.test("What was given up stays apart from what is sound when the index is made anew", () => {
+Deno.test("A lost extent stays apart from sound ones when the index is rebuilt", () => {
   const { node, paths } = stoppedNode(3);
   node.disk.flipBit(paths[0]!, 10_000, 3);
   assert.equal(node.mount(1), true);
@@ -215,7 +215,7 @@ Deno.test("What the device does not give is given up by a start that verified, a
   assert.ok(kept.length < BATCHES && kept[0]! > 0);
 });
 
-Deno.test("An extent that can be read after all is told of", () => {
+Deno.test("An extent that can be read after all is reported", () => {
   const { node, paths } = stoppedNode(6);
   const healed: string[] = [];
   const context = node.context.bind(node);

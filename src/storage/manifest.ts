@@ -12,7 +12,7 @@
  * ```
  *
  * The CRC covers the JSON's bytes. This first line stays as it is in every later format, so that a newer
- * manifest is told from a damaged one. The file is replaced as a whole: written beside, synced, renamed
+ * manifest can be distinguished from a damaged one. The file is replaced as a whole: written beside, synced, renamed
  * over, directory synced; a crash leaves the old one or the new one.
  *
  * @module
@@ -32,7 +32,7 @@ import { io, type Task } from "../io/task.ts";
  */
 export const MANIFEST_FORMAT_VERSION = 2;
 export const MANIFEST_PATH = "manifest";
-/** Read where the manifest is lost; written behind it, and best effort. */
+/** Read when the manifest is lost; written after it, best effort. */
 export const MANIFEST_COPY_PATH = "manifest.copy";
 const TEMPORARY_PATH = "manifest.new";
 /** Everything that may be there of a manifest. */

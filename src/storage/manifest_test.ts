@@ -111,7 +111,7 @@ Deno.test("a flipped bit in the text is damage with a reason, never another mani
   assert.equal(decodeManifest(new Uint8Array(BLOCK_SIZE)).kind, "damaged");
 });
 
-Deno.test("a newer format is told from damage, and missing fields are named", () => {
+Deno.test("a newer format is distinguished from damage, and missing fields are named", () => {
   const newer = encodeManifest({ ...manifestOf(1, 1), formatVersion: MANIFEST_FORMAT_VERSION + 1 });
   assert.deepEqual(decodeManifest(newer), {
     kind: "newer",

@@ -149,7 +149,7 @@ export class MetaTable {
     this.startOffset = startOffset;
   }
 
-  /** Begins anew behind a snapshot point. */
+  /** Empties the table; entries follow a snapshot point from here on. */
   reset(
     startIndex: number,
     startTerm: number,

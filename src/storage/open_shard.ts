@@ -1,5 +1,5 @@
 /**
- * Opens the storage of one shard, behind a recovery of the node: its journal, its logs from their rows.
+ * Opens the storage of one shard, after a recovery of the node: its journal, its logs from their rows.
  *
  * No segment is opened: files come with the first append or cold read, so that ten thousand partitions
  * start as fast as their rows can be read.

@@ -99,7 +99,7 @@ export class PartitionLog implements Log {
   gate = 0;
   deleted = false;
   directoryMade = false;
-  /** The directory's name is known to be durable; until then nothing of the log is told to be. */
+  /** The directory's name is known to be durable; until then no record of the log is reported as durable. */
   directorySynced = false;
   readonly #unnamed = new UnnamedProgress();
   /** The last preparation met a full disk. */
@@ -297,7 +297,7 @@ export class PartitionLog implements Log {
     this.sizeBytes += length;
     this.endOffset = baseOffset + records;
     this.lastIndex += records;
-    // When a batch that is replayed came, nothing tells.
+    // The time at which a replayed batch arrived is unknown.
     this.#admitProducer(at, this.parts.journal === null ? 0 : nowMs);
   }
 
@@ -342,7 +342,7 @@ export class PartitionLog implements Log {
       payload: payload.slice(),
     };
     const previousTerm = this.lastTerm;
-    // The notice of the record must carry the state behind it.
+    // The notice of the record must carry the state after it.
     this.lastIndex++;
     this.lastTerm = term;
     if (!this.parts.journal!.meta(this, entry)) {
@@ -531,7 +531,7 @@ export class PartitionLog implements Log {
     }
   }
 
-  /** {@linkcode next}, made anew where its name would be another by now. */
+  /** {@linkcode next}, recreated if its name has changed by now. */
   #following(): Segment {
     let next = this.next;
     if (

@@ -1,14 +1,13 @@
 /**
  * How many producers a shard remembers, and which it forgets when there are more.
  *
- * Anybody may send any producer id: a producer restored from another cluster's state, a test that makes one
- * for each record. Kafka remembers all of them until they were silent for a day. Here their number has a limit,
- * and when it is reached those that were silent for the longest go first, a share of them at once: what a
- * producer loses with its state is that a batch sent again is known for a duplicate, and its next batch is
- * taken wherever it begins.
+ * Clients may send any producer id: a producer restored from another cluster's state, a test that uses a new one
+ * for each record. Kafka remembers all of them for a day. Here their number has a limit; when it is reached, a
+ * share of them is forgotten at once, those that were silent for the longest first. For a forgotten producer, a
+ * repeated batch is no longer recognised as a duplicate, and its next batch is accepted with any sequence.
  *
- * Of a producer that a journal brought back it is not known when it was last heard of: later than of all the
- * others, for it is from behind the checkpoint that knows them.
+ * The time at which a producer from a replayed journal was last heard of is unknown: it is later than that of all
+ * others, because its record is after the checkpoint that has them.
  *
  * @module
  */
@@ -48,7 +47,7 @@ export class ProducerCensus {
       table.visitHeard((heardMs) => times[known++] = heardMs === 0 ? Infinity : heardMs);
     }
     if (known === 0) return;
-    // Exactly: among times that are far apart (a clock was wrong once), shares of their range tell nothing.
+    // Exactly: among times that are far apart (a clock was wrong once), shares of their range are useless.
     const untilMs = times.subarray(0, known).sort()[Math.min(goal, known) - 1]!;
     let left = goal;
     for (const table of [...this.#tables]) {

@@ -1,16 +1,16 @@
 /**
- * Idempotent producers of one partition: Kafka's rules, and undo for what is not committed yet.
+ * Idempotent producers of one partition: Kafka's rules, and undo for appends that are not committed yet.
  *
  * Per producer id: its epoch, the last five batches (sequence range, base offset, timestamp), the first
  * offset of its open transaction. A batch is *new* when its first sequence follows the last one seen, a
  * *duplicate* when its range is among the five. An unknown producer may begin anywhere (its state may
  * have expired, or gone with the records), a new epoch begins at 0. Sequences wrap from 2^31-1 to 0.
  *
- * The table stands for the log's end. Every append leaves an undo record (the producer's whole previous
- * state) until it is committed; truncation pops them, so a cut batch is forgotten exactly.
+ * The table is the state at the log's end. Every append leaves an undo record (the producer's whole previous
+ * state) until it is committed; truncation pops these records, so a cut batch is forgotten exactly.
  *
- * A producer is forgotten when the broker has not heard of it for long (`producer.id.expiration.ms`), whatever
- * timestamps its records have; and earlier where a shard has too many (`producer_census.ts`).
+ * A producer is forgotten when the broker has not heard of it for `producer.id.expiration.ms`, whatever
+ * timestamps its records have, and earlier when a shard has too many (`producer_census.ts`).
  *
  * State lies in two Float64Arrays, because there may be very many producers. One producer's cells:
  *
@@ -18,7 +18,7 @@
  *     5 when it was last heard of (0: not known)
  *     6 + 4i  first sequence, last sequence, base offset, timestamp  (oldest first)
  *
- * An undo record is the log index behind which it applies, then those cells (epoch -1: was unknown).
+ * An undo record is the log index of the append that it undoes, then the cells before it (epoch -1: was unknown).
  *
  * @module
  */

@@ -56,7 +56,7 @@ export class Reaper {
     return this.#remove(doomed!);
   }
 
-  /** A directory goes behind every file of it that is to go. */
+  /** A directory is removed after all of its doomed files. */
   #isLast({ segment, directory }: Doomed): boolean {
     if (segment !== null) return true;
     const below = `${directory}/`;

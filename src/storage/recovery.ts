@@ -1,17 +1,16 @@
 /**
- * Recovery of a node: from whatever the last life left to new checkpoints, for any number of shards.
+ * Recovery of a node: from the files of the last run to new checkpoints, for any number of shards.
  *
  *     1  read the manifest (none: a new directory), every old shard's checkpoint, survey its journal
- *     2  give up the space that was kept for this (`ballast.ts`); replay: rewrite to segments what the rows do
- *        not reflect
- *     3  syncfs; what was replayed may have been volatile until now
- *     4  make missing journal extents, where that leaves room enough, write checkpoints for the new shard count
+ *     2  give up the reserved space (`ballast.ts`); replay: rewrite records that no row reflects to segments
+ *     3  syncfs, because the replayed bytes may have been volatile until now
+ *     4  create missing journal extents, if that leaves enough room, write checkpoints for the new shard count
  *        into new files
  *     5  replace the manifest (mount epoch + 1): the switch
  *     6  remove what the old manifest named and the new one does not, and files that no log has
  *
- * Until 5 nothing that the old manifest names is touched, except that segments are rewritten with the bytes
- * that they had or were to have: a crash at any point repeats the whole. Groups change shard only here.
+ * Until step 5 no file that the old manifest names is touched, except that segments are rewritten with the bytes
+ * that they had or were to have: after a crash at any point the whole recovery is repeated. Groups change shard only here.
  *
  * @module
  */
@@ -124,7 +123,7 @@ export function* recoverNode(options: RecoveryOptions): Task<RecoveryReport> {
 interface OldShard {
   readonly manifest: ShardManifest;
   readonly extents: JournalExtent[];
-  /** The checkpoint slot that rows were taken from, and the first LSN behind it. */
+  /** The checkpoint slot that rows were taken from, and the first LSN after it. */
   slot: string;
   fromLsn: number;
 }
@@ -160,7 +159,7 @@ class Recovery {
       ...options.context,
       onDamage: (damage) => {
         this.#damages.push(damage);
-        // At once: what is found is in the rows behind the switch, and a crash may come before the report.
+        // At once: the finding is in the rows after the switch, and a crash may come before the report.
         options.context.onDamage(damage);
       },
     };
@@ -270,7 +269,7 @@ class Recovery {
     return 0;
   }
 
-  /** The last life had more memory, and left what does not fit into that of this one. */
+  /** The last run had more memory, and its data does not fit into the memory of this run. */
   #shortOfMemory(): RecoveryReport {
     const { arena } = this.#context;
     const MIB = 1024 * 1024;
@@ -280,8 +279,8 @@ class Recovery {
     const needed = Math.ceil(neededBytes / MIB);
     const had = Math.floor(arena.size / MIB);
     const reason =
-      `${had} MiB of memory per core are too few to recover what the last life, which had ` +
-      `more, has left: start with at least ${needed} MiB per core`;
+      `${had} MiB of memory per core are too few to recover the data of the last run, which ` +
+      `had more: start with at least ${needed} MiB per core`;
     return this.#stop("memory", reason, ENOMEM);
   }
 
@@ -307,7 +306,7 @@ class Recovery {
       for (const groupId of survey.touched) {
         const last = this.#logs.get(groupId)?.segmentList.at(-1);
         if (last === undefined || last.indexLoaded) continue;
-        // An index that is not what the row says may be that of a later, cut life: made anew behind it.
+        // An index that is not what the row says may be that of a later run that was cut off: it is rebuilt after the switch.
         if ((yield* this.#store.loader.readIndex(last)) < 0) replay.rebuildLater(last);
         last.indexLoaded = true;
         last.unfiledEntries = null;

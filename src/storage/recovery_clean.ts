@@ -1,9 +1,9 @@
 /**
- * Removes files that nothing names: what earlier starts began and did not finish, what the last life left.
- * Failures only leave files behind.
+ * Removes files that nothing names: those of unfinished starts, and those that the last run left.
+ * A failure only leaves files in place.
  *
- * Only what has the form of our own files is ever removed. Whatever else lies in the data directory is left
- * alone and told of ({@linkcode findStrays}): somebody put it there, and it may be the only copy of something.
+ * Only files whose names have our own form are ever removed. Other files in the data directory are left alone
+ * and reported ({@linkcode findStrays}): somebody put it there, and it may be the only copy of something.
  *
  * @module
  */

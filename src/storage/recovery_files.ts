@@ -27,12 +27,12 @@ export function lostManifest(disk: Disk, found: ManifestRead): string | null {
   }
   const listed = disk.list(LOGS_DIRECTORY);
   if (typeof listed === "number" && listed !== -ENOENT && listed !== -ENOTDIR) {
-    return `The manifest is gone, and so is its copy, and whether there are partitions cannot be told: ` +
+    return `The manifest and its copy are missing, and it is unknown whether there are partitions: ` +
       `${LOGS_DIRECTORY} cannot be listed (errno ${-listed})`;
   }
   const logs = namesIn(disk, LOGS_DIRECTORY).length;
   if (logs === 0) return null;
-  return `The manifest is gone, and so is its copy, but there are the files of ${logs} ` +
+  return `The manifest and its copy are missing, but there are files of ${logs} ` +
     `partition${logs === 1 ? "" : "s"}`;
 }
 
@@ -67,7 +67,7 @@ export function manifestLost(problem: string): Damage {
   return {
     file: MANIFEST_PATH,
     position: 0,
-    lost: `${problem}. What was in the journals alone is lost`,
+    lost: `${problem}. Records that were only in the journals are lost`,
     groupId: -1,
   };
 }

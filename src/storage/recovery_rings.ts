@@ -1,11 +1,10 @@
 /**
- * Which files the journals of a new life are made of.
+ * Chooses the files of a new run's journals.
  *
- * The old shard's ring is taken over where it is what the options ask for; otherwise a new one is made. On a
- * full disk that cannot be: then all old extents are dealt out to the new shards, so that any smaller, and
- * some larger, number of shards can start. That needs no space and no write: each ring gets a journal id of
- * its own, so that what is in the blocks means nothing to it, while to the old manifest, should it still
- * count, nothing has changed.
+ * A shard keeps the old ring if it has the configured size; otherwise a new one is created. On a full disk that
+ * is impossible: then all old extents are dealt out to the new shards, so that any smaller, and some larger,
+ * number of shards can start. That needs no space and no write: each ring gets a journal id of its own, so that
+ * the blocks' contents are invalid for it, and still valid for the old manifest, should that still count.
  *
  * @module
  */
@@ -91,7 +90,7 @@ export function dealRings(
   return { rings, nextJournalId: old.nextJournalId + shardCount, dealt: true };
 }
 
-/** Whether there is room for these rings and for what comes behind them; the file system has the last word. */
+/** Whether there is room for these rings and for what is written after them; only the file system knows for sure. */
 function leavesSpare({ disk, extentBytes, spareBytes }: RingOptions, made: Ring[]): boolean {
   const extents = made.reduce((sum, ring) => sum + ring.extents.length, 0);
   return extents === 0 || disk.freeBytes() >= extents * extentBytes + spareBytes;

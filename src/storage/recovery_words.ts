@@ -25,8 +25,8 @@ export function unreadableSlots(
   for (const [i, { state, errno }] of slots.entries()) {
     if (state !== "unreadable") continue;
     const cost = newest < 0
-      ? "neither can the other one be used"
-      : "nothing is lost, for the other one is whole";
+      ? "the other slot cannot be used either"
+      : "nothing is lost, because the other slot is valid";
     const lost = `Checkpoint slot cannot be read (errno ${errno}): ${cost}`;
     damages.push({ file: checkpoints[i]!, position: 0, lost, groupId: -1 });
   }
@@ -55,13 +55,13 @@ export function lostBatch(batch: DoubtfulBatch): Damage {
 export function unreadableExtent(extent: UnreadableExtent, costs: boolean): Damage {
   const { path, position, blocks, blocksOfExtent, errno } = extent;
   const what = errno === ENOENT
-    ? "Journal file is not there"
+    ? "Journal file is missing"
     : errno === 0
     ? `Journal file is cut short by ${blocks} of ${blocksOfExtent} blocks`
     : `${blocks} of ${blocksOfExtent} blocks of a journal cannot be read (errno ${errno})`;
   const lost = costs
-    ? `${what}: what is lost with it is told by the journal's writes`
-    : `${what}: nothing is lost, for no start needs it`;
+    ? `${what}: the damage of the journal's writes lists the loss`
+    : `${what}: nothing is lost, because no start needs it`;
   return { file: path, position, lost, groupId: -1 };
 }
 
@@ -75,7 +75,8 @@ export function lostWrites(shard: number, damage: JournalDamage): Damage {
 
 /** Rows that end before the journal begins: the slot is an old one, put back or never overwritten. */
 export function staleSlot(shard: number, slot: string, fromLsn: number, oldestLsn: number): Damage {
-  const lost = `Checkpoint rows are old, and no newer ones whole: journal writes ${fromLsn} to ` +
+  const lost =
+    `Checkpoint rows are stale, and no newer slot is valid: journal writes ${fromLsn} to ` +
     `${oldestLsn - 1} of partitions of shard ${shard}`;
   return { file: slot, position: 0, lost, groupId: -1 };
 }

@@ -1,11 +1,11 @@
 /**
  * Replays journal records onto the logs of a recovering node.
  *
- * Every group counts its records: what the row reflects already is skipped, what follows is applied, and a
- * gap, or a record that does not fit, makes the group *suspect* (its later records cannot be placed). Batches go through the same tail
- * chunks and write-behind as when they were appended, at the positions that their records name, so the
- * segments come out byte for byte; carried bytes make every block whole that is written anew. When memory is
- * short, or a large batch must be looked at in its segment, what is dirty is written out first.
+ * Every group counts its records: those that the row reflects are skipped, later ones are applied, and a gap, or
+ * a record that does not fit, makes the group *suspect* (its later records cannot be placed). Batches go through
+ * the same tail chunks and write-behind as when they were appended, at the positions that their records name, so the
+ * segments come out byte for byte; carried bytes complete every block that is rewritten. When memory is
+ * short, or a large batch must be checked in its segment, dirty chunks are written out first.
  *
  * @module
  */
@@ -67,7 +67,7 @@ export class Replay implements JournalVisitor {
   readonly #logs: Map<number, PartitionLog>;
   /** Directories of logs that were deleted, or replaced by one of another name. */
   readonly doomedDirectories: string[] = [];
-  /** Segments whose index must be made anew from their batches. */
+  /** Segments whose index must be rebuilt from their batches. */
   readonly rebuild = new Set<Segment>();
   readonly applied = new Set<PartitionLog>();
   records = 0;
@@ -111,7 +111,7 @@ export class Replay implements JournalVisitor {
   }
 
   damage(): void {
-    // The survey has noted it; gaps in the counts tell which groups lost something.
+    // The survey has noted it; gaps in the counts show which groups lost records.
   }
 
   record(record: JournalRecord): Task<number> | void {
@@ -122,7 +122,7 @@ export class Replay implements JournalVisitor {
       return;
     }
     const log = this.#logs.get(record.groupId);
-    // Of a group that was deleted, or whose beginning is lost: then its directory tells of it.
+    // Of a group that was deleted, or whose first records are lost: its directory shows which.
     if (log === undefined) return;
     if (log.incarnation !== record.incarnation || record.d <= log.sequence) return;
     if (record.d !== log.sequence + 1) {
@@ -162,12 +162,12 @@ export class Replay implements JournalVisitor {
       file: record.path,
       position: record.position,
       lost: `Journal record ${record.d} of group ${record.groupId} ${misfit}: ` +
-        `it and what the group had recorded behind it`,
+        `it and the group's records after it`,
       groupId: record.groupId,
     });
   }
 
-  /** Goes on without a segment's index, and has it made anew from the batches behind the replay. */
+  /** Continues without a segment's index, and has it rebuilt from the batches after the replay. */
   rebuildLater(segment: Segment): void {
     segment.index.cut(0);
     segment.indexLoaded = true;
@@ -230,7 +230,7 @@ export class Replay implements JournalVisitor {
     const segment = this.#segmentOf(log, record);
     const flushed = yield* this.#flush(this.applied);
     if (flushed < 0) return flushed;
-    // Its own turn has come: what follows it may be written behind and over it.
+    // The batch's own record is replayed: later records may be written after it and over it.
     const later = segment.landings?.filter((each) => each.sequence > record.d) ?? [];
     segment.landings = later.length === 0 ? null : later;
     const replayed = yield* replayLanded(this.#parts, log, segment, record);
@@ -369,7 +369,7 @@ export class Replay implements JournalVisitor {
     return 0;
   }
 
-  /** Cuts everything behind `lastIndex`; the log ends at `offset`, and at `position` of its last segment. */
+  /** Cuts everything after `lastIndex`; the log ends at `offset`, and at `position` of its last segment. */
   #cut(log: PartitionLog, lastIndex: number, offset: number, position: number): void {
     this.#doubtful = this.#doubtful.filter((each) =>
       each.log !== log || each.firstIndex <= lastIndex
@@ -394,7 +394,7 @@ export class Replay implements JournalVisitor {
       cutSegment(log, segment, chunk, position, offset);
       return;
     }
-    // Not in memory, and its extent's checksum covers what is cut: made anew once everything is written.
+    // Not in memory, and its extent's checksum covers what is cut: rebuilt once everything is written.
     this.#parts.writer.forgetFrom(segment, first);
     log.sizeBytes -= segment.sizeBytes - position;
     segment.sizeBytes = position;

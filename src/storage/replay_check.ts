@@ -1,9 +1,9 @@
 /**
  * Whether a journal record fits the log that it is to be replayed onto.
  *
- * A record comes from the disk. Its write is sound, but what it says may still not follow from what the
- * checkpoint rows and the records before it made of the log: rows that were put back, a bug of an older
- * version. Such a record is damage, which is named; the log is kept as it was before it.
+ * A record comes from the disk. Although its write is valid, the record may contradict the log that results from
+ * the checkpoint rows and the earlier records: because of restored old rows, or a bug of an older version. Such a
+ * record is reported as damage, and the log is kept as it was before it.
  *
  * @module
  */

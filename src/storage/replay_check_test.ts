@@ -75,13 +75,13 @@ Deno.test("a log start at a large batch on its way waits for its record", () => 
   assert.deepEqual(node.readAll(again, end), bytes);
 });
 
-/** As versions before this one did: the start moves up to the batch, and its record comes behind. */
+/** As versions before this one did: the start moves up to the batch, and its record follows. */
 function trimEarly(log: PartitionLog): void {
   moveStart(log, log.unrecorded!.baseOffset);
   log.parts.journal!.prefix(log);
 }
 
-Deno.test("a directory where a log start was recorded before the large batch behind it starts", () => {
+Deno.test("a directory where a log start was recorded before the large batch after it starts", () => {
   let replayed = 0;
   for (let seed = 1; seed <= 40; seed++) {
     const { node, log } = mounted(seed);

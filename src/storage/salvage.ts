@@ -1,10 +1,10 @@
 /**
- * What can be told of a group whose checkpoint rows or first records are lost: its directory, and the
+ * What can be recovered of a group whose checkpoint rows or first records are lost: its directory, and the
  * batches in it.
  *
- * The segments' names give base offset, base index, term and generation; the batches in them are taken as
+ * The segments' names give base offset, base index, term and generation; the batches in them are used as
  * long as they are whole and follow each other. Term table, votes and producers are gone, and segments
- * may hold what had been cut: the log is *suspect*, to be read, and written only once somebody accepts that.
+ * may hold what had been cut: the log is *suspect*: it is readable, and writable only when an operator accepts the loss.
  *
  * @module
  */
@@ -38,7 +38,7 @@ export function parseSegmentName(name: string): [number, number, number, number]
 /**
  * Makes suspect logs of the directories in `parent` that `wanted` picks, and names what is lost with them.
  *
- * Without one, such a group would begin anew, as if it had never been.
+ * Without one, such a group would start empty, as if it were new.
  */
 export function* salvageLogs(
   parts: LogParts,
@@ -59,7 +59,7 @@ export function* salvageLogs(
       file: directory,
       position: 0,
       lost: `Term table, votes and producers of ${partitionOfPath(directory)}; ` +
-        `its batches up to offset ${log.endOffset} are kept`,
+        `its batches below offset ${log.endOffset} are kept`,
       groupId: log.groupId,
     });
   }

@@ -200,7 +200,7 @@ Deno.test("a closed segment that is gone is named, its index or not", () => {
   }
 });
 
-Deno.test("an index with a hole is made anew: a block of an earlier index is sound by itself", () => {
+Deno.test("an index with a hole is rebuilt: a block of an earlier index is valid by itself", () => {
   const node = new TestNode({ seed: 27, journalBytes: JOURNAL_BYTES });
   assert.equal(node.mount(1), true);
   const log = makeLog(node, 1);

@@ -71,7 +71,7 @@ export class Segment {
   indexLoaded = true;
   /** Entries that the index has, also while it is not loaded. */
   entryCount = 0;
-  /** Entries behind the filed ones, as the checkpoint row has them, until the index is loaded. */
+  /** Entries after the filed ones, as the checkpoint row has them, until the index is loaded. */
   unfiledEntries: Float64Array<ArrayBuffer> | null = null;
   /** A preparation for appends is under way. */
   preparing = false;
@@ -89,7 +89,7 @@ export class Segment {
   unrecordedEntries = 0;
   /** While a journal is replayed: where large batches lie whose records are still to come, or null. */
   landings: Landing[] | null = null;
-  /** From this file position on batches cannot be told apart, and the extent that begins there is damage. */
+  /** From this file position on, batch boundaries are unknown, and the extent that begins there is damage. */
   damagedFrom = Infinity;
   /** Some of its bytes were found to be wrong, or its file to be gone. */
   damaged = false;
@@ -144,7 +144,7 @@ export class Segment {
     this.index.chunks[chunk.extent] = null;
   }
 
-  /** Takes the largest timestamp anew from the index, which must be loaded. */
+  /** Takes the largest timestamp from the index again, which must be loaded. */
   recountTimestamps(): void {
     const { baseOffsets, count, maxTimestamps } = this.index;
     this.maxTimestampMs = -1;

@@ -2,8 +2,8 @@
  * Cold reads: brings extents and indexes of segments into memory, and checks them.
  *
  * An extent is read whole with the blocks it touches, straight from the device, and its checksum (seeded
- * with group and position) is compared before anybody sees a byte. Whoever wants an extent that is being
- * read already waits for that read. When memory is short, loads wait until some is given back. A missing
+ * with group and position) is compared before anybody sees a byte. A reader of an extent that is
+ * already being read waits for that read. When memory is short, loads wait until some is freed. A missing
  * or damaged index is rebuilt from the batches themselves (`index_rebuild.ts`).
  *
  * @module
@@ -292,7 +292,7 @@ export class SegmentLoader {
     this.context.onDamage({
       file: segment.indexFile.path,
       position: 0,
-      lost: "Nothing: the index was made anew from its segment",
+      lost: "Nothing: the index was rebuilt from its segment",
       groupId: segment.groupId,
       harmless: true,
     });

@@ -1,8 +1,8 @@
 /**
  * Makes a segment ready for appends, so that the append itself never waits and never meets ENOSPC.
  *
- * The file is made or opened, space is reserved ahead (in steps that grow with the segment), its index
- * is loaded, and the bytes that share its last block with what comes next are brought in.
+ * The file is created or opened, space is reserved ahead (in steps that grow with the segment), its index
+ * is loaded, and the bytes of its partly filled last block are read.
  *
  * @module
  */
@@ -38,7 +38,7 @@ export function isNearEnd(reservedEnd: number, endBytes: number, segmentBytes: n
     reservedEnd - endBytes < Math.min(reservedEnd / 4, RESERVE_STEP_MAX);
 }
 
-/** Makes room for `length` bytes behind the segment's end; returns 0 or a negative errno. */
+/** Makes room for `length` bytes after the segment's end; returns 0 or a negative errno. */
 export function* prepareSegment(
   parts: LogParts,
   log: PartitionLog,

@@ -27,7 +27,7 @@ export interface StorageContext {
   readonly onGivenUp?: (damage: Damage) => void;
   /** Segments and indexes to keep open, `OPEN_FILES_MAX_DEFAULT` when absent. */
   readonly openFilesMax?: number;
-  /** Told that what was told to {@linkcode StorageContext.onDamage} can be read after all. */
+  /** Reports that damage from {@linkcode StorageContext.onDamage} can be read after all. */
   readonly onReadable?: (damage: Pick<Damage, "groupId" | "file" | "position">) => void;
   /** Told whether an operation that needs room on the disk found it. */
   readonly onRoom?: (found: boolean) => void;
@@ -44,9 +44,9 @@ export interface Damage {
   readonly lost: string;
   /** The group it belongs to, or -1. */
   readonly groupId: number;
-  /** Offset behind what is lost, where it is known. */
+  /** First offset after the loss, where it is known. */
   readonly endOffset?: number;
-  /** What was damaged has been made anew: nothing is lost. */
+  /** The damaged part has been rebuilt: nothing is lost. */
   readonly harmless?: boolean;
 }
 

@@ -1,10 +1,10 @@
 /**
  * Snapshots of state machines, so that loading one does not read its whole log (docs/formats/state_snapshot.md).
  *
- * A snapshot is a file of its own beside the logs, `snapshots/GROUP.INCARNATION`: one block that says what it
- * is, then the records that make the state. It is written under another name, flushed, and renamed over the
- * one before, so that a crash leaves the old one or the new one. It is never needed: the log says all that it
- * says. Whatever is wrong with it is an outcome with a reason, and the log is read instead.
+ * A snapshot is a file beside the logs, `snapshots/GROUP.INCARNATION`: a header block, then the records that make
+ * the state. It is written under another name, flushed, and renamed over the previous one, so that a crash
+ * leaves the old one or the new one. It is never required, because the log holds everything in it. A problem
+ * with it is an outcome with a reason, and the log is read instead.
  *
  * @module
  */
@@ -72,7 +72,7 @@ export interface SnapshotPoint {
   readonly nextOffset: number;
 }
 
-/** How far what was written while it went on reaches: it says nothing of what is behind this. */
+/** First offset of which the snapshot holds nothing. Records below it may have been added while it was written. */
 export interface SnapshotCover {
   /** First offset of which nothing is in the snapshot; at least {@linkcode SnapshotPoint.nextOffset}. */
   readonly coveredOffset: number;
@@ -290,7 +290,7 @@ function* readFile(
   }
   if (sum !== payloadCrc) return "it does not match its checksum";
   const sound = nextOffset >= 0 && coveredOffset >= nextOffset && addsUp(payload, count);
-  if (!sound) return "what it says of itself makes no sense";
+  if (!sound) return "its first block makes no sense";
   const records = { [Symbol.iterator]: () => recordsOf(payload, count) };
   return {
     appliedIndex,

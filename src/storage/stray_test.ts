@@ -98,7 +98,7 @@ Deno.test("strays cost nothing when checkpoints are lost: what has the name of a
   assert.deepEqual(node.readAll(node.log(2)!, 0), bytes);
 });
 
-Deno.test("the directory of a deleted log with something in it stays, is told of once, and holds up nothing", () => {
+Deno.test("the directory of a deleted log with something in it stays, is reported once, and holds up nothing", () => {
   const { node, log } = nodeWithLog();
   leaveFile(node, `${log.directory}/notes.txt`);
   node.finish(io((done) => node.disk.syncFileSystem(done)));
@@ -114,7 +114,7 @@ Deno.test("the directory of a deleted log with something in it stays, is told of
   assert.deepEqual(node.report!.strays, [log.directory]);
 });
 
-Deno.test("what a deletion has left behind is removed, and told of", () => {
+Deno.test("the remains of a deletion are removed, and reported", () => {
   const { node } = nodeWithLog();
   leaveDirectory(node, "logs/gone-3.9.1");
   leaveFile(node, "logs/gone-3.9.1/00000000000000000000-1-1-1.log");

@@ -4,11 +4,11 @@
  * Of an extent its checksum is compared, which covers what Kafka's does not (length, offset, epoch, and that
  * the bytes belong to this group and place); of every batch its own CRC, its place in the order of offsets,
  * and its leader epoch. Segments must follow each other without a gap, up to the end of their log. What is
- * wrong is told to the context, and reading goes on.
+ * wrong is reported to the context, and reading continues.
  *
- * `gregor check` does this on a disk that keeps its writes to itself, a start behind a disk error on the
- * real one. Reads run ahead of the checks by a fixed amount of memory; what was checked is given back segment
- * by segment, so that neither the size of a log nor that of the data matters.
+ * `gregor check` does this on a disk that keeps its writes to itself, a start after a disk error on the
+ * real one. Reads run ahead of the checks by a fixed amount of memory; checked memory is freed segment by
+ * segment, so memory depends on neither the size of a log nor that of the data.
  *
  * @module
  */
@@ -50,9 +50,9 @@ export interface Verified {
 /**
  * Verifies what a recovery has left; runs before any shard opens, and alone.
  *
- * @param context its arena is used while it runs, and whole again afterwards; `onDamage` is told what is wrong
+ * @param context its arena is used while it runs, and whole again afterwards; `onDamage` gets each damage
  * @param manifest as recovery left it
- * @param onProgress told each whole percent, as a share from 0 to 1
+ * @param onProgress called at each whole percent, with a share from 0 to 1
  * @returns a negative errno when the rows cannot be read
  */
 export function* verifyLogs(
@@ -156,17 +156,17 @@ class Verifier {
     }
   }
 
-  /** Has an extent on its way; its turn waits for it, and reads it anew if memory took it away again. */
+  /** Has an extent on its way; its turn waits for it, and reads it again if its memory was reclaimed. */
   #readAhead(segment: Segment, extent: number): void {
     const { loader } = this.#store;
     runTask(loader.load(segment, extent), (chunk) => {
       chunk?.unpin();
-      // Somebody may wait for that memory, and no shard's turn tells it.
+      // Somebody may wait for that memory, and no shard's turn notifies them.
       loader.retry();
     });
   }
 
-  /** The last life had more memory; everything else that stops a read has been noted by the loader. */
+  /** The last run had more memory; the loader has noted everything else that stops a read. */
   #noteIfTooLarge(segment: Segment, extent: number): void {
     const position = segment.index.positions[extent]!;
     const end = position + segment.index.lengths[extent]!;
@@ -175,7 +175,7 @@ class Verifier {
     this.#note(segment, position, lost);
   }
 
-  /** Checks the batches of an extent; returns the offset behind them. */
+  /** Checks the batches of an extent; returns the offset after them. */
   #readExtent(log: PartitionLog, segment: Segment, chunk: Chunk, from: number): number {
     const { memory, crc32c } = this.#context;
     const { view } = memory;

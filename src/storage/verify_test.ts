@@ -65,7 +65,7 @@ function segmentPaths(node: TestNode): string[] {
   );
 }
 
-Deno.test("verifyLogs() reads every byte of a sound node, tells each percent once, keeps no memory", () => {
+Deno.test("verifyLogs() reads every byte of a sound node, reports each percent once, keeps no memory", () => {
   const node = recoveredNode(1);
   const context = node.context(0);
   const free = context.arena.freeBytes;
@@ -102,7 +102,7 @@ Deno.test("verifyLogs() has several reads on their way", () => {
   assert.ok(most >= 2, `${most} at most`);
 });
 
-Deno.test("verifyLogs() names each of several damages, and goes on behind them", () => {
+Deno.test("verifyLogs() names each of several damages, and continues after them", () => {
   const node = recoveredNode(3);
   const paths = segmentPaths(node);
   const damaged = [paths[0]!, paths[2]!, paths.at(-1)!];

@@ -1,8 +1,8 @@
 /**
- * Write-behind: closed chunks go to their segment files, a few at a time, behind the journal.
+ * Write-behind: closed chunks are written to their segment files, a few at a time, after the journal.
  *
- * Nobody waits for these writes: the journal made the bytes durable before. They must only keep up with
- * the ring, so they are capped in flight and paced (a burst of them delays the journal's next write by tens
+ * Nobody waits for these writes: the journal made the bytes durable before. They only have to keep up
+ * with the ring, so they are capped in flight and paced (a burst of them delays the journal's next write by tens
  * of milliseconds). A chunk whose records are not durable yet waits for them: a power cut may leave garbage in
  * the block that it shares with older batches, and only the record that carries their bytes brings them back.
  * A chunk's write covers its window up to its last whole block; the rest of that block is
@@ -181,7 +181,7 @@ export class WriteBehind {
       if (this.#full()) break;
       const chunk = queue[at]!;
       if (chunk.segment === null || chunk.state !== ChunkState.DIRTY || chunk.submitted) continue;
-      // Those behind it were recorded later, as a rule.
+      // The following chunks were usually recorded later.
       if (chunk.recordLsn > this.durableLsn) break;
       if (!this.#submit(chunk, chunk.segment)) stalled.push(chunk);
     }

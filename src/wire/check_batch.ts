@@ -39,7 +39,7 @@ const RECORD_SIZE_MIN = 7;
  * Checks the one batch that a producer sent for a partition, without looking into its records.
  *
  * @param address of the batch, in the region that `crc32c` works on
- * @param end behind the records field; one batch must fill it
+ * @param end address after the records field; one batch must fill it
  * @returns an {@linkcode ErrorCode}: NONE; CORRUPT_MESSAGE for sizes, checksum and a format that there
  * is not; INVALID_RECORD for an old format, no batch at all, another number of batches than one, a control batch, or contradicting fields;
  * UNSUPPORTED_COMPRESSION_TYPE for compression bits that mean nothing

@@ -80,7 +80,7 @@ export class FetchReader {
   /**
    * Starts with the body at `address`.
    *
-   * @param end behind the last byte of the request
+   * @param end address after the last byte of the request
    * @returns false where it is malformed; nothing may be read then
    */
   open(source: ByteSource, address: number, end: number, version: number): boolean {
@@ -130,7 +130,7 @@ export class FetchReader {
     this.#start(this.#topicsAt, this.topicCount);
   }
 
-  /** Moves to the next topic, over partitions that were not visited; false behind the last. */
+  /** Moves to the next topic, over partitions that were not visited; false after the last. */
   nextTopic(): boolean {
     if (this.#insideTopic) {
       while (this.nextPartition());
@@ -138,7 +138,7 @@ export class FetchReader {
     return this.#openTopic();
   }
 
-  /** Moves to the next partition of this topic; false behind the last. */
+  /** Moves to the next partition of this topic; false after the last. */
   nextPartition(): boolean {
     if (!this.#openPartition()) return false;
     const cursor = this.#cursor;

@@ -55,7 +55,7 @@ export interface FetchPartitionResult {
   /** Where the reader's log parts from this one; -1: it does not. */
   divergingEpoch: number;
   divergingEndOffset: number;
-  /** Who leads, when this node does not; -1: not known, or not to be told. */
+  /** Who leads, when this node does not; -1: not known, or not to be reported. */
   leaderId: number;
   leaderEpoch: number;
 }

@@ -19,7 +19,7 @@ import { Writer } from "../bytes/writer.ts";
 import type { Api } from "./api.ts";
 
 const API_VERSIONS_KEY = 18;
-/** Offset of the client id's length in a request, counted from behind the size. */
+/** Offset of the client id's length in a request, counted from the end of the size. */
 const CLIENT_ID_OFFSET = 8;
 
 /** Whose header and versions are asked for. */
@@ -59,8 +59,8 @@ export function readRequestHeader(cursor: Cursor): RequestHeader {
 /**
  * Address of a request's body, without reading the header (hot path).
  *
- * @param address the request's first byte, behind the size
- * @param end behind its last byte
+ * @param address the request's first byte, after the size
+ * @param end address after its last byte
  * @param headerVersion from {@linkcode requestHeaderVersion}
  * @returns -1 where the header is malformed
  */

@@ -57,7 +57,7 @@ export class ProduceReader {
   /**
    * Starts with the body at `address`.
    *
-   * @param end behind the last byte of the request
+   * @param end address after the last byte of the request
    * @returns false where it is malformed; nothing may be read then
    */
   open(source: ByteSource, address: number, end: number, version: number): boolean {
@@ -95,7 +95,7 @@ export class ProduceReader {
     this.#insideTopic = false;
   }
 
-  /** Moves to the next topic, over partitions that were not visited; false behind the last. */
+  /** Moves to the next topic, over partitions that were not visited; false after the last. */
   nextTopic(): boolean {
     if (this.#insideTopic) {
       while (this.nextPartition());
@@ -117,7 +117,7 @@ export class ProduceReader {
     return !cursor.bad;
   }
 
-  /** Moves to the next partition of this topic; false behind the last. */
+  /** Moves to the next partition of this topic; false after the last. */
   nextPartition(): boolean {
     const cursor = this.#cursor;
     if (cursor.bad || !this.#insideTopic) return false;

@@ -32,7 +32,7 @@ function request(version: number, transactionalId: string | null): ProduceReques
   });
 }
 
-/** The body behind ten bytes that do not belong to it. */
+/** The body after ten bytes that do not belong to it. */
 function encoded(version: number, message: ProduceRequest): Cursor {
   const writer = new Writer();
   for (let i = 0; i < 10; i++) writer.int8(0x55);

@@ -1,7 +1,7 @@
 /**
  * Writes a Produce response (versions 3 to 13) into the region, piece by piece, without objects.
  *
- * Call in this order; every piece is complete in itself and lies behind the one before:
+ * Call in this order; every piece is complete in itself and follows the one before:
  *
  * ```
  * begin                            size:int32 correlationId:int32 [tags]  topic count
@@ -54,7 +54,7 @@ export interface ProducePartitionResult {
   logStartOffset: number;
   errorMessage: string | null;
   recordErrors: readonly ProduceRecordError[];
-  /** Who leads, when this node does not; -1: not known, or not to be told. */
+  /** Who leads, when this node does not; -1: not known, or not to be reported. */
   leaderId: number;
   leaderEpoch: number;
 }

@@ -4,7 +4,7 @@
  *
  * ```
  *  0  base offset          int64    set by the broker
- *  8  batch length         int32    bytes behind this field
+ *  8  batch length         int32    bytes after this field
  * 12  leader epoch         int32    set by the broker
  * 16  magic                int8     2
  * 17  CRC-32C              uint32   of everything from 21 on, hence not of what the broker sets
@@ -85,7 +85,7 @@ export function batchBaseOffset(view: DataView, at: number): number {
   return getInt64(view, at);
 }
 
-/** Offset behind the last record. */
+/** Offset after the last record. */
 export function batchEndOffset(view: DataView, at: number): number {
   return getInt64(view, at) + view.getInt32(at + LAST_OFFSET_DELTA_OFFSET, false) + 1;
 }

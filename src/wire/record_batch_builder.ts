@@ -2,7 +2,7 @@
  * Makes record batches: for coordinators, clients of our own, and tests.
  *
  * Records are collected, then {@linkcode RecordBatchBuilder.build} writes header and checksum.
- * Offsets are deltas from a base that the broker sets, so a new batch begins at 0 unless told
+ * Offsets are deltas from a base that the broker sets, so a new batch begins at 0 unless asked
  * otherwise.
  *
  * @module
@@ -140,7 +140,7 @@ export class RecordBatchBuilder {
     this.#maxTimestamp = 0;
   }
 
-  /** Bytes of a record behind its length. */
+  /** Bytes of a record after its length. */
   #recordSize(
     record: RecordContent,
     headers: readonly RecordHeader[],

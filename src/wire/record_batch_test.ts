@@ -116,7 +116,7 @@ Deno.test("checkBatch() takes a batch, and what the broker sets does not break i
   assert.equal(check(bytes), ErrorCode.NONE);
 });
 
-Deno.test("checkBatch() refuses damage anywhere behind the checksum, and a wrong size", () => {
+Deno.test("checkBatch() refuses damage anywhere after the checksum, and a wrong size", () => {
   const bytes = build(TWO);
   for (let at = batch.CRC_OFFSET; at < bytes.length; at++) {
     const damaged = bytes.slice();

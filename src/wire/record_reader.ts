@@ -2,7 +2,7 @@
  * Visits the records of a batch, uncompressed or decompressed, without making objects of them.
  *
  * What is found are positions in the buffer that was given. The reader is strict: a record must end
- * exactly where its length says, and behind the last one there must be nothing. One reader is
+ * exactly where its length says, and nothing may follow the last one. One reader is
  * reused; its fields are valid until its next move. The format is drawn in `record_batch.ts`.
  *
  * @module
@@ -55,12 +55,12 @@ export class RecordReader {
     this.#baseTimestamp = baseTimestamp;
   }
 
-  /** Nothing malformed so far; behind the last record: and nothing left over. */
+  /** Nothing malformed so far; after the last record: and no bytes left over. */
   ok(): boolean {
     return !this.#cursor.bad;
   }
 
-  /** Moves to the next record, over headers that were not visited; false behind the last. */
+  /** Moves to the next record, over headers that were not visited; false after the last. */
   next(): boolean {
     const cursor = this.#cursor;
     this.#skipHeaders();
@@ -89,7 +89,7 @@ export class RecordReader {
     return !cursor.bad;
   }
 
-  /** Moves to the next header of this record; false behind the last. */
+  /** Moves to the next header of this record; false after the last. */
   nextHeader(): boolean {
     const cursor = this.#cursor;
     if (cursor.bad || this.#headersLeft === 0) return false;

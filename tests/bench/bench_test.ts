@@ -59,7 +59,7 @@ Deno.test("the generator and the minimal loop understand each other", () =>
 Deno.test("the generator loads the broker without an error", () =>
   loadAll((place) => startBroker(place, { memory: "128MiB", flags: ["--mode=dev"] })));
 
-Deno.test("runLoad() tells of a server that is not there", async () => {
+Deno.test("runLoad() reports a missing server", async () => {
   await buildLoadgen();
   const gone: Server = {
     name: "nobody",

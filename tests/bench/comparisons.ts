@@ -188,7 +188,7 @@ export async function alternate(
   const results = sides.map((side) => ({ name: side.name, reports: [] as Report[] }));
   for (let round = 1; round <= context.plan.rounds; round++) {
     for (const [at, { name: side, server, load }] of sides.entries()) {
-      // What the one before left behind (write-behind, a checkpoint) is not this one's.
+      // Later work of the previous server (write-behind, a checkpoint) must not count here.
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
       const report = await runLoad(server, load, context.loadProcessor);
       results[at]!.reports.push(report);

@@ -1,7 +1,7 @@
 /**
  * The yardstick: the least that a durable produce path can be on this shim.
  *
- * Receives produce requests, checks each batch's CRC-32C, copies it behind the others, writes what has
+ * Receives produce requests, checks each batch's CRC-32C, copies it after the others, writes what has
  * gathered with one O_DIRECT durable write at a time, and then replies. No partitions, no offsets worth
  * the name, no index, no limits. What the broker does beyond this is what its throughput is compared
  * with this one's for (`produce_bench.ts`).

@@ -32,7 +32,7 @@ export interface Server {
   readonly name: string;
   readonly pid: number;
   readonly address: string;
-  /** It has to be told of topics before it takes records. */
+  /** Its topics have to be created before it takes records. */
   readonly wantsTopics: boolean;
   stop(): Promise<void>;
 }

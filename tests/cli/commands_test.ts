@@ -46,7 +46,7 @@ Deno.test("the commands do what they say, on a broker", async (test) => {
     }
   });
 
-  await test.step("a group goes on where it stopped, seeks, and is deleted", async () => {
+  await test.step("a group continues where it stopped, seeks, and is deleted", async () => {
     await good("produce numbers --acks 1", { stdin: "1\n2\n3\n4\n5\n" });
     assert.equal(await good("consume numbers --group g --count 2"), "1\n2\n");
     assert.equal(await good("consume numbers --group g --count 1"), "3\n");
@@ -63,7 +63,7 @@ Deno.test("the commands do what they say, on a broker", async (test) => {
     assert.equal((await gregor("group describe g")).code, 1);
   });
 
-  await test.step("every name of a command is tried, and each is told of", async () => {
+  await test.step("every name of a command is tried, and each is reported", async () => {
     await good("topic create first");
     const made = await gregor("topic create first second bad/name third");
     assert.equal(made.code, 1);
@@ -109,7 +109,7 @@ Deno.test("the commands do what they say, on a broker", async (test) => {
     assert.equal((await gregor("topic describe numbers")).code, 1);
   });
 
-  await test.step("the cluster tells of itself, and takes settings", async () => {
+  await test.step("the cluster describes itself, and takes settings", async () => {
     const info = JSON.parse(await good("cluster info --format json"));
     assert.equal(info.nodes[0].address, broker.kafka);
     assert.match(await good("cluster health"), /^health +good$/m);

@@ -15,7 +15,7 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 const EXAMPLE_TIMEOUT_MS = 60_000;
 /** Until a command that waits for ever is interrupted (s). */
 const WATCHED_SECONDS = 2;
-/** Records of partition 2 of `orders`, behind the offset that an example trims to. */
+/** Records of partition 2 of `orders`, after the offset that an example trims to. */
 const RECORDS = 1100;
 
 /** Later examples need what earlier ones made; `start` runs already, and `check` comes last. */

@@ -27,7 +27,7 @@ export interface Client {
   /** What its producer is tried with besides `all`. */
   readonly otherAcks: readonly string[];
   readonly groupProtocols: readonly GroupProtocol[];
-  /** Records of each topic that is made anew under its live consumer (after 20); none: not tried. */
+  /** Records of each topic that is recreated under its live consumer (after 20); none: not tried. */
   readonly recreations: readonly number[];
 }
 

@@ -19,7 +19,7 @@ const COUNT = Number(Deno.env.get("COUNT") ?? (CI ? 100_000 : 10_000));
 const PARTITIONS = 3;
 const CELL_TIMEOUT_MS = 120_000;
 const STORIES_AT_ONCE = 3;
-/** Records per partition of a topic before it is first made anew. */
+/** Records per partition of a topic before it is first recreated. */
 const FIRST_RECORDS = 20;
 /** Old enough to differ from the present, young enough for any retention. */
 const BASE_MS = Date.now() - 3_600_000;
@@ -169,7 +169,7 @@ function groups(site: Site, label: string): void {
   }
 }
 
-/** Live consumers keep up with topics that are made anew; not with Kafka, whose epochs do not tell them. */
+/** Live consumers keep up with recreated topics; not with Kafka, whose epochs do not distinguish them. */
 function recreations(site: Site, label: string): void {
   const cast = clients.filter(({ recreations }) => recreations.length > 0).flatMap((client) =>
     [true, false].map((subscribes) => ({
@@ -188,7 +188,7 @@ function recreations(site: Site, label: string): void {
     }];
   }));
   for (const { client, key } of cast) {
-    const name = `${label}: ${key} consumer, its topic is deleted and made anew`;
+    const name = `${label}: ${key} consumer, its topic is deleted and recreated`;
     cell(name, [client], () => runs.of(key));
   }
 }

@@ -1,5 +1,5 @@
 /**
- * A live consumer whose topic is deleted and made anew under it, again and again.
+ * A live consumer whose topic is deleted and recreated under it, again and again.
  *
  * It must find what is written to each new topic, from its first record on, however many there are: as many
  * as it had read of the one before, fewer, or more. When the client first looks at the new topic is its own
@@ -44,7 +44,7 @@ export interface RecreationOptions {
   readonly counts: readonly number[];
 }
 
-/** A record as the consumer told of it; its value says which topic it was written to, and where. */
+/** A record as the consumer reported it; its value says which topic it was written to, and where. */
 interface Read {
   readonly generation: number;
   readonly index: number;
@@ -109,7 +109,7 @@ export class RecreationStory {
     }
   }
 
-  /** Each record stands where it was written, and nothing of a topic comes behind what is of a later one. */
+  /** Each record is where it was written, and no record of a topic follows one of a later topic. */
   #checkOrder(): void {
     const newest = new Map<number, number>();
     for (const read of this.#reads) {

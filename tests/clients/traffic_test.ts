@@ -23,7 +23,7 @@ const RECORDS = 100;
 /** Fewer than any client needs for its part of the story: something was not recorded. */
 const APIS_MIN = 5;
 
-/** One broker behind a recorder, for all clients. */
+/** One broker, reached through a recorder, for all clients. */
 class Site {
   #started: Promise<{ recorder: Recorder; broker: Broker }> | null = null;
 

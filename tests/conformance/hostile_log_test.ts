@@ -167,7 +167,7 @@ Deno.test(`an image takes over what makes sense and goes on, ${SEEDS} seeds`, ()
       const copy = new ClusterImage(0, new Map());
       for (const record of cluster.image.snapshotRecords()) assert.equal(copy.replay(record), null);
       assert.deepEqual([...copy.snapshotRecords()], [...cluster.image.snapshotRecords()]);
-      // The controller's own image begins anew from the one that was fed.
+      // The controller's own image starts again from the one that was fed.
       cluster.service.resign();
       cluster.service.activate();
       cluster.run((context) => {

@@ -32,7 +32,7 @@ const MIB = 2 ** 20;
 const TIMEOUT_MS = 60_000;
 const THREAD_LIMITS = "/sys/fs/cgroup/pids";
 
-/** A batch of one record whose bytes tell their place. */
+/** A batch of one record whose bytes encode their place. */
 function batch(seed: number, valueBytes: number): Uint8Array {
   const value = new Uint8Array(valueBytes);
   for (let i = 0; i < valueBytes; i++) value[i] = (i * 31 + (i >> 8) + seed) & 0xff;
@@ -56,7 +56,7 @@ async function fill(broker: Broker, batches: readonly Uint8Array[]): Promise<voi
   }
 }
 
-/** A fetch of everything, and a request behind it whose answer must follow at the right byte. */
+/** A fetch of everything, and a later request whose answer must follow at the right byte. */
 function requests(): Uint8Array {
   const fetch = newFetchRequest({
     maxWaitMs: 0,

@@ -48,7 +48,7 @@ async function readiness(broker: Broker): Promise<{ status: number; body: string
   return { status: response.status, body: await response.text() };
 }
 
-/** Probes and people are told of damage, and what to do. */
+/** Probes and log report the damage, and what to do. */
 async function seemsDamaged(broker: Broker, at: string, partition: string): Promise<void> {
   const { status, body } = await readiness(broker);
   assert.equal(status, 503, body);
@@ -64,7 +64,7 @@ function consume(at: string): ReturnType<typeof gregor> {
   return gregor(["consume", "orders", "--until-end", "--format=%o", at]);
 }
 
-Deno.test("A flipped byte: a reader is told at once, and gets past it when the loss is accepted", async () => {
+Deno.test("A flipped byte: a reader gets an error at once, and gets past it when the loss is accepted", async () => {
   await withOrders(async ({ broker, image, at }) => {
     const [path] = image.segments("orders", 0);
     image.flip(path!, 100_000);

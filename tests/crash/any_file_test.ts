@@ -108,7 +108,7 @@ Deno.test("Files that are gone, cut or not Gregor's are named, and cost nothing 
   }
 });
 
-Deno.test("A deleted topic's directory with something in it stays, is told of once, and holds up nothing", async () => {
+Deno.test("A deleted topic's directory with something in it stays, is reported once, and holds up nothing", async () => {
   await using broker = await Broker.start({ cores: 1, flags: SMALL_RINGS });
   await using load = await PlainLoad.start(broker, { partitions: 1 });
   await createTopic(load.link, "doomed", 1);

@@ -34,7 +34,7 @@ interface Scene {
   readonly image: DiskImage;
 }
 
-/** Enough for the journals to have been released behind the topic's beginning: it is in no record. */
+/** Enough for the journals to have been released past the topic's creation: no record holds it. */
 const LONG_HISTORY = { records: 7000, recordBytesMax: 8000 };
 const SHORT_HISTORY = { records: 800, recordBytesMax: 1000 };
 
@@ -174,7 +174,7 @@ Deno.test("Damaged segment bytes: that extent is refused, all else is served", a
   });
 });
 
-Deno.test("A damaged index is named, and made anew: everything is served", async () => {
+Deno.test("A damaged index is named, and rebuilt: everything is served", async () => {
   await withScene("stop", async ({ broker, load, image }) => {
     const [path] = image.segments("load", 0, ".index");
     image.flip(path!, 100);

@@ -60,7 +60,7 @@ for (const { name, fault } of FAILURES) {
   });
 }
 
-Deno.test("Reads and writes that end short are gone on with: nothing is lost, nobody is told", async () => {
+Deno.test("Reads and writes that end short are continued: nothing is lost, nothing is reported", async () => {
   await using faulty = await FaultyBroker.start();
   const { broker } = faulty;
   await using load = await PlainLoad.start(broker, { recordBytesMax: 8000 });

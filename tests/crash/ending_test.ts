@@ -188,7 +188,7 @@ async function startAndFail(flags: string[], wrapper: string[] = []): Promise<Fa
   return { code: ended.code, stderr: new TextDecoder().decode(ended.stderr) };
 }
 
-/** The pid that the launcher tells; returns once the broker serves. */
+/** The pid that the launcher prints; returns once the broker serves. */
 async function readUntilReady(output: ReadableStream<Uint8Array>): Promise<number> {
   let text = "";
   for await (const chunk of output) {

@@ -90,7 +90,7 @@ Deno.test({
       }
     }
     // One core's four journal files for two.
-    await logSays(broker, /journals asked for: those of the last run were shared out/);
+    await logSays(broker, /configured journals: those of the last run were shared out/);
     await deleteTopic(load.link, "doomed");
     heavy.hold();
     load.hold();

@@ -58,7 +58,7 @@ export class Lane {
   #generation = 0;
   #open = true;
   #inFlight = 0;
-  /** Nothing is sent while set: requests behind a refused one must end first. */
+  /** Nothing is sent while set: requests after a refused one must end first. */
   #holding = false;
   /** Nothing will be acknowledged any more: refused for good, or the link is closed. */
   #ended = false;

@@ -2,7 +2,7 @@
  * What a partition's clients were promised, and whether a log that was read keeps it.
  *
  * A promise is an acknowledged batch (lane, sequence numbers, offset), an acknowledged deletion of
- * records, a high watermark that somebody was told. What was sent and never acknowledged may be there or
+ * records, a high watermark that a client has seen. What was sent and never acknowledged may be there or
  * not, but once, whole and in order.
  *
  * @module

@@ -117,7 +117,7 @@ export function parseAddress(text: string): Address {
   return { host: text.slice(0, at), port: Number(text.slice(at + 1)) };
 }
 
-/** Waits until the broker's log says `pattern`: a line may come a little after what it tells of. */
+/** Waits until the broker's log says `pattern`: a line may come a little after the event that it reports. */
 export async function logSays(broker: { readonly stderr: string }, pattern: RegExp): Promise<void> {
   for (let i = 0; i < 100 && !pattern.test(broker.stderr); i++) await pause(20);
   assert.match(broker.stderr, pattern);

@@ -1,5 +1,5 @@
 /**
- * What the log tells of a day in a broker's life: who changed what, and why it came and went.
+ * The log's lines about a broker's day: who changed what, and why the broker started and stopped.
  *
  * @module
  */

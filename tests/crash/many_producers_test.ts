@@ -79,7 +79,7 @@ async function countAnswers(connection: Deno.TcpConn): Promise<void> {
 async function remembers(link: Link): Promise<void> {
   for (const producer of [0, 1, PRODUCERS / 2, PRODUCERS - 2, PRODUCERS - 1]) {
     let answer = await link.call(PRODUCE, requestOf(producer), PRODUCE_VERSION);
-    // The first call behind a restart finds the connection broken.
+    // The first call after a restart finds the connection broken.
     answer ??= await link.call(PRODUCE, requestOf(producer), PRODUCE_VERSION);
     const partition = answer!.responses[0]!.partitionResponses[0]!;
     assert.deepEqual([partition.errorCode, partition.baseOffset], [0, producer]);

@@ -1,5 +1,5 @@
 /**
- * Records that tell what they should be: a value's first bytes name its lane (one producer in one
+ * Records that describe themselves: a value's first bytes name its lane (one producer in one
  * partition) and its sequence number, the rest follows from those, so that a reader needs no memory of
  * what was sent to find a changed byte.
  *

@@ -44,7 +44,7 @@ import { Ledger, type Problems } from "./ledger.ts";
 import { type Link, pause } from "./link.ts";
 import { range, UNVERIFIED, verifyPartition } from "./verify.ts";
 
-/** A kind of load: runs until told to stop. */
+/** A kind of load: runs until it is stopped. */
 export type SideLoad = (stopped: () => boolean) => Promise<void>;
 
 const RETRY_MS = 20;
@@ -245,7 +245,7 @@ export function watchLoad(link: Link, ledgers: readonly Ledger[]): SideLoad {
     while (!stopped()) {
       for (const ledger of ledgers) {
         if (stopped()) return;
-        // Acknowledgements that come meanwhile may tell of more: only what was known before counts.
+        // Acknowledgements that come meanwhile may cover more: only earlier ones count.
         const before = ledger.highWatermark;
         const { end } = await range(link, ledger);
         if (end < before) ledger.complain(`watcher: high watermark ${end} after ${before}`);

@@ -6,7 +6,7 @@
  *     output             the others are what it prints
  *     ```
  *
- * A block behind the line `<!-- not run: WHY -->` is left out.
+ * A block after the line `<!-- not run: WHY -->` is left out.
  *
  * @module
  */

@@ -300,7 +300,7 @@ export function parseReadyLine(line: string): ReadyLine | null {
   return { kafka, rpc, admin, fields };
 }
 
-/** The value, or null when it takes longer than `timeoutMs`. Leaves no timer behind. */
+/** The value, or null when it takes longer than `timeoutMs`. Leaves no timer. */
 export async function within<T>(value: Promise<T>, timeoutMs: number): Promise<T | null> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<null>((resolve) => {

@@ -40,7 +40,7 @@ Deno.test("Broker.stop() kills and throws when SIGTERM is not obeyed in time", a
   assert.equal((await broker.exited).signal, "SIGKILL");
 });
 
-Deno.test("Broker.start() tells exit code and stderr when the broker ends at once", async () => {
+Deno.test("Broker.start() reports exit code and stderr when the broker ends at once", async () => {
   await assert.rejects(Broker.start(fake("fail")), /exit code 71[^]*fake fail start --mode=dev/);
 });
 

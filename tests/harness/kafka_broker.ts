@@ -38,7 +38,7 @@ export class KafkaBroker {
    * Starts a node and waits until it serves.
    *
    * @param version one of Maven's
-   * @param advertised where it tells clients to come to; null for its own listener
+   * @param advertised the address for clients; null for its own listener
    * @param more lines for its properties; they win over those that are always there
    */
   static async start(

@@ -122,7 +122,7 @@ export class Recorder {
     return null;
   }
 
-  /** Until the sender ends or either side breaks; then the receiver is told. */
+  /** Until the sender ends or either side breaks; then the receiver is notified. */
   async #pass(from: Deno.TcpConn, to: Deno.TcpConn, splitter: FrameSplitter): Promise<void> {
     const buffer = new Uint8Array(64 * 1024);
     try {

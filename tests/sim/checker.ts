@@ -1,5 +1,5 @@
 /**
- * What clients were told, and whether it hangs together.
+ * The answers that clients got, and whether they are consistent.
  *
  * Every batch that a simulated producer sends has a number of its own, which it carries as its timestamp.
  * So whatever a consumer reads can be traced to who sent it, wherever it turns up. The rules:
@@ -7,7 +7,7 @@
  * - What is read was sent, to that partition, and is unchanged; offsets have no gaps.
  * - A batch stands at one offset, and an offset holds one batch, for ever: over power cuts too, because
  *   only what is committed is read.
- * - What was acknowledged is there, at the offset that was told, unless the log start has passed it, or
+ * - An acknowledged record is there, at the offset of its answer, unless the log start has passed it, or
  *   damage took it that was named (`damage_book.ts`).
  * - The high watermark, the log start and a group's committed offset never go back for a client. One exception:
  *   the record of a log start that retention moved is not waited for, and a power cut may take it.
@@ -44,7 +44,7 @@ export interface SentBatch {
 export class PartitionModel {
   readonly topicId: string;
   readonly index: number;
-  /** Batches by their base offset, as far as anybody was told. */
+  /** Batches by their base offset, as far as any answer shows. */
   readonly placed = new Map<number, SentBatch>();
   /** The log start may be anywhere up to here. */
   startMax = 0;
@@ -157,7 +157,7 @@ export class Checker {
     return batch;
   }
 
-  /** A producer was told that its batch stands at `offset`. */
+  /** A producer got the answer that its batch is at `offset`. */
   acknowledged(batch: SentBatch, offset: number): void {
     expect(
       !batch.partition.readOnly,
@@ -175,8 +175,8 @@ export class Checker {
    * A consumer read `records` when it asked for `fetchOffset`.
    *
    * @param seen takes the base offsets of what was read
-   * @param onLost told of offsets (the second one exclusive) that a batch without records stands for: given up
-   * @returns the offset behind the last batch
+   * @param onLost called with offsets (the second one exclusive) that a batch without records stands for: given up
+   * @returns the offset after the last batch
    */
   read(
     partition: PartitionModel,

@@ -205,7 +205,7 @@ export class DamageBook {
     });
   }
 
-  /** The offset up to which a group's batches can be told from its segments. */
+  /** The offset up to which a group's segments show its batches. */
   #salvagedTo(groupId: number): number {
     let offset = Infinity;
     for (const path of this.#segmentsHit(groupId)) {

@@ -2,7 +2,7 @@
  * What a start may lose to damage, foretold from pictures of the disk before and after it.
  *
  * The rules are those of docs/formats/journal.md and checkpoint.md, written down a second time: a group is
- * its row in the newest whole slot, and the records behind it as far as none is missing. What the pictures
+ * its row in the newest whole slot, and the records after it up to the first missing one. What the pictures
  * show to be there must be there after the start; what they show to be lost must be named.
  *
  * @module
@@ -41,7 +41,7 @@ export interface Forecast {
   readonly groups: ReadonlyMap<number, GroupForecast>;
   /**
    * The newest write is gone, with every sign that it had completed: that is what a torn tail looks
-   * like, and nobody could tell (docs/formats/journal.md).
+   * like, and nothing could distinguish them (docs/formats/journal.md).
    */
   readonly untold: boolean;
 }
@@ -118,7 +118,7 @@ function foretellGroups(remains: Remains, groups: Map<number, GroupForecast>): v
     if (was === null) continue;
     const is = walk(left?.rows.get(groupId), keptRecords.get(groupId) ?? []);
     const salvaged = is === null;
-    // Nobody was told of a log before its directory was durable.
+    // No log was reported before its directory was durable.
     if (salvaged && !disk.directories.has(groupId)) continue;
     let lossFrom = Infinity;
     if (salvaged) lossFrom = disk.segments.has(groupId) ? row?.endOffset ?? 0 : 0;
@@ -132,7 +132,7 @@ function foretellGroups(remains: Remains, groups: Map<number, GroupForecast>): v
   }
 }
 
-/** A group as its row and the records behind it make it; null: it is not there. */
+/** A group from its row and the records after it; null: there is none. */
 function walk(
   row: PictureRow | undefined,
   records: readonly PictureRecord[],

@@ -82,7 +82,7 @@ export interface PictureRecord {
   readonly type: number;
   readonly groupId: number;
   readonly sequence: number;
-  /** The log's end behind it, if it moves it; -1 otherwise. */
+  /** The log's end after it, if it moves it; -1 otherwise. */
   readonly endOffset: number;
   /** Of a large batch: its place in its segment; null for others. */
   readonly landed: PictureLanding | null;
@@ -110,7 +110,7 @@ export interface PictureShard {
   readonly slots: readonly (PictureSlot | null)[];
   readonly blocks: readonly PictureBlock[];
   readonly writes: ReadonlyMap<number, PictureWrite>;
-  /** Everything up to here had completed, as far as the ring tells. */
+  /** Everything up to here had completed, as far as the ring shows. */
   readonly stableLsn: number;
   /** Everything before it had been released: rows hold it. */
   readonly oldestLsn: number;

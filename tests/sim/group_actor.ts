@@ -76,7 +76,7 @@ export class GroupActor extends Actor {
     return this.#groupId;
   }
 
-  /** Looks at the committed offset once more; `done` when it was told. */
+  /** Looks at the committed offset once more; `done` when it has the answer. */
   verify(done: () => void): void {
     this.#fetchOffset(done);
   }

@@ -191,7 +191,7 @@ Deno.test("forged records in the offsets topic are named by offset, and the coor
 Deno.test("a flipped bit in an old extent of the offsets topic costs what stood there alone", () => {
   const node = nodeWithGroup();
   for (let i = 0; i < 60; i++) commit(node, i, 100 + i);
-  // Said again behind the damage.
+  // Repeated after the damage.
   commit(node, 3, 777);
   restart(node, () => {
     const path = node.disk.paths().find((each) =>
@@ -227,5 +227,5 @@ Deno.test("a read of the offsets topic that fails for a moment is tried again", 
   assert(node.mount(1, armed));
   find(node);
   for (let i = 0; i < 60; i++) assert.equal(committed(node, i), 100 + i);
-  assert.deepEqual(node.remarks.filter((each) => each.includes("Passed over")), []);
+  assert.deepEqual(node.remarks.filter((each) => each.includes("Skipped")), []);
 });

@@ -1,6 +1,6 @@
 /**
- * Simulated clients that nobody wishes for: they announce frames and stall, leave long polls behind, send
- * requests behind polls, and take no answers. They are owed nothing; the others are.
+ * Simulated clients that disturb others: they announce frames and stall, leave long polls open, send requests
+ * after polls, and take no answers. They need not be answered; the others must be.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { Actor } from "./actor.ts";
 
 const FETCH_VERSION = 12;
 const METADATA_VERSION = 12;
-/** A poll with requests behind it (ms): until it ends nobody sees that its client is gone. */
+/** A poll with later requests (ms): until it ends nothing shows that its client is gone. */
 export const POLL_BEHIND_MS = 15_000;
 const POLL_LEFT_MS = 100_000;
 

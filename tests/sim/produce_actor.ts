@@ -300,6 +300,6 @@ function lying(bytes: Uint8Array): Uint8Array {
 function remove(lane: Lane, queued: Queued): void {
   const at = lane.queue.indexOf(queued);
   if (at >= 0) lane.queue.splice(at, 1);
-  // Whatever failed behind it may be sent again now.
+  // Later batches that failed may be sent again now.
   if (lane.queue.every(({ sent }) => !sent)) lane.failed = false;
 }

@@ -144,7 +144,7 @@ Deno.test("a batch that takes long to look at holds up its own log alone, from w
   for (const compression of [Compression.GZIP, Compression.SNAPPY, Compression.ZSTD]) {
     const large = bulky(compression, UNPACKED_BYTES_MIN - 100_000);
     for (const shard of [0, 1]) {
-      // Two long ones, and behind each a small one of another connection for the same log.
+      // Two long ones, and after each a small one of another connection for the same log.
       const long = [0, 1].map((index) => start(node, shard, index, large));
       node.pass(0.5);
       const behind = [0, 1].map((index) => start(node, shard, index, SMALL_BATCH));
@@ -238,7 +238,7 @@ for (const [shard, whose] of [[0, "its own"], [1, "another"]] as const) {
   });
 }
 
-Deno.test("a batch that unpacks to more than a consumer should hold is refused, and told so", () => {
+Deno.test("a batch that decompresses to more than a consumer should hold is refused with a reason", () => {
   const node = new SimNode({ seed: 3 });
   assert(node.mount(2));
   create(node, "t", 2);

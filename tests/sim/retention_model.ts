@@ -1,5 +1,5 @@
 /**
- * What the segments of a log must hold, and which of them Kafka's retention takes: told from the model's batches
+ * What the segments of a log must hold, and which of them Kafka's retention takes: derived from the model's batches
  * and the limits alone, so that a log start can be compared exactly.
  *
  * @module

@@ -9,13 +9,13 @@
 import { strict as assert } from "node:assert";
 import { runOnce, runSeed, type WorkloadOptions } from "./workload.ts";
 
-/** What each of them found is told in its comment. */
+/** The comment of each says what it found. */
 const PAST_SEEDS = [
   1, // a checkpoint that found no memory ended the broker
   2, // a request larger than one write of the journal waited for ever
   5, // a damaged metadata log: the start waited for ever
   25, // a full disk, and a recovery that needs room
-  35, // a fetch of a deleted topic was told of a broken disk
+  35, // a fetch of a deleted topic got the error of a broken disk
   75, // reading ahead evicted the chunk that was about to be read
   1145, // an index block was filed in two parts, and the second had no place
   1031, // as 1, later; a block was written without the bytes before its batch

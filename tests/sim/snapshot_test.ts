@@ -274,7 +274,7 @@ Deno.test("a snapshot that is ahead of a log that lost its end is named, and not
   );
 });
 
-Deno.test("a snapshot of a log that was written anew after a loss is named, and not used", () => {
+Deno.test("a snapshot of a log that was rewritten after a loss is named, and not used", () => {
   const driver = stopped();
   // Who loses the end of a log goes on in a later term.
   for (const path of driver.snapshots()) {
@@ -286,7 +286,7 @@ Deno.test("a snapshot of a log that was written anew after a loss is named, and 
   driver.compare();
   const remarks = driver.node.remarks.filter((each) => each.includes("Cannot use a snapshot"));
   assert.equal(remarks.length, 2);
-  assert.match(remarks[1]!, /the log was written anew before offset \d+/);
+  assert.match(remarks[1]!, /the log was rewritten before offset \d+/);
 });
 
 Deno.test("damage of a log below its snapshot costs nothing", () => {
@@ -321,7 +321,7 @@ Deno.test("metadata whose log and snapshot are both damaged ends a start, unless
   assert(node.mount(1, undefined, true), node.refusal ?? "");
   assert.equal(node.shards[0]!.shard.image.topicByName(TOPICS[0]!), undefined);
   // What the logs hold is kept for whoever finds a copy of the metadata.
-  assert.ok(node.remarks.some((each) => each.includes("that the metadata log knows nothing of")));
+  assert.ok(node.remarks.some((each) => each.includes("that the metadata log does not mention")));
   driver.client = new SimClient(node.connect(0));
   const created = driver.call(CREATE_TOPICS, 7, topicRequest("new", 1));
   assert.equal(created!.topics[0]!.errorCode, 0);
@@ -343,7 +343,7 @@ Deno.test("a state that lacks what could not be read is not written down for the
   node.pass(100);
   assert(node.stop());
   node.crash();
-  // The copy that the operator was told to put back.
+  // The copy that the log line asks the operator to put back.
   const kept = new Set(node.disk.paths());
   for (const path of segments) if (kept.has(path)) node.disk.flipBit(path, 300, 1);
   node.remarks.length = 0;

@@ -127,7 +127,7 @@ function batchOf(bytes: number): Uint8Array {
   return builder.build();
 }
 
-Deno.test("requests that wait behind long polls keep no receive buffer", () => {
+Deno.test("requests that wait for long polls keep no receive buffer", () => {
   const bench = new Bench(1);
   const answers = bench.many(3 * bench.node.shards[0]!.sockets.bufferCount).map((client) => {
     client.send(FETCH, 12, poll(100_000), () => {});
@@ -138,7 +138,7 @@ Deno.test("requests that wait behind long polls keep no receive buffer", () => {
   assert(answers.every((answered) => !answered()), "a request overtook the one before it");
 });
 
-Deno.test("a whole request behind a long poll is not an unfinished one", () => {
+Deno.test("a whole request after a long poll is not an unfinished one", () => {
   const bench = new Bench(2);
   const client = bench.connect();
   let polled = false;
@@ -331,7 +331,7 @@ Deno.test("responses that nobody takes hold up further requests, not further mem
 });
 
 for (const [begunBytes, count] of [[20_000, 80], [10, 160]] as const) {
-  Deno.test(`${begunBytes} bytes of a frame behind a request that waited its turn hold nobody up`, () => {
+  Deno.test(`${begunBytes} bytes of a frame after a request that waited its turn hold nobody up`, () => {
     const bench = new Bench(12);
     const polling = bench.many(count);
     for (const client of polling) {
@@ -342,7 +342,7 @@ for (const [begunBytes, count] of [[20_000, 80], [10, 160]] as const) {
       client.end.send(begun);
       assert(!told());
     }
-    // The polls end, and the requests behind them are answered.
+    // The polls end, and the requests after them are answered.
     bench.pass(10_000);
     bench.assertServes("a frame larger than a receive buffer", batchOf(120_000));
   });

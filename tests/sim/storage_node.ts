@@ -45,7 +45,7 @@ export class TestNode {
   strays: string[] = [];
   fatals: string[] = [];
   nowMs = 1000;
-  /** Hiccups that were told. */
+  /** Hiccups that were reported. */
   hiccups: DiskHiccup[] = [];
   hiccupsOver = 0;
   readonly #timers = new Timers();

@@ -19,7 +19,7 @@ export interface StoragePlan {
   readonly failureOdds: number;
 }
 
-/** Operations that may fail in one life; each failure ends it, or is told to whoever asked. */
+/** Operations that may fail in one life; each failure ends it, or is returned to the caller. */
 const FAILING: readonly DiskOperation[] = [
   "open",
   "read",

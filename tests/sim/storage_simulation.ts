@@ -1,9 +1,9 @@
 /**
  * A node's storage under a random workload, crashes and restarts, against a model: one seed, one run.
  *
- * Every life mounts the node with a number of shards drawn anew, works on a few groups (append, meta entry,
+ * Every life mounts the node with a new random number of shards, works on a few groups (append, meta entry,
  * hard state, truncate, trim up to the end, retention, roll, read, checkpoint, create, delete), and ends in a
- * power cut at an operation drawn anew, perhaps during recovery. Then each group must be what its recorded
+ * power cut at a random operation, perhaps during recovery. Then each group must be what its recorded
  * operations make of it: as many as it says it reflects, at least those that were durable. What a seed does
  * much of is its plan (`storage_plan.ts`).
  *
@@ -471,7 +471,7 @@ export class StorageSimulation {
     this.#note(tracked, operation, engine.journal.recordedLsn);
   }
 
-  /** Retention by limits drawn anew; what it asks for is known exactly. */
+  /** Retention by new random limits; its expected effect is known exactly. */
   #retain(tracked: Tracked, log: PartitionLog): void {
     const random = this.#random;
     log.setCommitted(log.indexAt(Math.floor((log.startOffset + log.endOffset) / 2)) - 1);

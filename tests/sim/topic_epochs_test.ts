@@ -41,7 +41,7 @@ function remove(node: SimNode, name: string): void {
 }
 
 function epochs(node: SimNode, name: string): number[] {
-  // What a shard leads it tells the others a turn later.
+  // A shard reports its leaderships to the others a turn later.
   node.pass(5);
   const request = newMetadataRequest({ topics: [{ name, topicId: ZERO_UUID }] });
   const { partitions } = call(node, METADATA, 9, request).topics[0]!;
@@ -49,7 +49,7 @@ function epochs(node: SimNode, name: string): number[] {
     .map(({ leaderEpoch }) => leaderEpoch);
 }
 
-Deno.test("a topic made anew has later epochs than the one before, whatever starts lie between", () => {
+Deno.test("a recreated topic has later epochs than its predecessor, whatever starts lie between", () => {
   for (let seed = 0; seed < 8; seed++) {
     const node = new SimNode({ seed });
     let shards = 1 + seed % 3;
@@ -80,7 +80,7 @@ Deno.test("a topic made anew has later epochs than the one before, whatever star
   }
 });
 
-Deno.test("who knows the epoch of the topic before is told that it ends where the new one begins", () => {
+Deno.test("a client with the predecessor's epoch learns that it ends where the new topic begins", () => {
   const node = new SimNode({ seed: 1 });
   assert(node.mount(2));
   create(node, "t");
@@ -90,7 +90,7 @@ Deno.test("who knows the epoch of the topic before is told that it ends where th
   create(node, "t");
   for (let i = 0; i < 3; i++) call(node, PRODUCE, 9, produceRequest("t", 0, SMALL_BATCH));
   const [current] = epochs(node, "t");
-  // A consumer at offset 9 of the old one: the new one reaches as far, and yet it must begin anew.
+  // A consumer at offset 9 of the old one: the new one is as long, and yet the consumer must begin again.
   const request = newOffsetForLeaderEpochRequest({
     replicaId: -1,
     topics: [{

@@ -5,7 +5,7 @@ import { writeSampleBatch } from "./sample_batch.ts";
 import { TestNode } from "./storage_node.ts";
 
 const SEEDS = 60;
-/** Power cuts at each of so many operations behind the appends. */
+/** Power cuts at each of this many operations after the appends. */
 const CUTS = 5;
 
 function append(node: TestNode, log: PartitionLog, valueBytes: number): boolean {
@@ -15,7 +15,7 @@ function append(node: TestNode, log: PartitionLog, valueBytes: number): boolean 
   return log.append(0, size, log.lastTerm, node.nowMs) >= 0;
 }
 
-/** A batch that only its segment holds: two checkpoints have released the journal behind it. */
+/** A batch that only its segment holds: two checkpoints have released the journal up to it. */
 function settledBatch(node: TestNode): PartitionLog {
   assert.equal(node.mount(1), true);
   const engine = node.engines[0]!;

@@ -1,7 +1,7 @@
 /**
  * Reads every partition whole, from its log start to its high watermark, after the last recovery.
  *
- * Where a read is refused because of damage, it goes on behind: at the next offset at which a batch is
+ * Where a read is refused because of damage, it continues after it: at the next offset at which a batch is
  * known to stand.
  *
  * @module

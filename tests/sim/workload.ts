@@ -412,7 +412,7 @@ export class Workload {
     }
   }
 
-  /** Committed offsets are told, and have not gone back; by all groups whose log is sound. */
+  /** Committed offsets are returned, and have not gone back; by all groups whose log is sound. */
   #askGroups(): void {
     const members = this.#actors.filter((actor) => actor instanceof GroupActor);
     let asked = 0;

@@ -74,7 +74,7 @@ Deno.test("Connection uses the highest version that both sides speak", async () 
   }
 });
 
-Deno.test("Connection gives up on an answer that does not come, and on all behind it", async () => {
+Deno.test("Connection gives up on an answer that does not come, and on all later ones", async () => {
   const broker = new ScriptedBroker([scripted(LIST_GROUPS, 2, () => null)]);
   const connection = await Connection.open(broker.address, { timeoutMs: 2000 });
   try {
@@ -164,7 +164,7 @@ Deno.test("Producer sends the same batch again after a refusal that passes", asy
   }
 });
 
-Deno.test("a refusal that stays is told in the broker's words, with exit code 1", async () => {
+Deno.test("a permanent refusal is reported in the broker's words, with exit code 1", async () => {
   const broker: ScriptedBroker = new ScriptedBroker([
     scripted(METADATA, 9, () => metadata(broker.address, [1])),
     scripted(PRODUCE, 9, () => produced(ErrorCode.MESSAGE_TOO_LARGE, -1)),
@@ -177,7 +177,7 @@ Deno.test("a refusal that stays is told in the broker's words, with exit code 1"
   assert.match(ran.remarks, /cannot write to t\/0: .* \(MESSAGE_TOO_LARGE\)/);
 });
 
-Deno.test("cluster health tells a cluster without a leader from a good one", async () => {
+Deno.test("cluster health distinguishes a cluster without a leader from a healthy one", async () => {
   let leaders = [1, 1];
   const broker: ScriptedBroker = new ScriptedBroker([
     scripted(METADATA, 9, () => metadata(broker.address, leaders)),

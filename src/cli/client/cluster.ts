@@ -248,7 +248,7 @@ export class Cluster {
   }
 
   /**
-   * A topic that must be there: whoever reads a misspelt name is told the right one, and makes no topic.
+   * A topic that must exist: a misspelt name is answered with the nearest one, and creates no topic.
    *
    * @throws Failure with the nearest name there is
    */
@@ -282,7 +282,7 @@ export class Cluster {
    * Runs `work` until it succeeds, over new connections where one was lost: a broker that is started again
    * costs its clients a moment. Fails as `work` did where none was made within `--timeout`.
    *
-   * @param onLost told once, with what was lost and why
+   * @param onLost called once, with what was lost and why
    */
   async surviving<T>(work: () => Promise<T>, onLost: (what: string) => void): Promise<T> {
     let deadlineMs = Infinity;
@@ -303,7 +303,7 @@ export class Cluster {
     }
   }
 
-  /** Makes the first connection anew, to wherever a broker of the cluster is known to be. */
+  /** Makes the first connection again, to any known broker of the cluster. */
   async #reopen(): Promise<void> {
     if (this.#bootstrap.isOpen) return;
     const known = [...this.#brokers.values()].map(({ address }) => address);
@@ -320,7 +320,7 @@ export class Cluster {
     }
   }
 
-  /** Turns what connections throw into what a person is told. */
+  /** Turns errors of connections into messages for people. */
   async guard<T>(work: Promise<T>): Promise<T> {
     try {
       return await work;
@@ -367,7 +367,7 @@ export class Cluster {
   }
 }
 
-/** The failed connection behind an error; null where the error is another. */
+/** The failed connection of an error; null for other errors. */
 function lostConnection(error: unknown): ConnectionFailure | null {
   const cause = error instanceof Failure ? error.cause : error;
   return cause instanceof ConnectionFailure ? cause : null;

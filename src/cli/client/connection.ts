@@ -296,7 +296,7 @@ export class Connection {
     const nowMs = performance.now();
     for (const { apiName, deadlineMs, timeoutMs } of this.#pending.values()) {
       if (deadlineMs > nowMs) continue;
-      // Answers come in order: behind one that does not come, none will.
+      // Answers come in order: after a missing one, none will come.
       this.#fail(`no answer to ${apiName} within ${timeoutMs} ms`);
       return;
     }

@@ -89,7 +89,7 @@ export class Fetcher {
       this.#inFlight.delete(leader);
       return await this.#read(response);
     } catch (error) {
-      // The next poll asks everybody anew.
+      // The next poll asks all nodes again.
       this.#inFlight.clear();
       this.#leaders = null;
       throw error;

@@ -98,7 +98,7 @@ export class GroupMember {
     return partitions;
   }
 
-  /** The connection was lost: the coordinator is looked for anew, and the group joined again. */
+  /** The connection was lost: the coordinator is looked up again, and the group joined again. */
   forgetConnection(): void {
     this.#stopHeartbeat();
     this.#mustRejoin = true;

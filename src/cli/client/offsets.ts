@@ -13,7 +13,7 @@ import {
 import type { Cluster } from "./cluster.ts";
 import { brokerRefusal } from "./outcome.ts";
 
-/** Instead of a time: the end of the log (behind the last record that is committed). */
+/** Instead of a time: the end of the log (after the last committed record). */
 export const AT_END = -1;
 /** Instead of a time: the first offset that is still there. */
 export const AT_START = -2;

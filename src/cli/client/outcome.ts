@@ -22,14 +22,14 @@ export class BrokerRefusal extends Failure {
 
 const STORAGE_HINT =
   "`gregor cluster health` says whether the disk is full or data is damaged, and what to do; the " +
-  "broker's log names the files. To go past damage: consume --offset N, or start the broker once " +
+  "broker's log names the files. To skip damage: consume --offset N, or start the broker once " +
   "with --accept-loss --verify.";
 
 const HINTS: Readonly<Record<string, string>> = {
   UNKNOWN_TOPIC_OR_PARTITION:
-    "`gregor topic list` shows the topics; `gregor topic create NAME` makes one.",
+    "`gregor topic list` shows the topics; `gregor topic create NAME` creates one.",
   TOPIC_ALREADY_EXISTS:
-    "`gregor topic describe NAME` shows it; --if-not-exists makes this no error.",
+    "`gregor topic describe NAME` shows it; with --if-not-exists it is no error.",
   INVALID_REPLICATION_FACTOR: "`gregor cluster info` shows how many nodes there are.",
   KAFKA_STORAGE_ERROR: STORAGE_HINT,
   CORRUPT_MESSAGE: STORAGE_HINT,

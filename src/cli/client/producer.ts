@@ -3,7 +3,7 @@
  *
  * One batch per partition is in flight; a refusal that may pass (no leader at the moment, ...) is tried
  * again until the command's timeout. With acks=all the batches carry a producer id and sequence, so
- * that a second attempt never writes twice.
+ * that a retry never writes twice.
  *
  * @module
  */
@@ -36,7 +36,7 @@ export interface ProducerOptions {
   /** -1: all. */
   readonly acks: number;
   readonly codec: Codec;
-  /** Told when a connection was lost and is made anew. */
+  /** Called when a connection was lost and is made again. */
   readonly onLost?: (what: string) => void;
 }
 
@@ -145,7 +145,7 @@ export class Producer {
         const answer = response.responses[0]!.partitionResponses[0]!;
         code = answer.errorCode;
         words = answer.errorMessage;
-        // A second attempt of what the first one had written after all.
+        // A retry of a batch that the first attempt had written after all.
         if (code === 0 || code === ErrorCode.DUPLICATE_SEQUENCE_NUMBER) return answer.baseOffset;
       }
       if (!errorInfo(code).retriable || performance.now() > deadline) {

@@ -350,7 +350,7 @@ Deno.test("DescribeTopicPartitions v0 pages through all partitions exactly once"
   }
 });
 
-Deno.test("DescribeTopicPartitions v0 answers unknown topics, and goes on behind a deleted one", () => {
+Deno.test("DescribeTopicPartitions v0 answers unknown topics, and continues after a deleted one", () => {
   const broker = new TestBroker();
   broker.addTopic("a", 2);
   broker.addTopic("c", 2);

@@ -6,7 +6,7 @@
  *   compression off (KAFKA-18659).
  * - A version that is not known is answered in version 0 with UNSUPPORTED_VERSION (KIP-511).
  * - v3: client name and version have to be of the allowed form, else INVALID_REQUEST.
- * - v5: a client that names another cluster or node is told REBOOTSTRAP_REQUIRED (KIP-1242), and one that
+ * - v5: a client that names another cluster or node gets REBOOTSTRAP_REQUIRED (KIP-1242), and one that
  *   names only one of the two INVALID_REQUEST.
  *
  * - v4: the features of Kafka that clients look for, each at level 0, which is the protocol before it: no

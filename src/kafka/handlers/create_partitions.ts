@@ -4,7 +4,7 @@
  * - `count` is the total wanted, which has to be more than there are.
  * - Each topic succeeds or fails alone; the answer waits for the commit.
  *
- * Gaps: the request's timeout is not looked at; no quota (THROTTLING_QUOTA_EXCEEDED). The partitions of
+ * Gaps: the request's timeout is ignored; no quota (THROTTLING_QUOTA_EXCEEDED). The partitions of
  * internal topics are fixed, because coordinators are found by hash over their count.
  *
  * @module

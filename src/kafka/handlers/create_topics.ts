@@ -8,7 +8,7 @@
  * - v5: the answer has the partitions, the replication factor and every config in force.
  * - v7: the answer has the topic's id.
  *
- * Gaps: the request's timeout is not looked at (the commit is waited for); no quota on creation.
+ * Gaps: the request's timeout is ignored (the answer waits for the commit); no quota on creation.
  *
  * @module
  */

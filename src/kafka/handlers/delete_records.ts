@@ -8,7 +8,7 @@
  *   with POLICY_VIOLATION, as in Kafka.
  * - Runs on the shards that own the partitions.
  *
- * Gaps: the timeout is not looked at.
+ * Gaps: the timeout is ignored.
  *
  * @module
  */

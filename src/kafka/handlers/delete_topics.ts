@@ -6,7 +6,7 @@
  *   UNKNOWN_TOPIC_ID.
  * - Where deletion is switched off: TOPIC_DELETION_DISABLED, before v3 INVALID_REQUEST.
  *
- * Gaps: the request's timeout is not looked at. Internal topics are refused with
+ * Gaps: the request's timeout is ignored. Internal topics are refused with
  * TOPIC_AUTHORIZATION_FAILED, which Kafka leaves to its authorizer.
  *
  * @module

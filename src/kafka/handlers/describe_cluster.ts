@@ -4,8 +4,8 @@
  * - v1: the endpoint type has to be brokers (1); controllers (2) have no listener of their own here:
  *   MISMATCHED_ENDPOINT_TYPE, anything else UNSUPPORTED_ENDPOINT_TYPE.
  *
- * Gaps: no node is ever fenced (v2); the controller is shown as the asked node, because every node passes
- * controller requests on.
+ * Gaps: no node is ever fenced (v2); the asked node is shown as the controller, because every node forwards
+ * controller requests.
  *
  * @module
  */

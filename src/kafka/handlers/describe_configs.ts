@@ -5,8 +5,8 @@
  * - A list of keys selects; no list, or in Kafka's clients an empty one, is everything.
  * - v0 says whether a value is the default (Kafka 3.9 always says no). v1: sources, and synonyms when asked for. v3: types, and documentation when asked for.
  *
- * Gaps: another broker's id is refused with INVALID_REQUEST, because its start-up settings are known to
- * itself alone; clients ask the broker that they mean. Broker loggers, client metrics and groups have no
+ * Gaps: another broker's id is refused with INVALID_REQUEST, because only that broker knows its start-up
+ * settings; clients ask the broker itself. Broker loggers, client metrics and groups have no
  * configs here (INVALID_REQUEST).
  *
  * @module

@@ -7,8 +7,8 @@
  * - A full disk is KAFKA_STORAGE_ERROR, as Kafka's own directories fail on one; the partitions are listed.
  * - Asks every shard for its partitions.
  *
- * Gaps: nothing is ever moved between directories (no future replicas, no lag), none is cordoned (v5). The
- * journal's size is not a partition's and not shown.
+ * Gaps: nothing is moved between directories (no future replicas, no lag), and no directory is cordoned (v5).
+ * The journal belongs to no partition, so its size is not shown.
  *
  * @module
  */

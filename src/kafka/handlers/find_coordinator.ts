@@ -7,7 +7,7 @@
  * - v4: many keys at once.
  *
  * Gaps: no transactions yet: a transactional id (type 1) is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED
- * and words, which ends `initTransactions` at once (see InitProducerId). No share groups (type 2, v6):
+ * and a text, which ends `initTransactions` at once (see InitProducerId). No share groups (type 2, v6):
  * INVALID_REQUEST.
  *
  * @module

@@ -6,7 +6,7 @@
  * - Each resource succeeds or fails alone, and as a whole; the answer waits for the commit.
  *
  * Gaps: broker loggers, client metrics and groups have no configs here (INVALID_REQUEST). A broker
- * setting that is read at start-up only is refused with INVALID_REQUEST, as Kafka does.
+ * setting that is read only at start-up is refused with INVALID_REQUEST, as in Kafka.
  *
  * @module
  */

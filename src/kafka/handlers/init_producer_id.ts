@@ -6,8 +6,8 @@
  * - INVALID_REQUEST: an empty transactional id; a producer id (v3) without its epoch, or the other way round.
  *
  * Gaps: there are no transactions yet. With a transactional id the answer is
- * TRANSACTIONAL_ID_AUTHORIZATION_FAILED: of the errors that clients know here it is the one that ends
- * `initTransactions` at once in all of them. librdkafka asks again for ever after any other.
+ * TRANSACTIONAL_ID_AUTHORIZATION_FAILED: it is the only error that ends `initTransactions` at
+ * once in all clients. After any other error librdkafka retries for ever.
  * Version 6 (two-phase commit) is not final in Kafka.
  *
  * @module

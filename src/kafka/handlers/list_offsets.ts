@@ -13,8 +13,8 @@
  *   UNKNOWN_SERVER_ERROR.
  * - Runs on the shards that own the partitions.
  *
- * Gaps: the timeout of v10 is not looked at (nothing remote is waited for). -3 answers -1 for the moment
- * in which the record with the greatest timestamp is not committed yet. Replicas do not ask here.
+ * Gaps: the timeout of v10 is ignored (no request waits for remote storage). -3 returns -1 while the
+ * record with the greatest timestamp is not committed yet. Replicas do not use this API.
  *
  * @module
  */

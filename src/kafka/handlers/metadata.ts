@@ -7,8 +7,8 @@
  * - By topic id from v12 on: UNKNOWN_TOPIC_ID without a name. In v10 and v11 ids are refused.
  * - Authorized operations are all there are when asked for (v8), else the value for "not asked".
  *
- * Gaps: every replica is shown in sync; the controller is shown as the asked node, because
- * every node passes controller requests on.
+ * Gaps: every replica is shown in sync; the asked node is shown as the controller, because
+ * every node forwards controller requests.
  *
  * @module
  */

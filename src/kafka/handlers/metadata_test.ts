@@ -56,7 +56,7 @@ for (const version of VERSIONS) {
     });
   });
 
-  Deno.test(`Metadata v${version} tells all topics from no topics`, () => {
+  Deno.test(`Metadata v${version} distinguishes all topics from no topics`, () => {
     const broker = new TestBroker();
     broker.addTopic("a", 1);
     broker.addTopic("b", 1);

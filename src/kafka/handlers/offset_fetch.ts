@@ -7,8 +7,8 @@
  * - v8: many groups at once, each with an error of its own.
  * - v10: topics by id; UNKNOWN_TOPIC_ID for those that do not exist.
  *
- * Gaps: member ids and epochs (v9) belong to the new group protocol and are not looked at; there are no
- * transactions that commit offsets, so that nothing is ever unstable (v7).
+ * Gaps: member ids and epochs (v9) belong to the new group protocol and are ignored; no transaction
+ * commits offsets, so no offset is ever unstable (v7).
  *
  * @module
  */

@@ -5,7 +5,7 @@
  *   log's end for the current one; -1 and -1 when there is none.
  * - v1: the answer names the epoch. v2: the client's leader epoch fences. Runs on the shards that own the partitions.
  *
- * Gaps: replicas do not ask here, so that the replica id of v3 is not looked at.
+ * Gaps: replicas do not use this API, so the replica id of v3 is ignored.
  *
  * @module
  */

@@ -93,7 +93,7 @@ Deno.test("the readers and writers in place agree with the codec on every record
   assert.deepEqual([...compressions].sort(), [0, 1, 2, 3, 4]);
 });
 
-Deno.test("what members tell each other inside of JoinGroup and SyncGroup is read", () => {
+Deno.test("the data that members exchange inside of JoinGroup and SyncGroup is read", () => {
   let found = 0;
   forEachFrame((frame) => {
     if (frame.apiKey !== JOIN_GROUP.key && frame.apiKey !== SYNC_GROUP.key) return;

@@ -31,7 +31,7 @@ export interface Step {
   readonly version: number;
   /** Fields that are not at their defaults; what the version does not have is left out. */
   readonly request: JsonObject;
-  /** Which of the case's connections; 0 unless told. */
+  /** Which of the case's connections; 0 by default. */
   readonly connection?: number;
   /** Its answer is waited for at the end of the case: it depends on what follows. */
   readonly pending?: boolean;
@@ -62,7 +62,7 @@ export interface Case {
   readonly steps: readonly Step[];
 }
 
-/** A record batch, valid unless told otherwise. */
+/** A record batch, valid by default. */
 export interface BatchJson extends JsonObject {
   /** Values of the records; or objects with `key`, `value`, `timestamp`. */
   readonly records: readonly Json[];

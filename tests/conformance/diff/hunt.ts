@@ -35,7 +35,7 @@ export class Hunt {
     this.note({ name: "fixture", steps: [] }, fixture.differences);
   }
 
-  /** Runs all; `onNews` is told of each kind of news when it is met first. */
+  /** Runs all; `onNews` gets each kind of difference when it is first met. */
   async run(cases: Iterable<Case>, onNews: (one: News) => void = () => {}): Promise<void> {
     const iterator = cases[Symbol.iterator]();
     const work = async (): Promise<void> => {

@@ -51,7 +51,7 @@ export const NOT_COMPARED: readonly string[] = [
   "AlterConfigs with one resource named twice: Kafka 4.4 does not answer.",
   "Produce without records (null): Kafka 4.4 does not answer.",
   "JoinGroup with one protocol named twice: Kafka 4.4 does not answer.",
-  "Timeouts up to some milliseconds for changes of topics: whether Kafka's controller keeps to them is " +
+  "Timeouts up to some milliseconds for changes of topics: whether Kafka's controller observes them is " +
   "chance. Gregor answers when the change is committed.",
   "Versions that only one of the two serves.",
   "Broker settings, one by one.",

@@ -1,8 +1,8 @@
 /**
  * One of the two brokers, as a client meets it: frames out, answers back, or the end of the connection.
  *
- * A broker answers a connection's requests in order. What needs no answer (acks=0) is therefore told
- * from what is late by a second request behind it, the *fence*.
+ * A broker answers a connection's requests in order. A request without an answer (acks=0) is therefore
+ * distinguished from a late answer by a second request after it, the *fence*.
  *
  * @module
  */
@@ -41,7 +41,7 @@ export interface Asked {
   readonly isFenced: boolean;
 }
 
-/** A connection; made anew by {@linkcode Peer} once it is closed. */
+/** A connection; recreated by {@linkcode Peer} once it is closed. */
 class Connection {
   readonly #tcp: Deno.TcpConn;
   readonly #waiting: { resolve(frame: Uint8Array | null): void; correlationId: number }[] = [];

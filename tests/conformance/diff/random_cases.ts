@@ -13,7 +13,7 @@ import { asOwn, caseOf, isAnswered, versionsOfTemplate } from "./template.ts";
 import { TEMPLATES } from "./templates.ts";
 
 const CHANGES_MAX = 4;
-/** Requests of a sequence, behind its opening. */
+/** Requests of a sequence, after its opening. */
 const SEQUENCE_MAX = 5;
 const LENGTHS = [-2, -1, 0, 1, 2, 1000, 2147483647];
 

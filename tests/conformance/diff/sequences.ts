@@ -271,7 +271,7 @@ const FETCH: Family = {
 
 export const FAMILIES: readonly Family[] = [GROUP, STATIC_GROUP, PRODUCERS, CONFIGS, FETCH];
 
-/** Each family's requests one by one, and each followed by every other that tells more. */
+/** Each family's requests one by one, and each followed by every other that reveals more. */
 export function* sequenceCases(apis: ReadonlySet<string> | null): Generator<Case> {
   for (const { name, opening, requests } of FAMILIES) {
     if (apis !== null && !requests.some(({ api }) => apis.has(api))) continue;

@@ -45,7 +45,7 @@ function isReferred(steps: readonly Step[], index: number): boolean {
   return steps.some(({ request }) => JSON.stringify(request).includes(`%${index}:`));
 }
 
-/** Placeholders that refer to steps behind a removed one, put right. */
+/** Corrects placeholders that refer to steps after a removed one. */
 function renumbered(steps: readonly Step[], removed: number): Step[] {
   return steps.map((step) => {
     const text = JSON.stringify(step.request).replace(/%(\d+):/g, (whole, digits: string) => {

@@ -100,7 +100,7 @@ export function* lyingLengths(frame: WholeFrame): Generator<Uint8Array> {
   }
 }
 
-/** Cut at every byte (or at `cutsMax` of them), the size prefix telling what is there. */
+/** Cut at every byte (or at `cutsMax` of them), with a size prefix that matches. */
 export function* truncations(frame: WholeFrame, cutsMax: number): Generator<Uint8Array> {
   const size = frame.bytes.length - 4;
   const step = Math.max(1, Math.floor(size / cutsMax));
@@ -116,7 +116,7 @@ export function* extensions(frame: WholeFrame, random: Random): Generator<Uint8A
   }
 }
 
-/** Single bytes behind the correlation id changed to extremes and at random. */
+/** Single bytes after the correlation id changed to extremes and at random. */
 export function* flips(
   frame: WholeFrame,
   random: Random,
@@ -139,7 +139,7 @@ export function* flips(
   }
 }
 
-/** Random bytes behind a header that names a real API and version, or any. */
+/** Random bytes after a header that names a real API and version, or any. */
 export function randomFrame(random: Random, apis: readonly ServedApi[]): Uint8Array {
   const size = 8 + random.nextBelow(random.nextBelow(10) === 0 ? 5000 : 120);
   const frame = new Uint8Array(4 + size);

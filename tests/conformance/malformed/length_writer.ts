@@ -50,7 +50,7 @@ export class LengthWriter extends Writer {
   }
 }
 
-/** The frame with one length replaced; the size prefix is set anew. */
+/** The frame with one length replaced; the size prefix is set again. */
 export function withLength(frame: Uint8Array, field: LengthField, value: number): Uint8Array {
   const old = sizeOf(field.kind, field.value);
   const size = sizeOf(field.kind, value);

@@ -28,7 +28,7 @@ import {
 
 /** A record, field by field; what is left out is what a client would write. */
 export interface HandRecord {
-  /** Of the record behind it; `lengthMore` is added to the true one. */
+  /** Of the record after it; `lengthMore` is added to the true one. */
   readonly lengthMore?: number;
   readonly attributes?: number;
   readonly timestampDelta?: number;
@@ -40,7 +40,7 @@ export interface HandRecord {
   readonly valueLength?: number;
   readonly headers?: readonly { readonly key: string | null; readonly value: string | null }[];
   readonly headerCount?: number;
-  /** Bytes behind the last field that the record's length counts. */
+  /** Bytes after the last field that the record's length counts. */
   readonly tail?: readonly number[];
 }
 
@@ -55,7 +55,7 @@ export interface HandBatch {
   readonly lastOffsetDelta?: number;
   /** Changes the records' bytes before they are compressed. */
   readonly plain?: (bytes: Uint8Array) => Uint8Array;
-  /** Changes what stands behind the header. */
+  /** Changes the bytes after the header. */
   readonly packed?: (bytes: Uint8Array) => Uint8Array;
 }
 

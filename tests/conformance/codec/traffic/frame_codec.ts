@@ -118,7 +118,7 @@ export function encodeFrame(
 }
 
 /**
- * Bytes that a frame has behind its end, for a reason that is known. Both cases are librdkafka's, and
+ * Bytes that a frame has after its end, for a known reason. Both cases are librdkafka's, and
  * Kafka never looks at such bytes:
  *
  * - Metadata for all topics, from version 9 on: four bytes are reserved for a compact count of topics,

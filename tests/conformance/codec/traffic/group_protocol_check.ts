@@ -1,5 +1,5 @@
 /**
- * What consumers tell each other through the coordinator: subscriptions inside of JoinGroup,
+ * Data that consumers exchange through the coordinator: subscriptions inside of JoinGroup,
  * assignments inside of SyncGroup. The broker looks into the former for its topics.
  *
  * @module
