@@ -8,7 +8,13 @@ import { compress } from "../../src/bytes/compression.ts";
 import { UNPACKED_BYTES_MIN } from "../../src/io/record_walk.ts";
 import type { Api } from "../../src/wire/api.ts";
 import { ErrorCode } from "../../src/wire/errors.ts";
-import { CREATE_TOPICS, LIST_OFFSETS, PRODUCE } from "../../src/wire/generated/apis.ts";
+import {
+  CREATE_TOPICS,
+  DELETE_TOPICS,
+  LIST_OFFSETS,
+  PRODUCE,
+} from "../../src/wire/generated/apis.ts";
+import { newDeleteTopicsRequest } from "../../src/wire/generated/delete_topics_request.ts";
 import {
   newListOffsetsPartition,
   newListOffsetsRequest,
@@ -288,3 +294,65 @@ Deno.test("refused records are named, from whichever shard they came", () => {
     assert.equal(answer.baseOffset, -1);
   }
 });
+
+/** Bytes of frames and responses that some shard holds. */
+function heldBytes(node: SimNode): number {
+  let held = 0;
+  for (const { blocks } of node.shards) {
+    const { waitingWindows, begunFrames, smallFrames, largeFrames, responses } = blocks;
+    for (const budget of [waitingWindows, begunFrames, smallFrames, largeFrames, responses]) {
+      held += budget.used;
+    }
+  }
+  return held;
+}
+
+for (
+  const [ending, end] of [
+    ["its connection ends", null],
+    ["its topic is deleted", newDeleteTopicsRequest({ topicNames: ["t"], timeoutMs: 1000 })],
+  ] as const
+) {
+  Deno.test(`a batch that is being walked holds nothing any more when ${ending}`, () => {
+    for (const shard of [0, 1]) {
+      const node = new SimNode({ seed: 8 });
+      assert(node.mount(2));
+      create(node, "t", 4);
+      for (let index = 0; index < 4; index++) produce(node, index, SMALL_BATCH);
+      const [first, second] = pairOn(node, shard);
+      const large = bulky(Compression.GZIP, UNPACKED_BYTES_MIN - 100_000);
+      const clients = [0, 1, 2].map(() => new SimClient(node.connect(0)));
+      const errors: number[] = [];
+      const take = ({ responses }: ProduceResponse): void => {
+        errors.push(...responses[0]!.partitionResponses.map(({ errorCode }) => errorCode));
+      };
+      for (const client of clients) {
+        client.send(PRODUCE, NAMES, requestFor([[first, large], [second, large]]), take);
+        client.send(PRODUCE, NAMES, requestFor([[second, SMALL_BATCH]]), take);
+      }
+      node.pass(1);
+      assert.equal(errors.length, 0);
+      assert(heldBytes(node) > 0);
+      if (end === null) {
+        for (const client of clients) client.end.ended = true;
+      } else {
+        assert.equal(call(node, DELETE_TOPICS, 4, end).responses[0]!.errorCode, ErrorCode.NONE);
+        const poll = (): void => clients.forEach((client) => client.poll());
+        assert(node.run(() => (poll(), errors.length === 9)));
+        assert(errors.includes(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION));
+      }
+      assert(node.run(() => heldBytes(node) === 0), `${heldBytes(node)} bytes are held`);
+      // Walks of others go on.
+      create(node, "u", 1);
+      node.pass(5);
+      const client = new SimClient(node.connect(0));
+      let error = -1;
+      client.send(PRODUCE, NAMES, produceRequest("u", 0, large), (response) => {
+        error = response.responses[0]!.partitionResponses[0]!.errorCode;
+      });
+      assert(node.run(() => (client.poll(), error >= 0)));
+      assert.equal(error, ErrorCode.NONE);
+      assert(node.stop());
+    }
+  });
+}
