@@ -9,7 +9,7 @@
  * - -5 latest tiered (v9), -6 earliest not yet uploaded (v11): -1, as in a Kafka without tiered storage.
  * - A time: the first committed record that is not older; -1 when there is none.
  * - v4: the leader epoch fences. A special value that the version does not have is UNSUPPORTED_VERSION,
- *   a partition named twice INVALID_REQUEST (v0: answered twice), an isolation level that there is not
+ *   a partition named twice INVALID_REQUEST (v0: more than 16 times), an isolation level that there is not
  *   UNKNOWN_SERVER_ERROR.
  * - Runs on the shards that own the partitions.
  *
@@ -62,6 +62,11 @@ const READ_UNCOMMITTED = 0;
 const READ_COMMITTED = 1;
 /** The version that answers with a list of offsets. */
 const OLD_STYLE_VERSION = 0;
+/**
+ * How often one request of that version may name a partition; later ones may once. To find a time may mean to
+ * decompress a batch, so a request that asks it many thousand times would keep the shard for minutes.
+ */
+const OLD_STYLE_NAMINGS_MAX = 16;
 
 export const LIST_OFFSETS_HANDLER: Handler<ListOffsetsRequest, ListOffsetsResponse> = {
   api: LIST_OFFSETS,
@@ -94,9 +99,10 @@ export const LIST_OFFSETS_HANDLER: Handler<ListOffsetsRequest, ListOffsetsRespon
       const items = context.version > OLD_STYLE_VERSION
         ? lastOfEach(partitions, ({ partitionIndex }) => partitionIndex)
         : partitions;
+      const namingsMax = context.version > OLD_STYLE_VERSION ? 1 : OLD_STYLE_NAMINGS_MAX;
       for (const item of items) {
         results.push(
-          counts.get(item.partitionIndex)! > 1 && context.version > OLD_STYLE_VERSION
+          counts.get(item.partitionIndex)! > namingsMax
             ? answer(item, { errorCode: ErrorCode.INVALID_REQUEST })
             : yield* listOffset(context, request, name, item),
         );

@@ -111,6 +111,22 @@ Deno.test("ListOffsets v0 lists what lies before a time, the greatest offset fir
   assert.deepEqual(list(-1, 5), [3], "an empty log has one");
 });
 
+Deno.test("ListOffsets v0 does not look for many times in one partition", () => {
+  const broker = newBroker();
+  const errorsOf = (count: number): Set<number> => {
+    const partitions = Array.from(
+      { length: count },
+      (_, timestamp) => newListOffsetsPartition({ partitionIndex: 0, timestamp, maxNumOffsets: 1 }),
+    );
+    const request = newListOffsetsRequest({ topics: [{ name: "t", partitions }] });
+    const { topics } = broker.ask(LIST_OFFSETS_HANDLER, 0, request);
+    assert.equal(topics[0]!.partitions.length, count);
+    return new Set(topics[0]!.partitions.map(({ errorCode }) => errorCode));
+  };
+  assert.deepEqual(errorsOf(16), new Set([ErrorCode.NONE]));
+  assert.deepEqual(errorsOf(17), new Set([ErrorCode.INVALID_REQUEST]));
+});
+
 Deno.test("ListOffsets fences by leader epoch", () => {
   const broker = newBroker();
   const errorOf = (currentLeaderEpoch: number) => search(broker, 4, -1, { currentLeaderEpoch })[0];
