@@ -51,18 +51,26 @@ export function* all<T>(tasks: readonly Task<T>[], limit: number): Task<T[]> {
   let done = 0;
   if (tasks.length === 0) return results;
   yield (resume) => {
-    const startNext = (): void => {
-      if (next >= tasks.length) return;
-      const at = next++;
-      runTask(tasks[at]!, (value) => {
-        results[at] = value;
-        done++;
-        if (done === tasks.length) resume(0);
-        else startNext();
-      });
+    let running = 0;
+    let isStarting = false;
+    const startMore = (): void => {
+      // A task that ended before its start returned: the loop below goes on, not a deeper stack.
+      if (isStarting) return;
+      isStarting = true;
+      while (running < limit && next < tasks.length) {
+        const at = next++;
+        running++;
+        runTask(tasks[at]!, (value) => {
+          results[at] = value;
+          running--;
+          done++;
+          if (done === tasks.length) resume(0);
+          else startMore();
+        });
+      }
+      isStarting = false;
     };
-    const first = Math.min(limit, tasks.length);
-    for (let i = 0; i < first; i++) startNext();
+    startMore();
   };
   return results;
 }
