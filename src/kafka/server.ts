@@ -37,8 +37,11 @@ import type { AnyHandler, HandlerRegistry, Router } from "./router.ts";
 const PRODUCE_KEY = 0;
 const FETCH_KEY = 1;
 const JOIN_GROUP_KEY = 11;
+const HEARTBEAT_KEY = 12;
 const SYNC_GROUP_KEY = 14;
 const API_VERSIONS_KEY = 18;
+/** The largest of the requests that are tiny (bytes). */
+const TINY_REQUEST_SIZE = 1024;
 /** How often deadlines of connections are looked at (ms). */
 const DEADLINE_CHECK_MS = 5_000;
 /** Protocol violations logged one by one, and the interval between later ones (ms). */
@@ -203,6 +206,7 @@ export class KafkaServer implements ConnectionHost {
     const { heap } = this;
     if (apiKey === PRODUCE_KEY) return heap.hasRoom(HeapLane.PRODUCE);
     if (apiKey === FETCH_KEY) return heap.hasRoom(HeapLane.FETCH);
+    if (size <= TINY_REQUEST_SIZE && isTiny(apiKey)) return true;
     return heap.hasRoom(requestLane(apiKey, size)) && heap.hasRoom(HeapLane.RESPONSES);
   }
 
@@ -369,6 +373,14 @@ export class KafkaServer implements ConnectionHost {
       connection.violation("its peer does not go on, and the memory that it holds is needed");
     }
   }
+}
+
+/**
+ * Question and answer are a few bytes, and whoever waits for them is lost: members to their groups, clients that
+ * come in to the cluster. They start whatever others have left here.
+ */
+function isTiny(apiKey: number): boolean {
+  return apiKey === HEARTBEAT_KEY || apiKey === API_VERSIONS_KEY;
 }
 
 /** Where a request of this size is counted while it is open. */

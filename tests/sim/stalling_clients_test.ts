@@ -8,6 +8,7 @@ import {
   CREATE_TOPICS,
   FETCH,
   FIND_COORDINATOR,
+  HEARTBEAT,
   JOIN_GROUP,
   METADATA,
   PRODUCE,
@@ -18,6 +19,7 @@ import {
   newFetchRequest,
   newFetchTopic,
 } from "../../src/wire/generated/fetch_request.ts";
+import { newHeartbeatRequest } from "../../src/wire/generated/heartbeat_request.ts";
 import { newFindCoordinatorRequest } from "../../src/wire/generated/find_coordinator_request.ts";
 import { newJoinGroupRequest } from "../../src/wire/generated/join_group_request.ts";
 import { newMetadataRequest } from "../../src/wire/generated/metadata_request.ts";
@@ -320,6 +322,15 @@ Deno.test("responses that nobody takes hold up further requests, not further mem
   }
   let most = 0;
   bench.pass(600, () => most = Math.max(most, heap.used(HeapLane.RESPONSES)));
+  const beat = bench.connect();
+  let beaten = false;
+  beat.send(
+    HEARTBEAT,
+    4,
+    newHeartbeatRequest({ groupId: "g", memberId: "m" }),
+    () => beaten = true,
+  );
+  bench.until(() => beaten, 200, "a heartbeat beside them");
   assert(most > heap.limit / 2 && most < heap.limit + 4_000_000, `${most} bytes of answers`);
   // Nor do requests that have to wait for that keep the buffers that others receive into.
   for (const client of bench.many(40)) bench.askMetadata(client);
