@@ -91,7 +91,8 @@ function addExtent(segment: Segment, place: ScanPlace, endPosition: number): voi
 
 /**
  * Reads whole batches that follow each other in a segment, from its front or `from`, up to `sizeBytes`, and adds
- * their extents to its index.
+ * their extents to its index. What a device does not give back costs the batches that touch it, not those that
+ * would have been read together with it.
  *
  * @param visit given the address of each batch, valid until it returns
  * @returns the file position after the last valid batch, or a negative errno
@@ -113,6 +114,8 @@ export function* scanBatches(
   // The window in memory: file positions [windowStart, windowEnd).
   let windowStart = 0;
   let windowEnd = 0;
+  // Read at once; less where the device fails.
+  let span = size;
   while (position < segment.sizeBytes) {
     let needed = BATCH_HEADER_SIZE;
     if (position + needed <= windowEnd) needed = batchSize(view, address + position - windowStart);
@@ -124,12 +127,18 @@ export function* scanBatches(
       if (length > size) {
         loader.cache.arena.release(address);
         size = length;
+        span = size;
         address = yield* loader.allocate(size);
         if (address < 0) return -ENOMEM;
       }
       const at = address;
-      const bytes = roundDown(size);
+      const end = roundUp(segment.sizeBytes);
+      const bytes = Math.min(Math.max(roundDown(span), length), end - start);
       const read = yield* io((done) => disk.read(handle, start, at, bytes, done));
+      if (read < 0 && bytes > length) {
+        span = bytes / 2;
+        continue;
+      }
       windowStart = start;
       windowEnd = start + Math.max(0, read);
       if (windowEnd < position + needed) break;

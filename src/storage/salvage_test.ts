@@ -1,9 +1,12 @@
 import { strict as assert } from "node:assert";
 import { LOG_FAILED, MetaKind } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
+import type { Segment } from "./segment.ts";
+import type { Damage } from "./shard_storage.ts";
 import { crc32cOfBytes } from "../bytes/crc32c.ts";
-import { BLOCK_SIZE } from "../io/disk.ts";
+import { BLOCK_SIZE, type Disk } from "../io/disk.ts";
 import { ENOSPC } from "../io/errno.ts";
+import { io, type Task } from "../io/task.ts";
 import { takePicture } from "../../tests/sim/disk_picture.ts";
 import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
 import { TEST_LIMITS, TestNode } from "../../tests/sim/storage_node.ts";
@@ -175,6 +178,50 @@ Deno.test("index and segment damaged: what stands before the damage is served, t
   assert.match(lost, new RegExp(`offsets 6 to ${behind - 1}`));
   assert.ok(position <= 40_000 && position > 30_000);
   assert.equal(again.suspect, false);
+});
+
+/** Has a file end at `bytes`. */
+function* resize(disk: Disk, path: string, bytes: number): Task<void> {
+  const handle = yield* io((done) => disk.open(path, false, done));
+  yield* io((done) => disk.truncate(handle, bytes, done));
+  yield* io((done) => disk.close(handle, done));
+}
+
+/**
+ * A node whose closed segment has an index and a block that are damaged, and space behind its end: a power cut
+ * took back that it had been given up.
+ */
+function withoutIndex(seed: number, lostBlock: (segment: Segment) => number): TestNode {
+  const node = new TestNode({ seed, journalBytes: JOURNAL_BYTES });
+  assert.equal(node.mount(1), true);
+  const log = makeLog(node, 1);
+  fill(node, log, 40, 6000);
+  node.engines[0]!.checkpoint();
+  node.settle();
+  const segment = log.segmentList[0]!;
+  assert.ok(segment.closed && segment.index.filedCount > 0);
+  node.crash();
+  node.disk.flipBit(segment.indexFile.path, 100, 0);
+  node.finish(resize(node.disk, segment.file.path, 2 * TEST_LIMITS.segmentBytes));
+  node.disk.loseBlock(segment.file.path, lostBlock(segment));
+  assert.equal(node.mount(1), true);
+  return node;
+}
+
+Deno.test("an index is made anew with an unreadable block behind the segment's end", () => {
+  const node = withoutIndex(26, ({ sizeBytes }) => Math.ceil(sizeBytes / BLOCK_SIZE));
+  const log = node.log(1) as PartitionLog;
+  assert.notEqual(node.readAll(log, 0), null);
+  assert.deepEqual(node.damages.map(({ harmless }) => harmless), [true]);
+});
+
+Deno.test("an unreadable block costs a segment without index the batches from it on, none before", () => {
+  const node = withoutIndex(27, () => Math.floor(40_000 / BLOCK_SIZE));
+  const log = node.log(1) as PartitionLog;
+  assert.equal(node.readOnce(log, 0, 1_000_000)!.next, 6);
+  assert.equal(node.readOnce(log, 6, 1_000_000), null);
+  const [{ lost }] = node.damages as [Damage];
+  assert.match(lost, /offsets 6 to/);
 });
 
 Deno.test("a closed segment that is gone is named, its index or not", () => {
