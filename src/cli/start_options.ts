@@ -90,7 +90,8 @@ export const START_FLAGS = {
   "accept-loss": toggle({
     help:
       "Accept damaged data as lost: readers go past it, and partitions that it made read-only are " +
-      "writable again. With --verify all damage at once, else as it is found. Meant for one start",
+      "writable again; the start does without what the disk cannot read. With --verify all damage " +
+      "at once, else as it is found. Meant for one start",
   }),
   "verify": toggle({
     help: "Read everything back from the disk before serving, as a start after a disk error does",

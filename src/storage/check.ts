@@ -80,6 +80,8 @@ class Check {
       clusterId: manifest.clusterId,
       journalBytes: shard.extents.length * shard.extentBytes,
       extentBytes: shard.extentBytes,
+      // To tell of all that is wrong, also where a start would wait for the device.
+      acceptLoss: true,
       onProgress: this.#onProgress,
     });
     this.#manifest = recovered.manifest ?? manifest;

@@ -323,6 +323,7 @@ class Scan {
       // A write is missing: beyond the stable LSN that is the end.
       if (head.lsn > expected && expected > this.#stableLsn) break;
       const whole = yield* this.#readWrite(head.block, head.count, head.lsn);
+      if (whole < 0) return whole;
       if (whole === 0 || !this.#isChained(head.lsn, head.count, this.#heads[i + 1])) {
         if (head.lsn > this.#stableLsn) break;
         continue;
@@ -393,9 +394,10 @@ class Scan {
       view.getUint32(at, true) === crc32c(at + 4, BLOCK_SIZE - 4, 0);
   }
 
-  /** Makes the write's bytes present in the buffer: 1 whole, 0 broken. */
+  /** Makes the write's bytes present in the buffer: 1 whole, 0 broken, or a negative errno. */
   *#readWrite(block: number, count: number, lsn: number): Task<number> {
-    if ((yield* this.#readWindow(block, count)) === 0) return 0;
+    const present = yield* this.#readWindow(block, count);
+    if (present <= 0) return present;
     const view = this.#options.memory.view;
     const address = this.#writeAddress;
     const payload = view.getUint32(address + PAYLOAD_LENGTH_OFFSET, true);
@@ -415,7 +417,8 @@ class Scan {
 
   /**
    * Points `#writeAddress` at the blocks, reading a whole buffer from there on unless they are part of
-   * the last one; 1 done, 0 when they are not there, or the device does not give them back.
+   * the last one; 1 done, 0 when they are not there, or the device does not give them back. Where it gave back
+   * all of the extent a moment ago they are no torn tail: a negative errno.
    */
   *#readWindow(block: number, count: number): Task<number> {
     const { disk, extents, bufferAddress, bufferBytes } = this.#options;
@@ -433,6 +436,7 @@ class Scan {
         length = count * BLOCK_SIZE;
         read = yield* io((done) => disk.read(handle, position, bufferAddress, length, done));
       }
+      if (read < 0 && !this.#unreadable.has(e)) return read;
       this.#windowBlock = block;
       this.#windowEnd = block + Math.floor(Math.max(0, read) / BLOCK_SIZE);
       if (block + count > this.#windowEnd) return 0;

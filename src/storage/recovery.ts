@@ -17,7 +17,7 @@
 
 import { assert } from "../base/assert.ts";
 import { namesIn } from "../io/disk.ts";
-import { EEXIST, ENOMEM } from "../io/errno.ts";
+import { EEXIST, EIO, ENOMEM } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import { ballastBytesFor, dropBallast } from "./ballast.ts";
 import {
@@ -27,6 +27,7 @@ import {
   readSlots,
   reservedForCheckpoint,
 } from "./checkpoint_slots.ts";
+import type { CheckpointSlot } from "./checkpoint_file.ts";
 import { decodeRow, encodeRow } from "./checkpoint_row.ts";
 import { LOGS_DIRECTORY } from "./engine.ts";
 import { rebuildIndex } from "./index_rebuild.ts";
@@ -62,6 +63,10 @@ import {
   unreadableExtent,
   unreadableRows,
   unreadableSlots,
+  waitsFor,
+  type Withheld,
+  withheldExtent,
+  withheldSlot,
 } from "./recovery_words.ts";
 import { Replay, ReplaySurvey } from "./replay.ts";
 import { salvageLogs } from "./salvage.ts";
@@ -82,7 +87,7 @@ export interface RecoveryOptions {
   /** Size of each shard's ring, and of the extents it is made of (bytes; multiples of the block). */
   readonly journalBytes?: number;
   readonly extentBytes?: number;
-  /** Without any manifest, what lies in the directories is taken for what there is. */
+  /** Starts from what lies in the directories when no manifest does, and without what a device withholds. */
   readonly acceptLoss?: boolean;
   /** Told what is being done, with a share from 0 to 1. */
   readonly onProgress?: (stage: string, done: number) => void;
@@ -126,6 +131,7 @@ interface OldShard {
   /** The checkpoint slot that rows were taken from, and the first LSN after it. */
   slot: string;
   fromLsn: number;
+  slots: readonly CheckpointSlot[];
 }
 
 class Recovery {
@@ -150,6 +156,7 @@ class Recovery {
   #ringsDealt = false;
   /** There is no manifest, and loss is accepted: every directory is salvaged. */
   #salvageAll = false;
+  #withheld: Withheld | null = null;
   /** What the new checkpoints reserve, where there is room. */
   #checkpointBytes = 0;
 
@@ -179,12 +186,7 @@ class Recovery {
 
   *#runWith(buffer: Buffer): Task<RecoveryReport> {
     const { disk, memory } = this.#context;
-    const place = {
-      disk,
-      memory,
-      bufferAddress: buffer.address,
-      bufferBytes: buffer.bytes,
-    };
+    const place = { disk, memory, bufferAddress: buffer.address, bufferBytes: buffer.bytes };
     const { read: found, copyBecause } = yield* findManifest(place);
     if (copyBecause !== null) this.#context.onDamage(copyServes(copyBecause));
     if (found.kind === "newer") {
@@ -226,6 +228,8 @@ class Recovery {
     if (result >= 0) result = yield* this.#switch(buffer);
     this.#store.close(this.#logs.values());
     if (result === -ENOMEM) return this.#shortOfMemory();
+    const withheld = this.#withheld;
+    if (withheld !== null) return this.#stop("error", waitsFor(withheld), withheld.errno);
     if (result < 0) return this.#stop("error", `Recovery failed: errno ${-result}`, -result);
     return this.#report("ready", "", 0);
   }
@@ -238,7 +242,7 @@ class Recovery {
       this.#progress("reading checkpoints", i / old.shards.length);
       const manifest = old.shards[i]!;
       const extents = yield* openExtents(this.#context, manifest);
-      const shard: OldShard = { manifest, extents, slot: "", fromLsn: 0 };
+      const shard: OldShard = { manifest, extents, slot: "", fromLsn: 0, slots: [] };
       this.#shards.push(shard);
       const handles = yield* openSlots(this.#context, manifest, false);
       let badRows = 0;
@@ -252,10 +256,12 @@ class Recovery {
         this.#logs.set(log.groupId, log);
       });
       yield* closeSlots(this.#context, handles);
+      shard.slots = read.slots;
       for (const damage of unreadableSlots(manifest, read)) this.#context.onDamage(damage);
       // One damaged slot is what a crash during its writing leaves; the other one covers it.
       if (read.newest < 0) {
         this.#context.onDamage(lostSlots(manifest));
+        this.#withheld ??= withheldSlot(manifest, read.slots);
         this.#hurt.add(i);
         continue;
       }
@@ -296,6 +302,9 @@ class Recovery {
       this.#noteJournalDamage(shard, scan);
       this.#noteStaleSlot(shard, scan);
     }
+    // A loss that may pass is not made to last, unless it is accepted.
+    if (this.#options.acceptLoss === true) this.#withheld = null;
+    if (this.#withheld !== null) return -EIO;
     const replay = new Replay(
       this.#store,
       this.#logs,
@@ -327,7 +336,8 @@ class Recovery {
       }
     }
     this.#replayed = replay.records;
-    yield* this.#salvage(replay);
+    const salvaged = yield* this.#salvage(replay);
+    if (salvaged < 0) return salvaged;
     for (const segment of replay.rebuild) {
       this.#store.writer.forgetFrom(segment, 0);
       const rebuilt = yield* rebuildIndex(this.#store.loader, segment);
@@ -340,8 +350,8 @@ class Recovery {
   }
 
   /** Brings back groups of hurt shards whose rows or first records are lost. */
-  *#salvage(replay: Replay): Task<void> {
-    if (this.#hurt.size === 0 && !this.#salvageAll) return;
+  *#salvage(replay: Replay): Task<number> {
+    if (this.#hurt.size === 0 && !this.#salvageAll) return 0;
     const found = yield* salvageLogs(
       this.#store,
       LOGS_DIRECTORY,
@@ -349,8 +359,11 @@ class Recovery {
         (this.#salvageAll || this.#hurt.has(groupId % this.#shards.length)) &&
         !this.#logs.has(groupId) &&
         !replay.doomedDirectories.includes(directory),
+      this.#options.acceptLoss === true,
     );
+    if (typeof found === "number") return found;
     for (const log of found) this.#logs.set(log.groupId, log);
+    return 0;
   }
 
   /** Scans one journal; between its reads, what was replayed is written out when it is much. */
@@ -414,14 +427,16 @@ class Recovery {
     const index = this.#shards.indexOf(shard);
     for (const damage of scan.damages) this.#context.onDamage(lostWrites(index, damage));
     if (scan.damages.length === 0) return;
+    this.#withheld ??= withheldExtent(scan.unreadable);
     this.#hurt.add(index);
     this.#judge(shard, scan);
   }
 
-  #noteStaleSlot({ slot, fromLsn, manifest }: OldShard, { oldestLsn }: JournalScan): void {
+  #noteStaleSlot({ slot, slots, fromLsn, manifest }: OldShard, { oldestLsn }: JournalScan): void {
     if (slot === "" || fromLsn >= oldestLsn) return;
     const index = this.#old!.shards.indexOf(manifest);
     this.#context.onDamage(staleSlot(index, slot, fromLsn, oldestLsn));
+    this.#withheld ??= withheldSlot(manifest, slots);
     this.#hurt.add(index);
     this.#suspectAll(index);
   }

@@ -5,7 +5,7 @@
  */
 
 import { ENOENT } from "../io/errno.ts";
-import type { CheckpointRead } from "./checkpoint_file.ts";
+import type { CheckpointRead, CheckpointSlot } from "./checkpoint_file.ts";
 import type { JournalDamage, UnreadableExtent } from "./journal_scan.ts";
 import type { DoubtfulBatch } from "./landed_batch.ts";
 import type { ShardManifest } from "./manifest.ts";
@@ -31,6 +31,37 @@ export function unreadableSlots(
     damages.push({ file: checkpoints[i]!, position: 0, lost, groupId: -1 });
   }
   return damages;
+}
+
+/** A file that is missed, and that its device may give back later. */
+export interface Withheld {
+  readonly file: string;
+  /** Positive. */
+  readonly errno: number;
+}
+
+export function withheldExtent(unreadable: readonly UnreadableExtent[]): Withheld | null {
+  const found = unreadable.find(({ errno }) => mayComeBack(errno));
+  return found === undefined ? null : { file: found.path, errno: found.errno };
+}
+
+export function withheldSlot(
+  { checkpoints }: ShardManifest,
+  slots: readonly CheckpointSlot[],
+): Withheld | null {
+  const at = slots.findIndex(({ errno }) => mayComeBack(errno));
+  return at < 0 ? null : { file: checkpoints[at]!, errno: slots[at]!.errno };
+}
+
+/** Not what is gone, cut short, or is given back and wrong. */
+function mayComeBack(errno: number): boolean {
+  return errno !== 0 && errno !== ENOENT;
+}
+
+/** Why a start stops, and changes nothing. */
+export function waitsFor({ file, errno }: Withheld): string {
+  return `${file} cannot be read (errno ${errno}), and what it may hold is nowhere else: nothing ` +
+    `was changed, and only a start with --accept-loss goes on without it`;
 }
 
 export function unreadableRows(slot: string, count: number): Damage {

@@ -10,7 +10,7 @@
  */
 
 import { namesIn } from "../io/disk.ts";
-import { ENOTDIR } from "../io/errno.ts";
+import { ENOMEM, ENOTDIR } from "../io/errno.ts";
 import type { Task } from "../io/task.ts";
 import { batchEndOffset, batchMaxTimestamp, LEADER_EPOCH_OFFSET } from "../wire/record_batch.ts";
 import { scanBatches } from "./index_rebuild.ts";
@@ -39,12 +39,15 @@ export function parseSegmentName(name: string): [number, number, number, number]
  * Makes suspect logs of the directories in `parent` that `wanted` picks, and names what is lost with them.
  *
  * Without one, such a group would start empty, as if it were new.
+ *
+ * @param passOver a segment that cannot be opened is left out; otherwise its errno is returned
  */
 export function* salvageLogs(
   parts: LogParts,
   parent: string,
   wanted: (identity: { groupId: number; incarnation: number }, directory: string) => boolean,
-): Task<PartitionLog[]> {
+  passOver: boolean,
+): Task<PartitionLog[] | number> {
   const logs: PartitionLog[] = [];
   for (const name of namesIn(parts.context.disk, parent)) {
     const identity = parseLogDirectory(name);
@@ -52,7 +55,8 @@ export function* salvageLogs(
     if (identity === null || !wanted(identity, directory)) continue;
     // A stray file with the name of one.
     if (parts.context.disk.list(directory) === -ENOTDIR) continue;
-    const log = yield* salvageLog(parts, directory, identity);
+    const log = yield* salvageLog(parts, directory, identity, passOver);
+    if (typeof log === "number") return log;
     log.recorded = true;
     logs.push(log);
     parts.context.onDamage({
@@ -71,7 +75,8 @@ function* salvageLog(
   parts: LogParts,
   directory: string,
   identity: { groupId: number; incarnation: number },
-): Task<PartitionLog> {
+  passOver: boolean,
+): Task<PartitionLog | number> {
   const limits = { segmentBytes: 1024 * 1024 * 1024, segmentMs: 604_800_000 };
   const log = new PartitionLog(parts, { ...identity, directory }, limits);
   const found: Segment[] = [];
@@ -90,17 +95,19 @@ function* salvageLog(
       log.lastIndex = segment.baseIndex - 1;
       log.endOffset = segment.baseOffset;
     }
-    yield* takeSegment(parts, log, segment);
+    const taken = yield* takeSegment(parts, log, segment);
+    if (taken < 0 && (taken === -ENOMEM || !passOver)) return taken;
   }
   log.suspect = true;
   return log;
 }
 
-function* takeSegment(parts: LogParts, log: PartitionLog, segment: Segment): Task<void> {
+/** Takes the batches of a segment into its log; 0, or the negative errno for which none could be looked at. */
+function* takeSegment(parts: LogParts, log: PartitionLog, segment: Segment): Task<number> {
   const size = parts.context.disk.size(segment.file.path);
-  if (size <= 0) return;
+  if (size <= 0) return 0;
   const handle = yield* parts.loader.open(segment, false, false);
-  if (handle < 0) return;
+  if (handle < 0) return handle;
   const view = parts.context.memory.view;
   segment.sizeBytes = size;
   const end = yield* scanBatches(parts.loader, segment, handle, (at) => {
@@ -113,8 +120,9 @@ function* takeSegment(parts: LogParts, log: PartitionLog, segment: Segment): Tas
     log.lastTerm = view.getInt32(at + LEADER_EPOCH_OFFSET, false);
   });
   parts.files.release(segment.file);
-  segment.sizeBytes = Math.max(0, end);
-  if (segment.sizeBytes === 0) return;
+  if (end < 0) return end;
+  segment.sizeBytes = end;
+  if (end === 0) return 0;
   segment.writtenPosition = segment.sizeBytes;
   segment.entryCount = segment.index.count;
   segment.created = true;
@@ -123,4 +131,5 @@ function* takeSegment(parts: LogParts, log: PartitionLog, segment: Segment): Tas
   log.lastIndex += segment.endOffset - log.endOffset;
   log.endOffset = segment.endOffset;
   log.segmentList.push(segment);
+  return 0;
 }

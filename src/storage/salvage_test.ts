@@ -1,11 +1,12 @@
 import { strict as assert } from "node:assert";
 import { LOG_FAILED, MetaKind } from "./log.ts";
+import type { ShardManifest } from "./manifest.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { Segment } from "./segment.ts";
 import type { Damage } from "./shard_storage.ts";
 import { crc32cOfBytes } from "../bytes/crc32c.ts";
 import { BLOCK_SIZE, type Disk } from "../io/disk.ts";
-import { ENOSPC } from "../io/errno.ts";
+import { EIO, ENOSPC } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import { takePicture } from "../../tests/sim/disk_picture.ts";
 import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
@@ -310,4 +311,64 @@ Deno.test("segments that a salvage could not place stay where they are until the
   }
   // Three starts later: the damaged file's copy comes back, and whoever knows how finds the others.
   assert.deepEqual(node.disk.paths().filter((path) => path.endsWith(".log")).sort(), segments);
+});
+
+/** A stopped node whose journal holds what no checkpoint does, or whose rows are in its slots. */
+function withContent(seed: number): { node: TestNode; shard: ShardManifest; bytes: Uint8Array } {
+  const node = new TestNode({ seed, journalBytes: JOURNAL_BYTES });
+  assert.equal(node.mount(1), true);
+  const log = makeLog(node, 1);
+  fill(node, log, 20, 6000);
+  node.engines[0]!.checkpoint();
+  node.settle();
+  fill(node, log, 3, 600);
+  const bytes = node.readAll(log, 0)!;
+  const shard = node.report!.manifest!.shards[0]!;
+  node.crash();
+  return { node, shard, bytes };
+}
+
+for (const what of ["a journal extent", "both checkpoint slots"]) {
+  Deno.test(`a start that ${what} cannot be opened for changes nothing, and the next one loses nothing`, () => {
+    const { node, shard, bytes } = withContent(31);
+    const missing = what === "a journal extent" ? [shard.extents[0]!] : shard.checkpoints;
+    const before = node.disk.paths().sort();
+    for (const path of missing) {
+      node.disk.inject({ operation: "open", nth: 1, path, fault: { kind: "error", errno: EIO } });
+    }
+    assert.equal(node.mount(1), false);
+    assert.equal(node.report!.outcome, "error");
+    const { reason } = node.report!;
+    assert.ok(missing.some((path) => reason.includes(path)) && reason.includes("--accept-loss"));
+    assert.deepEqual(node.disk.paths().sort(), before);
+    node.crash();
+    assert.equal(node.mount(1), true);
+    assert.deepEqual(node.report!.suspectGroups, []);
+    assert.deepEqual(node.readAll(node.log(1)!, 0), bytes);
+  });
+
+  Deno.test(`a start that accepts loss does without what it cannot open: ${what}`, () => {
+    const { node, shard } = withContent(32);
+    const missing = what === "a journal extent" ? [shard.extents[0]!] : shard.checkpoints;
+    for (const path of missing) {
+      node.disk.inject({ operation: "open", nth: 1, path, fault: { kind: "error", errno: EIO } });
+    }
+    assert.equal(node.mount(1, true), true);
+    assert.deepEqual(node.report!.suspectGroups, [1]);
+  });
+}
+
+Deno.test("a start that cannot look at a segment of which no row is left changes nothing", () => {
+  const { node, shard, bytes } = withContent(33);
+  const segments = node.disk.paths().filter((path) => path.endsWith(".log")).sort();
+  for (const path of shard.checkpoints) node.disk.loseFile(path);
+  const fault = { kind: "error", errno: EIO } as const;
+  node.disk.inject({ operation: "open", nth: 1, path: segments[0]!, fault });
+  assert.equal(node.mount(1), false);
+  node.crash();
+  assert.equal(node.mount(1), true);
+  const log = node.log(1)!;
+  const found = node.readAll(log, 0)!;
+  assert.ok(found.length > 0 && log.startOffset === 0);
+  assert.deepEqual(found, bytes.subarray(0, found.length));
 });

@@ -93,7 +93,7 @@ Deno.test("strays cost nothing when checkpoints are lost: what has the name of a
   const slots = node.report!.manifest!.shards[0]!.checkpoints;
   node.crash();
   for (const slot of slots) node.disk.loseBlock(slot, 0);
-  assert.equal(node.mount(1), true);
+  assert.equal(node.mount(1, true), true);
   assert.deepEqual(node.report!.suspectGroups, [2]);
   assert.deepEqual(node.readAll(node.log(2)!, 0), bytes);
 });
