@@ -188,8 +188,9 @@ class Scan {
   #tornTail = false;
   #bufferBytesNeeded = 0;
   #damages: JournalDamage[] = [];
-  // By extent, what the first pass could not read of it.
+  // By extent, what the first pass could not read of it; and the ring blocks of that, in order.
   readonly #unreadable = new Map<number, UnreadableExtent>();
+  readonly #unread: { readonly from: number; readonly to: number; readonly isCut: boolean }[] = [];
   // Ring blocks in the buffer during the second pass, and the write at hand among them.
   #windowBlock = 0;
   #windowEnd = 0;
@@ -283,6 +284,8 @@ class Scan {
       blocksOfExtent: sizeBytes / BLOCK_SIZE,
       errno: known?.errno ?? -result,
     });
+    const from = this.#firstBlocks[e]! + position / BLOCK_SIZE;
+    this.#unread.push({ from, to: from + length / BLOCK_SIZE, isCut: result === 0 });
   }
 
   /** Whether nothing of an extent can be read. */
@@ -291,18 +294,45 @@ class Scan {
     return unreadable !== undefined && unreadable.blocks === unreadable.blocksOfExtent;
   }
 
-  /** Whether the write with this LSN, if it was ever made, began in an extent of which nothing is left. */
+  /**
+   * Whether so much is missing from a block on that a write which had completed may have been there. A crash leaves
+   * one write behind that cannot be read; it makes no file shorter.
+   */
+  #hidesWrite(block: number): boolean {
+    let end = block;
+    let isCut = false;
+    for (const range of this.#unread) {
+      if (range.from > end || end >= range.to) continue;
+      end = range.to;
+      isCut ||= range.isCut;
+    }
+    return isCut || end - block > WRITE_BLOCKS_MAX;
+  }
+
+  /** Whether the write with this LSN, if it was ever made, may be where nothing is left to tell. */
   #mayBeGone(lsn: number): boolean {
+    if (this.#unread.length === 0) return false;
     const { extents, firstLsn } = this.#options;
-    if (!extents.some((_extent, e) => this.#isGone(e))) return false;
+    const own = this.#headOf(lsn);
+    if (own !== undefined) {
+      for (let i = 1; i < own.count; i++) if (this.#hidesWrite(own.block + i)) return true;
+      return false;
+    }
     const before = this.#headOf(lsn - 1);
-    // The first write of a mount stands at the ring's beginning.
-    if (before === undefined) return lsn !== firstLsn || this.#isGone(0);
+    if (before === undefined) {
+      // The first write of a mount stands at the ring's beginning.
+      if (lsn === firstLsn) return this.#isGone(0) || this.#hidesWrite(0);
+      return extents.some((_extent, e) => this.#isGone(e)) ||
+        this.#unread.some(({ from }) => this.#hidesWrite(from));
+    }
     const end = before.block + before.count;
     const e = this.#extentOf(before.block);
-    // One that did not fit into the rest of its extent began the next one.
     const left = this.#firstBlocks[e + 1]! - end;
-    return left < WRITE_BLOCKS_MAX && this.#isGone((e + 1) % extents.length);
+    if (left > 0 && this.#hidesWrite(end)) return true;
+    // One that did not fit into the rest of its extent began the next one.
+    const next = (e + 1) % extents.length;
+    return left < WRITE_BLOCKS_MAX &&
+      (this.#isGone(next) || this.#hidesWrite(this.#firstBlocks[next]!));
   }
 
   /** The second pass; zero or a negative errno. */
