@@ -1,22 +1,24 @@
 /**
  * `deno task mutate [--seeds N] [--only WORDS]`: puts one deliberate bug after the other into a copy of the
- * sources, and runs the storage's simulation on it until a seed fails.
+ * sources, and runs the storage's simulation on it until a seed fails; or the directed test that the bug names.
  *
- * One line per bug: which seed caught it, and as what. Exit code 1 when one survives, or no longer applies.
+ * One line per bug: which seed or test caught it, and as what. Exit code 1 when one survives, or no longer applies.
  *
  * @module
  */
 
 import { parseArgs } from "node:util";
 import { ROOT } from "../../scripts/run.ts";
-import { type Mutation, MUTATIONS } from "./mutations.ts";
+import { type DirectedTest, type Mutation, MUTATIONS } from "./mutations.ts";
 
 /** Bugs hunted at once. */
 const WORKERS = 2;
 /** A seed that takes longer does not end, which is a way to be caught (ms). */
 const SEED_TIMEOUT_MS = 60_000;
 const SEEDS_DEFAULT = 400;
-const COPIED = ["src", "tests/sim", "tests/mutate", "deno.json"];
+/** A directed test that takes longer does not end (ms). */
+const TEST_TIMEOUT_MS = 300_000;
+const COPIED = ["src", "tests/sim", "tests/mutate", "tests/harness", "deno.json"];
 
 export interface Verdict {
   readonly mutation: Mutation;
@@ -78,10 +80,14 @@ async function hunted(tree: string, mutation: Mutation, seeds: number): Promise<
       }
       await Deno.writeTextFile(path, source.replace(find, () => by));
     }
-    const first = mutation.seed === undefined ? [] : [`${mutation.seed}`];
-    const detail = await runHunter(tree, [...first, `1-${seeds}`]);
+    const { seed, test } = mutation;
+    const first = seed === undefined ? [] : [`${seed}`];
+    const detail = test === undefined
+      ? await runHunter(tree, [...first, `1-${seeds}`])
+      : await runTest(tree, test);
     const outcome = detail === null ? "survived" : "caught";
-    return { mutation, outcome, detail: detail ?? `${seeds} seeds`, seconds: seconds() };
+    const tried = test === undefined ? `${seeds} seeds` : `"${test.name}"`;
+    return { mutation, outcome, detail: detail ?? tried, seconds: seconds() };
   } finally {
     for (const [path, source] of originals) await Deno.writeTextFile(path, source);
   }
@@ -134,10 +140,40 @@ async function runHunter(tree: string, ranges: readonly string[]): Promise<strin
   return `seed ${caught}: ${reason}`;
 }
 
+/** How a directed test fails, or null when it passes. */
+async function runTest(tree: string, { file, name }: DirectedTest): Promise<string | null> {
+  const filter = `/^${name.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&")}/`;
+  const signal = AbortSignal.timeout(TEST_TIMEOUT_MS);
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "test",
+      "-A",
+      "--no-check",
+      "--quiet",
+      "--no-lock",
+      "--filter",
+      filter,
+      `${tree}/${file}`,
+    ],
+    cwd: tree,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+    signal,
+  }).output();
+  const told = new TextDecoder().decode(stdout);
+  if (signal.aborted) return `test "${name}" does not end`;
+  if (code === 0 && / [1-9]\d* passed /.test(told)) return null;
+  if (!/ [1-9]\d* failed/.test(told)) throw new Error(`"${name}" did not run: ${told}`);
+  const [, reason = "it fails"] = /(?:^|\n)error: (.*)/.exec(told) ?? [];
+  return `test "${name}": ${reason}`;
+}
+
 /** One line about a verdict. */
 export function lineOf({ mutation, outcome, detail, seconds }: Verdict): string {
   const took = seconds >= 0.1 ? ` (${seconds.toFixed(1)} s)` : "";
-  return `${outcome.padEnd(8)} ${mutation.name}: ${detail.slice(0, 100)}${took}`;
+  return `${outcome.padEnd(8)} ${mutation.name}: ${detail.slice(0, 160)}${took}`;
 }
 
 async function main(): Promise<number> {
@@ -147,12 +183,17 @@ async function main(): Promise<number> {
       only: { type: "string", default: "" },
     },
   });
-  const chosen = MUTATIONS.filter(({ name }) => name.includes(values.only));
+  const { only } = values;
+  const chosen = MUTATIONS.filter(({ name, rare }) =>
+    name.includes(only) && (only !== "" || rare !== true)
+  );
   const verdicts = await hunt(chosen, Number(values.seeds), (verdict) => {
     console.log(lineOf(verdict));
   });
   const caught = verdicts.filter(({ outcome }) => outcome === "caught").length;
   console.log(`${caught} of ${chosen.length} bugs were caught`);
+  const left = only === "" ? MUTATIONS.length - chosen.length : 0;
+  if (left > 0) console.log(`${left} rare ones were left out: --only WORDS hunts them`);
   return caught === chosen.length && caught > 0 ? 0 : 1;
 }
 

@@ -1,6 +1,6 @@
 /**
  * Deliberate bugs of storage, each a small change of one or two places in the sources: what the simulation must
- * catch. A list that no simulation could catch would prove nothing; each entry here was survived by nobody.
+ * catch, or the directed test that an entry names. A list that nothing could catch would prove nothing.
  *
  * A snippet is found in its file exactly once, or the mutation no longer applies, which is an error: it is
  * brought up to date with the code that it changes.
@@ -21,8 +21,18 @@ export interface Mutation {
   readonly edits: readonly Edit[];
   /** A seed that is known to meet it, tried first. */
   readonly seed?: number;
-  /** Few seeds meet it: the test leaves it out, `deno task mutate` goes on for as long as it takes. */
+  /** Few seeds meet it: this test, which brings it about, is what catches it. */
+  readonly test?: DirectedTest;
+  /** Few seeds meet it, and no test brings it about: it is hunted only where `--only` names it. */
   readonly rare?: boolean;
+}
+
+/** A test that fails because of a bug. */
+export interface DirectedTest {
+  /** From the repository's root. */
+  readonly file: string;
+  /** What its name begins with, or is. */
+  readonly name: string;
 }
 
 function edit(file: string, find: string, by = ""): Edit {
@@ -43,7 +53,10 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a checkpoint does not wait for the SEAL before its floor",
     edits: [edit("checkpoint.ts", "Math.max(reflected, floor - 1)", "reflected")],
-    rare: true,
+    test: {
+      file: "src/storage/write_order_test.ts",
+      name: "a checkpoint is not there before the write that it begins behind",
+    },
   },
   {
     name: "the pieces of a large batch are not durable",
@@ -163,7 +176,10 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a large batch that its successor's record mends is called lost",
     edits: [edit("replay.ts", "      if (mended) continue;\n")],
-    rare: true,
+    test: {
+      file: "src/storage/write_order_test.ts",
+      name: "a torn block behind a large batch is mended from the record that shares it",
+    },
   },
   {
     name: "replay writes older records over large batches still to come",
@@ -182,7 +198,11 @@ export const MUTATIONS: readonly Mutation[] = [
       ),
       edit("replay.ts", "segment = this.#fileOf(log, record.b) ?? segment;"),
     ],
-    rare: true,
+    test: {
+      file: "src/storage/large_append_test.ts",
+      name:
+        "a large batch is found again when an entry without a batch came before it in a prepared segment",
+    },
   },
   {
     name: "a chunk overtakes the padded write of the block that it shares",
@@ -190,12 +210,15 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a deletion unlinks segments before its record is durable",
-    rare: true,
     edits: [edit(
       "engine.ts",
       "    yield* this.journal.durable(lsn);\n    for (const segment of segments) this.retire(segment, lsn);",
       "    for (const segment of segments) this.retire(segment, 0);",
     )],
+    test: {
+      file: "src/storage/write_order_test.ts",
+      name: "a deletion leaves the log as it was, or takes all of it",
+    },
   },
   {
     name: "recovery does not flush what it rewrote before it switches",
@@ -208,16 +231,22 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a stop waits for a large batch with checkpoints switched off",
-    rare: true,
     edits: [edit(
       "engine.ts",
       "    for (const log of [...this.logs.values()]) yield* this.#landLarge(log);\n    this.#stopping = true;",
       "    this.#stopping = true;\n    for (const log of [...this.logs.values()]) yield* this.#landLarge(log);",
     )],
+    test: {
+      file: "src/storage/large_append_test.ts",
+      name: "a stop ends while the ring is full and a large batch waits to be recorded",
+    },
   },
   {
     name: "progress before a cut is told of what comes behind it",
     edits: [edit("partition_log.ts", "    endOffset = Math.min(endOffset, this.endOffset);\n")],
-    rare: true,
+    test: {
+      file: "src/storage/write_order_test.ts",
+      name: "what was durable before a cut is not told of behind it",
+    },
   },
 ];
