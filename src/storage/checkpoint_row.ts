@@ -171,8 +171,11 @@ function decodeSegment(row: RowReader, log: PartitionLog): void {
   if ((flags & SEGMENT_HAS_LOST) !== 0) decodeLost(row, segment);
   segment.writtenPosition = segment.sizeBytes;
   segment.created = true;
-  if (segment.index.filedCount === 0) unpackEntries(segment.index, unfiled);
-  else {
+  const { index } = segment;
+  if (index.filedCount === 0) unpackEntries(index, unfiled);
+  const isUntold = index.filedCount === 0 && segment.endsUntold;
+  if (isUntold) index.cut(0);
+  if (index.filedCount > 0 || isUntold) {
     segment.unfiledEntries = unfiled;
     segment.indexLoaded = false;
   }

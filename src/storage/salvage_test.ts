@@ -270,6 +270,63 @@ Deno.test("an index with a hole is rebuilt: a block of an earlier index is valid
   assert.equal(node.damages[0]!.file, path);
 });
 
+Deno.test("an index is made anew though the device fails once, and up to the block that always fails", () => {
+  const node = new TestNode({ seed: 29, journalBytes: JOURNAL_BYTES });
+  assert.equal(node.mount(1), true);
+  const log = makeLog(node, 1);
+  fill(node, log, 40, 6000);
+  const whole = node.readAll(log, 0)!.length;
+  const { file, indexFile } = log.segmentList[0]!;
+  const loseIndex = (): void => {
+    for (let i = 0; i < 2; i++) {
+      node.engines[0]!.checkpoint();
+      node.settle();
+    }
+    node.crash();
+    node.disk.flipBit(indexFile.path, 100, 0);
+  };
+  loseIndex();
+  const fault = { kind: "error", errno: EIO } as const;
+  node.disk.inject({ operation: "read", path: file.path, nth: 1, fault });
+  assert.equal(node.mount(1), true);
+  assert.equal(node.readAll(node.log(1)!, 0)?.length, whole);
+  loseIndex();
+  node.disk.loseBlock(file.path, 6);
+  assert.equal(node.mount(1), true);
+  const before = node.readOnce(node.log(1)!, 0, 1_000_000)!;
+  assert.equal(before.next, Math.floor(6 * BLOCK_SIZE / (before.bytes.length / before.next)));
+});
+
+Deno.test("what a device did not give while an index was made anew is read by the next life", () => {
+  const node = new TestNode({ seed: 30, journalBytes: JOURNAL_BYTES });
+  assert.equal(node.mount(1), true);
+  fill(node, makeLog(node, 1), 8, 6000);
+  node.engines[0]!.checkpoint();
+  node.settle();
+  node.crash();
+  assert.equal(node.mount(1), true);
+  const log = node.log(1) as PartitionLog;
+  const [segment] = log.segmentList;
+  segment!.index.cut(0);
+  segment!.indexLoaded = false;
+  const fault = { kind: "error", errno: EIO } as const;
+  const { path } = segment!.file;
+  node.disk.inject({ operation: "read", path, nth: 1, count: Infinity, fault });
+  fill(node, log, 8, 600);
+  assert.equal(log.segmentList.length, 2, "nothing is written behind what cannot be told apart");
+  assert.equal(node.readAll(log, 0), null);
+  assert.match(node.damages[0]!.lost, /offsets 0 to 7/);
+  node.engines[0]!.checkpoint();
+  node.settle();
+  node.crash();
+  node.damages = [];
+  node.disk.clearFaults();
+  assert.equal(node.mount(1), true);
+  assert.notEqual(node.readAll(node.log(1)!, 0), null);
+  assert.equal(node.log(1)!.endOffset, 16);
+  assert.ok(node.damages.every(({ harmless }) => harmless === true));
+});
+
 Deno.test("a lost write is named where it was, also with no sound one needed before it", () => {
   const node = new TestNode({ seed: 28, journalBytes: JOURNAL_BYTES });
   assert.equal(node.mount(1), true);

@@ -138,6 +138,15 @@ export class Segment {
     return lost.find((one) => one.position <= position && position < one.endPosition) ?? null;
   }
 
+  /**
+   * Whether the last extent is what an earlier life could not tell apart, and nobody gave up: it has no checksum. A
+   * device that did not answer then may answer now.
+   */
+  get endsUntold(): boolean {
+    const { checksums, count, positions } = this.index;
+    return count > 0 && checksums[count - 1] === 0 && this.lostAt(positions[count - 1]!) === null;
+  }
+
   /** Called when a cached chunk is given up. */
   forgetChunk(chunk: Chunk): void {
     assert(this.index.chunks[chunk.extent] === chunk, "evicted chunk is not in its index");

@@ -312,7 +312,8 @@ export class SegmentLoader {
       if (result < 0) return result;
     }
     if (segment.unfiledEntries !== null) unpackEntries(index, segment.unfiledEntries);
-    return index.count === segment.entryCount && coversSegment(segment) ? 0 : -EIO;
+    const isWhole = index.count === segment.entryCount && coversSegment(segment);
+    return isWhole && !segment.endsUntold ? 0 : -EIO;
   }
 
   *#readIndexBlocks(segment: Segment, handle: number, filed: number): Task<number> {

@@ -57,6 +57,8 @@ export function* prepareSegment(
   segment.created = true;
   let result = yield* reserve(parts, log, segment, handle, length);
   if (result >= 0) result = yield* parts.loader.loadIndex(segment);
+  // What cannot be told apart stays last: then it can be looked at again, and nothing sound is behind it.
+  if (result >= 0 && segment.damagedFrom < Infinity) result = -EIO;
   if (result >= 0) result = yield* loadLead(parts, segment, handle);
   parts.files.release(segment.file);
   return result;
