@@ -204,10 +204,13 @@ Deno.test("A lost manifest has a copy; without both, a start says how to go on f
 
     const check = await checkData(broker.dataDir);
     assert.equal(check.code, EXIT_DATA_DAMAGED, check.output);
-    assert.match(check.output, /manifest is gone.*files of \d+ partitions/);
+    assert.match(check.output, /manifest and its copy are missing.*files of \d+ partitions/);
     assert.match(check.output, /--accept-loss/);
     assert.equal((await broker.restartAndFail()).code, EXIT_DATA_DAMAGED, broker.stderr);
-    await logSays(broker, /manifest is gone.*gregor check.*start once with --accept-loss/);
+    await logSays(
+      broker,
+      /manifest and its copy are missing.*gregor check.*start once with --accept-loss/,
+    );
 
     // What was in segments, as after this orderly stop, is all there.
     await broker.restart({ flags: [...SMALL_RINGS, "--accept-loss"] });
