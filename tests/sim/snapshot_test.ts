@@ -270,7 +270,7 @@ Deno.test("a snapshot that is ahead of a log that lost its end is named, and not
   assert.equal(remarks.length, 2);
   assert.match(
     remarks[1]!,
-    /it reaches to offset 1000000, and the log to \d+: the log lost its end/,
+    /it covers the log up to offset 1000000, and the log ends at \d+: the log lost its end/,
   );
 });
 
