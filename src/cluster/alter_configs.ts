@@ -9,6 +9,7 @@
  * @module
  */
 
+import { assert } from "../base/assert.ts";
 import { splitList } from "../base/setting.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { type CommandContext, type Outcome, refuse, SUCCESS, tooLarge } from "./command.ts";
@@ -49,14 +50,12 @@ export function alterConfigs(
   validateOnly: boolean,
 ): AlterConfigsResult[] {
   return eachResource(resources, (resource) => {
-    const problem = resourceProblem(context, resource);
+    const values = resource.changes.filter(({ operation }) => operation !== ConfigOperation.DELETE);
+    const problem = shapeProblem(resource.changes, values) ?? resourceProblem(context, resource);
     if (problem !== null) return problem;
     const current = context.image.configs.get(resource.resourceType, resource.resourceName);
     const wanted = new Map(current);
-    const named = new Set<string>();
     for (const change of resource.changes) {
-      if (named.has(change.name)) return duplicateName();
-      named.add(change.name);
       const changeProblem = applyChange(context, resource, change, wanted);
       if (changeProblem !== null) return changeProblem;
     }
@@ -71,14 +70,10 @@ export function replaceConfigs(
   validateOnly: boolean,
 ): AlterConfigsResult[] {
   return eachResource(resources, (resource) => {
-    const problem = resourceProblem(context, resource);
+    const { configs } = resource;
+    const problem = shapeProblem(configs, configs) ?? resourceProblem(context, resource);
     if (problem !== null) return problem;
-    const wanted = new Map<string, string>();
-    for (const { name, value } of resource.configs) {
-      if (wanted.has(name)) return duplicateName();
-      if (value === null) return missingValue(name);
-      wanted.set(name, value.trim());
-    }
+    const wanted = new Map(configs.map(({ name, value }) => [name, value!.trim()]));
     return install(context, resource, wanted, validateOnly);
   });
 }
@@ -107,20 +102,44 @@ function eachResource<Resource extends ConfigResource>(
   return results;
 }
 
-/** Why this resource has no configuration to change; null when it has. */
+/** What is wrong with a list of configs whatever they are: one named twice, or `values` that are missing. */
+function shapeProblem(
+  configs: readonly { readonly name: string }[],
+  values: readonly { readonly name: string; readonly value: string | null }[],
+): Outcome | null {
+  if (new Set(configs.map(({ name }) => name)).size < configs.length) {
+    return refuse(ErrorCode.INVALID_REQUEST, "Error due to duplicate config keys");
+  }
+  const missing = values.find(({ value }) => value === null);
+  if (missing === undefined) return null;
+  return refuse(ErrorCode.INVALID_REQUEST, `Null value not supported for : ${missing.name}`);
+}
+
+/** Why there can be no such topic; null for others, and for resources that are not topics. */
+function topicProblem({ resourceType, resourceName }: ConfigResource): Outcome | null {
+  if (resourceType !== ResourceType.TOPIC) return null;
+  if (resourceName === "") {
+    return refuse(ErrorCode.INVALID_REQUEST, "Default topic resources are not allowed.");
+  }
+  const problem = topicNameProblem(resourceName);
+  return problem === null ? null : refuse(ErrorCode.INVALID_TOPIC_EXCEPTION, problem);
+}
+
+/** Whether there is the topic: Kafka looks at the values first. */
+function existenceProblem(context: CommandContext, resource: ConfigResource): Outcome | null {
+  const { resourceType, resourceName } = resource;
+  if (resourceType !== ResourceType.TOPIC) return null;
+  if (context.image.topicByName(resourceName) !== undefined) return null;
+  const message = `The topic '${resourceName}' does not exist.`;
+  return refuse(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message);
+}
+
+/** Why this resource has no configuration to change; null when it has, or where it is a topic. */
 function resourceProblem(context: CommandContext, resource: ConfigResource): Outcome | null {
   const { resourceType, resourceName } = resource;
   switch (resourceType) {
-    case ResourceType.TOPIC: {
-      if (context.image.topicByName(resourceName) !== undefined) return null;
-      if (resourceName === "") {
-        return refuse(ErrorCode.INVALID_REQUEST, "Default topic resources are not allowed.");
-      }
-      const problem = topicNameProblem(resourceName);
-      if (problem !== null) return refuse(ErrorCode.INVALID_TOPIC_EXCEPTION, problem);
-      const message = `The topic '${resourceName}' does not exist.`;
-      return refuse(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message);
-    }
+    case ResourceType.TOPIC:
+      return null;
     case ResourceType.BROKER: {
       if (resourceName === ALL_BROKERS) return null;
       if (!/^[0-9]{1,9}$/.test(resourceName)) {
@@ -147,7 +166,7 @@ function applyChange(
     wanted.delete(name);
     return null;
   }
-  if (value === null) return missingValue(name);
+  assert(value !== null, "a list of changes was checked for missing values");
   if (operation === ConfigOperation.SET) {
     wanted.set(name, value.trim());
     return null;
@@ -186,7 +205,8 @@ function install(
   const changed = new Map<string, string | null>();
   for (const [name, value] of wanted) if (current.get(name) !== value) changed.set(name, value);
   for (const name of current.keys()) if (!wanted.has(name)) changed.set(name, null);
-  const problem = configSchemaOf(resourceType).problem(wanted, changed);
+  const problem = topicProblem(resource) ?? configSchemaOf(resourceType).problem(wanted, changed) ??
+    existenceProblem(context, resource);
   if (problem !== null) return problem;
   if (validateOnly) return SUCCESS;
   const records = [...changed].map(([name, value]) => ({
@@ -194,12 +214,4 @@ function install(
     body: { resourceType, resourceName, name, value },
   }));
   return context.emit(records) ? SUCCESS : tooLarge();
-}
-
-function duplicateName(): Outcome {
-  return refuse(ErrorCode.INVALID_REQUEST, "Error due to duplicate config keys");
-}
-
-function missingValue(name: string): Outcome {
-  return refuse(ErrorCode.INVALID_REQUEST, `Null value not supported for : ${name}`);
 }

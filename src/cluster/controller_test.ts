@@ -56,6 +56,7 @@ Deno.test("deleteTopics() deletes by name and by id, each topic alone", () => {
     { name: null, topicId: stranger },
     { name: null, topicId: ZERO_UUID },
     { name: "c", topicId: idOf("c") },
+    { name: "c", topicId: idOf("c") },
     { name: "d", topicId: ZERO_UUID },
     { name: "d", topicId: ZERO_UUID },
     { name: "__consumer_offsets", topicId: ZERO_UUID },
@@ -68,6 +69,7 @@ Deno.test("deleteTopics() deletes by name and by id, each topic alone", () => {
     ["none", ErrorCode.UNKNOWN_TOPIC_OR_PARTITION],
     [null, ErrorCode.UNKNOWN_TOPIC_ID],
     [null, ErrorCode.INVALID_REQUEST],
+    ["c", ErrorCode.INVALID_REQUEST],
     ["c", ErrorCode.INVALID_REQUEST],
     ["d", ErrorCode.INVALID_REQUEST],
     ["__consumer_offsets", ErrorCode.TOPIC_AUTHORIZATION_FAILED],
@@ -178,6 +180,13 @@ Deno.test("alterConfigs() refuses resources and changes that make no sense", () 
   cluster.run(create("t"));
   const cases: [{ resourceType: number; resourceName: string }, Change[], ErrorCode][] = [
     [{ ...TOPIC, resourceName: "none" }, [], ErrorCode.UNKNOWN_TOPIC_OR_PARTITION],
+    // Values are looked at before the topic, names that come twice before everything.
+    [
+      { ...TOPIC, resourceName: "none" },
+      [["cleanup.policy", SET, "burn"]],
+      ErrorCode.INVALID_CONFIG,
+    ],
+    [TOPIC, [["retention.ms", APPEND, "1"], ["retention.ms", SET, "1"]], ErrorCode.INVALID_REQUEST],
     [{ ...TOPIC, resourceName: "" }, [], ErrorCode.INVALID_REQUEST],
     [{ ...TOPIC, resourceName: "." }, [], ErrorCode.INVALID_TOPIC_EXCEPTION],
     [TOPIC, [["cleanup.policy", APPEND, ""]], ErrorCode.INVALID_CONFIG],

@@ -275,20 +275,25 @@ function manualReplicas(
     return refuse(ErrorCode.INVALID_REQUEST, message);
   }
   if (topic.assignments.length > scope.budget.partitions) return tooManyAtOnce();
-  const replicas: number[][] = [];
+  const byIndex = new Map<number, number[]>();
   const replicationFactor = topic.assignments[0]!.brokerIds.length;
   for (const { partitionIndex, brokerIds } of topic.assignments) {
-    if (replicas[partitionIndex] !== undefined) {
+    if (byIndex.has(partitionIndex)) {
       const message = `Found multiple manual partition assignments for partition ${partitionIndex}`;
-      return refuse(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message);
-    }
-    if (partitionIndex < 0 || partitionIndex >= topic.assignments.length) {
-      const message = "partitions should be a consecutive 0-based integer sequence";
       return refuse(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message);
     }
     const problem = assignmentProblem(brokerIds, replicationFactor, scope.placement);
     if (problem !== null) return problem;
-    replicas[partitionIndex] = [...brokerIds];
+    byIndex.set(partitionIndex, [...brokerIds]);
+  }
+  const replicas: number[][] = [];
+  for (let index = 0; index < byIndex.size; index++) {
+    const nodes = byIndex.get(index);
+    if (nodes === undefined) {
+      const message = "partitions should be a consecutive 0-based integer sequence";
+      return refuse(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message);
+    }
+    replicas.push(nodes);
   }
   for (const [at, nodes] of replicas.entries()) {
     if (scope.placement.take(nodes)) continue;

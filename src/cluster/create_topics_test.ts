@@ -168,6 +168,12 @@ REFUSALS.push(
     message: /consecutive 0-based/,
   },
   {
+    when: "assigned partitions have gaps, and one is assigned to nobody",
+    topic: newTopic("t", { assignments: [{ partitionIndex: -1, brokerIds: [] }] }),
+    error: ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+    message: /an empty replica list/,
+  },
+  {
     when: "a partition is assigned twice",
     topic: newTopic("t", {
       assignments: [

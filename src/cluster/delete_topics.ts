@@ -94,8 +94,8 @@ function duplicateKeys(topics: readonly TopicReference[]): Set<string> {
   const duplicates = new Set<string>();
   for (const reference of topics) {
     const key = keyOf(reference);
-    // A reference to nothing gets that error each time that it occurs.
-    if (reference.name === null && reference.topicId === ZERO_UUID) continue;
+    // A reference to nothing, or by both, gets that error each time that it occurs.
+    if ((reference.name === null) === (reference.topicId === ZERO_UUID)) continue;
     if (seen.has(key)) duplicates.add(key);
     seen.add(key);
   }

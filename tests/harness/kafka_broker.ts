@@ -15,7 +15,7 @@ const POM = `${HERE}kafka_pom.xml`;
 const JARS = new URL("../clients/.cache/kafka_broker/", import.meta.url).pathname;
 const READY = "Kafka Server started";
 const COMMAND_TIMEOUT_MS = 300_000;
-const READY_TIMEOUT_MS = 60_000;
+const READY_TIMEOUT_MS = 90_000;
 const STOP_TIMEOUT_MS = 30_000;
 const OUTPUT_CHARACTERS_MAX = 16 * 1024;
 

@@ -283,6 +283,20 @@ Deno.test("a session of ids is never given what another topic of the same name h
   assert.deepEqual(errors(next), [0]);
 });
 
+Deno.test("a session that forgets its last partition is over", () => {
+  const bench = new Bench(8);
+  const made = bench.create("t", 1);
+  const session = openSession(bench, IDS, { id: made }, 0);
+  const request = newFetchRequest({
+    ...fetchRequest({}, [], session),
+    forgottenTopicsData: [{ topic: "", topicId: made, partitions: [0] }],
+  });
+  const last = exchange(bench, IDS, request);
+  assert.deepEqual([last.errorCode, last.sessionId, last.responses], [0, 0, []]);
+  const next = exchange(bench, IDS, fetchRequest({}, [], { id: session.id, epoch: 2 }));
+  assert.equal(next.errorCode, ErrorCode.FETCH_SESSION_ID_NOT_FOUND);
+});
+
 Deno.test("names and ids do not mix in a session", () => {
   const bench = new Bench(6);
   const made = bench.create("t", 1);

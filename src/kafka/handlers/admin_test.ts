@@ -359,7 +359,10 @@ Deno.test("DescribeTopicPartitions v0 answers unknown topics, and continues afte
       DESCRIBE_TOPIC_PARTITIONS_HANDLER,
       0,
       newDescribeTopicPartitionsRequest({ topics: names.map((name) => ({ name })), cursor }),
-    ).topics.map(({ name, errorCode, partitions }) => [name, errorCode, partitions.length]);
+    ).topics.map(({ name, errorCode, partitions, topicAuthorizedOperations }) => {
+      assert.equal(topicAuthorizedOperations, 3576);
+      return [name, errorCode, partitions.length];
+    });
   assert.deepEqual(ask(["none", "c", "bad name", "a", "a"], null), [
     ["a", ErrorCode.NONE, 2],
     ["bad name", ErrorCode.INVALID_TOPIC_EXCEPTION, 0],
@@ -391,9 +394,14 @@ eachVersion(INIT_PRODUCER_ID_HANDLER, "gives every producer an id of its own", (
 
 eachVersion(INIT_PRODUCER_ID_HANDLER, "refuses transactional ids", (version) => {
   const broker = new TestBroker();
-  const ask = (transactionalId: string) =>
-    broker.ask(INIT_PRODUCER_ID_HANDLER, version, newInitProducerIdRequest({ transactionalId }));
+  const ask = (transactionalId: string, transactionTimeoutMs = 60_000) => {
+    const request = newInitProducerIdRequest({ transactionalId, transactionTimeoutMs });
+    return broker.ask(INIT_PRODUCER_ID_HANDLER, version, request);
+  };
   assert.equal(ask("").errorCode, ErrorCode.INVALID_REQUEST);
+  for (const timeoutMs of [-1, 0, 900_001]) {
+    assert.equal(ask("tx", timeoutMs).errorCode, ErrorCode.INVALID_TRANSACTION_TIMEOUT);
+  }
   assert.equal(ask("tx").errorCode, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
   assert.equal(ask("tx").producerId, -1);
   broker.cluster.service.resign();
@@ -452,6 +460,7 @@ eachVersion(ELECT_LEADERS_HANDLER, "says which elections are not needed", (versi
   assert.deepEqual(resultsOf(ask([{ topic: "t", partitions: [0] }], 7)), [
     [0, ErrorCode.INVALID_REQUEST],
   ]);
+  assert.equal(ask([], 7).errorCode, ErrorCode.NONE);
 });
 
 Deno.test("ListPartitionReassignments v0 has none", () => {

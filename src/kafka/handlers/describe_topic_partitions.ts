@@ -53,7 +53,11 @@ export const DESCRIBE_TOPIC_PARTITIONS_HANDLER: Handler<
         const errorCode = topicNameProblem(name) === null
           ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
           : ErrorCode.INVALID_TOPIC_EXCEPTION;
-        topics.push(newDescribeTopicPartitionsResponseTopic({ errorCode, name }));
+        topics.push(newDescribeTopicPartitionsResponseTopic({
+          errorCode,
+          name,
+          topicAuthorizedOperations: TOPIC_OPERATIONS,
+        }));
         continue;
       }
       const first = cursor?.topicName === name ? Math.max(0, cursor.partitionIndex) : 0;

@@ -36,6 +36,8 @@ export const ELECT_LEADERS_HANDLER: Handler<ElectLeadersRequest, ElectLeadersRes
   route: LOCAL,
   // deno-lint-ignore require-yield -- nothing is elected.
   *handle({ services }, { electionType, topicPartitions }) {
+    // As in Kafka no list at all is looked at before the type of the election.
+    if (topicPartitions?.length === 0) return newElectLeadersResponse();
     if (electionType !== PREFERRED && electionType !== UNCLEAN) {
       return refuseAll(electionType, topicPartitions ?? []);
     }

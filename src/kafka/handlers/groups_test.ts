@@ -225,6 +225,24 @@ Deno.test("OffsetDelete answers a topic that is named twice once", () => {
   );
 });
 
+Deno.test("OffsetCommit answers a topic that is named often once where something is refused", () => {
+  const broker = new TestBroker();
+  broker.addTopic("orders", 2);
+  const ask = (...indexes: number[]) => {
+    const request = commitOf("g", "orders", 1);
+    const [topic] = request.topics;
+    request.topics = indexes.map((partitionIndex) => ({
+      ...topic!,
+      partitions: [{ ...topic!.partitions[0]!, partitionIndex }],
+    }));
+    return broker.ask(OFFSET_COMMIT_HANDLER, 9, request).topics
+      .map((topic) => topic.partitions.map((p) => [p.partitionIndex, p.errorCode]));
+  };
+  const unknown = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+  assert.deepEqual(ask(0, 7, 1, 7), [[[7, unknown], [7, unknown], [0, 0], [1, 0]]]);
+  assert.deepEqual(ask(0, 0), [[[0, 0]], [[0, 0]]]);
+});
+
 Deno.test("OffsetCommit without a topic that exists does not look at the group", () => {
   const broker = new TestBroker();
   broker.addTopic("orders", 1);

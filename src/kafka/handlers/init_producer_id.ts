@@ -4,6 +4,7 @@
  * - Without a transactional id: a new id with epoch 0, whatever id the producer had before (as Kafka
  *   does). Ids come from a block that the controller has committed.
  * - INVALID_REQUEST: an empty transactional id; a producer id (v3) without its epoch, or the other way round.
+ *   INVALID_TRANSACTION_TIMEOUT: with a transactional id, a timeout beyond `transaction.max.timeout.ms` or none.
  *
  * Gaps: there are no transactions yet. With a transactional id the answer is
  * TRANSACTIONAL_ID_AUTHORIZATION_FAILED: it is the only error that ends `initTransactions` at
@@ -36,12 +37,14 @@ export const INIT_PRODUCER_ID_HANDLER: Handler<InitProducerIdRequest, InitProduc
     const hasId = request.producerId !== NO_PRODUCER_ID;
     const hasEpoch = request.producerEpoch !== NO_PRODUCER_EPOCH;
     if (hasId !== hasEpoch) return refused(ErrorCode.INVALID_REQUEST);
-    if (request.transactionalId !== null) {
-      return refused(
-        request.transactionalId === ""
-          ? ErrorCode.INVALID_REQUEST
-          : ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-      );
+    const { transactionalId, transactionTimeoutMs } = request;
+    if (transactionalId !== null) {
+      if (transactionalId === "") return refused(ErrorCode.INVALID_REQUEST);
+      const timeoutMaxMs = services.image.settings.number("transaction.max.timeout.ms");
+      if (transactionTimeoutMs <= 0 || transactionTimeoutMs > timeoutMaxMs) {
+        return refused(ErrorCode.INVALID_TRANSACTION_TIMEOUT);
+      }
+      return refused(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
     }
     const block = services.controller?.producerIds;
     // Clients retry this one; they do not know NOT_CONTROLLER here.

@@ -9,8 +9,8 @@
  * - -5 latest tiered (v9), -6 earliest not yet uploaded (v11): -1, as in a Kafka without tiered storage.
  * - A time: the first committed record that is not older; -1 when there is none.
  * - v4: the leader epoch fences. A special value that the version does not have is UNSUPPORTED_VERSION,
- *   a partition named twice INVALID_REQUEST (v0: more than 16 times), an isolation level that there is not
- *   UNKNOWN_SERVER_ERROR.
+ *   a partition named twice INVALID_REQUEST (v0: more than 16 times). An unknown isolation level is
+ *   UNKNOWN_SERVER_ERROR for everything, in the shape of the request.
  * - Runs on the shards that own the partitions.
  *
  * Gaps: the timeout of v10 is ignored (no request waits for remote storage). -3 returns -1 while the
@@ -75,11 +75,13 @@ export const LIST_OFFSETS_HANDLER: Handler<ListOffsetsRequest, ListOffsetsRespon
   route: {
     kind: "split",
     split(request, services) {
+      if (!isIsolationLevel(request.isolationLevel)) return new Map();
       const topics = foldTopics(request.topics);
       const parts = splitTopics(services, topics, (item) => item.partitionIndex);
       return new Map([...parts].map(([shard, topics]) => [shard, { ...request, topics }]));
     },
     merge(request, responses) {
+      if (!isIsolationLevel(request.isolationLevel)) return refuseAll(request);
       const answers = responses.flatMap((response) => response.topics);
       const topics = mergeTopics(foldTopics(request.topics), answers, {
         of: (item) => item.partitionIndex,
@@ -127,9 +129,6 @@ function* listOffset(
   const { partitionIndex, currentLeaderEpoch } = item;
   const { partition, error } = findPartition(services, name, partitionIndex, currentLeaderEpoch);
   if (partition === null) return answer(item, { errorCode: error });
-  if (!isIsolationLevel(request.isolationLevel)) {
-    return answer(item, { errorCode: ErrorCode.UNKNOWN_SERVER_ERROR });
-  }
   const limit = request.isolationLevel === READ_COMMITTED
     ? partition.lastStableOffset
     : partition.highWatermark;
@@ -182,6 +181,15 @@ function* oldStyleOffsets(
 
 function isIsolationLevel(level: number): boolean {
   return level === READ_UNCOMMITTED || level === READ_COMMITTED;
+}
+
+function refuseAll(request: ListOffsetsRequest): ListOffsetsResponse {
+  const errorCode = ErrorCode.UNKNOWN_SERVER_ERROR;
+  const topics = request.topics.map(({ name, partitions }) => ({
+    name,
+    partitions: partitions.map((item) => answer(item, { errorCode })),
+  }));
+  return newListOffsetsResponse({ topics });
 }
 
 /** The epoch of the record at `offset`, or of the leader where there is none yet. */

@@ -4,7 +4,7 @@
  * - All topics: an empty list in v0, a null list from v1 on; an empty list from v1 on is no topics.
  * - Topics that do not exist are created when the broker (`auto.create.topics.enable`) and, from v4 on,
  *   the client allow it; the answer waits for the creation.
- * - By topic id from v12 on: UNKNOWN_TOPIC_ID without a name. In v10 and v11 ids are refused.
+ * - By topic id from v12 on: UNKNOWN_TOPIC_ID without a name. In v10 and v11 a request with an id is refused.
  * - Authorized operations are all there are when asked for (v8), else the value for "not asked".
  *
  * Gaps: every replica is shown in sync; the asked node is shown as the controller, because
@@ -18,7 +18,10 @@ import { topicNameProblem } from "../../cluster/topic_names.ts";
 import type { Task } from "../../io/task.ts";
 import { ErrorCode } from "../../wire/errors.ts";
 import { METADATA } from "../../wire/generated/apis.ts";
-import type { MetadataRequest } from "../../wire/generated/metadata_request.ts";
+import type {
+  MetadataRequest,
+  MetadataRequestTopic,
+} from "../../wire/generated/metadata_request.ts";
 import {
   type MetadataResponse,
   type MetadataResponseTopic,
@@ -36,6 +39,9 @@ import {
   viewPartition,
 } from "../topic_views.ts";
 
+/** First version that asks for topics by id. */
+const TOPIC_IDS_SINCE = 12;
+
 export const METADATA_HANDLER: Handler<MetadataRequest, MetadataResponse> = {
   api: METADATA,
   minVersion: 0,
@@ -44,6 +50,7 @@ export const METADATA_HANDLER: Handler<MetadataRequest, MetadataResponse> = {
   *handle(context, request) {
     const { services, version } = context;
     const { image } = services;
+    if (version < TOPIC_IDS_SINCE && request.topics?.some(isNameless)) return refuseIds(request);
     const all = request.topics === null || (version === 0 && request.topics.length === 0);
     const topics = all
       ? [...image.topics.values()].map((topic) => viewTopic(context, request, topic))
@@ -61,6 +68,20 @@ export const METADATA_HANDLER: Handler<MetadataRequest, MetadataResponse> = {
   },
 };
 
+/** By an id, or by nothing. */
+function isNameless({ name, topicId }: MetadataRequestTopic): boolean {
+  return name === null || topicId !== ZERO_UUID;
+}
+
+/** Nothing but the topics as they were asked for, as Kafka refuses them. */
+function refuseIds(request: MetadataRequest): MetadataResponse {
+  const errorCode = ErrorCode.INVALID_REQUEST;
+  const topics = request.topics!.map(({ name, topicId }) =>
+    newMetadataResponseTopic({ errorCode, name: name ?? "", topicId })
+  );
+  return newMetadataResponse({ topics });
+}
+
 function* namedTopics(
   context: RequestContext,
   request: MetadataRequest,
@@ -73,10 +94,7 @@ function* namedTopics(
     const key = name ?? topicId;
     if (seen.has(key)) continue;
     seen.add(key);
-    if (context.version < 12 && (topicId !== ZERO_UUID || name === null)) {
-      const errorCode = ErrorCode.INVALID_REQUEST;
-      views.push(newMetadataResponseTopic({ errorCode, name: name ?? "", topicId }));
-    } else if (topicId !== ZERO_UUID) {
+    if (topicId !== ZERO_UUID) {
       const topic = image.topicById(topicId);
       views.push(
         topic === undefined
@@ -102,7 +120,7 @@ function* namedTopics(
     const topic = image.topicByName(name);
     views.push(
       topic === undefined
-        ? missingTopic(name, errors.get(name)!)
+        ? missingTopic(context, request, name, errors.get(name)!)
         : viewTopic(context, request, topic),
     );
   }
@@ -148,8 +166,20 @@ function creationError(errorCode: number): number {
   }
 }
 
-function missingTopic(name: string, errorCode: number): MetadataResponseTopic {
-  return newMetadataResponseTopic({ errorCode, name });
+function missingTopic(
+  context: RequestContext,
+  request: MetadataRequest,
+  name: string,
+  errorCode: number,
+): MetadataResponseTopic {
+  const topicAuthorizedOperations = topicOperations(context, request);
+  return newMetadataResponseTopic({ errorCode, name, topicAuthorizedOperations });
+}
+
+function topicOperations({ version }: RequestContext, request: MetadataRequest): number {
+  return version >= 8 && request.includeTopicAuthorizedOperations
+    ? TOPIC_OPERATIONS
+    : OPERATIONS_NOT_ASKED;
 }
 
 function viewTopic(
@@ -162,8 +192,6 @@ function viewTopic(
     topicId: topic.id,
     isInternal: topic.internal,
     partitions: topic.partitions.map((partition) => viewPartition(context.services, partition)),
-    topicAuthorizedOperations: context.version >= 8 && request.includeTopicAuthorizedOperations
-      ? TOPIC_OPERATIONS
-      : OPERATIONS_NOT_ASKED,
+    topicAuthorizedOperations: topicOperations(context, request),
   });
 }

@@ -42,7 +42,7 @@ export const OFFSET_COMMIT_HANDLER: Handler<OffsetCommitRequest, OffsetCommitRes
     const coordinator = services.groups.coordinatorFor(request.groupId);
     if (coordinator === null) return commitResponse(request, () => ErrorCode.NOT_COORDINATOR);
     const byId = version >= TOPIC_ID_VERSION;
-    const refused: OffsetCommitResponseTopic[] = [];
+    const refused = new Map<string, OffsetCommitResponseTopic>();
     const topics: OffsetCommitRequestTopic[] = [];
     for (const topic of request.topics) {
       const image = byId
@@ -56,14 +56,16 @@ export const OFFSET_COMMIT_HANDLER: Handler<OffsetCommitRequest, OffsetCommitRes
       if (known.length > 0) topics.push({ ...topic, name: image!.name, partitions: known });
       if (unknown.length > 0 || image === undefined) {
         const part = { ...request, topics: [{ ...topic, partitions: unknown }] };
-        refused.push(...commitResponse(part, () => errorCode).topics);
+        merge(refused, commitResponse(part, () => errorCode).topics);
       }
     }
-    if (topics.length === 0) return newOffsetCommitResponse({ topics: refused });
+    if (topics.length === 0) return newOffsetCommitResponse({ topics: [...refused.values()] });
     const committed = yield* until<OffsetCommitResponse>((respond) =>
       coordinator.offsetCommit(context, { ...request, topics }, respond)
     );
-    return newOffsetCommitResponse({ topics: merge(refused, committed.topics) });
+    if (refused.size === 0) return committed;
+    merge(refused, committed.topics);
+    return newOffsetCommitResponse({ topics: [...refused.values()] });
   },
 };
 
@@ -71,23 +73,20 @@ function hasPartition(image: TopicImage | undefined, index: number): boolean {
   return image?.partitions[index] !== undefined;
 }
 
-/** What was refused comes first, as in Kafka; a topic of both has one entry. */
+/**
+ * Adds to the answers so far; a topic has one entry, however often it is named. As in Kafka what was refused
+ * comes first, and an answer without refusals is not merged.
+ */
 function merge(
-  refused: readonly OffsetCommitResponseTopic[],
-  committed: readonly OffsetCommitResponseTopic[],
-): OffsetCommitResponseTopic[] {
-  const merged = [...refused];
-  const byKey = new Map<string, OffsetCommitResponseTopic>();
-  for (const topic of refused) {
+  answers: Map<string, OffsetCommitResponseTopic>,
+  more: readonly OffsetCommitResponseTopic[],
+): void {
+  for (const topic of more) {
     const key = keyOf(topic);
-    if (!byKey.has(key)) byKey.set(key, topic);
-  }
-  for (const topic of committed) {
-    const entry = byKey.get(keyOf(topic));
-    if (entry === undefined) merged.push(topic);
+    const entry = answers.get(key);
+    if (entry === undefined) answers.set(key, topic);
     else entry.partitions.push(...topic.partitions);
   }
-  return merged;
 }
 
 /** A request names its topics by name, or all of them by id. */

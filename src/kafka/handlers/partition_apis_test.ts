@@ -127,6 +127,21 @@ Deno.test("ListOffsets v0 does not look for many times in one partition", () => 
   assert.deepEqual(errorsOf(17), new Set([ErrorCode.INVALID_REQUEST]));
 });
 
+Deno.test("ListOffsets with a senseless isolation level refuses everything as it was asked", () => {
+  const broker = new TestBroker();
+  broker.addTopic("t", 1);
+  const topics = ["t", "none", "t"].map((name) => ({
+    name,
+    partitions: [newListOffsetsPartition({ timestamp: -1 })],
+  }));
+  const request = newListOffsetsRequest({ replicaId: -1, isolationLevel: 2, topics });
+  assert.deepEqual(
+    broker.ask(LIST_OFFSETS_HANDLER, 8, request).topics
+      .map(({ name, partitions }) => [name, partitions.map(({ errorCode }) => errorCode)]),
+    [["t", [-1]], ["none", [-1]], ["t", [-1]]],
+  );
+});
+
 Deno.test("ListOffsets fences by leader epoch", () => {
   const broker = newBroker();
   const errorOf = (currentLeaderEpoch: number) => search(broker, 4, -1, { currentLeaderEpoch })[0];

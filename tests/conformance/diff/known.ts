@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { JsonObject } from "./case.ts";
 import { KNOWN_ADMIN } from "./known_admin.ts";
 import { KNOWN_DATA } from "./known_data.ts";
 import { KNOWN_GROUPS } from "./known_groups.ts";
@@ -18,8 +19,8 @@ export interface KnownDifference {
   /** Matched against the values as JSON; any value, where absent. */
   readonly kafka?: RegExp;
   readonly gregor?: RegExp;
-  /** Matched against the request as JSON. */
-  readonly request?: RegExp;
+  /** Matched against the request as JSON; or what says whether it is meant. */
+  readonly request?: RegExp | ((request: JsonObject) => boolean);
   /** The brokers' states differ from there on: what follows in the case is not compared. */
   readonly endsCase?: true;
   /** Chance decides whether a run meets it, so that a run without it says nothing. */
@@ -41,7 +42,12 @@ function matches(known: KnownDifference, { step, path, kafka, gregor }: Differen
     known.path.test(path.replace(/\[\d+\]/g, "[]")) &&
     (known.kafka?.test(JSON.stringify(kafka)) ?? true) &&
     (known.gregor?.test(JSON.stringify(gregor)) ?? true) &&
-    (known.request?.test(JSON.stringify(step.request)) ?? true);
+    isMeant(known.request, step.request);
+}
+
+function isMeant(wanted: KnownDifference["request"], request: JsonObject): boolean {
+  if (typeof wanted === "function") return wanted(request);
+  return wanted?.test(JSON.stringify(request)) ?? true;
 }
 
 export const KNOWN: readonly KnownDifference[] = [...KNOWN_ADMIN, ...KNOWN_DATA, ...KNOWN_GROUPS];

@@ -4,7 +4,16 @@
  * @module
  */
 
+import type { JsonObject } from "./case.ts";
 import type { KnownDifference } from "./known.ts";
+
+/** Whether the cursor of a DescribeTopicPartitions fits nothing that is asked for. */
+function hasStrangeCursor({ topics, cursor }: JsonObject): boolean {
+  if (cursor === null || cursor === undefined) return false;
+  const { topicName, partitionIndex } = cursor as JsonObject;
+  const asked = (topics ?? []) as readonly JsonObject[];
+  return Number(partitionIndex ?? 0) < 0 || !asked.some(({ name }) => name === topicName);
+}
 
 export const KNOWN_ADMIN: readonly KnownDifference[] = [
   {
@@ -27,6 +36,8 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   {
     apis: ["CreateTopics", "DescribeConfigs"],
     path: /configs\{max\.decompressed\.message\.bytes\}/,
+    kafka: /^\{/,
+    gregor: /^null$/,
     asked: "The configs of a topic.",
     kafkaDoes: "`max.decompressed.message.bytes`, without a limit.",
     gregorDoes: "It is not a config.",
@@ -69,15 +80,6 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
     kafkaDoes: "A text about cordoned directories.",
     gregorDoes: "Says how many brokers there are.",
     reason: "Directories cannot be cordoned here.",
-  },
-  {
-    apis: ["DeleteTopics"],
-    path: /^responses$/,
-    request: /"topicId":"%id.*"topicId":"%id/,
-    asked: "To delete one topic by its id, and by id and name at once.",
-    kafkaDoes: "Answers both, with an empty name.",
-    gregorDoes: "Answers the id once, as a duplicate.",
-    reason: "Both refuse and delete nothing.",
   },
   {
     apis: ["Metadata"],
@@ -148,22 +150,22 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   },
   {
     apis: ["DescribeTopicPartitions"],
-    path: /^(?:topics.*|nextCursor.*)$/,
-    request: /"cursor":\{/,
-    asked: "A cursor that names a topic outside the request, or an impossible partition.",
-    kafkaDoes:
-      "INVALID_REQUEST for every topic; beyond the last partition, a cursor that overflowed.",
+    path: /^(?:topics.*|nextCursor)$/,
+    request: hasStrangeCursor,
+    asked: "A cursor that names a topic outside the request, or a partition before the first.",
+    kafkaDoes: "INVALID_REQUEST for every topic.",
     gregorDoes: "Continues after the cursor.",
     reason: "A topic may be deleted between two pages.",
   },
   {
     apis: ["DescribeTopicPartitions"],
-    path: /^topics\[\]\.topicAuthorizedOperations$/,
-    gregor: /^-2147483648$/,
-    asked: "A topic that does not exist.",
-    kafkaDoes: "The operations that everybody may do with it.",
-    gregorDoes: 'The value for "not known".',
-    reason: "It is the default of the protocol.",
+    path: /^nextCursor$/,
+    kafka: /"partitionIndex":-/,
+    request: /"cursor":\{/,
+    asked: "A cursor far beyond the last partition.",
+    kafkaDoes: "Continues at a partition before the first, because the index overflowed.",
+    gregorDoes: "Continues after the cursor.",
+    reason: "There is no such partition.",
   },
   {
     apis: ["DescribeTopicPartitions"],
@@ -205,11 +207,20 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   },
   {
     apis: ["DescribeConfigs"],
-    path: /synonyms/,
+    path: /^results\[\]\.configs.*\.synonyms(?:$|\{log\.|\[\])/,
     asked: "The synonyms of a config.",
     kafkaDoes: "Only those that have a value, with the unit that the default is defined in.",
-    gregorDoes: "The setting itself, also without a value.",
+    gregorDoes: "The broker's setting itself (`log.retention.ms`), also without a value.",
     reason: "Broker settings have shorter descriptions here.",
+  },
+  {
+    apis: ["DescribeConfigs"],
+    path: /^results\[\]\.configs(?:\{|\[\]\.(?:value|readOnly|configSource|synonyms))/,
+    request: /"resourceType":4/,
+    asked: "Every setting of a broker.",
+    kafkaDoes: "340 settings.",
+    gregorDoes: "Its own settings, with its own sources.",
+    reason: "Settings of features that are not built are not listed.",
   },
   {
     apis: ["DescribeConfigs"],
@@ -218,15 +229,6 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
     kafkaDoes: "Kafka's text.",
     gregorDoes: "What the config does here.",
     reason: "Some configs have no effect here, and the text says so.",
-  },
-  {
-    apis: ["DescribeConfigs"],
-    path: /^results\[\]\.configs\{/,
-    request: /"resourceType":4/,
-    asked: "Every setting of a broker.",
-    kafkaDoes: "340 settings.",
-    gregorDoes: "Its own settings, with its own sources.",
-    reason: "Settings of features that are not built are not listed.",
   },
   {
     apis: ["AlterConfigs", "IncrementalAlterConfigs"],

@@ -4,20 +4,44 @@
  * @module
  */
 
+import type { JsonObject } from "./case.ts";
 import type { KnownDifference } from "./known.ts";
 
-const TWICE = /\},\{/;
+/** Whether a request to produce names a partition twice. */
+function namesPartitionTwice({ topicData }: JsonObject): boolean {
+  const topics = (topicData ?? []) as readonly JsonObject[];
+  const named = topics.flatMap(({ name, topicId, partitionData }) => {
+    const partitions = (partitionData ?? []) as readonly JsonObject[];
+    return partitions.map(({ index }) => JSON.stringify([name ?? "", topicId ?? "", index ?? 0]));
+  });
+  return new Set(named).size < named.length;
+}
+
+function namesTopicTwice({ topicData }: JsonObject): boolean {
+  const topics = (topicData ?? []) as readonly JsonObject[];
+  const named = topics.map(({ name, topicId }) => JSON.stringify([name ?? "", topicId ?? ""]));
+  return new Set(named).size < named.length;
+}
 
 export const KNOWN_DATA: readonly KnownDifference[] = [
   {
     apis: ["Produce"],
     path: /^responses/,
-    request: TWICE,
+    request: namesPartitionTwice,
     endsCase: true,
     asked: "Batches for one partition twice in one request.",
     kafkaDoes: "Appends only the last, and answers once.",
     gregorDoes: "Appends each, and answers each.",
     reason: "No record of a request is dropped silently.",
+  },
+  {
+    apis: ["Produce"],
+    path: /^responses$/,
+    request: namesTopicTwice,
+    asked: "Batches for two partitions of a topic that is named twice.",
+    kafkaDoes: "Answers the topic once.",
+    gregorDoes: "Answers it twice.",
+    reason: "The answer has the shape of the request.",
   },
   {
     apis: ["Produce"],
@@ -97,10 +121,33 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
   {
     apis: ["Produce"],
     path: /errorMessage$/,
-    asked: "A batch of an unknown format, or one that cannot be decompressed.",
-    kafkaDoes: "Names the format, but not the compression.",
-    gregorDoes: "Names the compression, but not the format.",
-    reason: "The error code states the format; the text about compression helps.",
+    kafka: /^"Invalid magic found in record: \d+"$/,
+    gregor: /^null$/,
+    asked: "A batch of an unknown format.",
+    kafkaDoes: "Names the format in a text.",
+    gregorDoes: "No text.",
+    reason: "The error code says it.",
+  },
+  {
+    apis: ["Produce"],
+    path: /errorMessage$/,
+    kafka: /^null$/,
+    gregor: /cannot be decompressed/,
+    asked: "A batch that cannot be decompressed.",
+    kafkaDoes: "No text.",
+    gregorDoes: "A text that says it.",
+    reason: "It helps, and no client depends on its absence.",
+  },
+  {
+    apis: ["Produce"],
+    path: /errorCode$/,
+    kafka: /^2$/,
+    gregor: /^21$/,
+    byChance: true,
+    asked: "Damaged batches with an invalid acks.",
+    kafkaDoes: "CORRUPT_MESSAGE.",
+    gregorDoes: "INVALID_REQUIRED_ACKS.",
+    reason: "Both refuse. Gregor does not read batches that it cannot append.",
   },
   {
     apis: ["Produce"],

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { JsonObject } from "./case.ts";
 import type { KnownDifference } from "./known.ts";
 
 export const KNOWN_GROUPS: readonly KnownDifference[] = [
@@ -38,10 +39,25 @@ export const KNOWN_GROUPS: readonly KnownDifference[] = [
   },
   {
     apis: ["OffsetDelete"],
-    path: /^topics/,
-    asked: "To delete offsets of one topic that is named twice, or without partitions.",
-    kafkaDoes: "Answers it twice, or not at all.",
+    path: /^topics(?:$|\[\]\.partitions|\{)/,
+    request: namesTopicTwice,
+    asked: "To delete offsets of one topic that is named twice.",
+    kafkaDoes: "Answers it twice, where nothing of it is refused.",
     gregorDoes: "Answers each topic once.",
-    reason: "Every partition that was named is answered.",
+    reason: "Kafka does so where something is refused.",
+  },
+  {
+    apis: ["OffsetDelete"],
+    path: /^topics(?:\{.*\}|\[\]\.partitions)?$/,
+    request: /"partitions":\[\]/,
+    asked: "To delete offsets of a topic without partitions.",
+    kafkaDoes: "Leaves the topic out of the answer.",
+    gregorDoes: "Answers the topic without partitions.",
+    reason: "The answer has the shape of the request.",
   },
 ];
+
+function namesTopicTwice({ topics }: JsonObject): boolean {
+  const names = ((topics ?? []) as readonly JsonObject[]).map(({ name }) => name ?? "");
+  return new Set(names).size < names.length;
+}

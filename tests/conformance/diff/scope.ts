@@ -20,6 +20,8 @@ const LISTS: Readonly<Record<string, readonly [path: readonly string[], key: str
 /** Names of other cases begin with another number; groups without a name are everybody's. */
 const CASE_NAME = /c\d+-/;
 const NO_NAME = /^ ?$/;
+/** Kafka makes it when a first case asks for a transaction. */
+const TRANSACTIONS = "__transaction_state";
 
 /** Arrays whose elements stand in the order of a hash table at Kafka, by API and path. */
 export const UNORDERED: Readonly<Record<string, readonly string[]>> = {
@@ -33,7 +35,7 @@ export const UNORDERED: Readonly<Record<string, readonly string[]>> = {
   DescribeConfigs: ["results", "results.configs"],
   DescribeLogDirs: ["results.topics", "results.topics.partitions"],
   ElectLeaders: ["replicaElectionResults", "replicaElectionResults.partitionResult"],
-  Fetch: ["responses"],
+  Fetch: ["responses", "responses.partitions"],
   ListConfigResources: ["configResources"],
   IncrementalAlterConfigs: ["responses"],
   ListGroups: ["groups"],
@@ -94,6 +96,7 @@ function filtered(json: Json, path: readonly string[], key: string, prefix: stri
     : elements.filter((element) => {
       const name = (element as JsonObject)[key];
       if (typeof name !== "string") return true;
+      if (name === TRANSACTIONS) return false;
       if (key === "groupId" && NO_NAME.test(name)) return false;
       return !CASE_NAME.test(name) || name.includes(prefix);
     });
