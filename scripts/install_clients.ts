@@ -3,7 +3,7 @@
  *
  * Idempotent: what a client is made from is hashed, and an equal hash in `.cache/NAME.ready` ends its part
  * at once. What cannot be prepared leaves its reason in `.cache/NAME.missing`; whether that is a skip or
- * a failure is for the tests to say, so the exit code is 0 all the same. Only kcat is a package of the
+ * a failure is for the tests to say, so the exit code is still 0. Only kcat is a package of the
  * system: it is installed when this runs as root.
  *
  * @module

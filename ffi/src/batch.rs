@@ -1,8 +1,8 @@
-//! Checks the records of a whole batch, in slices: a walker goes on where it stopped, so that neither a
-//! large batch nor a decompression bomb keeps a thread for long.
+//! Checks the records of a whole batch, in slices: a walker continues where it stopped, so that neither a
+//! large batch nor a decompression bomb occupies a thread for long.
 //!
-//! A walker belongs to the thread that opened it. What it found lies in its [`Verdict`], which the caller
-//! reads in place. The batch must stay where and what it is between the slices.
+//! A walker belongs to the thread that opened it. Its result is in its [`Verdict`], which the caller
+//! reads in place. The batch must neither move nor change between the slices.
 
 use crate::errors::Outcome;
 use crate::unpack::{NONE, Step, Unpacker};
@@ -24,12 +24,12 @@ const RESUME: u32 = 2;
 const WHOLE: u32 = 4;
 const FLAGS: u32 = KEYS_REQUIRED | RESUME | WHOLE;
 
-/// A slice ends when so many bytes came out of a decoder.
+/// A slice ends when a decoder has produced this many bytes.
 const SLICE_BYTES: u64 = 256 << 10;
 /// A slice of uncompressed records ends after the piece in which their number reaches this.
 const SLICE_RECORDS: u32 = 16 << 10;
 const SLICE_PIECE_BYTES: usize = 256 << 10;
-/// The most that may come out of one batch, which its consumers would have to hold: so many times its
+/// The maximum decompressed size of one batch, which its consumers have to hold: this many times its
 /// bytes, within bounds.
 const UNPACKED_RATIO_MAX: u64 = 100;
 const UNPACKED_BYTES_MIN: u64 = 16 << 20;

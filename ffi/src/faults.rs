@@ -1,5 +1,5 @@
-//! Fault injection for tests: errors, delays and short transfers at the place where a request meets
-//! the kernel (an interposed libc would see nothing of an io_uring).
+//! Fault injection for tests: errors, delays and short transfers where a request is handed to the
+//! kernel (an interposed libc would not see an io_uring).
 //!
 //! There are sixteen slots, each holding at most one rule; the lowest slot that matches wins. Any
 //! thread may set and clear them. While no slot is set, a request pays one load and one branch.
@@ -7,7 +7,7 @@
 //! A rule matches a request when its opcode is in `opcodes`, and `ring` and `fd` are -1 or equal.
 //! It lets the first `skip` matches pass and acts on the next `count` (0 = all). Acting means:
 //! - `errno` alone: the request fails with it and never reaches the kernel;
-//! - `errno` with PERFORM: the request is carried out, and reported as failed all the same;
+//! - `errno` with PERFORM: the request is carried out, and still reported as failed;
 //! - SHORT: half the length is moved, by reads and writes (whole blocks, at least one), sends and
 //!   receives into a given address (at least one byte);
 //! - `delay_us`: the completion is held back that long, without blocking the ring.

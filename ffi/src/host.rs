@@ -1,4 +1,4 @@
-//! What the host can do, and what is asked of it for the whole process or one thread.
+//! The host's abilities and limits, and requests to it for the whole process or one thread.
 
 use crate::errors::{Outcome, check, last_errno};
 use std::time::Instant;
@@ -76,7 +76,7 @@ pub fn huge_pages() -> i32 {
 }
 
 /// Whether a ring as we need it can be opened and used, without keeping it: all three of io_uring's
-/// system calls are tried, for a seccomp profile may forbid any of them. Errors as `Ring::open`.
+/// system calls are tried, because a seccomp profile may forbid any of them. Errors as `Ring::open`.
 pub fn probe_uring() -> Outcome<i32> {
     let tried = || -> std::io::Result<()> {
         let mut uring: io_uring::IoUring =

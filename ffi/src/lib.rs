@@ -1,8 +1,8 @@
-//! `libgregor`: what TypeScript cannot do itself. It moves bytes between the kernel and one memory
+//! `libgregor`: system calls that TypeScript cannot make. It moves bytes between the kernel and one memory
 //! region and decides nothing.
 //!
-//! Every function here is the C face of a function elsewhere in the crate, where its errors are
-//! written down. All return a negative errno on failure. Those called in the hot loop take only
+//! Every function here is the C interface of a function elsewhere in the crate, which documents its
+//! errors. All return a negative errno on failure. Those called in the hot loop take only
 //! 32-bit integers and doubles: such calls cost V8 some 5 ns, any other argument more.
 
 // Callers hand over pointers with lengths; Deno checks neither, and nor can we.
@@ -47,7 +47,7 @@ pub extern "C" fn gregor_region_size() -> f64 {
     region::size() as f64
 }
 
-/// CRC-32C of a range of the region; 0 when it lies outside (a wrong sum is noticed by whoever asks).
+/// CRC-32C of a range of the region; 0 when it lies outside (the caller notices the wrong sum).
 #[unsafe(no_mangle)]
 pub extern "C" fn gregor_crc32c(seed: u32, address: f64, length: u32) -> u32 {
     match region::resolve(address, length as usize) {

@@ -1,4 +1,4 @@
-//! Sockets, as far as the ring does not make them.
+//! Calls on sockets that the ring does not make.
 
 use crate::errors::{Outcome, check, last_errno};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -95,7 +95,7 @@ pub fn set_nodelay(fd: i32) -> Outcome<i32> {
 }
 
 /// The bytes that must have come before a poll calls the socket readable (SO_RCVLOWAT; less when its
-/// buffer or window is full, or the peer has ended). Lowering it wakes who waits for bytes that are there.
+/// buffer or window is full, or the peer has ended). Lowering it wakes a receive that waits for bytes that are there.
 pub fn set_low_water(fd: i32, bytes: i32) -> Outcome<i32> {
     set_option(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT, bytes)
 }

@@ -1,4 +1,4 @@
-//! What entries that are not yet submitted point to: names, vectors, addresses.
+//! Memory that unsubmitted entries point to: names, vectors, addresses.
 //!
 //! The kernel copies all of it when it takes an entry (IORING_FEAT_SUBMIT_STABLE), so the scratch space
 //! is emptied after each submission. Its capacities are never exceeded, so nothing in it moves.

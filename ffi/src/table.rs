@@ -1,4 +1,4 @@
-//! What any thread may know of the rings: their descriptors, their wake-up eventfds and their late
+//! The state of the rings that any thread may use: their descriptors, their wake-up eventfds and their late
 //! completions. Everything else of a ring belongs to the thread that opened it.
 
 use crate::errors::Outcome;

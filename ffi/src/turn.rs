@@ -4,9 +4,9 @@
 //! shared memory. Its states, and who changes them:
 //!
 //! ```text
-//! 0 awake      the thread looks at its mailboxes by itself
+//! 0 awake      the thread reads its mailboxes by itself
 //! 2 polling    set by the thread before the turn; another shard that has a message exchanges it for 0
-//! 1 sleeping   set here (2 -> 1) before the kernel call; whoever exchanges it for 0 rings the doorbell
+//! 1 sleeping   set here (2 -> 1) before the kernel call; the shard that exchanges it for 0 rings the doorbell
 //! ```
 //!
 //! So a message between two busy shards costs neither of them a system call.

@@ -1,9 +1,9 @@
-//! Decoders of the four compressions of record batches, giving what comes out to a walk, piece by piece.
+//! Decoders of the four compressions of record batches, which pass their output to a walk, piece by piece.
 //!
-//! Memory does not follow the output: gzip and zstd have a window, lz4 a block of at most 4 MiB, and
-//! snappy a block of the size that it announces, in proportion to its input. What is kept between batches is
-//! bounded by [`KEPT_BYTES`]. Stricter than Kafka in one thing: nothing may follow the stream, since not
-//! every consumer reads on.
+//! Memory does not depend on the output's size: gzip and zstd have a window, lz4 a block of at most 4 MiB, and
+//! snappy a block of the size that it announces, in proportion to its input. Memory kept between batches is
+//! bounded by [`KEPT_BYTES`]. One check is stricter than Kafka's: nothing may follow the stream, because not
+//! every consumer reads bytes after it.
 
 use crate::walk::{Fault, Walk};
 use crc_fast::{CrcAlgorithm, Digest};
@@ -46,7 +46,7 @@ const LZ4_CONTENT_SIZE: u8 = 0x08;
 const LZ4_CONTENT_CHECKSUM: u8 = 0x04;
 const LZ4_RESERVED: u8 = 0x03;
 const LZ4_STORED: u32 = 0x8000_0000;
-/// A byte of a block gives at most so many.
+/// Maximum output bytes per input byte of a block.
 const LZ4_RATIO_MAX: usize = 255;
 
 /// The numbers in a batch's attributes.

@@ -1,8 +1,8 @@
-//! Walks the records of a batch (Kafka's format v2, drawn in `src/wire/record_batch.ts`): are they what
-//! its header says? Bytes may come in pieces, for a decoder's output does.
+//! Walks the records of a batch (Kafka's format v2, drawn in `src/wire/record_batch.ts`) and compares
+//! them with its header. Bytes may come in pieces, as a decoder's output does.
 //!
 //! A walk ends with the first record that is malformed. A record that is whole but may not be stored (no
-//! key where one is needed, a time out of bounds) is noted, and the walk goes on.
+//! key where one is needed, a time out of bounds) is noted, and the walk continues.
 
 /// Refused records that are listed one by one; the others are counted.
 pub const REFUSED_MAX: usize = 3;

@@ -46,7 +46,7 @@ function cut(value: LogFields[string]): LogFields[string] {
   return `${value.slice(0, VALUE_LENGTH_MAX)}... (${value.length} characters)`;
 }
 
-/** As JSON, without what a terminal obeys or turns around: control characters, line ends, directions. */
+/** As JSON, without characters that a terminal interprets: control characters, line ends, directions. */
 function escaped(value: unknown): string {
   return JSON.stringify(value).replace(
     /[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,

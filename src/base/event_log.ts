@@ -1,8 +1,9 @@
 /**
- * Lines about what the broker did, folded: a script that makes ten thousand topics is not ten thousand lines.
+ * Log lines about the broker's actions, folded: a script that creates ten thousand topics does not log ten
+ * thousand lines.
  *
- * Of each kind a few lines are written at once, then one a period; what was held back is counted, and the count
- * is written when the period is over.
+ * Of each kind a few lines are written at once, then one per period; the others are counted, and the count is
+ * written when the period is over.
  *
  * @module
  */
@@ -22,7 +23,7 @@ interface Kind {
 export interface EventLogOptions {
   readonly logger: Logger;
   readonly nowMs: () => number;
-  /** Calls `run` once, so long from now. */
+  /** Calls `run` once, after this delay. */
   readonly later: (run: () => void, ms: number) => void;
 }
 

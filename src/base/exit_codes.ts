@@ -1,6 +1,6 @@
 /**
- * What the process says when it ends: a contract that scripts and supervisors rely on. The numbers are
- * those of sysexits(3) where it has a word for the case; what each means and what to do about it is in
+ * The process's exit codes: a contract that scripts and supervisors rely on. The numbers are
+ * those of sysexits(3) where it has a word for the case; their meanings and remedies are in
  * `src/cli/exit_codes.ts`.
  *
  * @module

@@ -1,10 +1,10 @@
 /**
  * Settings that every Kafka broker has and that have no effect in Gregor. Tools and automation read and set them
  * as a matter of course, so they are accepted, kept and shown with Kafka's type and default, and each says why
- * nothing follows from it.
+ * it has no effect.
  *
- * Settings of security, tiered storage and protocols that Gregor does not have are not here: whoever sets those
- * must see that, and not be reassured.
+ * Settings of security, tiered storage and protocols that Gregor does not have are not here: an operator
+ * who sets those must get an error.
  *
  * @module
  */

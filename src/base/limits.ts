@@ -1,5 +1,5 @@
 /**
- * Every limit of a shard, by name. What is empty makes somebody wait; nothing grows without one.
+ * Every limit of a shard, by name. An empty budget makes requests wait; nothing grows without a limit.
  *
  * @module
  */
@@ -43,7 +43,7 @@ export const FRAME_START_SIZE = 4096;
 /** A frame that has begun and whose peer sends nothing for this long costs the connection (ms). */
 export const FRAME_DEADLINE_MS = 60_000;
 
-/** Whoever sends a frame more slowly than this for {@linkcode FRAME_DEADLINE_MS} stalls, too (bytes per ms). */
+/** A client that sends a frame more slowly than this for {@linkcode FRAME_DEADLINE_MS} stalls, too (bytes per ms). */
 export const FRAME_RATE_MIN = 1;
 
 /** A response whose peer takes nothing for this long costs the connection (ms). */
@@ -85,7 +85,7 @@ export const REQUEST_HEAP_SHARE = 1 / 8;
 export const REQUEST_HEAP_SIZE_MIN = 16 * 1024 * 1024;
 export const REQUEST_HEAP_SIZE_MAX = 512 * 1024 * 1024;
 
-/** Largest response of a request that is decoded to objects (bytes); who asks for more is hung up on. */
+/** Largest response of a request that is decoded to objects (bytes); a request for more closes its connection. */
 export const RESPONSE_SIZE_MAX = 128 * 1024 * 1024;
 
 /** Partitions that all fetch sessions of a shard hold together; a session that would hold more is not made. */

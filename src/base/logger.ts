@@ -1,5 +1,5 @@
 /**
- * Log lines, as data: what is logged where is decided by who logs, how it looks by who prints.
+ * Log lines, as data: the caller decides what is logged, the printer decides the format.
  *
  * Shards hand their lines to the control thread, which writes them to stderr as text or JSON
  * (`src/admin/log_printer.ts`); the simulator collects them in its trace. Nothing on the hot path logs.

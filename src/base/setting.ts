@@ -1,6 +1,6 @@
 /**
- * One setting of a broker or a topic: what it is called, what it may be, and what it is when nobody
- * says. Values are texts, as Kafka's protocol carries them; the refusals are worded as Kafka words
+ * One setting of a broker or a topic: its name, its valid values, and its default.
+ * Values are texts, as Kafka's protocol carries them; the refusals are worded as Kafka words
  * them, because client tools show them to people who look them up.
  *
  * @module

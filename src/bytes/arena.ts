@@ -16,7 +16,7 @@ const NONE = -1;
 const STATE_FREE = 0x40;
 const STATE_USED = 0x80;
 const ORDER_MASK = 0x3f;
-/** Gifts of cached memory that one allocation asks for: so many, and more for a large block. */
+/** How often one allocation asks for cached memory; more often for a large block. */
 const GIFTS_MIN = 64;
 const GIFTS_PER_UNIT = 2;
 

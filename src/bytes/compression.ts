@@ -1,7 +1,7 @@
 /**
- * The four compressions of record batches, for those who must look into one: the command line,
- * look-ups by time, tests. What producers send is decompressed by the shim, to be looked at (`src/io/record_walk.ts`);
- * it is stored and sent as it came.
+ * The four compressions of record batches, for code that must read records: the command line, look-ups by time,
+ * tests. The shim decompresses produced batches for their checks (`src/io/record_walk.ts`); they are stored and
+ * sent unchanged.
  *
  * Gzip and zstd come from the runtime; snappy and lz4 are our own (`snappy.ts`, `lz4.ts`). The
  * numbers are those of a batch's attributes (`src/wire/record_batch.ts`).

@@ -1,10 +1,10 @@
 /**
  * The decoder's position in received bytes, with a sticky error.
  *
- * Whatever arrives from the network may be malformed. A read out of bounds, an invalid length or an
- * invalid string sets {@linkcode Cursor.bad}, moves nothing any more and gives 0, "" or nothing;
- * decoders are straight lines without checks, and whoever started one asks {@linkcode Cursor.ok}
- * once at the end.
+ * Bytes from the network may be malformed. A read out of bounds, an invalid length or an
+ * invalid string sets {@linkcode Cursor.bad}, stops the cursor and returns 0, "" or nothing;
+ * decoders are straight lines without checks, and their caller asks {@linkcode Cursor.ok} once at
+ * the end.
  *
  * Memory stays bounded by the input: a length is checked against the bytes that are left before
  * anything is made of it, and all arrays of one message together may have at most `elementsMax`

@@ -18,7 +18,7 @@ import { formatFields } from "./table.ts";
 /** Highest version whose fields have their meaning here. */
 const LOG_DIRS_VERSION_MAX = 4;
 
-/** What is not as it should be; partitions as `topic/partition`. */
+/** The problems; partitions as `topic/partition`. */
 export interface Health {
   readonly isHealthy: boolean;
   readonly hasController: boolean;
@@ -26,7 +26,7 @@ export interface Health {
   readonly leaderless: readonly string[];
   /** They work, with fewer replicas than they should have. */
   readonly underReplicated: readonly string[];
-  /** Nodes that hold replicas and are not there. */
+  /** Nodes that hold replicas and are missing. */
   readonly missingNodes: readonly number[];
   /** A replica's disk does not give all of it, or takes nothing more. */
   readonly damaged: readonly string[];
@@ -82,7 +82,7 @@ export const definition = command({
   },
 });
 
-/** Asks every node whether its disk takes appends; one that does not answer such questions has no word in it. */
+/** Asks every node whether its disk takes appends; a node without that API is skipped. */
 async function fullDisks(cluster: Cluster, places: ClusterPlaces): Promise<FullDisk[]> {
   const found: FullDisk[] = [];
   for (const { nodeId } of places.brokers) {

@@ -1,5 +1,5 @@
 /**
- * What a command is: its words, its flags, its examples, and what it does. One file per command.
+ * The definition of a command: its words, its flags, its examples, and its action. One file per command.
  *
  * @module
  */
@@ -13,7 +13,7 @@ export interface Example {
   readonly says: string;
 }
 
-/** What a command is given to run. */
+/** The input of a command's action. */
 export interface Invocation<F extends Flags> {
   readonly values: FlagValues<F>;
   readonly args: readonly string[];

@@ -117,7 +117,7 @@ export const definition = command({
   },
 });
 
-/** What a member reads with. */
+/** The options of a member. */
 interface Reading {
   readonly cluster: Cluster;
   readonly group: string;
@@ -177,7 +177,7 @@ async function ignoringRebalance(commit: Promise<void>): Promise<void> {
   }
 }
 
-/** Offsets for `start`, `end` or a number; a number beyond a partition's records is said to be. */
+/** Offsets for `start`, `end` or a number; a number outside a partition's records is reported. */
 async function positionsFor(
   cluster: Cluster,
   partitions: readonly TopicPartition[],
@@ -249,12 +249,12 @@ class Output {
     }
   }
 
-  /** Where to go on, of each partition with records that were printed and are not committed. */
+  /** Where to continue, for each partition with printed records that are not committed. */
   get printed(): (TopicPartition & { readonly offset: number })[] {
     return [...this.#printed.values()];
   }
 
-  /** What was printed up to `positions` is committed. */
+  /** The printed records before `positions` are committed. */
   noteCommitted(positions: readonly (TopicPartition & { readonly offset: number })[]): void {
     for (const { topic, partition, offset } of positions) {
       const key = `${topic}/${partition}`;

@@ -47,7 +47,7 @@ export const definition = command({
         const group = await describeGroup(cluster, name);
         described.push({ group, progress: await progressOf(cluster, group) });
       }));
-    // What was found is shown, whatever became of the others.
+    // The found groups are shown, even if others failed.
     await describing.catch(() => {});
     if (values.format === "json") {
       const shown = described.map(({ group, progress }) => ({ ...group, progress }));
@@ -97,7 +97,7 @@ async function progressOf(cluster: Cluster, group: DescribedGroup): Promise<Prog
     [...committed, ...group.members.flatMap((member) => member.partitions)]
       .map(({ topic, partition }) => [`${topic}/${partition}`, { topic, partition }]),
   );
-  // What was committed for may have been deleted since.
+  // A topic with committed offsets may have been deleted since.
   const { topics } = await cluster.places([
     ...new Set([...wanted.values()].map((one) => one.topic)),
   ]);

@@ -1,6 +1,6 @@
 /**
- * The help pages. The first one teaches: what Gregor is, three lines that work, and where to go on;
- * a command's page is made of its table of flags, so that no flag can be missing.
+ * The help pages. The first one says what Gregor is, shows three lines that work, and where to continue; a
+ * command's page comes from its table of flags, so no flag can be missing.
  *
  * @module
  */

@@ -19,7 +19,7 @@ export function inspectHost(): Host {
   };
 }
 
-/** What the process may use of the host's memory, and who says so. */
+/** The part of the host's memory that the process may use, and the source of the limit. */
 export function inspectMemory(): MemoryLimits {
   const { total, available } = Deno.systemMemoryInfo();
   const ownCgroups = readText("/proc/self/cgroup") ?? "";

@@ -1,7 +1,7 @@
 /**
  * A disk that reads a data directory and keeps every change to itself, in memory.
  *
- * `gregor check` recovers a node on it, as a start would, and reads what comes out; the files stay as they
+ * `gregor check` recovers a node on it, as a start would, and reads the result; the files stay as they
  * are. Blocks that were written lie over those of the file; a block of zeros costs nothing.
  *
  * @module
@@ -53,7 +53,7 @@ export class OverlayDisk implements Disk {
     return results[0]!;
   }
 
-  /** Closes the real files; nothing may be asked of the disk any more. */
+  /** Closes the real files; the disk must not be used afterwards. */
   dispose(): void {
     for (const file of this.#files.values()) file?.below?.close();
     this.#files.clear();

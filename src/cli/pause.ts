@@ -9,7 +9,7 @@ export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Whether `work` ends within `ms`, one way or the other; its failure is left to whoever awaits it. */
+/** Whether `work` ends within `ms`, one way or the other; its failure is left to the code that awaits it. */
 export async function endsWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<boolean>((resolve) => {

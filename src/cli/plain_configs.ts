@@ -1,5 +1,5 @@
 /**
- * From what people write (`retention.ms=7d`) to what the protocol carries (`604800000`).
+ * Converts values that people write (`retention.ms=7d`) to those of the protocol (`604800000`).
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { Setting } from "../base/setting.ts";
 import { parseDuration, parseSize } from "./size.ts";
 
 /**
- * The value as a plain number of the setting's unit; what is no size or duration is left as it is, for
+ * The value as a plain number of the setting's unit; a value that is no size or duration is left as it is, for
  * the broker to judge.
  */
 export function plainValue(definition: Setting | undefined, value: string): string {

@@ -103,7 +103,7 @@ export const definition = command({
       try {
         await writeLines(writer, terminal, progress);
       } finally {
-        // Also where it failed: what is written is known, and the rest may be or not.
+        // Also after a failure: the number of written records is known, and the others may be written or not.
         progress.end(writer.unacknowledged);
       }
     });
@@ -120,7 +120,7 @@ async function writeLines(
   const input = linesOf(terminal.stdin);
   let next = input.next();
   for (;;) {
-    // When the input pauses, what has gathered goes out; a fast pipe fills whole batches.
+    // When the input pauses, the gathered records are sent; a fast pipe fills whole batches.
     if (!await endsWithin(next, LINGER_MS)) await writer.flush();
     const { done, value: lines } = await next;
     if (done === true) break;
@@ -137,7 +137,7 @@ interface LineOptions {
   readonly headers: readonly RecordHeader[];
   readonly batchSize: number;
   readonly hasTombstones: boolean;
-  /** Told what was acknowledged: records, and bytes of their lines. */
+  /** Called with the acknowledged records, and the bytes of their lines. */
   readonly onWritten: (records: number, bytes: number) => void;
 }
 
@@ -187,7 +187,7 @@ class LineWriter {
     if (key === null) this.#sticky = (this.#sticky + 1) % this.#builders.length;
   }
 
-  /** Sends what has gathered, and waits until all is acknowledged. */
+  /** Sends the gathered records, and waits until all are acknowledged. */
   async flush(): Promise<void> {
     for (let partition = 0; partition < this.#builders.length; partition++) {
       if (this.#builders[partition]!.count > 0) await this.#send(partition);
@@ -206,7 +206,7 @@ class LineWriter {
       this.#unacknowledged -= records;
       this.#options.onWritten(records, bytes);
     });
-    // Whoever waits next meets the failure; until then it is not unhandled.
+    // The next wait meets the failure; until then it must not count as unhandled.
     sending.catch(() => {});
     this.#sending[partition] = sending;
   }

@@ -1,5 +1,5 @@
 /**
- * The flags of `gregor start`, and what they come to: every default filled in, depending on the mode
+ * The flags of `gregor start`, and the resulting options: every default filled in, depending on the mode
  * and on the host, so that the broker decides nothing about the command line.
  *
  * @module
@@ -146,12 +146,12 @@ export interface StartOptions {
   readonly logFormat: "text" | "json";
 }
 
-/** What the defaults depend on. */
+/** The host's properties that the defaults depend on. */
 export interface Host {
   readonly coreCount: number;
   /** Of the host, or of the container where that has less. */
   readonly memoryBytes: number;
-  /** Told to clients when what is bound (0.0.0.0) is no address that anyone can connect to. */
+  /** The address for clients when the bound one (0.0.0.0) is not connectable. */
   readonly name: string;
 }
 

@@ -1,6 +1,6 @@
 /**
  * Tables for people: aligned columns, numbers to the right, headings in bold where that can be seen.
- * What is printed in a pipe is the same text without colour, so that `awk` sees what eyes see.
+ * A pipe gets the same text without colour, so that `awk` sees what people see.
  *
  * @module
  */

@@ -53,7 +53,7 @@ export const definition = command({
         const shown = configs.filter((one) => values.allConfigs || one.source !== "default");
         described.push(await describe(cluster, topic, shown));
       }));
-    // What was found is shown, whatever became of the others.
+    // The found topics are shown, even if others failed.
     await describing.catch(() => {});
     if (values.format === "json") {
       if (described.length > 0) printJson(terminal, described);

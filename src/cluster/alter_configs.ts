@@ -2,9 +2,9 @@
  * Changing configurations: one value at a time (IncrementalAlterConfigs), or a resource's whole set
  * (AlterConfigs, deprecated by Kafka but still sent).
  *
- * Each resource of a request succeeds or fails alone, and as a whole. What results is checked in full,
- * so that values that only together make no sense are refused too. A value equal to the one already
- * set makes no record.
+ * Each resource of a request succeeds or fails alone, and as a whole. The resulting set is checked in
+ * full, so that values that contradict each other are refused too. A value that does not change makes
+ * no record.
  *
  * @module
  */

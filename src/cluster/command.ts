@@ -1,9 +1,9 @@
 /**
- * What a command of the controller works with, and what it answers.
+ * The input of a controller's command, and its answer.
  *
  * A command is a function that reads the image, checks what it was asked, and *emits* records. Each
  * emitted record is replayed into the controller's own image at once, so that the next topic of the
- * same request, and the next command, see it before it is committed; the response leaves after the
+ * same request, and the next command, see it before it is committed; the response is sent after the
  * commit (`controller_service.ts`).
  *
  * @module

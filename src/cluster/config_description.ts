@@ -1,8 +1,8 @@
 /**
- * What is configured and why: every value of a resource with where it comes from, as DescribeConfigs
+ * Describes configurations: every value of a resource with its source, as DescribeConfigs
  * and CreateTopics report it.
  *
- * The *synonyms* of a value are all that could give it, the strongest first: the topic's own, then this
+ * The *synonyms* of a value are all of its possible sources, the strongest first: the topic's own, then this
  * broker's, all brokers', the start-up setting, the default.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * The controller at work: runs commands, appends their records to the metadata log, and answers once
+ * The controller: runs commands, appends their records to the metadata log, and answers once
  * they are committed. Lives on the controller's shard.
  *
  * ```
@@ -10,8 +10,8 @@
  * many may be in flight at once and share a flush. A command without records (a refusal, a dry run)
  * still waits for those before it: the state that it saw is not reported before it is committed.
  *
- * When an append fails (leadership is lost, the disk is full), what was decided after it rests on what
- * never happened: everything in flight is answered NOT_CONTROLLER and the ahead image is dropped. It is
+ * When an append fails (leadership is lost, the disk is full), later decisions rest on records
+ * that were never written: everything in flight is answered NOT_CONTROLLER and the ahead image is dropped. It is
  * rebuilt from the committed one once all appends have ended, if this node still leads.
  *
  * @module

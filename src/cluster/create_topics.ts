@@ -1,5 +1,5 @@
 /**
- * Creating topics, and adding partitions to those there are.
+ * Creating topics, and adding partitions to existing ones.
  *
  * Checks come in Kafka's order, and each topic of a request succeeds or fails alone: name, existence,
  * partitions and replicas, configuration.

@@ -1,5 +1,5 @@
 /**
- * Making the cluster's random identifiers: topic ids and the cluster id.
+ * Creates the cluster's random identifiers: topic ids and the cluster id.
  *
  * @module
  */

@@ -2,9 +2,9 @@
  * The cluster's metadata as the committed records say: nodes, topics, partitions, configurations.
  *
  * Every shard holds one, fed by the same records in the same order, and reads it without asking
- * anybody. It changes in {@linkcode ClusterImage.replay} alone, which passes over what contradicts it
- * (`record_problem.ts`). The controller's shard holds a second
- * one that is ahead by the records not yet committed (`controller_service.ts`).
+ * anybody. It changes only in {@linkcode ClusterImage.replay}, which skips records that contradict it
+ * (`record_problem.ts`). The controller's shard holds a second one, which is ahead by the records that are not
+ * committed yet (`controller_service.ts`).
  *
  * Invariants:
  * - a topic's partitions are dense: indexes 0 to n-1, added in order;

@@ -1,5 +1,5 @@
 /**
- * How the coordinators' topics are made: on first use, with settings of their own.
+ * Creates the coordinators' topics: on first use, with settings of their own.
  *
  * @module
  */

@@ -2,7 +2,7 @@
  * Who leads each partition, as this shard last heard: volatile, reported by the replicas, not a record.
  *
  * Raft groups elect their leaders themselves; the metadata log does not say. A partition without a report
- * of is given to its preferred replica without an epoch, which makes clients ask it without fencing.
+ * is given to its preferred replica without an epoch, which makes clients ask it without fencing.
  *
  * @module
  */

@@ -1,9 +1,9 @@
 /**
- * Producer ids: unique for the life of the cluster, handed out in blocks.
+ * Producer ids: unique in the cluster for ever, assigned in blocks.
  *
  * One record takes a block of {@linkcode PRODUCER_ID_BLOCK_SIZE}; the next clients are answered from
- * the block without another one. What is not used when the node stops is lost, which is fine: there are
- * 2^53 of them.
+ * the block without another one. Ids that are not used when the node stops are lost; there are 2^53
+ * of them.
  *
  * @module
  */

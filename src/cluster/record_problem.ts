@@ -1,9 +1,9 @@
 /**
- * What of a metadata record makes no sense to an image.
+ * Finds metadata records that contradict an image.
  *
- * A log is input: disks lie, and what follows a lost part of a log refers to what is not there. So a record is
- * looked at before it changes anything, and one that contradicts the image is skipped with a reason
- * for people. It never ends a start, and never harms what was right before.
+ * A log is input: disks return wrong bytes, and records after a lost part of a log refer to missing ones. So a
+ * record is checked before it changes anything, and one that contradicts the image is skipped with a reason
+ * for people. It never ends a start, and never changes valid state.
  *
  * @module
  */

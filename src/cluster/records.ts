@@ -1,6 +1,6 @@
 /**
  * The records of the metadata log (Raft group 0): everything the cluster agrees on is a sequence of
- * these, and `ClusterImage` is what they add up to.
+ * these, and `ClusterImage` is the resulting state.
  *
  * A *command* (create these topics, change that configuration) appends its records as one value, so
  * that they commit, and are replayed, together or not at all:
@@ -12,8 +12,8 @@
  * ```
  *
  * Fields added to a record are tagged, and older programs skip them. A format, record type or record
- * version that this program does not know was written by a newer one and means something: the whole
- * command is refused ({@linkcode decodeCommand} says what it met), and the node does not start. A command
+ * version that this program does not know was written by a newer one and must not be skipped: the
+ * whole command is refused (with a reason, see {@linkcode decodeCommand}), and the node does not start. A command
  * that cannot be read is skipped, and so is a record that contradicts the image
  * (`record_problem.ts`): both are reported.
  *

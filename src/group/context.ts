@@ -1,5 +1,5 @@
 /**
- * Who asks a group coordinator, when, and in which version of the API.
+ * The context of a request to a group coordinator: the client, the time, and the version of the API.
  *
  * @module
  */
@@ -12,6 +12,6 @@ export interface GroupContext {
   readonly clientHost: string;
   /** Monotonic clock (ms), for timeouts. */
   readonly nowMs: number;
-  /** Wall clock (ms since the epoch), for what is written. */
+  /** Wall clock (ms since the epoch), for records. */
   readonly wallMs: number;
 }

@@ -4,9 +4,9 @@
  * Lives on the shard that leads the partition, from the moment it begins to lead until it stops: first
  * *loading* (every record of the partition is replayed), then *active* after
  * {@linkcode GroupCoordinator.loaded}, and *gone* after {@linkcode GroupCoordinator.unload}. A
- * later leadership makes a new one.
+ * later leadership creates a new one.
  *
- * Requests are answered through `respond`, exactly once each, at once or later: when what they append is
+ * Requests are answered through `respond`, exactly once each, at once or later: when their records are
  * committed and replayed, or when a rebalance ends. Pure: time comes with each call, chance from the
  * `Random`, and the owner calls {@linkcode GroupCoordinator.tick} at the latest at
  * {@linkcode GroupCoordinator.nextDeadlineMs}.

@@ -1,5 +1,5 @@
 /**
- * One group: what is written about it, and what is known of it while it lives.
+ * One group: its written state, and its state in memory.
  *
  * ```text
  *             first member joins            everybody joined, or time is up
@@ -13,8 +13,8 @@
  * ```
  *
  * `metadata` and `offsets` are the *written* part: they change only when a committed record is
- * replayed. All else is soft: it is rebuilt from `metadata` when a coordinator takes over, and what was
- * parked is lost with the connection anyway.
+ * replayed. All other state is soft: it is rebuilt from `metadata` when a coordinator takes over, and parked
+ * requests are lost with their connections anyway.
  *
  * This class keeps its members consistent (leader, static ids, protocol counts, parked joins). It has no
  * timers and answers nobody: `rebalance.ts` does.
@@ -65,7 +65,7 @@ export class Group {
   readonly members = new Map<string, Member>();
   /** Members that must return with the id that they were given (JoinGroup v4), and until when. */
   readonly pendingJoins = new Map<string, Timer>();
-  /** Who has not sent SyncGroup in this generation. */
+  /** Members that have not sent SyncGroup in this generation. */
   readonly pendingSyncs = new Set<string>();
   /** Topics of the current generation; null: not known (not a consumer group, or unreadable). */
   subscribedTopics: ReadonlySet<string> | null = null;

@@ -1,8 +1,8 @@
 /**
  * ListGroups and DescribeGroups: groups as operators see them.
  *
- * What members say about themselves and what they were assigned is shown of stable groups alone: before
- * that it is about to change.
+ * Members' metadata and assignments are shown only for stable groups: in other states they are about to
+ * change.
  *
  * @module
  */

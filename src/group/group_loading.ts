@@ -1,9 +1,9 @@
 /**
- * From what is written to a living group, when a coordinator takes over.
+ * Rebuilds a group from its written state, when a coordinator takes over.
  *
- * A group with members is stable in its written generation, whatever it was doing when its last
- * coordinator ended: members that were amid a rebalance find out with their next request. Everybody's
- * session begins again.
+ * A group with members is stable in its written generation, whatever its phase was when its last
+ * coordinator ended: members in a rebalance find out with their next request. The session of every member
+ * begins again.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Which partition of `__consumer_offsets` a group lives in: Kafka's rule, so that tools that read the
- * topic look where the group is.
+ * The partition of `__consumer_offsets` that a group belongs to: Kafka's rule, so that tools that read
+ * the topic find the group.
  *
  * @module
  */

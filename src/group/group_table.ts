@@ -1,10 +1,10 @@
 /**
- * All groups of one coordinator, and what its parts share: time, timers, chance, the log, and the box in
- * which answers wait until the state is whole.
+ * All groups of one coordinator, and what its parts share: time, timers, random numbers, the log, and the
+ * answers that wait until the state is whole.
  *
- * Written state changes in {@linkcode GroupTable.replay} alone, the same code while loading and later.
+ * Written state changes only in {@linkcode GroupTable.replay}, the same code while loading and later.
  * {@linkcode GroupTable.append} asks the log for a batch; the log replays it once it is committed and
- * then says so, and only then is the client answered.
+ * then calls back, and only then is the client answered.
  *
  * @module
  */

@@ -1,15 +1,15 @@
 /**
  * JoinGroup: a member asks to take part in the next generation.
  *
- * - Without an id it is given one. From version 4 on a dynamic member is sent back with it first
+ * - A member without an id gets one. From version 4 on a dynamic member has to join again with it
  *   (MEMBER_ID_REQUIRED, KIP-394), so that a client that retries does not leave phantom members.
  * - A static member (KIP-345) is known by its instance id: a restarted process takes the place of
  *   the former one, which is fenced. In a stable group nobody rebalances for that, unless the
  *   protocol would change. From version 9 on the leader's successor learns that it leads but need not
- *   assign (KIP-814); before, that another one leads.
+ *   assign (KIP-814); before, it learns that another member leads.
  * - A known member whose terms did not change gets the present generation again; the leader's
  *   JoinGroup always rebalances a stable group, because only the leader watches the topics.
- * - What is parked here is answered by `rebalance.ts`.
+ * - `rebalance.ts` answers the requests that are parked here.
  *
  * @module
  */
@@ -45,7 +45,7 @@ const NULLABLE_NAME_VERSION = 7;
 /** First version with the flag that a leader need not assign. */
 const SKIP_ASSIGNMENT_VERSION = 9;
 
-/** One JoinGroup under way: who asks, with what terms, and how to answer. */
+/** One JoinGroup under way: the member, its terms, and how to answer. */
 interface Joining {
   readonly context: GroupContext;
   readonly request: JoinGroupRequest;
@@ -117,7 +117,7 @@ export class JoinHandling {
     const sizeMax = Math.min(this.#table.config.groupSizeMax, MEMBERS_PER_GROUP_MAX);
     const member = group.members.get(memberId);
     if (member === undefined && group.members.size > 0) {
-      // The memory counts for newcomers alone: who is in has been let in.
+      // Memory limits newcomers only: members have been let in.
       if (group.protocolsSize + protocolsSize(terms.protocols) > GROUP_PROTOCOLS_SIZE_MAX) {
         return false;
       }
@@ -127,7 +127,7 @@ export class JoinHandling {
     ) return false;
     switch (group.state) {
       case GroupState.PREPARING_REBALANCE:
-        // Who waits is in. Of the others, the first to come back keep their places: a group that
+        // Waiting members are in. Of the others, the first to come back keep their places: a group that
         // was made smaller by a new limit loses those that come last.
         return (member !== undefined && member.join !== null) || group.awaitingJoinCount < sizeMax;
       case GroupState.COMPLETING_REBALANCE:

@@ -1,6 +1,6 @@
 /**
  * Every limit of a group coordinator, by name. Each bounds memory that clients could otherwise fill;
- * none is meant to be met by a sane client.
+ * a normal client meets none of them.
  *
  * @module
  */

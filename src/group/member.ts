@@ -1,5 +1,5 @@
 /**
- * A member of a classic group: who it is, what it supports, and which of its requests is parked.
+ * A member of a classic group: its identity, its protocols, and its parked request.
  *
  * @module
  */

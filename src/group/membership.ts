@@ -1,8 +1,8 @@
 /**
- * SyncGroup, Heartbeat and LeaveGroup: what a member does once it has joined.
+ * SyncGroup, Heartbeat and LeaveGroup: the requests of a member that has joined.
  *
- * - SyncGroup: the leader brings the assignment; it is written and, once committed, given to everybody
- *   who waits. A member that comes later gets its part at once.
+ * - SyncGroup: the leader brings the assignment; it is written and, once committed, given to all
+ *   waiting members. A later SyncGroup gets its part at once.
  * - Heartbeat: REBALANCE_IN_PROGRESS while members join, so that the member joins too.
  * - LeaveGroup: from version 3 on any number of members, static ones also by their instance id
  *   alone (an operator does that); each has an error of its own.

@@ -1,13 +1,13 @@
 /**
  * OffsetCommit, OffsetFetch and OffsetDelete: the offsets that groups keep.
  *
- * - Who commits is checked as a member of the present generation, unless the group is empty and the
+ * - The committing client is checked as a member of the present generation, unless the group is empty and the
  *   commit names no generation (generation -1): a consumer that assigns its own partitions, or a tool.
- *   Such a commit makes the group if need be.
- * - A commit by a member counts as a sign of life.
+ *   Such a commit creates the group if necessary.
+ * - A commit by a member extends its session, like a heartbeat.
  * - While the group awaits its assignment nobody may commit (REBALANCE_IN_PROGRESS); while members
  *   still join, those of the last generation may.
- * - Readers see what is committed in the log, never what is on its way.
+ * - Readers see only offsets that are committed in the log, never pending ones.
  *
  * @module
  */
@@ -130,7 +130,7 @@ export class OffsetHandling {
     if (group.state === GroupState.DEAD) return ErrorCode.COORDINATOR_NOT_AVAILABLE;
     if (generation < 0 && group.state === GroupState.EMPTY) return ErrorCode.NONE;
     if (generation < 0 && request.memberId === "" && request.groupInstanceId === null) {
-      // Who does not take part may not overwrite what members commit.
+      // A client outside the group may not overwrite its members' commits.
       return ErrorCode.UNKNOWN_MEMBER_ID;
     }
     const errorCode = memberError(group, request.memberId, request.groupInstanceId);

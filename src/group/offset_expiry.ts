@@ -1,6 +1,6 @@
 /**
- * Forgetting: offsets nobody has needed for `offsets.retention.minutes`, groups without offsets and
- * members, and what is deleted on request. All of it happens through tombstones.
+ * Removes offsets that were not needed for `offsets.retention.minutes`, groups without offsets and members,
+ * and what is deleted on request. All removals are tombstones.
  *
  * When the retention of an offset begins:
  *

@@ -1,8 +1,8 @@
 /**
- * OffsetFetch: what a group has committed.
+ * OffsetFetch: the committed offsets of a group.
  *
- * A group that does not exist has committed nothing, which is no error: each partition asked for comes
- * back with offset -1. `requireStable` has nothing to wait for as long as no transaction commits
+ * A group that does not exist has committed nothing, which is no error: each requested partition is
+ * answered with offset -1. `requireStable` has nothing to wait for as long as no transaction commits
  * offsets. Member ids and epochs (version 9) are those of the new group protocol; classic groups do not
  * check them.
  *

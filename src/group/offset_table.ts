@@ -1,8 +1,8 @@
 /**
  * The committed offsets of one group, by topic and partition, and the commits on their way.
  *
- * A commit that is appended but not yet committed is not visible to readers, yet a deletion must take
- * it along: it comes after the commit in the log, and offsets that it does not name would stay.
+ * A commit that is appended but not yet committed is not visible to readers, yet a deletion must
+ * include it: it comes after the commit in the log, and offsets that it does not name would stay.
  *
  * @module
  */

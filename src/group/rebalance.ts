@@ -8,7 +8,7 @@
  * rebalance timeout.
  *
  * Sync phase (CompletingRebalance): SyncGroup is parked until the leader's assignment is committed.
- * Who has not sent it when the rebalance timeout is over is removed.
+ * Members that have not sent it when the rebalance timeout is over are removed.
  *
  * Sessions: a member that is parked is alive as long as the rebalance takes; one that is not must be
  * heard of within its session timeout. A member without an id cannot be heard of: its JoinGroup is
@@ -167,7 +167,7 @@ export class Rebalancer {
     if (group.pendingSyncs.size === 0) this.#table.cancel(group.syncTimer);
   }
 
-  /** The assignment is committed: everybody who waits for it gets its part. */
+  /** The assignment is committed: every waiting member gets its part. */
   becomeStable(group: Group): void {
     const written = new Map(group.metadata!.members.map((member) => [member.memberId, member]));
     group.transitionTo(GroupState.STABLE, this.#table.wallMs);

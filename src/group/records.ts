@@ -14,9 +14,9 @@
  * Values are written in version 3, which every tool reads (1 for an offset with an expiry of its own,
  * which only version 1 can carry); versions 0 to 4 are read.
  *
- * What a log holds is input: clients once could write to the topic, and disks lie. A record of a kind that
- * is not kept here, one that cannot be read, or a group that no coordinator writes (a member twice) comes
- * out as `skipped` with the reason, and the reader continues after it.
+ * A log's contents are input: clients once could write to the topic, and disks return wrong bytes. A record of
+ * an unknown kind, one that cannot be read, or a group that no coordinator writes (a member twice) is returned
+ * as `skipped` with the reason, and the reader continues after it.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * How anything asynchronous reports back: one call on an object that the caller owns.
+ * The completion of any asynchronous operation: one call on an object that the caller owns.
  *
  * No promises: a hot caller keeps one preallocated object per operation in flight, and a cold one
  * wraps it in a {@linkcode Task}. A seam never calls `complete` from inside the call that started the

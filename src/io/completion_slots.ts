@@ -1,5 +1,5 @@
 /**
- * Who waits for which operation: completions in numbered slots, so that an operation in flight is
+ * Completions in numbered slots, so that an operation in flight is
  * one 32-bit number and costs no allocation.
  *
  * ```text
@@ -40,7 +40,7 @@ export class CompletionSlots {
     return this.#generations[slot]! << SLOT_BITS | slot;
   }
 
-  /** Who waits for operation `id`; asserts that it is in flight. */
+  /** The completion of operation `id`; asserts that it is in flight. */
   find(id: number): Completion {
     const slot = id & SLOT_MASK;
     const done = this.#waiting[slot];

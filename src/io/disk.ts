@@ -42,7 +42,7 @@ export interface Disk {
   ): void;
   /**
    * Writes from the region; completes with the bytes written: fewer where the kernel stopped (`PatientDisk`
-   * writes on then; whoever else uses a disk treats it as EIO).
+   * continues then; other users of a disk treat it as EIO).
    */
   write(
     handle: number,

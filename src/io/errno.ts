@@ -35,13 +35,13 @@ export const ETIME = 62;
 export const EDQUOT = 122;
 export const ECANCELED = 125;
 
-/** What an errno of the disk means for whoever met it. */
+/** The meaning of a disk's errno for its caller. */
 export const DiskTrouble = {
   /** It passes: the host is short of something, or the call was cut off. Nothing was lost; try again. */
   TRANSIENT: 0,
   /** There is no room, or none left of a quota: refuse what needs room, and try again later. */
   NO_SPACE: 1,
-  /** The file or the device is not what it should be. */
+  /** The file or the device is damaged. */
   DAMAGE: 2,
 } as const;
 export type DiskTrouble = typeof DiskTrouble[keyof typeof DiskTrouble];
@@ -49,7 +49,7 @@ export type DiskTrouble = typeof DiskTrouble[keyof typeof DiskTrouble];
 /**
  * The one place that distinguishes hiccups, a full disk and damage. @param result negative, as seams return it
  *
- * ECANCELED is what the kernel answers when it could make no thread for an operation; nobody cancels a disk's.
+ * The kernel answers ECANCELED when it cannot create a thread for an operation; nobody cancels a disk's.
  */
 export function diskTroubleOf(result: number): DiskTrouble {
   switch (-result) {

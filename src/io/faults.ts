@@ -1,5 +1,5 @@
 /**
- * Fault injection in the shim, for tests: what a rule means is written in `ffi/src/faults.rs`.
+ * Fault injection in the shim, for tests; `ffi/src/faults.rs` defines the rules.
  *
  * Rules are the process's, not a thread's: set from anywhere, they act on any ring.
  *
@@ -9,7 +9,7 @@
 import { assert } from "../base/assert.ts";
 import type { Shim } from "./shim.ts";
 
-/** One rule; what is left out does not restrict or does not happen. */
+/** One rule; an absent field does not restrict, or does not happen. */
 export interface FaultRule {
   /** Values of {@linkcode Op} that it concerns. */
   readonly opcodes: readonly number[];
@@ -19,7 +19,7 @@ export interface FaultRule {
   readonly fd?: number;
   /** Fail with this (positive) errno, without doing anything. */
   readonly errno?: number;
-  /** Do it, and report `errno` all the same. */
+  /** Do it, and still report `errno`. */
   readonly perform?: boolean;
   /** Move half of the bytes (whole blocks of files). */
   readonly short?: boolean;

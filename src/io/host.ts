@@ -1,6 +1,6 @@
 /**
- * What a broker needs of its host: asked before anything is started, answered in words that say what
- * to do.
+ * Checks what a broker needs of its host, before anything is started; each problem comes with a message
+ * that says what to do.
  *
  * @module
  */
@@ -127,7 +127,7 @@ function describeListenError(errno: number, address: string): HostProblem {
 
 /**
  * The numeric `address:port` of a host, or null when its name does not resolve. It may block for
- * seconds: for the control thread alone.
+ * seconds: only for the control thread.
  */
 export function resolveAddress(shim: Shim, host: string, port: number): string | null {
   const name = encodeText(host);
@@ -175,11 +175,11 @@ function noteLockHolder(path: string): void {
   try {
     Deno.writeTextFileSync(`${path}/${LOCK_FILE}`, `${Deno.pid}\n`);
   } catch {
-    // On a full disk the file stays empty. The lock holds all the same.
+    // On a full disk the file stays empty. The lock still holds.
   }
 }
 
-/** The process that wrote itself into the lock file, in words; nothing where none did. */
+/** The process id in the lock file, as text; empty when there is none. */
 function lockHolder(path: string): string {
   try {
     const pid = Deno.readTextFileSync(`${path}/${LOCK_FILE}`).trim();

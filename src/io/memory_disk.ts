@@ -46,7 +46,7 @@ export type DiskOperation =
 /** What happens to the operation that a fault hits. */
 export type DiskFault =
   | { readonly kind: "error"; readonly errno: number }
-  /** Moves only this many bytes, and says so. */
+  /** Moves only this many bytes, and reports that. */
   | { readonly kind: "short"; readonly bytes: number }
   /** Says that it was done, and does nothing. */
   | { readonly kind: "lost" }
@@ -62,7 +62,7 @@ export interface FaultPlan {
   readonly nth: number;
   /** How many it hits, from that one on; one when absent. */
   readonly count?: number;
-  /** Of these it hits one in so many, at random; each when absent. */
+  /** Of these it hits one in this many, at random; each when absent. */
   readonly odds?: number;
   /** Only operations on this path, or on paths that match; any when absent. */
   readonly path?: string | RegExp;
@@ -78,7 +78,7 @@ export interface MemoryDiskOptions {
   readonly latencyMs?: { readonly min: number; readonly max: number };
   /** What a power cut may do besides keeping, losing and tearing; nothing when absent. */
   readonly roughness?: Roughness;
-  /** One operation in so many lets nearly all that come later go first; none when absent. */
+  /** One operation in this many lets nearly all later ones go first; none when absent. */
   readonly lazyOdds?: number;
 }
 
@@ -100,7 +100,7 @@ interface OpenFile {
 }
 
 const UNLIMITED_BYTES = 2 ** 50;
-/** A lazy operation is carried out once in so many times that it is picked. */
+/** A lazy operation is carried out at one of this many picks. */
 const LAZY_TURNS = 24;
 /** One word of this many bytes of a write goes into the trace's hash. */
 const TRACE_SAMPLE_BYTES = 124;
@@ -207,7 +207,7 @@ export class MemoryDisk implements Disk {
     this.#crashAt = this.#operations + count;
   }
 
-  /** Flips one bit of a file where it lies. */
+  /** Flips one bit of a file in place. */
   flipBit(path: string, position: number, bit: number): void {
     this.#fileAt(path).flipBit(position, bit);
   }
@@ -228,12 +228,12 @@ export class MemoryDisk implements Disk {
     return this.#fileAt(path).blockAt(block);
   }
 
-  /** Damages a block where it lies: its bytes become others, or (null) it was never written. */
+  /** Damages a block in place: its bytes change, or (null) it was never written. */
   replaceBlock(path: string, block: number, bytes: Uint8Array | null): void {
     this.#fileAt(path).replaceBlock(block, bytes);
   }
 
-  /** Damages a block where it lies: reading it fails with EIO, until it is written again. */
+  /** Damages a block in place: reading it fails with EIO, until it is written again. */
   loseBlock(path: string, block: number): void {
     this.#fileAt(path).loseBlock(block);
   }
@@ -243,7 +243,7 @@ export class MemoryDisk implements Disk {
     return this.#fileAt(path).isLost(block);
   }
 
-  /** Damage: a file is not there any more. */
+  /** Damage: a file is removed. */
   loseFile(path: string): void {
     this.#names.lose(path);
   }
@@ -262,7 +262,7 @@ export class MemoryDisk implements Disk {
     return disk;
   }
 
-  /** A power cut: this disk is dead from here on; {@linkcode restart} goes on with what survived. */
+  /** A power cut: this disk is dead from here on; {@linkcode restart} continues with the surviving state. */
   crash(): void {
     if (this.#crashed) return;
     while (this.#inFlight.length > 0) {
@@ -490,7 +490,7 @@ export class MemoryDisk implements Disk {
       dueMs,
       execute: (interrupted) => {
         if (fault?.kind !== "error") return execute(interrupted, fault);
-        // A failed write may have reached the platter all the same.
+        // A failed write may still have reached the platter.
         if (operation === "write" && this.#random.nextBelow(2) === 0) execute(true, null);
         return -fault.errno;
       },

@@ -24,7 +24,7 @@ export const SECTOR_SIZE = 512;
 const SECTORS_PER_BLOCK = BLOCK_SIZE / SECTOR_SIZE;
 /** One torn sector in this many is cut in its middle. */
 const CUT_SECTOR_ODDS = 16;
-/** What a rough crash does to a torn block: one in so many has a sector of garbage, or cannot be read. */
+/** In a rough crash one torn block in this many has a sector of garbage, or cannot be read. */
 const GARBAGE_ODDS = 2;
 const UNREADABLE_ODDS = 6;
 const RESIZE = -1;
@@ -173,7 +173,7 @@ export class MemoryFile {
     this.#pendingSpace = this.#pendingSpace.filter((space) => space.stamp > stamp);
   }
 
-  /** A power cut: what was pending is kept, lost or torn; the rest is what a later life reads. */
+  /** A power cut: what was pending is kept, lost or torn; a later run reads the rest. */
   crash(random: Random, roughness: Roughness = {}): void {
     let write = 0;
     let fate = 0;
@@ -194,7 +194,7 @@ export class MemoryFile {
     this.#current = new Map(this.#durable);
   }
 
-  /** A file of its own with what a crash has left of this one. */
+  /** A new file with the contents that survived a crash of this one. */
   copy(): MemoryFile {
     const file = new MemoryFile(this.id);
     file.size = this.size;
@@ -294,7 +294,7 @@ export class MemoryFile {
   }
 }
 
-/** Drops what lies beyond `size`, and zeroes the rest of its last block. */
+/** Drops the bytes beyond `size`, and zeroes the rest of its last block. */
 function cutBlocks(blocks: Map<number, Uint8Array>, size: number): void {
   const last = Math.floor(size / BLOCK_SIZE);
   for (const block of blocks.keys()) if (block * BLOCK_SIZE >= size) blocks.delete(block);

@@ -47,7 +47,7 @@ export class MemoryNames {
     return paths.sort();
   }
 
-  /** Zero, or why `path` cannot be made. */
+  /** Zero, or why `path` cannot be created. */
   checkNew(path: string): number {
     if (this.get(path) !== undefined) return -EEXIST;
     if (path.slice(path.lastIndexOf("/") + 1).length > NAME_LENGTH_MAX) return -ENAMETOOLONG;

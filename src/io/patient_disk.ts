@@ -339,7 +339,7 @@ export class PatientDisk implements Disk {
   }
 }
 
-/** What the host is short of, and what to do about it. */
+/** What the host lacks, and what to do about it. */
 function describeHiccup(errno: number): string {
   switch (errno) {
     case EMFILE:
@@ -383,7 +383,7 @@ class Attempt implements Completion {
   address = 0;
   length = 0;
   flag = false;
-  /** Bytes of whole blocks that have been moved: where a transfer goes on. */
+  /** Bytes of whole blocks that have been moved: where a transfer continues. */
   moved = 0;
   /** Bytes that have been read. */
   total = 0;

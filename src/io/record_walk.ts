@@ -8,10 +8,10 @@
  * @module
  */
 
-/** What a finished walk says of a batch. */
+/** The verdict of a finished walk on a batch. */
 export const WalkStatus = {
   SOUND: 0,
-  /** A record contradicts itself, or there is another number of them than the header says. */
+  /** A record contradicts itself, or the number of records differs from the header. */
   MALFORMED: 1,
   /** Offsets that do not count up from 0. */
   WRONG_OFFSETS: 2,
@@ -31,7 +31,7 @@ export const RefusalReason = {
 } as const;
 
 /**
- * The most that may come out of one batch, which each of its consumers would have to hold: so many times
+ * The maximum decompressed size of one batch, which each of its consumers has to hold: this many times
  * its bytes, within bounds (bytes).
  */
 export const UNPACKED_RATIO_MAX = 100;
@@ -40,7 +40,7 @@ export const UNPACKED_BYTES_MAX = 256 * 1024 * 1024;
 /** Refused records of one batch that are listed one by one. */
 export const REFUSED_LISTED_MAX = 3;
 
-/** What a topic asks of records. */
+/** A topic's requirements for records. */
 export interface RecordRules {
   readonly keysRequired: boolean;
   /** Bounds of timestamps (ms since the epoch), both allowed; infinite: none. -1 is no timestamp. */

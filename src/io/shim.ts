@@ -2,8 +2,8 @@
  * The shim library, loaded: the functions of `ffi/src/lib.rs` with their types.
  *
  * Each thread (main and Workers) loads it for itself; the library's state is one for the process.
- * Functions return a negative errno on failure unless said otherwise; what each may fail with is
- * written in the crate. Hot calls take 32-bit integers and doubles alone.
+ * Functions return a negative errno on failure unless documented otherwise; what each may fail with is
+ * written in the crate. Hot calls take only 32-bit integers and doubles.
  *
  * @module
  */
@@ -74,7 +74,7 @@ export function defaultShimPath(): string {
  * Loads the shim for this thread; it stays loaded.
  *
  * @param path of the library; without it, where the build leaves it
- * @throws {ShimUnavailable} when it is not there or lacks a function
+ * @throws {ShimUnavailable} when it is missing or lacks a function
  */
 export function loadShim(path: string = defaultShimPath()): Shim {
   try {

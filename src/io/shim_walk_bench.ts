@@ -1,5 +1,5 @@
 /**
- * What it costs to look at the records of one batch, by size and codec, beside its checksum.
+ * Measures the cost of walking the records of one batch, by size and codec, next to its checksum.
  *
  *     deno bench -A src/io/shim_walk_bench.ts
  */

@@ -1,11 +1,11 @@
 /**
- * The socket seam: what a connection needs of the network, completion by completion.
+ * The socket seam: the network operations of a connection, each with a completion.
  *
  * Production implements it on io_uring (`src/io/uring.ts`); tests of the Kafka layer implement it in
  * memory. A receive takes a buffer from a shared group only when bytes arrive, so an idle connection
  * owns none; not receiving again is the back-pressure.
  *
- * No operation moves all bytes by itself: whoever starts it counts what was moved and goes on from
+ * No operation moves all bytes by itself: the caller counts the moved bytes and continues from
  * there. A socket has at most one receive and one send in flight.
  *
  * @module
@@ -42,7 +42,7 @@ export interface Sockets {
     empty: boolean,
     done: Completion,
   ): void;
-  /** Lets a {@linkcode receiveInto} in flight complete with what has come so far, if anything. */
+  /** Lets a {@linkcode receiveInto} in flight complete with the bytes received so far, if any. */
   hurry(socket: number): void;
   /**
    * Sends the beginning of a range, or all of it; completes with the bytes sent (at least one) or a

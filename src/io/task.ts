@@ -3,7 +3,7 @@
  *
  * Cold paths (recovery, checkpoints, retention, admin requests) read best as straight lines, but a
  * promise resumes from the runtime's queue at a time that no simulator controls. A task is a generator
- * that yields each time it waits; whoever completes the wait resumes it at once, on the same stack.
+ * that yields each time it waits; the code that completes the wait resumes it at once, on the same stack.
  * A crashed node in the simulator simply never resumes its tasks. Hot paths (produce, fetch) use
  * preallocated {@linkcode Completion} objects instead.
  *
@@ -78,7 +78,7 @@ export function* all<T>(tasks: readonly Task<T>[], limit: number): Task<T[]> {
 /**
  * Runs `task` until its first wait, and on from each completion.
  *
- * What the task throws reaches whoever resumed it: an exception in a task is a broken invariant.
+ * An exception of the task reaches the code that resumed it: an exception in a task is a broken invariant.
  */
 export function runTask<T>(task: Task<T>, onDone: (value: T) => void): void {
   let inStart = false;

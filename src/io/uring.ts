@@ -255,7 +255,7 @@ export class Uring {
   /**
    * Connects to a numeric address (`1.2.3.4:5`, `[::1]:5`); completes with the descriptor.
    *
-   * The kernel gives up after minutes; whoever has less patience cancels it.
+   * The kernel gives up after minutes; a caller with a shorter deadline cancels it.
    *
    * @returns its id, or a negative errno when no socket could be made (`done` is not called then)
    */
@@ -313,7 +313,7 @@ export class Uring {
    * Makes waits look at the 32-bit word at `address`: 0 = awake, 1 = asleep, 2 = polling.
    *
    * The owner stores 2 before a turn that may wait, after a last look at its mailboxes; the shim makes
-   * it 1 before it sleeps. Who has a message exchanges it for 0 after publishing: the wait ends at
+   * it 1 before it sleeps. A shard with a message exchanges it for 0 after publishing: the wait ends at
    * once if it was 2, and needs a {@linkcode doorbell} only if it was 1.
    */
   watch(address: number): void {

@@ -42,7 +42,7 @@ function describe<Request, Response>(
   DESCRIBERS.set(api.key, by as Describe);
 }
 
-/** What was done; empty for requests that change nothing, and for what was refused. */
+/** The changes of a request; empty for requests without changes, and for refused ones. */
 export function adminEvents(apiKey: number, request: unknown, response: unknown): AdminEvent[] {
   return DESCRIBERS.get(apiKey)?.(request, response) ?? [];
 }

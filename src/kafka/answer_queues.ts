@@ -1,5 +1,5 @@
 /**
- * Answers by what was asked, each to be taken once, in the order in which they came: a client may ask the same
+ * Answers by request key, each to be taken once, in the order in which they came: a client may ask the same
  * many thousand times in one request, and merging what shards answered must not take longer for that.
  *
  * @module

@@ -59,7 +59,7 @@ const APPLIED_AT_ONCE = 5_000;
 const SLOW_LOAD_MS = 100;
 /** A state up to this size is written even when little follows the last snapshot (bytes). */
 const SMALL_STATE_BYTES = 2 ** 20;
-/** A snapshot that could not be written is tried again after so long (ms). */
+/** A snapshot that could not be written is tried again after this time (ms). */
 const SNAPSHOT_RETRY_MS = 60_000;
 
 /** When the next snapshot of a state is written. */
@@ -74,7 +74,7 @@ export interface SnapshotPolicy {
 
 /** What is kept in the log. */
 export interface StateMachine {
-  /** Takes over a committed record; returns why it makes no sense and was skipped, or null. */
+  /** Applies a committed record; returns why it makes no sense and was skipped, or null. */
   apply(key: Uint8Array | null, value: Uint8Array | null): string | null;
   /**
    * Records that, applied to an empty machine, give the state. They are drawn over many turns, between which
@@ -307,7 +307,7 @@ export class AppliedLog {
     if (coveredOffset > highWatermark) {
       return `it covers the log up to offset ${coveredOffset}, and the log ends at ${highWatermark}: the log lost its end`;
     }
-    // What lies before the log start cannot be compared any more.
+    // Records before the log start can no longer be compared.
     if (coveredOffset <= startOffset || this.#coverOf(coveredOffset).coveredTerm === coveredTerm) {
       return null;
     }

@@ -128,13 +128,13 @@ export class Connection implements ReceiveOwner, SendOwner {
     return Math.max(stalledMs, this.#sender.stalledMs(nowMs));
   }
 
-  /** As {@linkcode receiveStalledMs}, of what is being sent. */
+  /** As {@linkcode receiveStalledMs}, for the send in flight. */
   sendStalledMs(nowMs: number): number {
     return this.#closing ? 0 : this.#sender.stalledMs(nowMs);
   }
 
   /**
-   * Has the open poll answered, if there is one, so that what it holds comes free.
+   * Answers the open poll, if there is one, so that its resources are freed.
    *
    * @param onlyBefore only if another request waits for it
    * @returns whether there was one
@@ -157,7 +157,7 @@ export class Connection implements ReceiveOwner, SendOwner {
     this.shutdown();
   }
 
-  /** For the receiving half: it goes on when there is memory. */
+  /** For the receiving half: it continues when there is memory. */
   awaitReceiveMemory(): void {
     this.#host.awaitMemory(this, Lack.RECEIVE);
   }

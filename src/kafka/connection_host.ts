@@ -65,9 +65,9 @@ export interface ConnectionHost {
   start(connection: Connection, slot: ResponseSlot, address: number, length: number): void;
   /** `flush` wants to be called at the end of this turn. */
   markDirty(connection: Connection): void;
-  /** Memory was not to be had: the host calls `resume` when there may be some. */
+  /** No memory was available: the host calls `resume` when there may be some. */
   awaitMemory(connection: Connection, lack: Lack): void;
   onClosed(connection: Connection): void;
-  /** Something the peer did wrong, for the log. */
+  /** A violation by the peer, for the log. */
   onViolation(connection: Connection, what: string): void;
 }

@@ -1,5 +1,5 @@
 /**
- * Running a controller command for a handler, and what to say where there is no controller.
+ * Runs a controller command for a handler, and answers when there is no controller.
  *
  * @module
  */

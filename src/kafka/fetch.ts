@@ -9,7 +9,7 @@
  *   large. Records go from the batch cache to the socket; nothing is copied or parsed.
  * - Leader epoch fencing (KIP-320) and divergence by the last fetched epoch (KIP-595).
  * - A session that names topics finds the topic that has the name at each request, one recreated after a
- *   deletion too; a session of ids knows one incarnation alone. They do not mix
+ *   deletion too; a session of ids knows only one incarnation. They do not mix
  *   (FETCH_SESSION_TOPIC_ID_ERROR).
  *
  * Deliberate gaps: no follower fetching (one node): `preferred_read_replica` is -1; a request with a
@@ -57,7 +57,7 @@ const POOL_MAX = 1024;
 /** Parts of fetches that belong to other shards. */
 export interface RemoteFetch {
   add(part: FetchPart): void;
-  /** Asks the shards of what was added; returns how many will call `operation.readDone()`. */
+  /** Asks the shards of the added parts; returns how many will call `operation.readDone()`. */
   send(operation: FetchOperation, maxBytes: number): number;
   /** Lets go of everything that was read for `operation`. */
   release(operation: FetchOperation): void;

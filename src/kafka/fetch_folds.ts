@@ -10,7 +10,7 @@
 import type { FetchOperation } from "./fetch_operation.ts";
 import type { FetchPart } from "./fetch_part.ts";
 
-/** From so many partitions on the map is used. */
+/** From this many partitions on the map is used. */
 const MAP_SINCE = 16;
 const PARTITION_RANGE = 2 ** 32;
 

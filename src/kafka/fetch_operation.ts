@@ -55,7 +55,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
   maxBytes = 0;
   isolation = 0;
   session: FetchSession | null = null;
-  /** The session answers only what is new. */
+  /** The session answers only changes. */
   incremental = false;
   sessionError = 0;
   /** What is counted for it (bytes). */
@@ -68,9 +68,9 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
   waitEpoch = 0;
   #pendingReads = 0;
   #waiting = false;
-  /** The next answer is the last, whatever is there. */
+  /** The next answer is the last, with whatever data there is. */
   #hurried = false;
-  /** Records on this shard were left out, for no more could be pinned. */
+  /** Records on this shard were left out, because no more could be pinned. */
   #starved = false;
   #rereadQueued = false;
   /** When the present wait ends: the deadline, or a little later. */
@@ -117,7 +117,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     return part;
   }
 
-  /** Reads every part; goes on to answer or to wait when all are there. */
+  /** Reads every part; answers or waits when all have been read. */
   readAll(): void {
     this.#pendingReads = 1;
     const remote = this.#path.remote;
@@ -248,7 +248,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
       }
       bytes += part.bytes;
     }
-    // Nothing is known that could be answered of what was not read, and it is read in a moment.
+    // Partitions that were not read have no answer yet, and are read shortly.
     const late = lacksCredit || (unread && bytes === 0);
     this.#lateMs = this.deadlineMs + (late ? UNREAD_GRACE_MS : 0);
     const inTime = this.#path.nowMs() < this.#lateMs;

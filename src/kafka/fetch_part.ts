@@ -1,5 +1,5 @@
 /**
- * One partition of a fetch request: what is asked of it, where, and what was answered.
+ * One partition of a fetch request: its position, its limits, and its answer.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { FetchPartition } from "./fetch_session.ts";
 export interface RemoteFetchResult {
   /** No records were read: there was no credit, or no memory for the question or for them. */
   unread: boolean;
-  /** It was a credit; one comes back soon, for a question is answered as soon as it is read. */
+  /** A credit was missing; one returns soon, because a request is answered as soon as it is read. */
   lacksCredit: boolean;
   error: number;
   highWatermark: number;
@@ -27,7 +27,7 @@ export interface RemoteFetchResult {
 
 /** One partition of the operation. */
 export class FetchPart {
-  /** As the client asked; owned by the session, or by this request alone. */
+  /** As the client asked; owned by the session, or by this request. */
   asked!: FetchPartition;
   groupId = -1;
   shard = -1;
@@ -40,12 +40,12 @@ export class FetchPart {
   #read: FetchRead | null = null;
   #remote: RemoteFetchResult | null = null;
 
-  /** Where the answer stands when the partition is this shard's. */
+  /** The place of the answer when the partition is this shard's. */
   get read(): FetchRead {
     return this.#read ??= new FetchRead();
   }
 
-  /** Where it stands when the partition is another shard's. */
+  /** Its place when the partition is another shard's. */
   get remote(): RemoteFetchResult {
     return this.#remote ??= newRemoteResult();
   }

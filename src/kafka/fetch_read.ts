@@ -171,8 +171,8 @@ export class FetchRead implements Completion {
 }
 
 /**
- * A consumer asks again after KAFKA_STORAGE_ERROR, for ever; CORRUPT_MESSAGE it hands to the application, with
- * the offset, so that somebody hears of damage.
+ * A consumer retries KAFKA_STORAGE_ERROR for ever; it passes CORRUPT_MESSAGE to the application, with
+ * the offset, so that damage is noticed.
  */
 function errorOf(error: ReadError): ErrorCode {
   switch (error) {

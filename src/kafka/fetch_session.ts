@@ -9,7 +9,7 @@
  * ```text
  *   request (session id, epoch)     meaning
  *   (0, -1)                         no session wanted: a full fetch
- *   (0, 0) or (id, 0)               full fetch; make a session (dropping the old one)
+ *   (0, 0) or (id, 0)               full fetch; creates a session (dropping the old one)
  *   (id, n > 0)                     incremental: n is the epoch that the session expects
  *   (id, -1)                        close the session; a full fetch
  * ```
@@ -135,7 +135,7 @@ export class FetchSessions {
     if (session.partitions.delete(key) && this.#sessions.has(session.id)) this.#partitions--;
   }
 
-  /** Makes a session, evicting a stale one if there must be room; null when there is none. */
+  /** Creates a session, evicting a stale one if necessary; null when there is no room. */
   create(nowMs: number, byId: boolean): FetchSession | null {
     if (this.#sessions.size >= this.#slotsMax && !this.#evict(nowMs)) return null;
     let id: number;

@@ -2,7 +2,7 @@
  * What a Kafka API is to the broker: one {@linkcode Handler} per API key, in `handlers/`.
  *
  * A handler is a task: it reads state, may wait (for a commit, for another shard), and returns the
- * response. It sees decoded plain objects; Produce and Fetch alone are read in place and do not pass
+ * response. It sees decoded plain objects; only Produce and Fetch are read in place and do not pass
  * here (`src/kafka/produce.ts`, `src/kafka/fetch.ts`).
  *
  * Where it runs is its {@linkcode Route}: the shard that holds the connection, one other shard (the
@@ -17,7 +17,7 @@ import type { Task } from "../io/task.ts";
 import type { Api } from "../wire/api.ts";
 import type { Services } from "./services.ts";
 
-/** Who asks, when, in which version. */
+/** The client, the time, and the version of a request. */
 export interface RequestContext {
   readonly version: number;
   readonly clientId: string | null;
@@ -44,7 +44,7 @@ export interface ShardRoute<Request> {
 
 /**
  * Runs on every shard that owns a part of the request. `split` gives each its part (a shard without
- * one is not asked); `merge` makes one response of theirs, in the request's order where that matters.
+ * one is not asked); `merge` combines their responses into one, in the request's order where that matters.
  */
 export interface SplitRoute<Request, Response> {
   readonly kind: "split";
@@ -76,7 +76,7 @@ export interface Handler<Request, Response> {
   readonly route: Route<Request, Response>;
   handle(context: RequestContext, request: Request): Task<Response>;
   /**
-   * ApiVersions alone: the body of a v0 response that says UNSUPPORTED_VERSION and names the versions
+   * Only for ApiVersions: the body of a v0 response that says UNSUPPORTED_VERSION and names the versions
    * there are (KIP-511).
    */
   unsupportedVersion?(): Uint8Array;

@@ -1,7 +1,7 @@
 /**
- * A partition as Kafka's APIs see it: a log, its replica, and who waits for it.
+ * A partition as Kafka's APIs see it: a log, its replica, and its waiters.
  *
- * Two kinds wait: produce requests for the commit of what they appended, in order, and fetches for any
+ * Two kinds wait: produce requests for the commit of their records, in order, and fetches for any
  * new data. Both are notified in the turn in which a journal write completes.
  *
  * Lives on the shard that owns the group, from the topic's creation (or start-up) to its deletion.
@@ -82,7 +82,7 @@ export class Partition implements LogListener {
     this.replica.begin();
   }
 
-  /** What the topic's configuration says now. */
+  /** The topic's present configuration. */
   get limits(): PartitionLimits {
     assert(this.#limits !== null, "a partition is configured when it is opened");
     return this.#limits;

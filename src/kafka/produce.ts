@@ -36,7 +36,7 @@ import type { InPlacePath } from "./server.ts";
 import { requestBody } from "./request_body.ts";
 
 const FLEXIBLE_SINCE = 9;
-/** Parts that may wait for room in their logs before requests are not taken any more. */
+/** Parts that may wait for room in their logs before no more requests are accepted. */
 const HELD_PARTS_MAX = 64;
 /** Operations kept for reuse. */
 const POOL_MAX = 4096;
@@ -48,7 +48,7 @@ export interface RemoteProduce {
   /** Adds a part for `shard`; everything added leaves with {@linkcode send}. */
   add(shard: number, part: number, groupId: number, address: number, length: number): void;
   /**
-   * Sends what was added; each shard's answer settles the operation once.
+   * Sends the added parts; each shard's answer settles the operation once.
    *
    * @param onTaken called when no shard needs the request's bytes any more; at once without parts
    */

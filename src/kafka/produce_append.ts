@@ -51,7 +51,7 @@ const ZSTD_SINCE_VERSION = 7;
 const REPLICAS = 1;
 
 /**
- * The log had no room, or the walk of the records goes on: keep the request and try again when the log is
+ * The log had no room, or the walk of the records continues: keep the request and try again when the log is
  * writable, or the walk has ended.
  */
 export const APPEND_BUSY = -1000;
@@ -74,7 +74,7 @@ export class AppendOutcome {
   leaderEpoch = -1;
   /** Answer when everything below is committed. */
   waitOffset = 0;
-  /** Why the batch was refused; its cause is NONE where the error code says all. */
+  /** Why the batch was refused; its cause is NONE when the error code suffices. */
   readonly refusal = new Refusal();
 }
 
@@ -113,7 +113,7 @@ export class ProduceAppender {
   }
 
   /**
-   * Appends the records at `address`; the answer stands in {@linkcode outcome}.
+   * Appends the records at `address`; the answer is in {@linkcode outcome}.
    *
    * @param length bytes of the records, -1 for null
    * @returns the error code, or {@linkcode APPEND_BUSY}
@@ -215,7 +215,7 @@ export class ProduceAppender {
       maxTimestamp = walk.maxTimestampMs;
     }
     if (limits.logAppendTime) return this.#stamp(address, length, stamped, request.wallMs);
-    // The records' own times count, whatever the header says of them.
+    // The records' own timestamps count, not the header's.
     if (stamped || batchMaxTimestamp(view, address) !== maxTimestamp) {
       setBatchCreateTime(view, address, maxTimestamp);
       this.#setCrc(address, length);

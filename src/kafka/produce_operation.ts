@@ -1,5 +1,5 @@
 /**
- * One produce request on its way: what each partition answered, and what is still awaited.
+ * One produce request in progress: the answer of each partition, and the number still awaited.
  *
  * Pooled and reused; its arrays grow to the largest request seen. It outlives the request's frame: the
  * records are copied into logs at once, names are taken from the image, and the response is written
@@ -30,7 +30,7 @@ const PARTS_KEPT_MAX = 1024;
 /** From this version on topics are named by id. */
 const TOPIC_IDS_SINCE = 13;
 
-/** Refused parts of one request that are explained; the others have their code alone. */
+/** Refused parts of one request that get a text; the others have only their code. */
 const REFUSALS_TOLD_MAX = 64;
 const NO_RECORD_ERRORS: readonly ProduceRecordError[] = [];
 
@@ -73,7 +73,7 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
   pending = 0;
   /** Who still needs the request's bytes: the sender of remote parts, and each part without room. */
   frameUsers = 0;
-  /** {@linkcode frameTaken} as a function, made once. */
+  /** {@linkcode frameTaken} as a function, created once. */
   readonly onFrameTaken: () => void = () => this.frameTaken();
   readonly #result: ProducePartitionResult = {
     index: 0,

@@ -102,12 +102,12 @@ export class ReceiveSide {
     this.#onReceivedInto = { complete: (result, flags) => this.#receivedInto(result, flags) };
   }
 
-  /** No operation is in flight and no frame is needed any more: what is held may be given back. */
+  /** No operation is in flight and no frame is needed any more: its memory may be freed. */
   get isIdle(): boolean {
     return !this.#receiving && this.#framesHeld === 0;
   }
 
-  /** A frame was begun, and its peer had its time to go on. */
+  /** A frame was begun, and its peer exceeded its time to continue. */
   isOverdue(nowMs: number): boolean {
     if (!this.#receiving || !this.#isBegun) return false;
     const now = nowMs - this.#askedMs;
@@ -115,7 +115,7 @@ export class ReceiveSide {
     return now > FRAME_DEADLINE_MS || slowMs > FRAME_DEADLINE_MS;
   }
 
-  /** For how long memory has been held here because the peer does not go on (ms); at most 0: it is not. */
+  /** For how long memory has been held here because the peer does not continue (ms); at most 0: it is not. */
   stalledMs(nowMs: number): number {
     if (this.#inTurnSinceMs > 0) return nowMs - this.#inTurnSinceMs - RECLAIM_IN_TURN_MS;
     if (!this.#receiving || this.#blockAddress < 0) return 0;
@@ -319,7 +319,7 @@ export class ReceiveSide {
     return true;
   }
 
-  /** The first block is full: the frame goes on in one of its size. */
+  /** The first block is full: the frame continues in one of its size. */
   #moveToLargerBlock(): boolean {
     const block = this.#host.blocks.allocateFrame(this.#prefix);
     if (block < 0) {

@@ -122,7 +122,7 @@ export class RecordAppender implements CommitWaiter {
     if (!partition.leading) return LOG_BUSY;
     const address = this.#blocks.allocateResponse(batch.length);
     if (address < 0) {
-      // No log is refused anything here, so none will say that it is writable again.
+      // No log refused an append here, so none will report that it is writable again.
       this.#awaitMemory();
       return LOG_BUSY;
     }

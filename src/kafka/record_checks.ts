@@ -36,7 +36,7 @@ export class RecordChecks {
     this.#slow = slow;
   }
 
-  /** There is a walk to go on with, or a result to be fetched. */
+  /** There is a walk to continue, or a result to be fetched. */
   get busy(): boolean {
     return this.#line.length > 0;
   }
@@ -99,7 +99,7 @@ export class RecordChecks {
     if (at >= 0) this.#leave(at);
   }
 
-  /** One slice of the first batch in line; true: its walk has ended, and who waits should ask. */
+  /** One slice of the first batch in line; true: its walk has ended, and its waiter should ask. */
   turn(): boolean {
     const first = this.#line[0];
     if (first === undefined) return false;

@@ -50,7 +50,7 @@ export class Refusal {
     return Math.min(this.count, REFUSED_LISTED_MAX);
   }
 
-  /** Takes what a walk found. */
+  /** Takes the findings of a walk. */
   take(walk: RecordWalk, oldestMs: number, newestMs: number): void {
     this.cause = Cause.RECORDS;
     this.count = walk.refusedCount;

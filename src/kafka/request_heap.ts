@@ -38,13 +38,13 @@ export const LARGE_REQUEST_SIZE = 64 * 1024;
 
 /** One partition of a produce request: its place in the operation's arrays (bytes). */
 export const PRODUCE_PART_HEAP = 48;
-/** One partition of a fetch: what is asked, where, and a read (bytes). */
+/** One partition of a fetch: its request, its place, and a read (bytes). */
 export const FETCH_PART_HEAP = 800;
 /** The same of a partition that nobody has. */
 export const UNKNOWN_PART_HEAP = 400;
 /**
- * A JoinGroup that waits for other members and has at most so many bytes is not counted: its members are bounded by
- * what a group may hold, and counted they might be so many that the last ones never come in.
+ * A JoinGroup that waits for other members and has at most this many bytes is not counted: the group's limits bound
+ * its members, and if they were counted, the last members might never be admitted.
  */
 export const WAITING_JOIN_SIZE_MAX = MEMBER_PROTOCOLS_SIZE_MAX + 64 * 1024;
 

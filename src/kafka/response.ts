@@ -1,5 +1,5 @@
 /**
- * Responses on their way out: what a connection's queue holds, in request order.
+ * Outgoing responses: the elements of a connection's queue, in request order.
  *
  * A response is either bytes that a handler encoded (cold APIs) or a {@linkcode StreamedResponse} that
  * writes itself into the region when its turn comes and may point at record bytes that lie elsewhere

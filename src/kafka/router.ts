@@ -2,7 +2,7 @@
  * The cold APIs' way: from a frame to a handler, here or on another shard, and back.
  *
  * A cold request is copied out of the region first: it is decoded to plain objects that may be kept
- * while the handler waits, and its frame is free at once. The router knows nothing of an API but its
+ * while the handler waits, and its frame is free at once. Of an API the router knows only its
  * {@linkcode Handler}: key, versions, route, and the generated codec.
  *
  * @module

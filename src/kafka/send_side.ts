@@ -82,7 +82,7 @@ export class SendSide {
     return this.#sending && nowMs - this.#startedMs > SEND_DEADLINE_MS;
   }
 
-  /** For how long the peer has kept what is being sent here (ms); at most 0: it has not. */
+  /** How long the peer has not taken the bytes being sent (ms); at most 0: it has taken them. */
   stalledMs(nowMs: number): number {
     if (!this.#sending) return 0;
     const slowMs = nowMs - this.#begunMs - this.#sentBytes / RECLAIM_RATE_MIN;

@@ -194,7 +194,7 @@ export class KafkaServer implements ConnectionHost {
     } else if (apiKey === PRODUCE_KEY) {
       if (this.#options.produce.mayStart(size)) return true;
     } else if (size < LARGE_REQUEST_SIZE || this.#largeInTurn++ === 0) {
-      // A large one may make a long turn; whoever has other requests comes in between.
+      // A large one may make a long turn; requests of other clients run in between.
       return true;
     }
     this.#held.push(connection);

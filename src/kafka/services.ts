@@ -42,7 +42,7 @@ export interface Services {
   readonly image: ClusterImage;
   /** Who leads which partition. */
   readonly leaders: LeaderTable;
-  /** The controller; on its shard alone. */
+  /** The controller; only on its shard. */
   readonly controller: ControllerService | null;
   /** The partitions that this shard owns. */
   readonly partitions: PartitionDirectory;

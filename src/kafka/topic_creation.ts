@@ -1,5 +1,5 @@
 /**
- * Topics that are made because somebody needs them: Metadata's auto-creation, the coordinators' own.
+ * Topics that are created on demand: Metadata's auto-creation, the coordinators' own.
  *
  * @module
  */

@@ -348,7 +348,7 @@ export class RunningShard {
       arena,
       crc32c: (address, length, seed) => crc(seed, address, length),
       onFatal: (_errno, what) => {
-        // Nothing leaves this shard any more, whatever of this turn was durable.
+        // This shard sends nothing any more, even if records of this turn were durable.
         this.#reactor.stop();
         this.#fatal(EXIT_DISK_ERROR, `${what}. Nothing more is acknowledged.`, true);
       },

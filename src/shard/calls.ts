@@ -5,7 +5,7 @@
  * Without a credit no call is opened: the caller registers for a notification, and in the meantime the
  * connection that asked is simply not read.
  *
- * A credit must come back soon, for everybody else needs one too. What the other shard answers only when
+ * A credit must be returned soon, because other requests need it. A call that the other shard answers only when
  * others have acted (a member that joins a group) gives its credit back when it is taken up
  * ({@linkcode Calls.taken}); its answer travels without one.
  *

@@ -1,5 +1,5 @@
 /**
- * What the control thread and the shards say to each other while starting and stopping.
+ * The messages between the control thread and the shards while starting and stopping.
  *
  * ```text
  *   control                     shard 0                        other shards
@@ -14,7 +14,7 @@
  *   drain           →           nothing new, the open answered → drained
  *   stop            →           when all are: checkpoint → stopped
  *                               health: its storage changed ...
- *   trouble         →           what of the node cannot serve, for whoever asks this shard
+ *   trouble         →           problems of the node, for clients that ask this shard
  *   halt            →           the loop ends at once: another shard met a disk error
  * ```
  *

@@ -24,7 +24,7 @@ const SPARE = 24;
 /** Fewer data files per shard, or connections in all, are of no use. */
 const OPEN_FILES_MIN = 8;
 const CONNECTIONS_MIN = 8;
-/** Data files get this share of what is left, up to as many as are any use. */
+/** Data files get this share of the rest, up to the number that is useful. */
 const DATA_SHARE = 1 / 3;
 
 export interface DescriptorShares {

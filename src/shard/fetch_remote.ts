@@ -261,7 +261,7 @@ export class ShardRemoteFetch implements RemoteFetch {
     let extents = 0;
     for (const read of served.reads) extents += read.log.extentCount;
     if (extents * EXTENT_SIZE > this.#blocks.responseSizeMax) {
-      // The list alone would fit into no block: this time the shard's records stay out of the answer.
+      // The list itself would fit into no block: this answer leaves out the shard's records.
       for (const read of served.reads) read.release();
       extents = 0;
     }

@@ -30,7 +30,7 @@ export function limitFrames(
   if (wanted <= blockSizeMax) return limited;
   limited.set(SETTING, `${blockSizeMax}`);
   const batchMax = new Settings(settings).number(BATCH_SETTING);
-  // Nobody asked for the default: only who wants more than there is has to do something.
+  // Nobody asked for the default: only an explicit setting above the limit needs action.
   const isMissed = settings.has(SETTING) || batchMax > blockSizeMax;
   logger.log(isMissed ? LogLevel.WARN : LogLevel.INFO, "Memory limits the size of requests", {
     setting: SETTING,

@@ -146,7 +146,7 @@ export class GroupRuntime implements OwnershipListener {
     for (const { log } of this.#coordinated.values()) log.retry();
   }
 
-  /** Writes small states down; nothing is asked of a coordinator any more. */
+  /** Writes snapshots of small states; coordinators get no more requests. */
   *stop(): Task<void> {
     this.#options.timers.cancel(this.#timer);
     for (const { log } of this.#coordinated.values()) yield* log.stop();

@@ -42,7 +42,7 @@ export class LeaderNews {
     }
   }
 
-  /** Sends what is queued as far as there is room; false when something is left. */
+  /** Sends queued messages as far as there is room; false when some are left. */
   flush(): boolean {
     let done = true;
     for (let shard = 0; shard < this.#queues.length; shard++) {

@@ -21,8 +21,8 @@
  * Sending never blocks and never fails: credits (`calls.ts`) bound what is outstanding, so that the
  * slots of a reply are reserved with its request. A pair has at most {@linkcode CALLS_PER_PAIR_MAX}
  * calls with a credit in each direction; a call puts a request into one ring, a notice that its
- * bytes were taken and a reply into the other. What no credit stands for when it is sent - the release of
- * what a reply brought, the answer to a call that gave its credit back - goes into a ring that is less than
+ * bytes were taken and a reply into the other. Messages without a credit - the release of a
+ * reply's memory, the answer to a call that returned its credit - go into a ring that is less than
  * half full, or waits (`outbox.ts`). Notices, which belong to no call, are sent only into a ring that is
  * nearly empty.
  *
@@ -36,7 +36,7 @@ import type { Memory } from "../bytes/memory.ts";
 export const CALLS_PER_PAIR_MAX = 256;
 /** Messages a ring holds; see the header for the factor. */
 export const MAILBOX_SLOTS = 8 * CALLS_PER_PAIR_MAX;
-/** Messages that no credit stands for are sent only while a ring holds fewer messages than this. */
+/** Messages without a credit are sent only while a ring holds fewer messages than this. */
 const UNCREDITED_MAX = MAILBOX_SLOTS / 2;
 /** Notices are sent only while a ring holds fewer messages than this. */
 const NOTICES_MAX = CALLS_PER_PAIR_MAX / 2;
@@ -145,7 +145,7 @@ export class Mailboxes {
   }
 
   /**
-   * Makes what was sent this turn visible.
+   * Makes the messages of this turn visible.
    *
    * @param wake called for each shard that is asleep; it must ring that shard's doorbell
    */

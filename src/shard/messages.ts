@@ -1,5 +1,5 @@
 /**
- * What shards say to each other, by message type, with the meaning of each argument.
+ * The messages between shards, by type, with the meaning of each argument.
  *
  * ```text
  *   CALL              call  apiKey, version, address, length        request block of the caller
@@ -12,13 +12,13 @@
  *   FETCH             call  address, count, maxBytes, isolation     table of the caller, see fetch_remote.ts
  *   FETCH_REPLY       call  pinned                                  results in the table; extents are pinned
  *   FETCH_RELEASE           pinned                                  the caller has sent the extents
- *   WATCH                   up to 3 x (group, high watermark), -1   say NEWS when there is more
+ *   WATCH                   up to 3 x (group, high watermark), -1   send NEWS when there is more
  *   NEWS                    up to 7 x group, -1                     there is more to read
  *   LEADERS                 up to 3 x (group, epoch), -1            this node leads these groups
  *   CONNECTION              socket                                  a descriptor changes hands
  *   METADATA          call  address, length, term                   committed records, to be replayed; the
  *                                                                   controller's term
- *   METADATA_REPLY    call                                          replayed, and what it made is led
+ *   METADATA_REPLY    call                                          replayed, and its new partitions are led
  * ```
  *
  * A block or table belongs to the shard that allocated it, until the reply; the block of a CALL until

@@ -3,7 +3,7 @@
  *
  * On the controller's shard, a command's record is appended to group 0; once committed it is replayed
  * into this shard's image and sent to the others, and the command is answered when all have replayed
- * it and lead what it made: whoever then asks any shard finds the topic there, ready. A shard that
+ * it and lead its new partitions: a client that then asks any shard finds the topic ready. A shard that
  * starts is sent a snapshot first.
  *
  * @module
@@ -26,14 +26,14 @@ import type { ShardMemory } from "./shard_memory.ts";
 /** Records of a snapshot that are sent in one message, or written as one command. */
 const SNAPSHOT_RECORDS = 500;
 
-/** Calls `done` when a shard's new partitions may be served, or soon all the same. */
+/** Calls `done` when a shard's new partitions may be served, or will be soon. */
 export type WhenSettled = (done: () => void) => void;
 
-/** What of a command an image did not take over. */
+/** The records of a command that an image did not apply. */
 export interface CommandProblem {
   /** For people. */
   readonly problem: string;
-  /** A newer program wrote it: what it means is not known here, and nothing may be built on its absence. */
+  /** A newer program wrote it: its meaning is unknown here, and it must not be skipped. */
   readonly newer: boolean;
 }
 
@@ -52,7 +52,7 @@ export function replayCommand(image: ClusterImage, bytes: Uint8Array): CommandPr
 /** The controller's shard: appends, replays, and sends to the others. */
 export class MetadataFeed implements MetadataLog, StateMachine {
   readonly log: AppliedLog;
-  /** What a newer program wrote, and this one must not go on without; null: nothing. */
+  /** A record of a newer program that this one must not skip; null: none. */
   newer: string | null = null;
   readonly #image: ClusterImage;
   readonly #whenSettled: WhenSettled;

@@ -16,7 +16,7 @@ export interface NodeFlags {
   readonly advertisedHost: string;
 }
 
-/** What the flags said, under the names that Kafka's tools ask for. */
+/** The flags' values, under the names that Kafka's tools ask for. */
 export function nodeSettings(
   options: NodeFlags,
   port: number,

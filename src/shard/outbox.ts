@@ -1,5 +1,5 @@
 /**
- * Messages for which nobody holds a credit: releases of what a reply brought, and answers to calls that gave
+ * Messages without a credit: releases of a reply's memory, and answers to calls that gave
  * their credit back when they were taken up.
  *
  * There may be any number of them at once (thousands of connections end together, a group's members are

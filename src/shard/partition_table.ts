@@ -1,12 +1,12 @@
 /**
- * The partitions that a shard owns, kept as its image of the cluster says.
+ * The partitions that a shard owns, according to its image of the cluster.
  *
  * A group belongs to shard `groupId % shardCount`: nothing on disk depends on it, and another number of
  * cores spreads the groups differently. When the image gains a partition of this shard, its log is
- * taken from storage or made; when it loses one, the log is deleted.
+ * taken from storage or created; when it loses one, the log is deleted.
  *
  * Leader epochs. A topic that reuses a name must be distinguishable from its predecessor by its epochs, or a
- * consumer that was there goes on where it stood and misses what lies before: clients ask where "their" epoch
+ * consumer of the old topic continues at its position and misses the records before it: clients ask where "their" epoch
  * ends (OffsetForLeaderEpoch) and read on from there. So a new partition begins above everything that
  * any older one had. The controller's term grows with every start, which is all by which other epochs grow,
  * and group ids grow with every partition: their sum is above all sums before it.
@@ -42,12 +42,12 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   readonly #listeners: OwnershipListener[] = [];
   /** The controller's term of this start; known before the first partition is added. */
   controllerTerm = 0;
-  /** Where the round of {@linkcode expireProducers} stands. */
+  /** The position of the round of {@linkcode expireProducers}. */
   #expiring: MapIterator<Partition> | null = null;
   /** Opened and not led yet, oldest first, with the number of its opening. */
   readonly #opening = new Map<Partition, number>();
   #openings = 0;
-  /** Who waits for all openings up to a number; oldest first. */
+  /** Waiters for all openings up to a number; oldest first. */
   #settledWaiters: { readonly upTo: number; readonly done: () => void }[] = [];
 
   constructor(storage: ShardStorage, shardCount: number, owner: PartitionOwner) {
@@ -102,7 +102,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
     }
   }
 
-  /** Takes over or makes the log of a group. */
+  /** Takes over or creates the log of a group. */
   open(image: PartitionImage, limits: PartitionLimits): Partition {
     const { groupId } = image;
     const log = this.#storage.logs.get(groupId) ?? this.#storage.createLog({
@@ -158,7 +158,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   /**
    * Drops producers silent for `expirationMs` from the next few logs (`producer.id.expiration.ms`).
    *
-   * @returns whether the round through all logs goes on with the next call
+   * @returns whether the round through all logs continues with the next call
    */
   expireProducers(wallMs: number, expirationMs: number): boolean {
     const round = this.#expiring ??= this.#partitions.values();

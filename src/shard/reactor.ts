@@ -1,7 +1,7 @@
 /**
  * The loop of one shard.
  *
- * A turn: one call into the shim submits what was prepared, waits if there is nothing to do, and brings
+ * A turn: one call into the shim submits the prepared operations, waits if there is nothing to do, and brings
  * completions; these run connections, storage and timers; mailboxes are drained; the turn's end flushes
  * the journal, sends responses and publishes messages. No promise is part of it.
  *
@@ -20,7 +20,7 @@ import type { Mailboxes } from "./mailbox.ts";
 /** Turns before the runtime gets a chance. */
 const TURNS_PER_RUN = 64;
 /**
- * After a ring of the control thread the loop does not sleep for so many runs. Its message is in a queue
+ * After a ring of the control thread the loop does not sleep for this many turns. Its message is in a queue
  * that the runtime looks into only every 31st time as long as it has anything else to do, which it always
  * has, and sleeping in between made seconds of it. Counted, not timed: on a busy machine a few milliseconds
  * may pass without a single run.
@@ -32,7 +32,7 @@ const SLEEP_MAX_MS = 250;
 /** The ring as the loop needs it (`src/io/uring.ts`). */
 export interface TurnRing {
   /**
-   * Submits what was prepared, polls up to `pollUs`, sleeps up to `timeoutUs` if nothing has completed,
+   * Submits the prepared operations, polls up to `pollUs`, sleeps up to `timeoutUs` if nothing has completed,
    * and delivers completions.
    *
    * @returns completions delivered; a negative errno when the ring is broken
@@ -91,7 +91,7 @@ export class Reactor {
     this.nowMs = options.clock.monotonicMs();
   }
 
-  /** Runs until {@linkcode stop}; comes back at once and goes on from the runtime's queue. */
+  /** Runs until {@linkcode stop}; returns at once and continues from the runtime's queue. */
   start(): void {
     if (this.#stopped) return;
     try {

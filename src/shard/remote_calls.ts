@@ -9,7 +9,7 @@
  *
  * Both sides copy what they receive at once, so that each block lives for one round trip. What is not
  * answered at once may be long in coming (a group's members wait for each other), and many may be; so the
- * callee says CALL_TAKEN, and neither a credit nor memory is held until the answer.
+ * callee sends CALL_TAKEN, and neither a credit nor memory is held until the answer.
  *
  * @module
  */

@@ -56,7 +56,7 @@ export class RemoteNews {
   readonly #partitions: PartitionDirectory;
   readonly #watched = new Map<number, Watched>();
   readonly #interests: Map<number, Interest>[];
-  // Per shard: words to say and questions to ask, flat.
+  // Per shard: news to send and watches to request, flat.
   readonly #news: number[][];
   readonly #questions: number[][];
 
@@ -121,14 +121,14 @@ export class RemoteNews {
     }
   }
 
-  /** Queues a word for another shard; it has no interest any more until it asks again. */
+  /** Queues news for another shard; it gets no more until it asks again. */
   tell(shard: number, groupId: number): void {
     this.#news[shard]!.push(groupId);
     // Groups are never used again.
     if (this.#partitions.byGroup(groupId) === undefined) this.#interests[shard]!.delete(groupId);
   }
 
-  /** Sends what is queued, as far as the mailboxes have room; false when something is left. */
+  /** Sends queued messages, as far as the mailboxes have room; false when some are left. */
   flush(): boolean {
     let done = true;
     for (let shard = 0; shard < this.#news.length; shard++) {

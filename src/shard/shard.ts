@@ -2,10 +2,10 @@
  * One shard, put together by hand: storage, partitions, coordinators, the Kafka side, and the ways to
  * the other shards. This file knows every part and decides nothing.
  *
- * It stands on seams alone (disk, sockets, clock, mailboxes), so that the simulator builds it too. The
- * loop that drives it is `reactor.ts`; what the control thread asks of it is in `boot.ts`.
+ * It uses only seams (disk, sockets, clock, mailboxes), so that the simulator builds it too. The
+ * loop that drives it is `reactor.ts`; `boot.ts` answers the control thread.
  *
- * Lifecycle: made over its logs → {@linkcode Shard.lead} on the controller's shard → serving →
+ * Lifecycle: created over its logs → {@linkcode Shard.lead} on the controller's shard → serving →
  * {@linkcode Shard.drain} → {@linkcode Shard.stop}.
  *
  * @module
@@ -63,13 +63,13 @@ import { RemoteNews } from "./remote_news.ts";
 import type { ShardMemory } from "./shard_memory.ts";
 
 const NO_CALLER: Caller = { clientId: null, clientHost: "" };
-/** How long a metadata command waits for the partitions it made (ms). */
+/** How long a metadata command waits for its new partitions (ms). */
 const SETTLE_MS = 2_000;
 /** How long a stop waits for open requests (ms), and at most half of `shutdown.timeout.ms`. */
 const DRAIN_MS = 2_000;
 /** Between two slices of a round that expires silent producers. */
 const EXPIRE_SLICE_PAUSE_MS = 10;
-/** A disk too full to keep room for the next start is asked again after so long (ms). */
+/** A disk too full to keep room for the next start is asked again after this time (ms). */
 const BALLAST_RETRY_MS = 5_000;
 /** A coordinator's snapshot saves the reading of as much at the next start. */
 const COORDINATOR_SNAPSHOTS: SnapshotPolicy = {
@@ -77,7 +77,7 @@ const COORDINATOR_SNAPSHOTS: SnapshotPolicy = {
   intervalMs: 1_000,
   restMs: 60_000,
 };
-/** Without the metadata nothing is served: where damage takes its log, the snapshot stands in. */
+/** Nothing is served without the metadata: when damage takes its log, the snapshot replaces it. */
 const METADATA_SNAPSHOTS: SnapshotPolicy = {
   bytesMin: 64 * 1024,
   intervalMs: 1_000,
@@ -120,7 +120,7 @@ export interface LeadRefusal {
 export class Shard {
   readonly options: ShardOptions;
   readonly settings: Settings;
-  /** What this shard does, for the log. */
+  /** This shard's actions, for the log. */
   readonly events: EventLog;
   readonly calls: Calls;
   readonly outbox: Outbox;
@@ -365,7 +365,7 @@ export class Shard {
   *acceptLoss(): Task<void> {
     for (const log of this.storage.logs.values()) {
       if (!log.suspect) continue;
-      // The journal takes so many new beginnings at once.
+      // The journal takes a limited number of CREATE records at once.
       while (log.acceptLoss() === LOG_BUSY) yield* this.#pause(1);
       const fields = { log: log.directory };
       this.options.logger.log(
@@ -378,7 +378,7 @@ export class Shard {
 
   /**
    * Deletes logs of topics whose deletion a stop cut short; once, after the image is complete. A log of which
-   * the metadata log does not say that it was removed is kept: the metadata log may have lost more than it did.
+   * the metadata log has no removal is kept, because the metadata log may have lost records.
    */
   deleteOrphans(): void {
     const { logger, timers, nowMs } = this.options;
@@ -407,8 +407,8 @@ export class Shard {
   }
 
   /**
-   * Answers what is open and ends connections. Afterwards this shard asks nothing of the others, which may
-   * still ask it: storage is stopped when all have drained.
+   * Answers open requests and ends connections. Afterwards this shard sends no requests to the others, which may
+   * still send it some: storage is stopped when all have drained.
    */
   *drain(): Task<void> {
     const { timers } = this.options;

@@ -1,8 +1,8 @@
 /**
- * Who may take how much of a shard's memory.
+ * The budgets of a shard's memory.
  *
  * Frames and responses draw from budgets of their own, so that neither can starve the other, and
- * small frames have a lane beside the large ones, as have frames of which little is there yet, and requests
+ * small frames have a lane beside the large ones, and so have frames of which little has arrived, and requests
  * that wait their turn. What no budget holds is batch cache, and is given back when a budget needs it. An empty budget is back-pressure: the connection that asked
  * is put in a queue and resumed, in order, when something was released.
  *
@@ -21,10 +21,10 @@ import {
 import type { Arena } from "../bytes/arena.ts";
 import { type ConnectionMemory, Lack } from "../kafka/connection_host.ts";
 
-/** Who waits is tried again this often although nothing was released (ms). */
+/** Waiters are retried this often although nothing was released (ms). */
 const RETRY_INTERVAL_MS = 5;
 
-/** A named amount that may be taken, and what is taken of it (bytes). */
+/** A named budget, and the part of it that is taken (bytes). */
 export class Budget {
   readonly name: string;
   readonly limit: number;
@@ -159,7 +159,7 @@ export class ShardMemory implements ConnectionMemory {
     if (!budget.fits(blockSize)) return -1;
     const address = this.arena.allocate(blockSize);
     if (address >= 0) budget.take(blockSize);
-    // No budget stands in the way: whoever holds any memory does.
+    // The budget allows it, but the arena is full: any holder of memory may free some.
     else this.#lacks |= Lack.RECEIVE | Lack.SEND;
     return address;
   }

@@ -16,7 +16,7 @@ import { Timer, type Timers } from "../io/timers.ts";
 
 /** How often a shard looks (ms). */
 const LOOK_MS = 500;
-/** A full disk is over at the earliest so long after the last refusal (ms). */
+/** A full disk ends at the earliest this long after the last refusal (ms). */
 const ROOM_AFTER_MS = 2_000;
 /** More room than when it was full that ends it, though nobody has asked for any (bytes). */
 const ROOM_BYTES = 32 * 2 ** 20;
@@ -30,7 +30,7 @@ type Place = Pick<Damage, "groupId" | "file" | "position">;
 
 /** Shares of the file system in use that are reported, ascending (percent). */
 const FILLING_PERCENT = [85, 90, 95] as const;
-/** A share is no longer reached when this much less is in use, so that small changes are not reported again (percent). */
+/** A share is no longer reached when this much less is in use: small changes are not reported (percent). */
 const FILLING_SLACK_PERCENT = 3;
 
 /** A partition that cannot be served whole. */

@@ -91,7 +91,7 @@ export class Supervisor {
     this.#logger = logger;
     let fail: (failure: BrokerFailure) => void = () => {};
     this.failed = new Promise<never>((_resolve, reject) => fail = reject);
-    // Whoever races it handles it; on its own it must not count as unhandled.
+    // Callers that race it handle it; on its own it must not count as unhandled.
     this.failed.catch(() => {});
     this.#fail = fail;
   }

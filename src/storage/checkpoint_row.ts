@@ -16,7 +16,7 @@ import { PartitionLog } from "./partition_log.ts";
 import { RowReader, RowWriter } from "./row_bytes.ts";
 import type { Segment } from "./segment.ts";
 
-/** Rows of version 1 say nothing of lost extents. Raised together with the manifest's. */
+/** Rows of version 1 have no lost extents. Raised together with the manifest's. */
 export const ROW_VERSION = 2;
 const ROW_VERSION_MIN = 1;
 const FLAG_SUSPECT = 1;

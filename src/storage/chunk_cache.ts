@@ -7,7 +7,7 @@
  *     | lead | batches of this extent | room |
  *            ^ start                  ^ end
  *
- * The lead repeats the end of the extent before, which shares the first file block: whoever writes a block
+ * The lead repeats the end of the extent before, which shares the first file block: the chunk that writes a block
  * has all of its bytes. States of a chunk:
  *
  *     FREE -> TAIL (being appended to) -> DIRTY (closed, not on disk) -> CLEAN (cache) -> FREE

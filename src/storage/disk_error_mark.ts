@@ -6,8 +6,9 @@
  *     when 2026-11-23T22:41:22.161Z
  *     what Cannot write the journal: errno 5
  *
- * Only the file's existence counts; its text is for people, and may be cut short by the error that it reports. It is written by whoever ends the process (`src/shard/leave_mark.ts`), past the rings and
- * memory of the shard that failed.
+ * Only the file's existence counts; its text is for people, and may be cut short by the error that it reports.
+ * The thread that ends the process writes it (`src/shard/leave_mark.ts`), without the rings and memory of the failed
+ * shard.
  *
  * @module
  */

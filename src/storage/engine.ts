@@ -49,13 +49,13 @@ const HURRY_SHARE = 1 / 4;
 const CHECKPOINT_SHARE = 0.35;
 /** Share of the ring in use at which one begins in any case. */
 const CHECKPOINT_USED_SHARE = 0.8;
-/** The journal is sealed after so long without a record (ms). */
+/** The journal is sealed after this time without a record (ms). */
 const SEAL_AFTER_MS = 20;
-/** A log that met a full disk asks for space again after so long (ms). */
+/** A log that met a full disk asks for space again after this time (ms). */
 const SPACE_RETRY_MS = 200;
 /** Refused appends are notified at least this often, because others may have freed memory (ms). */
 const MEMORY_RETRY_MS = 5;
-/** A checkpoint that met a full disk, or no memory, is tried again after so long (ms). */
+/** A checkpoint that met a full disk, or no memory, is tried again after this time (ms). */
 const CHECKPOINT_RETRY_MS = 500;
 /** Directory of all logs, below the data directory. */
 export const LOGS_DIRECTORY = "logs";
@@ -412,7 +412,7 @@ export class Engine implements ShardStorage, LogParts {
     });
   }
 
-  /** A few in each turn: whoever makes thousands of partitions does not hold up those that are there. */
+  /** A few in each turn: so that the creation of thousands of partitions does not hold up existing ones. */
   #openAhead(): void {
     for (let i = 0; i < OPEN_AHEAD_LOGS && this.#unopened.length > 0; i++) {
       this.#unopened.pop()!.openAhead();

@@ -66,7 +66,7 @@ export const NEWEST_EPOCH = 0;
 
 /** The most blocks that a write has (`journal.ts`). */
 const WRITE_BLOCKS_MAX = JOURNAL_WRITE_BYTES_MAX / BLOCK_SIZE;
-/** Once so many blocks of an extent cannot be read, its others are not tried one by one: it takes seconds each. */
+/** Once this many blocks of an extent are unreadable, the others are not tried one by one: each takes seconds. */
 const UNREADABLE_BLOCKS_SOUGHT = 64;
 
 /** The smallest LSN there is. */
@@ -288,7 +288,7 @@ class Scan {
     this.#unread.push({ from, to: from + length / BLOCK_SIZE, isCut: result === 0 });
   }
 
-  /** Whether nothing of an extent can be read. */
+  /** Whether an extent is wholly unreadable. */
   #isGone(e: number): boolean {
     const unreadable = this.#unreadable.get(e);
     return unreadable !== undefined && unreadable.blocks === unreadable.blocksOfExtent;

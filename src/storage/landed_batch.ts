@@ -60,7 +60,7 @@ export interface DoubtfulBatch {
 }
 
 /**
- * Whether a doubtful batch's bytes are what they should be, once everything replayed is written; or -ENOMEM.
+ * Whether a doubtful batch's bytes match its checksum, once everything replayed is written; or -ENOMEM.
  */
 export function* isMended(parts: LogParts, doubtful: DoubtfulBatch): Task<boolean | number> {
   const { segment, position, length, checksum } = doubtful;
@@ -72,7 +72,7 @@ export function* isMended(parts: LogParts, doubtful: DoubtfulBatch): Task<boolea
 }
 
 /**
- * Takes a large batch into the log; nothing of the segment is dirty, and its file is made.
+ * Adds a large batch to the log; no part of the segment is dirty, and its file exists.
  *
  * @returns the batch if it is doubtful, null if it is sound, or a negative errno
  */

@@ -40,7 +40,7 @@ export const LARGE_APPEND_BYTES = 1024 * 1024;
 const PIECE_BYTES = 1024 * 1024;
 const PIECES_IN_FLIGHT_MAX = 2;
 
-/** A batch on its way, and what its segment was before it. */
+/** A batch in progress, and the state of its segment before it. */
 export class LargeAppend {
   readonly segment: Segment;
   readonly chunk: Chunk;
@@ -67,7 +67,7 @@ export class LargeAppend {
     this.maxTimestampOffsetBefore = segment.maxTimestampOffset;
   }
 
-  /** Bytes of its first block that stand before it. */
+  /** Bytes before it in its first block. */
   get lead(): number {
     return this.position % BLOCK_SIZE;
   }
@@ -165,12 +165,12 @@ function* writeLarge(log: PartitionLog, large: LargeAppend): Task<void> {
       parts.writer.land(segment, chunk, roundUp(large.position));
     }
   }
-  // Deleted meanwhile: nobody waits for it, and nothing of it is kept.
+  // Deleted meanwhile: nobody waits for it, and its bytes are dropped.
   if (log.deleted) log.large = null;
   chunk.unpin();
 }
 
-/** Waits until no batch of the log is on its way; nothing new may be let in meanwhile. */
+/** Waits until no batch of the log is in progress; no new one may be admitted meanwhile. */
 export function* awaitLarge(log: PartitionLog): Task<void> {
   while (log.large !== null && !log.deleted) yield* log.parts.nextTurn();
 }
@@ -183,7 +183,7 @@ function* syncNames(log: PartitionLog, segment: Segment): Task<number> {
     if (synced < 0) return synced;
     segment.nameSynced = true;
   }
-  // Its directory's name is made durable when the log is made.
+  // Its directory's name is made durable when the log is created.
   while (!log.directorySynced && !log.deleted) yield* log.parts.nextTurn();
   return 0;
 }

@@ -5,7 +5,7 @@
  * batches (one index and one Kafka offset per record) and *meta entries* (no-op, configuration, prefix
  * truncation: an index, no offset), so that `index = offset + delta` between two meta entries. Appending
  * returns at once; durability is reported later through {@linkcode LogListener.onDurable}, once per
- * journal write. The implementation is `partition_log.ts`; whoever consumes a log depends on this file
+ * journal write. The implementation is `partition_log.ts`; users of a log depend on this file
  * alone. Everything here lives on the shard that owns the group.
  *
  * @module
@@ -58,9 +58,9 @@ export const LOG_TOO_LARGE = -90;
 export const ReadError = {
   NONE: 0,
   OFFSET_OUT_OF_RANGE: 1,
-  /** The device did not give the extent, or memory did not suffice: KAFKA_STORAGE_ERROR. */
+  /** The device could not read the extent, or memory did not suffice: KAFKA_STORAGE_ERROR. */
   STORAGE: 2,
-  /** What the device gave is not what was written, or the file is gone: CORRUPT_MESSAGE. */
+  /** The bytes do not match their checksum, or the file is missing: CORRUPT_MESSAGE. */
   DAMAGED: 3,
 } as const;
 export type ReadError = typeof ReadError[keyof typeof ReadError];
@@ -143,7 +143,7 @@ export interface Log {
    *
    * @param term leader epoch; `lastTerm`, because a term opens with a no-op
    * @param nowMs wall clock, for rolling by time
-   * A large batch is on its way for a while; until it is durable, further appends get LOG_BUSY.
+   * A large batch takes a while; until it is durable, further appends get LOG_BUSY.
    *
    * @returns the base offset given, or {@linkcode LOG_BUSY}, LOG_NO_SPACE, LOG_FAILED, LOG_TOO_LARGE
    */
@@ -158,7 +158,7 @@ export interface Log {
   setHardState(term: number, vote: number): number;
   /** Everything up to `index` is committed: producer undo state at or below it is dropped. Not persisted. */
   setCommitted(index: number): void;
-  /** Cuts every entry beyond `index`; finishes when the cut is durable and appending may go on. */
+  /** Cuts every entry beyond `index`; finishes when the cut is durable and appending may continue. */
   truncate(index: number): Task<number>;
   /** Moves the log start forward; whole segments below it go. Returns 0 or a refusal. */
   trimPrefix(offset: number): number;
@@ -168,11 +168,11 @@ export interface Log {
   /**
    * Serves `read`; see {@linkcode LogRead}.
    *
-   * @returns true when the result stands already, false when `read.done` will be completed
+   * @returns true when the result is already there, false when `read.done` will be completed
    */
   read(read: LogRead): boolean;
   /**
-   * Where a reader goes on when `offset`, which is within the log, cannot be read: after its extent, or, when
+   * Where a reader continues when `offset`, which is within the log, cannot be read: after its extent, or, when
    * the index is lost too, after its segment.
    */
   readableFrom(offset: number): number;

@@ -3,7 +3,7 @@
  *
  * Truncation has to be careful about the order, because the cut is overwritten later:
  *
- *     0  a large batch on its way arrives first
+ *     0  a large batch in progress lands first
  *     1  appends are refused; the place of the cut is found (its extent is loaded)
  *     2  writing to the segments stops, writes in flight end
  *     3  at once: TRUNCATE is recorded, entries, extents, chunks and producer state beyond it go
@@ -85,7 +85,7 @@ function* cut(log: PartitionLog, index: number): Task<number> {
   return 0;
 }
 
-/** Stops writing to what lies beyond `offset`, with room for the record of the cut. */
+/** Stops writing beyond `offset`, with room for the record of the cut. */
 function* freeze(log: PartitionLog, offset: number, hasRoom: () => boolean): Task<void> {
   const { parts } = log;
   const beyond = log.segmentList.filter((each) => each.endOffset > offset);
@@ -150,7 +150,7 @@ export function cutSegment(
     extentSeed(segment.groupId, kept.start),
   );
   recountTimestamps(log, segment, kept);
-  // Filed entries beyond or at the cut are filed again with what they are now.
+  // Filed entries beyond or at the cut are filed again with their present values.
   index.filedCount = Math.min(index.filedCount, extent);
   index.filedCount -= index.filedCount % INDEX_BLOCK_ENTRIES;
   if (kept.state === ChunkState.DIRTY && isWritten) {
@@ -186,7 +186,7 @@ export function trimLog(log: PartitionLog, offset: number): number {
   assert(offset <= log.endOffset, "log start beyond the end");
   if (offset <= log.startOffset) return 0;
   const journal = log.parts.journal!;
-  // A record that empties the segment must not stand before that of a batch which goes on in it.
+  // A record that empties the segment must not precede that of a batch that continues in it.
   if (offset >= (log.unrecorded?.baseOffset ?? Infinity) || !journal.hasReservedRoom()) {
     log.parts.wantWritable(log);
     return LOG_BUSY;

@@ -16,7 +16,7 @@ import type { PartitionLog } from "./partition_log.ts";
 /** Bytes of a log's name in its directory's name: two numbers follow, and a file system allows 255 bytes. */
 const NAME_LENGTH_MAX = 200;
 
-/** Group id and incarnation say which log it is; the name before them is for people. */
+/** Group id and incarnation identify the log; the name before them is for people. */
 export function logDirectoryName(
   log: { readonly name: string; readonly groupId: number; readonly incarnation: number },
 ): string {
@@ -29,7 +29,7 @@ export function partitionOfPath(path: string): string {
   return directory.replace(/\.\d+\.\d+$/, "");
 }
 
-/** What the journal made durable of a log before its directory's name was. */
+/** The records of a log that the journal made durable before its directory's name was. */
 export class UnnamedProgress {
   index = 0;
   endOffset = 0;
@@ -43,14 +43,14 @@ export class UnnamedProgress {
     this.hardVersion = Math.max(this.hardVersion, hardVersion);
   }
 
-  /** Entries beyond `index` were cut off: what comes in their place is not what was noted. */
+  /** Entries beyond `index` were cut off: the entries in their place are not the noted ones. */
   cut(index: number, endOffset: number): void {
     this.index = Math.min(this.index, index);
     this.endOffset = Math.min(this.endOffset, endOffset);
   }
 }
 
-/** Makes the directories of `logs` that are not there; 0 or a negative errno. */
+/** Creates the missing directories of `logs`; 0 or a negative errno. */
 export function* makeDirectories(disk: Disk, logs: Iterable<PartitionLog>): Task<number> {
   for (const log of logs) {
     if (log.deleted || log.directoryMade) continue;
@@ -64,7 +64,7 @@ export function* makeDirectories(disk: Disk, logs: Iterable<PartitionLog>): Task
 /**
  * The same in `parent`, whose names are then durable: those logs are notified ({@linkcode PartitionLog.reachNamed}).
  *
- * @returns 0, or a negative errno; on a full disk (-ENOSPC) some may be named all the same
+ * @returns 0, or a negative errno; on a full disk (-ENOSPC) some may be named anyway
  */
 export function* nameDirectories(
   disk: Disk,
@@ -72,7 +72,7 @@ export function* nameDirectories(
   logs: readonly PartitionLog[],
 ): Task<number> {
   const result = yield* makeDirectories(disk, logs);
-  // Of now: a directory that is made beside the flush may not be part of it.
+  // As of now: a directory that is created during the flush may not be part of it.
   const made = logs.filter((log) => log.directoryMade || log.deleted);
   const synced = yield* io((done) => disk.syncDirectory(parent, done));
   if (synced < 0) return synced;

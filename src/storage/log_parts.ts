@@ -26,7 +26,7 @@ export interface LogParts {
   readonly loader: SegmentLoader;
   /** Producers that the logs remember. */
   readonly census: ProducerCensus;
-  /** Null while recovery replays: what is appended then was journaled in an earlier life. */
+  /** Null while recovery replays: appends then were journaled in an earlier run. */
   readonly journal: GroupJournal | null;
   /** Bytes that may be in memory and not on disk. */
   readonly dirtyBytesMax: number;

@@ -28,7 +28,7 @@ export class LogRead {
   maxBytes = 0;
   /** Exclusive bound, at a batch boundary: high watermark, last stable offset, or log end. */
   limitOffset = 0;
-  /** Give the first batch even when it alone exceeds `maxBytes`. */
+  /** Give the first batch even when it exceeds `maxBytes`. */
   minOneBatch = true;
   /** Told when a read that had to wait is served; the result is `bytesTotal`. */
   readonly done: Completion;
@@ -51,7 +51,7 @@ export class LogRead {
     this.done = done;
   }
 
-  /** Unpins what was served. */
+  /** Unpins the served extents. */
   release(): void {
     assert(!this.waiting, "released a read that still waits");
     for (let i = 0; i < this.pinned.length; i++) this.pinned[i]!.unpin();

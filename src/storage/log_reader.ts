@@ -2,7 +2,7 @@
  * Reading a log: from cached chunks at once, from the disk after a wait.
  *
  * A read walks batch headers only in the first and the last extent that it touches; extents between go
- * as they are. A miss loads what the read asks for, all extents at once; a reader that goes on where the
+ * as they are. A miss loads what the read asks for, all extents at once; a reader that continues where the
  * last miss ended is sequential, and the next extents are loaded before it asks (each *mark* that it
  * reaches asks for more).
  *
@@ -26,7 +26,7 @@ const RECENT_MISSES = 4;
 
 export class LogReader {
   readonly #log: PartitionLog;
-  /** Where the last misses ended; made on the first one. */
+  /** Where the last misses ended; created on the first one. */
   #missEnds: Float64Array | null = null;
   #missNext = 0;
 
@@ -71,7 +71,7 @@ export class LogReader {
     return extentEnd(segment, segment.index.findOffset(offset));
   }
 
-  /** Fills `read` from memory; false when the first extent is not there. */
+  /** Fills `read` from memory; false when the first extent is not in memory. */
   #collect(read: LogRead): boolean {
     const log = this.#log;
     const offset = read.offset;

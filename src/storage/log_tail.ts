@@ -81,7 +81,7 @@ function fits(tail: Chunk, position: number, length: number): boolean {
   return tail.extent < 0 || position + length <= tail.windowStart + EXTENT_WINDOW_MAX;
 }
 
-/** Size of a chunk's block for so many bytes: 4, 16 or 64 KiB, or the batch's own. */
+/** Size of a chunk's block for this many bytes: 4, 16 or 64 KiB, or the batch's own. */
 function tailBlockSize(bytes: number): number {
   if (bytes <= CHUNK_SMALL) return CHUNK_SMALL;
   if (bytes <= CHUNK_MIDDLE) return CHUNK_MIDDLE;

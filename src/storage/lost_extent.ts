@@ -34,9 +34,9 @@ import type { StorageContext } from "./shard_storage.ts";
 const INT32_MAX = 2 ** 31 - 1;
 
 /**
- * Makes the batch in the chunk of a lost extent, and has the chunk end behind it.
+ * Writes the batch into the chunk of a lost extent, and ends the chunk after it.
  *
- * @param term of the extent's last record: a consumer that stands behind it asks whether the log was cut there
+ * @param term of the extent's last record: a consumer positioned after it asks whether the log was cut there
  */
 export function fillLost(
   context: StorageContext,

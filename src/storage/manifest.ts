@@ -1,5 +1,5 @@
 /**
- * The node's manifest: the one file that says which journals and checkpoints are the truth.
+ * The node's manifest: the one file that names the valid journals and checkpoints.
  *
  * It is text, for people with a damaged disk, padded with newlines to whole blocks:
  *
@@ -126,7 +126,7 @@ export function* readManifest(
 
 /**
  * Replaces the copy; to be called when the manifest itself is durable, and before anything that only the one
- * before it names is removed. Where that fails there is none: an old one would say what is not true.
+ * before it names is removed. If that fails there is no copy: an old one would be wrong.
  */
 export function* writeManifestCopy(options: ManifestBuffer, manifest: Manifest): Task<void> {
   const written = yield* writeManifest(options, manifest, MANIFEST_COPY_PATH);
@@ -200,7 +200,7 @@ export function decodeManifest(bytes: Uint8Array): ManifestRead {
 
 type Fields = Record<string, unknown>;
 
-/** The first field that is not what it should be, or null. */
+/** The first invalid field, or null. */
 function problemOf(value: Fields): string | null {
   for (const name of ["nodeId", "mountEpoch", "nextJournalId"]) {
     if (!isCount(value[name])) return `${name} is not a number`;

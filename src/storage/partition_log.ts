@@ -2,9 +2,9 @@
  * The log of one group: its state, and the hot path that appends to it.
  *
  * An append copies the batch once into the tail chunk, sets offset and leader epoch there, and journals it
- * from there; nothing waits and nothing is allocated. What it needs - file space, the bytes that share the
+ * from there; nothing waits and nothing is allocated. Its requirements - file space, the bytes that share the
  * tail's first block, the next segment - is prepared ahead by {@linkcode LogParts.prepare}; when it is
- * not there yet, the append is refused with LOG_BUSY.
+ * missing, the append is refused with LOG_BUSY.
  *
  *     segments   [closed] [closed] [active]  next (being prepared for a roll)
  *     writing    log_tail.ts, large_append.ts      reading    log_reader.ts
@@ -158,7 +158,7 @@ export class PartitionLog implements Log {
     return offset;
   }
 
-  /** The batch at the log's end that no journal record stands for yet, if there is one. */
+  /** The batch at the log's end without a journal record yet, if there is one. */
   get unrecorded(): LargeAppend | null {
     return this.large === null || this.large.recorded ? null : this.large;
   }
@@ -229,7 +229,7 @@ export class PartitionLog implements Log {
     this.producers.commit(this.committedIndex);
   }
 
-  /** Takes note of a large batch that lies in its segment, from its header at `headerAddress`. */
+  /** Notes a large batch in its segment, from its header at `headerAddress`. */
   admitLanded(
     segment: Segment,
     headerAddress: number,
@@ -263,7 +263,7 @@ export class PartitionLog implements Log {
     return bytes;
   }
 
-  /** Takes note of a batch that now stands at the tail's end: offsets, time, index, producers. */
+  /** Notes a batch that is now at the tail's end: offsets, time, index, producers. */
   admit(segment: Segment, tail: Chunk, length: number, nowMs: number): void {
     const position = segment.sizeBytes;
     const index = segment.index;
@@ -357,7 +357,7 @@ export class PartitionLog implements Log {
   setHardState(term: number, vote: number): number {
     if (this.suspect || this.deleted) return LOG_FAILED;
     assert(term >= this.hardTerm, "the term never goes back");
-    // Its room is reserved, that of the log's beginning is not: nothing may stand before the beginning.
+    // Its room is reserved, that of the CREATE record is not: no record may precede the CREATE record.
     if (!this.recorded) return this.#refuse(LOG_BUSY);
     const journal = this.parts.journal!;
     if (!journal.hasReservedRoom()) return this.#refuse(LOG_BUSY);

@@ -29,7 +29,7 @@ export class ProducerCensus {
     this.limit = limit;
   }
 
-  /** A table has its first producer, or none any more. */
+  /** A table has got its first producer, or lost its last. */
   enter(table: ProducerTable): void {
     this.#tables.add(table);
   }

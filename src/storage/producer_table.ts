@@ -12,7 +12,7 @@
  * A producer is forgotten when the broker has not heard of it for `producer.id.expiration.ms`, whatever
  * timestamps its records have, and earlier when a shard has too many (`producer_census.ts`).
  *
- * State lies in two Float64Arrays, because there may be very many producers. One producer's cells:
+ * State is in two Float64Arrays, because there may be very many producers. One producer's cells:
  *
  *     0 id (-1: nobody's)  1 epoch  2 last timestamp  3 transaction first offset (-1)  4 batch count
  *     5 when it was last heard of (0: not known)
@@ -54,7 +54,7 @@ const BATCHES = 6;
 const BATCH_CELLS = 4;
 const CELLS = BATCHES + BATCHES_PER_PRODUCER * BATCH_CELLS;
 const UNDO_CELLS = CELLS + 1;
-/** Version 1 does not say when a producer was last heard of. Raised together with the manifest's. */
+/** Version 1 lacks the time at which a producer was last heard of. Raised together with the manifest's. */
 export const PRODUCERS_FORMAT_VERSION = 2;
 const FORMAT_VERSION_MIN = 1;
 const STATE_SIZES = [0, 28, 36] as const;
@@ -112,7 +112,7 @@ export class ProducerTable {
     return slot === undefined ? -1 : this.#cells[slot * CELLS + EPOCH]!;
   }
 
-  /** When a producer was last heard of; 0 when that is not known, or it is not. */
+  /** When a producer was last heard of; 0 when that is unknown, or the producer is. */
   heardMsOf(producerId: number): number {
     const slot = this.#slots.get(producerId);
     return slot === undefined ? 0 : this.#cells[slot * CELLS + HEARD]!;
@@ -137,7 +137,7 @@ export class ProducerTable {
   /**
    * What appending sequences `first` to `last` would be.
    *
-   * @param nowMs wall clock: a producer that sends again what it had sent is heard of, too
+   * @param nowMs wall clock: a producer that repeats a batch is heard of, too
    */
   check(
     producerId: number,
@@ -169,7 +169,7 @@ export class ProducerTable {
   }
 
   /**
-   * Takes note of an appended batch.
+   * Notes an appended batch.
    *
    * @param index log index of its last record, for undo
    * @param heardMs wall clock, 0 when it is not known
@@ -202,7 +202,7 @@ export class ProducerTable {
     cells[at + COUNT] = count + 1;
   }
 
-  /** Takes note of a transaction marker: it may raise the epoch, and ends the open transaction. */
+  /** Notes a transaction marker: it may raise the epoch, and ends the open transaction. */
   appendMarker(
     index: number,
     producerId: number,
@@ -225,7 +225,7 @@ export class ProducerTable {
     return first;
   }
 
-  /** Appends up to `index` are committed and cannot be cut any more. */
+  /** Appends up to `index` are committed and can no longer be cut. */
   commit(index: number): void {
     const capacity = this.#undo.length / UNDO_CELLS;
     while (this.#undoCount > 0 && this.#undo[this.#undoHead * UNDO_CELLS]! <= index) {
@@ -266,7 +266,7 @@ export class ProducerTable {
     return dropped;
   }
 
-  /** Tells for each producer without an open transaction when it was last heard of. */
+  /** Visits, for each producer without an open transaction, the time at which it was last heard of. */
   visitHeard(visit: (heardMs: number) => void): void {
     const cells = this.#cells;
     for (let at = 0; at < cells.length; at += CELLS) {

@@ -1,5 +1,5 @@
 /**
- * Removes the files of segments that a log does not have any more, one at a time.
+ * Removes the files of segments that a log no longer has, one at a time.
  *
  * A file goes only once the record that took it off the log is durable, and nobody reads or writes it.
  * One removal at once is the pace: unlinking a large file frees its extents in the file system's journal,
@@ -67,7 +67,7 @@ export class Reaper {
     const { disk } = this.#parts.context;
     if (doomed.segment === null) {
       const result = yield* io((done) => disk.removeDirectory(doomed.directory, done));
-      // Something is in it that is not ours, as a rule: it stays, and the next start says so again.
+      // It usually holds a file that is not ours: it stays, and the next start reports it again.
       if (isNoSpace(result)) this.#doomed.push(doomed);
       else if (result < 0 && result !== -ENOENT) {
         this.#parts.context.onStray?.(doomed.directory, -result);

@@ -10,7 +10,8 @@
  *     6  remove what the old manifest named and the new one does not, and files that no log has
  *
  * Until step 5 no file that the old manifest names is touched, except that segments are rewritten with the bytes
- * that they had or were to have: after a crash at any point the whole recovery is repeated. Groups change shard only here.
+ * that they had or were to have: after a crash at any point the whole recovery is repeated. Groups
+ * change shard only here.
  *
  * @module
  */
@@ -72,7 +73,7 @@ import { Replay, ReplaySurvey } from "./replay.ts";
 import { salvageLogs } from "./salvage.ts";
 import type { Damage, StorageContext } from "./shard_storage.ts";
 
-/** Size of one extent of a journal's ring, and of the ring, unless options say otherwise (bytes). */
+/** Size of one extent of a journal's ring, and of the ring, by default (bytes). */
 export const JOURNAL_EXTENT_BYTES_DEFAULT = 64 * 1024 * 1024;
 export const JOURNAL_BYTES_DEFAULT = 4 * JOURNAL_EXTENT_BYTES_DEFAULT;
 /** Dirty memory at which replay pauses to write (share of the arena). */
@@ -84,12 +85,12 @@ export interface RecoveryOptions {
   readonly shardCount: number;
   readonly nodeId: number;
   readonly clusterId?: string;
-  /** Size of each shard's ring, and of the extents it is made of (bytes; multiples of the block). */
+  /** Size of each shard's ring, and of its extents (bytes; multiples of the block). */
   readonly journalBytes?: number;
   readonly extentBytes?: number;
-  /** Starts from what lies in the directories when no manifest does, and without what a device withholds. */
+  /** Without any manifest, the logs found in the directories are used; what a device withholds is given up. */
   readonly acceptLoss?: boolean;
-  /** Told what is being done, with a share from 0 to 1. */
+  /** Called with the present step, and a share from 0 to 1. */
   readonly onProgress?: (stage: string, done: number) => void;
 }
 
@@ -97,7 +98,7 @@ export interface RecoveryOptions {
 export interface RecoveryReport {
   /** "ready", or why the node cannot start. */
   readonly outcome: "ready" | "newer" | "damaged" | "foreign" | "memory" | "error";
-  /** For people: what stands in the way. Empty when ready. */
+  /** For people: the obstacle. Empty when ready. */
   readonly reason: string;
   readonly errno: number;
   readonly manifest: Manifest | null;
@@ -112,7 +113,7 @@ export interface RecoveryReport {
   readonly damages: readonly Damage[];
   /** Paths in the data directory that are not ours, and were left alone. */
   readonly strays: readonly string[];
-  /** Directories that no log has any more, and that were removed. */
+  /** Directories that no log has any longer, and that were removed. */
   readonly removed: readonly string[];
   /** Groups that may have lost something that was acknowledged. */
   readonly suspectGroups: readonly number[];
@@ -144,7 +145,7 @@ class Recovery {
   #old: Manifest | null = null;
   /** Old shards that lost rows or journal records: whole groups may be missing. */
   readonly #hurt = new Set<number>();
-  /** Extents of old journals that cannot be read to their end: no new journal is made of them. */
+  /** Extents of old journals that cannot be read to their end: no new journal uses them. */
   readonly #badExtents = new Set<string>();
   #replayed = 0;
   /** Largest journal write that must be read at once. */
@@ -157,7 +158,7 @@ class Recovery {
   /** There is no manifest, and loss is accepted: every directory is salvaged. */
   #salvageAll = false;
   #withheld: Withheld | null = null;
-  /** What the new checkpoints reserve, where there is room. */
+  /** The space that the new checkpoints reserve, where there is room. */
   #checkpointBytes = 0;
 
   constructor(options: RecoveryOptions) {
@@ -217,7 +218,7 @@ class Recovery {
       return this.#stop("damaged", elsewhere);
     }
     let result = yield* this.#readShards();
-    // Replay may already need some of it: for the directory of a log that was made on a full disk.
+    // Replay may already need some of it: for the directory of a log that was created on a full disk.
     if (result >= 0) result = yield* dropBallast(disk);
     // What starts that were cut short have left would be in the way of this one's files. Only where everything
     // that the manifest names is sound: it may be an old one, put back.
@@ -258,7 +259,7 @@ class Recovery {
       yield* closeSlots(this.#context, handles);
       shard.slots = read.slots;
       for (const damage of unreadableSlots(manifest, read)) this.#context.onDamage(damage);
-      // One damaged slot is what a crash during its writing leaves; the other one covers it.
+      // A crash during its writing leaves one damaged slot; the other one covers it.
       if (read.newest < 0) {
         this.#context.onDamage(lostSlots(manifest));
         this.#withheld ??= withheldSlot(manifest, read.slots);
@@ -315,7 +316,7 @@ class Recovery {
       for (const groupId of survey.touched) {
         const last = this.#logs.get(groupId)?.segmentList.at(-1);
         if (last === undefined || last.indexLoaded) continue;
-        // An index that is not what the row says may be that of a later run that was cut off: it is rebuilt after the switch.
+        // An index that contradicts the row may be from a later run that was cut off: rebuilt after the switch.
         if ((yield* this.#store.loader.readIndex(last)) < 0) replay.rebuildLater(last);
         last.indexLoaded = true;
         last.unfiledEntries = null;
@@ -366,7 +367,7 @@ class Recovery {
     return 0;
   }
 
-  /** Scans one journal; between its reads, what was replayed is written out when it is much. */
+  /** Scans one journal; between its reads, replayed bytes are written out when there are many. */
   *#scan(
     shard: OldShard,
     buffer: Buffer,

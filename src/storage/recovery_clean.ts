@@ -20,7 +20,7 @@ import { SHARDS_DIRECTORY } from "./recovery_rings.ts";
 import { SNAPSHOTS_DIRECTORY } from "./state_snapshot.ts";
 import { parseLogDirectory, parseSegmentName } from "./salvage.ts";
 
-/** What lies in a data directory beside logs and shards; `lost+found` is the file system's own. */
+/** The other names in a data directory, next to logs and shards; `lost+found` is the file system's own. */
 const ROOT_NAMES: ReadonlySet<string> = new Set([
   ...MANIFEST_PATHS,
   BALLAST_PATH,
@@ -47,7 +47,7 @@ export function* cleanShards(disk: Disk, manifest: Manifest): Task<void> {
 }
 
 /**
- * Removes segments and directories that no log has; returns the directories. What lies in the directory of a log
+ * Removes segments and directories that no log has; returns the directories. Other files in the directory of a log
  * that may have lost something stays until the loss is accepted: the log may have ended before it, or passed it by.
  */
 export function* cleanLogs(disk: Disk, logs: Iterable<PartitionLog>): Task<string[]> {
@@ -83,7 +83,7 @@ export function* cleanLogs(disk: Disk, logs: Iterable<PartitionLog>): Task<strin
   return removed;
 }
 
-/** Paths of what is not ours in the data directory; of a directory, its own alone. */
+/** Paths of files in the data directory that are not ours; of a directory, only its own path. */
 export function findStrays(disk: Disk, logs: Iterable<PartitionLog>): string[] {
   const strays = namesIn(disk, "").filter((name) => !ROOT_NAMES.has(name));
   for (const name of namesIn(disk, SHARDS_DIRECTORY)) {

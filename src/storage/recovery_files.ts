@@ -38,8 +38,8 @@ export function lostManifest(disk: Disk, found: ManifestRead): string | null {
 
 /**
  * Why the journals and checkpoints of a manifest seem to be elsewhere, or null: not one of them is there. One that is
- * lost costs what it held; where all are, a file system is not mounted, as a rule, and whoever began anew
- * without it would not know its files any more.
+ * lost costs what it held. When all are missing, a file system is usually not mounted, and a start with new ones
+ * would forget the old files.
  */
 export function shardsElsewhere(disk: Disk, { shards }: Manifest): string | null {
   const present = new Set(
@@ -85,7 +85,7 @@ export function* openExtents(
   return extents;
 }
 
-/** What a scan of a journal gives when something else failed. */
+/** The result of a journal's scan when another step failed. */
 export function failedScan(error: number): JournalScan {
   return {
     error: error < 0 ? error : -EIO,

@@ -17,7 +17,7 @@ import { prewriteFile, type PrewriteOptions } from "./prewritten_file.ts";
 
 /** Directory of journals and checkpoints, below the data directory. */
 export const SHARDS_DIRECTORY = "shards";
-/** A write may take nearly a whole extent, and must fit beside what is reserved. */
+/** A write may take nearly a whole extent, and must fit next to the reserved part. */
 const RING_EXTENTS_MIN = 2;
 
 /** The journal of a new shard. */
@@ -30,7 +30,7 @@ export interface RingOptions extends Omit<PrewriteOptions, "path" | "sizeBytes" 
   readonly shardCount: number;
   readonly extentBytes: number;
   readonly extentCount: number;
-  /** What has to be left for the checkpoints (bytes). */
+  /** The space that must be left for the checkpoints (bytes). */
   readonly spareBytes: number;
   readonly onProgress: (done: number) => void;
 }
@@ -38,7 +38,7 @@ export interface RingOptions extends Omit<PrewriteOptions, "path" | "sizeBytes" 
 export interface Rings {
   readonly rings: readonly Ring[];
   readonly nextJournalId: number;
-  /** The disk was too full for what the options ask for. */
+  /** The disk was too full for the configured rings. */
   readonly dealt: boolean;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What logs run on while a node recovers: the same chunks and write-behind, no journal, no turns.
+ * The environment of logs while a node recovers: the same chunks and write-behind, no journal, no turns.
  *
  * @module
  */
@@ -58,7 +58,7 @@ export class RecoveryStore implements LogParts {
 
   *nextTurn(): Task<number> {
     this.writer.pump(0);
-    // What had nothing left to write is done already, and nobody would wake this task.
+    // Logs without dirty chunks are done already, and nobody would wake this task.
     if (this.writer.idle) return 0;
     return yield* io((done) => this.#waiters.push(done));
   }

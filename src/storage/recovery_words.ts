@@ -1,5 +1,5 @@
 /**
- * What a recovery says of damage: the file, and what is lost with it, in words for an operator.
+ * A recovery's messages about damage: the file and the loss, for an operator.
  *
  * @module
  */
@@ -16,7 +16,7 @@ export function lostSlots({ checkpoints }: ShardManifest): Damage {
   return { file: checkpoints[0], position: 0, lost, groupId: -1 };
 }
 
-/** Slots that are not there, or that the device does not give back. */
+/** Slots that are missing, or that the device cannot read. */
 export function unreadableSlots(
   { checkpoints }: ShardManifest,
   { slots, newest }: CheckpointRead,
@@ -82,7 +82,7 @@ export function lostBatch(batch: DoubtfulBatch): Damage {
   };
 }
 
-/** What a device does not give back of a journal. @param costs lost writes are named beside it */
+/** The parts of a journal that a device cannot read. @param costs lost writes are named as well */
 export function unreadableExtent(extent: UnreadableExtent, costs: boolean): Damage {
   const { path, position, blocks, blocksOfExtent, errno } = extent;
   const what = errno === ENOENT

@@ -71,7 +71,7 @@ export class Replay implements JournalVisitor {
   readonly rebuild = new Set<Segment>();
   readonly applied = new Set<PartitionLog>();
   records = 0;
-  /** Records that said what cannot be: groups may have lost something, and whole groups may be missing. */
+  /** Impossible records: groups may have lost records, and whole groups may be missing. */
   misfits = 0;
   readonly #flush: (applied: Iterable<PartitionLog>) => Task<number>;
   readonly #landings: Landings;
@@ -221,7 +221,7 @@ export class Replay implements JournalVisitor {
     this.applied.delete(log);
   }
 
-  /** Their files go once the new checkpoints stand, since no row names them. */
+  /** Their files are removed once the new checkpoints are durable, because no row names them. */
   #forget(segments: readonly Segment[]): void {
     for (const segment of segments) this.rebuild.delete(segment);
   }
@@ -239,7 +239,7 @@ export class Replay implements JournalVisitor {
     return 0;
   }
 
-  /** An append for which memory was short, or the bytes before it are not in memory any more. */
+  /** An append for which memory was short, or the bytes before it are no longer in memory. */
   *#appendWithRoom(log: PartitionLog, record: JournalRecord): Task<number> {
     const flushed = yield* this.#flush(this.applied);
     if (flushed < 0) return flushed;
@@ -358,7 +358,7 @@ export class Replay implements JournalVisitor {
   }
 
   /**
-   * What is cut away is written first: it may be what carries the bytes before it, in a block that a power cut
+   * Entries are written before they are cut: they may carry the bytes before them, in a block that a power cut
    * has torn. The record's bytes are gone once that is written.
    */
   *#truncate(log: PartitionLog, record: JournalRecord): Task<number> {
@@ -407,7 +407,7 @@ export class Replay implements JournalVisitor {
 }
 
 /**
- * Whether a large batch whose record is still to come goes on in the segment: it was on its way when the log
+ * Whether a large batch of a later record continues in the segment: it was in progress when the log
  * start was moved up to it, and the log has kept the segment.
  */
 function goesOn(segment: Segment, sequence: number): boolean {

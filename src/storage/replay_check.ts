@@ -55,7 +55,7 @@ export function misfitOf(log: PartitionLog, record: JournalRecord): string | nul
     : `has the type ${record.type}, which is unknown`;
 }
 
-/** Whether a REF record holds what it must: a checksum, a batch's header, the block before if there is one. */
+/** Whether a REF record is complete: a checksum, a batch's header, the block before if there is one. */
 export function isReference(record: JournalRecord): boolean {
   const block = record.small > 0 ? BLOCK_SIZE : 0;
   return record.payloadLength === REF_BLOCK_OFFSET + block;
@@ -82,7 +82,7 @@ function misfitOfBatch(
   return known ? "is of a segment that is not the last" : null;
 }
 
-/** What it carries is what shares the batch's first block; nothing when that went before it. */
+/** Why its carried bytes are wrong, or null: they are all bytes before the batch in its first block, or none. */
 function misfitOfCarry(record: JournalRecord): string | null {
   return record.small === 0 || record.small === record.c % BLOCK_SIZE
     ? null

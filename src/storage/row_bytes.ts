@@ -37,7 +37,7 @@ export class RowWriter {
     this.bytes(ENCODER.encode(value));
   }
 
-  /** What was written, as bytes of its own. */
+  /** A copy of the written bytes. */
   finish(): Uint8Array<ArrayBuffer> {
     return this.#bytes.slice(0, this.#at);
   }

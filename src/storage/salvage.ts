@@ -4,7 +4,8 @@
  *
  * The segments' names give base offset, base index, term and generation; the batches in them are used as
  * long as they are whole and follow each other. Term table, votes and producers are gone, and segments
- * may hold what had been cut: the log is *suspect*: it is readable, and writable only when an operator accepts the loss.
+ * may hold entries that were cut: the log is *suspect*: it is readable, and writable only
+ * when an operator accepts the loss.
  *
  * @module
  */
@@ -36,7 +37,7 @@ export function parseSegmentName(name: string): [number, number, number, number]
 }
 
 /**
- * Makes suspect logs of the directories in `parent` that `wanted` picks, and names what is lost with them.
+ * Makes suspect logs of the directories in `parent` that `wanted` picks, and reports their losses.
  *
  * Without one, such a group would start empty, as if it were new.
  *
@@ -70,7 +71,7 @@ export function* salvageLogs(
   return logs;
 }
 
-/** Makes a suspect log of what lies in `directory`. */
+/** Makes a suspect log of the segments in `directory`. */
 function* salvageLog(
   parts: LogParts,
   directory: string,
@@ -84,7 +85,7 @@ function* salvageLog(
     const fields = parseSegmentName(name);
     if (fields !== null) found.push(log.newSegment(...fields));
   }
-  // Where two begin alike, the younger file holds what was written last.
+  // Where two begin alike, the younger file holds the latest writes.
   found.sort((a, b) => a.baseOffset - b.baseOffset || b.generation - a.generation);
   for (const segment of found) {
     log.generationNext = Math.max(log.generationNext, segment.generation + 1);

@@ -1,5 +1,5 @@
 /**
- * One segment file of a log, in memory: where it begins and ends, what of it is on disk, its chunks.
+ * One segment file of a log, in memory: where it begins and ends, which part of it is on disk, its chunks.
  *
  * A segment holds Kafka batches verbatim, back to back from position 0 (docs/formats/segment.md). Its
  * authority is the checkpoint row and the journal: bytes in the file beyond `sizeBytes` are garbage.
@@ -53,11 +53,11 @@ export class Segment {
   createdMs = 0;
   /** No more appends: a younger segment follows. */
   closed = false;
-  /** The file is made, or known to exist. */
+  /** The file was created, or is known to exist. */
   created = false;
   /** The name is known to be durable; only large batches depend on it. */
   nameSynced = false;
-  /** File space that cannot meet ENOSPC any more ends here. */
+  /** File space up to here is reserved and cannot meet ENOSPC. */
   reservedEnd = 0;
   /** Every byte before it has been written (not necessarily synced). */
   writtenPosition = 0;
@@ -95,7 +95,7 @@ export class Segment {
   damaged = false;
   /** Nothing may be written to the file: a cut is being made durable. */
   frozen = false;
-  /** What was given up, in the order in which it was; null: nothing. */
+  /** Lost extents, in the order in which they were given up; null: none. */
   lost: LostExtent[] | null = null;
 
   constructor(
@@ -131,7 +131,7 @@ export class Segment {
     return lost;
   }
 
-  /** What was given up and holds the byte at `position`, or null. */
+  /** The lost extent that holds the byte at `position`, or null. */
   lostAt(position: number): LostExtent | null {
     const { lost } = this;
     if (lost === null) return null;
@@ -165,7 +165,7 @@ export class Segment {
     }
   }
 
-  /** Appends a closed chunk to what must be written. */
+  /** Appends a closed chunk to the list of chunks to write. */
   pushDirty(chunk: Chunk): void {
     chunk.nextDirty = null;
     if (this.dirtyTail === null) this.dirtyHead = chunk;

@@ -39,7 +39,7 @@ export class SegmentLoader {
   acceptLoss = false;
   /** Term of the last record of an extent. */
   termOf: (segment: Segment, extent: number) => number = (segment) => segment.term;
-  /** Told of what was given up, up to the extent `last`. */
+  /** Called with lost extents, up to the extent `last`. */
   onLost: (segment: Segment, lost: LostExtent, last: number) => void = () => {};
 
   constructor(context: StorageContext, cache: ChunkCache, files: FileTable) {
@@ -162,7 +162,7 @@ export class SegmentLoader {
       const isCut = read >= 0 && disk.size(segment.file.path) < chunk.end;
       const what = read < 0 ? `cannot be read: errno ${-read}` : "cannot be read whole";
       this.#report(segment, chunk, isCut ? "is cut short" : what);
-      // A device that does not answer now may answer later: only what it has answered is given up.
+      // A device that fails now may answer later: only bytes that it has returned are given up.
       return isCut ? this.#passOver(segment, chunk) : -EIO;
     }
     const seed = extentSeed(segment.groupId, chunk.start);
@@ -285,7 +285,7 @@ export class SegmentLoader {
     });
   }
 
-  /** The next checkpoint files the new index; that the old one was damaged is said, since nothing is lost. */
+  /** The next checkpoint files the new index; the old one's damage is reported, although nothing is lost. */
   #noteRebuilt(segment: Segment, errno: number): void {
     segment.settled = false;
     if (errno !== -EIO && errno !== -ENOENT) return;

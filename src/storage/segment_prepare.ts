@@ -85,14 +85,14 @@ function* reserve(
     return 0;
   }
   if (result !== -ENOSPC || needed <= from) return needed <= from ? 0 : result;
-  // Nearly full: what this append needs, and no more.
+  // Nearly full: only the room that this append needs.
   result = yield* extend(disk, handle, from, needed);
   if (result >= 0) segment.reservedEnd = needed;
   return result;
 }
 
 /**
- * Reserves space up to `end`, and lets the file's size say so: the kernel starts a write that makes a
+ * Reserves space up to `end`, and sets the file's size to it: the kernel starts a write that makes a
  * file longer on a thread of its own, one at a time for each file.
  */
 function* extend(disk: Disk, handle: number, from: number, end: number): Task<number> {

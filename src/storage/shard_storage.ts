@@ -21,7 +21,7 @@ export interface StorageContext {
   readonly crc32c: Crc32c;
   /** Told once of an I/O error that makes the process exit (EIO on write or flush, lost journal). */
   readonly onFatal: (errno: number, message: string) => void;
-  /** Told of damaged bytes met while running: the file, the position, what is lost. */
+  /** Called with damaged bytes that were read while running: the file, the position, the loss. */
   readonly onDamage: (damage: Damage) => void;
   /** Told of damage that is given up, once for each extent; `lost` names its offsets. */
   readonly onGivenUp?: (damage: Damage) => void;
@@ -37,7 +37,7 @@ export interface StorageContext {
   readonly producersMax?: number;
 }
 
-/** Damaged bytes, and what they cost. */
+/** Damaged bytes, and the resulting loss. */
 export interface Damage {
   readonly file: string;
   readonly position: number;
@@ -94,7 +94,7 @@ export interface ShardStorage {
    * exceeds the budgets is asked for as far as they go.
    */
   canAppend(bytes: number): boolean;
-  /** Bytes of records that clients' reads may pin beside what is pinned; not above 0: none now. */
+  /** Bytes of records that clients' reads may pin in addition; not above 0: none now. */
   readonly pinRoom: number;
   /** Ends a turn of the loop: journal flush, write-behind, checkpoint slices, notices. */
   turnEnd(nowMs: number): void;

@@ -64,11 +64,11 @@ export interface SnapshotOwner {
   readonly incarnation: number;
 }
 
-/** Where in its log a state stands. */
+/** The position of a state in its log. */
 export interface SnapshotPoint {
   /** Every entry up to this index is in the state. */
   readonly appliedIndex: number;
-  /** First offset that need not be: applying goes on here. */
+  /** First offset that is not necessarily in the state; applying continues here. */
   readonly nextOffset: number;
 }
 
@@ -244,7 +244,7 @@ function* writeFile(
 
 type Read = Omit<Snapshot, "path">;
 
-/** What the file holds, or what is wrong with it. */
+/** The file's contents, or what is wrong with it. */
 function* readFile(
   context: SnapshotContext,
   { handle, address }: OpenFile,

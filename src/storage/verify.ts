@@ -48,7 +48,7 @@ export interface Verified {
 }
 
 /**
- * Verifies what a recovery has left; runs before any shard opens, and alone.
+ * Verifies the result of a recovery; runs before any shard opens, and nothing else runs meanwhile.
  *
  * @param context its arena is used while it runs, and whole again afterwards; `onDamage` gets each damage
  * @param manifest as recovery left it
@@ -115,7 +115,7 @@ class Verifier {
         this.#note(segment, 0, `Offsets ${expected} to ${segment.baseOffset - 1}: no segment`);
       }
       const loaded = yield* this.#store.loader.loadIndex(segment);
-      // What is wrong has been noted by the loader.
+      // The loader has noted the damage.
       if (loaded >= 0) yield* this.#readSegment(log, segment);
       else this.#pass(segment.sizeBytes);
       expected = segment.endOffset;
@@ -156,7 +156,7 @@ class Verifier {
     }
   }
 
-  /** Has an extent on its way; its turn waits for it, and reads it again if its memory was reclaimed. */
+  /** Starts the read of an extent; its turn waits for it, and reads it again if its memory was reclaimed. */
   #readAhead(segment: Segment, extent: number): void {
     const { loader } = this.#store;
     runTask(loader.load(segment, extent), (chunk) => {

@@ -31,7 +31,7 @@ const HURRY = 4;
 /** Entries that are done with, from which on moving the rest of the queue to its front pays. */
 const QUEUE_SHIFT_MIN = 256;
 
-/** Mixes what an extent's checksum is seeded with: bytes of another place never pass. */
+/** The seed of an extent's checksum: bytes of another place never match. */
 export function extentSeed(groupId: number, position: number): number {
   const mixed = Math.imul(groupId + 1, 0x9e3779b1) ^ Math.imul(position + 1, 0x85ebca6b);
   return (mixed ^ (mixed >>> 15)) >>> 0;
@@ -74,7 +74,7 @@ export class WriteBehind {
     return this.#queue.length === this.#queueHead && this.writesInFlight === 0;
   }
 
-  /** Closes the open extent of a segment: its checksum stands, its bytes may go to disk. */
+  /** Closes the open extent of a segment: its checksum is final, its bytes may be written. */
   closeTail(segment: Segment, padded: boolean): void {
     const chunk = segment.tail;
     if (chunk === null) return;

@@ -1,5 +1,5 @@
 /**
- * What a load run has measured: counts and latencies, in all and since the last look.
+ * The measurements of a load run: counts and latencies, in total and since the last report.
  *
  * @module
  */

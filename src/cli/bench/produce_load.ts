@@ -1,10 +1,10 @@
 /**
  * The writing side of a load run.
  *
- * Closed loop: so many *lanes*, each of which sends its next request when its last one was answered; the
+ * Closed loop: a fixed number of *lanes*, each of which sends its next request when its last one was answered; the
  * load is what the cluster takes. Open loop (`--rate`): requests are due at fixed times, whether or not
  * earlier ones were answered, and latency counts from when one was due; a stall of the cluster is then
- * seen by every request that it delayed, not by one alone.
+ * counted for every request that it delayed, not for one only.
  *
  * @module
  */
@@ -69,7 +69,7 @@ export class ProduceLoad {
     this.#isStopped = true;
   }
 
-  /** Runs until {@linkcode stop}, and until what is under way has ended. */
+  /** Runs until {@linkcode stop}, and until open requests have ended. */
   async run(): Promise<void> {
     if (this.#options.rate > 0) await this.#runOpen();
     else {

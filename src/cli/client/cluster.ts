@@ -2,8 +2,8 @@
  * A cluster as client commands see it: any of its brokers, one by number, the leader of a partition,
  * the coordinator of a group.
  *
- * What is known of the cluster (who leads what) is fetched when first needed and again after a broker
- * says that it is no longer so. Everything is bounded by the command's `--timeout`.
+ * Metadata of the cluster is fetched when it is first needed, and again after a broker reports that it is
+ * stale. Everything is bounded by the command's `--timeout`.
  *
  * @module
  */
@@ -66,7 +66,7 @@ export interface ClusterPlaces {
 export class Cluster {
   readonly timeoutMs: number;
   readonly #clientId: string;
-  /** Where the cluster was said to be. */
+  /** The given addresses of the cluster. */
   readonly #addresses: readonly Address[];
   #bootstrap: Connection;
   readonly #byAddress = new Map<string, Connection>();
@@ -170,7 +170,7 @@ export class Cluster {
     return this.#controllerId < 0 ? this.#bootstrap : await this.node(this.#controllerId);
   }
 
-  /** The node that a group belongs to; waits while its coordinator is being made or loaded. */
+  /** The node that a group belongs to; waits while its coordinator is being created or loaded. */
   async coordinator(groupId: string): Promise<{ readonly nodeId: number; connection: Connection }> {
     return await this.retrying(async () => {
       const version = this.#bootstrap.versionOf(FIND_COORDINATOR);
@@ -264,7 +264,7 @@ export class Cluster {
     }
   }
 
-  /** One topic with its partitions; waits for it to be made where `createMissing` asks for that. */
+  /** One topic with its partitions; waits for its creation where `createMissing` asks for that. */
   async topic(
     name: string,
     options: { readonly createMissing?: boolean } = {},

@@ -17,7 +17,7 @@ import { Failure } from "../failure.ts";
 export const CODEC_NAMES = ["none", "gzip", "snappy", "lz4", "zstd"] as const;
 export type CodecName = (typeof CODEC_NAMES)[number];
 
-/** Most bytes that one batch may become: what a broker's largest batch plausibly holds. */
+/** Maximum decompressed bytes of one batch: what a broker's largest batch plausibly holds. */
 const BATCH_SIZE_MAX = 2 ** 30;
 
 export interface Codec {

@@ -38,7 +38,7 @@ interface Answer {
 
 export interface FetchOptions {
   readonly isReadCommitted: boolean;
-  /** Where to go on when an offset is no longer (or not yet) there. */
+  /** Where to continue when an offset does not exist any longer (or not yet). */
   readonly resetTo: "start" | "end";
   /** Told when that happens, in words. */
   readonly onReset: (what: string) => void;
@@ -80,7 +80,7 @@ export class Fetcher {
     for (const [leader, partitions] of this.#leaders) {
       if (this.#inFlight.has(leader)) continue;
       const fetching = this.#fetch(leader, partitions);
-      // Whoever polls next meets the failure; until then it is not unhandled.
+      // The next poll meets the failure; until then it must not count as unhandled.
       fetching.catch(() => {});
       this.#inFlight.set(leader, fetching);
     }
@@ -137,7 +137,7 @@ export class Fetcher {
         if (answer.errorCode === ErrorCode.OFFSET_OUT_OF_RANGE) {
           await this.#reset(assigned);
         } else if (answer.errorCode !== 0) {
-          // What a disk has lost does not come back by asking again.
+          // Data that a disk has lost does not return by retrying.
           const isFinal = answer.errorCode === ErrorCode.KAFKA_STORAGE_ERROR ||
             answer.errorCode === ErrorCode.CORRUPT_MESSAGE ||
             !errorInfo(answer.errorCode).retriable;

@@ -5,7 +5,7 @@
  *      ▲                                       │ REBALANCE_IN_PROGRESS, ILLEGAL_GENERATION,
  *      └───────────────────────────────────────┘ UNKNOWN_MEMBER_ID
  *
- * The eager protocol: on a rebalance everything is given back before joining again.
+ * The eager protocol: on a rebalance all partitions are given up before joining again.
  *
  * @module
  */
@@ -202,7 +202,7 @@ export class GroupMember {
     return encoded;
   }
 
-  /** What a heartbeat finds is acted upon by the next {@linkcode join}; so is a lost coordinator. */
+  /** The next {@linkcode join} acts upon a heartbeat's result, and upon a lost coordinator. */
   async #beat(): Promise<void> {
     const request = newHeartbeatRequest({
       groupId: this.#group,

@@ -1,5 +1,5 @@
 /**
- * Consumer groups from the outside: which there are, who is in them, what they have committed.
+ * Consumer groups from the outside: their list, members and committed offsets.
  *
  * @module
  */
@@ -183,7 +183,7 @@ export function readAssignment(bytes: Uint8Array): TopicPartition[] {
   );
 }
 
-/** What a group has committed: for `partitions`, or for all there is (null). */
+/** A group's committed offsets: for `partitions`, or all of them (null). */
 export async function committedOffsets(
   cluster: Cluster,
   name: string,

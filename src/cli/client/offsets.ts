@@ -1,5 +1,5 @@
 /**
- * Where partitions begin and end, and what was written when.
+ * Start and end offsets of partitions, and offsets by time.
  *
  * @module
  */

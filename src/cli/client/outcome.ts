@@ -1,5 +1,5 @@
 /**
- * What a broker's refusal reads like on the command line.
+ * The messages for a broker's refusals on the command line.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { errorInfo } from "../../wire/errors.ts";
 import { EXIT_FAILED } from "../exit_codes.ts";
 import { Failure } from "../failure.ts";
 
-/** The cluster answered, and said no. */
+/** The cluster refused the request. */
 export class BrokerRefusal extends Failure {
   override name = "BrokerRefusal";
   /** The protocol's error code. */

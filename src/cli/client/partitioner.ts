@@ -1,6 +1,6 @@
 /**
  * Which partition a record goes to: the same one that the Java client chooses for a key, so that
- * records of one key stay together whoever wrote them.
+ * records of one key stay together, whichever client wrote them.
  *
  * @module
  */

@@ -59,7 +59,7 @@ interface Opened {
 
 export interface ReadBatches {
   readonly records: readonly ConsumedRecord[];
-  /** Where the next fetch goes on; the offset asked for when there was no whole batch. */
+  /** Where the next fetch continues; the requested offset when there was no whole batch. */
   readonly nextOffset: number;
 }
 

@@ -1,7 +1,7 @@
 /**
  * ApiVersions (key 18), versions 0 to 5: what this broker speaks.
  *
- * - Answers the handlers that are built, no more; Produce is advertised from version 0 though versions
+ * - Lists only the handlers that are built; Produce is advertised from version 0 though versions
  *   0 to 2 are refused, because older librdkafka takes a higher minimum for an old broker and switches
  *   compression off (KAFKA-18659).
  * - A version that is not known is answered in version 0 with UNSUPPORTED_VERSION (KIP-511).

@@ -3,7 +3,7 @@
  *
  * - Everything below the offset goes; -1 means up to the high watermark. An offset beyond the high
  *   watermark is OFFSET_OUT_OF_RANGE; one below the log start changes nothing.
- * - Answers the log start that results, once it is durable: what was deleted does not come back.
+ * - Answers the resulting log start, once it is durable: deleted records do not come back.
  * - Internal topics are refused with INVALID_TOPIC_EXCEPTION, topics whose `cleanup.policy` does not delete
  *   with POLICY_VIOLATION, as in Kafka.
  * - Runs on the shards that own the partitions.

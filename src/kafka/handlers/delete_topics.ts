@@ -1,7 +1,7 @@
 /**
  * DeleteTopics (key 20), versions 0 to 6: removes topics with their data.
  *
- * - Each topic succeeds or fails alone; the answer waits for the commit, the files go afterwards.
+ * - Each topic succeeds or fails alone; the answer waits for the commit, the files are removed later.
  * - By name; from v6 on by name or id. An unknown name is UNKNOWN_TOPIC_OR_PARTITION, an unknown id
  *   UNKNOWN_TOPIC_ID.
  * - Where deletion is switched off: TOPIC_DELETION_DISABLED, before v3 INVALID_REQUEST.

@@ -1,5 +1,5 @@
 /**
- * DescribeConfigs (key 32), versions 0 to 4: what is configured, and where each value comes from.
+ * DescribeConfigs (key 32), versions 0 to 4: configurations, with the source of each value.
  *
  * - Topics; this broker by its id (every setting); all brokers by an empty name (what was set for all).
  * - A list of keys selects; no list, or in Kafka's clients an empty one, is everything.

@@ -1,7 +1,7 @@
 /**
  * DescribeGroups (key 15), versions 0 to 6: groups with their members.
  *
- * - What members say and what they are assigned is shown of stable groups alone.
+ * - Members' metadata and assignments are shown only for stable groups.
  * - A group that does not exist is "Dead" without an error; from v6 on GROUP_ID_NOT_FOUND.
  * - v3: authorized operations are all there are when asked for. v4: static members' instance ids.
  *

@@ -4,7 +4,7 @@
  * - Topics come in the order of their names; no topics in the request means all of them.
  * - A page has at most `responsePartitionLimit` partitions, and never more than
  *   {@linkcode PARTITIONS_PER_PAGE_MAX}. When there are more, `nextCursor` names the first one left out;
- *   sent as `cursor` it goes on there, also when that topic is gone by then.
+ *   sent as `cursor` the list continues there, also when that topic has been deleted.
  *
  * Gaps: eligible leaders and the last known ones (KIP-966) are empty: a Raft group needs neither.
  *

@@ -2,8 +2,8 @@
  * FindCoordinator (key 10), versions 0 to 6: the node that coordinates a group or a transactional id.
  *
  * - A group (type 0, all there is in v0): the leader of its partition of `__consumer_offsets`. The
- *   topic is made when somebody first asks.
- * - COORDINATOR_NOT_AVAILABLE as long as the topic is being made or the leader's address is not known.
+ *   topic is created at the first request.
+ * - COORDINATOR_NOT_AVAILABLE as long as the topic is being created or the leader's address is not known.
  * - v4: many keys at once.
  *
  * Gaps: no transactions yet: a transactional id (type 1) is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED
@@ -57,7 +57,7 @@ export const FIND_COORDINATOR_HANDLER: Handler<FindCoordinatorRequest, FindCoord
 
 function* makeOffsetsTopic(services: Services): Task<void> {
   if (services.image.topicByName(OFFSETS_TOPIC) !== undefined) return;
-  // Whatever comes of it, the image says whether the topic is there.
+  // Whatever the result, the image says whether the topic exists.
   yield* createOnDemand(services, [OFFSETS_TOPIC]);
 }
 
@@ -75,7 +75,7 @@ function find(services: Services, keyType: number, key: string): Coordinator {
   return newCoordinator({ key, nodeId, host, port });
 }
 
-/** -1 as long as the topic is not made. */
+/** -1 as long as the topic does not exist. */
 function groupNode(services: Services, key: string): number {
   const topic = services.image.topicByName(OFFSETS_TOPIC);
   if (topic === undefined || topic.partitions.length === 0) return -1;

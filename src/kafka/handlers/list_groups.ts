@@ -2,7 +2,7 @@
  * ListGroups (key 16), versions 0 to 5: the groups that this node coordinates.
  *
  * - v4: their states, and a filter by state. v5: their types, and a filter by type ("classic").
- * - COORDINATOR_LOAD_IN_PROGRESS beside what is known as long as one coordinator loads.
+ * - COORDINATOR_LOAD_IN_PROGRESS, together with the known groups, as long as one coordinator loads.
  *
  * Gaps: none.
  *

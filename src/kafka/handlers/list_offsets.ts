@@ -2,7 +2,7 @@
  * ListOffsets (key 2), versions 0 to 11: offsets by time.
  *
  * - v0 (librdkafka up to 1.5 asks it): a list of offsets from before that time, the greatest first and at
- *   most as many as asked for. Kafka lists where segments begin; here, where the log starts alone.
+ *   most as many as asked for. Kafka lists the starts of segments; Gregor only the log start.
  * - -1 latest: the high watermark; for read-committed consumers (v2) the last stable offset.
  * - -2 earliest, and -4 earliest local (v8): the log start.
  * - -3 (v7): the record with the greatest timestamp.

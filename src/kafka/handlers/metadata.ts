@@ -127,7 +127,7 @@ function* namedTopics(
   return views;
 }
 
-/** Creates what may be created; the error to show for each name that is not there afterwards. */
+/** Creates topics that may be created; returns the error for each name that does not exist afterwards. */
 function* createMissing(
   context: RequestContext,
   request: MetadataRequest,
@@ -153,7 +153,7 @@ function* createMissing(
 /** What a client of Metadata understands of a creation that did not show up in the image. */
 function creationError(errorCode: number): number {
   switch (errorCode) {
-    // Made, by us or by somebody else, but not known here yet; or not made yet: ask again.
+    // Created, by us or by somebody else, but not known here yet; or not created yet: retry.
     case ErrorCode.NONE:
     case ErrorCode.TOPIC_ALREADY_EXISTS:
     case ErrorCode.NOT_CONTROLLER:

@@ -1,5 +1,5 @@
 /**
- * OffsetDelete (key 47), version 0: an operator makes a group forget positions.
+ * OffsetDelete (key 47), version 0: an operator deletes a group's offsets.
  *
  * - Of a group with members only where they are consumers and none reads the topic
  *   (GROUP_SUBSCRIBED_TO_TOPIC); NON_EMPTY_GROUP for other groups with members.

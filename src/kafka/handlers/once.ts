@@ -5,7 +5,7 @@
  * @module
  */
 
-/** Gives what `make` made for a key, to all who ask for it. */
+/** Returns the result of `make` for a key, made once and shared by all requests. */
 export class Once<Answer> {
   readonly #answers = new Map<string, Answer>();
 
