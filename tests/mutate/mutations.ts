@@ -84,7 +84,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a chunk is written before its records are durable",
     edits: [edit("write_behind.ts", "if (chunk.recordLsn > this.durableLsn) break;")],
-    seed: 38,
+    rare: true,
   },
   {
     name: "a log start passes the record of a large batch, and replay drops its segment",
