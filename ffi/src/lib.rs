@@ -350,6 +350,11 @@ pub extern "C" fn gregor_set_low_water(fd: i32, bytes: i32) -> i32 {
 }
 
 #[unsafe(no_mangle)]
+pub extern "C" fn gregor_set_confirm_ms(fd: i32, ms: i32) -> i32 {
+    to_c(net::set_confirm_ms(fd, ms))
+}
+
+#[unsafe(no_mangle)]
 pub extern "C" fn gregor_shutdown(fd: i32) -> i32 {
     to_c(net::shutdown(fd))
 }

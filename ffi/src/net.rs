@@ -33,7 +33,10 @@ pub fn listen(host: &str, port: u16) -> Outcome<i32> {
 /// A socket fit to connect to `text` (`1.2.3.4:5` or `[::1]:5`). EINVAL: not a numeric address.
 pub fn socket_for(text: &str) -> Outcome<i32> {
     let fd = socket_of(&text.parse().map_err(|_| libc::EINVAL)?)?;
-    set_nodelay(fd)?;
+    set_nodelay(fd).inspect_err(|_| {
+        // SAFETY: our descriptor, not yet given to anyone.
+        unsafe { libc::close(fd) };
+    })?;
     Ok(fd)
 }
 
@@ -98,6 +101,11 @@ pub fn set_nodelay(fd: i32) -> Outcome<i32> {
 /// buffer or window is full, or the peer has ended). Lowering it wakes a receive that waits for bytes that are there.
 pub fn set_low_water(fd: i32, bytes: i32) -> Outcome<i32> {
     set_option(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT, bytes)
+}
+
+/// How long sent bytes may stay unconfirmed before the connection ends (TCP_USER_TIMEOUT).
+pub fn set_confirm_ms(fd: i32, ms: i32) -> Outcome<i32> {
+    set_option(fd, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, ms)
 }
 
 /// Ends both directions of a connection at once; what is in flight on it completes. ENOTCONN.

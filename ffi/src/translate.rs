@@ -259,3 +259,130 @@ fn whole(value: f64) -> Outcome<u64> {
         Err(libc::EINVAL)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::Done;
+    use crate::ring::{NAMES_SIZE, Sizes};
+
+    const OPS: u32 = 8;
+
+    fn open(index: u32) -> Box<Ring> {
+        let sizes = Sizes { submissions: 8, completions: 16, ops: OPS, dones: 8 };
+        match Ring::open(index, &sizes) {
+            Ok(ring) => ring,
+            Err(errno) => panic!("errno {errno}"),
+        }
+    }
+
+    /// Runs one connect to `text`, which stands in the names area, given as `offset` and `length`.
+    fn connect(ring: &mut Ring, fd: i32, text: &str, offset: f64, length: u32) -> i32 {
+        let op = Op {
+            opcode: code::CONNECT,
+            flags: 0,
+            group: 0,
+            fd,
+            length,
+            user_data: 7,
+            address: offset,
+            position: 0.0,
+            extra: 0,
+            extra2: 0,
+            address2: 0.0,
+        };
+        // SAFETY: both lie in the ring's mapping, which no other thread uses.
+        let done = unsafe {
+            ring.mapping.copy_from(text.as_ptr(), text.len());
+            let ops = ring.mapping.add(NAMES_SIZE).cast::<Op>();
+            ops.write(op);
+            assert_eq!(ring.turn(1, 1, 5_000_000, 0), Ok(1));
+            ops.add(OPS as usize).cast::<Done>().read()
+        };
+        assert_eq!(done.user_data, 7);
+        done.result
+    }
+
+    fn connect_new(ring: &mut Ring, text: &str) -> i32 {
+        let fd = net::socket_for(text).unwrap_or(-1);
+        let result = connect(ring, fd, text, 0.0, text.len() as u32);
+        // SAFETY: our descriptor.
+        unsafe { libc::close(fd) };
+        result
+    }
+
+    #[test]
+    fn a_connect_reaches_a_listener_of_each_family_and_is_refused_without_one() {
+        let mut ring = open(240);
+        for host in ["127.0.0.1", "::1"] {
+            let Ok(listener) = net::listen(host, 0) else {
+                assert!(host.contains("::1"), "a machine without IPv6 still has {host}");
+                continue;
+            };
+            let port = net::local_port(listener).unwrap_or(0);
+            let text =
+                if host == "::1" { format!("[::1]:{port}") } else { format!("{host}:{port}") };
+            assert_eq!(connect_new(&mut ring, &text), 0);
+            // SAFETY: our descriptor.
+            unsafe { libc::close(listener) };
+            assert_eq!(connect_new(&mut ring, &text), -libc::ECONNREFUSED);
+        }
+        ring.close();
+    }
+
+    #[test]
+    fn a_connect_takes_only_a_numeric_address_inside_the_names_area() {
+        let mut ring = open(241);
+        for text in ["localhost:80", "127.0.0.1", "127.0.0.1:65536", "::1:9", "\u{fffd}"] {
+            assert_eq!(
+                connect(&mut ring, 0, text, 0.0, text.len() as u32),
+                -libc::EINVAL,
+                "{text}"
+            );
+        }
+        let text = "127.0.0.1:9";
+        let end = NAMES_SIZE as f64;
+        for (offset, length) in [(end - 3.0, 11), (-1.0, 11), (f64::NAN, 11), (0.0, u32::MAX)] {
+            assert_eq!(
+                connect(&mut ring, 0, text, offset, length),
+                -libc::EFAULT,
+                "{offset} {length}"
+            );
+        }
+        assert_eq!(connect(&mut ring, -1, text, 0.0, text.len() as u32), -libc::EBADF);
+        ring.close();
+    }
+
+    #[test]
+    fn a_connect_fails_and_is_delayed_by_a_rule() {
+        let mut ring = open(242);
+        let listener = net::listen("127.0.0.1", 0).unwrap_or(-1);
+        let text = format!("127.0.0.1:{}", net::local_port(listener).unwrap_or(0));
+        let rule = |errno, flags, delay_us| faults::Rule {
+            opcodes: 1 << code::CONNECT,
+            ring: 242,
+            fd: -1,
+            errno,
+            delay_us,
+            flags,
+            skip: 0,
+            count: 1,
+        };
+        assert_eq!(faults::set(11, &rule(libc::ETIMEDOUT, 0, 0)), Ok(0));
+        assert_eq!(connect_new(&mut ring, &text), -libc::ETIMEDOUT);
+        assert_eq!(faults::set(11, &rule(libc::ECONNRESET, faults::PERFORM, 0)), Ok(0));
+        assert_eq!(
+            connect_new(&mut ring, &text),
+            -libc::ECONNRESET,
+            "connected, and said to have failed"
+        );
+        assert_eq!(faults::set(11, &rule(0, 0, 20_000)), Ok(0));
+        let start = std::time::Instant::now();
+        assert_eq!(connect_new(&mut ring, &text), 0);
+        assert!(start.elapsed().as_millis() >= 20);
+        assert_eq!(faults::clear(11), Ok(1));
+        // SAFETY: our descriptor.
+        unsafe { libc::close(listener) };
+        ring.close();
+    }
+}

@@ -45,6 +45,7 @@ const SYMBOLS = {
   gregor_peer: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   gregor_set_nodelay: { parameters: ["i32"], result: "i32" },
   gregor_set_low_water: { parameters: ["i32", "i32"], result: "i32" },
+  gregor_set_confirm_ms: { parameters: ["i32", "i32"], result: "i32" },
   gregor_shutdown: { parameters: ["i32"], result: "i32" },
   gregor_close_fd: { parameters: ["i32"], result: "i32" },
   gregor_pin_thread: { parameters: ["u32"], result: "i32" },

@@ -1,7 +1,7 @@
 /**
  * The socket seam: the network operations of a connection, each with a completion.
  *
- * Production implements it on io_uring (`src/io/uring.ts`); tests of the Kafka layer implement it in
+ * Production implements it on io_uring (`src/io/uring_sockets.ts`); simulations and tests implement it in
  * memory. A receive takes a buffer from a shared group only when bytes arrive, so an idle connection
  * owns none; not receiving again is the back-pressure.
  *
@@ -14,6 +14,23 @@
 import type { Completion } from "./completion.ts";
 
 export interface Sockets {
+  /**
+   * Connects to a numeric address (`127.0.0.1`, `::1`; names are resolved elsewhere, because that blocks).
+   * Completes with the socket, or with a negative errno: -ECONNREFUSED when nothing listens there, -ECANCELED
+   * after {@linkcode cancelConnect}. The kernel tries for minutes; a caller with a shorter deadline cancels.
+   *
+   * Bytes sent on the socket that the peer's host does not confirm within {@linkcode CONFIRM_MS_MAX} end the connection:
+   * after a network that was cut, the kernel alone would repeat them for a quarter of an hour, and less and less often.
+   *
+   * @returns the attempt's id, for {@linkcode cancelConnect}; a negative errno when none could be started (-EINVAL: not
+   * a numeric address), and `done` is not called then
+   */
+  connect(host: string, port: number, done: Completion): number;
+  /**
+   * Ends an attempt of {@linkcode connect}. It still completes: with -ECANCELED, or with a socket if it was over
+   * already. An attempt that has completed is left alone.
+   */
+  cancelConnect(attempt: number): void;
   /**
    * Receives once into a buffer of the shared group. Completes with the bytes received (0: the peer
    * closed; -ENOBUFS: the group is empty, try again when a buffer was recycled), and the buffer's id in
@@ -67,6 +84,9 @@ export interface Sockets {
   /** Closes the descriptor; call once, after every operation on it has completed. */
   close(socket: number): void;
 }
+
+/** For how long a connected socket repeats bytes that nobody confirms (ms). */
+export const CONFIRM_MS_MAX = 5_000;
 
 /** Ranges that one vectored send takes. */
 export const SEND_VECTOR_MAX = 1024;

@@ -255,7 +255,7 @@ export class Uring {
   /**
    * Connects to a numeric address (`1.2.3.4:5`, `[::1]:5`); completes with the descriptor.
    *
-   * The kernel gives up after minutes; a caller with a shorter deadline cancels it.
+   * The kernel gives up after minutes; a caller with a shorter deadline cancels it. A failed attempt leaves no descriptor.
    *
    * @returns its id, or a negative errno when no socket could be made (`done` is not called then)
    */

@@ -8,9 +8,10 @@
  * @module
  */
 
+import { hostPort } from "../base/address.ts";
 import { assert } from "../base/assert.ts";
 import type { Completion } from "./completion.ts";
-import type { Sockets } from "./sockets.ts";
+import { CONFIRM_MS_MAX, type Sockets } from "./sockets.ts";
 import type { Uring } from "./uring.ts";
 
 const GROUP = 0;
@@ -41,6 +42,20 @@ export class UringSockets implements Sockets {
     for (let id = 0; id < addresses.length; id++) {
       ring.provide(GROUP, id, addresses[id]!, bufferSize);
     }
+  }
+
+  connect(host: string, port: number, done: Completion): number {
+    return this.#ring.connect(hostPort(host, port), {
+      complete: (result, flags) => {
+        // A refusal leaves the kernel's own, longer deadline.
+        if (result >= 0) this.#ring.shim.gregor_set_confirm_ms(result, CONFIRM_MS_MAX);
+        done.complete(result, flags);
+      },
+    });
+  }
+
+  cancelConnect(attempt: number): void {
+    this.#ring.cancel(attempt);
   }
 
   receive(socket: number, empty: boolean, done: Completion): void {

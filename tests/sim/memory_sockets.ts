@@ -1,20 +1,24 @@
 /**
- * The socket seam in memory: a client end that a test holds, a server end that a shard serves.
+ * The socket seam in memory: a client end that a test holds, or another `MemorySockets`, and a server end that a
+ * shard serves.
  *
  * Deterministic: bytes move only in {@linkcode MemorySockets.step}, which carries out one operation that
  * can go on, chosen by the seeded Random. Bytes received and sent are cut at random places, as TCP may.
  *
+ * Two `MemorySockets` reach each other by a {@linkcode MemoryNetwork}: what listens in it, by address.
+ *
  * @module
  */
 
+import { hostPort } from "../../src/base/address.ts";
 import { assert } from "../../src/base/assert.ts";
 import type { Random } from "../../src/base/prng.ts";
 import type { Memory } from "../../src/bytes/memory.ts";
 import type { Completion } from "../../src/io/completion.ts";
-import { ECANCELED, ECONNRESET, ENOBUFS } from "../../src/io/errno.ts";
+import { ECANCELED, ECONNREFUSED, ECONNRESET, ENOBUFS } from "../../src/io/errno.ts";
 import { SOCKET_HAS_MORE, type Sockets } from "../../src/io/sockets.ts";
 
-/** What the test holds of a connection. */
+/** What the test holds of a connection; or, where both ends are sockets, what one of them sees of the other. */
 export class ClientEnd {
   /** Bytes sent and not yet received by the server. */
   toServer: Uint8Array[] = [];
@@ -30,6 +34,8 @@ export class ClientEnd {
   stalled = false;
   /** Bytes that the client takes before it has to be given more; what it took counts against it. */
   takesBytes = Infinity;
+  /** What the other socket sees of this one; null where the client is the test. */
+  opposite: ClientEnd | null = null;
 
   send(bytes: Uint8Array): void {
     this.toServer.push(bytes.slice());
@@ -44,6 +50,38 @@ export class ClientEnd {
 
   get pendingBytes(): number {
     return this.toServer.reduce((sum, part) => sum + part.length, 0);
+  }
+}
+
+/** Who listens where. */
+export class MemoryNetwork {
+  readonly #listeners = new Map<string, (from: MemorySockets) => number>();
+  /** Addresses that answer no attempt. */
+  readonly silent = new Set<string>();
+
+  /** `sockets` accepts connections at an address from now on. */
+  listen(
+    host: string,
+    port: number,
+    sockets: MemorySockets,
+    accepted: (socket: number) => void,
+  ): void {
+    this.#listeners.set(hostPort(host, port), (from) => {
+      const [socket, other] = sockets.pairWith(from);
+      accepted(other);
+      return socket;
+    });
+  }
+
+  /** Nobody listens there any more; connections stay. */
+  unlisten(host: string, port: number): void {
+    this.#listeners.delete(hostPort(host, port));
+  }
+
+  /** The socket of `from` in a new connection; a negative errno; null: no answer yet. */
+  connect(address: string, from: MemorySockets): number | null {
+    if (this.silent.has(address)) return null;
+    return this.#listeners.get(address)?.(from) ?? -ECONNREFUSED;
   }
 }
 
@@ -68,6 +106,10 @@ export class MemorySockets implements Sockets {
   readonly #hurried = new Set<number>();
   #operations: Operation[] = [];
   #next = 1;
+  /** Where {@linkcode connect} finds listeners. */
+  network = new MemoryNetwork();
+  /** Attempts to connect, and whether each is to end. */
+  readonly #attempts = new Map<number, boolean>();
   /** Told when a buffer came back. */
   onRecycled: () => void = () => {};
 
@@ -80,11 +122,63 @@ export class MemorySockets implements Sockets {
   }
 
   /** A new connection: the server's socket and the client's end. */
-  connect(): { readonly socket: number; readonly client: ClientEnd } {
+  addClient(): { readonly socket: number; readonly client: ClientEnd } {
     const socket = this.#next++;
     const client = new ClientEnd();
     this.#ends.set(socket, client);
     return { socket, client };
+  }
+
+  /** A new connection with `other`: its socket, and the one here. What one sends is what the other receives. */
+  pairWith(other: MemorySockets): [number, number] {
+    const here = this.addClient();
+    const there = other.addClient();
+    here.client.opposite = there.client;
+    there.client.opposite = here.client;
+    there.client.toServer = here.client.fromServer;
+    here.client.toServer = there.client.fromServer;
+    return [there.socket, here.socket];
+  }
+
+  /** What a socket sees of its other end; undefined when it is closed. */
+  endOf(socket: number): ClientEnd | undefined {
+    return this.#ends.get(socket);
+  }
+
+  /** Sockets that are open. */
+  get openSockets(): number[] {
+    return [...this.#ends.keys()];
+  }
+
+  /** The connection breaks, as when the other host is reset: what was under way is lost. */
+  cut(socket: number): void {
+    const client = this.#client(socket);
+    for (const end of [client, client.opposite]) {
+      if (end === null) continue;
+      end.toServer.length = 0;
+      end.gone = true;
+      end.ended = true;
+    }
+  }
+
+  connect(host: string, port: number, done: Completion): number {
+    const attempt = this.#next++;
+    this.#attempts.set(attempt, false);
+    this.#operations.push({
+      socket: -1,
+      attempt: () => {
+        const cancelled = this.#attempts.get(attempt)!;
+        const result = cancelled ? -ECANCELED : this.network.connect(hostPort(host, port), this);
+        if (result === null) return false;
+        this.#attempts.delete(attempt);
+        return finish(done, result);
+      },
+    });
+    return attempt;
+  }
+
+  cancelConnect(attempt: number): void {
+    if (this.#attempts.has(attempt)) this.#attempts.set(attempt, true);
   }
 
   /** Receive buffers in all. */
@@ -191,6 +285,7 @@ export class MemorySockets implements Sockets {
 
   shutdown(socket: number): void {
     this.#shut.add(socket);
+    leave(this.#client(socket));
   }
 
   close(socket: number): void {
@@ -200,6 +295,7 @@ export class MemorySockets implements Sockets {
       "a socket was closed with operations in flight",
     );
     client.closed = true;
+    leave(client);
     this.#ends.delete(socket);
     this.#shut.delete(socket);
     this.#hurried.delete(socket);
@@ -253,6 +349,13 @@ export class MemorySockets implements Sockets {
     assert(client !== undefined, "an operation on a socket that is closed");
     return client;
   }
+}
+
+/** The socket that `client` is seen from has ended both directions. */
+function leave(client: ClientEnd): void {
+  if (client.opposite === null) return;
+  client.opposite.ended = true;
+  client.opposite.gone = true;
 }
 
 function finish(done: Completion, result: number): boolean {

@@ -186,7 +186,7 @@ export class SimNode {
   /** A new client connection to a shard. */
   connect(shardIndex: number): ClientEnd {
     const { shard, sockets } = this.shards[shardIndex]!;
-    const { socket, client } = sockets.connect();
+    const { socket, client } = sockets.addClient();
     shard.server.adopt(socket, "127.0.0.1:1");
     return client;
   }
