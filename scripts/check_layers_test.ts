@@ -12,6 +12,9 @@ Deno.test("checkFile() lets imports point downwards only", () => {
   assert.deepEqual(rules("src/raft/log.ts", up), ["layer:2"]);
   const down = `${HEADER}import { assert } from "../base/assert.ts";\n`;
   assert.deepEqual(rules("src/raft/log.ts", down), []);
+  const above = `${HEADER}import type { Timers } from "../io/timers.ts";\n`;
+  assert.deepEqual(rules("src/raft/log.ts", above), ["layer:2"], "raft stands on base and bytes");
+  assert.deepEqual(rules("src/replication/log.ts", above), []);
   const beside = `${HEADER}export * from "../group/offsets.ts";\n`;
   assert.deepEqual(rules("src/cluster/image.ts", beside), ["layer:2"]);
   const dynamic = `${HEADER}const later = import("../cli/flags.ts");\n`;

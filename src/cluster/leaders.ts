@@ -15,7 +15,7 @@ export class LeaderTable {
   #leaders = new Int32Array(64).fill(UNKNOWN);
   #epochs = new Int32Array(64).fill(UNKNOWN);
 
-  /** Notes a group's leader; older epochs than the known one are ignored. */
+  /** Notes a group's leader, -1 when nobody leads; older epochs than the known one are ignored. */
   note(groupId: number, leaderId: number, epoch: number): void {
     if (groupId >= this.#leaders.length) this.#grow(groupId);
     if (epoch < this.#epochs[groupId]!) return;
@@ -23,9 +23,14 @@ export class LeaderTable {
     this.#epochs[groupId] = epoch;
   }
 
-  /** The node that leads the partition. */
+  /** The node that leads a group, as far as this shard was told; else -1. */
+  knownLeaderOf(groupId: number): number {
+    return this.#leaders[groupId] ?? UNKNOWN;
+  }
+
+  /** The node that clients should ask: the leader, or the preferred replica while none is known. */
   leaderOf(partition: PartitionImage): number {
-    const leaderId = this.#leaders[partition.groupId] ?? UNKNOWN;
+    const leaderId = this.knownLeaderOf(partition.groupId);
     return leaderId === UNKNOWN ? partition.replicas[0]! : leaderId;
   }
 

@@ -8,6 +8,8 @@
  * - Whole batches up to the high watermark (or the last stable offset), the first batch always, however
  *   large. Records go from the batch cache to the socket; nothing is copied or parsed.
  * - Leader epoch fencing (KIP-320) and divergence by the last fetched epoch (KIP-595).
+ * - A partition that another node leads is refused with NOT_LEADER_OR_FOLLOWER; from version 16 on the answer
+ *   names the leader (KIP-951).
  * - A session that names topics finds the topic that has the name at each request, one recreated after a
  *   deletion too; a session of ids knows only one incarnation. They do not mix
  *   (FETCH_SESSION_TOPIC_ID_ERROR).
@@ -43,6 +45,7 @@ import {
   type FetchSession,
   type FetchSessions,
 } from "./fetch_session.ts";
+import type { LeaderHints } from "./leader_hints.ts";
 import type { DataWaiter, PartitionDirectory } from "./partition.ts";
 import { requestBody } from "./request_body.ts";
 import { FETCH_PART_HEAP, HeapLane, type RequestHeap, UNKNOWN_PART_HEAP } from "./request_heap.ts";
@@ -68,6 +71,7 @@ export interface FetchOptions {
   readonly memory: Memory;
   readonly image: ClusterImage;
   readonly partitions: PartitionDirectory;
+  readonly hints: LeaderHints;
   readonly remote: RemoteFetch;
   readonly sessions: FetchSessions;
   readonly timers: Timers;
@@ -85,6 +89,7 @@ export interface FetchOptions {
 
 export class FetchPath implements InPlacePath {
   readonly partitions: PartitionDirectory;
+  readonly hints: LeaderHints;
   readonly remote: RemoteFetch;
   readonly timers: Timers;
   readonly writer: FetchResponseWriter;
@@ -100,6 +105,7 @@ export class FetchPath implements InPlacePath {
   constructor(options: FetchOptions) {
     this.#options = options;
     this.partitions = options.partitions;
+    this.hints = options.hints;
     this.remote = options.remote;
     this.timers = options.timers;
     this.writer = new FetchResponseWriter(options.memory);

@@ -33,10 +33,12 @@ import type { FetchPath } from "./fetch.ts";
 import { FetchPart } from "./fetch_part.ts";
 import type { FetchReadOwner } from "./fetch_read.ts";
 import { type FetchPartition, fetchPartitionKey, type FetchSession } from "./fetch_session.ts";
+import { NO_LEADER, ResponseLeaders } from "./leader_hints.ts";
 import { type DataWaiter, hasNews } from "./partition.ts";
 import type { RangeList, ResponseSlot, StreamedResponse } from "./response.ts";
 
 const TOPIC_IDS_SINCE = 13;
+const LEADERS_SINCE = 16;
 /**
  * How long after its deadline an operation without data still waits to ask another shard, or for
  * memory (ms): longer than it takes to get that back from who stalls.
@@ -96,6 +98,9 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
   };
   /** Parts in the response, in order of topics. */
   readonly #answer: FetchPart[] = [];
+  /** Partitions were refused because this node does not lead them; the response names who does. */
+  #misdirected = false;
+  #leaders: ResponseLeaders | null = null;
   #inlineSize = 0;
 
   constructor(path: FetchPath) {
@@ -134,8 +139,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
         continue;
       }
       this.#ask(part, first, room);
-      const partition = this.#path.partitions.byGroup(part.groupId);
-      if (part.read.start(partition, this)) {
+      if (part.read.start(this.#path.partitions, part.groupId, this)) {
         if (pinRoom <= 0 && part.read.hasMore) this.#starved = true;
         room -= part.bytes;
         if (part.bytes > 0) first = false;
@@ -169,7 +173,8 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
   }
 
   inlineSizeMax(): number {
-    return this.#inlineSize;
+    if (this.#misdirected && this.#leaders === null) this.#nameLeaders();
+    return this.#inlineSize + (this.#leaders?.sizeMax ?? 0);
   }
 
   write(address: number, correlationId: number, ranges: RangeList): number {
@@ -179,7 +184,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     head.errorCode = this.sessionError;
     head.sessionId = this.sessionId;
     head.topicCount = this.#countTopics();
-    writer.begin(address, address + this.#inlineSize, this.version, head);
+    writer.begin(address, address + this.inlineSizeMax(), this.version, head);
     let from = address;
     for (let i = 0; i < this.#answer.length;) {
       const first = this.#answer[i]!.asked;
@@ -187,10 +192,10 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
       while (end < this.#answer.length && sameTopic(this.#answer[end]!.asked, first)) end++;
       if (this.version >= TOPIC_IDS_SINCE) writer.topicByUuid(first.topicId, end - i);
       else writer.topicByText(first.topicName, end - i);
-      for (; i < end; i++) from = this.#writePart(this.#answer[i]!, from, ranges);
+      for (; i < end; i++) from = this.#writePart(i, from, ranges);
       writer.endTopic();
     }
-    const length = writer.end(null);
+    const length = writer.end(this.#leaders?.endpoints ?? null);
     ranges.push(from, address + length - from);
     return length;
   }
@@ -201,6 +206,8 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     this.slot = null;
     this.session = null;
     this.#answer.length = 0;
+    this.#misdirected = false;
+    this.#leaders = null;
     this.partCount = 0;
     this.#hurried = false;
     if (this.parts.length > PARTS_KEPT_MAX) this.parts.length = PARTS_KEPT_MAX;
@@ -331,6 +338,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
       part.answered = !this.incremental || isNews(part);
       if (!part.answered) continue;
       this.#answer.push(part);
+      if (this.version >= LEADERS_SINCE && isMisdirected(part.error)) this.#misdirected = true;
       names += 3 * part.asked.topicName.length;
       noteSent(part);
     }
@@ -339,6 +347,15 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
       this.#answer.length * (FETCH_PARTITION_SIZE_MAX + FETCH_TOPIC_SIZE_MAX);
     this.#finishSession();
     this.#giveToConnection();
+  }
+
+  /** As late as possible: that a partition is lost may be known before who leads it. */
+  #nameLeaders(): void {
+    const leaders = this.#leaders = new ResponseLeaders(this.#path.hints);
+    for (let i = 0; i < this.#answer.length; i++) {
+      const { error, asked } = this.#answer[i]!;
+      if (isMisdirected(error)) leaders.add(i, asked.topicName, asked.partition);
+    }
   }
 
   #finishSession(): void {
@@ -362,9 +379,10 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     return count;
   }
 
-  /** Returns where the next inline piece begins. */
-  #writePart(part: FetchPart, from: number, ranges: RangeList): number {
+  /** Writes a part of the answer; returns where the next inline piece begins. */
+  #writePart(at: number, from: number, ranges: RangeList): number {
     const { writer } = this.#path;
+    const part = this.#answer[at]!;
     const result = this.#result;
     result.index = part.asked.partition;
     result.errorCode = part.error;
@@ -375,6 +393,9 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     result.logStartOffset = unknown ? -1 : answer.startOffset;
     result.divergingEpoch = unknown ? -1 : answer.divergingEpoch;
     result.divergingEndOffset = unknown ? -1 : answer.divergingEndOffset;
+    const leader = this.#leaders?.of(at) ?? NO_LEADER;
+    result.leaderId = leader.leaderId;
+    result.leaderEpoch = leader.leaderEpoch;
     writer.partition(result, this.isolation === 0 ? -1 : 0);
     const bytes = part.bytes;
     writer.records(-1, bytes);
@@ -406,6 +427,11 @@ function byTopic(a: FetchPart, b: FetchPart): number {
   }
   if (a.asked.topicId === b.asked.topicId) return 0;
   return a.asked.topicId < b.asked.topicId ? -1 : 1;
+}
+
+/** Whether another node leads, or may. */
+function isMisdirected(error: number): boolean {
+  return error === ErrorCode.NOT_LEADER_OR_FOLLOWER || error === ErrorCode.FENCED_LEADER_EPOCH;
 }
 
 function isNews(part: FetchPart): boolean {

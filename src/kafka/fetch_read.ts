@@ -12,7 +12,7 @@ import type { Completion } from "../io/completion.ts";
 import { type EpochEnd, ReadError } from "../storage/log.ts";
 import { LogRead } from "../storage/log_read.ts";
 import { ErrorCode } from "../wire/errors.ts";
-import type { Partition } from "./partition.ts";
+import { type Partition, type PartitionDirectory, refusalOf } from "./partition.ts";
 
 /** Told that a read that had to wait for the disk has its answer. */
 export interface FetchReadOwner {
@@ -40,7 +40,6 @@ export class FetchRead implements Completion {
   highWatermark = -1;
   lastStableOffset = -1;
   startOffset = -1;
-  leaderEpoch = -1;
   /** The epoch and offset where the reader's log parts from this one; -1 when it does not. */
   divergingEpoch = -1;
   divergingEndOffset = -1;
@@ -51,28 +50,19 @@ export class FetchRead implements Completion {
   #pinned = false;
 
   /**
-   * Reads from `partition`.
+   * Reads from a group's partition.
    *
-   * @param partition undefined when this shard has none by that number
    * @returns true when the answer is there; false when `owner` will be notified
    */
-  start(partition: Partition | undefined, owner: FetchReadOwner): boolean {
+  start(partitions: PartitionDirectory, groupId: number, owner: FetchReadOwner): boolean {
     this.#clearAnswer();
-    if (partition === undefined || partition.gone) {
-      this.error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+    const partition = partitions.byGroup(groupId);
+    if (partition === undefined) {
+      this.error = partitions.absenceOf(groupId);
       return true;
     }
-    if (!partition.readable) {
-      this.error = ErrorCode.NOT_LEADER_OR_FOLLOWER;
-      return true;
-    }
-    this.leaderEpoch = partition.leaderEpoch;
-    if (this.currentLeaderEpoch >= 0 && this.currentLeaderEpoch !== this.leaderEpoch) {
-      this.error = this.currentLeaderEpoch < this.leaderEpoch
-        ? ErrorCode.FENCED_LEADER_EPOCH
-        : ErrorCode.UNKNOWN_LEADER_EPOCH;
-      return true;
-    }
+    this.error = refusalOf(partition, Math.max(-1, this.currentLeaderEpoch));
+    if (this.error !== ErrorCode.NONE) return true;
     if (this.lastFetchedEpoch >= 0 && this.#diverges(partition)) return true;
     const { startOffset, highWatermark } = partition;
     if (this.fetchOffset < startOffset || this.fetchOffset > partition.log.endOffset) {
@@ -164,7 +154,6 @@ export class FetchRead implements Completion {
     this.highWatermark = -1;
     this.lastStableOffset = -1;
     this.startOffset = -1;
-    this.leaderEpoch = -1;
     this.divergingEpoch = -1;
     this.divergingEndOffset = -1;
   }

@@ -1,8 +1,8 @@
 /**
- * A partition as Kafka's APIs see it: a log, its replica, and its waiters.
+ * A partition as Kafka's APIs see it: a log, its replica on this node, and its waiters.
  *
- * Two kinds wait: produce requests for the commit of their records, in order, and fetches for any
- * new data. Both are notified in the turn in which a journal write completes.
+ * Two kinds wait: produce requests for what they appended, in order, and fetches for any new data. Both are
+ * notified in the turn in which a journal write completes, or in which this node ceases to lead.
  *
  * Lives on the shard that owns the group, from the topic's creation (or start-up) to its deletion.
  *
@@ -11,18 +11,15 @@
 
 import { assert } from "../base/assert.ts";
 import type { PartitionImage } from "../cluster/image.ts";
-import type { PartitionLimits } from "./partition_limits.ts";
-import { SoleReplica } from "../raft/sole_replica.ts";
+import { NOT_LEADER, type Replica, type ReplicaListener } from "../replication/replica.ts";
 import { type Task, until } from "../io/task.ts";
-import { type Log, LOG_FAILED, type LogListener } from "../storage/log.ts";
+import { type Log, LOG_BUSY, LOG_FAILED } from "../storage/log.ts";
+import { ErrorCode } from "../wire/errors.ts";
+import { type AppendWaiter, AppendWaits, Loss } from "./append_waits.ts";
+import type { PartitionLimits } from "./partition_limits.ts";
 
-/** Waits for commits; `token` identifies a wait. */
-export interface CommitWaiter {
-  /** Everything below the offset waited for is committed. */
-  onCommitted(token: number): void;
-  /** It never will be: the partition is gone or its disk failed. */
-  onLost(token: number): void;
-}
+/** A produce request's acks that wait for the commit; 1 (and 0) wait until this node's disk has the records. */
+export const ACKS_ALL = -1;
 
 /** Waits for new data in any of several partitions. */
 export interface DataWaiter {
@@ -38,48 +35,45 @@ export interface CommitListener {
 
 /** What a partition reports to its shard. */
 export interface PartitionOwner {
-  readonly nodeId: number;
   /** Refused appends may be tried again. */
   readonly onWritable: () => void;
   /** The partition may be served from now on. */
   readonly onLeading: (partition: Partition) => void;
+  /** It is led elsewhere, or by nobody (`replica.leaderId`); appends that wait for room will be refused. */
+  readonly onFollowing: (partition: Partition) => void;
 }
 
-export class Partition implements LogListener {
+interface Trim {
+  readonly index: number;
+  readonly done: (result: number) => void;
+}
+
+export class Partition implements ReplicaListener {
   readonly image: PartitionImage;
   readonly log: Log;
-  readonly replica: SoleReplica;
+  readonly replica: Replica;
   commitListener: CommitListener | null = null;
   #limits: PartitionLimits | null = null;
-  readonly #onWritable: () => void;
-  readonly #onLeading: (partition: Partition) => void;
+  readonly #owner: PartitionOwner;
   #gone = false;
 
-  // Commit waiters, oldest first: a growing ring.
-  #waitOffsets = new Float64Array(8);
-  #waitTokens = new Int32Array(8);
-  #waiters: (CommitWaiter | null)[] = new Array<CommitWaiter | null>(8).fill(null);
-  #waitHead = 0;
-  #waitCount = 0;
-
-  /** Trims that are not committed or not applied yet, oldest first. */
-  readonly #trims: { readonly index: number; readonly done: () => void }[] = [];
-  /** A committed trim found no room in the log. */
-  #trimHeld = false;
+  /** Waits of this leadership: for the commit, and for this node's disk. */
+  readonly #commitWaits = new AppendWaits();
+  readonly #durableWaits = new AppendWaits();
+  /** Trims that are not committed or have not taken effect yet, oldest first. */
+  readonly #trims: Trim[] = [];
 
   #dataWaiters: DataWaiter[] = [];
   #dataEpochs: number[] = [];
   #dataPurgeAt = 16;
 
-  /** @param epochFloor the first leader epoch of a new partition is above it */
-  constructor(image: PartitionImage, log: Log, owner: PartitionOwner, epochFloor = 0) {
+  /** @param replica not started yet: whoever makes the partition starts it */
+  constructor(image: PartitionImage, replica: Replica, owner: PartitionOwner) {
     this.image = image;
-    this.log = log;
-    this.replica = new SoleReplica(log, owner.nodeId, epochFloor);
-    this.#onWritable = owner.onWritable;
-    this.#onLeading = owner.onLeading;
-    log.listener = this;
-    this.replica.begin();
+    this.log = replica.log;
+    this.replica = replica;
+    this.#owner = owner;
+    replica.listener = this;
   }
 
   /** The topic's present configuration. */
@@ -107,6 +101,11 @@ export class Partition implements LogListener {
     return (this.replica.leading || this.replica.readOnly) && !this.#gone;
   }
 
+  /** Any append would get LOG_BUSY now: cheap to ask before a batch is checked. */
+  get busy(): boolean {
+    return this.replica.handingOver || this.log.busy;
+  }
+
   get leaderEpoch(): number {
     return this.replica.term;
   }
@@ -124,15 +123,27 @@ export class Partition implements LogListener {
     return this.highWatermark;
   }
 
-  /** Calls `waiter` back once everything below `offset` is committed; never from inside this call. */
-  awaitCommit(offset: number, waiter: CommitWaiter, token: number): void {
-    const capacity = this.#waitOffsets.length;
-    if (this.#waitCount === capacity) this.#growWaiters();
-    const at = (this.#waitHead + this.#waitCount) & (this.#waitOffsets.length - 1);
-    this.#waitOffsets[at] = offset;
-    this.#waitTokens[at] = token;
-    this.#waiters[at] = waiter;
-    this.#waitCount++;
+  /** Appends a checked batch as the leader; see {@linkcode Log.append}. */
+  append(address: number, length: number, nowMs: number): number {
+    if (this.replica.handingOver) return LOG_BUSY;
+    const offset = this.log.append(address, length, this.replica.term, nowMs);
+    if (offset >= 0) this.replica.appended();
+    return offset;
+  }
+
+  /** Whether what `acks` asks for is so already for everything below `offset`. */
+  hasReached(offset: number, acks: number): boolean {
+    return offset <= (acks === ACKS_ALL ? this.highWatermark : this.log.durableEndOffset);
+  }
+
+  /**
+   * Notifies `waiter` once that is so, or when it never will be; never from inside this call. `offset` is that of
+   * an append of the present leadership, or of one before it.
+   */
+  awaitAppend(offset: number, acks: number, waiter: AppendWaiter, token: number): void {
+    assert(this.replica.leading, "an append is awaited within its leadership");
+    const waits = acks === ACKS_ALL ? this.#commitWaits : this.#durableWaits;
+    waits.add(offset, waiter, token);
   }
 
   /** Registers `waiter` until its `waitEpoch` changes. */
@@ -146,53 +157,61 @@ export class Partition implements LogListener {
    * DeleteRecords: moves the log start to `offset` through the log itself, so that it stays moved.
    *
    * @param offset at most the high watermark
-   * @returns 0 once it is committed and done, or the log's refusal
+   * @returns 0 once it is committed and done; NOT_LEADER, or the log's refusal
    */
   *trimTo(offset: number): Task<number> {
     if (offset <= this.log.startOffset) return 0;
     const index = this.replica.proposeTrim(offset);
     if (index < 0) return index;
-    yield* until<void>((done) => this.#trims.push({ index, done }));
-    return this.#gone ? LOG_FAILED : 0;
+    return yield* until<number>((done) => this.#trims.push({ index, done }));
   }
 
   onDurable(): void {
-    const led = this.replica.leading;
-    if (!this.replica.onDurable()) return;
-    if (!led) this.#onLeading(this);
-    if (!led || this.#trims.length > 0) this.#applyTrims();
-    const commit = this.replica.commitOffset;
-    while (this.#waitCount > 0 && this.#waitOffsets[this.#waitHead]! <= commit) {
-      const token = this.#waitTokens[this.#waitHead]!;
-      this.#takeWaiter().onCommitted(token);
+    this.#durableWaits.reach(this.log.durableEndOffset);
+  }
+
+  onLeading(): void {
+    this.#owner.onLeading(this);
+  }
+
+  onCommitted(): void {
+    while (this.#trims.length > 0 && this.#trims[0]!.index <= this.replica.trimmedIndex) {
+      this.#trims.shift()!.done(0);
     }
+    this.#commitWaits.reach(this.replica.commitOffset);
     this.commitListener?.onCommit(this);
     this.#notifyData();
   }
 
-  onWritable(): void {
-    if (!this.replica.opened && !this.replica.readOnly) this.replica.begin();
-    if (this.#trimHeld) this.#applyTrims();
-    this.#onWritable();
-  }
-
-  /** The partition is being deleted, or its disk is lost: all waiters are notified. */
-  close(): void {
-    this.#gone = true;
-    for (const { done } of this.#trims.splice(0)) done();
-    while (this.#waitCount > 0) {
-      const token = this.#waitTokens[this.#waitHead]!;
-      this.#takeWaiter().onLost(token);
-    }
+  onFollowing(): void {
+    this.#owner.onFollowing(this);
+    this.#endLeadership();
     this.#notifyData();
   }
 
-  #applyTrims(): void {
-    this.#trimHeld = !this.replica.applyTrims();
-    if (this.#trimHeld) return;
-    while (this.#trims.length > 0 && this.#trims[0]!.index <= this.replica.commitIndex) {
-      this.#trims.shift()!.done();
-    }
+  onCut(): void {
+    this.#endLeadership();
+  }
+
+  onWritable(): void {
+    this.#owner.onWritable();
+  }
+
+  /** The partition is being deleted: all waiters are notified. */
+  close(): void {
+    this.#gone = true;
+    this.replica.close();
+    for (const { done } of this.#trims.splice(0)) done(LOG_FAILED);
+    this.#durableWaits.lose(Loss.GONE);
+    this.#commitWaits.lose(Loss.GONE);
+    this.#notifyData();
+  }
+
+  /** Whoever waits for an append of a leadership that has ended would mistake the next leader's for it. */
+  #endLeadership(): void {
+    for (const { done } of this.#trims.splice(0)) done(NOT_LEADER);
+    this.#durableWaits.lose(Loss.NOT_LEADER);
+    this.#commitWaits.lose(Loss.NOT_LEADER);
   }
 
   #notifyData(): void {
@@ -219,33 +238,23 @@ export class Partition implements LogListener {
     this.#dataEpochs.length = kept;
     this.#dataPurgeAt = Math.max(16, 2 * kept);
   }
+}
 
-  /** Takes the oldest waiter out; its reaction to the notification may make the ring larger. */
-  #takeWaiter(): CommitWaiter {
-    const at = this.#waitHead;
-    const waiter = this.#waiters[at]!;
-    this.#waiters[at] = null;
-    this.#waitHead = (at + 1) & (this.#waitOffsets.length - 1);
-    this.#waitCount--;
-    return waiter;
+/**
+ * Why a client may not read `partition`, or NONE. The epoch is looked at first, as in Kafka.
+ *
+ * @param currentLeaderEpoch the epoch that the client believes in, -1 for none
+ */
+export function refusalOf(
+  { leaderEpoch, readable }: Pick<Partition, "leaderEpoch" | "readable">,
+  currentLeaderEpoch: number,
+): ErrorCode {
+  if (currentLeaderEpoch !== -1 && currentLeaderEpoch !== leaderEpoch) {
+    return currentLeaderEpoch < leaderEpoch
+      ? ErrorCode.FENCED_LEADER_EPOCH
+      : ErrorCode.UNKNOWN_LEADER_EPOCH;
   }
-
-  #growWaiters(): void {
-    const old = this.#waitOffsets.length;
-    const offsets = new Float64Array(old * 2);
-    const tokens = new Int32Array(old * 2);
-    const waiters = new Array<CommitWaiter | null>(old * 2).fill(null);
-    for (let i = 0; i < this.#waitCount; i++) {
-      const from = (this.#waitHead + i) & (old - 1);
-      offsets[i] = this.#waitOffsets[from]!;
-      tokens[i] = this.#waitTokens[from]!;
-      waiters[i] = this.#waiters[from]!;
-    }
-    this.#waitOffsets = offsets;
-    this.#waitTokens = tokens;
-    this.#waiters = waiters;
-    this.#waitHead = 0;
-  }
+  return readable ? ErrorCode.NONE : ErrorCode.NOT_LEADER_OR_FOLLOWER;
 }
 
 /** Whether a reader that saw a partition up to `highWatermark` would find something new, or that it is gone. */
@@ -257,5 +266,7 @@ export function hasNews(partition: Partition | undefined, highWatermark: number)
 export interface PartitionDirectory {
   /** The partition of a Raft group, if this shard owns it. */
   byGroup(groupId: number): Partition | undefined;
+  /** Why there is none: another node has it, or nobody. */
+  absenceOf(groupId: number): ErrorCode;
   all(): Iterable<Partition>;
 }

@@ -11,7 +11,7 @@
 import type { TopicImage } from "../cluster/image.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { AnswerQueues } from "./answer_queues.ts";
-import type { Partition } from "./partition.ts";
+import { type Partition, refusalOf } from "./partition.ts";
 import type { Services } from "./services.ts";
 
 /** A topic of a request, in terms that all these APIs share. */
@@ -104,14 +104,9 @@ export function findPartition(
   const image = services.image.topicByName(topicName)?.partitions[index];
   if (image === undefined) return refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION);
   const partition = services.partitions.byGroup(image.groupId);
-  if (partition === undefined || !partition.readable) {
-    return refused(ErrorCode.NOT_LEADER_OR_FOLLOWER);
-  }
-  if (currentLeaderEpoch !== -1) {
-    if (currentLeaderEpoch < partition.leaderEpoch) return refused(ErrorCode.FENCED_LEADER_EPOCH);
-    if (currentLeaderEpoch > partition.leaderEpoch) return refused(ErrorCode.UNKNOWN_LEADER_EPOCH);
-  }
-  return { partition, error: ErrorCode.NONE };
+  if (partition === undefined) return refused(ErrorCode.NOT_LEADER_OR_FOLLOWER);
+  const error = refusalOf(partition, currentLeaderEpoch);
+  return error === ErrorCode.NONE ? { partition, error } : refused(error);
 }
 
 function refused(error: ErrorCode): FoundPartition {

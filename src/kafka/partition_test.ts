@@ -1,7 +1,8 @@
 import { strict as assert } from "node:assert";
 import { runTask } from "../io/task.ts";
-import { LOG_BUSY, LOG_FAILED } from "../storage/log.ts";
-import { type CommitWaiter, hasNews } from "./partition.ts";
+import { type Log, LOG_BUSY, LOG_FAILED } from "../storage/log.ts";
+import { type AppendWaiter, Loss } from "./append_waits.ts";
+import { ACKS_ALL, hasNews } from "./partition.ts";
 import { RecordAppender } from "./record_appender.ts";
 import { testPartition } from "./test_manual_log.ts";
 
@@ -9,15 +10,15 @@ Deno.test("waiters that wait again while they are notified are notified in order
   const { partition, log } = testPartition();
   const told: number[] = [];
   let next = 0;
-  const waiter: CommitWaiter = {
-    onCommitted(token) {
+  const waiter: AppendWaiter = {
+    onReached(token) {
       told.push(token);
       // Two for one: the ring grows while it is being emptied.
-      for (let i = 0; i < 2 && next < 60; i++) partition.awaitCommit(1, waiter, next++);
+      for (let i = 0; i < 2 && next < 60; i++) partition.awaitAppend(1, ACKS_ALL, waiter, next++);
     },
     onLost: () => assert.fail("nothing is lost"),
   };
-  while (next < 8) partition.awaitCommit(1, waiter, next++);
+  while (next < 8) partition.awaitAppend(1, ACKS_ALL, waiter, next++);
   log.endOffset = 1;
   log.lastIndex++;
   log.reachDurable();
@@ -29,15 +30,20 @@ Deno.test("a partition that is closed notifies all of its waiters", () => {
   log.append();
   log.reachDurable();
   assert.equal(partition.highWatermark, 1);
-  const lost: number[] = [];
-  partition.awaitCommit(2, { onCommitted: () => assert.fail(), onLost: (t) => lost.push(t) }, 7);
+  const lost: number[][] = [];
+  const waiter: AppendWaiter = {
+    onReached: () => assert.fail(),
+    onLost: (token, loss) => lost.push([token, loss]),
+  };
+  partition.awaitAppend(2, ACKS_ALL, waiter, 7);
+  partition.awaitAppend(2, 1, waiter, 8);
   let data = 0;
   partition.awaitData({ waitEpoch: 0, onData: () => data++ });
   const trims: number[] = [];
   runTask(partition.trimTo(1), (result) => trims.push(result));
   assert(!hasNews(partition, 1));
   partition.close();
-  assert.deepEqual([lost, data, trims], [[7], 1, [LOG_FAILED]]);
+  assert.deepEqual([lost, data, trims], [[[8, Loss.GONE], [7, Loss.GONE]], 1, [LOG_FAILED]]);
   assert(hasNews(partition, 1), "that it is gone is news");
 });
 
@@ -51,7 +57,7 @@ Deno.test("a trim is answered when it is applied, though the log had no room for
   log.reachDurable();
   assert.deepEqual([trims, partition.startOffset], [[], 0]);
   log.trimRefusal = 0;
-  partition.onWritable();
+  log.listener!.onWritable(log as unknown as Log);
   assert.deepEqual([trims, partition.startOffset], [[0], 1]);
 });
 

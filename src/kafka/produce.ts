@@ -3,8 +3,10 @@
  *
  * Behaviour:
  * - acks 0, 1 and all; every acknowledgement waits until the records are durable on this node (acks=1)
- *   or committed (acks=all), which is the same while there is one node. acks=0 has no response; an error
+ *   or committed (acks=all), which is the same in a group of one. acks=0 has no response; an error
  *   closes the connection.
+ * - A partition that another node leads is refused with NOT_LEADER_OR_FOLLOWER, and so is what waits when this
+ *   node ceases to lead. From version 10 on the answer names the leader (KIP-951).
  * - Requests of a connection are taken one after the other and may wait for their commits together.
  * - Topics of the broker's own (`__consumer_offsets`) take nothing from clients: INVALID_TOPIC_EXCEPTION, as
  *   in Kafka. So a coordinator reads back only its own records at a start.
@@ -27,8 +29,9 @@ import { ProduceReader } from "../wire/produce_reader.ts";
 import { ProduceResponseWriter } from "../wire/produce_response.ts";
 import { uuidFromBytes, ZERO_UUID } from "../wire/uuid.ts";
 import type { Connection } from "./connection.ts";
-import type { PartitionDirectory } from "./partition.ts";
-import { ACKS_ALL, APPEND_BUSY, type ProduceAppender } from "./produce_append.ts";
+import type { LeaderHints } from "./leader_hints.ts";
+import { ACKS_ALL, type PartitionDirectory } from "./partition.ts";
+import { APPEND_BUSY, type ProduceAppender } from "./produce_append.ts";
 import { type OperationPool, ProduceOperation } from "./produce_operation.ts";
 import { HeapLane, PRODUCE_PART_HEAP, type RequestHeap } from "./request_heap.ts";
 import type { ResponseSlot } from "./response.ts";
@@ -66,6 +69,7 @@ export interface ProduceOptions {
   readonly image: ClusterImage;
   readonly partitions: PartitionDirectory;
   readonly appender: ProduceAppender;
+  readonly hints: LeaderHints;
   readonly remote: RemoteProduce;
   readonly room: ProduceRoom;
   readonly shard: number;
@@ -86,6 +90,7 @@ interface HeldPart {
 
 export class ProducePath implements InPlacePath, OperationPool {
   readonly writer: ProduceResponseWriter;
+  readonly hints: LeaderHints;
   readonly #options: ProduceOptions;
   readonly #reader = new ProduceReader();
   readonly #pool: ProduceOperation[] = [];
@@ -95,6 +100,7 @@ export class ProducePath implements InPlacePath, OperationPool {
 
   constructor(options: ProduceOptions) {
     this.#options = options;
+    this.hints = options.hints;
     this.writer = new ProduceResponseWriter(options.memory);
   }
 
@@ -195,13 +201,18 @@ export class ProducePath implements InPlacePath, OperationPool {
     address: number,
     length: number,
   ): boolean {
-    const partition = this.#options.partitions.byGroup(groupId);
-    const { appender } = this.#options;
+    const { appender, partitions } = this.#options;
+    const partition = partitions.byGroup(groupId);
+    if (partition === undefined) {
+      appender.refuse(address, partitions.absenceOf(groupId));
+      operation.setOutcome(part, appender.outcome);
+      return true;
+    }
     const error = appender.append(partition, address, length, operation);
     if (error === APPEND_BUSY) return false;
     operation.setOutcome(part, appender.outcome);
     if (error === ErrorCode.NONE) {
-      operation.awaitPart(part, partition!, appender.outcome.waitOffset);
+      operation.awaitPart(part, partition, appender.outcome.waitOffset);
     }
     return true;
   }

@@ -7,7 +7,7 @@
  * (`tests/conformance/records`). The batch's max timestamp is taken from its records, whatever the producer
  * wrote there.
  *
- * Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, MESSAGE_TOO_LARGE, CORRUPT_MESSAGE,
+ * Errors: NOT_LEADER_OR_FOLLOWER, MESSAGE_TOO_LARGE, CORRUPT_MESSAGE,
  * INVALID_RECORD, INVALID_TIMESTAMP, UNSUPPORTED_COMPRESSION_TYPE, NOT_ENOUGH_REPLICAS,
  * INVALID_TXN_STATE (there is no transaction coordinator yet), INVALID_PRODUCER_EPOCH,
  * OUT_OF_ORDER_SEQUENCE_NUMBER, KAFKA_STORAGE_ERROR.
@@ -40,15 +40,11 @@ import {
   setBatchCreateTime,
   setBatchLogAppendTime,
 } from "../wire/record_batch.ts";
-import type { Partition } from "./partition.ts";
+import { ACKS_ALL, type Partition } from "./partition.ts";
 import type { RecordChecks } from "./record_checks.ts";
 import { Cause, Refusal } from "./refusal.ts";
 
-/** Every in-sync replica, in Kafka's words; here: a durable majority. */
-export const ACKS_ALL = -1;
 const ZSTD_SINCE_VERSION = 7;
-/** Replicas of every partition while there is one node. */
-const REPLICAS = 1;
 
 /**
  * The log had no room, or the walk of the records continues: keep the request and try again when the log is
@@ -71,11 +67,19 @@ export class AppendOutcome {
   baseOffset = -1;
   logAppendTimeMs = -1;
   logStartOffset = -1;
-  leaderEpoch = -1;
-  /** Answer when everything below is committed. */
+  /** Answer when everything below is as safe as the request's acks ask for. */
   waitOffset = 0;
   /** Why the batch was refused; its cause is NONE when the error code suffices. */
   readonly refusal = new Refusal();
+
+  /** Begins anew. */
+  reset(error: number): void {
+    this.error = error;
+    this.baseOffset = -1;
+    this.logAppendTimeMs = -1;
+    this.logStartOffset = -1;
+    this.refusal.cause = Cause.NONE;
+  }
 }
 
 /** What of the request matters to each of its batches. */
@@ -118,43 +122,34 @@ export class ProduceAppender {
    * @param length bytes of the records, -1 for null
    * @returns the error code, or {@linkcode APPEND_BUSY}
    */
-  append(
-    partition: Partition | undefined,
-    address: number,
-    length: number,
-    request: AppendRequest,
-  ): number {
+  append(partition: Partition, address: number, length: number, request: AppendRequest): number {
     const outcome = this.outcome;
-    outcome.baseOffset = -1;
-    outcome.logAppendTimeMs = -1;
-    outcome.logStartOffset = -1;
-    outcome.leaderEpoch = -1;
-    outcome.refusal.cause = Cause.NONE;
+    outcome.reset(ErrorCode.NONE);
     outcome.error = this.#append(partition, address, length, request);
     if (outcome.error !== APPEND_BUSY) this.#checks.forget(address);
     return outcome.error;
   }
 
-  #append(
-    partition: Partition | undefined,
-    address: number,
-    length: number,
-    request: AppendRequest,
-  ): number {
-    if (partition === undefined || partition.gone) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+  /** The records at `address` have no partition here: they will not be tried again. */
+  refuse(address: number, error: ErrorCode): void {
+    this.outcome.reset(error);
+    this.#checks.forget(address);
+  }
+
+  #append(partition: Partition, address: number, length: number, request: AppendRequest): number {
     if (partition.replica.readOnly) {
       this.outcome.refusal.storage(Cause.READ_ONLY);
       return ErrorCode.KAFKA_STORAGE_ERROR;
     }
     if (!partition.leading) return ErrorCode.NOT_LEADER_OR_FOLLOWER;
     this.outcome.logStartOffset = partition.startOffset;
-    this.outcome.leaderEpoch = partition.leaderEpoch;
-    if (request.acks === ACKS_ALL && partition.limits.insyncReplicasMin > REPLICAS) {
+    const { insyncReplicasMin } = partition.limits;
+    if (request.acks === ACKS_ALL && insyncReplicasMin > partition.replica.inSyncCount) {
       return ErrorCode.NOT_ENOUGH_REPLICAS;
     }
     // Asked first: checking a batch reads all of it, and it would be checked again.
     const checks = this.#checks;
-    if (checks.waits(address) || (partition.log.busy && !checks.hasEnded(address))) {
+    if (checks.waits(address) || (partition.busy && !checks.hasEnded(address))) {
       return APPEND_BUSY;
     }
     const refused = this.#check(partition, address, length, request);
@@ -165,9 +160,8 @@ export class ProduceAppender {
       const known = this.#checkProducer(partition, address, producerId, request.wallMs);
       if (known >= 0) return known;
     }
-    const term = partition.leaderEpoch;
     const log = partition.log;
-    const baseOffset = log.append(address, length, term, request.wallMs);
+    const baseOffset = partition.append(address, length, request.wallMs);
     if (baseOffset >= 0) {
       this.outcome.baseOffset = baseOffset;
       this.outcome.waitOffset = log.endOffset;
@@ -301,7 +295,7 @@ export class ProduceAppender {
       case ProducerCheck.NEW:
         return -1;
       case ProducerCheck.DUPLICATE:
-        // Answered like the original, and not before it is committed.
+        // Answered like the original, and not before it is as safe.
         this.outcome.baseOffset = producers.duplicateOffset;
         // As in Kafka, and there for either type of timestamps.
         this.outcome.logAppendTimeMs = producers.duplicateTimestampMs;

@@ -19,7 +19,9 @@ import {
   type ProduceResponseWriter,
 } from "../wire/produce_response.ts";
 import type { Connection } from "./connection.ts";
-import type { CommitWaiter, Partition } from "./partition.ts";
+import { type AppendWaiter, errorOfLoss, type Loss } from "./append_waits.ts";
+import { type LeaderHints, NO_LEADER, ResponseLeaders } from "./leader_hints.ts";
+import type { Partition } from "./partition.ts";
 import type { AppendOutcome } from "./produce_append.ts";
 import { Cause, type RefusalText } from "./refusal.ts";
 import type { RangeList, ResponseSlot, StreamedResponse } from "./response.ts";
@@ -37,10 +39,11 @@ const NO_RECORD_ERRORS: readonly ProduceRecordError[] = [];
 /** Takes an operation back when its response has left. */
 export interface OperationPool {
   readonly writer: ProduceResponseWriter;
+  readonly hints: LeaderHints;
   recycle(operation: ProduceOperation): void;
 }
 
-export class ProduceOperation implements StreamedResponse, CommitWaiter {
+export class ProduceOperation implements StreamedResponse, AppendWaiter {
   readonly #pool: OperationPool;
   connection: Connection | null = null;
   slot: ResponseSlot | null = null;
@@ -59,13 +62,15 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
   partCount = 0;
   #indexes = new Int32Array(PARTS_AT_START);
   #errors = new Int16Array(PARTS_AT_START);
-  #leaderEpochs = new Int32Array(PARTS_AT_START);
   #baseOffsets = new Float64Array(PARTS_AT_START);
   #appendTimes = new Float64Array(PARTS_AT_START);
   #startOffsets = new Float64Array(PARTS_AT_START);
   /** Why parts were refused, by part; empty as a rule. */
   readonly #refusals = new Map<number, RefusalText>();
   #refusalBytes = 0;
+  /** Parts were refused because this node does not lead them; the response names who does. */
+  #misdirected = false;
+  #leaders: ResponseLeaders | null = null;
 
   /** What is counted for it (bytes). */
   heapBytes = 0;
@@ -102,6 +107,8 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
     this.#nameBytes = 0;
     this.#refusalBytes = 0;
     if (this.#refusals.size > 0) this.#refusals.clear();
+    this.#misdirected = false;
+    this.#leaders = null;
     this.pending = 1;
     this.frameUsers = 1;
   }
@@ -133,7 +140,6 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
     if (part === this.#indexes.length) this.#growParts();
     this.#indexes[part] = partitionIndex;
     this.#errors[part] = ErrorCode.NONE;
-    this.#leaderEpochs[part] = -1;
     this.#baseOffsets[part] = -1;
     this.#appendTimes[part] = -1;
     this.#startOffsets[part] = -1;
@@ -143,31 +149,31 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
 
   setError(part: number, error: number): void {
     this.#errors[part] = error;
+    if (error === ErrorCode.NOT_LEADER_OR_FOLLOWER) this.#misdirected = true;
   }
 
   /** What the partition's shard answered. */
   setOutcome(part: number, outcome: AppendOutcome): void {
-    this.#errors[part] = outcome.error;
-    this.#leaderEpochs[part] = outcome.leaderEpoch;
+    this.setError(part, outcome.error);
     this.#baseOffsets[part] = outcome.baseOffset;
     this.#appendTimes[part] = outcome.logAppendTimeMs;
     this.#startOffsets[part] = outcome.logStartOffset;
     if (outcome.refusal.cause !== Cause.NONE) this.#explain(part, outcome.refusal.text());
   }
 
-  /** Counts the part as answered once everything below `offset` is committed. */
+  /** Counts the part as answered once everything below `offset` is as safe as `acks` asks for. */
   awaitPart(part: number, partition: Partition, offset: number): void {
-    if (offset <= partition.highWatermark) return;
+    if (partition.hasReached(offset, this.acks)) return;
     this.pending++;
-    partition.awaitCommit(offset, this, part);
+    partition.awaitAppend(offset, this.acks, this, part);
   }
 
-  onCommitted(_part: number): void {
+  onReached(_part: number): void {
     this.settle();
   }
 
-  onLost(part: number): void {
-    this.#errors[part] = ErrorCode.NOT_LEADER_OR_FOLLOWER;
+  onLost(part: number, loss: Loss): void {
+    this.setError(part, errorOfLoss(loss));
     this.#baseOffsets[part] = -1;
     this.settle();
   }
@@ -179,8 +185,10 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
   }
 
   inlineSizeMax(): number {
+    if (this.#misdirected && this.#leaders === null) this.#nameLeaders();
     return PRODUCE_RESPONSE_SIZE_MAX + this.topicCount * PRODUCE_TOPIC_SIZE_MAX + this.#nameBytes +
-      this.partCount * PRODUCE_PARTITION_SIZE_MAX + this.#refusalBytes;
+      this.partCount * PRODUCE_PARTITION_SIZE_MAX + this.#refusalBytes +
+      (this.#leaders?.sizeMax ?? 0);
   }
 
   write(address: number, correlationId: number, ranges: RangeList): number {
@@ -195,7 +203,7 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
       for (let i = 0; i < parts; i++) writer.partition(this.#resultOf(part++));
       writer.endTopic();
     }
-    const length = writer.end(0, null);
+    const length = writer.end(0, this.#leaders?.endpoints ?? null);
     ranges.push(address, length);
     return length;
   }
@@ -223,6 +231,18 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
     connection.answer(slot);
   }
 
+  /** As late as possible: that a partition is lost may be known before who leads it. */
+  #nameLeaders(): void {
+    const leaders = this.#leaders = new ResponseLeaders(this.#pool.hints);
+    let part = 0;
+    for (let topic = 0; topic < this.topicCount; topic++) {
+      for (let i = 0; i < this.#topicParts[topic]!; i++, part++) {
+        if (this.#errors[part] !== ErrorCode.NOT_LEADER_OR_FOLLOWER) continue;
+        leaders.add(part, this.#topicNames[topic]!, this.#indexes[part]!);
+      }
+    }
+  }
+
   #resultOf(part: number): ProducePartitionResult {
     const result = this.#result;
     result.index = this.#indexes[part]!;
@@ -234,6 +254,9 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
     const refusal = this.#refusals.size === 0 ? undefined : this.#refusals.get(part);
     result.errorMessage = refusal?.message ?? null;
     result.recordErrors = refusal?.records ?? NO_RECORD_ERRORS;
+    const leader = this.#leaders?.of(part) ?? NO_LEADER;
+    result.leaderId = leader.leaderId;
+    result.leaderEpoch = leader.leaderEpoch;
     return result;
   }
 
@@ -250,7 +273,6 @@ export class ProduceOperation implements StreamedResponse, CommitWaiter {
   #growParts(): void {
     this.#indexes = doubled(this.#indexes);
     this.#errors = doubled(this.#errors);
-    this.#leaderEpochs = doubled(this.#leaderEpochs);
     this.#baseOffsets = doubled(this.#baseOffsets);
     this.#appendTimes = doubled(this.#appendTimes);
     this.#startOffsets = doubled(this.#startOffsets);

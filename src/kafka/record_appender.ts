@@ -2,9 +2,8 @@
  * Appends batches of the broker's own records to a partition: the controller's commands, coordinators'
  * state. In order; each is answered once it is committed.
  *
- * A full journal or a shortage of memory makes the queue wait; a full disk, a lost partition, or a batch that
- * no memory of this shard could hold refuses everything queued, because what follows a refused record may
- * depend on it.
+ * A full journal or a shortage of memory makes the queue wait; a full disk, or a partition that is gone or led
+ * elsewhere, refuses everything queued, because what follows a refused record may depend on it.
  *
  * @module
  */
@@ -12,12 +11,14 @@
 import type { Memory } from "../bytes/memory.ts";
 import { EIO, ENOBUFS } from "../io/errno.ts";
 import { LOG_BUSY, LOG_TOO_LARGE } from "../storage/log.ts";
-import type { CommitWaiter, Partition } from "./partition.ts";
+import { NOT_LEADER } from "../replication/replica.ts";
+import { type AppendWaiter, Loss } from "./append_waits.ts";
+import { ACKS_ALL, type Partition } from "./partition.ts";
 
 /** Batches queued or uncommitted at one partition. */
 export const APPENDS_QUEUED_MAX = 100_000;
 
-/** Receives the base offset once the batch is committed, or a negative errno. */
+/** Receives the base offset once the batch is committed, or a refusal (`storage/log.ts`, NOT_LEADER). */
 export type AppendDone = (result: number) => void;
 
 /** Where the bytes of a batch lie while they are appended. */
@@ -40,7 +41,7 @@ interface Waiting {
   readonly done: AppendDone;
 }
 
-export class RecordAppender implements CommitWaiter {
+export class RecordAppender implements AppendWaiter {
   readonly partition: Partition;
   readonly #memory: Memory;
   readonly #blocks: AppendMemory;
@@ -96,17 +97,17 @@ export class RecordAppender implements CommitWaiter {
       this.#queue.shift();
       const token = this.#nextToken++ & 0x7fffffff;
       this.#waiting.set(token, { baseOffset, done });
-      this.partition.awaitCommit(this.partition.log.endOffset, this, token);
+      this.partition.awaitAppend(this.partition.log.endOffset, ACKS_ALL, this, token);
     }
   }
 
-  onCommitted(token: number): void {
+  onReached(token: number): void {
     const { baseOffset, done } = this.#take(token);
     done(baseOffset);
   }
 
-  onLost(token: number): void {
-    this.#take(token).done(-EIO);
+  onLost(token: number, loss: Loss): void {
+    this.#take(token).done(loss === Loss.GONE ? -EIO : NOT_LEADER);
   }
 
   #take(token: number): Waiting {
@@ -119,7 +120,7 @@ export class RecordAppender implements CommitWaiter {
     const { partition } = this;
     if (partition.gone || partition.replica.readOnly) return -EIO;
     if (batch.length > partition.log.appendBytesMax) return LOG_TOO_LARGE;
-    if (!partition.leading) return LOG_BUSY;
+    if (!partition.leading) return NOT_LEADER;
     const address = this.#blocks.allocateResponse(batch.length);
     if (address < 0) {
       // No log refused an append here, so none will report that it is writable again.
@@ -127,8 +128,7 @@ export class RecordAppender implements CommitWaiter {
       return LOG_BUSY;
     }
     this.#memory.bytes.set(batch, address);
-    const term = partition.replica.term;
-    const baseOffset = partition.log.append(address, batch.length, term, this.#wallMs());
+    const baseOffset = partition.append(address, batch.length, this.#wallMs());
     this.#blocks.releaseResponse(address);
     return baseOffset;
   }

@@ -6,6 +6,7 @@
 
 import type { PartitionImage, TopicImage } from "../cluster/image.ts";
 import { type Log, type LogListener, type MetaEntry, MetaKind } from "../storage/log.ts";
+import { SoleReplica } from "../replication/sole_replica.ts";
 import { Partition } from "./partition.ts";
 
 /** Takes everything; nothing is durable before {@linkcode ManualLog.reachDurable}. */
@@ -24,6 +25,7 @@ export class ManualLog {
   trimRefusal = 0;
   #trim: MetaEntry | null = null;
   readonly suspect = false;
+  readonly busy = false;
   readonly appendBytesMax = 1_000_000;
   readonly producers = { expire: (): void => {} };
 
@@ -68,8 +70,10 @@ export class ManualLog {
 export function testPartition(): { readonly partition: Partition; readonly log: ManualLog } {
   const log = new ManualLog();
   const image: PartitionImage = { topic: {} as TopicImage, index: 0, groupId: 1, replicas: [0] };
-  const owner = { nodeId: 0, onWritable: () => {}, onLeading: () => {} };
-  const partition = new Partition(image, log as unknown as Log, owner);
+  const owner = { onWritable: () => {}, onLeading: () => {}, onFollowing: () => {} };
+  const replica = new SoleReplica(log as unknown as Log, 0);
+  const partition = new Partition(image, replica, owner);
+  replica.start();
   log.reachDurable();
   return { partition, log };
 }

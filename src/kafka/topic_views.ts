@@ -27,12 +27,16 @@ export interface KafkaAddress {
 export function kafkaAddresses(image: ClusterImage): KafkaAddress[] {
   const addresses: KafkaAddress[] = [];
   for (const node of image.nodes.values()) {
-    const endpoint = kafkaEndpoint(node);
-    if (endpoint === undefined) continue;
-    const { host, port } = endpoint;
-    addresses.push({ nodeId: node.nodeId, host, port, rack: node.rack });
+    const address = kafkaAddressOf(node);
+    if (address !== null) addresses.push(address);
   }
   return addresses.sort((a, b) => a.nodeId - b.nodeId);
+}
+
+/** Where clients find one node; null: it serves none. */
+export function kafkaAddressOf({ nodeId, endpoints, rack }: NodeRecord): KafkaAddress | null {
+  const endpoint = endpoints.find(({ name }) => name === "kafka");
+  return endpoint === undefined ? null : { nodeId, host: endpoint.host, port: endpoint.port, rack };
 }
 
 /** What all descriptions of a partition have in common. */
@@ -58,10 +62,6 @@ export function viewPartition(services: Services, partition: PartitionImage): Pa
     // Kafka's word for a replica whose disk does not give it.
     offlineReplicas: services.trouble.damagedGroups.has(partition.groupId) ? [services.nodeId] : [],
   };
-}
-
-function kafkaEndpoint(node: NodeRecord): NodeRecord["endpoints"][number] | undefined {
-  return node.endpoints.find((endpoint) => endpoint.name === "kafka");
 }
 
 function bits(...operations: number[]): number {

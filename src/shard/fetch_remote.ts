@@ -234,8 +234,7 @@ export class ShardRemoteFetch implements RemoteFetch {
       read.isolation = isolation;
       read.minOneBatch = first;
       served.reads.push(read);
-      const partition = this.#partitions.byGroup(region.getFloat64(from, true));
-      if (read.start(partition, served)) {
+      if (read.start(this.#partitions, region.getFloat64(from, true), served)) {
         room -= read.bytes;
         if (read.bytes > 0) first = false;
       } else {

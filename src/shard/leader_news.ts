@@ -9,36 +9,36 @@ import type { LeaderTable } from "../cluster/leaders.ts";
 import { type Mailboxes, messageArgument } from "./mailbox.ts";
 import { MessageType } from "./messages.ts";
 
-/** Pairs of group id and epoch in one message; unused ones are -1. */
-const LEADERS_PER_MESSAGE = 3;
+/** Group id, leader and epoch in one message, so often; unused group ids are -1. */
+const LEADERS_PER_MESSAGE = 2;
+const WORDS = 3;
 
 export class LeaderNews {
   readonly #mailboxes: Mailboxes;
   readonly #leaders: LeaderTable;
-  readonly #nodeId: number;
   readonly #queues: number[][];
 
-  constructor(mailboxes: Mailboxes, leaders: LeaderTable, nodeId: number) {
+  constructor(mailboxes: Mailboxes, leaders: LeaderTable) {
     this.#mailboxes = mailboxes;
     this.#leaders = leaders;
-    this.#nodeId = nodeId;
     this.#queues = Array.from({ length: mailboxes.shardCount }, () => []);
   }
 
-  /** This node leads a group of this shard. */
-  tell(groupId: number, epoch: number): void {
-    this.#leaders.note(groupId, this.#nodeId, epoch);
+  /** `leaderId` leads a group of this shard, or nobody does (-1). */
+  tell(groupId: number, leaderId: number, epoch: number): void {
+    this.#leaders.note(groupId, leaderId, epoch);
     for (let shard = 0; shard < this.#queues.length; shard++) {
-      if (shard !== this.#mailboxes.shard) this.#queues[shard]!.push(groupId, epoch);
+      if (shard !== this.#mailboxes.shard) this.#queues[shard]!.push(groupId, leaderId, epoch);
     }
   }
 
   /** A LEADERS message came. */
   onLeaders(view: DataView, at: number): void {
     for (let i = 0; i < LEADERS_PER_MESSAGE; i++) {
-      const groupId = messageArgument(view, at, 2 * i);
+      const groupId = messageArgument(view, at, WORDS * i);
       if (groupId < 0) return;
-      this.#leaders.note(groupId, this.#nodeId, messageArgument(view, at, 2 * i + 1));
+      const leaderId = messageArgument(view, at, WORDS * i + 1);
+      this.#leaders.note(groupId, leaderId, messageArgument(view, at, WORDS * i + 2));
     }
   }
 
@@ -53,7 +53,7 @@ export class LeaderNews {
       while (sent < queue.length && room > 0) {
         const q = (i: number): number => queue[sent + i] ?? -1;
         this.#mailboxes.send(shard, MessageType.LEADERS, 0, q(0), q(1), q(2), q(3), q(4), q(5));
-        sent += 2 * LEADERS_PER_MESSAGE;
+        sent += WORDS * LEADERS_PER_MESSAGE;
         room--;
       }
       queue.splice(0, sent);

@@ -14,7 +14,7 @@
  *   FETCH_RELEASE           pinned                                  the caller has sent the extents
  *   WATCH                   up to 3 x (group, high watermark), -1   send NEWS when there is more
  *   NEWS                    up to 7 x group, -1                     there is more to read
- *   LEADERS                 up to 3 x (group, epoch), -1            this node leads these groups
+ *   LEADERS                 up to 2 x (group, leader, epoch), -1    who leads these groups; -1: nobody
  *   CONNECTION              socket                                  a descriptor changes hands
  *   METADATA          call  address, length, term                   committed records, to be replayed; the
  *                                                                   controller's term

@@ -18,7 +18,9 @@ import type { ImageListener, PartitionImage, TopicImage } from "../cluster/image
 import { runTask } from "../io/task.ts";
 import { Partition, type PartitionDirectory, type PartitionOwner } from "../kafka/partition.ts";
 import { PartitionLimits } from "../kafka/partition_limits.ts";
+import type { MakeReplica } from "../replication/replica.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
+import { ErrorCode } from "../wire/errors.ts";
 
 /** Logs looked at by one call of {@linkcode PartitionTable.expireProducers}. */
 const EXPIRE_SLICE_LOGS = 256;
@@ -34,30 +36,42 @@ export interface OwnershipListener {
   partitionClosed(partition: Partition): void;
 }
 
+/** What a table is told, and needs from its shard. */
+export interface PartitionTableOptions extends PartitionOwner {
+  readonly shardCount: number;
+  readonly makeReplica: MakeReplica;
+  /** Whether the image has a partition of this group. */
+  readonly isKnown: (groupId: number) => boolean;
+}
+
 export class PartitionTable implements PartitionDirectory, ImageListener {
   readonly #storage: ShardStorage;
+  readonly #options: PartitionTableOptions;
   readonly #owner: PartitionOwner;
-  readonly #shardCount: number;
   readonly #partitions = new Map<number, Partition>();
   readonly #listeners: OwnershipListener[] = [];
   /** The controller's term of this start; known before the first partition is added. */
   controllerTerm = 0;
   /** The position of the round of {@linkcode expireProducers}. */
   #expiring: MapIterator<Partition> | null = null;
-  /** Opened and not led yet, oldest first, with the number of its opening. */
+  /** Opened, and its leader not known yet, oldest first, with the number of its opening. */
   readonly #opening = new Map<Partition, number>();
   #openings = 0;
   /** Waiters for all openings up to a number; oldest first. */
   #settledWaiters: { readonly upTo: number; readonly done: () => void }[] = [];
 
-  constructor(storage: ShardStorage, shardCount: number, owner: PartitionOwner) {
+  constructor(storage: ShardStorage, options: PartitionTableOptions) {
     this.#storage = storage;
-    this.#shardCount = shardCount;
+    this.#options = options;
     this.#owner = {
-      ...owner,
+      onWritable: options.onWritable,
       onLeading: (partition) => {
         this.#settle(partition);
-        owner.onLeading(partition);
+        options.onLeading(partition);
+      },
+      onFollowing: (partition) => {
+        if (partition.replica.leaderId >= 0) this.#settle(partition);
+        options.onFollowing(partition);
       },
     };
   }
@@ -70,6 +84,12 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
     return this.#partitions.get(groupId);
   }
 
+  absenceOf(groupId: number): ErrorCode {
+    return this.#options.isKnown(groupId)
+      ? ErrorCode.NOT_LEADER_OR_FOLLOWER
+      : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+  }
+
   all(): Iterable<Partition> {
     return this.#partitions.values();
   }
@@ -79,7 +99,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   }
 
   partitionAdded(image: PartitionImage): void {
-    if (shardOfGroupId(image.groupId, this.#shardCount) !== this.#storage.shard) return;
+    if (shardOfGroupId(image.groupId, this.#options.shardCount) !== this.#storage.shard) return;
     const partition = this.open(image, new PartitionLimits(image.topic.config));
     for (const listener of this.#listeners) listener.partitionOpened(partition);
   }
@@ -112,16 +132,19 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
       segmentLimits: limits.segments,
       listener: null,
     });
-    const epochFloor = this.controllerTerm === 0 ? 0 : this.controllerTerm + groupId;
-    const partition = new Partition(image, log, this.#owner, epochFloor);
+    const termFloor = this.controllerTerm === 0 ? 0 : this.controllerTerm + groupId;
+    const { replicas } = image;
+    const replica = this.#options.makeReplica(log, { groupId, replicas, termFloor });
+    const partition = new Partition(image, replica, this.#owner);
     partition.configure(limits);
     this.#partitions.set(groupId, partition);
-    if (!partition.replica.readOnly) this.#opening.set(partition, ++this.#openings);
+    if (!replica.readOnly) this.#opening.set(partition, ++this.#openings);
+    replica.start();
     return partition;
   }
 
   /**
-   * Calls `done` once every partition opened so far is led or gone: a client that learns of a topic
+   * Calls `done` once every partition opened so far has a leader or is gone: a client that learns of a topic
    * finds it ready. Those opened later are not waited for, or a stream of them would never let it end.
    */
   whenSettled(done: () => void): void {

@@ -3,9 +3,19 @@ import { Settings } from "../base/settings.ts";
 import { type PartitionImage, TopicImage } from "../cluster/image.ts";
 import { TopicConfig } from "../cluster/topic_config.ts";
 import { ManualLog } from "../kafka/test_manual_log.ts";
+import { SoleReplica } from "../replication/sole_replica.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 import { ZERO_UUID } from "../wire/uuid.ts";
-import { PartitionTable } from "./partition_table.ts";
+import { PartitionTable, type PartitionTableOptions } from "./partition_table.ts";
+
+const OPTIONS: PartitionTableOptions = {
+  shardCount: 1,
+  makeReplica: (log) => new SoleReplica(log, 0),
+  isKnown: () => false,
+  onWritable: () => {},
+  onLeading: () => {},
+  onFollowing: () => {},
+};
 
 /** A table over logs that a test makes durable; partition `i` is group `i`. */
 function testTable(): {
@@ -23,8 +33,7 @@ function testTable(): {
       return log;
     },
   } as unknown as ShardStorage;
-  const owner = { nodeId: 0, onWritable: () => {}, onLeading: () => {} };
-  const table = new PartitionTable(storage, 1, owner);
+  const table = new PartitionTable(storage, OPTIONS);
   const config = new TopicConfig(new Map(), new Settings(new Map()));
   const topic = new TopicImage({ topicId: ZERO_UUID, name: "t" }, 0, config);
   const open = (): void => {
@@ -49,8 +58,7 @@ Deno.test("deleteOrphans() deletes logs of removed groups, and keeps what nobody
       return yield* [];
     },
   } as unknown as ShardStorage;
-  const owner = { nodeId: 0, onWritable: () => {}, onLeading: () => {} };
-  const table = new PartitionTable(storage, 1, owner);
+  const table = new PartitionTable(storage, OPTIONS);
   const found = table.deleteOrphans(new Set([2, 9]));
   assert.deepEqual(found, { deleted: 1, unowned: ["logs/t-0.1.1", "logs/t-0.3.1"] });
   assert.deepEqual(deleted, [2]);

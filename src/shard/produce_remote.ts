@@ -3,14 +3,14 @@
  *
  * The asking shard lists its parts in a table in its own memory and sends the table's address; the
  * owner appends (copying the records in the turn in which it takes the message), sends PRODUCE_TAKEN so
- * that the asking connection may be read again, and PRODUCE_REPLY when everything is committed, with the
- * results in the same table.
+ * that the asking connection may be read again, and PRODUCE_REPLY when everything is as safe as the request's acks
+ * ask for, with the results in the same table.
  *
  * ```text
  *   entry, 128 bytes, little-endian:
  *    0 f64 group id        24 i32 error, or       32 f64 base offset       48 f64 log start offset
  *                             APPEND_BUSY: it waits
- *    8 f64 address         28 i32 leader epoch    40 f64 log append time
+ *    8 f64 address                                40 f64 log append time
  *   16 f64 length (-1: null)
  *   why it was refused (kafka/refusal.ts):
  *   56 i32 cause          64 f64 oldest (ms)     80 three times: i32 record's place, i32 reason,
@@ -25,7 +25,8 @@
  */
 
 import type { Memory } from "../bytes/memory.ts";
-import type { CommitWaiter, PartitionDirectory } from "../kafka/partition.ts";
+import { type AppendWaiter, errorOfLoss, type Loss } from "../kafka/append_waits.ts";
+import type { PartitionDirectory } from "../kafka/partition.ts";
 import type { RemoteProduce } from "../kafka/produce.ts";
 import {
   APPEND_BUSY,
@@ -105,7 +106,7 @@ class SentBatch {
 }
 
 /** One table of another shard that is served here. */
-class ServedTable implements CommitWaiter, AppendRequest {
+class ServedTable implements AppendWaiter, AppendRequest {
   readonly #owner: ShardRemoteProduce;
   fromShard = 0;
   call = 0;
@@ -122,12 +123,12 @@ class ServedTable implements CommitWaiter, AppendRequest {
     this.#owner = owner;
   }
 
-  onCommitted(_entry: number): void {
+  onReached(_entry: number): void {
     this.settle();
   }
 
-  onLost(entry: number): void {
-    this.#owner.setError(this, entry, ErrorCode.NOT_LEADER_OR_FOLLOWER);
+  onLost(entry: number, loss: Loss): void {
+    this.#owner.setError(this, entry, errorOfLoss(loss));
     this.settle();
   }
 
@@ -219,7 +220,6 @@ export class ShardRemoteProduce implements RemoteProduce {
       }
       const at = sent.table + entry * ENTRY_SIZE;
       outcome.error = view.getInt32(at + 24, true);
-      outcome.leaderEpoch = view.getInt32(at + 28, true);
       outcome.baseOffset = view.getFloat64(at + 32, true);
       outcome.logAppendTimeMs = view.getFloat64(at + 40, true);
       outcome.logStartOffset = view.getFloat64(at + 48, true);
@@ -328,21 +328,28 @@ export class ShardRemoteProduce implements RemoteProduce {
       const partition = this.#partitions.byGroup(groupId);
       const address = view.getFloat64(at + 8, true);
       const length = view.getFloat64(at + 16, true);
-      const error = this.#appender.append(partition, address, length, served);
+      let error: number;
+      if (partition !== undefined) {
+        error = this.#appender.append(partition, address, length, served);
+      } else {
+        const absence = this.#partitions.absenceOf(groupId);
+        this.#appender.refuse(address, absence);
+        error = absence;
+      }
       if (error === APPEND_BUSY) {
         held.add(groupId);
         waiting++;
         continue;
       }
       view.setInt32(at + 24, error, true);
-      view.setInt32(at + 28, outcome.leaderEpoch, true);
       view.setFloat64(at + 32, outcome.baseOffset, true);
       view.setFloat64(at + 40, outcome.logAppendTimeMs, true);
       view.setFloat64(at + 48, outcome.logStartOffset, true);
       writeRefusal(view, at, outcome.refusal);
-      if (error === ErrorCode.NONE && outcome.waitOffset > partition!.highWatermark) {
+      const { waitOffset } = outcome;
+      if (error === ErrorCode.NONE && !partition!.hasReached(waitOffset, served.acks)) {
         served.pending++;
-        partition!.awaitCommit(outcome.waitOffset, served, entry);
+        partition!.awaitAppend(waitOffset, served.acks, served, entry);
       }
       if (waiting === 0) served.next = entry + 1;
     }

@@ -33,7 +33,7 @@ class ProducingPair {
     const partitions = {
       byGroup: (groupId: number) => {
         if (!groups.has(groupId)) {
-          groups.set(groupId, { groupId, highWatermark: Infinity } as unknown as Partition);
+          groups.set(groupId, { groupId, hasReached: () => true } as unknown as Partition);
         }
         return groups.get(groupId);
       },

@@ -2,6 +2,7 @@ import { strict as assert } from "node:assert";
 import { wrapMemory } from "../bytes/memory.ts";
 import type { Partition, PartitionDirectory } from "../kafka/partition.ts";
 import { type ManualLog, testPartition } from "../kafka/test_manual_log.ts";
+import { ErrorCode } from "../wire/errors.ts";
 import { Mailboxes, mailboxesSize } from "./mailbox.ts";
 import { MessageType } from "./messages.ts";
 import { RemoteNews } from "./remote_news.ts";
@@ -33,8 +34,10 @@ class NewsPair {
     this.partition = partition;
     this.log = log;
     this.partitions.set(GROUP, partition);
-    const none: PartitionDirectory = { byGroup: () => undefined, all: () => [] };
+    const absenceOf = () => ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+    const none: PartitionDirectory = { byGroup: () => undefined, absenceOf, all: () => [] };
     const owned: PartitionDirectory = {
+      absenceOf,
       byGroup: (groupId) => this.partitions.get(groupId),
       all: () => this.partitions.values(),
     };

@@ -35,6 +35,7 @@ import { FetchPath } from "../kafka/fetch.ts";
 import { FetchSessions } from "../kafka/fetch_session.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
 import type { AppliedLog, SnapshotPolicy } from "../kafka/applied_log.ts";
+import type { Partition } from "../kafka/partition.ts";
 import { ProducePath } from "../kafka/produce.ts";
 import { ProduceAppender } from "../kafka/produce_append.ts";
 import { RecordChecks } from "../kafka/record_checks.ts";
@@ -42,6 +43,8 @@ import { type Caller, HandlerRegistry, Router } from "../kafka/router.ts";
 import { RequestHeap } from "../kafka/request_heap.ts";
 import { KafkaServer } from "../kafka/server.ts";
 import type { Services, StorageTrouble } from "../kafka/services.ts";
+import type { MakeReplica } from "../replication/replica.ts";
+import { SoleReplica } from "../replication/sole_replica.ts";
 import { keepBallast } from "../storage/ballast.ts";
 import { LOG_BUSY } from "../storage/log.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
@@ -106,6 +109,8 @@ export interface ShardOptions {
   readonly peerOf: (socket: number) => string;
   /** When states are written as snapshots; the usual policies when absent. */
   readonly snapshots?: SnapshotPolicy;
+  /** Makes the replicas of this shard's groups; each is a group of one when absent. */
+  readonly makeReplica?: MakeReplica;
   /** Rings another shard's doorbell. */
   readonly wake: (shard: number) => void;
 }
@@ -169,13 +174,18 @@ export class Shard {
     this.calls = new Calls(mailboxes);
     this.outbox = new Outbox(mailboxes);
     this.image = new ClusterImage(options.nodeId, options.settings);
-    this.leaderNews = new LeaderNews(mailboxes, this.leaders, options.nodeId);
-    this.partitions = new PartitionTable(storage, shardCount, {
-      nodeId: options.nodeId,
+    this.leaderNews = new LeaderNews(mailboxes, this.leaders);
+    const makeReplica: MakeReplica = options.makeReplica ??
+      ((log, { termFloor }) => new SoleReplica(log, options.nodeId, termFloor));
+    this.partitions = new PartitionTable(storage, {
+      shardCount,
+      makeReplica,
+      isKnown: (groupId) => this.image.partitionByGroup(groupId) !== undefined,
       onWritable: () => this.#writable = true,
-      onLeading: (partition) => {
-        if (partition.image.groupId === CONTROLLER_GROUP_ID) return;
-        this.leaderNews.tell(partition.image.groupId, partition.leaderEpoch);
+      onLeading: (partition) => this.#tellLeader(partition),
+      onFollowing: (partition) => {
+        this.#writable = true;
+        this.#tellLeader(partition);
       },
     });
     this.image.listen(this.partitions);
@@ -209,7 +219,8 @@ export class Shard {
     });
     this.partitions.listen(this.groups);
     const heap = new RequestHeap(blocks.arena.size);
-    const common = { memory, image: this.image, partitions, shard, shardCount, heap };
+    const hints = { image: this.image, leaders: this.leaders };
+    const common = { memory, image: this.image, partitions, hints, shard, shardCount, heap };
     this.produce = new ProducePath({
       ...common,
       appender,
@@ -430,6 +441,11 @@ export class Shard {
     yield* this.groups.stop();
     if (this.#controllerLog !== null) yield* this.#controllerLog.stop();
     yield* this.storage.stop();
+  }
+
+  #tellLeader({ image, replica }: Partition): void {
+    if (image.groupId === CONTROLLER_GROUP_ID) return;
+    this.leaderNews.tell(image.groupId, replica.leaderId, replica.term);
   }
 
   *#pause(ms: number): Task<void> {

@@ -25,6 +25,7 @@ import { loadShim } from "../../src/io/shim.ts";
 import { openBufferWalk, type ShimWalk } from "../../src/io/shim_walk.ts";
 import { Timer, Timers } from "../../src/io/timers.ts";
 import type { SnapshotPolicy } from "../../src/kafka/applied_log.ts";
+import type { MakeReplica } from "../../src/replication/replica.ts";
 import { Mailboxes, mailboxesSize } from "../../src/shard/mailbox.ts";
 import type { AdvertisedNode } from "../../src/shard/control.ts";
 import { type LeadRefusal, Shard } from "../../src/shard/shard.ts";
@@ -60,6 +61,8 @@ export interface SimNodeOptions {
   readonly extentBytes?: number;
   /** When states are written as snapshots; all the time when absent. */
   readonly snapshots?: SnapshotPolicy;
+  /** Makes the replicas of all groups; groups of one when absent. */
+  readonly makeReplica?: MakeReplica;
 }
 
 interface SimShard {
@@ -323,6 +326,7 @@ export class SimNode {
     context: StorageContext,
     storage: ConstructorParameters<typeof Shard>[1],
   ): SimShard {
+    const { makeReplica } = this.#options;
     const settings = new Map(Object.entries({
       "group.initial.rebalance.delay.ms": "0",
       "offsets.topic.num.partitions": "3",
@@ -360,6 +364,7 @@ export class SimNode {
       peerOf: () => "127.0.0.1:1",
       snapshots: this.#options.snapshots ?? SNAPSHOTS,
       wake: () => {},
+      ...(makeReplica === undefined ? {} : { makeReplica }),
     }, storage);
     return { shard, timers, sockets, blocks };
   }

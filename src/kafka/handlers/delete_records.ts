@@ -13,6 +13,7 @@
  * @module
  */
 
+import { NOT_LEADER } from "../../replication/replica.ts";
 import { LOG_BUSY } from "../../storage/log.ts";
 import { ErrorCode } from "../../wire/errors.ts";
 import { DELETE_RECORDS } from "../../wire/generated/apis.ts";
@@ -100,6 +101,8 @@ function* deleteRecords(
   if (offset < 0 || offset > highWatermark) return refused(ErrorCode.OFFSET_OUT_OF_RANGE);
   const result = yield* partition.trimTo(offset);
   if (result === LOG_BUSY) return refused(ErrorCode.REQUEST_TIMED_OUT);
+  if (partition.gone) return refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION);
+  if (result === NOT_LEADER) return refused(ErrorCode.NOT_LEADER_OR_FOLLOWER);
   if (result < 0) return refused(ErrorCode.KAFKA_STORAGE_ERROR);
   return newDeleteRecordsPartitionResult({ partitionIndex, lowWatermark: partition.startOffset });
 }

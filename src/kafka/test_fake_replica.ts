@@ -1,0 +1,105 @@
+/**
+ * A replica that leads, steps down, cuts and commits when a test says so.
+ *
+ * @module
+ */
+
+import type { PartitionImage, TopicImage } from "../cluster/image.ts";
+import { NOT_LEADER, type Replica, type ReplicaListener } from "../replication/replica.ts";
+import type { Log } from "../storage/log.ts";
+import { Partition, type PartitionOwner } from "./partition.ts";
+import { ManualLog } from "./test_manual_log.ts";
+
+export class FakeReplica implements Replica {
+  readonly manual: ManualLog;
+  readonly log: Log;
+  listener: ReplicaListener | null = null;
+  term = 0;
+  leaderId = -1;
+  leading = false;
+  handingOver = false;
+  readonly readOnly = false;
+  commitIndex = 0;
+  commitOffset = 0;
+  trimmedIndex = -1;
+  inSyncCount = 1;
+  /** Batches of which it was told. */
+  appends = 0;
+  closed = false;
+
+  constructor(log = new ManualLog()) {
+    this.manual = log;
+    this.log = log as unknown as Log;
+  }
+
+  /** This node is elected, and its no-op is committed with everything before it. */
+  lead(term: number): void {
+    this.term = term;
+    this.leaderId = 0;
+    this.leading = true;
+    this.manual.lastTerm = term;
+    this.manual.lastIndex++;
+    this.flush();
+    this.commitIndex = this.manual.lastIndex;
+    this.commitOffset = this.manual.endOffset;
+    this.listener!.onLeading(term);
+    this.listener!.onCommitted();
+  }
+
+  /** Another node leads, or none does (-1). */
+  follow(term: number, leaderId: number): void {
+    this.term = term;
+    this.leaderId = leaderId;
+    this.leading = false;
+    this.listener!.onFollowing(term, leaderId);
+  }
+
+  /** What is beyond `offset` is cut off, with the records in between counted by index. */
+  cut(offset: number): void {
+    this.manual.lastIndex -= this.manual.endOffset - offset;
+    this.manual.endOffset = offset;
+    this.listener!.onCut(this.manual.lastIndex);
+  }
+
+  /** Everything is durable on this node. */
+  flush(): void {
+    this.manual.durableIndex = this.manual.lastIndex;
+    this.manual.durableEndOffset = this.manual.endOffset;
+    this.listener!.onDurable();
+  }
+
+  /** A majority has everything. */
+  commit(): void {
+    this.commitIndex = this.manual.lastIndex;
+    this.commitOffset = this.manual.endOffset;
+    this.listener!.onCommitted();
+  }
+
+  start(): void {}
+
+  appended(): void {
+    this.appends++;
+  }
+
+  proposeTrim(): number {
+    return this.leading ? ++this.manual.lastIndex : NOT_LEADER;
+  }
+
+  close(): void {
+    this.closed = true;
+    this.listener = null;
+  }
+}
+
+/** A partition over a replica that does nothing by itself. */
+export function fakePartition(
+  told: Partial<PartitionOwner> = {},
+): { readonly partition: Partition; readonly replica: FakeReplica } {
+  const image: PartitionImage = { topic: {} as TopicImage, index: 0, groupId: 1, replicas: [0, 1] };
+  const replica = new FakeReplica();
+  const nothing = (): void => {};
+  const owner = { onWritable: nothing, onLeading: nothing, onFollowing: nothing, ...told };
+  const partition = new Partition(image, replica, owner);
+  replica.start();
+  return { partition, replica };
+}

@@ -1,0 +1,95 @@
+/**
+ * One group's replica on this node, as the partition above it sees it.
+ *
+ * The log reports to the replica what is durable. The replica decides what is committed and who leads, and
+ * reports that upwards:
+ *
+ * ```text
+ *   Log --onDurable--> Replica --onDurable, onCommitted--------> ReplicaListener (the partition)
+ *                              --onLeading, onFollowing, onCut-->
+ * ```
+ *
+ * Rules that both sides rely on:
+ * - While a replica leads, its term does not change, and the entries that it appended are not cut. So whoever
+ *   waits for an append waits for an index (or offset) within the present leadership: `onFollowing` and `onCut`
+ *   end all waits, because the entry that later has this index may be another one.
+ * - `leading` is true from `onLeading` to `onFollowing`, and not outside. Before `onLeading`, everything that
+ *   earlier leaders committed is committed here.
+ * - `commitIndex` and `commitOffset` never go back.
+ * - No method of the listener is called from inside a call on the replica.
+ *
+ * @module
+ */
+
+import type { Log } from "../storage/log.ts";
+
+/** Refusal, beside those of the log: this node does not lead the group. */
+export const NOT_LEADER = -1;
+
+/** What a replica reports; calls come from the loop. */
+export interface ReplicaListener {
+  /** More of the log is durable on this node (`log.durableEndOffset`). Comes before `onCommitted`. */
+  onDurable(): void;
+  /** `commitIndex` and `commitOffset` advanced, or committed trims took effect. */
+  onCommitted(): void;
+  /** This node leads: the no-op of its term is committed. Comes before the `onCommitted` of the same advance. */
+  onLeading(term: number): void;
+  /** This node does not lead, or no longer. `leaderId`: who does in `term`, -1 when that is not known. */
+  onFollowing(term: number, leaderId: number): void;
+  /** Every entry beyond `index` is cut off; none of them was committed. */
+  onCut(index: number): void;
+  /** Appends and trims that were refused with LOG_BUSY may be tried again. */
+  onWritable(): void;
+}
+
+export interface Replica {
+  readonly log: Log;
+  /** Set by who uses the replica, before {@linkcode Replica.start}. */
+  listener: ReplicaListener | null;
+
+  /** The present term, which is the leader epoch; 0 while there was none. */
+  readonly term: number;
+  /** The node that leads in this term; -1 when that is not known. */
+  readonly leaderId: number;
+  /** The no-op of this node's own term is committed: clients may be served. */
+  readonly leading: boolean;
+  /**
+   * It leads, and is handing leadership over: appends wait. `onFollowing` or `onWritable` ends the wait.
+   */
+  readonly handingOver: boolean;
+  /** The log is damaged and nobody else has it: what is there may be read, nothing may be added. */
+  readonly readOnly: boolean;
+  /** Last committed entry, and the first offset that is not committed (the high watermark). */
+  readonly commitIndex: number;
+  readonly commitOffset: number;
+  /** Committed moves of the log start up to this index have taken effect. */
+  readonly trimmedIndex: number;
+  /** Voters that keep up, this node included: what `min.insync.replicas` counts. Only of use on the leader. */
+  readonly inSyncCount: number;
+
+  /** Begins to take part in the group; the listener is called from now on. */
+  start(): void;
+  /** The leader's log grew by a batch, in {@linkcode Replica.term}. */
+  appended(): void;
+  /**
+   * Leader: proposes that the log begin at `offset` (at most the commit offset).
+   *
+   * @returns the index of the entry, which takes effect when it is committed ({@linkcode Replica.trimmedIndex}),
+   * or a refusal
+   */
+  proposeTrim(offset: number): number;
+  /** Ends its part in the group, for good: the listener is not called any more. */
+  close(): void;
+}
+
+/** What a new replica has to know of its group. */
+export interface ReplicaGroup {
+  readonly groupId: number;
+  /** The nodes that hold it, the preferred leader first; empty: this node alone. */
+  readonly replicas: readonly number[];
+  /** The first term of a log that had none yet is above it. */
+  readonly termFloor: number;
+}
+
+/** Makes the replica of a group over its log. */
+export type MakeReplica = (log: Log, group: ReplicaGroup) => Replica;

@@ -1,0 +1,243 @@
+import { strict as assert } from "node:assert";
+import { RecordType } from "../../src/cluster/records.ts";
+import {
+  CREATE_TOPICS,
+  DELETE_RECORDS,
+  FETCH,
+  LIST_OFFSETS,
+  METADATA,
+  OFFSET_FOR_LEADER_EPOCH,
+  PRODUCE,
+} from "../../src/wire/generated/apis.ts";
+import type { Api } from "../../src/wire/api.ts";
+import { ErrorCode } from "../../src/wire/errors.ts";
+import { newDeleteRecordsRequest } from "../../src/wire/generated/delete_records_request.ts";
+import { newFetchRequest } from "../../src/wire/generated/fetch_request.ts";
+import {
+  newListOffsetsPartition,
+  newListOffsetsRequest,
+} from "../../src/wire/generated/list_offsets_request.ts";
+import { newMetadataRequest } from "../../src/wire/generated/metadata_request.ts";
+import {
+  newOffsetForLeaderEpochRequest,
+  newOffsetForLeaderPartition,
+} from "../../src/wire/generated/offset_for_leader_epoch_request.ts";
+import { newProduceRequest } from "../../src/wire/generated/produce_request.ts";
+import { newNodeRecord } from "../../src/wire/generated/node_record.ts";
+import { ZERO_UUID } from "../../src/wire/uuid.ts";
+import { type FickleReplica, fickleReplicas } from "./fickle_replica.ts";
+import { SimClient } from "./sim_client.ts";
+import { SimNode } from "./sim_node.ts";
+import { produceRequest, SMALL_BATCH, topicRequest } from "./sim_requests.ts";
+
+const OTHER_NODE = 1;
+const SOON_MS = 200;
+
+/** A node of two shards that knows a second node, and a topic `t` whose only partition belongs to shard 1. */
+class Bench {
+  readonly node: SimNode;
+  readonly clients: SimClient[];
+  readonly replica: FickleReplica;
+  readonly topicId: string;
+
+  constructor(seed: number) {
+    const replicas = fickleReplicas();
+    this.node = new SimNode({ seed, makeReplica: replicas.make });
+    assert(this.node.mount(2));
+    this.clients = [0, 1].map((shard) => new SimClient(this.node.connect(shard)));
+    for (const { shard } of this.node.shards) {
+      const endpoints = [{ name: "kafka", host: "other.example", port: 4711 }];
+      const body = newNodeRecord({ nodeId: OTHER_NODE, incarnation: ZERO_UUID, endpoints });
+      assert.equal(shard.image.replay({ type: RecordType.NODE, body }), null);
+    }
+    const created = this.ask(0, CREATE_TOPICS, 7, topicRequest("t", 1))();
+    assert.equal(created.topics[0]!.errorCode, 0);
+    this.topicId = created.topics[0]!.topicId;
+    const groupId = this.node.groupOf(this.topicId, 0);
+    assert.equal(groupId % 2, 1, "the partition is shard 1's");
+    this.replica = replicas.made.get(groupId)!;
+  }
+
+  step(): void {
+    this.node.step();
+    for (const client of this.clients) client.poll();
+  }
+
+  until(done: () => boolean, boundMs = SOON_MS): void {
+    const lateMs = this.node.nowMs + boundMs;
+    while (!done()) {
+      assert(this.node.nowMs < lateMs, `not within ${boundMs} ms`);
+      this.step();
+    }
+  }
+
+  /** Sends a request over a shard's connection; the result waits for the answer. */
+  ask<Request, Response>(
+    shard: number,
+    api: Api<Request, Response>,
+    version: number,
+    request: Request,
+  ): (boundMs?: number) => Response {
+    const answers: Response[] = [];
+    this.clients[shard]!.send(api, version, request, (response) => answers.push(response));
+    return (boundMs) => {
+      this.until(() => answers.length > 0, boundMs);
+      return answers[0]!;
+    };
+  }
+
+  /** A record that is in the log, and not durable yet. */
+  get inFlight(): boolean {
+    return this.replica.log.endOffset > this.replica.commitOffset;
+  }
+}
+
+function produceById(topicId: string, acks: number): ReturnType<typeof newProduceRequest> {
+  const partitionData = [{ index: 0, records: SMALL_BATCH }];
+  return newProduceRequest({
+    acks,
+    timeoutMs: 1000,
+    topicData: [{ name: "", topicId, partitionData }],
+  });
+}
+
+function fetchById(
+  topicId: string,
+  currentLeaderEpoch: number,
+  fetchOffset: number,
+  maxWaitMs: number,
+): ReturnType<typeof newFetchRequest> {
+  const partition = {
+    partition: 0,
+    currentLeaderEpoch,
+    fetchOffset,
+    lastFetchedEpoch: -1,
+    logStartOffset: -1,
+    partitionMaxBytes: 100_000,
+    replicaDirectoryId: ZERO_UUID,
+    highWatermark: 0,
+  };
+  return newFetchRequest({
+    maxWaitMs,
+    minBytes: 1,
+    maxBytes: 1_000_000,
+    sessionEpoch: -1,
+    topics: [{ topic: "", topicId, partitions: [partition] }],
+  });
+}
+
+const ENDPOINT = { nodeId: OTHER_NODE, host: "other.example", port: 4711, rack: null };
+
+for (const [shard, acks] of [[0, -1], [1, -1], [0, 1], [1, 1]] as const) {
+  Deno.test(`a produce of shard ${shard} with acks=${acks} that waits when leadership is lost is told who leads`, () => {
+    const bench = new Bench(10 + shard);
+    const { replica, topicId } = bench;
+    const waiting = bench.ask(shard, PRODUCE, 13, produceById(topicId, acks));
+    bench.until(() => bench.inFlight);
+    replica.stepDown(OTHER_NODE);
+    const later = bench.ask(shard, PRODUCE, 13, produceById(topicId, acks));
+    for (const response of [waiting(), later()]) {
+      const [result] = response.responses[0]!.partitionResponses;
+      assert.equal(result!.errorCode, ErrorCode.NOT_LEADER_OR_FOLLOWER);
+      assert.equal(result!.baseOffset, -1);
+      assert.deepEqual(result!.currentLeader, {
+        leaderId: OTHER_NODE,
+        leaderEpoch: replica.term,
+      });
+      assert.deepEqual(response.nodeEndpoints, [ENDPOINT]);
+    }
+    // Before version 10 there is no place for the leader.
+    const old = bench.ask(shard, PRODUCE, 9, produceRequest("t", 0, SMALL_BATCH, acks))();
+    assert.equal(
+      old.responses[0]!.partitionResponses[0]!.errorCode,
+      ErrorCode.NOT_LEADER_OR_FOLLOWER,
+    );
+    assert.equal(old.nodeEndpoints.length, 0);
+
+    replica.standAgain();
+    bench.until(() => replica.leading);
+    const again = bench.ask(shard, PRODUCE, 13, produceById(topicId, acks))();
+    assert.deepEqual(again.responses[0]!.partitionResponses[0]!.errorCode, ErrorCode.NONE);
+    assert.equal(again.responses[0]!.partitionResponses[0]!.baseOffset, 3);
+  });
+}
+
+for (const shard of [0, 1]) {
+  Deno.test(`a fetch of shard ${shard} that waits when leadership is lost is told who leads`, () => {
+    const bench = new Bench(20 + shard);
+    const { replica, topicId } = bench;
+    const epoch = replica.term;
+    const waiting = bench.ask(shard, FETCH, 17, fetchById(topicId, epoch, 0, 60_000));
+    for (let i = 0; i < 50; i++) bench.step();
+    replica.stepDown(OTHER_NODE);
+    const expected = [
+      [waiting, ErrorCode.FENCED_LEADER_EPOCH],
+      [
+        bench.ask(shard, FETCH, 17, fetchById(topicId, -1, 0, 60_000)),
+        ErrorCode.NOT_LEADER_OR_FOLLOWER,
+      ],
+    ] as const;
+    for (const [answer, error] of expected) {
+      const response = answer();
+      const [result] = response.responses[0]!.partitions;
+      assert.equal(result!.errorCode, error);
+      const { leaderId, leaderEpoch } = result!.currentLeader;
+      assert.deepEqual([leaderId, leaderEpoch], [OTHER_NODE, replica.term]);
+      assert.deepEqual(response.nodeEndpoints, [ENDPOINT]);
+    }
+    const ahead = bench.ask(shard, FETCH, 17, fetchById(topicId, 99_999, 0, 0))();
+    const [result] = ahead.responses[0]!.partitions;
+    assert.equal(result!.errorCode, ErrorCode.UNKNOWN_LEADER_EPOCH);
+    assert.equal(ahead.nodeEndpoints.length, 0);
+  });
+
+  Deno.test(`a node that does not lead serves nothing of the partition to shard ${shard}, and its Metadata names the leader`, () => {
+    const bench = new Bench(30 + shard);
+    const { replica } = bench;
+    bench.ask(shard, PRODUCE, 9, produceRequest("t", 0, SMALL_BATCH))();
+    replica.stepDown(OTHER_NODE);
+    const errors: number[] = [];
+    const offsets = newListOffsetsRequest({
+      topics: [{
+        name: "t",
+        partitions: [newListOffsetsPartition({ partitionIndex: 0, timestamp: -1 })],
+      }],
+    });
+    const listed = bench.ask(shard, LIST_OFFSETS, 5, offsets)();
+    errors.push(listed.topics[0]!.partitions[0]!.errorCode);
+    const trim = newDeleteRecordsRequest({
+      topics: [{ name: "t", partitions: [{ partitionIndex: 0, offset: 1 }] }],
+    });
+    const trimmed = bench.ask(shard, DELETE_RECORDS, 2, trim)();
+    errors.push(trimmed.topics[0]!.partitions[0]!.errorCode);
+    const epochs = newOffsetForLeaderEpochRequest({
+      topics: [{
+        topic: "t",
+        partitions: [newOffsetForLeaderPartition({ partition: 0, leaderEpoch: 1 })],
+      }],
+    });
+    const ended = bench.ask(shard, OFFSET_FOR_LEADER_EPOCH, 4, epochs)();
+    errors.push(ended.topics[0]!.partitions[0]!.errorCode);
+    assert.deepEqual(errors, errors.map(() => ErrorCode.NOT_LEADER_OR_FOLLOWER));
+
+    const topics = [{ name: "t", topicId: ZERO_UUID }];
+    const metadata = bench.ask(shard, METADATA, 9, newMetadataRequest({ topics }))();
+    const [partition] = metadata.topics[0]!.partitions;
+    assert.deepEqual([partition!.leaderId, partition!.leaderEpoch], [OTHER_NODE, replica.term]);
+  });
+}
+
+Deno.test("a trim that waits when leadership is lost is refused", () => {
+  const bench = new Bench(40);
+  const { replica } = bench;
+  bench.ask(0, PRODUCE, 9, produceRequest("t", 0, SMALL_BATCH))();
+  const lastIndex = replica.log.lastIndex;
+  const trim = newDeleteRecordsRequest({
+    topics: [{ name: "t", partitions: [{ partitionIndex: 0, offset: 1 }] }],
+  });
+  const waiting = bench.ask(0, DELETE_RECORDS, 2, trim);
+  bench.until(() => replica.log.lastIndex > lastIndex);
+  replica.stepDown(-1);
+  const error = waiting().topics[0]!.partitions[0]!.errorCode;
+  assert.equal(error, ErrorCode.NOT_LEADER_OR_FOLLOWER);
+});
