@@ -36,7 +36,8 @@ import { limitFrames } from "./frame_limit.ts";
 import { mailboxesSize } from "./mailbox.ts";
 import { nodeSettings } from "./node_settings.ts";
 import type { HealthProblem } from "./node_health.ts";
-import { BrokerFailure, type StartedBroker, Supervisor } from "./supervisor.ts";
+import type { StartedNode } from "./start_sequence.ts";
+import { BrokerFailure, Supervisor } from "./supervisor.ts";
 
 const ARENA_ALIGNMENT = 2 ** 21;
 
@@ -72,14 +73,14 @@ export class Broker {
   readonly kafkaPort: number;
   /** The address that clients connect to. */
   readonly advertised: { readonly host: string; readonly port: number };
-  readonly started: StartedBroker;
+  readonly started: StartedNode;
 
   private constructor(
     supervisor: Supervisor,
     stopMsMax: number,
     kafkaPort: number,
     advertised: { readonly host: string; readonly port: number },
-    started: StartedBroker,
+    started: StartedNode,
   ) {
     this.#supervisor = supervisor;
     this.#stopMsMax = stopMsMax;

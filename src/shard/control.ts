@@ -1,5 +1,6 @@
 /**
- * The messages between the control thread and the shards while starting and stopping.
+ * The messages between the control thread and the shards: the steps of `start_sequence.ts`, and what happens
+ * besides.
  *
  * ```text
  *   control                     shard 0                        other shards
@@ -7,7 +8,8 @@
  *   recover         →           recovery … progress* → recovered
  *   verify          →           after a disk error: every byte read … progress* → verified
  *   open            →           logs opened → opened           logs opened → opened
- *   lead            →           controller active, metadata with everybody, coordinators loading → leading
+ *   join            →           metadata loaded, and with everybody → joined
+ *   lead            →           controller active, or following one; node registered → leading
  *   serve           →           logs of deleted topics go,     logs of deleted topics go → serving
  *                               room for a start kept → serving
  *   accept          →           accepts connections
@@ -27,8 +29,15 @@
 import type { LogFields, LogLevel } from "../base/logger.ts";
 import type { Manifest } from "../storage/manifest.ts";
 import type { Damage } from "../storage/shard_storage.ts";
+import type {
+  AdvertisedNode,
+  Joined,
+  Led,
+  Opened,
+  Recovered,
+  VerifiedNode,
+} from "./start_sequence.ts";
 import type { StorageHealth } from "./storage_health.ts";
-import type { Verified } from "../storage/verify.ts";
 
 /** What a shard must know to come up. */
 export interface Boot {
@@ -52,13 +61,6 @@ export interface Boot {
   readonly seed: number;
 }
 
-/** Where clients find this node. */
-export interface AdvertisedNode {
-  readonly host: string;
-  readonly port: number;
-  readonly rack: string | null;
-}
-
 export type ToShard =
   | { readonly type: "boot"; readonly boot: Boot }
   | { readonly type: "recover" }
@@ -69,6 +71,7 @@ export type ToShard =
     /** What a verification found; given up where loss is accepted. */
     readonly damages: readonly Damage[];
   }
+  | { readonly type: "join" }
   | {
     readonly type: "lead";
     readonly node: AdvertisedNode;
@@ -97,29 +100,11 @@ export type ToShard =
 export type FromShard =
   | { readonly type: "booted" }
   | { readonly type: "progress"; readonly text: string }
-  | {
-    readonly type: "recovered";
-    readonly manifest: Manifest;
-    readonly fresh: boolean;
-    readonly logs: number;
-    readonly replayed: number;
-    /** Partitions that damage made read-only. */
-    readonly suspects: readonly string[];
-    /** The disk was too full for the journals that were asked for: the old ones were dealt out. */
-    readonly ringsDealt: boolean;
-    /** Space to hold for the next start (bytes). */
-    readonly ballastBytes: number;
-    /** The disk error that ended the last run, from its mark; null: there is no mark. */
-    readonly diskError: string | null;
-  }
-  | { readonly type: "verified"; readonly verified: Verified; readonly damages: readonly Damage[] }
-  | { readonly type: "opened"; readonly logs: number; readonly lastGroupId: number }
-  | {
-    readonly type: "leading";
-    readonly clusterId: string;
-    readonly topics: number;
-    readonly partitions: number;
-  }
+  | ({ readonly type: "recovered" } & Recovered)
+  | ({ readonly type: "verified" } & VerifiedNode)
+  | ({ readonly type: "opened" } & Opened)
+  | ({ readonly type: "joined" } & Joined)
+  | ({ readonly type: "leading" } & Led)
   | { readonly type: "serving" }
   | { readonly type: "health"; readonly health: StorageHealth }
   | { readonly type: "drained" }

@@ -5,8 +5,8 @@
  * It uses only seams (disk, sockets, clock, mailboxes), so that the simulator builds it too. The
  * loop that drives it is `reactor.ts`; `boot.ts` answers the control thread.
  *
- * Lifecycle: created over its logs → {@linkcode Shard.lead} on the controller's shard → serving →
- * {@linkcode Shard.drain} → {@linkcode Shard.stop}.
+ * Lifecycle: created over its logs → on the controller's shard {@linkcode Shard.join}, {@linkcode Shard.lead} →
+ * serving → {@linkcode Shard.drain} → {@linkcode Shard.stop}.
  *
  * @module
  */
@@ -34,7 +34,7 @@ import type { AdminEvent } from "../kafka/admin_events.ts";
 import { FetchPath } from "../kafka/fetch.ts";
 import { FetchSessions } from "../kafka/fetch_session.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
-import type { AppliedLog, SnapshotPolicy } from "../kafka/applied_log.ts";
+import type { SnapshotPolicy } from "../kafka/applied_log.ts";
 import type { Partition } from "../kafka/partition.ts";
 import { ProducePath } from "../kafka/produce.ts";
 import { ProduceAppender } from "../kafka/produce_append.ts";
@@ -49,7 +49,6 @@ import { keepBallast } from "../storage/ballast.ts";
 import { LOG_BUSY } from "../storage/log.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 import { Calls } from "./calls.ts";
-import type { AdvertisedNode } from "./control.ts";
 import { ShardRemoteFetch } from "./fetch_remote.ts";
 import { GroupRuntime } from "./group_runtime.ts";
 import { kafkaHandlers } from "./handlers.ts";
@@ -64,10 +63,13 @@ import { Receiver } from "./receiver.ts";
 import { ShardRemoteCalls } from "./remote_calls.ts";
 import { RemoteNews } from "./remote_news.ts";
 import type { ShardMemory } from "./shard_memory.ts";
+import type { AdvertisedNode, JoinRefusal } from "./start_sequence.ts";
 
 const NO_CALLER: Caller = { clientId: null, clientHost: "" };
 /** How long a metadata command waits for its new partitions (ms). */
 const SETTLE_MS = 2_000;
+/** How long a start waits for the registration of its node (ms). */
+const REGISTER_MS = 2_000;
 /** How long a stop waits for open requests (ms), and at most half of `shutdown.timeout.ms`. */
 const DRAIN_MS = 2_000;
 /** Between two slices of a round that expires silent producers. */
@@ -115,13 +117,6 @@ export interface ShardOptions {
   readonly wake: (shard: number) => void;
 }
 
-/** Why the controller cannot lead: its log is damaged, or a newer program wrote it. */
-export interface LeadRefusal {
-  readonly kind: "damaged" | "newer";
-  /** For people. */
-  readonly reason: string;
-}
-
 export class Shard {
   readonly options: ShardOptions;
   readonly settings: Settings;
@@ -145,7 +140,7 @@ export class Shard {
   readonly router: Router;
   readonly server: KafkaServer;
   readonly #receiver: Receiver;
-  #controllerLog: AppliedLog | null = null;
+  #metadata: MetadataFeed | null = null;
   #controller: ControllerService | null = null;
   /** Problems of the node's storage, as the control thread reports them. */
   trouble: StorageTrouble = { diskFull: false, damagedGroups: new Set() };
@@ -273,22 +268,23 @@ export class Shard {
   }
 
   /**
-   * Controller's shard: opens the metadata log, becomes the controller, notifies the other shards.
+   * Controller's shard: opens the metadata log, loads it into the image, and sends that to the other shards.
    *
-   * @param firstFreeGroupId above the id of every log of the node
-   * @param acceptLoss lead also when a part of the metadata log cannot be read
+   * @param acceptLoss also when a part of the metadata log cannot be read
    * @returns why there is nothing that could be served; null when all is well
    */
-  *lead(
-    node: AdvertisedNode,
-    firstFreeGroupId: number,
-    acceptLoss: boolean,
-  ): Task<LeadRefusal | null> {
-    const { mailboxes, random, nodeId } = this.options;
-    assert(mailboxes.shard === CONTROLLER_SHARD, "the controller lives on its own shard");
+  *join(acceptLoss: boolean): Task<JoinRefusal | null> {
+    assert(this.options.mailboxes.shard === CONTROLLER_SHARD, "metadata has a shard of its own");
     const partition = controllerPartition(this.partitions, this.settings);
+    const refusal = (kind: JoinRefusal["kind"], problem: string): JoinRefusal => {
+      const { directory } = partition.log;
+      return {
+        kind,
+        reason: `The cluster's metadata log (${directory}) cannot be used: ${problem}`,
+      };
+    };
     while (!partition.leading) {
-      if (partition.replica.readOnly) return { kind: "damaged", reason: "damage may have cut it" };
+      if (partition.replica.readOnly) return refusal("damaged", "damage may have cut it");
       yield* this.#pause(1);
     }
     this.partitions.controllerTerm = partition.leaderEpoch;
@@ -301,18 +297,30 @@ export class Shard {
     });
     const loaded = yield* feed.log.load();
     if (loaded !== null && loaded.lostOffsets > 0 && !acceptLoss) {
-      return { kind: "damaged", reason: `${loaded.lostOffsets} of its commands cannot be read` };
+      return refusal("damaged", `${loaded.lostOffsets} of its commands cannot be read`);
     }
-    if (feed.newer !== null) return { kind: "newer", reason: feed.newer };
-    this.#controllerLog = feed.log;
+    if (feed.newer !== null) return refusal("newer", feed.newer);
+    this.#metadata = feed;
     yield* feed.sendSnapshot();
-    const controller = new ControllerService(this.image, feed, {
+    return null;
+  }
+
+  /**
+   * Controller's shard: becomes the controller, and registers this node. Finishes after a while even if that is
+   * not committed by then: clients are answered from the image meanwhile.
+   *
+   * @param firstFreeGroupId above the id of every log of the node
+   */
+  *lead(node: AdvertisedNode, firstFreeGroupId: number): Task<void> {
+    assert(this.#metadata !== null, "who leads has joined");
+    const { random, nodeId } = this.options;
+    const controller = new ControllerService(this.image, this.#metadata, {
       random,
       partitionsPerNodeMax: this.settings.number("max.partitions.per.node"),
     });
     controller.activate();
     this.#controller = controller;
-    yield* controller.execute((context) => {
+    const registering = controller.execute((context) => {
       formCluster(context);
       reserveGroupIds(context, firstFreeGroupId);
       registerNode(context, {
@@ -322,11 +330,18 @@ export class Shard {
         endpoints: [{ name: "kafka", host: node.host, port: node.port }],
       });
     });
-    return null;
+    yield* until<void>((done) =>
+      this.#within(REGISTER_MS, done, (end) => runTask(registering, end))
+    );
   }
 
   /** Calls `done` when new partitions may be served, and at the latest after a while (a full disk). */
   whenSettled(done: () => void): void {
+    this.#within(SETTLE_MS, done, (end) => this.partitions.whenSettled(end));
+  }
+
+  /** Calls `done` once: when what `start` begins has ended, or after `ms`. */
+  #within(ms: number, done: () => void, start: (end: () => void) => void): void {
     const { timers, nowMs } = this.options;
     let told = false;
     const tell = (): void => {
@@ -336,8 +351,8 @@ export class Shard {
       done();
     };
     const timer = new Timer(tell);
-    timers.schedule(timer, nowMs() + SETTLE_MS);
-    this.partitions.whenSettled(tell);
+    timers.schedule(timer, nowMs() + ms);
+    start(tell);
   }
 
   /** Drains the mailboxes; returns how many messages there were. */
@@ -357,7 +372,7 @@ export class Shard {
     }
     if (writable) {
       this.groups.retry();
-      this.#controllerLog?.retry();
+      this.#metadata?.log.retry();
     }
     // Held connections wait for no log, but for room in the journal or in memory, of which nothing notifies them.
     this.server.resumeHeld();
@@ -439,7 +454,7 @@ export class Shard {
   /** Writes everything out; every shard has drained. */
   *stop(): Task<void> {
     yield* this.groups.stop();
-    if (this.#controllerLog !== null) yield* this.#controllerLog.stop();
+    if (this.#metadata !== null) yield* this.#metadata.log.stop();
     yield* this.storage.stop();
   }
 

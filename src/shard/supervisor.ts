@@ -1,6 +1,6 @@
 /**
- * The control thread's part of a broker: starts the shards, takes them through recovery to serving, and
- * stops them.
+ * The control thread's part of a broker: starts the shards, has them go through the start sequence
+ * (`start_sequence.ts`), and stops them.
  *
  * It is the only place that prints or ends the process on their behalf. Stopping is asked of each shard
  * and awaited, with a deadline: a Worker is never terminated, because that stops neither a loop nor a
@@ -12,19 +12,21 @@
 import { EXIT_INVARIANT } from "../base/exit_codes.ts";
 import { type Logger, LogLevel } from "../base/logger.ts";
 import type { Shim } from "../io/shim.ts";
+import { all, runTask, type Task, until } from "../io/task.ts";
 import { wakeRing } from "../io/uring.ts";
+import { CONTROLLER_SHARD } from "../kafka/handler.ts";
 import { DISK_ERROR_PATH } from "../storage/disk_error_mark.ts";
-import type { Manifest } from "../storage/manifest.ts";
-import type { Damage } from "../storage/shard_storage.ts";
-import type { AdvertisedNode, Boot, FromShard, ToShard } from "./control.ts";
+import type { Boot, FromShard, ToShard } from "./control.ts";
 import { leaveMark } from "./leave_mark.ts";
+import { DAMAGE_LOG_MS, type HealthProblem, NodeHealth } from "./node_health.ts";
+import { describeRefusal, exitCodeOf } from "./start_advice.ts";
 import {
-  DAMAGE_LOG_MS,
-  DAMAGE_REMEDY,
-  type HealthProblem,
-  NodeHealth,
-  someOf,
-} from "./node_health.ts";
+  type AdvertisedNode,
+  type StartedNode,
+  startNode,
+  type StartSteps,
+  stopNode,
+} from "./start_sequence.ts";
 import type { StorageHealth } from "./storage_health.ts";
 
 /** How often progress of a long step is shown (ms). */
@@ -49,7 +51,7 @@ export class StartCutShort extends Error {
 type Answer<Type extends FromShard["type"]> = Extract<FromShard, { type: Type }>;
 
 /** How a start is to go. */
-export interface StartOrder {
+export interface BrokerStart {
   readonly node: AdvertisedNode;
   /** Read everything back before serving, though no mark asks for it. */
   readonly verify: boolean;
@@ -60,16 +62,7 @@ export interface StartOrder {
 interface Waiting {
   readonly type: FromShard["type"];
   readonly shard: number;
-  readonly resolve: (message: FromShard) => void;
-}
-
-export interface StartedBroker {
-  readonly clusterId: string;
-  readonly topics: number;
-  readonly partitions: number;
-  readonly logs: number;
-  readonly fresh: boolean;
-  readonly replayed: number;
+  readonly done: (message: FromShard) => void;
 }
 
 export class Supervisor {
@@ -97,13 +90,16 @@ export class Supervisor {
   }
 
   /**
-   * Takes the shards from boot to leading; rejects with {@linkcode BrokerFailure}, or with
+   * Takes the shards from boot to serving; rejects with {@linkcode BrokerFailure}, or with
    * {@linkcode StartCutShort} when it is to stop while it verifies.
    */
-  async start(boots: readonly Boot[], order: StartOrder): Promise<StartedBroker> {
-    const { node, stopping } = order;
+  async start(
+    boots: readonly Boot[],
+    { node, verify, stopping }: BrokerStart,
+  ): Promise<StartedNode> {
     this.#dataDir = boots[0]!.dataDir;
-    this.#health = new NodeHealth(this.#logger, this.#dataDir, () => performance.now());
+    const nowMs = (): number => performance.now();
+    this.#health = new NodeHealth(this.#logger, this.#dataDir, nowMs);
     const script = new URL("./worker.ts", import.meta.url).href;
     for (const boot of boots) {
       const worker = new Worker(script, { type: "module", name: `shard ${boot.shard}` });
@@ -114,71 +110,43 @@ export class Supervisor {
       };
       this.#workers.push(worker);
     }
-    await this.#askAll(boots.map((boot) => ({ type: "boot", boot })), "booted");
-    const recovered = await this.#ask(0, { type: "recover" }, "recovered");
-    const { suspects } = recovered;
-    if (suspects.length > 0) {
-      this.#logger.log(
-        LogLevel.ERROR,
-        "Damage may have taken acknowledged records; the partitions concerned are read-only until " +
-          "a start with --accept-loss",
-        { partitions: someOf(suspects), remedy: DAMAGE_REMEDY },
-      );
-    }
-    if (recovered.ringsDealt) {
-      this.#logger.log(
-        LogLevel.WARN,
-        "The disk is too full for the configured journals: those of the last run were shared out",
-      );
-    }
-    const { manifest, diskError } = recovered;
-    const damages = order.verify || diskError !== null
-      ? await this.#verify(manifest, diskError, stopping)
-      : [];
-    const open: ToShard = { type: "open", manifest: recovered.manifest, damages };
-    const opened = await this.#askAll(boots.map(() => open), "opened");
-    const firstFreeGroupId = 1 + Math.max(...opened.map(({ lastGroupId }) => lastGroupId));
-    const led = await this.#ask(0, { type: "lead", node, firstFreeGroupId }, "leading");
-    const serve: ToShard = { type: "serve", ballastBytes: recovered.ballastBytes };
-    await this.#askAll(boots.map(() => serve), "serving");
-    return {
-      clusterId: led.clusterId,
-      topics: led.topics,
-      partitions: led.partitions,
-      logs: opened.reduce((sum, answer) => sum + answer.logs, 0),
-      fresh: recovered.fresh,
-      replayed: recovered.replayed,
-    };
+    const booting = boots.map((boot) => this.#ask(boot.shard, { type: "boot", boot }, "booted"));
+    await this.#finish(all(booting, booting.length));
+    const order = { node, verify, logger: this.#logger, nowMs };
+    let cutShort: (error: StartCutShort) => void = () => {};
+    const cut = new Promise<never>((_resolve, reject) => cutShort = reject);
+    const steps = this.#steps(stopping, cutShort);
+    const outcome = await Promise.race([this.#finish(startNode(order, steps)), cut]);
+    if (outcome.refused === null) return outcome;
+    this.#ending = true;
+    const exitCode = exitCodeOf(outcome);
+    const message = describeRefusal(outcome);
+    if (outcome.isDiskError) this.#endMarked(CONTROLLER_SHARD, exitCode, message);
+    else this.#fail(new BrokerFailure(exitCode, message));
+    return await this.failed;
   }
 
-  /** Has every byte read back before anything is served; progress is shown meanwhile. */
-  async #verify(
-    manifest: Manifest,
-    diskError: string | null,
-    stopping: Promise<void>,
-  ): Promise<readonly Damage[]> {
-    const startedMs = performance.now();
-    if (diskError === null) {
-      this.#logger.log(LogLevel.INFO, "Reading everything back from the disk, as --verify asks");
-    } else {
-      this.#logger.log(
-        LogLevel.WARN,
-        "A disk error ended the last run: reading everything back from the disk before serving",
-        { error: diskError },
-      );
-    }
-    const cut = stopping.then(() => {
-      throw new StartCutShort("Stopped before everything was verified; nothing was served");
-    });
-    const asked = this.#ask(0, { type: "verify", manifest }, "verified");
-    const { verified, damages } = await Promise.race([asked, cut]);
-    const level = damages.length > 0 ? LogLevel.ERROR : LogLevel.INFO;
-    this.#logger.log(level, "Verified every segment", {
-      ...verified,
-      damages: damages.length,
-      tookMs: Math.round(performance.now() - startedMs),
-    });
-    return damages;
+  /** The steps as messages to the shards. */
+  #steps(stopping: Promise<void>, cutShort: (error: StartCutShort) => void): StartSteps {
+    const first = CONTROLLER_SHARD;
+    return {
+      shardCount: this.#workers.length,
+      recover: () => this.#ask(first, { type: "recover" }, "recovered"),
+      verify: (manifest) => {
+        const verifying = this.#ask(first, { type: "verify", manifest }, "verified");
+        return unlessStopped(verifying, stopping, cutShort);
+      },
+      open: (shard, manifest, damages) => {
+        return this.#ask(shard, { type: "open", manifest, damages }, "opened");
+      },
+      join: () => this.#ask(first, { type: "join" }, "joined"),
+      lead: (node, firstFreeGroupId) => {
+        return this.#ask(first, { type: "lead", node, firstFreeGroupId }, "leading");
+      },
+      serve: (shard, ballastBytes) => {
+        return this.#ask(shard, { type: "serve", ballastBytes }, "serving");
+      },
+    };
   }
 
   /** What keeps the node from serving all that it should. */
@@ -193,9 +161,11 @@ export class Supervisor {
 
   /** Drains and writes out every shard. */
   async stop(): Promise<void> {
-    // In two steps: a shard that still answers its clients may need another one's storage.
-    await this.#askAll(this.#workers.map(() => ({ type: "drain" })), "drained");
-    await this.#askAll(this.#workers.map(() => ({ type: "stop" })), "stopped");
+    await this.#finish(stopNode({
+      shardCount: this.#workers.length,
+      drain: (shard) => this.#ask(shard, { type: "drain" }, "drained"),
+      stop: (shard) => this.#ask(shard, { type: "stop" }, "stopped"),
+    }));
   }
 
   #send(shard: number, message: ToShard): void {
@@ -203,23 +173,21 @@ export class Supervisor {
     wakeRing(this.#shim, shard);
   }
 
+  /** Sends a message when the task begins; ends with its answer. */
   #ask<Type extends FromShard["type"]>(
     shard: number,
     message: ToShard,
     type: Type,
-  ): Promise<Answer<Type>> {
-    const answered = new Promise<Answer<Type>>((resolve) => {
-      this.#waiting.push({ type, shard, resolve: (answer) => resolve(answer as Answer<Type>) });
+  ): Task<Answer<Type>> {
+    return until((done) => {
+      this.#waiting.push({ type, shard, done: (answer) => done(answer as Answer<Type>) });
+      this.#send(shard, message);
     });
-    this.#send(shard, message);
-    return Promise.race([answered, this.failed]);
   }
 
-  #askAll<Type extends FromShard["type"]>(
-    messages: readonly ToShard[],
-    type: Type,
-  ): Promise<Answer<Type>[]> {
-    return Promise.all(messages.map((message, shard) => this.#ask(shard, message, type)));
+  /** Runs a task to its end; rejects when the process must end before. */
+  #finish<T>(task: Task<T>): Promise<T> {
+    return Promise.race([new Promise<T>((resolve) => runTask(task, resolve)), this.failed]);
   }
 
   #take(shard: number, message: FromShard): void {
@@ -235,18 +203,18 @@ export class Supervisor {
         return this.#noteHealth(shard, message.health);
       case "fatal":
         this.#ending = true;
-        if (message.diskError) this.#endMarked(shard, message);
+        if (message.diskError) this.#endMarked(shard, message.exitCode, message.message);
         else this.#fail(new BrokerFailure(message.exitCode, message.message));
         return;
       default: {
         const at = this.#waiting.findIndex((w) => w.type === message.type && w.shard === shard);
-        if (at >= 0) this.#waiting.splice(at, 1)[0]!.resolve(message);
+        if (at >= 0) this.#waiting.splice(at, 1)[0]!.done(message);
       }
     }
   }
 
   /** No shard acknowledges anything from here on; the mark makes the next start distrust the disk. */
-  async #endMarked(shard: number, { exitCode, message }: Answer<"fatal">): Promise<void> {
+  async #endMarked(shard: number, exitCode: number, message: string): Promise<void> {
     for (let other = 0; other < this.#workers.length; other++) {
       if (other !== shard) this.#send(other, { type: "halt" });
     }
@@ -279,4 +247,23 @@ export class Supervisor {
     this.#progressShownMs = nowMs;
     this.#logger.log(LogLevel.INFO, `Recovering: ${text}`);
   }
+}
+
+/** A verification that a signal cuts short never ends. */
+function* unlessStopped<T>(
+  verifying: Task<T>,
+  stopping: Promise<void>,
+  cutShort: (error: StartCutShort) => void,
+): Task<T> {
+  let isOver = false;
+  let isCut = false;
+  stopping.then(() => {
+    if (isOver) return;
+    isCut = true;
+    cutShort(new StartCutShort("Stopped before everything was verified; nothing was served"));
+  });
+  const verified = yield* verifying;
+  isOver = true;
+  if (isCut) yield* until<never>(() => {});
+  return verified;
 }

@@ -10,7 +10,7 @@
 
 import { assert } from "../../src/base/assert.ts";
 import { RECEIVE_BUFFER_SIZE } from "../../src/base/limits.ts";
-import { type LogFields, LogLevel } from "../../src/base/logger.ts";
+import { type Logger, LogLevel } from "../../src/base/logger.ts";
 import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
 import { Settings } from "../../src/base/settings.ts";
 import { Arena } from "../../src/bytes/arena.ts";
@@ -27,17 +27,21 @@ import { Timer, Timers } from "../../src/io/timers.ts";
 import type { SnapshotPolicy } from "../../src/kafka/applied_log.ts";
 import type { MakeReplica } from "../../src/replication/replica.ts";
 import { Mailboxes, mailboxesSize } from "../../src/shard/mailbox.ts";
-import type { AdvertisedNode } from "../../src/shard/control.ts";
-import { type LeadRefusal, Shard } from "../../src/shard/shard.ts";
-import { CONTROLLER_GROUP_ID } from "../../src/shard/metadata_partition.ts";
+import { Shard } from "../../src/shard/shard.ts";
 import { ShardMemory } from "../../src/shard/shard_memory.ts";
-import { verifyNode } from "../../src/storage/disk_error_mark.ts";
+import { ShardSteps } from "../../src/shard/shard_steps.ts";
+import {
+  type Recovered,
+  startNode,
+  type StartSteps,
+  stopNode,
+  type VerifiedNode,
+} from "../../src/shard/start_sequence.ts";
 import type { Log } from "../../src/storage/log.ts";
 import { LogRead } from "../../src/storage/log_read.ts";
 import type { PartitionLog } from "../../src/storage/partition_log.ts";
-import { openShard } from "../../src/storage/open_shard.ts";
-import { recoverNode, type RecoveryReport } from "../../src/storage/recovery.ts";
-import type { Damage, StorageContext } from "../../src/storage/shard_storage.ts";
+import type { RecoveryReport } from "../../src/storage/recovery.ts";
+import type { Damage, ShardStorage, StorageContext } from "../../src/storage/shard_storage.ts";
 import { type ClientEnd, MemorySockets } from "./memory_sockets.ts";
 
 const RECEIVE_BUFFERS = 16;
@@ -65,11 +69,32 @@ export interface SimNodeOptions {
   readonly makeReplica?: MakeReplica;
 }
 
-interface SimShard {
-  readonly shard: Shard;
-  readonly timers: Timers;
-  readonly sockets: MemorySockets;
+/** What a shard of production has from its thread, and the shard once it is open. */
+class SimShard {
+  readonly index: number;
+  readonly timers = new Timers();
+  readonly arena: Arena;
   readonly blocks: ShardMemory;
+  readonly sockets: MemorySockets;
+  steps!: ShardSteps;
+
+  constructor(index: number, arena: Arena, requestMax: number, memory: Memory, random: Random) {
+    this.index = index;
+    this.arena = arena;
+    this.blocks = new ShardMemory(arena, requestMax);
+    const buffers = Array.from(
+      { length: RECEIVE_BUFFERS },
+      () => arena.allocate(RECEIVE_BUFFER_SIZE),
+    );
+    this.sockets = new MemorySockets(memory, buffers, RECEIVE_BUFFER_SIZE, random);
+    this.sockets.onRecycled = () => this.blocks.noteReleased();
+  }
+
+  get shard(): Shard {
+    const { shard } = this.steps;
+    assert(shard !== null, "the shard is not open");
+    return shard;
+  }
 }
 
 export class SimNode {
@@ -82,9 +107,7 @@ export class SimNode {
   #memory: Memory;
   readonly #walks: ShimWalk[] = [];
   #bulk: MemoryDisk | null = null;
-  /** Of operations on the disk that are to be tried again. */
-  #diskTimers = new Timers();
-  shards: SimShard[] = [];
+  shards: readonly SimShard[] = [];
   report: RecoveryReport | null = null;
   /** A disk error ended the last life: the next one reads everything back before it serves. */
   distrustsDisk = false;
@@ -92,6 +115,12 @@ export class SimNode {
   readonly fatals: string[] = [];
   /** Log lines of level WARN and ERROR. */
   readonly remarks: string[] = [];
+  readonly #logger: Logger = {
+    log: (level, message, fields = {}) => {
+      if (level >= LogLevel.WARN) this.remarks.push(`${message} ${JSON.stringify(fields)}`);
+    },
+  };
+  #starting = false;
   nowMs = 1000;
   #wallOffsetMs = WALL_START_MS;
 
@@ -107,76 +136,94 @@ export class SimNode {
     return this.#bulk;
   }
 
-  /**
-   * Recovers the disk and opens `shardCount` shards; false when the disk crashed on the way, or when
-   * recovery refused ({@linkcode refusal}).
-   *
-   * @param armed given the new disk before its first operation, to plan faults
-   * @param acceptLoss as the flag `--accept-loss`: logs that are suspect may be written again
-   */
+  /** Begins and finishes a start; false when the disk crashed on the way, or when it refused ({@linkcode refusal}). */
   mount(
     shardCount: number,
     armed: (disk: MemoryDisk) => void = () => {},
     acceptLoss = false,
   ): boolean {
+    this.begin(shardCount, armed, acceptLoss);
+    const ended = this.run(() => !this.starting);
+    assert(ended || this.disk.crashed, "a start does not end");
+    return this.serving;
+  }
+
+  /** Its start goes on, with each step. */
+  get starting(): boolean {
+    return this.#starting && !this.disk.crashed && this.fatals.length === 0;
+  }
+
+  /** Started, and not stopped or crashed since. */
+  get serving(): boolean {
+    return !this.#starting && this.shards.length > 0 && this.refusal === null &&
+      !this.disk.crashed && this.fatals.length === 0;
+  }
+
+  /**
+   * Begins to start with `shardCount` shards, over what the last life left on the disk.
+   *
+   * @param armed given the new disk before its first operation, to plan faults
+   * @param acceptLoss as the flag `--accept-loss`: logs that are suspect may be written again
+   */
+  begin(
+    shardCount: number,
+    armed: (disk: MemoryDisk) => void = () => {},
+    acceptLoss = false,
+  ): void {
     const arenaBytes = this.#options.arenaBytes ?? 16 * 2 ** 20;
     const mailboxes = mailboxesSize(shardCount);
     this.#memory = wrapMemory(new ArrayBuffer(mailboxes + shardCount * arenaBytes));
     this.#bulk = this.#bulk === null
       ? new MemoryDisk({ memory: this.#memory, random: this.random, ...this.diskOptions })
       : this.#bulk.restart({ memory: this.#memory, random: this.random, ...this.diskOptions });
-    this.#diskTimers = new Timers();
     armed(this.#bulk);
-    const arenas = Array.from(
-      { length: shardCount },
-      (_, shard) => new Arena(mailboxes + shard * arenaBytes, arenaBytes),
-    );
-    const disks = arenas.map(() => this.#patientDisk());
-    const contexts = arenas.map((arena, shard) => this.#context(arena, disks[shard]!));
-    const report = this.#finish(recoverNode({
-      context: contexts[0]!,
-      shardCount,
-      nodeId: 0,
-      acceptLoss,
-      extentBytes: this.#options.extentBytes ?? 256 * 1024,
-      journalBytes: this.#options.journalBytes ?? 1024 * 1024,
-    }));
-    if (report === null) return false;
+    const settings = this.#settings();
+    const requestMax = new Settings(settings).number("socket.request.max.bytes");
+    this.shards = Array.from({ length: shardCount }, (_, index) => {
+      const arena = new Arena(mailboxes + index * arenaBytes, arenaBytes);
+      return new SimShard(index, arena, requestMax, this.#memory, this.random);
+    });
+    for (const each of this.shards) this.#equip(each, settings, acceptLoss);
+    this.report = null;
+    this.refusal = null;
+    this.#starting = true;
+    const order = {
+      node: { host: "127.0.0.1", port: 9092, rack: null },
+      verify: false,
+      logger: this.#logger,
+      nowMs: () => this.nowMs,
+    };
+    runTask(startNode(order, this.#steps()), (outcome) => {
+      this.#starting = false;
+      if (outcome.refused !== null) this.refusal = `${outcome.refused}: ${outcome.reason}`;
+    });
+  }
+
+  /** The steps as calls. */
+  #steps(): StartSteps {
+    const first = this.shards[0]!.steps;
+    return {
+      shardCount: this.shards.length,
+      recover: () => this.#recovered(first.recover()),
+      verify: (manifest) => this.#verified(first.verify(manifest)),
+      open: (shard, manifest, damages) => this.shards[shard]!.steps.open(manifest, damages),
+      join: () => first.join(),
+      lead: (node, firstFreeGroupId) => first.lead(node, firstFreeGroupId),
+      serve: (shard, ballastBytes) => this.shards[shard]!.steps.serve(ballastBytes),
+    };
+  }
+
+  /** The mark of a disk error is this object's {@linkcode distrustsDisk}. */
+  *#recovered(recovering: Task<Recovered>): Task<Recovered> {
+    const { report } = yield* recovering;
     this.report = report;
-    this.refusal = report.outcome === "ready" ? null : `${report.outcome}: ${report.reason}`;
-    if (this.refusal !== null) return false;
-    if (this.distrustsDisk) {
-      const verified = this.#finish(verifyNode(contexts[0]!, report.manifest!, () => {}));
-      if (verified === null) return false;
-      assert(typeof verified !== "number", `the data cannot be verified: ${verified}`);
-      this.distrustsDisk = false;
-    }
-    this.#closeWalks();
-    this.shards = [];
-    let lastGroupId = CONTROLLER_GROUP_ID;
-    for (let shard = 0; shard < shardCount; shard++) {
-      const context = contexts[shard]!;
-      const storage = this.#finish(
-        openShard({ context, shard, manifest: report.manifest!, acceptLoss }),
-      );
-      if (storage === null) return false;
-      assert(typeof storage !== "number", `a shard did not open: ${storage}`);
-      for (const groupId of storage.logs.keys()) lastGroupId = Math.max(lastGroupId, groupId);
-      this.shards.push(this.#makeShard(shard, shardCount, context, storage));
-    }
-    if (acceptLoss && !this.#runOnAll((shard) => shard.acceptLoss())) return false;
-    const node = { host: "127.0.0.1", port: 9092, rack: null };
-    const led: { readonly refusal: LeadRefusal | null } | null = this.#finish(
-      this.#lead(node, lastGroupId + 1, acceptLoss),
-    );
-    if (led === null) return false;
-    if (led.refusal !== null) {
-      this.refusal = `damaged: the metadata log (${this.logOf(CONTROLLER_GROUP_ID)!.directory})`;
-      return false;
-    }
-    for (const { shard } of this.shards) shard.deleteOrphans();
-    this.#finish(this.shards[0]!.shard.keepBallast(report.ballastBytes));
-    return !this.disk.crashed;
+    return { report, diskError: this.distrustsDisk ? "in the last life" : null };
+  }
+
+  *#verified(verifying: Task<VerifiedNode>): Task<VerifiedNode> {
+    const answer = yield* verifying;
+    if (typeof answer.verified !== "number") this.distrustsDisk = false;
+    return answer;
   }
 
   /** Takes over a disk that has crashed; the next mount is on what is left on it. */
@@ -199,13 +246,12 @@ export class SimNode {
     this.nowMs += 0.25;
     if (this.diskOptions.latencyMs === undefined) this.disk.step();
     else this.disk.advance(this.nowMs);
-    this.#diskTimers.run(this.nowMs);
-    for (const { shard, timers, sockets } of this.shards) {
+    for (const { steps, timers, sockets } of this.shards) {
       if (this.disk.crashed) return;
       for (let i = 0; i < 4 && sockets.step(); i++);
-      shard.drainMessages();
+      steps.shard?.drainMessages();
       timers.run(this.nowMs);
-      shard.endTurn(this.nowMs);
+      steps.shard?.endTurn(this.nowMs);
     }
   }
 
@@ -233,6 +279,7 @@ export class SimNode {
   /** Power cut: what was not durable may be gone; the node has to be mounted again. */
   crash(): void {
     if (!this.disk.crashed) this.disk.crash();
+    this.#starting = false;
     this.#closeWalks();
     this.shards = [];
   }
@@ -251,15 +298,14 @@ export class SimNode {
 
   /** Orderly stop of every shard. */
   stop(): boolean {
-    return this.#runOnAll((shard) => shard.drain()) && this.#runOnAll((shard) => shard.stop());
-  }
-
-  *#lead(
-    node: AdvertisedNode,
-    firstFreeGroupId: number,
-    acceptLoss: boolean,
-  ): Task<{ refusal: LeadRefusal | null }> {
-    return { refusal: yield* this.shards[0]!.shard.lead(node, firstFreeGroupId, acceptLoss) };
+    let stopped = false;
+    const stopping = stopNode({
+      shardCount: this.shards.length,
+      drain: (shard) => this.shards[shard]!.steps.drain(),
+      stop: (shard) => this.shards[shard]!.steps.stop(),
+    });
+    runTask(stopping, () => stopped = true);
+    return this.run(() => stopped);
   }
 
   /** Reads every log from start to end, as a consumer that goes on would; the places where that fails. */
@@ -280,33 +326,37 @@ export class SimNode {
     return this.run(() => ended === this.shards.length);
   }
 
-  #finish<T>(task: Task<T>): T | null {
-    const results: T[] = [];
-    runTask(task, (value) => results.push(value));
-    const ended = this.run(() => results.length > 0);
-    assert(ended || this.disk.crashed, "a task does not end");
-    return results[0] ?? null;
-  }
-
-  #patientDisk(): Disk {
-    const timers = this.#diskTimers;
-    return new PatientDisk(this.disk, {
-      later: (delayMs, again) => timers.schedule(new Timer(again), this.nowMs + delayMs),
-      nowMs: () => this.nowMs,
-      onHiccup: ({ reason, ...fields }) => this.#note(LogLevel.WARN, reason, fields),
-      onOver: () => {},
-    });
-  }
-
-  #context(arena: Arena, disk: Disk): StorageContext {
-    return {
-      disk,
+  /** Builds what a shard's thread has in production. */
+  #equip(each: SimShard, settings: ReadonlyMap<string, string>, acceptLoss: boolean): void {
+    const context: StorageContext = {
+      disk: this.#patientDisk(each.timers),
       memory: this.#memory,
-      arena,
+      arena: each.arena,
       crc32c: softwareCrc32c(this.#memory),
       onFatal: (errno, message) => this.fatals.push(`${errno} ${message}`),
       onDamage: (damage) => this.damages.push(damage),
     };
+    each.steps = new ShardSteps({
+      shard: each.index,
+      shardCount: this.shards.length,
+      nodeId: 0,
+      acceptLoss,
+      extentBytes: this.#options.extentBytes ?? 256 * 1024,
+      journalBytes: this.#options.journalBytes ?? 1024 * 1024,
+      context,
+      make: (storage) => this.#make(each, settings, context, storage),
+      onVerifiedDamage: () => {},
+      onProgress: () => {},
+    });
+  }
+
+  #patientDisk(timers: Timers): Disk {
+    return new PatientDisk(this.disk, {
+      later: (delayMs, again) => timers.schedule(new Timer(again), this.nowMs + delayMs),
+      nowMs: () => this.nowMs,
+      onHiccup: ({ reason, ...fields }) => this.#logger.log(LogLevel.WARN, reason, { ...fields }),
+      onOver: () => {},
+    });
   }
 
   /** The shim's own walk: it computes and touches nothing else. */
@@ -320,35 +370,20 @@ export class SimNode {
     for (const walk of this.#walks.splice(0)) walk.close();
   }
 
-  #makeShard(
-    index: number,
-    shardCount: number,
+  #make(
+    { index, timers, blocks, sockets }: SimShard,
+    settings: ReadonlyMap<string, string>,
     context: StorageContext,
-    storage: ConstructorParameters<typeof Shard>[1],
-  ): SimShard {
+    storage: ShardStorage,
+  ): Shard {
     const { makeReplica } = this.#options;
-    const settings = new Map(Object.entries({
-      "group.initial.rebalance.delay.ms": "0",
-      "offsets.topic.num.partitions": "3",
-      ...this.#options.settings,
-    }));
-    const timers = new Timers();
-    const requestMax = new Settings(settings).number("socket.request.max.bytes");
-    const blocks = new ShardMemory(context.arena, requestMax);
-    const buffers = Array.from(
-      { length: RECEIVE_BUFFERS },
-      () => context.arena.allocate(RECEIVE_BUFFER_SIZE),
-    );
-    const memory = this.#memory;
-    const sockets = new MemorySockets(memory, buffers, RECEIVE_BUFFER_SIZE, this.random);
-    sockets.onRecycled = () => blocks.noteReleased();
-    const shard = new Shard({
+    return new Shard({
       nodeId: 0,
       settings,
       dataDir: "/sim",
-      memory,
+      memory: this.#memory,
       blocks,
-      mailboxes: new Mailboxes(memory, 0, index, shardCount),
+      mailboxes: new Mailboxes(this.#memory, 0, index, this.shards.length),
       disk: context.disk,
       sockets,
       clock: {
@@ -359,18 +394,21 @@ export class SimNode {
       random: this.random,
       crc32c: context.crc32c,
       openWalk: () => this.#openWalk(),
-      logger: { log: (level, message, fields) => this.#note(level, message, fields) },
+      logger: this.#logger,
       nowMs: () => this.nowMs,
       peerOf: () => "127.0.0.1:1",
       snapshots: this.#options.snapshots ?? SNAPSHOTS,
       wake: () => {},
       ...(makeReplica === undefined ? {} : { makeReplica }),
     }, storage);
-    return { shard, timers, sockets, blocks };
   }
 
-  #note(level: LogLevel, message: string, fields: LogFields = {}): void {
-    if (level >= LogLevel.WARN) this.remarks.push(`${message} ${JSON.stringify(fields)}`);
+  #settings(): ReadonlyMap<string, string> {
+    return new Map(Object.entries({
+      "group.initial.rebalance.delay.ms": "0",
+      "offsets.topic.num.partitions": "3",
+      ...this.#options.settings,
+    }));
   }
 }
 
