@@ -45,7 +45,6 @@ const PURE_IO = new Set([
   "timers",
   "errno",
   "sockets",
-  "range_cursor",
   "record_walk",
 ]);
 
@@ -54,7 +53,6 @@ const PURE_FOLDERS = new Set([
   "bytes",
   "wire",
   "storage",
-  "rpc",
   "raft",
   "replication",
   "cluster",

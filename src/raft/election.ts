@@ -1,0 +1,205 @@
+/**
+ * Campaigns and votes.
+ *
+ * A campaign has two rounds. The first asks whether the voters would vote (`pre`): it changes no term anywhere, so a
+ * node that was cut off disturbs nobody. The second is Raft's own: a new term and the own vote are made durable,
+ * then votes are asked for. A voter says no in both as long as it hears a leader (or is quiet, and connected to it),
+ * unless that leader asked for the campaign itself.
+ *
+ * A vote is answered when it is durable. Requests, too, leave only when the new term is durable: a candidate that
+ * forgot its term could ask again in the same one, with a log that has lost what was not durable.
+ *
+ * @module
+ */
+
+import { NO_NODE } from "./ballot.ts";
+import { type GroupState, Role } from "./group_state.ts";
+import { CAMPAIGN_BACKOFF_MAX } from "./limits.ts";
+import { MessageKind, type RaftMessage } from "./message.ts";
+
+export class Election {
+  readonly #state: GroupState;
+  /** A vote that is answered when it is durable. */
+  #voteOwedTo = NO_NODE;
+  #isTransfer = false;
+  #hasAsked = false;
+
+  constructor(state: GroupState) {
+    this.#state = state;
+  }
+
+  get #mayCampaign(): boolean {
+    const state = this.#state;
+    return state.isEligible && state.isAble && !state.isCutting;
+  }
+
+  /** The time for an election has come. */
+  tick(nowMs: number): void {
+    const state = this.#state;
+    if (state.role === Role.LEADER || nowMs < state.electionAtMs) return;
+    // A candidate whose own disk is slow gains nothing by another term.
+    const isWriting = state.role === Role.CANDIDATE && !state.ballot.isDurable;
+    if (!state.isEligible) state.electionAtMs = Infinity;
+    else if (!this.#mayCampaign || isWriting) {
+      state.scheduleElection(nowMs, state.timing.electionMs);
+    } else if (state.membership.isAlone) this.campaign(nowMs, false);
+    else this.#preCampaign(nowMs);
+  }
+
+  #preCampaign(nowMs: number): void {
+    const state = this.#state;
+    const { log, membership, timing } = state;
+    const rounds = Math.min(2 ** Math.min(state.failedCampaigns, 10), CAMPAIGN_BACKOFF_MAX);
+    state.failedCampaigns++;
+    state.isQuiet = false;
+    state.setLeader(NO_NODE);
+    state.role = Role.PRE_CANDIDATE;
+    // Asking again soon harms nobody: it is for voters that learn of the leader's end a moment later.
+    state.scheduleElection(
+      nowMs,
+      rounds === 1 ? timing.heartbeatMs : (timing.electionMs * rounds) / 2,
+    );
+    this.#forgetGrants();
+    this.#ask(log.lastIndex, log.lastTerm, true);
+    if (membership.isElected) this.campaign(nowMs, false);
+  }
+
+  /**
+   * Begins a term with this node as candidate.
+   *
+   * @param isTransfer the leader asked for it: voters need not have lost it
+   */
+  campaign(nowMs: number, isTransfer: boolean): void {
+    const state = this.#state;
+    if (!this.#mayCampaign) return;
+    const { ballot } = state;
+    const floor = ballot.term === 0 ? state.termFloor : ballot.term;
+    state.enterTerm(floor + 1);
+    ballot.cast(state.node);
+    state.role = Role.CANDIDATE;
+    state.scheduleElection(nowMs, state.timing.electionMs);
+    this.#voteOwedTo = NO_NODE;
+    this.#isTransfer = isTransfer;
+    this.#hasAsked = false;
+    this.#forgetGrants();
+  }
+
+  #forgetGrants(): void {
+    for (const peer of this.#state.membership.peers) peer.hasGranted = false;
+  }
+
+  #ask(lastIndex: number, lastTerm: number, pre: boolean): void {
+    const state = this.#state;
+    for (const peer of state.membership.peers) {
+      if (peer.isLearner) continue;
+      const request = state.message(MessageKind.VOTE_REQUEST);
+      if (pre) request.term++;
+      request.index = lastIndex;
+      request.indexTerm = lastTerm;
+      request.pre = pre;
+      request.transfer = this.#isTransfer && !pre;
+      state.send(peer.node);
+    }
+  }
+
+  /**
+   * Does what waited for the hard state.
+   *
+   * @returns whether this node is elected
+   */
+  proceed(): boolean {
+    const state = this.#state;
+    const { ballot, membership, log } = state;
+    if (this.#voteOwedTo !== NO_NODE && ballot.isDurable) {
+      const node = this.#voteOwedTo;
+      this.#voteOwedTo = NO_NODE;
+      this.#reply(node, true, false, ballot.term);
+    }
+    if (state.role !== Role.CANDIDATE) return false;
+    // Nobody else is told of the term: that its record precedes all others is enough.
+    if (membership.isAlone) return !ballot.isOwed;
+    if (!ballot.isDurable) return false;
+    if (!this.#hasAsked) {
+      this.#hasAsked = true;
+      this.#ask(log.lastIndex, log.lastTerm, false);
+    }
+    return membership.isElected;
+  }
+
+  /** A role or a term ended. */
+  forget(): void {
+    this.#voteOwedTo = NO_NODE;
+    this.#hasAsked = false;
+    this.#isTransfer = false;
+  }
+
+  /** Somebody campaigns. That nobody else leads any more is also said by a leader that campaigns itself. */
+  onRequest(request: RaftMessage, nowMs: number): void {
+    const state = this.#state;
+    const { ballot } = state;
+    const { from, term, pre } = request;
+    // Who does not remember what it did before must not vote at all.
+    if (!state.isAble) return;
+    if (from === state.leaderId) {
+      state.setLeader(NO_NODE);
+      state.isQuiet = false;
+      state.heardMs = -Infinity;
+      if (state.role === Role.FOLLOWER) state.scheduleElection(nowMs, state.timing.electionMs);
+    }
+    if (term < ballot.term) return this.#reply(from, false, pre, ballot.term);
+    if (!request.transfer && state.isLeaderFresh(nowMs)) {
+      return this.#reply(from, false, pre, ballot.term);
+    }
+    const isFree = term > ballot.term || ballot.vote === NO_NODE || ballot.vote === from;
+    const isGranted = isFree && this.#isUpToDate(request);
+    if (pre) return this.#reply(from, isGranted, true, isGranted ? term : ballot.term);
+    if (term > ballot.term) {
+      this.forget();
+      state.role = Role.FOLLOWER;
+      state.enterTerm(term);
+      state.scheduleElection(nowMs, state.timing.electionMs);
+    }
+    if (!isGranted) return this.#reply(from, false, false, ballot.term);
+    state.role = Role.FOLLOWER;
+    ballot.cast(from);
+    this.#voteOwedTo = from;
+    state.scheduleElection(nowMs, state.timing.electionMs);
+  }
+
+  /** The candidate's log is at least as far as ours. */
+  #isUpToDate(request: RaftMessage): boolean {
+    const { lastTerm, lastIndex } = this.#state.log;
+    return request.indexTerm > lastTerm ||
+      (request.indexTerm === lastTerm && request.index >= lastIndex);
+  }
+
+  #reply(node: number, granted: boolean, pre: boolean, term: number): void {
+    const state = this.#state;
+    const reply = state.message(MessageKind.VOTE_REPLY);
+    reply.term = term;
+    reply.granted = granted;
+    reply.pre = pre;
+    state.send(node);
+  }
+
+  /**
+   * An answer to a request of ours; refusals of a later term have been dealt with.
+   *
+   * @returns whether this node is elected
+   */
+  onReply(reply: RaftMessage, nowMs: number): boolean {
+    const state = this.#state;
+    const { membership, ballot } = state;
+    const peer = membership.peerOf(reply.from);
+    if (!reply.granted || peer === null || peer.incarnation !== reply.incarnation) return false;
+    if (reply.pre) {
+      if (state.role !== Role.PRE_CANDIDATE || reply.term !== ballot.term + 1) return false;
+      peer.hasGranted = true;
+      if (membership.isElected) this.campaign(nowMs, false);
+      return false;
+    }
+    if (state.role !== Role.CANDIDATE || reply.term !== ballot.term) return false;
+    peer.hasGranted = true;
+    return this.#hasAsked && membership.isElected;
+  }
+}

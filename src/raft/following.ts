@@ -1,0 +1,257 @@
+/**
+ * What a replica does that does not lead: it takes entries, cuts off its own that differ, and acknowledges.
+ *
+ * It acknowledges what is durable here and equal to the leader's, nothing else. `matched` is the last entry known to
+ * be equal: by a check against an entry before it, or because it is committed. An entry that is equal in a term
+ * stays so for the rest of that term.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import type { AppendRuns } from "./append_runs.ts";
+import type { GroupState } from "./group_state.ts";
+import { MessageKind, Outcome, type RaftMessage } from "./message.ts";
+import { lastAtMost } from "./raft_log_search.ts";
+
+/** {@linkcode Following.append}: the driver has nothing to append. */
+export const NOTHING = -1;
+
+export class Following {
+  readonly #state: GroupState;
+  /** The last entry known to be equal to the leader's. */
+  #matched: number;
+  /** The last entry that was acknowledged to this leader. */
+  #acknowledged = -1;
+  /** The leader's commit, as far as it was heard. */
+  #leaderCommit = 0;
+  /** The last entry of the append that the driver is taking, or 0. */
+  #arriving = 0;
+  #hasConfiguration = false;
+  /** The leader waits for a notice that the log takes something again. */
+  #owesGoOn = false;
+
+  constructor(state: GroupState) {
+    this.#state = state;
+    this.#matched = state.commitIndex;
+  }
+
+  get matched(): number {
+    return this.#matched;
+  }
+
+  /** A term begins, or its leader is known: only committed entries are known to be equal. */
+  begin(): void {
+    this.#matched = this.#state.commitIndex;
+    this.#acknowledged = -1;
+    this.#leaderCommit = 0;
+    this.#arriving = 0;
+    this.#owesGoOn = false;
+  }
+
+  /** Entries are not even looked at. */
+  get #isClosed(): boolean {
+    const state = this.#state;
+    return state.isCutting || state.isFailed || state.log.suspect || state.ballot.isOwed;
+  }
+
+  /** What may be acknowledged. */
+  get #durable(): number {
+    const { log, ballot, isFailed } = this.#state;
+    if (!ballot.isDurable || isFailed || log.suspect) return 0;
+    return Math.min(log.durableIndex, this.#matched);
+  }
+
+  /**
+   * An append of the leader: decides what of it is new.
+   *
+   * @returns the first entry that the driver must append, or {@linkcode NOTHING}
+   */
+  append(message: RaftMessage, runs: AppendRuns): number {
+    const state = this.#state;
+    const { log, commitIndex } = state;
+    const prevIndex = message.index;
+    if (this.#isClosed) return this.#refuse();
+    if (prevIndex > log.lastIndex) {
+      this.#reply(Outcome.CONFLICT, prevIndex, log.lastIndex, log.lastTerm);
+      return NOTHING;
+    }
+    // What is committed is equal; its terms may not be known any more.
+    if (prevIndex > commitIndex && log.termAt(prevIndex) !== message.indexTerm) {
+      const index = Math.max(commitIndex, lastAtMost(log, prevIndex - 1, message.indexTerm));
+      this.#reply(Outcome.CONFLICT, prevIndex, index, log.termAt(index));
+      return NOTHING;
+    }
+    this.#owesGoOn = false;
+    this.#leaderCommit = Math.max(this.#leaderCommit, message.commit);
+    const equal = Math.max(prevIndex, this.#lastEqual(runs));
+    if (equal < log.lastIndex && equal < runs.lastIndex) {
+      this.#cut(equal);
+      return NOTHING;
+    }
+    if (runs.lastIndex <= equal) {
+      this.#match(runs.lastIndex);
+      this.#acknowledged = -1;
+      this.#acknowledge();
+      return NOTHING;
+    }
+    this.#match(equal);
+    this.#arriving = runs.lastIndex;
+    this.#hasConfiguration = runs.hasConfiguration;
+    return equal + 1;
+  }
+
+  /** The last entry of ours that is also one of the leader's; 0 when none of them is. */
+  #lastEqual(runs: AppendRuns): number {
+    const { log, commitIndex } = this.#state;
+    let equal = 0;
+    for (let run = 0; run < runs.count; run++) {
+      const last = Math.min(runs.lastOf(run), log.lastIndex);
+      const first = Math.max(runs.firstOf(run), commitIndex + 1);
+      if (first > last) {
+        // All of the run is committed here, or none of it is here.
+        if (last >= runs.firstOf(run)) equal = last;
+        continue;
+      }
+      const term = runs.termOf(run);
+      if (log.termAt(first) !== term) return Math.max(equal, first - 1);
+      equal = lastAtMost(log, last, term);
+      if (equal < last) return equal;
+    }
+    return equal;
+  }
+
+  #cut(index: number): void {
+    const state = this.#state;
+    assert(index >= state.commitIndex, "committed entries are not cut off");
+    this.#match(index);
+    state.isCutting = true;
+    this.#refuse();
+    state.effects.truncate(index);
+  }
+
+  /** Takes nothing now; the leader is notified when that is over. */
+  #refuse(): typeof NOTHING {
+    this.#owesGoOn = true;
+    this.#reply(Outcome.BUSY, 0, 0, 0);
+    return NOTHING;
+  }
+
+  /** The driver has appended what it could of the append. */
+  received(): void {
+    const state = this.#state;
+    assert(this.#arriving > 0, "no append was to be taken");
+    const last = Math.min(this.#arriving, state.log.lastIndex);
+    const isWhole = last === this.#arriving;
+    this.#arriving = 0;
+    if (this.#hasConfiguration) state.loadConfiguration();
+    this.#match(last);
+    if (!isWhole) this.#refuse();
+    this.#acknowledge();
+  }
+
+  /** Truncation or reset is done, or the log is writable: the leader may go on. */
+  goOn(): void {
+    if (!this.#owesGoOn || this.#isClosed) return;
+    this.#owesGoOn = false;
+    this.#reply(Outcome.OK, 0, 0, 0);
+  }
+
+  /** More is durable. */
+  durable(): void {
+    this.#advance();
+    this.#acknowledge();
+  }
+
+  onHeartbeat(message: RaftMessage): void {
+    const state = this.#state;
+    const { log } = state;
+    // The leader never names more than this node acknowledged to it.
+    const commit = Math.min(message.commit, log.lastIndex);
+    if (!state.isCutting) this.#match(commit);
+    this.#leaderCommit = Math.max(this.#leaderCommit, commit);
+    this.#advance();
+    const isBusy = this.#owesGoOn || this.#isClosed;
+    state.isQuiet = message.quiet && !isBusy && message.index === log.lastIndex &&
+      this.#durable === log.lastIndex && state.commitIndex === log.lastIndex;
+    if (state.isQuiet) state.electionAtMs = Infinity;
+    const reply = state.message(MessageKind.HEARTBEAT_REPLY);
+    reply.outcome = isBusy ? Outcome.BUSY : Outcome.OK;
+    reply.match = this.#durable;
+    reply.accepted = this.#matched;
+    reply.index = message.index;
+    reply.token = message.token;
+    reply.quiet = state.isQuiet;
+    state.send(state.leaderId);
+  }
+
+  /**
+   * The leader sends a snapshot.
+   *
+   * @returns whether the driver must reset the log to it
+   */
+  onSnapshot(message: RaftMessage): boolean {
+    const state = this.#state;
+    const { log } = state;
+    if (state.isCutting || state.ballot.isOwed) {
+      this.#refuse();
+      return false;
+    }
+    const { index, indexTerm } = message;
+    if (index > state.commitIndex && log.termAt(index) !== indexTerm) {
+      state.isCutting = true;
+      this.#refuse();
+      return true;
+    }
+    // What it covers is here.
+    this.#match(index);
+    this.#leaderCommit = Math.max(this.#leaderCommit, index);
+    this.#advance();
+    this.#acknowledged = -1;
+    this.#acknowledge();
+    return false;
+  }
+
+  /** The log is what the snapshot says, durably. */
+  onReset(): void {
+    const state = this.#state;
+    const { log } = state;
+    if (log.startIndex > state.commitIndex) state.commitTo(log.startIndex);
+    this.#match(log.startIndex);
+    this.#acknowledged = -1;
+    this.#owesGoOn = false;
+    this.#acknowledge();
+  }
+
+  #match(index: number): void {
+    if (index <= this.#matched) return;
+    this.#matched = index;
+    this.#advance();
+  }
+
+  /** Commits what the leader has committed, and what is durable here. */
+  #advance(): void {
+    const state = this.#state;
+    const index = Math.min(this.#leaderCommit, this.#matched, state.log.durableIndex);
+    if (index > state.commitIndex) state.commitTo(index);
+  }
+
+  #acknowledge(): void {
+    const durable = this.#durable;
+    if (durable <= this.#acknowledged || this.#state.leaderId < 0) return;
+    this.#acknowledged = durable;
+    this.#reply(Outcome.OK, 0, 0, 0);
+  }
+
+  #reply(outcome: Outcome, prevIndex: number, index: number, indexTerm: number): void {
+    const state = this.#state;
+    const reply = state.message(MessageKind.APPEND_REPLY);
+    reply.outcome = outcome;
+    reply.match = this.#durable;
+    reply.accepted = this.#matched;
+    reply.prevIndex = prevIndex;
+    reply.index = index;
+    reply.indexTerm = indexTerm;
+    state.send(state.leaderId);
+  }
+}

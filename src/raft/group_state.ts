@@ -1,0 +1,250 @@
+/**
+ * What the parts of a group share: its role, its commit, its clock's next ring, and how it changes between roles.
+ *
+ *     FOLLOWER → PRE_CANDIDATE → CANDIDATE → LEADER        each → FOLLOWER
+ *
+ * Notices to the driver (`onFollowing`, `onCommit`, ...) are gathered here and given last, when the group is in
+ * order again; so whoever is notified may call back.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import type { Random } from "../base/prng.ts";
+import { Ballot, NO_NODE } from "./ballot.ts";
+import { decodeConfiguration } from "./configuration.ts";
+import { Membership } from "./membership.ts";
+import { MessageKind, RaftMessage } from "./message.ts";
+import type { Configuration, Member } from "./configuration.ts";
+import type { RaftTiming } from "./limits.ts";
+import {
+  type RaftEffects,
+  type RaftLog,
+  REFUSED_FAILED,
+  type StoredConfiguration,
+} from "./raft_log.ts";
+
+export const Role = { FOLLOWER: 0, PRE_CANDIDATE: 1, CANDIDATE: 2, LEADER: 3 } as const;
+export type Role = typeof Role[keyof typeof Role];
+
+/** What a group is made of. */
+export interface RaftGroupOptions {
+  readonly self: Member;
+  readonly log: RaftLog;
+  readonly effects: RaftEffects;
+  readonly random: Random;
+  readonly timing: RaftTiming;
+  /** In force until the log has a configuration. */
+  readonly configuration: Configuration;
+  /** Terms begin above it; 0 for a group that replaces no other. */
+  readonly termFloor: number;
+  /** Known to be committed, from before a restart. */
+  readonly commitIndex: number;
+}
+
+export class GroupState {
+  readonly node: number;
+  readonly incarnation: number;
+  readonly log: RaftLog;
+  readonly effects: RaftEffects;
+  readonly random: Random;
+  readonly timing: RaftTiming;
+  readonly termFloor: number;
+  readonly ballot: Ballot;
+  readonly membership: Membership;
+  readonly #initial: Configuration;
+  readonly #out = new RaftMessage();
+
+  role: Role = Role.FOLLOWER;
+  /** Who leads the term, this node included; {@linkcode NO_NODE} when unknown. */
+  leaderId = NO_NODE;
+  commitIndex: number;
+  /** A truncation or a reset is under way: the log takes nothing, and none of it is acknowledged. */
+  isCutting = false;
+  /** The disk is overdue. */
+  isStalled = false;
+  /** The log failed, until it is writable again. */
+  isFailed = false;
+
+  /** When the leader of this term was heard last. */
+  heardMs = -Infinity;
+  /** All is said, and the leader knows it: no heartbeats are expected as long as its node is connected. */
+  isQuiet = false;
+  electionAtMs = Infinity;
+  /** Campaigns in a row that found no majority. */
+  failedCampaigns = 0;
+  /** When `tick` is needed next. */
+  deadlineMs = Infinity;
+
+  #mustTellFollowing = false;
+  #mustTellCommit = false;
+  #mustTellLeading = false;
+  #mustTellConfiguration = false;
+  #readToTell = 0;
+
+  constructor(options: RaftGroupOptions) {
+    const { self, log } = options;
+    this.node = self.node;
+    this.incarnation = self.incarnation;
+    this.log = log;
+    this.effects = options.effects;
+    this.random = options.random;
+    this.timing = options.timing;
+    this.termFloor = options.termFloor;
+    this.#initial = options.configuration;
+    this.commitIndex = Math.max(log.startIndex, Math.min(options.commitIndex, log.durableIndex));
+    this.ballot = new Ballot(log, options.effects);
+    this.membership = new Membership(self, options.configuration);
+    this.loadConfiguration();
+    this.#mustTellConfiguration = true;
+  }
+
+  get term(): number {
+    return this.ballot.term;
+  }
+
+  /** May vote and lead: its disk works, and what it remembers is all there. */
+  get isAble(): boolean {
+    return !this.isStalled && !this.isFailed && !this.log.suspect;
+  }
+
+  /** The cleared message that is sent next. */
+  message(kind: MessageKind): RaftMessage {
+    const out = this.#out;
+    out.clear(kind);
+    out.from = this.node;
+    out.incarnation = this.incarnation;
+    out.term = this.ballot.term;
+    return out;
+  }
+
+  send(node: number): void {
+    this.effects.send(node, this.#out);
+  }
+
+  /** Asks to be ticked at `atMs`, unless that is so already. */
+  schedule(atMs: number): void {
+    if (atMs >= this.deadlineMs) return;
+    this.deadlineMs = atMs;
+    this.effects.onDeadline(atMs);
+  }
+
+  /** The next campaign, if nothing happens before. */
+  scheduleElection(nowMs: number, waitMs: number): void {
+    const { timing, membership } = this;
+    const rankMs = membership.rank(this.leaderId) * timing.rankMs;
+    this.electionAtMs = nowMs + waitMs + rankMs + this.random.nextBelow(timing.spreadMs + 1);
+    this.schedule(this.electionAtMs);
+  }
+
+  /** The leader was heard: nobody else needs to lead. */
+  hearLeader(nowMs: number): void {
+    this.heardMs = nowMs;
+    this.isQuiet = false;
+    this.failedCampaigns = 0;
+    this.scheduleElection(nowMs, this.timing.electionMs);
+  }
+
+  /** A leader of this term was heard within the election timeout, or is quiet and connected. */
+  isLeaderFresh(nowMs: number): boolean {
+    if (this.leaderId === NO_NODE) return false;
+    if (this.role === Role.LEADER) return true;
+    return this.isQuiet || nowMs - this.heardMs < this.timing.electionMs;
+  }
+
+  /** Notes who leads the present term. */
+  setLeader(leaderId: number): void {
+    if (this.leaderId === leaderId) return;
+    this.leaderId = leaderId;
+    this.#mustTellFollowing = true;
+  }
+
+  /** A later term began. */
+  enterTerm(term: number): void {
+    this.ballot.adopt(term);
+    this.leaderId = NO_NODE;
+    this.heardMs = -Infinity;
+    this.isQuiet = false;
+    this.#mustTellFollowing = true;
+  }
+
+  /** Also when nothing changed but the right to lead. */
+  tellFollowing(): void {
+    this.#mustTellFollowing = true;
+  }
+
+  tellLeading(): void {
+    this.#mustTellLeading = true;
+  }
+
+  tellRead(ticket: number): void {
+    this.#readToTell = ticket;
+  }
+
+  commitTo(index: number): void {
+    assert(index > this.commitIndex, "the commit index never goes back");
+    assert(index <= this.log.lastIndex, "an entry is committed that is not in the log");
+    this.commitIndex = index;
+    this.#mustTellCommit = true;
+  }
+
+  /** Puts the log's last configuration in force. */
+  loadConfiguration(): void {
+    const { log, membership } = this;
+    const stored = log.configurationAt(log.lastIndex);
+    const index = stored?.index ?? 0;
+    const configuration = this.#decoded(stored);
+    const before = index === 0 ? configuration : this.#decoded(log.configurationAt(index - 1));
+    // A peer's payload was decoded before it was appended; what a disk returned may be anything.
+    if (configuration === null || before === null) this.isFailed = true;
+    else {
+      if (index !== membership.index) this.#mustTellConfiguration = true;
+      membership.activate(configuration, index, before);
+    }
+  }
+
+  #decoded(stored: StoredConfiguration | null): Configuration | null {
+    return stored === null ? this.#initial : decodeConfiguration(stored.payload);
+  }
+
+  /**
+   * May be elected: it votes by the configuration in force, or did by the one before, while the former is not
+   * committed. Until then it may be the only one that has that entry, and the entries before it.
+   */
+  get isEligible(): boolean {
+    const { membership } = this;
+    return membership.isVoter || (membership.wasVoter && membership.index > this.commitIndex);
+  }
+
+  /** Takes note of a refusal of the log. */
+  noteRefusal(refusal: number): void {
+    if (refusal === REFUSED_FAILED) this.isFailed = true;
+  }
+
+  /** Gives the notices that have gathered. */
+  notify(): void {
+    const { effects } = this;
+    if (this.#mustTellConfiguration) {
+      this.#mustTellConfiguration = false;
+      effects.onConfiguration(this.membership.configuration);
+    }
+    // A leader that resigns has committed first.
+    if (this.#mustTellCommit) {
+      this.#mustTellCommit = false;
+      effects.onCommit(this.commitIndex);
+    }
+    if (this.#mustTellFollowing && this.role !== Role.LEADER) {
+      this.#mustTellFollowing = false;
+      effects.onFollowing(this.ballot.term, this.leaderId);
+    }
+    if (this.#mustTellLeading) {
+      this.#mustTellLeading = false;
+      if (this.role === Role.LEADER) effects.onLeading(this.ballot.term);
+    }
+    if (this.#readToTell > 0) {
+      const ticket = this.#readToTell;
+      this.#readToTell = 0;
+      if (this.role === Role.LEADER) effects.onRead(ticket);
+    }
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * Limits and times of a Raft group, by name.
+ *
+ * @module
+ */
+
+/** Times of a group (ms); a simulation may pass others. */
+export interface RaftTiming {
+  /** Between two heartbeats of a leader to a peer that is not quiet. */
+  readonly heartbeatMs: number;
+  /** A follower that hears nothing for this long campaigns; a leader that hears no majority resigns. */
+  readonly electionMs: number;
+  /** A voter waits this much longer for each voter before it in the configuration. */
+  readonly rankMs: number;
+  /** Bound of the random part of each wait for an election. */
+  readonly spreadMs: number;
+  /** Without appends for this long, a leader makes its followers quiet. */
+  readonly quietMs: number;
+}
+
+export const RAFT_TIMING: RaftTiming = {
+  heartbeatMs: 100,
+  electionMs: 800,
+  rankMs: 60,
+  spreadMs: 120,
+  quietMs: 3_000,
+};
+
+/** Waits between campaigns that found no majority double up to this many times the election timeout. */
+export const CAMPAIGN_BACKOFF_MAX = 16;
+
+/** Bytes on their way to one peer of one group: sent, and not yet durable there. */
+export const PEER_WINDOW_BYTES = 4 * 1024 * 1024;
+
+/** Appends on their way to one peer of one group. */
+export const PEER_WINDOW_APPENDS = 64;
+
+/** Bytes of an append that asks where a peer's log ends. */
+export const PROBE_BYTES = 64 * 1024;
+
+/** A snapshot that was not taken is sent again after this long (ms). */
+export const SNAPSHOT_RETRY_MS = 5_000;
+
+/** Voters of a group, and learners. */
+export const VOTERS_MAX = 15;
+export const LEARNERS_MAX = 15;
+
+/** Runs of entries of one term in one append. */
+export const APPEND_RUNS_MAX = 256;

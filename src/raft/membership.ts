@@ -1,0 +1,183 @@
+/**
+ * The configuration in force, the peers that it names, and every count of a majority.
+ *
+ * In a joint configuration each count is made twice, and both must agree. Learners are never counted.
+ *
+ * @module
+ */
+
+import { type Configuration, isJoint, type Member, memberOf } from "./configuration.ts";
+import { VOTERS_MAX } from "./limits.ts";
+import { Peer } from "./peer.ts";
+
+export class Membership {
+  readonly #node: number;
+  readonly #incarnation: number;
+  #configuration: Configuration;
+  #index: number;
+  #peers: Peer[] = [];
+  #isVoter = false;
+  #isOutgoing = false;
+  #wasVoter = false;
+  readonly #matches = new Float64Array(VOTERS_MAX);
+
+  constructor(self: Member, configuration: Configuration) {
+    this.#node = self.node;
+    this.#incarnation = self.incarnation;
+    this.#configuration = configuration;
+    this.#index = 0;
+  }
+
+  get configuration(): Configuration {
+    return this.#configuration;
+  }
+
+  /** The entry that holds it, or 0: it came with the group. */
+  get index(): number {
+    return this.#index;
+  }
+
+  get isJoint(): boolean {
+    return isJoint(this.#configuration);
+  }
+
+  /** All other members, learners too. */
+  get peers(): readonly Peer[] {
+    return this.#peers;
+  }
+
+  /** This replica elects and commits, in one set of voters at least. */
+  get isVoter(): boolean {
+    return this.#isVoter || this.#isOutgoing;
+  }
+
+  /** The same by the configuration before. */
+  get wasVoter(): boolean {
+    return this.#wasVoter;
+  }
+
+  /** Nobody else is a member. */
+  get isAlone(): boolean {
+    return this.#peers.length === 0 && this.isVoter;
+  }
+
+  peerOf(node: number): Peer | null {
+    const peers = this.#peers;
+    for (let at = 0; at < peers.length; at++) {
+      if (peers[at]!.node === node) return peers[at]!;
+    }
+    return null;
+  }
+
+  /** This replica's place among the voters: 0 should lead. `without`: a node that does not count. */
+  rank(without: number): number {
+    const { voters } = this.#configuration;
+    let rank = 0;
+    for (const { node } of voters) {
+      if (node === this.#node) return rank;
+      if (node !== without) rank++;
+    }
+    return rank;
+  }
+
+  /** Puts a configuration in force, after another one; what is known of those who stay is kept. */
+  activate(configuration: Configuration, index: number, before: Configuration): void {
+    const { voters, outgoing, learners } = configuration;
+    this.#configuration = configuration;
+    this.#index = index;
+    const peers: Peer[] = [];
+    for (const member of [...voters, ...outgoing, ...learners]) {
+      if (member.node === this.#node || peers.some(({ node }) => node === member.node)) continue;
+      const known = this.peerOf(member.node);
+      const isSame = known !== null && known.incarnation === member.incarnation;
+      const peer = isSame ? known : new Peer(member.node, member.incarnation);
+      peer.isVoter = memberOf(voters, member.node) !== null;
+      peer.isOutgoing = memberOf(outgoing, member.node) !== null;
+      peer.isLearner = !peer.isVoter && !peer.isOutgoing;
+      peers.push(peer);
+    }
+    this.#peers = peers;
+    this.#isVoter = this.#isSelfIn(voters);
+    this.#isOutgoing = this.#isSelfIn(outgoing);
+    this.#wasVoter = this.#isSelfIn(before.voters) || this.#isSelfIn(before.outgoing);
+  }
+
+  #isSelfIn(members: readonly Member[]): boolean {
+    return memberOf(members, this.#node)?.incarnation === this.#incarnation;
+  }
+
+  /**
+   * The last index that a majority (of each set) has, by what they acknowledged.
+   *
+   * @param own what this node's own disk has
+   */
+  matchOfMajority(own: number): number {
+    const index = this.#matchIn(false, own);
+    return this.isJoint ? Math.min(index, this.#matchIn(true, own)) : index;
+  }
+
+  #matchIn(isOutgoing: boolean, own: number): number {
+    const matches = this.#matches;
+    let count = 0;
+    if (isOutgoing ? this.#isOutgoing : this.#isVoter) matches[count++] = own;
+    for (let at = 0; at < this.#peers.length; at++) {
+      const peer = this.#peers[at]!;
+      if (!(isOutgoing ? peer.isOutgoing : peer.isVoter)) continue;
+      // Sorted, the largest first.
+      let to = count++;
+      for (; to > 0 && matches[to - 1]! < peer.match; to--) matches[to] = matches[to - 1]!;
+      matches[to] = peer.match;
+    }
+    return count === 0 ? 0 : matches[count >>> 1]!;
+  }
+
+  /** A majority (of each set) granted its vote. This node grants its own. */
+  get isElected(): boolean {
+    return this.#isMajority(grants, 0);
+  }
+
+  /** A majority was heard since, this node included. */
+  isHeardSince(sinceMs: number): boolean {
+    return this.#isMajority(wasHeard, sinceMs);
+  }
+
+  /** A majority answered a round of reads, this node included. */
+  hasConfirmed(token: number): boolean {
+    return this.#isMajority(answered, token);
+  }
+
+  #isMajority(counts: (peer: Peer, argument: number) => boolean, argument: number): boolean {
+    return this.#isMajorityIn(false, counts, argument) &&
+      (!this.isJoint || this.#isMajorityIn(true, counts, argument));
+  }
+
+  #isMajorityIn(
+    isOutgoing: boolean,
+    counts: (peer: Peer, argument: number) => boolean,
+    argument: number,
+  ): boolean {
+    const isSelf = isOutgoing ? this.#isOutgoing : this.#isVoter;
+    let voters = isSelf ? 1 : 0;
+    let yes = voters;
+    for (let at = 0; at < this.#peers.length; at++) {
+      const peer = this.#peers[at]!;
+      if (!(isOutgoing ? peer.isOutgoing : peer.isVoter)) continue;
+      voters++;
+      if (counts(peer, argument)) yes++;
+    }
+    return yes > voters >>> 1;
+  }
+}
+
+function grants(peer: Peer): boolean {
+  return peer.hasGranted;
+}
+
+/** A quiet peer whose connection stands has nothing to say. */
+function wasHeard(peer: Peer, sinceMs: number): boolean {
+  return peer.isQuiet ? peer.isUp : peer.heardMs >= sinceMs;
+}
+
+function answered(peer: Peer, token: number): boolean {
+  return peer.readToken >= token;
+}

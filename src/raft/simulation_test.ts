@@ -1,0 +1,41 @@
+import { strict as assert } from "node:assert";
+import { RaftSimulation } from "./test_simulation.ts";
+
+/** How many seeds, and the first of them. */
+const SEEDS = Number(Deno.env.get("GREGOR_RAFT_SEEDS") ?? 200);
+const FIRST = Number(Deno.env.get("GREGOR_RAFT_FIRST_SEED") ?? 1);
+
+Deno.test("simulation: Raft's claims hold from any seed, and peace ends in silence", () => {
+  let committed = 0;
+  let elections = 0;
+  let configurations = 0;
+  let reads = 0;
+  for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
+    const outcome = run(seed);
+    if (seed % 10 === 0) assert.equal(run(seed).hash, outcome.hash, `seed ${seed} differs`);
+    committed += outcome.committed;
+    elections += outcome.elections;
+    configurations += outcome.configurations;
+    reads += outcome.reads;
+  }
+  assert.ok(committed > 50 * SEEDS, `only ${committed} entries were committed`);
+  assert.ok(elections > 2 * SEEDS, `only ${elections} elections`);
+  assert.ok(configurations > SEEDS / 2, `only ${configurations} configurations`);
+  assert.ok(reads > SEEDS, `only ${reads} reads`);
+});
+
+function run(seed: number): ReturnType<RaftSimulation["run"]> {
+  const simulation = new RaftSimulation(seed);
+  try {
+    return simulation.run();
+  } catch (error) {
+    const again = new RaftSimulation(seed);
+    const lines = again.traced();
+    try {
+      again.run();
+    } catch {
+      console.log(lines.slice(-60).join("\n"));
+    }
+    throw new Error(`seed ${seed}: ${(error as Error).message}`, { cause: error });
+  }
+}

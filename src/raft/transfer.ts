@@ -1,0 +1,73 @@
+/**
+ * Handing leadership to a named voter: it is brought up to date, appends are held back for the moment that the rest
+ * takes, and it campaigns at once.
+ *
+ *     asked → (all is sent to it) closing → (all is durable there) TIMEOUT_NOW → its campaign, or the deadline
+ *
+ * @module
+ */
+
+import { NO_NODE } from "./ballot.ts";
+import type { GroupState } from "./group_state.ts";
+import { MessageKind } from "./message.ts";
+import { PeerState } from "./peer.ts";
+
+export class Transfer {
+  readonly #state: GroupState;
+  #target = NO_NODE;
+  #isClosing = false;
+  #hasAsked = false;
+  deadlineMs = Infinity;
+
+  constructor(state: GroupState) {
+    this.#state = state;
+  }
+
+  begin(): void {
+    this.#target = NO_NODE;
+    this.#isClosing = false;
+    this.#hasAsked = false;
+    this.deadlineMs = Infinity;
+  }
+
+  get isUnderWay(): boolean {
+    return this.#target !== NO_NODE;
+  }
+
+  /** Nothing may be appended until it is over. */
+  get isClosing(): boolean {
+    return this.#isClosing;
+  }
+
+  /** Begins; a transfer that was under way ends. */
+  to(node: number, nowMs: number): void {
+    this.begin();
+    this.#target = node;
+    this.deadlineMs = nowMs + this.#state.timing.electionMs;
+    this.check();
+  }
+
+  /** Goes on as far as the target is. */
+  check(): void {
+    if (this.#target === NO_NODE || this.#hasAsked) return;
+    const state = this.#state;
+    const { lastIndex } = state.log;
+    const peer = state.membership.peerOf(this.#target);
+    if (peer === null || !peer.isVoter) return this.#giveUp();
+    if (peer.state === PeerState.REPLICATE && peer.next > lastIndex) this.#isClosing = true;
+    if (!this.#isClosing || peer.match < lastIndex) return;
+    this.#hasAsked = true;
+    state.message(MessageKind.TIMEOUT_NOW);
+    state.send(peer.node);
+  }
+
+  tick(nowMs: number): void {
+    if (this.#target !== NO_NODE && nowMs >= this.deadlineMs) this.#giveUp();
+  }
+
+  #giveUp(): void {
+    const wasClosing = this.#isClosing;
+    this.begin();
+    if (wasClosing) this.#state.tellLeading();
+  }
+}
