@@ -45,6 +45,7 @@ const PURE_IO = new Set([
   "timers",
   "errno",
   "sockets",
+  "range_cursor",
   "record_walk",
 ]);
 
@@ -53,6 +54,7 @@ const PURE_FOLDERS = new Set([
   "bytes",
   "wire",
   "storage",
+  "rpc",
   "raft",
   "replication",
   "cluster",

@@ -18,6 +18,7 @@ interface Kind {
   startedMs: number;
   written: number;
   folded: number;
+  level: LogLevel;
 }
 
 export interface EventLogOptions {
@@ -40,11 +41,11 @@ export class EventLog {
    *
    * @param message one of a few constants: the kind
    */
-  note(message: string, fields: LogFields): void {
+  note(message: string, fields: LogFields, level: LogLevel = LogLevel.INFO): void {
     const { logger, nowMs } = this.#options;
     let kind = this.#kinds.get(message);
     if (kind === undefined) {
-      kind = { startedMs: -Infinity, written: 0, folded: 0 };
+      kind = { startedMs: -Infinity, written: 0, folded: 0, level };
       this.#kinds.set(message, kind);
     }
     if (nowMs() - kind.startedMs >= PERIOD_MS && kind.folded === 0) {
@@ -53,7 +54,7 @@ export class EventLog {
     }
     if (kind.written < AT_ONCE) {
       kind.written++;
-      logger.log(LogLevel.INFO, message, fields);
+      logger.log(level, message, fields);
       return;
     }
     if (kind.folded++ === 0) this.#tellLater(message, kind);
@@ -62,7 +63,7 @@ export class EventLog {
   #tellLater(message: string, kind: Kind): void {
     const { logger, nowMs, later } = this.#options;
     later(() => {
-      logger.log(LogLevel.INFO, `${message}, and more like it`, { more: kind.folded });
+      logger.log(kind.level, `${message}, and more like it`, { more: kind.folded });
       kind.folded = 0;
       kind.startedMs = nowMs();
       // A storm that goes on is one line a period.

@@ -93,3 +93,51 @@ export const FETCH_SESSION_PARTITIONS_MAX = 200_000;
 
 /** Array elements of one request that is decoded to objects; more is malformed. */
 export const REQUEST_ELEMENTS_MAX = 100_000;
+
+/** Largest payload of a frame between nodes: of votes, heartbeats and replies, and of all others (bytes). */
+export const RPC_CONTROL_FRAME_MAX = 16 * 1024;
+export const RPC_DATA_FRAME_MAX = 64 * 1024 * 1024;
+
+/** What an outgoing link occupies for messages that wait, beside the records that it sends in place (bytes). */
+export const RPC_LINK_BLOCK_SIZE = 64 * 1024;
+
+/** Records that wait on one link to another node: what a slow one may keep from being given up (bytes, and a share of memory). */
+export const RPC_QUEUE_BYTES_MAX = 8 * 1024 * 1024;
+export const RPC_QUEUE_SHARE = 1 / 32;
+
+/** Frames that wait on one link to another node. */
+export const RPC_QUEUE_FRAMES_MAX = 1024;
+
+/** Frames that go to a socket at once, unless one alone is larger (bytes). */
+export const RPC_SEND_BYTES_MAX = 1024 * 1024;
+
+/** What a link from another node receives into (bytes). A larger frame gets a block of its size when so much has come. */
+export const RPC_CONTROL_RECEIVE_SIZE = 32 * 1024;
+export const RPC_DATA_RECEIVE_SIZE = 128 * 1024;
+
+/** Share of a shard's memory for links in both directions, and for frames that are larger than a link's block. */
+export const RPC_LINKS_SHARE = 1 / 8;
+export const RPC_FRAMES_SHARE = 1 / 8;
+
+/** Links from other nodes to one shard; and connections whose preamble has not come: a further one ends the oldest. */
+export const RPC_CONNECTIONS_MAX = 512;
+export const RPC_GREETINGS_MAX = 64;
+
+/** A connection to another node, its preamble or its answer that takes longer than this fails (ms). */
+export const RPC_GREETING_MS = 3_000;
+
+/** A link whose peer takes nothing, or sends nothing of a frame that it began, for this long is closed (ms). */
+export const RPC_STALL_MS = 10_000;
+
+/** A node that sends a frame more slowly than this for {@linkcode RPC_STALL_MS} stalls, too (bytes per ms). */
+export const RPC_RATE_MIN = 64;
+
+/** How often that is looked at (ms). */
+export const RPC_CHECK_MS = 1_000;
+
+/** Bounds of the time between two attempts to reach a node (ms). */
+export const RPC_RETRY_MS_MIN = 20;
+export const RPC_RETRY_MS_MAX = 1_000;
+
+/** A link that was up for this long is made again at once when it breaks (ms). */
+export const RPC_STEADY_MS = 1_000;

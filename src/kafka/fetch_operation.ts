@@ -19,6 +19,7 @@
  * @module
  */
 
+import type { RangeList } from "../bytes/range_list.ts";
 import { Timer } from "../io/timers.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import {
@@ -35,7 +36,7 @@ import type { FetchReadOwner } from "./fetch_read.ts";
 import { type FetchPartition, fetchPartitionKey, type FetchSession } from "./fetch_session.ts";
 import { NO_LEADER, ResponseLeaders } from "./leader_hints.ts";
 import { type DataWaiter, hasNews } from "./partition.ts";
-import type { RangeList, ResponseSlot, StreamedResponse } from "./response.ts";
+import type { ResponseSlot, StreamedResponse } from "./response.ts";
 
 const TOPIC_IDS_SINCE = 13;
 const LEADERS_SINCE = 16;

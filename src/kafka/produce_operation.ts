@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { RangeList } from "../bytes/range_list.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import {
   PRODUCE_PARTITION_SIZE_MAX,
@@ -24,7 +25,7 @@ import { type LeaderHints, NO_LEADER, ResponseLeaders } from "./leader_hints.ts"
 import type { Partition } from "./partition.ts";
 import type { AppendOutcome } from "./produce_append.ts";
 import { Cause, type RefusalText } from "./refusal.ts";
-import type { RangeList, ResponseSlot, StreamedResponse } from "./response.ts";
+import type { ResponseSlot, StreamedResponse } from "./response.ts";
 
 /** Parts that an operation has room for at first, and for which it is kept for reuse. */
 const PARTS_AT_START = 8;

@@ -13,11 +13,11 @@
 import { RECLAIM_RATE_MIN, SEND_DEADLINE_MS } from "../base/limits.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { Completion } from "../io/completion.ts";
-import { SEND_VECTOR_MAX } from "../io/sockets.ts";
+import { RANGE_ENTRY_SIZE, RangeCursor } from "../io/range_cursor.ts";
 import type { ConnectionHost } from "./connection_host.ts";
 import { HeapLane } from "./request_heap.ts";
 import type { RequestQueue } from "./request_queue.ts";
-import { RangeList, type ResponseSlot } from "./response.ts";
+import type { ResponseSlot } from "./response.ts";
 
 /** Inline bytes of responses that are sent together, unless one alone writes more in place. */
 const SEND_BATCH_SIZE = 64 * 1024;
@@ -49,12 +49,7 @@ export class SendSide {
   #sentBytes = 0;
   // The send in flight.
   #block = -1;
-  readonly #ranges = new RangeList(16);
-  /** The first range that has not left whole, and the bytes of it that have. */
-  #next = 0;
-  #nextSent = 0;
-  /** Bytes of the operation in flight. */
-  #asked = 0;
+  readonly #cursor: RangeCursor;
   #table = -1;
   // An encoded response that is larger than one send: it goes out piece by piece.
   #large: Uint8Array | null = null;
@@ -69,6 +64,7 @@ export class SendSide {
     this.#socket = socket;
     this.#owner = owner;
     this.#queue = queue;
+    this.#cursor = new RangeCursor(host.memory);
     this.#onSent = { complete: (result) => this.#sent(result) };
   }
 
@@ -152,14 +148,15 @@ export class SendSide {
     this.#memory.bytes.set(encoded.subarray(at, at + length), this.#block + used);
     this.#largeAt = at + length;
     if (this.#largeAt === encoded.length) this.#large = null;
-    this.#ranges.clear();
-    this.#ranges.push(this.#block, used + length);
-    this.#next = 0;
+    const { ranges } = this.#cursor;
+    ranges.clear();
+    ranges.push(this.#block, used + length);
+    this.#cursor.rewind();
     this.#sendRest(false);
   }
 
   #collect(count: number): void {
-    const ranges = this.#ranges;
+    const { ranges } = this.#cursor;
     ranges.clear();
     let at = this.#block;
     for (let i = 0; i < count; i++) {
@@ -174,36 +171,21 @@ export class SendSide {
         at += slot.encoded.length + 4;
       }
     }
-    this.#next = 0;
+    this.#cursor.rewind();
   }
 
   /** Sends what is left of the ranges; `full` when the socket has just refused some of it. */
   #sendRest(full: boolean): void {
-    const ranges = this.#ranges;
     const { sockets, blocks } = this.#host;
-    const next = this.#next;
-    const first = ranges.address(next) + this.#nextSent;
-    const count = Math.min(ranges.count - next, SEND_VECTOR_MAX);
+    const cursor = this.#cursor;
+    const count = cursor.left;
     this.#sending = true;
     this.#startedMs = this.#host.nowMs();
-    this.#asked = ranges.length(next) - this.#nextSent;
-    if (count > 1 && this.#table < 0) this.#table = blocks.allocateResponse(count * 16);
     // Without room for the table: one range at a time needs none.
-    if (count === 1 || this.#table < 0) {
-      sockets.send(this.#socket, first, this.#asked, full, this.#onSent);
-      return;
+    if (count > 1 && this.#table < 0) {
+      this.#table = blocks.allocateResponse(count * RANGE_ENTRY_SIZE);
     }
-    const view = this.#memory.view;
-    view.setFloat64(this.#table, first, true);
-    view.setFloat64(this.#table + 8, this.#asked, true);
-    for (let i = 1; i < count; i++) {
-      const at = this.#table + i * 16;
-      const length = ranges.length(next + i);
-      view.setFloat64(at, ranges.address(next + i), true);
-      view.setFloat64(at + 8, length, true);
-      this.#asked += length;
-    }
-    sockets.sendVector(this.#socket, this.#table, count, full, this.#onSent);
+    cursor.send(sockets, this.#socket, this.#table, count, full, this.#onSent);
   }
 
   #sent(result: number): void {
@@ -212,9 +194,10 @@ export class SendSide {
     if (result <= 0) {
       this.#owner.shutdown();
     } else if (!this.#owner.closing) {
-      this.#countSent(result);
-      if (this.#next < this.#ranges.count) {
-        this.#sendRest(result < this.#asked);
+      this.#sentBytes += result;
+      const short = this.#cursor.advance(result);
+      if (!this.#cursor.over) {
+        this.#sendRest(short);
         return;
       }
       if (this.#large !== null) {
@@ -224,17 +207,6 @@ export class SendSide {
     }
     this.#release();
     this.#owner.onSendOver();
-  }
-
-  /** Goes on in the ranges by `bytes`, which have left. */
-  #countSent(bytes: number): void {
-    this.#sentBytes += bytes;
-    const ranges = this.#ranges;
-    let left = bytes + this.#nextSent;
-    while (this.#next < ranges.count && left >= ranges.length(this.#next)) {
-      left -= ranges.length(this.#next++);
-    }
-    this.#nextSent = left;
   }
 
   #release(): void {

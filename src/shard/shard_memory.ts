@@ -15,11 +15,17 @@ import {
   FRAME_START_SIZE,
   LARGE_FRAMES_SHARE,
   RESPONSES_SHARE,
+  RPC_DATA_FRAME_MAX,
+  RPC_FRAMES_SHARE,
+  RPC_LINKS_SHARE,
+  RPC_QUEUE_BYTES_MAX,
+  RPC_QUEUE_SHARE,
   SMALL_FRAME_SIZE,
   WAITING_WINDOWS_SHARE,
 } from "../base/limits.ts";
 import type { Arena } from "../bytes/arena.ts";
 import { type ConnectionMemory, Lack } from "../kafka/connection_host.ts";
+import type { LinkMemory } from "../rpc/link_host.ts";
 
 /** Waiters are retried this often although nothing was released (ms). */
 const RETRY_INTERVAL_MS = 5;
@@ -52,7 +58,7 @@ export class Budget {
   }
 }
 
-export class ShardMemory implements ConnectionMemory {
+export class ShardMemory implements ConnectionMemory, LinkMemory {
   readonly arena: Arena;
   /** Received bytes whose first request waits its turn. */
   readonly waitingWindows: Budget;
@@ -61,6 +67,12 @@ export class ShardMemory implements ConnectionMemory {
   readonly smallFrames: Budget;
   readonly largeFrames: Budget;
   readonly responses: Budget;
+  /** Links to and from other nodes. */
+  readonly links: Budget;
+  /** Frames of other nodes that are larger than a link's own block. */
+  readonly peerFrames: Budget;
+  readonly peerFrameMax: number;
+  readonly peerQueueMax: number;
   readonly frameSizeMax: number;
   readonly frameSizeRaise: string;
   readonly responseSizeMax: number;
@@ -81,8 +93,15 @@ export class ShardMemory implements ConnectionMemory {
     this.begunFrames = new Budget("begun frames", Math.floor(arena.size * BEGUN_FRAMES_SHARE));
     this.smallFrames = new Budget("small frames", Math.floor(large / 2));
     this.responses = new Budget("responses", Math.floor(arena.size * RESPONSES_SHARE));
-    const responseBlockMax = 2 ** Math.floor(Math.log2(Math.max(1, this.responses.limit)));
-    this.responseSizeMax = Math.min(responseBlockMax, arena.blockSizeMax);
+    this.responseSizeMax = Math.min(largestBlock(this.responses.limit), arena.blockSizeMax);
+    this.links = new Budget("links", Math.floor(arena.size * RPC_LINKS_SHARE));
+    this.peerFrames = new Budget("frames of nodes", Math.floor(arena.size * RPC_FRAMES_SHARE));
+    this.peerFrameMax = Math.min(
+      RPC_DATA_FRAME_MAX,
+      largestBlock(this.peerFrames.limit),
+      arena.blockSizeMax,
+    );
+    this.peerQueueMax = Math.min(RPC_QUEUE_BYTES_MAX, Math.floor(arena.size * RPC_QUEUE_SHARE));
     this.frameSizeMax = Math.min(frameSizeMax, arena.blockSizeMax);
     this.frameSizeRaise = frameSizeMax < arena.blockSizeMax
       ? "socket.request.max.bytes"
@@ -117,9 +136,32 @@ export class ShardMemory implements ConnectionMemory {
     this.#release(address);
   }
 
+  allocateLink(size: number): number {
+    return this.#take(this.links, size);
+  }
+
+  releaseLink(address: number): void {
+    this.links.give(this.arena.blockSize(address));
+    this.#release(address);
+  }
+
+  allocatePeerFrame(size: number): number {
+    return this.#take(this.peerFrames, size);
+  }
+
+  releasePeerFrame(address: number): void {
+    this.peerFrames.give(this.arena.blockSize(address));
+    this.#release(address);
+  }
+
   /** Calls `again` once, after something was released; in order. */
   whenReleased(again: () => void, lack: Lack = Lack.SEND): void {
     this.#lacks |= lack;
+    this.#waiting.push(again);
+  }
+
+  /** The same for other nodes' frames: no client has to lose anything for them. */
+  afterRelease(again: () => void): void {
     this.#waiting.push(again);
   }
 
@@ -173,4 +215,9 @@ export class ShardMemory implements ConnectionMemory {
     this.arena.release(address);
     this.#released = true;
   }
+}
+
+/** The largest block, a power of two, that a budget of `limit` bytes holds. */
+function largestBlock(limit: number): number {
+  return 2 ** Math.floor(Math.log2(Math.max(1, limit)));
 }

@@ -94,18 +94,23 @@ interface Operation {
   readonly attempt: () => boolean;
 }
 
+/** Sockets of one process: any of its shards may use each, as descriptors. */
+export class MemoryDescriptors {
+  next = 1;
+  readonly ends = new Map<number, ClientEnd>();
+  readonly shut = new Set<number>();
+  /** Sockets whose receive is to complete with what has come. */
+  readonly hurried = new Set<number>();
+}
+
 export class MemorySockets implements Sockets {
   readonly #memory: Memory;
   readonly #random: Random;
   readonly #buffers: number[];
   readonly #bufferSize: number;
   readonly #free: number[];
-  readonly #ends = new Map<number, ClientEnd>();
-  readonly #shut = new Set<number>();
-  /** Sockets whose receive is to complete with what has come. */
-  readonly #hurried = new Set<number>();
+  readonly #descriptors: MemoryDescriptors;
   #operations: Operation[] = [];
-  #next = 1;
   /** Where {@linkcode connect} finds listeners. */
   network = new MemoryNetwork();
   /** Attempts to connect, and whether each is to end. */
@@ -113,8 +118,16 @@ export class MemorySockets implements Sockets {
   /** Told when a buffer came back. */
   onRecycled: () => void = () => {};
 
-  constructor(memory: Memory, buffers: number[], bufferSize: number, random: Random) {
+  /** @param descriptors of the process, where it has several shards */
+  constructor(
+    memory: Memory,
+    buffers: number[],
+    bufferSize: number,
+    random: Random,
+    descriptors = new MemoryDescriptors(),
+  ) {
     this.#memory = memory;
+    this.#descriptors = descriptors;
     this.#random = random;
     this.#buffers = buffers;
     this.#bufferSize = bufferSize;
@@ -123,9 +136,9 @@ export class MemorySockets implements Sockets {
 
   /** A new connection: the server's socket and the client's end. */
   addClient(): { readonly socket: number; readonly client: ClientEnd } {
-    const socket = this.#next++;
+    const socket = this.#descriptors.next++;
     const client = new ClientEnd();
-    this.#ends.set(socket, client);
+    this.#descriptors.ends.set(socket, client);
     return { socket, client };
   }
 
@@ -142,12 +155,12 @@ export class MemorySockets implements Sockets {
 
   /** What a socket sees of its other end; undefined when it is closed. */
   endOf(socket: number): ClientEnd | undefined {
-    return this.#ends.get(socket);
+    return this.#descriptors.ends.get(socket);
   }
 
   /** Sockets that are open. */
   get openSockets(): number[] {
-    return [...this.#ends.keys()];
+    return [...this.#descriptors.ends.keys()];
   }
 
   /** The connection breaks, as when the other host is reset: what was under way is lost. */
@@ -162,7 +175,7 @@ export class MemorySockets implements Sockets {
   }
 
   connect(host: string, port: number, done: Completion): number {
-    const attempt = this.#next++;
+    const attempt = this.#descriptors.next++;
     this.#attempts.set(attempt, false);
     this.#operations.push({
       socket: -1,
@@ -211,7 +224,7 @@ export class MemorySockets implements Sockets {
     this.#operations.push({
       socket,
       attempt: () => {
-        if (this.#shut.has(socket)) return finish(done, 0);
+        if (this.#descriptors.shut.has(socket)) return finish(done, 0);
         if (client.toServer.length === 0) return client.ended ? finish(done, 0) : false;
         const id = this.#free.pop();
         if (id === undefined) return finish(done, -ENOBUFS);
@@ -244,14 +257,14 @@ export class MemorySockets implements Sockets {
     const client = this.#client(socket);
     // A full receive buffer or window ends the wait before the bytes that it was for are there.
     const enough = this.#isCut() ? 1 : wanted;
-    this.#hurried.delete(socket);
+    this.#descriptors.hurried.delete(socket);
     this.#operations.push({
       socket,
       attempt: () => {
-        if (this.#shut.has(socket)) return finish(done, 0);
+        if (this.#descriptors.shut.has(socket)) return finish(done, 0);
         const there = client.pendingBytes;
         if (there === 0) return client.ended ? finish(done, 0) : false;
-        if (there < enough && !client.ended && !this.#hurried.has(socket)) return false;
+        if (there < enough && !client.ended && !this.#descriptors.hurried.has(socket)) return false;
         const received = this.#move(client, address, length, !this.#isCut());
         done.complete(received, moreFlag(client));
         return true;
@@ -260,7 +273,7 @@ export class MemorySockets implements Sockets {
   }
 
   hurry(socket: number): void {
-    this.#hurried.add(socket);
+    this.#descriptors.hurried.add(socket);
   }
 
   send(socket: number, address: number, length: number, _full: boolean, done: Completion): void {
@@ -284,7 +297,7 @@ export class MemorySockets implements Sockets {
   }
 
   shutdown(socket: number): void {
-    this.#shut.add(socket);
+    this.#descriptors.shut.add(socket);
     leave(this.#client(socket));
   }
 
@@ -296,9 +309,9 @@ export class MemorySockets implements Sockets {
     );
     client.closed = true;
     leave(client);
-    this.#ends.delete(socket);
-    this.#shut.delete(socket);
-    this.#hurried.delete(socket);
+    this.#descriptors.ends.delete(socket);
+    this.#descriptors.shut.delete(socket);
+    this.#descriptors.hurried.delete(socket);
   }
 
   #sendRanges(socket: number, ranges: readonly [number, number][], done: Completion): void {
@@ -306,7 +319,7 @@ export class MemorySockets implements Sockets {
     this.#operations.push({
       socket,
       attempt: () => {
-        if (this.#shut.has(socket)) return finish(done, -ECANCELED);
+        if (this.#descriptors.shut.has(socket)) return finish(done, -ECANCELED);
         if (client.gone) return finish(done, -ECONNRESET);
         if (client.stalled || client.takesBytes === 0) return false;
         const total = ranges.reduce((sum, [, length]) => sum + length, 0);
@@ -345,7 +358,7 @@ export class MemorySockets implements Sockets {
   }
 
   #client(socket: number): ClientEnd {
-    const client = this.#ends.get(socket);
+    const client = this.#descriptors.ends.get(socket);
     assert(client !== undefined, "an operation on a socket that is closed");
     return client;
   }
