@@ -19,9 +19,9 @@ Deno.test("simulation: Raft's claims hold from any seed, and peace ends in silen
     reads += outcome.reads;
   }
   assert.ok(committed > 50 * SEEDS, `only ${committed} entries were committed`);
-  assert.ok(elections > 2 * SEEDS, `only ${elections} elections`);
-  assert.ok(configurations > SEEDS / 2, `only ${configurations} configurations`);
-  assert.ok(reads > SEEDS, `only ${reads} reads`);
+  assert.ok(elections > SEEDS, `only ${elections} elections`);
+  assert.ok(configurations > SEEDS / 4, `only ${configurations} configurations`);
+  assert.ok(reads > SEEDS / 4, `only ${reads} reads`);
 });
 
 function run(seed: number): ReturnType<RaftSimulation["run"]> {
