@@ -204,6 +204,7 @@ import * as groupIdsRecord from "./group_ids_record.ts";
 import * as groupMetadataKey from "./group_metadata_key.ts";
 import * as groupMetadataValue from "./group_metadata_value.ts";
 import * as groupsRemovedRecord from "./groups_removed_record.ts";
+import * as nodeHello from "./node_hello.ts";
 import * as nodeRecord from "./node_record.ts";
 import * as nodeRemovedRecord from "./node_removed_record.ts";
 import * as offsetCommitKey from "./offset_commit_key.ts";
@@ -4155,6 +4156,34 @@ export const CATALOG: readonly CatalogEntry[] = [
     },
   },
   {
+    name: "NodeHello", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: nodeHello.decodeNodeHello, encode: nodeHello.encodeNodeHello,
+    structs: {
+      NodeHello: { create: nodeHello.newNodeHello, fields: [
+        { name: "nodeId", type: "int32", versions: [0, 32767] },
+        { name: "incarnation", type: "uuid", versions: [0, 32767] },
+        { name: "process", type: "int64", versions: [0, 32767] },
+        { name: "run", type: "int64", versions: [0, 32767] },
+        { name: "sequence", type: "int64", versions: [0, 32767] },
+        { name: "host", type: "string", versions: [0, 32767] },
+        { name: "port", type: "int32", versions: [0, 32767] },
+        { name: "clusterId", type: "string", versions: [0, 32767] },
+        { name: "proposalId", type: "string", versions: [0, 32767] },
+        { name: "founders", type: "[]HelloFounder", versions: [0, 32767] },
+        { name: "askedHost", type: "string", versions: [0, 32767] },
+        { name: "askedPort", type: "int32", versions: [0, 32767] },
+        { name: "answersProcess", type: "int64", versions: [0, 32767] },
+        { name: "answersSequence", type: "int64", versions: [0, 32767] },
+      ] },
+      HelloFounder: { create: nodeHello.newHelloFounder, fields: [
+        { name: "nodeId", type: "int32", versions: [0, 32767] },
+        { name: "incarnation", type: "uuid", versions: [0, 32767] },
+        { name: "host", type: "string", versions: [0, 32767] },
+        { name: "port", type: "int32", versions: [0, 32767] },
+      ] },
+    },
+  },
+  {
     name: "NodeRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
     decode: nodeRecord.decodeNodeRecord, encode: nodeRecord.encodeNodeRecord,
     structs: {
@@ -4163,6 +4192,7 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "incarnation", type: "uuid", versions: [0, 32767] },
         { name: "rack", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "endpoints", type: "[]NodeEndpoint", versions: [0, 32767] },
+        { name: "logicalVersion", type: "int32", versions: [0, 32767], tag: 0, ignorable: true },
       ] },
       NodeEndpoint: { create: nodeRecord.newNodeEndpoint, fields: [
         { name: "name", type: "string", versions: [0, 32767] },
@@ -4214,6 +4244,7 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "partitionIndex", type: "int32", versions: [0, 32767] },
         { name: "groupId", type: "int32", versions: [0, 32767] },
         { name: "replicas", type: "[]int32", versions: [0, 32767] },
+        { name: "incarnations", type: "[]int32", versions: [0, 32767], tag: 0, ignorable: true },
       ] },
     },
   },

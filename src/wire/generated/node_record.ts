@@ -17,6 +17,8 @@ export interface NodeRecord {
   rack: string | null;
   /** Where the node is reached. */
   endpoints: NodeEndpoint[];
+  /** The newest cluster-wide behaviour that the node's program has; 0 before there were several. */
+  logicalVersion: number;
 }
 
 /** Every field at its default, except `fields`. */
@@ -26,6 +28,7 @@ export function newNodeRecord(fields?: Partial<NodeRecord>): NodeRecord {
     incarnation: ZERO_UUID,
     rack: null,
     endpoints: [],
+    logicalVersion: 0,
   };
   return fields === undefined ? message : Object.assign(message, fields);
 }
@@ -38,7 +41,14 @@ export function decodeNodeRecord(cursor: Cursor, version: number): NodeRecord {
   message.incarnation = readUuid(cursor);
   message.rack = cursor.nullableString(true);
   message.endpoints = readStructs(cursor, version, cursor.arrayLength(true), decodeNodeEndpoint);
-  cursor.skipTags();
+  for (let left = cursor.tagCount(); left > 0 && !cursor.bad; left--) {
+    const tag = cursor.unsignedVarint();
+    const end = cursor.tagEnd();
+    if (tag === 0) {
+      message.logicalVersion = cursor.int32();
+    }
+    cursor.leaveTag(end);
+  }
   return message;
 }
 
@@ -49,7 +59,13 @@ export function encodeNodeRecord(writer: Writer, version: number, message: NodeR
   writeUuid(writer, message.incarnation);
   writer.nullableString(message.rack, true);
   writeStructs(writer, version, true, message.endpoints, encodeNodeEndpoint);
-  writer.unsignedVarint(0);
+  const hasLogicalVersion = message.logicalVersion !== 0;
+  writer.unsignedVarint((hasLogicalVersion ? 1 : 0));
+  if (hasLogicalVersion) {
+    const start = writer.beginTag(0);
+    writer.int32(message.logicalVersion);
+    writer.endTag(start);
+  }
 }
 
 export interface NodeEndpoint {

@@ -21,6 +21,10 @@ export interface PartitionRecord {
   groupId: number;
   /** The nodes that hold it, the preferred leader first. */
   replicas: number[];
+  /**
+   * Which life of each of these nodes is meant: the first 31 bits of its incarnation. Empty: any.
+   */
+  incarnations: number[];
 }
 
 /** Every field at its default, except `fields`. */
@@ -30,6 +34,7 @@ export function newPartitionRecord(fields?: Partial<PartitionRecord>): Partition
     partitionIndex: 0,
     groupId: 0,
     replicas: [],
+    incarnations: [],
   };
   return fields === undefined ? message : Object.assign(message, fields);
 }
@@ -42,7 +47,14 @@ export function decodePartitionRecord(cursor: Cursor, version: number): Partitio
   message.partitionIndex = cursor.int32();
   message.groupId = cursor.int32();
   message.replicas = readElements(cursor, true, cursor.arrayLength(true), readInt32);
-  cursor.skipTags();
+  for (let left = cursor.tagCount(); left > 0 && !cursor.bad; left--) {
+    const tag = cursor.unsignedVarint();
+    const end = cursor.tagEnd();
+    if (tag === 0) {
+      message.incarnations = readElements(cursor, true, cursor.arrayLength(true), readInt32);
+    }
+    cursor.leaveTag(end);
+  }
   return message;
 }
 
@@ -53,5 +65,11 @@ export function encodePartitionRecord(writer: Writer, version: number, message: 
   writer.int32(message.partitionIndex);
   writer.int32(message.groupId);
   writeElements(writer, true, message.replicas, writeInt32);
-  writer.unsignedVarint(0);
+  const hasIncarnations = message.incarnations.length > 0;
+  writer.unsignedVarint((hasIncarnations ? 1 : 0));
+  if (hasIncarnations) {
+    const start = writer.beginTag(0);
+    writeElements(writer, true, message.incarnations, writeInt32);
+    writer.endTag(start);
+  }
 }
