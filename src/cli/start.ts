@@ -106,6 +106,7 @@ export const definition = command({
 
 function brokerOptions(options: StartOptions, stopping: Promise<void>): BrokerOptions {
   const advertised = options.advertisedKafkaAddr ?? options.kafkaAddr;
+  const rpc = options.advertisedRpcAddr ?? options.rpcAddr;
   return {
     dataDir: options.dataDir,
     kafkaHost: options.kafkaAddr.host,
@@ -113,6 +114,8 @@ function brokerOptions(options: StartOptions, stopping: Promise<void>): BrokerOp
     advertisedHost: advertised.host,
     advertisedPort: advertised.port,
     nodeId: options.nodeId,
+    rpcHost: rpc.host,
+    rpcPort: rpc.port,
     rack: options.rack,
     acceptLoss: options.acceptLoss,
     verify: options.verify,

@@ -19,6 +19,7 @@ import {
 } from "./command.ts";
 import { ResourceType } from "./config_table.ts";
 import { newUuid } from "./ids.ts";
+import { memberIncarnations } from "./members.ts";
 import { Placement } from "./placement.ts";
 import { type MetadataRecord, RecordType } from "./records.ts";
 import { topicConfigsProblem } from "./topic_config.ts";
@@ -223,6 +224,7 @@ function partitionRecords(
       partitionIndex: firstIndex + at,
       groupId: firstGroupId + at,
       replicas: nodes,
+      incarnations: memberIncarnations(context.image, nodes),
     },
   }));
 }

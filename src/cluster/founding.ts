@@ -166,7 +166,7 @@ export class Founding {
     if (this.#stage === "refused") return Infinity;
     let nextMs = Infinity;
     for (const target of this.#targets.values()) {
-      nextMs = Math.min(nextMs, target.askedMs + this.#intervalOf(target));
+      if (!target.isSelf) nextMs = Math.min(nextMs, target.askedMs + this.#intervalOf(target));
     }
     return nextMs;
   }
@@ -451,7 +451,7 @@ export class Founding {
       isSelf: key === keyOf(this.#options.address),
       answer: null,
       answered: -1,
-      askedMs: -Infinity,
+      askedMs: -HELLO_INTERVAL_FORMED_MS,
       warned: false,
     });
   }
@@ -465,11 +465,10 @@ export class Founding {
   }
 
   #isDue(target: Target, nowMs: number): boolean {
-    return target.askedMs + this.#intervalOf(target) <= nowMs;
+    return !target.isSelf && target.askedMs + this.#intervalOf(target) <= nowMs;
   }
 
-  #intervalOf({ isSelf, answer }: Target): number {
-    if (isSelf) return Infinity;
+  #intervalOf({ answer }: Target): number {
     if (this.#stage !== "formed") return HELLO_INTERVAL_MS;
     // Until it has said which cluster it belongs to.
     return answer !== null && answer.clusterId !== "" ? Infinity : HELLO_INTERVAL_FORMED_MS;

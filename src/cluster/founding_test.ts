@@ -157,6 +157,7 @@ Deno.test("a node without seeds founds a cluster of one, and stays in it", () =>
   const place = world.place(1);
   const process = world.start(place, []);
   assert.equal(process.formed, null, "not before it is durable");
+  assert.equal(process.founding.nextTickMs, Infinity, "there is nobody to ask");
   world.save(place);
   assert.match(process.formed!.clusterId, /^[A-Za-z0-9_-]{22}$/);
   assert.deepEqual(process.formed!.founders.map(({ nodeId }) => nodeId), [1]);

@@ -34,6 +34,8 @@ export interface PartitionImage {
   readonly groupId: number;
   /** The nodes that hold it, the preferred leader first. */
   readonly replicas: readonly number[];
+  /** Which life of each of these nodes is meant (`members.ts`); empty: any. */
+  readonly incarnations: readonly number[];
 }
 
 /** One topic. The object lives as long as the topic; its fields change as records are replayed. */
@@ -279,12 +281,13 @@ export class ClusterImage {
       for (const body of this.configs.snapshotOf(ResourceType.TOPIC, topic.name)) {
         yield { type: RecordType.CONFIG, body };
       }
-      for (const { index, groupId, replicas } of topic.partitions) {
+      for (const { index, groupId, replicas, incarnations } of topic.partitions) {
         const body = {
           topicId: topic.id,
           partitionIndex: index,
           groupId,
           replicas: [...replicas],
+          incarnations: [...incarnations],
         };
         yield { type: RecordType.PARTITION, body };
       }
@@ -333,8 +336,8 @@ export class ClusterImage {
 
   #replayPartition(record: PartitionRecord): void {
     const topic = this.#topicsById.get(record.topicId)!;
-    const { groupId, replicas, partitionIndex: index } = record;
-    const partition = { topic, index, groupId, replicas };
+    const { groupId, replicas, incarnations, partitionIndex: index } = record;
+    const partition = { topic, index, groupId, replicas, incarnations };
     topic.partitions.push(partition);
     this.#partitionsByGroup.set(groupId, partition);
     this.#addLoad(replicas, 1);

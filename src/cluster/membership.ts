@@ -5,15 +5,18 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { uuidToBase64 } from "../wire/uuid.ts";
 import type { CommandContext } from "./command.ts";
-import { newUuid } from "./ids.ts";
 import { type NodeRecord, RecordType } from "./records.ts";
 
-/** Gives a new cluster its id; does nothing when it has one. */
-export function formCluster(context: CommandContext): void {
+/**
+ * The newest cluster-wide behaviour that this program has. It is raised with each behaviour that a program without it
+ * could not follow, which then waits until every node has it.
+ */
+export const LOGICAL_VERSION = 1;
+
+/** Gives a new cluster the id under which its nodes founded it; does nothing when it has one. */
+export function formCluster(context: CommandContext, clusterId: string): void {
   if (context.image.clusterId !== "") return;
-  const clusterId = uuidToBase64(newUuid(context.random));
   context.emit([{ type: RecordType.CLUSTER, body: { clusterId } }]);
 }
 
@@ -42,6 +45,7 @@ export function setFeatureLevel(context: CommandContext, name: string, level: nu
 
 function sameNode(a: NodeRecord, b: NodeRecord): boolean {
   return a.incarnation === b.incarnation && a.rack === b.rack &&
+    a.logicalVersion === b.logicalVersion &&
     a.endpoints.length === b.endpoints.length &&
     a.endpoints.every((endpoint, at) => {
       const other = b.endpoints[at]!;

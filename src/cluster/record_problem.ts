@@ -75,7 +75,7 @@ function topicProblem(image: ClusterImage, { name, topicId }: TopicRecord): stri
 }
 
 function partitionProblem(image: ClusterImage, record: PartitionRecord): string | null {
-  const { topicId, partitionIndex, groupId, replicas } = record;
+  const { topicId, partitionIndex, groupId, replicas, incarnations } = record;
   const topic = image.topicById(topicId);
   if (topic === undefined) {
     return `partition ${partitionIndex} of topic id ${topicId}, which is unknown`;
@@ -90,6 +90,7 @@ function partitionProblem(image: ClusterImage, record: PartitionRecord): string 
   }
   if (image.removedGroups.has(groupId)) return `${what} is in group ${groupId}, which was removed`;
   const isOdd = replicas.length === 0 || replicas.some((id) => id < 0) ||
+    (incarnations.length > 0 && incarnations.length !== replicas.length) ||
     new Set(replicas).size < replicas.length;
   return isOdd ? `${what} is on the nodes [${replicas}]` : null;
 }

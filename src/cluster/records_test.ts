@@ -17,7 +17,10 @@ const EXAMPLE: MetadataRecord[] = [
     type: RecordType.CONFIG,
     body: { resourceType: 2, resourceName: "orders", name: "retention.ms", value: "1000" },
   },
-  { type: RecordType.PARTITION, body: { topicId, partitionIndex: 0, groupId: 7, replicas: [0] } },
+  {
+    type: RecordType.PARTITION,
+    body: { topicId, partitionIndex: 0, groupId: 7, replicas: [0], incarnations: [] },
+  },
 ];
 
 Deno.test("the example of the format's page is what is written, and reads as it says", () => {
@@ -26,6 +29,28 @@ Deno.test("the example of the format's page is what is written, and reads as it 
   const decoded = decodeCommand(example);
   assert.ok(decoded.ok);
   assert.deepEqual(decoded.records, EXAMPLE);
+});
+
+Deno.test("which life of a node is meant, and what its program can do, are tagged fields", () => {
+  const records: MetadataRecord[] = [
+    {
+      type: RecordType.NODE,
+      body: {
+        nodeId: 2,
+        incarnation: topicId,
+        rack: null,
+        endpoints: [{ name: "rpc", host: "h", port: 1 }],
+        logicalVersion: 3,
+      },
+    },
+    {
+      type: RecordType.PARTITION,
+      body: { topicId, partitionIndex: 0, groupId: 7, replicas: [0, 2], incarnations: [5, 6] },
+    },
+  ];
+  const decoded = decodeCommand(encodeCommand(records));
+  assert.ok(decoded.ok);
+  assert.deepEqual(decoded.records, records);
 });
 
 Deno.test("record types are the schemas' keys, each used once, and all are on the page", () => {

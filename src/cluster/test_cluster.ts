@@ -8,10 +8,12 @@ import { assert } from "../base/assert.ts";
 import { Xoshiro128 } from "../base/prng.ts";
 import type { Completion } from "../io/completion.ts";
 import { runTask } from "../io/task.ts";
+import { uuidToBase64 } from "../wire/uuid.ts";
 import type { CommandContext } from "./command.ts";
 import { ControllerService, type Executed, type MetadataLog } from "./controller_service.ts";
+import { newUuid } from "./ids.ts";
 import { ClusterImage } from "./image.ts";
-import { formCluster, registerNode } from "./membership.ts";
+import { formCluster, LOGICAL_VERSION, registerNode } from "./membership.ts";
 import { decodeCommand, type NodeRecord } from "./records.ts";
 
 /** Replays one command's bytes; the test fails when they cannot be read. */
@@ -29,6 +31,7 @@ export function testNode(nodeId: number, rack: string | null = null): NodeRecord
     nodeId,
     incarnation,
     rack,
+    logicalVersion: LOGICAL_VERSION,
     endpoints: [
       { name: "kafka", host, port: 9092 + nodeId },
       { name: "rpc", host, port: 33145 + nodeId },
@@ -61,7 +64,7 @@ export class TestCluster implements MetadataLog {
     });
     this.service.activate();
     this.run((context) => {
-      formCluster(context);
+      formCluster(context, uuidToBase64(newUuid(context.random)));
       for (const node of options.nodes ?? [testNode(0)]) registerNode(context, node);
     });
   }

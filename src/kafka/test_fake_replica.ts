@@ -95,7 +95,13 @@ export class FakeReplica implements Replica {
 export function fakePartition(
   told: Partial<PartitionOwner> = {},
 ): { readonly partition: Partition; readonly replica: FakeReplica } {
-  const image: PartitionImage = { topic: {} as TopicImage, index: 0, groupId: 1, replicas: [0, 1] };
+  const image: PartitionImage = {
+    topic: {} as TopicImage,
+    index: 0,
+    groupId: 1,
+    replicas: [0, 1],
+    incarnations: [],
+  };
   const replica = new FakeReplica();
   const nothing = (): void => {};
   const owner = { onWritable: nothing, onLeading: nothing, onFollowing: nothing, ...told };

@@ -69,7 +69,13 @@ export class ManualLog {
 /** A partition that leads. */
 export function testPartition(): { readonly partition: Partition; readonly log: ManualLog } {
   const log = new ManualLog();
-  const image: PartitionImage = { topic: {} as TopicImage, index: 0, groupId: 1, replicas: [0] };
+  const image: PartitionImage = {
+    topic: {} as TopicImage,
+    index: 0,
+    groupId: 1,
+    replicas: [0],
+    incarnations: [],
+  };
   const owner = { onWritable: () => {}, onLeading: () => {}, onFollowing: () => {} };
   const replica = new SoleReplica(log as unknown as Log, 0);
   const partition = new Partition(image, replica, owner);

@@ -155,7 +155,10 @@ export class RunningShard {
         return runTask(task, (answer) => tell({ type: "opened", ...answer }));
       }
       case "join":
-        return runTask(steps.join(), (answer) => tell({ type: "joined", ...answer }));
+        return runTask(
+          steps.join(message.manifest),
+          (answer) => tell({ type: "joined", ...answer }),
+        );
       case "lead": {
         const task = steps.lead(message.node, message.firstFreeGroupId);
         return runTask(task, (answer) => tell({ type: "leading", ...answer }));

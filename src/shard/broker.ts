@@ -51,6 +51,9 @@ export interface BrokerOptions {
   readonly advertisedHost: string;
   readonly advertisedPort: number;
   readonly nodeId: number;
+  /** Where other nodes reach this one. */
+  readonly rpcHost: string;
+  readonly rpcPort: number;
   readonly rack: string | null;
   /** Partitions that damage made read-only are writable again. */
   readonly acceptLoss: boolean;
@@ -138,6 +141,7 @@ export class Broker {
         shard,
         shardCount: options.cores,
         nodeId: options.nodeId,
+        rpcAddress: { host: options.rpcHost, port: options.rpcPort },
         mailboxes: 0,
         arenaBase: arenasBase + shard * arenaBytes,
         arenaBytes,

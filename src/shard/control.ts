@@ -8,7 +8,7 @@
  *   recover         →           recovery … progress* → recovered
  *   verify          →           after a disk error: every byte read … progress* → verified
  *   open            →           logs opened → opened           logs opened → opened
- *   join            →           metadata loaded, and with everybody → joined
+ *   join            →           in a cluster, metadata loaded, and with everybody → joined
  *   lead            →           controller active, or following one; node registered → leading
  *   serve           →           logs of deleted topics go,     logs of deleted topics go → serving
  *                               room for a start kept → serving
@@ -44,6 +44,8 @@ export interface Boot {
   readonly shard: number;
   readonly shardCount: number;
   readonly nodeId: number;
+  /** Where other nodes reach this one. */
+  readonly rpcAddress: { readonly host: string; readonly port: number };
   /** Address of the mailboxes, zeroed. */
   readonly mailboxes: number;
   /** This shard's slice of the region. */
@@ -71,7 +73,7 @@ export type ToShard =
     /** What a verification found; given up where loss is accepted. */
     readonly damages: readonly Damage[];
   }
-  | { readonly type: "join" }
+  | { readonly type: "join"; readonly manifest: Manifest }
   | {
     readonly type: "lead";
     readonly node: AdvertisedNode;

@@ -21,7 +21,13 @@ export function controllerPartition(partitions: PartitionTable, settings: Settin
   // Kept whole: a command refers to those before it.
   const config = new TopicConfig(new Map([["cleanup.policy", "compact"]]), settings);
   const topic = new TopicImage({ topicId: ZERO_UUID, name: METADATA_TOPIC }, -1, config);
-  const image: PartitionImage = { topic, index: 0, groupId: CONTROLLER_GROUP_ID, replicas: [] };
+  const image: PartitionImage = {
+    topic,
+    index: 0,
+    groupId: CONTROLLER_GROUP_ID,
+    replicas: [],
+    incarnations: [],
+  };
   topic.partitions.push(image);
   return partitions.open(image, new PartitionLimits(config));
 }

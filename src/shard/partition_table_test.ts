@@ -42,6 +42,7 @@ function testTable(): {
       index: logs.length,
       groupId: logs.length,
       replicas: [0],
+      incarnations: [],
     };
     table.partitionAdded(image);
   };

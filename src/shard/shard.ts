@@ -21,8 +21,12 @@ import type { Memory } from "../bytes/memory.ts";
 import { ControllerService } from "../cluster/controller_service.ts";
 import { ClusterImage } from "../cluster/image.ts";
 import { LeaderTable } from "../cluster/leaders.ts";
-import { formCluster, registerNode, reserveGroupIds } from "../cluster/membership.ts";
-import { newUuid } from "../cluster/ids.ts";
+import {
+  formCluster,
+  LOGICAL_VERSION,
+  registerNode,
+  reserveGroupIds,
+} from "../cluster/membership.ts";
 import { groupConfigOf } from "../group/config.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Disk } from "../io/disk.ts";
@@ -54,6 +58,7 @@ import { GroupRuntime } from "./group_runtime.ts";
 import { kafkaHandlers } from "./handlers.ts";
 import { LeaderNews } from "./leader_news.ts";
 import type { Mailboxes } from "./mailbox.ts";
+import type { NodeMembership } from "./node_membership.ts";
 import { MetadataFeed } from "./metadata_feed.ts";
 import { CONTROLLER_GROUP_ID, controllerPartition } from "./metadata_partition.ts";
 import { PartitionTable, shardOfGroupId } from "./partition_table.ts";
@@ -140,6 +145,7 @@ export class Shard {
   readonly router: Router;
   readonly server: KafkaServer;
   readonly #receiver: Receiver;
+  #membership: NodeMembership | null = null;
   #metadata: MetadataFeed | null = null;
   #controller: ControllerService | null = null;
   /** Problems of the node's storage, as the control thread reports them. */
@@ -268,13 +274,18 @@ export class Shard {
   }
 
   /**
-   * Controller's shard: opens the metadata log, loads it into the image, and sends that to the other shards.
+   * Controller's shard: joins or founds a cluster, opens the metadata log, loads it into the image, and sends that
+   * to the other shards.
    *
+   * @param membership in which cluster this node is
    * @param acceptLoss also when a part of the metadata log cannot be read
    * @returns why there is nothing that could be served; null when all is well
    */
-  *join(acceptLoss: boolean): Task<JoinRefusal | null> {
+  *join(membership: NodeMembership, acceptLoss: boolean): Task<JoinRefusal | null> {
     assert(this.options.mailboxes.shard === CONTROLLER_SHARD, "metadata has a shard of its own");
+    const refused = yield* membership.decide(this.storage.logs.has(CONTROLLER_GROUP_ID));
+    if (refused !== null) return refused;
+    this.#membership = membership;
     const partition = controllerPartition(this.partitions, this.settings);
     const refusal = (kind: JoinRefusal["kind"], problem: string): JoinRefusal => {
       const { directory } = partition.log;
@@ -300,6 +311,8 @@ export class Shard {
       return refusal("damaged", `${loaded.lostOffsets} of its commands cannot be read`);
     }
     if (feed.newer !== null) return refusal("newer", feed.newer);
+    const strange = yield* membership.adopt(this.image.clusterId);
+    if (strange !== null) return strange;
     this.#metadata = feed;
     yield* feed.sendSnapshot();
     return null;
@@ -312,7 +325,8 @@ export class Shard {
    * @param firstFreeGroupId above the id of every log of the node
    */
   *lead(node: AdvertisedNode, firstFreeGroupId: number): Task<void> {
-    assert(this.#metadata !== null, "who leads has joined");
+    const membership = this.#membership;
+    assert(this.#metadata !== null && membership !== null, "who leads has joined");
     const { random, nodeId } = this.options;
     const controller = new ControllerService(this.image, this.#metadata, {
       random,
@@ -321,12 +335,13 @@ export class Shard {
     controller.activate();
     this.#controller = controller;
     const registering = controller.execute((context) => {
-      formCluster(context);
+      formCluster(context, membership.state.clusterId);
       reserveGroupIds(context, firstFreeGroupId);
       registerNode(context, {
         nodeId,
-        incarnation: newUuid(random),
+        incarnation: membership.incarnation,
         rack: node.rack,
+        logicalVersion: LOGICAL_VERSION,
         endpoints: [{ name: "kafka", host: node.host, port: node.port }],
       });
     });
@@ -453,6 +468,7 @@ export class Shard {
 
   /** Writes everything out; every shard has drained. */
   *stop(): Task<void> {
+    this.#membership?.stop();
     yield* this.groups.stop();
     if (this.#metadata !== null) yield* this.#metadata.log.stop();
     yield* this.storage.stop();

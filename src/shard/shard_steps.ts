@@ -6,6 +6,7 @@
  */
 
 import { assert } from "../base/assert.ts";
+import type { RpcAddress } from "../cluster/founding.ts";
 import type { Task } from "../io/task.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
 import { readDiskError, verifyNode } from "../storage/disk_error_mark.ts";
@@ -14,6 +15,7 @@ import { openShard } from "../storage/open_shard.ts";
 import { recoverNode } from "../storage/recovery.ts";
 import type { Damage, ShardStorage, StorageContext } from "../storage/shard_storage.ts";
 import { CONTROLLER_GROUP_ID } from "./metadata_partition.ts";
+import { NodeMembership } from "./node_membership.ts";
 import type { Shard } from "./shard.ts";
 import type {
   AdvertisedNode,
@@ -28,6 +30,8 @@ export interface ShardStepsOptions {
   readonly shard: number;
   readonly shardCount: number;
   readonly nodeId: number;
+  /** Where other nodes reach this one. */
+  readonly rpcAddress: RpcAddress;
   /** Logs that damage made read-only are writable again. */
   readonly acceptLoss: boolean;
   /** Of each shard's journal, and of its extents (bytes). */
@@ -102,8 +106,18 @@ export class ShardSteps {
     return { errno: 0, logs: storage.logs.size, lastGroupId };
   }
 
-  *join(): Task<Joined> {
-    return { refusal: yield* this.#opened.join(this.#options.acceptLoss) };
+  *join(manifest: Manifest): Task<Joined> {
+    const { context, nodeId, rpcAddress: address, acceptLoss } = this.#options;
+    const shard = this.#opened;
+    const membership = new NodeMembership({
+      ...shard.options,
+      context,
+      nodeId,
+      address,
+      seeds: [],
+      transport: { send: () => {} },
+    }, manifest);
+    return { refusal: yield* shard.join(membership, acceptLoss) };
   }
 
   *lead(node: AdvertisedNode, firstFreeGroupId: number): Task<Led> {

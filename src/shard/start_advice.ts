@@ -16,6 +16,7 @@ import type { StartRefusal } from "./start_sequence.ts";
 const EXIT_CODES: Readonly<Record<StartRefusal["refused"], number>> = {
   newer: EXIT_CANNOT_CREATE,
   foreign: EXIT_CANNOT_CREATE,
+  cluster: EXIT_CANNOT_CREATE,
   damaged: EXIT_DATA_DAMAGED,
   memory: EXIT_HOST_UNFIT,
   error: EXIT_DISK_ERROR,
@@ -27,7 +28,7 @@ export function exitCodeOf({ refused }: StartRefusal): number {
 
 /** The reason, and what to do. */
 export function describeRefusal(refusal: StartRefusal): string {
-  return `${refusal.reason}. ${adviceFor(refusal)}`;
+  return `${refusal.reason}. ${adviceFor(refusal)}`.trimEnd();
 }
 
 function adviceFor({ refused, errno }: StartRefusal): string {
@@ -43,6 +44,8 @@ function adviceFor({ refused, errno }: StartRefusal): string {
         "accept the loss: start once with --accept-loss --verify.";
     case "foreign":
       return "Start with that --node-id, or choose another --data-dir.";
+    case "cluster":
+      return "";
     case "memory":
       return "Raise --memory accordingly.";
     case "error":

@@ -6,7 +6,7 @@
  *   recover   the controller's shard: files of the last run → what every shard opens
  *   verify    after a disk error, or when asked for: every byte is read back
  *   open      all: logs and journals
- *   join      the controller's shard: the cluster's metadata is loaded, and every shard has it
+ *   join      the controller's shard: the node belongs to a cluster, whose metadata is loaded and on every shard
  *   lead      the controller's shard: leads the metadata or follows who does; the node is registered
  *   serve     all: the node is ready for clients
  * ```
@@ -52,10 +52,11 @@ export interface Opened {
   readonly lastGroupId: number;
 }
 
-/** Why nothing can be served from the metadata: its log is damaged, or a newer program wrote it. */
+/** Why the node cannot belong to a cluster. */
 export interface JoinRefusal {
-  readonly kind: "damaged" | "newer";
-  /** For people; names the log. */
+  /** The metadata log is damaged, or a newer program wrote it; other nodes are in the way; a disk operation failed. */
+  readonly kind: "damaged" | "newer" | "cluster" | "error";
+  /** For people; of "cluster" with what to do. */
   readonly reason: string;
 }
 
@@ -78,7 +79,7 @@ export interface StartSteps {
   verify(manifest: Manifest): Task<VerifiedNode>;
   /** @param damages found by the verification; given up where loss is accepted */
   open(shard: number, manifest: Manifest, damages: readonly Damage[]): Task<Opened>;
-  join(): Task<Joined>;
+  join(manifest: Manifest): Task<Joined>;
   /** @param firstFreeGroupId above the group id of every log that was opened */
   lead(node: AdvertisedNode, firstFreeGroupId: number): Task<Led>;
   /** @param ballastBytes space to hold for the next start */
@@ -110,7 +111,7 @@ export interface StartedNode extends Led {
 
 /** Why a node does not start. */
 export interface StartRefusal {
-  readonly refused: Exclude<RecoveryReport["outcome"], "ready">;
+  readonly refused: Exclude<RecoveryReport["outcome"], "ready"> | "cluster";
   /** For people. */
   readonly reason: string;
   /** Positive, or 0. */
@@ -143,7 +144,7 @@ export function* startNode(
     const problem = `Cannot open the storage of shard ${closed}`;
     return refusedBy(problem, -opened[closed]!.errno, false);
   }
-  const { refusal } = yield* steps.join();
+  const { refusal } = yield* steps.join(manifest);
   if (refusal !== null) {
     return { refused: refusal.kind, reason: refusal.reason, errno: 0, isDiskError: false };
   }

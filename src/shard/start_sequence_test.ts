@@ -58,7 +58,8 @@ class ScriptedSteps implements StartSteps {
       { errno: 0, logs: 1 + shard, lastGroupId: 10 + shard },
       `${shard} epoch ${manifest.mountEpoch} damages ${damages.length}`,
     );
-  join = () => this.#step("join", { refusal: null });
+  join = (manifest: Manifest) =>
+    this.#step("join", { refusal: null }, `epoch ${manifest.mountEpoch}`);
   lead = (_node: unknown, firstFreeGroupId: number) =>
     this.#step("lead", { clusterId: "c", topics: 1, partitions: 2 }, `${firstFreeGroupId}`);
   serve = (shard: number, ballastBytes: number) =>
@@ -106,7 +107,7 @@ Deno.test("a start goes through its steps in order, and each waits for all shard
     "recover",
     "open 0 epoch 7 damages 0",
     "open 1 epoch 7 damages 0",
-    "join",
+    "join epoch 7",
     "lead 12",
     "serve 0 holds 4096",
     "serve 1 holds 4096",

@@ -139,7 +139,7 @@ export class Supervisor {
       open: (shard, manifest, damages) => {
         return this.#ask(shard, { type: "open", manifest, damages }, "opened");
       },
-      join: () => this.#ask(first, { type: "join" }, "joined"),
+      join: (manifest) => this.#ask(first, { type: "join", manifest }, "joined"),
       lead: (node, firstFreeGroupId) => {
         return this.#ask(first, { type: "lead", node, firstFreeGroupId }, "leading");
       },

@@ -170,7 +170,10 @@ Deno.test("dealRings() gives every old extent to one shard, under new journal id
   });
   const old = {
     formatVersion: 1,
+    incarnation: "",
     clusterId: "",
+    founders: [],
+    pledge: null,
     nodeId: 0,
     mountEpoch: 3,
     nextJournalId: 9,

@@ -77,7 +77,6 @@ class Check {
       context: this.#context,
       shardCount: manifest.shards.length,
       nodeId: manifest.nodeId,
-      clusterId: manifest.clusterId,
       journalBytes: shard.extents.length * shard.extentBytes,
       extentBytes: shard.extentBytes,
       // To tell of all that is wrong, also where a start would wait for the device.

@@ -6,7 +6,7 @@
  * ```
  *   gregor manifest crc32c=1a2b3c4d bytes=812
  *   {
- *     "formatVersion": 1,
+ *     "formatVersion": 3,
  *     ...
  *   }
  * ```
@@ -19,10 +19,11 @@
  */
 
 import { assert } from "../base/assert.ts";
+import type { Arena } from "../bytes/arena.ts";
 import { crc32cOfBytes } from "../bytes/crc32c.ts";
 import type { Memory } from "../bytes/memory.ts";
 import { BLOCK_SIZE, type Disk } from "../io/disk.ts";
-import { EIO, ENOENT } from "../io/errno.ts";
+import { EIO, ENOENT, ENOMEM } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 
 /**
@@ -30,7 +31,7 @@ import { io, type Task } from "../io/task.ts";
  * manifest names, and is raised with the format of any of it: an older program that went on would take rows
  * that it cannot read for damage.
  */
-export const MANIFEST_FORMAT_VERSION = 2;
+export const MANIFEST_FORMAT_VERSION = 3;
 export const MANIFEST_PATH = "manifest";
 /** Read when the manifest is lost; written after it, best effort. */
 export const MANIFEST_COPY_PATH = "manifest.copy";
@@ -56,10 +57,31 @@ export interface ShardManifest {
   readonly checkpoints: readonly [string, string];
 }
 
-export interface Manifest {
-  readonly formatVersion: number;
+/** A node that founded a cluster, and where the others reached it then. */
+export interface ManifestFounder {
+  readonly nodeId: number;
+  readonly incarnation: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Who the node is, and which cluster it belongs to. */
+export interface NodeIdentity {
+  /** 32 hexadecimal digits: this life of the data directory; empty until its first start has come that far. */
+  readonly incarnation: string;
   /** The cluster the node belongs to; empty until it has joined one. */
   readonly clusterId: string;
+  /** Who founded that cluster, by node id; empty where it is not known. */
+  readonly founders: readonly ManifestFounder[];
+  /** A cluster that the node has agreed to found, and of which it does not know whether it came to be. */
+  readonly pledge: {
+    readonly clusterId: string;
+    readonly founders: readonly ManifestFounder[];
+  } | null;
+}
+
+export interface Manifest extends NodeIdentity {
+  readonly formatVersion: number;
   readonly nodeId: number;
   /** Epoch of the journals' records; a new mount writes a larger one before its first record. */
   readonly mountEpoch: number;
@@ -162,6 +184,28 @@ export function* writeManifest(
   return yield* io((done) => disk.syncDirectory("", done));
 }
 
+/**
+ * Replaces the manifest of a node that is open, and its copy; the new one names the same files. Zero, or a negative
+ * errno.
+ */
+export function* updateManifest(
+  { disk, memory, arena }: {
+    readonly disk: Disk;
+    readonly memory: Memory;
+    readonly arena: Arena;
+  },
+  manifest: Manifest,
+): Task<number> {
+  const bufferBytes = encodeManifest(manifest).length;
+  const bufferAddress = arena.allocate(bufferBytes);
+  if (bufferAddress < 0) return -ENOMEM;
+  const place = { disk, memory, bufferAddress, bufferBytes };
+  const result = yield* writeManifest(place, manifest);
+  if (result === 0) yield* writeManifestCopy(place, manifest);
+  arena.release(bufferAddress);
+  return result;
+}
+
 /** The manifest's bytes, padded to whole blocks. */
 export function encodeManifest(manifest: Manifest): Uint8Array {
   const json = new TextEncoder().encode(JSON.stringify(manifest, null, 2) + "\n");
@@ -195,7 +239,16 @@ export function decodeManifest(bytes: Uint8Array): ManifestRead {
   if (version > MANIFEST_FORMAT_VERSION) return { kind: "newer", formatVersion: version };
   const reason = problemOf(value);
   if (reason !== null) return { kind: "damaged", reason };
-  return { kind: "found", manifest: value as unknown as Manifest };
+  return { kind: "found", manifest: { ...NO_IDENTITY, ...value } as unknown as Manifest };
+}
+
+/** Of a directory that no start has given one; before version 3 none had. */
+const NO_IDENTITY: NodeIdentity = { incarnation: "", clusterId: "", founders: [], pledge: null };
+
+/** What the next manifest keeps of the one before. */
+export function identityOf(manifest: Manifest | null): NodeIdentity {
+  const { incarnation, clusterId, founders, pledge } = manifest ?? NO_IDENTITY;
+  return { incarnation, clusterId, founders, pledge };
 }
 
 type Fields = Record<string, unknown>;
@@ -206,6 +259,8 @@ function problemOf(value: Fields): string | null {
     if (!isCount(value[name])) return `${name} is not a number`;
   }
   if (typeof value.clusterId !== "string") return "clusterId is not a string";
+  const identity = identityProblem(value);
+  if (identity !== null) return identity;
   if (!Array.isArray(value.shards)) return "shards is not a list";
   for (let i = 0; i < value.shards.length; i++) {
     const shard = value.shards[i] as Fields | null;
@@ -224,6 +279,27 @@ function problemOf(value: Fields): string | null {
     }
   }
   return null;
+}
+
+/** Fields since version 3. */
+function identityProblem(
+  { incarnation = "", founders = [], pledge = null }: Fields,
+): string | null {
+  if (typeof incarnation !== "string" || !/^(?:[0-9a-f]{32})?$/.test(incarnation)) {
+    return "incarnation is not one";
+  }
+  if (!isFounders(founders)) return "founders is not a list of nodes";
+  if (pledge === null) return null;
+  const { clusterId, founders: others } = pledge as Fields;
+  return typeof clusterId === "string" && isFounders(others) ? null : "pledge is not one";
+}
+
+function isFounders(value: unknown): boolean {
+  return Array.isArray(value) &&
+    value.every((founder: Fields | null) =>
+      isCount(founder?.nodeId) && isCount(founder?.port) &&
+      typeof founder?.incarnation === "string" && typeof founder?.host === "string"
+    );
 }
 
 function parse(text: string): Fields | null {

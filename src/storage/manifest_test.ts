@@ -1,8 +1,9 @@
 import { strict as assert } from "node:assert";
 import { Xoshiro128 } from "../base/prng.ts";
+import { Arena } from "../bytes/arena.ts";
 import { wrapMemory } from "../bytes/memory.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
-import { EIO } from "../io/errno.ts";
+import { EIO, ENOMEM } from "../io/errno.ts";
 import { MemoryDisk } from "../io/memory_disk.ts";
 import { runTask, type Task } from "../io/task.ts";
 import { ROW_VERSION } from "./checkpoint_row.ts";
@@ -10,11 +11,13 @@ import {
   decodeManifest,
   encodeManifest,
   findManifest,
+  identityOf,
   type Manifest,
   MANIFEST_COPY_PATH,
   MANIFEST_FORMAT_VERSION,
   type ManifestRead,
   readManifest,
+  updateManifest,
   writeManifest,
 } from "./manifest.ts";
 import { PRODUCERS_FORMAT_VERSION } from "./producer_table.ts";
@@ -23,7 +26,10 @@ import { SNAPSHOT_FORMAT_VERSION } from "./state_snapshot.ts";
 function manifestOf(mountEpoch: number, shardCount: number): Manifest {
   return {
     formatVersion: MANIFEST_FORMAT_VERSION,
+    incarnation: "0123456789abcdef0123456789abcdef",
     clusterId: "clüster",
+    founders: [{ nodeId: 3, incarnation: "f".repeat(32), host: "höst", port: 33145 }],
+    pledge: null,
     nodeId: 3,
     mountEpoch,
     nextJournalId: 12,
@@ -126,6 +132,43 @@ Deno.test("a newer format is distinguished from damage, and missing fields are n
     kind: "damaged",
     reason: "nodeId is not a number",
   });
+  const [founder] = manifestOf(1, 1).founders;
+  for (
+    const [wrong, reason] of [
+      [{ incarnation: "short" }, "incarnation is not one"],
+      [{ founders: [{ ...founder, port: "1" }] }, "founders is not a list of nodes"],
+      [{ founders: [null] }, "founders is not a list of nodes"],
+      [{ pledge: { clusterId: "c", founders: {} } }, "pledge is not one"],
+      [{ pledge: 1 }, "pledge is not one"],
+    ] as const
+  ) {
+    const bytes = encodeManifest({ ...manifestOf(1, 1), ...wrong } as unknown as Manifest);
+    assert.deepEqual(decodeManifest(bytes), { kind: "damaged", reason });
+  }
+});
+
+Deno.test("a manifest from before nodes had an identity has none", () => {
+  const { formatVersion: _, incarnation: __, founders: ___, pledge: ____, ...rest } = manifestOf(
+    1,
+    1,
+  );
+  const old = { ...rest, clusterId: "", formatVersion: 2 };
+  const manifest = reading(decodeManifest(encodeManifest(old as unknown as Manifest)));
+  assert.deepEqual(identityOf(manifest), identityOf(null));
+});
+
+Deno.test("updateManifest() replaces the manifest and its copy, whatever its size, and frees its memory", () => {
+  const { options, buffer } = newDisk(2);
+  const arena = new Arena(0, 64 * 1024);
+  const free = arena.freeBytes;
+  const manifest = manifestOf(1, 20);
+  assert.equal(finish(options.disk, updateManifest({ ...options, arena }, manifest)), 0);
+  assert.equal(arena.freeBytes, free);
+  const all = { ...options, ...buffer };
+  assert.deepEqual(reading(finish(options.disk, readManifest(all))), manifest);
+  assert.deepEqual(reading(finish(options.disk, readManifest(all, MANIFEST_COPY_PATH))), manifest);
+  while (arena.allocate(4096) >= 0);
+  assert.equal(finish(options.disk, updateManifest({ ...options, arena }, manifest)), -ENOMEM);
 });
 
 Deno.test("a failed write leaves the old manifest", () => {
@@ -146,7 +189,7 @@ Deno.test("a manifest of every earlier format is read; its version is raised wit
   // Who changes one of these raises the first one, too: older programs must leave the directory alone.
   assert.deepEqual(
     [MANIFEST_FORMAT_VERSION, ROW_VERSION, PRODUCERS_FORMAT_VERSION, SNAPSHOT_FORMAT_VERSION],
-    [2, 2, 2, 1],
+    [3, 2, 2, 1],
   );
 });
 

@@ -38,6 +38,7 @@ import type { JournalExtent } from "./journal_ring.ts";
 import { type JournalScan, type JournalVisitor, scanJournal } from "./journal_scan.ts";
 import {
   findManifest,
+  identityOf,
   type Manifest,
   MANIFEST_FORMAT_VERSION,
   type ShardManifest,
@@ -84,7 +85,6 @@ export interface RecoveryOptions {
   readonly context: StorageContext;
   readonly shardCount: number;
   readonly nodeId: number;
-  readonly clusterId?: string;
   /** Size of each shard's ring, and of its extents (bytes; multiples of the block). */
   readonly journalBytes?: number;
   readonly extentBytes?: number;
@@ -490,7 +490,7 @@ class Recovery {
     if (result < 0) return result;
     const manifest: Manifest = {
       formatVersion: MANIFEST_FORMAT_VERSION,
-      clusterId: old?.clusterId || this.#options.clusterId || "",
+      ...identityOf(old),
       nodeId: this.#options.nodeId,
       mountEpoch,
       nextJournalId: provided.nextJournalId,

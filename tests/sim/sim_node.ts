@@ -131,6 +131,11 @@ export class SimNode {
     this.#memory = wrapMemory(new ArrayBuffer(0));
   }
 
+  /** Of this life. */
+  get memory(): Memory {
+    return this.#memory;
+  }
+
   get disk(): MemoryDisk {
     assert(this.#bulk !== null, "the node was never mounted");
     return this.#bulk;
@@ -207,7 +212,7 @@ export class SimNode {
       recover: () => this.#recovered(first.recover()),
       verify: (manifest) => this.#verified(first.verify(manifest)),
       open: (shard, manifest, damages) => this.shards[shard]!.steps.open(manifest, damages),
-      join: () => first.join(),
+      join: (manifest) => first.join(manifest),
       lead: (node, firstFreeGroupId) => first.lead(node, firstFreeGroupId),
       serve: (shard, ballastBytes) => this.shards[shard]!.steps.serve(ballastBytes),
     };
@@ -340,6 +345,7 @@ export class SimNode {
       shard: each.index,
       shardCount: this.shards.length,
       nodeId: 0,
+      rpcAddress: { host: "127.0.0.1", port: 33145 },
       acceptLoss,
       extentBytes: this.#options.extentBytes ?? 256 * 1024,
       journalBytes: this.#options.journalBytes ?? 1024 * 1024,

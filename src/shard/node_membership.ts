@@ -1,0 +1,208 @@
+/**
+ * Which cluster this node belongs to, on the controller's shard: drives `cluster/founding.ts` with the manifest as its
+ * memory.
+ *
+ * A data directory without an identity, but with a metadata log, was written by a program that knew no other nodes: the
+ * node is the only founder of the cluster that the log describes.
+ *
+ * @module
+ */
+
+import { type Logger, LogLevel } from "../base/logger.ts";
+import type { Random } from "../base/prng.ts";
+import {
+  Founding,
+  type FoundingState,
+  type MetNode,
+  type RpcAddress,
+} from "../cluster/founding.ts";
+import { newUuid } from "../cluster/ids.ts";
+import { runTask, type Task, until } from "../io/task.ts";
+import { Timer, type Timers } from "../io/timers.ts";
+import { type Manifest, type NodeIdentity, updateManifest } from "../storage/manifest.ts";
+import type { StorageContext } from "../storage/shard_storage.ts";
+import type { NodeHello } from "../wire/generated/node_hello.ts";
+import { type Uuid, uuidToBase64 } from "../wire/uuid.ts";
+import type { JoinRefusal } from "./start_sequence.ts";
+
+/** How often a start that waits for other nodes says for what (ms). */
+const WAITING_TOLD_MS = 10_000;
+
+/** Carries hellos between nodes. */
+export interface HelloTransport {
+  /** Sends to whoever has that address, or loses it. */
+  send(to: RpcAddress, hello: NodeHello): void;
+}
+
+export interface NodeMembershipOptions {
+  readonly nodeId: number;
+  /** Where other nodes reach this one. */
+  readonly address: RpcAddress;
+  /** Empty: a cluster of one. */
+  readonly seeds: readonly RpcAddress[];
+  readonly transport: HelloTransport;
+  readonly context: StorageContext;
+  readonly random: Random;
+  readonly timers: Timers;
+  readonly nowMs: () => number;
+  readonly logger: Logger;
+}
+
+export class NodeMembership {
+  readonly #options: NodeMembershipOptions;
+  readonly #timer = new Timer(() => this.#tick());
+  readonly incarnation: Uuid;
+  #manifest: Manifest;
+  #founding: Founding | null = null;
+  #state: FoundingState;
+  #ended: (refusal: JoinRefusal | null) => void = () => {};
+  #waitingToldMs: number;
+
+  /** @param manifest as recovery wrote it */
+  constructor(options: NodeMembershipOptions, manifest: Manifest) {
+    this.#options = options;
+    this.#manifest = manifest;
+    const { clusterId, founders, pledge } = manifest;
+    this.#state = { clusterId, founders, pledge };
+    this.incarnation = manifest.incarnation === "" ? newUuid(options.random) : manifest.incarnation;
+    this.#waitingToldMs = options.nowMs();
+  }
+
+  /** The cluster, and who founded it; known once {@linkcode decide} or {@linkcode adopt} has ended. */
+  get state(): FoundingState {
+    return this.#state;
+  }
+
+  /**
+   * Finishes when the node durably belongs to a cluster; with seeds that may take until all of them are there.
+   *
+   * @param hasMetadata there is a metadata log already
+   * @returns why the node must not start; null: it may
+   */
+  *decide(hasMetadata: boolean): Task<JoinRefusal | null> {
+    if (this.#state.clusterId === "" && hasMetadata) return this.#judgeOldDirectory();
+    const founding = this.#makeFounding();
+    return yield* until<JoinRefusal | null>((done) => {
+      this.#ended = done;
+      founding.start(this.#options.nowMs());
+      this.#schedule();
+    });
+  }
+
+  /** The metadata log says which cluster this is; kept when nothing else was known. */
+  *adopt(clusterId: string): Task<JoinRefusal | null> {
+    if (this.#state.clusterId !== "") return null;
+    const { nodeId, address: { host, port }, nowMs, random } = this.#options;
+    const founders = [{ nodeId, incarnation: this.incarnation, host, port }];
+    // The first start of the older program was cut short.
+    const id = clusterId === "" ? uuidToBase64(newUuid(random)) : clusterId;
+    const refusal = yield* this.#save({ clusterId: id, founders, pledge: null });
+    if (refusal !== null) return refusal;
+    this.#makeFounding().start(nowMs());
+    this.#schedule();
+    return null;
+  }
+
+  #judgeOldDirectory(): JoinRefusal | null {
+    // The first manifest of a directory with logs: the one before is lost, and its loss was accepted.
+    if (this.#manifest.mountEpoch > 1 || this.#options.seeds.length === 0) return null;
+    const reason =
+      "the manifest is lost, and with it which node of which cluster this was: start with an empty " +
+      "data directory, and the node joins again";
+    return { kind: "cluster", reason };
+  }
+
+  #makeFounding(): Founding {
+    const { nodeId, address, seeds, transport, random } = this.#options;
+    const founding = new Founding({
+      nodeId,
+      incarnation: this.incarnation,
+      process: random.nextUint32(),
+      run: this.#manifest.mountEpoch,
+      address,
+      seeds,
+      state: this.#state,
+      random,
+      effects: {
+        send: (to, hello) => transport.send(to, hello),
+        save: (state) => runTask(this.#save(state), (refusal) => this.#saved(refusal)),
+        formed: () => this.#end(null),
+        refuse: (reason) => this.#end({ kind: "cluster", reason }),
+        warn: (problem) => this.#options.logger.log(LogLevel.ERROR, problem),
+      },
+    });
+    this.#founding = founding;
+    return founding;
+  }
+
+  /** A hello of another node came. */
+  received(hello: NodeHello): void {
+    this.#founding?.received(hello, this.#options.nowMs());
+    this.#schedule();
+  }
+
+  /** That address leads back to this process. */
+  isSelf(address: RpcAddress): void {
+    this.#founding?.isSelf(address);
+    this.#schedule();
+  }
+
+  /** Whoever has that address does not talk to this node. */
+  met(address: RpcAddress, node: MetNode): void {
+    this.#founding?.met(address, node, this.#options.nowMs());
+  }
+
+  stop(): void {
+    this.#options.timers.cancel(this.#timer);
+    this.#founding = null;
+  }
+
+  *#save(state: FoundingState): Task<JoinRefusal | null> {
+    const { clusterId, founders, pledge } = state;
+    const identity: NodeIdentity = {
+      incarnation: this.incarnation,
+      clusterId,
+      founders,
+      pledge,
+    };
+    const manifest = { ...this.#manifest, ...identity };
+    const result = yield* updateManifest(this.#options.context, manifest);
+    if (result < 0) {
+      return { kind: "error", reason: `Cannot write the manifest (errno ${-result})` };
+    }
+    this.#manifest = manifest;
+    this.#state = state;
+    return null;
+  }
+
+  #saved(refusal: JoinRefusal | null): void {
+    if (refusal !== null) return this.#end(refusal);
+    this.#founding?.saved();
+    this.#schedule();
+  }
+
+  #end(refusal: JoinRefusal | null): void {
+    const ended = this.#ended;
+    this.#ended = () => {};
+    ended(refusal);
+  }
+
+  #tick(): void {
+    const { nowMs, logger } = this.#options;
+    const founding = this.#founding;
+    if (founding === null) return;
+    founding.tick(nowMs());
+    if (this.#state.clusterId === "" && nowMs() - this.#waitingToldMs >= WAITING_TOLD_MS) {
+      this.#waitingToldMs = nowMs();
+      logger.log(LogLevel.WARN, "Waiting for the other nodes", { why: founding.waitsFor });
+    }
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    const { timers } = this.#options;
+    const nextMs = this.#founding?.nextTickMs ?? Infinity;
+    if (nextMs === Infinity) return timers.cancel(this.#timer);
+    timers.schedule(this.#timer, nextMs);
+  }
+}
