@@ -3,10 +3,15 @@
  * partition of `__consumer_offsets`.
  *
  * ```
- *   append(records) --> log ... committed --> apply, in order --> done(0)
  *   load()          --> snapshot, then every committed record after it --> apply
+ *   commit          --> read what is new --> apply, batch by batch --> done(0) of its append
+ *   append(records) --> log, wherever this node leads
+ *   unload()        --> nothing is applied any more, and open appends are refused; load() may follow
  *   from time to time --> the state's records --> snapshot
  * ```
+ *
+ * Leader and followers apply the same way, from the log. Who proposed a record learns of it like anybody
+ * else, so a state cannot depend on who led.
  *
  * Snapshots bound a load: when the log after the last snapshot is as large as that snapshot (and not smaller
  * than the owner's minimum), the next one is written, piece by piece, while the machine continues. A small state
@@ -26,6 +31,8 @@
  */
 
 import { assert } from "../base/assert.ts";
+import { ECANCELED, EIO } from "../io/errno.ts";
+import { NOT_LEADER } from "../replication/replica.ts";
 import { type Logger, LogLevel } from "../base/logger.ts";
 import type { Memory } from "../bytes/memory.ts";
 import { runTask, type Task, until } from "../io/task.ts";
@@ -41,7 +48,7 @@ import {
   snapshotPath,
   writeSnapshot,
 } from "../storage/state_snapshot.ts";
-import { batchBaseOffset, batchSize } from "../wire/record_batch.ts";
+import { batchBaseOffset, batchEndOffset, batchSize } from "../wire/record_batch.ts";
 import type { Partition } from "./partition.ts";
 import { type AppendMemory, RecordAppender } from "./record_appender.ts";
 import { batchOf, type StateRecord, visitRecords } from "./records_of.ts";
@@ -106,12 +113,30 @@ export interface Loaded {
   readonly lostOffsets: number;
 }
 
+/** Answered when the state has reached an offset. */
+interface Parked {
+  readonly offset: number;
+  readonly done: (result: number) => void;
+}
+
 export class AppliedLog {
   readonly partition: Partition;
   readonly #machine: StateMachine;
   readonly #options: AppliedLogOptions;
   readonly #appender: RecordAppender;
   readonly #timer: Timer;
+  readonly #read = new LogRead({ complete: () => this.#onRead() });
+  #onRead: () => void = () => {};
+  /** Between a load that has ended and the next unload. */
+  #loaded = false;
+  /** Grows with each unload: what was begun before it stops where it is. */
+  #tenure = 0;
+  /** A read or a snapshot is on its way. */
+  #applying = false;
+  #writing = false;
+  readonly #idleWaiters: (() => void)[] = [];
+  /** In order of their offsets. */
+  readonly #parked: Parked[] = [];
   #skipped = 0;
   #lost = 0;
   /** First offset that is not applied. */
@@ -122,8 +147,7 @@ export class AppliedLog {
   #snapshotAtMs = 0;
   #retryAtMs = 0;
   #failing = false;
-  #writing = false;
-  #closed = false;
+  #stopped = false;
 
   constructor(partition: Partition, machine: StateMachine, options: AppliedLogOptions) {
     this.partition = partition;
@@ -134,17 +158,24 @@ export class AppliedLog {
     this.#timer = new Timer(() => this.#onTimer());
   }
 
+  /** First offset whose record is not in the state yet. */
+  get appliedOffset(): number {
+    return this.#nextOffset;
+  }
+
   /**
-   * Appends `records` as one batch. `done` is called once: with 0 after they are committed and applied, in
-   * the order of the appends, or with the refusal when they never will be.
+   * Appends `records` as one batch. `done` is called once: with 0 when they are committed and applied, in
+   * the order of the appends and before anything later is applied; or with a refusal, when they never will be,
+   * or when this node lost the leadership or unloaded the state first.
    */
   append(records: readonly StateRecord[], done: (result: number) => void): void {
-    this.#appender.append(batchOf(records, this.#options.wallMs()), (result) => {
-      if (result >= 0) {
-        for (const { key, value } of records) this.#apply(key, value);
-        this.#nextOffset = result + records.length;
-      }
-      done(Math.min(result, 0));
+    if (!this.#loaded) return done(NOT_LEADER);
+    const batch = batchOf(records, this.#options.wallMs());
+    const tenure = this.#tenure;
+    this.#appender.append(batch, (baseOffset) => {
+      if (baseOffset < 0) done(baseOffset);
+      else if (tenure !== this.#tenure) done(NOT_LEADER);
+      else this.#park(baseOffset + records.length, done);
     });
   }
 
@@ -153,83 +184,90 @@ export class AppliedLog {
     this.#appender.retry();
   }
 
+  /** Calls `done` with 0 once everything is applied that is committed now, or with a refusal as an append's. */
+  whenApplied(done: (result: number) => void): void {
+    assert(this.#loaded, "a state follows its log when it is loaded");
+    this.#park(this.partition.highWatermark, done);
+  }
+
+  /** The partition's commit advanced. */
+  onCommit(): void {
+    if (!this.#loaded || this.#applying) return;
+    this.#applying = true;
+    runTask(this.#applyCommitted(this.#tenure), () => this.#endApplying());
+  }
+
   /**
-   * Applies every committed record, in order; one that is committed while this runs is included. Before the
-   * first {@linkcode AppliedLog.append}.
+   * Builds the state from the snapshot and every committed record after it, in order; one that is committed
+   * while this runs is included. From then on, what is committed is applied at once.
    *
-   * @returns null when the partition went away
+   * @returns null when it was unloaded meanwhile
    */
   *load(): Task<Loaded | null> {
-    const { partition } = this;
-    const begunMs = this.#options.clockMs();
-    const snapshot = yield* this.#usableSnapshot();
-    if (snapshot !== null) yield* this.#applySnapshot(snapshot);
-    let resume: (result: number) => void = () => {};
-    const read = new LogRead({ complete: (result) => resume(result) });
-    let offset = Math.max(partition.startOffset, snapshot?.nextOffset ?? 0);
-    let tries = 0;
-    while (offset < partition.highWatermark) {
-      if (partition.gone) return null;
-      read.offset = offset;
-      read.maxBytes = READ_SIZE;
-      read.limitOffset = partition.highWatermark;
-      read.minOneBatch = true;
-      const waited = !partition.log.read(read);
-      if (waited) yield* until<number>((done) => resume = done);
-      if (read.error === ReadError.NONE && read.extentCount > 0) {
-        for (let i = 0; i < read.extentCount; i++) {
-          this.#applyExtent(read.addresses[i]!, read.lengths[i]!);
-        }
-        offset = read.nextOffset;
-        tries = 0;
-        read.release();
-        continue;
-      }
-      read.release();
-      if (partition.gone) return null;
-      if (tries < READ_PAUSES_MS.length) {
-        yield* this.#pause(READ_PAUSES_MS[tries++]!);
-      } else {
-        const next = Math.min(partition.log.readableFrom(offset), partition.highWatermark);
-        this.#noteLost(offset, next);
-        offset = next;
-        tries = 0;
-      }
+    assert(!this.#loaded, "a state was loaded twice");
+    const tenure = this.#tenure;
+    // What an earlier tenure left on its way ends first.
+    while (this.#applying || this.#writing) {
+      yield* until<void>((done) => this.#idleWaiters.push(done));
     }
+    if (tenure !== this.#tenure) return null;
+    const begunMs = this.#options.clockMs();
+    this.#skipped = 0;
+    this.#lost = 0;
+    this.#bytesBehind = 0;
+    this.#snapshotBytes = 0;
+    this.#applying = true;
+    const snapshot = yield* this.#usableSnapshot();
+    if (snapshot !== null) yield* this.#applySnapshot(snapshot, tenure);
+    const from = Math.max(this.partition.startOffset, snapshot?.nextOffset ?? 0);
+    this.#nextOffset = from;
+    yield* this.#applyCommitted(tenure);
+    this.#endApplying();
+    if (tenure !== this.#tenure) return null;
     if (this.#skipped > NAMED_RECORDS_MAX) {
       this.#log(LogLevel.WARN, "More records were skipped", { records: this.#skipped });
     }
-    this.#nextOffset = offset;
-    this.#noteLoaded(snapshot, begunMs);
+    this.#loaded = true;
+    this.#noteLoaded(snapshot?.sizeBytes ?? 0, this.#nextOffset - from, begunMs);
     this.#snapshotAtMs = this.#options.nowMs();
     this.#schedule();
     return { skippedRecords: this.#skipped, lostOffsets: this.#lost };
   }
 
-  /** Writes no further snapshot. */
-  close(): void {
-    this.#closed = true;
+  /** Leaves the state as it is: the machine gets nothing more, and no snapshot of it is written. */
+  unload(): void {
+    this.#tenure++;
+    this.#loaded = false;
     this.#options.timers.cancel(this.#timer);
+    for (const { done } of this.#parked.splice(0)) done(NOT_LEADER);
   }
 
   /** Ends: a small state with records after its last snapshot is written. Nothing may be appended any more. */
   *stop(): Task<void> {
-    this.close();
-    if (this.#isWorthWriting && this.#isSmall && !this.#writing) yield* this.writeSnapshot();
+    this.#stopped = true;
+    this.#options.timers.cancel(this.#timer);
+    if (!this.#loaded || this.#writing) return;
+    if (this.#isWorthWriting && this.#isSmall) yield* this.writeSnapshot();
   }
 
-  /** Writes a snapshot of the present state; its size (bytes), or a negative errno. */
+  /**
+   * Writes a snapshot of the present state; its size (bytes), or a negative errno: ECANCELED when the state
+   * was unloaded before all of it was drawn.
+   */
   *writeSnapshot(): Task<number> {
     const { log } = this.partition;
     const nextOffset = this.#nextOffset;
     const bytesBehind = this.#bytesBehind;
     const point = { appliedIndex: log.indexAt(nextOffset) - 1, nextOffset };
     const records = this.#machine.snapshot();
-    const cover = (): SnapshotCover => this.#coverOf(this.#nextOffset);
+    const tenure = this.#tenure;
+    const cover = (): SnapshotCover | null =>
+      tenure === this.#tenure ? this.#coverOf(this.#nextOffset) : null;
     this.#writing = true;
     const size = yield* writeSnapshot(this.#options, this.#owner, point, records, cover);
     this.#writing = false;
-    if (size < 0) return size;
+    this.#wakeIdle();
+    if (size < 0 || tenure !== this.#tenure) return size;
     this.#snapshotAtMs = this.#options.nowMs();
     this.#snapshotBytes = size;
     this.#bytesBehind -= bytesBehind;
@@ -263,7 +301,7 @@ export class AppliedLog {
   }
 
   #schedule(): void {
-    if (this.#closed) return;
+    if (!this.#loaded || this.#stopped) return;
     const { timers, nowMs, snapshots } = this.#options;
     timers.schedule(this.#timer, nowMs() + snapshots.intervalMs);
   }
@@ -273,7 +311,7 @@ export class AppliedLog {
     if (this.partition.gone) return;
     if (!this.#isDue) return this.#schedule();
     runTask(this.writeSnapshot(), (size) => {
-      const failed = size < 0 && !this.partition.gone;
+      const failed = size < 0 && size !== -ECANCELED && !this.partition.gone;
       if (failed) this.#retryAtMs = nowMs() + SNAPSHOT_RETRY_MS;
       // Said once: a disk that is full stays full for a while.
       if (failed && !this.#failing) {
@@ -303,9 +341,9 @@ export class AppliedLog {
 
   /** Why the log as it is cannot have given `snapshot`; null when it can. */
   #disproofOf({ coveredOffset, coveredTerm }: Snapshot): string | null {
-    const { highWatermark, startOffset } = this.partition;
-    if (coveredOffset > highWatermark) {
-      return `it covers the log up to offset ${coveredOffset}, and the log ends at ${highWatermark}: the log lost its end`;
+    const { log, startOffset } = this.partition;
+    if (coveredOffset > log.endOffset) {
+      return `it covers the log up to offset ${coveredOffset}, and the log ends at ${log.endOffset}: the log lost its end`;
     }
     // Records before the log start can no longer be compared.
     if (coveredOffset <= startOffset || this.#coverOf(coveredOffset).coveredTerm === coveredTerm) {
@@ -314,9 +352,10 @@ export class AppliedLog {
     return `the log was rewritten before offset ${coveredOffset}, up to which the snapshot reaches`;
   }
 
-  *#applySnapshot(snapshot: Snapshot): Task<void> {
+  *#applySnapshot(snapshot: Snapshot, tenure: number): Task<void> {
     let count = 0;
     for (const { key, value } of snapshot.records) {
+      if (tenure !== this.#tenure) return;
       const problem = this.#machine.apply(key, value);
       if (problem !== null) this.#noteSkipped(-1, problem);
       if (++count % APPLIED_AT_ONCE === 0) yield* this.#pause(0);
@@ -324,36 +363,91 @@ export class AppliedLog {
     this.#snapshotBytes = snapshot.sizeBytes;
   }
 
-  #apply(key: Uint8Array | null, value: Uint8Array | null): string | null {
-    this.#bytesBehind += (key?.length ?? 0) + (value?.length ?? 0);
-    return this.#machine.apply(key, value);
+  /** Reads and applies up to the commit, as it is when all is applied. */
+  *#applyCommitted(tenure: number): Task<void> {
+    const { partition } = this;
+    const read = this.#read;
+    let tries = 0;
+    while (tenure === this.#tenure && this.#nextOffset < partition.highWatermark) {
+      if (this.#nextOffset < partition.startOffset) {
+        this.#skipTo(partition.startOffset);
+        continue;
+      }
+      read.offset = this.#nextOffset;
+      read.maxBytes = READ_SIZE;
+      read.limitOffset = partition.highWatermark;
+      read.minOneBatch = true;
+      if (!partition.log.read(read)) yield* until<void>((done) => this.#onRead = done);
+      const found = read.error === ReadError.NONE && read.extentCount > 0;
+      if (found) {
+        for (let i = 0; i < read.extentCount; i++) {
+          this.#applyExtent(read.addresses[i]!, read.lengths[i]!, tenure);
+        }
+        tries = 0;
+      }
+      read.release();
+      if (found || tenure !== this.#tenure) continue;
+      if (tries < READ_PAUSES_MS.length) {
+        yield* this.#pause(READ_PAUSES_MS[tries++]!);
+        continue;
+      }
+      this.#skipTo(Math.min(partition.log.readableFrom(this.#nextOffset), partition.highWatermark));
+      tries = 0;
+    }
   }
 
-  #applyExtent(address: number, length: number): void {
+  #applyExtent(address: number, length: number, tenure: number): void {
     const { memory } = this.#options;
     const end = address + length;
     let at = address;
-    while (at < end) {
+    while (at < end && tenure === this.#tenure) {
       const size = batchSize(memory.view, at);
       assert(size > 0 && at + size <= end, "an extent is a run of whole batches");
       const problem = visitRecords(memory, at, size, (offset, key, value) => {
-        const senseless = this.#apply(key, value);
+        this.#bytesBehind += (key?.length ?? 0) + (value?.length ?? 0);
+        const senseless = this.#machine.apply(key, value);
         if (senseless !== null) this.#noteSkipped(offset, senseless);
       });
       if (problem !== null) this.#noteSkipped(batchBaseOffset(memory.view, at), problem);
+      this.#nextOffset = batchEndOffset(memory.view, at);
+      this.#answer(0);
       at += size;
     }
   }
 
+  /** Goes on without the records before `offset`. */
+  #skipTo(offset: number): void {
+    this.#noteLost(this.#nextOffset, offset);
+    this.#nextOffset = offset;
+    this.#answer(-EIO);
+  }
+
+  #endApplying(): void {
+    this.#applying = false;
+    this.#wakeIdle();
+  }
+
+  #wakeIdle(): void {
+    for (const wake of this.#idleWaiters.splice(0)) wake();
+  }
+
+  #park(offset: number, done: (result: number) => void): void {
+    if (offset <= this.#nextOffset) done(0);
+    else this.#parked.push({ offset, done });
+  }
+
+  /** Answers whoever waits for what is applied by now. */
+  #answer(result: number): void {
+    while (this.#parked.length > 0 && this.#parked[0]!.offset <= this.#nextOffset) {
+      this.#parked.shift()!.done(result);
+    }
+  }
+
   /** A line that people see when it took long. */
-  #noteLoaded(snapshot: Snapshot | null, begunMs: number): void {
-    const from = Math.max(this.partition.startOffset, snapshot?.nextOffset ?? 0);
+  #noteLoaded(snapshotBytes: number, offsetsBehind: number, begunMs: number): void {
     const tookMs = Math.round(this.#options.clockMs() - begunMs);
-    this.#log(tookMs < SLOW_LOAD_MS ? LogLevel.DEBUG : LogLevel.INFO, "Loaded a state", {
-      snapshotBytes: snapshot?.sizeBytes ?? 0,
-      offsetsBehind: this.#nextOffset - from,
-      tookMs,
-    });
+    const level = tookMs < SLOW_LOAD_MS ? LogLevel.DEBUG : LogLevel.INFO;
+    this.#log(level, "Loaded a state", { snapshotBytes, offsetsBehind, tookMs });
   }
 
   #noteSkipped(offset: number, problem: string): void {

@@ -28,9 +28,14 @@ export interface DataWaiter {
   onData(): void;
 }
 
-/** Told of a partition's commits for its shard's own sake (coordinators, the controller). */
-export interface CommitListener {
-  onCommit(partition: Partition): void;
+/** Follows a partition for its shard's own sake (coordinators, the controller). */
+export interface PartitionObserver {
+  /** This node leads; everything that earlier leaders committed is below the high watermark. */
+  onLeading(): void;
+  /** It does not, or no longer. */
+  onFollowing(): void;
+  /** The high watermark advanced. */
+  onCommit(): void;
 }
 
 /** What a partition reports to its shard. */
@@ -52,7 +57,7 @@ export class Partition implements ReplicaListener {
   readonly image: PartitionImage;
   readonly log: Log;
   readonly replica: Replica;
-  commitListener: CommitListener | null = null;
+  observer: PartitionObserver | null = null;
   #limits: PartitionLimits | null = null;
   readonly #owner: PartitionOwner;
   #gone = false;
@@ -172,6 +177,7 @@ export class Partition implements ReplicaListener {
 
   onLeading(): void {
     this.#owner.onLeading(this);
+    this.observer?.onLeading();
   }
 
   onCommitted(): void {
@@ -179,13 +185,14 @@ export class Partition implements ReplicaListener {
       this.#trims.shift()!.done(0);
     }
     this.#commitWaits.reach(this.replica.commitOffset);
-    this.commitListener?.onCommit(this);
+    this.observer?.onCommit();
     this.#notifyData();
   }
 
   onFollowing(): void {
     this.#owner.onFollowing(this);
     this.#endLeadership();
+    this.observer?.onFollowing();
     this.#notifyData();
   }
 

@@ -53,25 +53,27 @@ export function visitRecords(
   const { view, bytes } = memory;
   if (batchIsControl(view, address)) return null;
   if (batchCompression(view, address) !== Compression.NONE) return "the batch is compressed";
-  const found: { offset: number; key: Uint8Array | null; value: Uint8Array | null }[] = [];
   const reader = new RecordReader();
-  reader.open(
-    memory,
-    address + BATCH_HEADER_SIZE,
-    address + length,
-    batchRecordCount(view, address),
-    batchBaseOffset(view, address),
-    batchBaseTimestamp(view, address),
-  );
+  const open = (): void =>
+    reader.open(
+      memory,
+      address + BATCH_HEADER_SIZE,
+      address + length,
+      batchRecordCount(view, address),
+      batchBaseOffset(view, address),
+      batchBaseTimestamp(view, address),
+    );
+  open();
+  while (reader.next());
+  if (!reader.ok()) return "the batch's records cannot be read";
+  open();
   while (reader.next()) {
     const { keyAt, keyLength, valueAt, valueLength } = reader;
-    found.push({
-      offset: reader.offset,
-      key: keyLength < 0 ? null : bytes.slice(keyAt, keyAt + keyLength),
-      value: valueLength < 0 ? null : bytes.slice(valueAt, valueAt + valueLength),
-    });
+    visit(
+      reader.offset,
+      keyLength < 0 ? null : bytes.slice(keyAt, keyAt + keyLength),
+      valueLength < 0 ? null : bytes.slice(valueAt, valueAt + valueLength),
+    );
   }
-  if (!reader.ok()) return "the batch's records cannot be read";
-  for (const { offset, key, value } of found) visit(offset, key, value);
   return null;
 }

@@ -2,8 +2,8 @@
  * The group coordinators of a shard: one for each partition of `__consumer_offsets` that it owns.
  *
  * A coordinator is created when its partition begins to lead, replays the partition's records, and serves
- * from then on. Its appended records come back to its `replay` after the commit, in order. One timer of the shard
- * drives it.
+ * until this node ceases to lead. Its appended records come back to its `replay` after the commit, in order. One
+ * timer of the shard drives it.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import { ENOSPC } from "../io/errno.ts";
 import { runTask, type Task } from "../io/task.ts";
 import { Timer } from "../io/timers.ts";
 import { AppliedLog, type AppliedLogOptions, type StateMachine } from "../kafka/applied_log.ts";
-import type { CommitListener, Partition } from "../kafka/partition.ts";
+import type { Partition, PartitionObserver } from "../kafka/partition.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { type OwnershipListener, shardOfGroupId } from "./partition_table.ts";
 
@@ -36,35 +36,27 @@ export interface GroupRuntimeOptions extends AppliedLogOptions {
   readonly shardCount: number;
 }
 
-/** One partition of the offsets topic and its coordinator. */
-class CoordinatedPartition implements CoordinatorLog, CommitListener, StateMachine {
-  readonly partition: Partition;
+/** One partition of the offsets topic, and its coordinator while this node leads it. */
+class CoordinatedPartition implements CoordinatorLog, PartitionObserver, StateMachine {
   readonly log: AppliedLog;
-  readonly coordinator: GroupCoordinator;
+  /** Loading until it is known who leads; null while another node does. */
+  coordinator: GroupCoordinator | null;
   readonly #options: GroupRuntimeOptions;
-  #loading = false;
 
   constructor(partition: Partition, options: GroupRuntimeOptions) {
-    this.partition = partition;
     this.#options = options;
-    const { config, random } = options;
     this.log = new AppliedLog(partition, this, options);
-    this.coordinator = new GroupCoordinator({
-      config,
-      random,
-      log: this,
-      onGroup: (message, fields) => options.events.note(message, fields),
-    });
-    partition.commitListener = this;
-    this.#load();
+    this.coordinator = this.#newCoordinator();
+    partition.observer = this;
+    if (partition.leading) this.onLeading();
   }
 
   apply(key: Uint8Array | null, value: Uint8Array | null): string | null {
-    return key === null ? "it has no key" : this.coordinator.replay(key, value);
+    return key === null ? "it has no key" : this.coordinator!.replay(key, value);
   }
 
   snapshot(): Iterable<GroupRecord> {
-    return this.coordinator.table.snapshotRecords();
+    return this.coordinator!.table.snapshotRecords();
   }
 
   append(records: readonly GroupRecord[], done: (errorCode: number) => void): void {
@@ -74,17 +66,31 @@ class CoordinatedPartition implements CoordinatorLog, CommitListener, StateMachi
     });
   }
 
-  onCommit(): void {
-    if (!this.#loading) this.#load();
-  }
-
-  #load(): void {
-    const { partition } = this;
-    if (!partition.leading) return;
-    this.#loading = true;
+  onLeading(): void {
+    const coordinator = this.coordinator ??= this.#newCoordinator();
     const { nowMs, wallMs } = this.#options;
     runTask(this.log.load(), (loaded) => {
-      if (loaded !== null && !partition.gone) this.coordinator.loaded(nowMs(), wallMs());
+      if (loaded !== null) coordinator.loaded(nowMs(), wallMs());
+    });
+  }
+
+  onFollowing(): void {
+    this.log.unload();
+    this.coordinator?.unload();
+    this.coordinator = null;
+  }
+
+  onCommit(): void {
+    this.log.onCommit();
+  }
+
+  #newCoordinator(): GroupCoordinator {
+    const { config, random, events } = this.#options;
+    return new GroupCoordinator({
+      config,
+      random,
+      log: this,
+      onGroup: (message, fields) => events.note(message, fields),
     });
   }
 }
@@ -100,7 +106,7 @@ export class GroupRuntime implements OwnershipListener {
     options.timers.schedule(this.#timer, options.nowMs() + TICK_MS);
     options.image.listen({
       topicRemoved: ({ name }) => {
-        for (const { coordinator } of this.#coordinated.values()) coordinator.topicsDeleted([name]);
+        for (const coordinator of this.all()) coordinator.topicsDeleted([name]);
       },
     });
   }
@@ -124,7 +130,9 @@ export class GroupRuntime implements OwnershipListener {
   }
 
   *all(): Iterable<GroupCoordinator> {
-    for (const { coordinator } of this.#coordinated.values()) yield coordinator;
+    for (const { coordinator } of this.#coordinated.values()) {
+      if (coordinator !== null) yield coordinator;
+    }
   }
 
   partitionOpened(partition: Partition): void {
@@ -136,8 +144,7 @@ export class GroupRuntime implements OwnershipListener {
   partitionClosed(partition: Partition): void {
     if (partition.image.topic.name !== OFFSETS_TOPIC) return;
     const coordinated = this.#coordinated.get(partition.image.index);
-    coordinated?.log.close();
-    coordinated?.coordinator.unload();
+    coordinated?.onFollowing();
     this.#coordinated.delete(partition.image.index);
   }
 
@@ -162,6 +169,7 @@ export class GroupRuntime implements OwnershipListener {
     const nowMs = this.#options.nowMs();
     const wallMs = this.#options.wallMs();
     for (const { coordinator, log } of this.#coordinated.values()) {
+      if (coordinator === null) continue;
       if (coordinator.nextDeadlineMs() <= nowMs) coordinator.tick(nowMs, wallMs);
       log.retry();
     }

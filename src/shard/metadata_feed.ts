@@ -1,22 +1,22 @@
 /**
  * How committed metadata reaches every shard's image.
  *
- * On the controller's shard, a command's record is appended to group 0; once committed it is replayed
- * into this shard's image and sent to the others, and the command is answered when all have replayed
- * it and lead its new partitions: a client that then asks any shard finds the topic ready. A shard that
- * starts is sent a snapshot first.
+ * The controller's shard follows group 0: every committed command, whoever proposed it, is replayed into this
+ * shard's image and sent to the others. A command of this node is answered when all have replayed it and its
+ * new partitions have leaders: a client that then asks any shard finds the topic ready. A shard that starts is
+ * sent a snapshot first.
  *
  * @module
  */
 
 import type { Memory } from "../bytes/memory.ts";
-import type { MetadataLog } from "../cluster/controller_service.ts";
+import type { ControllerService, MetadataLog } from "../cluster/controller_service.ts";
 import type { ClusterImage } from "../cluster/image.ts";
 import { decodeCommand, encodeCommand } from "../cluster/records.ts";
 import type { Completion } from "../io/completion.ts";
 import { type Task, until } from "../io/task.ts";
 import { AppliedLog, type AppliedLogOptions, type StateMachine } from "../kafka/applied_log.ts";
-import type { Partition } from "../kafka/partition.ts";
+import type { Partition, PartitionObserver } from "../kafka/partition.ts";
 import type { StateRecord } from "../kafka/records_of.ts";
 import type { Calls } from "./calls.ts";
 import { messageArgument } from "./mailbox.ts";
@@ -49,9 +49,32 @@ export function replayCommand(image: ClusterImage, bytes: Uint8Array): CommandPr
   return problems;
 }
 
+/** A command that is on its way to the other shards, and who waits until all have replayed it. */
+class Sending {
+  readonly bytes: Uint8Array;
+  #arrived = false;
+  readonly #waiters: (() => void)[] = [];
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  arrived(): void {
+    this.#arrived = true;
+    for (const done of this.#waiters.splice(0)) done();
+  }
+
+  whenArrived(done: () => void): void {
+    if (this.#arrived) done();
+    else this.#waiters.push(done);
+  }
+}
+
 /** The controller's shard: appends, replays, and sends to the others. */
-export class MetadataFeed implements MetadataLog, StateMachine {
+export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserver {
   readonly log: AppliedLog;
+  /** Told when this node begins and ceases to be the controller. */
+  controller: ControllerService | null = null;
   /** A record of a newer program that this one must not skip; null: none. */
   newer: string | null = null;
   readonly #image: ClusterImage;
@@ -59,7 +82,12 @@ export class MetadataFeed implements MetadataLog, StateMachine {
   readonly #memory: Memory;
   readonly #blocks: ShardMemory;
   readonly #calls: Calls;
-  readonly #queue: { readonly bytes: Uint8Array; readonly done: () => void }[] = [];
+  readonly #partition: Partition;
+  /** Not sent yet, oldest first; and the last one that was given to be sent. */
+  readonly #queue: Sending[] = [];
+  #latest: Sending | null = null;
+  /** The other shards have been given what was there before. */
+  #sends = false;
 
   /** @param whenSettled calls back when this shard's new partitions may be served */
   constructor(
@@ -69,7 +97,9 @@ export class MetadataFeed implements MetadataLog, StateMachine {
     carriers: AppliedLogOptions & { readonly blocks: ShardMemory; readonly calls: Calls },
   ) {
     this.#image = image;
+    this.#partition = partition;
     this.log = new AppliedLog(partition, this, carriers);
+    partition.observer = this;
     this.#whenSettled = whenSettled;
     this.#memory = carriers.memory;
     this.#blocks = carriers.blocks;
@@ -80,6 +110,7 @@ export class MetadataFeed implements MetadataLog, StateMachine {
     if (value === null) return "it has no value";
     const problems = replayCommand(this.#image, value);
     for (const { problem, newer } of problems) if (newer) this.newer ??= problem;
+    if (this.#sends) this.#broadcast(value);
     return problems.length === 0 ? null : problems.map(({ problem }) => problem).join("; ");
   }
 
@@ -100,15 +131,38 @@ export class MetadataFeed implements MetadataLog, StateMachine {
         if (waiting === 0) done.complete(0, 0);
       };
       this.#whenSettled(settled);
-      this.#broadcast(command, settled);
+      // It was applied just now, and nothing after it.
+      this.#latest!.whenArrived(settled);
     });
   }
 
-  /** Sends the whole image to the other shards; finishes when they have it. */
+  /**
+   * Sends the whole image to the other shards, and from then on every command that is applied; finishes when
+   * they have the image.
+   */
   *sendSnapshot(): Task<void> {
-    for (const bytes of this.#snapshotCommands()) {
-      yield* until<void>((done) => this.#broadcast(bytes, done));
-    }
+    this.#sends = true;
+    for (const bytes of [...this.#snapshotCommands()]) this.#broadcast(bytes);
+    const last = this.#latest;
+    if (last !== null) yield* until<void>((done) => last.whenArrived(done));
+  }
+
+  onLeading(): void {
+    const { controller } = this;
+    if (controller === null) return;
+    const term = this.#partition.leaderEpoch;
+    this.log.whenApplied((result) => {
+      const leads = this.#partition.leading && this.#partition.leaderEpoch === term;
+      if (result === 0 && leads) controller.activate();
+    });
+  }
+
+  onFollowing(): void {
+    if (this.controller?.active) this.controller.resign();
+  }
+
+  onCommit(): void {
+    this.log.onCommit();
   }
 
   *#snapshotCommands(): Generator<Uint8Array> {
@@ -123,24 +177,22 @@ export class MetadataFeed implements MetadataLog, StateMachine {
   }
 
   /** Sends in the order of the calls; a command without memory or credit waits, and so do the ones after it. */
-  #broadcast(bytes: Uint8Array, done: () => void): void {
-    this.#queue.push({ bytes, done });
+  #broadcast(bytes: Uint8Array): void {
+    this.#latest = new Sending(bytes);
+    this.#queue.push(this.#latest);
     if (this.#queue.length === 1) this.#drain();
   }
 
   #drain(): void {
-    while (this.#queue.length > 0) {
-      const { bytes, done } = this.#queue[0]!;
-      if (!this.#send(bytes, done)) return;
-      this.#queue.shift();
-    }
+    while (this.#queue.length > 0 && this.#send(this.#queue[0]!)) this.#queue.shift();
   }
 
-  #send(bytes: Uint8Array, done: () => void): boolean {
+  #send(sending: Sending): boolean {
+    const { bytes } = sending;
     const { mailboxes } = this.#calls;
     let open = mailboxes.shardCount - 1;
     if (open === 0) {
-      done();
+      sending.arrived();
       return true;
     }
     for (let shard = 0; shard < mailboxes.shardCount; shard++) {
@@ -158,12 +210,12 @@ export class MetadataFeed implements MetadataLog, StateMachine {
       open--;
       if (open > 0) return;
       this.#blocks.releaseResponse(block);
-      done();
+      sending.arrived();
     };
     for (let shard = 0; shard < mailboxes.shardCount; shard++) {
       if (shard === mailboxes.shard) continue;
       const id = this.#calls.open(shard, { onReply });
-      const term = this.log.partition.leaderEpoch;
+      const term = this.#partition.leaderEpoch;
       mailboxes.send(shard, MessageType.METADATA, id, block, bytes.length, term);
     }
     return true;

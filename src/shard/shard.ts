@@ -332,7 +332,8 @@ export class Shard {
       random,
       partitionsPerNodeMax: this.settings.number("max.partitions.per.node"),
     });
-    controller.activate();
+    this.#metadata.controller = controller;
+    this.#metadata.onLeading();
     this.#controller = controller;
     const registering = controller.execute((context) => {
       formCluster(context, membership.state.clusterId);

@@ -14,7 +14,7 @@ import type { Crc32c } from "../bytes/crc32c.ts";
 import { getInt64Le, setInt64Le } from "../bytes/int64.ts";
 import type { Memory } from "../bytes/memory.ts";
 import { BLOCK_SIZE, type Disk } from "../io/disk.ts";
-import { EEXIST, EIO, ENOENT } from "../io/errno.ts";
+import { ECANCELED, EEXIST, EIO, ENOENT } from "../io/errno.ts";
 import { io, type Task, until } from "../io/task.ts";
 
 export const SNAPSHOTS_DIRECTORY = "snapshots";
@@ -107,7 +107,7 @@ export function snapshotPath({ groupId, incarnation }: SnapshotOwner): string {
  * Writes a snapshot, replacing the one before; it is durable when this ends.
  *
  * @param records drawn piece by piece over many turns
- * @param cover asked when all are drawn
+ * @param cover asked when all are drawn; null when they are not all there were
  * @returns the size (bytes), or a negative errno: then the one before is still there
  */
 export function* writeSnapshot(
@@ -115,7 +115,7 @@ export function* writeSnapshot(
   owner: SnapshotOwner,
   point: SnapshotPoint,
   records: Iterable<SnapshotRecord>,
-  cover: () => SnapshotCover,
+  cover: () => SnapshotCover | null,
 ): Task<number> {
   const { disk } = context;
   const made = yield* io((done) => disk.makeDirectory(SNAPSHOTS_DIRECTORY, done));
@@ -176,7 +176,7 @@ function* writeFile(
   owner: SnapshotOwner,
   point: SnapshotPoint,
   records: Iterable<SnapshotRecord>,
-  cover: () => SnapshotCover,
+  cover: () => SnapshotCover | null,
 ): Task<number> {
   const { disk, memory, crc32c } = context;
   const truncated = yield* io((done) => disk.truncate(handle, 0, done));
@@ -220,7 +220,9 @@ function* writeFile(
     const flushed = yield* flush();
     if (flushed < 0) return flushed;
   }
-  const { coveredOffset, coveredTerm } = cover();
+  const covered = cover();
+  if (covered === null) return -ECANCELED;
+  const { coveredOffset, coveredTerm } = covered;
   assert(coveredOffset >= point.nextOffset, "a snapshot covers what it goes on from");
   const { view } = memory;
   memory.bytes.fill(0, address, address + BLOCK_SIZE);

@@ -1,7 +1,5 @@
 import { strict as assert } from "node:assert";
-import { RecordType } from "../../src/cluster/records.ts";
 import {
-  CREATE_TOPICS,
   DELETE_RECORDS,
   FETCH,
   LIST_OFFSETS,
@@ -9,7 +7,6 @@ import {
   OFFSET_FOR_LEADER_EPOCH,
   PRODUCE,
 } from "../../src/wire/generated/apis.ts";
-import type { Api } from "../../src/wire/api.ts";
 import { ErrorCode } from "../../src/wire/errors.ts";
 import { newDeleteRecordsRequest } from "../../src/wire/generated/delete_records_request.ts";
 import { newFetchRequest } from "../../src/wire/generated/fetch_request.ts";
@@ -23,72 +20,21 @@ import {
   newOffsetForLeaderPartition,
 } from "../../src/wire/generated/offset_for_leader_epoch_request.ts";
 import { newProduceRequest } from "../../src/wire/generated/produce_request.ts";
-import { newNodeRecord } from "../../src/wire/generated/node_record.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
-import { type FickleReplica, fickleReplicas } from "./fickle_replica.ts";
-import { SimClient } from "./sim_client.ts";
-import { SimNode } from "./sim_node.ts";
-import { produceRequest, SMALL_BATCH, topicRequest } from "./sim_requests.ts";
+import { FickleBench, isInFlight, OTHER_ENDPOINT, OTHER_NODE } from "./fickle_bench.ts";
+import type { FickleReplica } from "./fickle_replica.ts";
+import { produceRequest, SMALL_BATCH } from "./sim_requests.ts";
 
-const OTHER_NODE = 1;
-const SOON_MS = 200;
-
-/** A node of two shards that knows a second node, and a topic `t` whose only partition belongs to shard 1. */
-class Bench {
-  readonly node: SimNode;
-  readonly clients: SimClient[];
-  readonly replica: FickleReplica;
+/** A bench with a topic `t` whose only partition belongs to shard 1. */
+class Bench extends FickleBench {
+  readonly replicaOfT: FickleReplica;
   readonly topicId: string;
 
   constructor(seed: number) {
-    const replicas = fickleReplicas();
-    this.node = new SimNode({ seed, makeReplica: replicas.make });
-    assert(this.node.mount(2));
-    this.clients = [0, 1].map((shard) => new SimClient(this.node.connect(shard)));
-    for (const { shard } of this.node.shards) {
-      const endpoints = [{ name: "kafka", host: "other.example", port: 4711 }];
-      const body = newNodeRecord({ nodeId: OTHER_NODE, incarnation: ZERO_UUID, endpoints });
-      assert.equal(shard.image.replay({ type: RecordType.NODE, body }), null);
-    }
-    const created = this.ask(0, CREATE_TOPICS, 7, topicRequest("t", 1))();
-    assert.equal(created.topics[0]!.errorCode, 0);
-    this.topicId = created.topics[0]!.topicId;
-    const groupId = this.node.groupOf(this.topicId, 0);
-    assert.equal(groupId % 2, 1, "the partition is shard 1's");
-    this.replica = replicas.made.get(groupId)!;
-  }
-
-  step(): void {
-    this.node.step();
-    for (const client of this.clients) client.poll();
-  }
-
-  until(done: () => boolean, boundMs = SOON_MS): void {
-    const lateMs = this.node.nowMs + boundMs;
-    while (!done()) {
-      assert(this.node.nowMs < lateMs, `not within ${boundMs} ms`);
-      this.step();
-    }
-  }
-
-  /** Sends a request over a shard's connection; the result waits for the answer. */
-  ask<Request, Response>(
-    shard: number,
-    api: Api<Request, Response>,
-    version: number,
-    request: Request,
-  ): (boundMs?: number) => Response {
-    const answers: Response[] = [];
-    this.clients[shard]!.send(api, version, request, (response) => answers.push(response));
-    return (boundMs) => {
-      this.until(() => answers.length > 0, boundMs);
-      return answers[0]!;
-    };
-  }
-
-  /** A record that is in the log, and not durable yet. */
-  get inFlight(): boolean {
-    return this.replica.log.endOffset > this.replica.commitOffset;
+    super(seed);
+    this.topicId = this.create("t");
+    this.replicaOfT = this.replica("t");
+    assert.equal(this.replicaOfT.log.groupId % 2, 1, "the partition is shard 1's");
   }
 }
 
@@ -126,14 +72,12 @@ function fetchById(
   });
 }
 
-const ENDPOINT = { nodeId: OTHER_NODE, host: "other.example", port: 4711, rack: null };
-
 for (const [shard, acks] of [[0, -1], [1, -1], [0, 1], [1, 1]] as const) {
   Deno.test(`a produce of shard ${shard} with acks=${acks} that waits when leadership is lost is told who leads`, () => {
     const bench = new Bench(10 + shard);
-    const { replica, topicId } = bench;
+    const { replicaOfT: replica, topicId } = bench;
     const waiting = bench.ask(shard, PRODUCE, 13, produceById(topicId, acks));
-    bench.until(() => bench.inFlight);
+    bench.until(() => isInFlight(replica));
     replica.stepDown(OTHER_NODE);
     const later = bench.ask(shard, PRODUCE, 13, produceById(topicId, acks));
     for (const response of [waiting(), later()]) {
@@ -144,7 +88,7 @@ for (const [shard, acks] of [[0, -1], [1, -1], [0, 1], [1, 1]] as const) {
         leaderId: OTHER_NODE,
         leaderEpoch: replica.term,
       });
-      assert.deepEqual(response.nodeEndpoints, [ENDPOINT]);
+      assert.deepEqual(response.nodeEndpoints, [OTHER_ENDPOINT]);
     }
     // Before version 10 there is no place for the leader.
     const old = bench.ask(shard, PRODUCE, 9, produceRequest("t", 0, SMALL_BATCH, acks))();
@@ -154,8 +98,7 @@ for (const [shard, acks] of [[0, -1], [1, -1], [0, 1], [1, 1]] as const) {
     );
     assert.equal(old.nodeEndpoints.length, 0);
 
-    replica.standAgain();
-    bench.until(() => replica.leading);
+    bench.elect(replica);
     const again = bench.ask(shard, PRODUCE, 13, produceById(topicId, acks))();
     assert.deepEqual(again.responses[0]!.partitionResponses[0]!.errorCode, ErrorCode.NONE);
     assert.equal(again.responses[0]!.partitionResponses[0]!.baseOffset, 3);
@@ -165,7 +108,7 @@ for (const [shard, acks] of [[0, -1], [1, -1], [0, 1], [1, 1]] as const) {
 for (const shard of [0, 1]) {
   Deno.test(`a fetch of shard ${shard} that waits when leadership is lost is told who leads`, () => {
     const bench = new Bench(20 + shard);
-    const { replica, topicId } = bench;
+    const { replicaOfT: replica, topicId } = bench;
     const epoch = replica.term;
     const waiting = bench.ask(shard, FETCH, 17, fetchById(topicId, epoch, 0, 60_000));
     for (let i = 0; i < 50; i++) bench.step();
@@ -183,7 +126,7 @@ for (const shard of [0, 1]) {
       assert.equal(result!.errorCode, error);
       const { leaderId, leaderEpoch } = result!.currentLeader;
       assert.deepEqual([leaderId, leaderEpoch], [OTHER_NODE, replica.term]);
-      assert.deepEqual(response.nodeEndpoints, [ENDPOINT]);
+      assert.deepEqual(response.nodeEndpoints, [OTHER_ENDPOINT]);
     }
     const ahead = bench.ask(shard, FETCH, 17, fetchById(topicId, 99_999, 0, 0))();
     const [result] = ahead.responses[0]!.partitions;
@@ -193,7 +136,7 @@ for (const shard of [0, 1]) {
 
   Deno.test(`a node that does not lead serves nothing of the partition to shard ${shard}, and its Metadata names the leader`, () => {
     const bench = new Bench(30 + shard);
-    const { replica } = bench;
+    const { replicaOfT: replica } = bench;
     bench.ask(shard, PRODUCE, 9, produceRequest("t", 0, SMALL_BATCH))();
     replica.stepDown(OTHER_NODE);
     const errors: number[] = [];
@@ -229,7 +172,7 @@ for (const shard of [0, 1]) {
 
 Deno.test("a trim that waits when leadership is lost is refused", () => {
   const bench = new Bench(40);
-  const { replica } = bench;
+  const { replicaOfT: replica } = bench;
   bench.ask(0, PRODUCE, 9, produceRequest("t", 0, SMALL_BATCH))();
   const lastIndex = replica.log.lastIndex;
   const trim = newDeleteRecordsRequest({

@@ -176,7 +176,7 @@ class Driver {
       ended = true;
     });
     assert(this.node.run(() => ended));
-    log.close();
+    log.unload();
   }
 
   snapshots(): string[] {
