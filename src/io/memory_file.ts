@@ -40,6 +40,8 @@ export interface Roughness {
   readonly garbage?: boolean;
   /** Torn blocks fail to be read. */
   readonly unreadable?: boolean;
+  /** The device's sectors are as large as blocks: a torn one holds nothing but garbage. */
+  readonly wholeBlocks?: boolean;
 }
 
 /** Space that was reserved and that no sync has covered. */
@@ -137,9 +139,10 @@ export class MemoryFile {
     this.size = Math.max(this.size, position + length);
     // Metadata reaches the disk in order: a durable write takes earlier changes of size with it.
     if (durable) this.#settleResizes();
+    const copy = source.slice(address, address + length);
     for (let done = 0; done < length; done += BLOCK_SIZE) {
       const block = (position + done) / BLOCK_SIZE;
-      const bytes = source.slice(address + done, address + done + BLOCK_SIZE);
+      const bytes = copy.subarray(done, done + BLOCK_SIZE);
       this.#current.set(block, bytes);
       this.#unreadable.delete(block);
       if (durable) {
@@ -281,7 +284,9 @@ export class MemoryFile {
       const kept = cut ? random.nextBelow(SECTOR_SIZE) : SECTOR_SIZE;
       torn.set(change.bytes.subarray(start, start + kept), start);
     }
-    if (roughness.garbage && random.nextBelow(GARBAGE_ODDS) === 0) {
+    if (roughness.wholeBlocks) {
+      for (let at = 0; at < BLOCK_SIZE; at++) torn[at] = random.nextBelow(256);
+    } else if (roughness.garbage && random.nextBelow(GARBAGE_ODDS) === 0) {
       const start = random.nextBelow(SECTORS_PER_BLOCK) * SECTOR_SIZE;
       for (let at = start; at < start + SECTOR_SIZE; at++) torn[at] = random.nextBelow(256);
     }

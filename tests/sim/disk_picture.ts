@@ -50,7 +50,13 @@ import {
   RING_BLOCK_OFFSET,
   STABLE_LSN_OFFSET,
 } from "../../src/storage/journal_format.ts";
-import { decodeManifest, MANIFEST_PATH, type ShardManifest } from "../../src/storage/manifest.ts";
+import {
+  decodeManifest,
+  type Manifest,
+  MANIFEST_COPY_PATH,
+  MANIFEST_PATH,
+  type ShardManifest,
+} from "../../src/storage/manifest.ts";
 import { LOGS_DIRECTORY } from "../../src/storage/engine.ts";
 import { parseLogDirectory } from "../../src/storage/salvage.ts";
 import { RowReader } from "../../src/storage/row_bytes.ts";
@@ -117,7 +123,7 @@ export interface PictureShard {
 }
 
 export interface DiskPicture {
-  /** Empty when the manifest cannot be read. */
+  /** Empty when neither the manifest nor its copy can be read. */
   readonly shards: readonly PictureShard[];
   readonly hasManifest: boolean;
   /** Groups that have a directory, and of them those that have a segment with bytes. */
@@ -129,12 +135,10 @@ export interface DiskPicture {
 /** Takes a picture of a disk that nobody runs on. */
 export function takePicture(disk: MemoryDisk): DiskPicture {
   const files = groupFiles(disk);
-  const nothing = { shards: [], hasManifest: false, ...files };
-  if (!disk.paths().includes(MANIFEST_PATH)) return nothing;
-  const found = decodeManifest(bytesOf(disk, MANIFEST_PATH));
-  if (found.kind !== "found") return nothing;
-  const { mountEpoch, shards } = found.manifest;
   const present = new Set(disk.paths());
+  const found = findManifest(disk, present);
+  if (found === null) return { shards: [], hasManifest: false, ...files };
+  const { mountEpoch, shards } = found;
   return {
     ...files,
     hasManifest: true,
@@ -146,6 +150,15 @@ export function takePicture(disk: MemoryDisk): DiskPicture {
       ...readJournal(disk, manifest, mountEpoch, present),
     })),
   };
+}
+
+/** The manifest, or its copy when it is gone or damaged. */
+function findManifest(disk: MemoryDisk, present: ReadonlySet<string>): Manifest | null {
+  for (const path of [MANIFEST_PATH, MANIFEST_COPY_PATH]) {
+    const found = present.has(path) ? decodeManifest(bytesOf(disk, path)) : null;
+    if (found?.kind === "found") return found.manifest;
+  }
+  return null;
 }
 
 function groupFiles(disk: MemoryDisk): Pick<DiskPicture, "directories" | "segments" | "files"> {

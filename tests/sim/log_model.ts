@@ -112,6 +112,15 @@ export class ModelState {
     }
   }
 
+  /** The newest batch of a producer, or null. */
+  lastBatchOf(producerId: number): ModelBatch | null {
+    for (let i = this.entries.length - 1; i >= 0; i--) {
+      const { batch } = this.entries[i]!;
+      if (batch !== null && batch.producerId === producerId) return batch;
+    }
+    return null;
+  }
+
   batches(): ModelBatch[] {
     return this.entries.flatMap((entry) => entry.batch === null ? [] : [entry.batch]);
   }

@@ -18,18 +18,29 @@ import { Xoshiro128 } from "../../src/base/prng.ts";
 import { setInt64 } from "../../src/bytes/int64.ts";
 import type { FaultPlan } from "../../src/io/memory_disk.ts";
 import { runTask } from "../../src/io/task.ts";
+import { checkEnds, checkEntries, checkProducer } from "./log_check.ts";
 import type { Engine } from "../../src/storage/engine.ts";
 import { MetaKind } from "../../src/storage/log.ts";
 import { type ModelOperation, ModelState } from "./log_model.ts";
 import type { PartitionLog } from "../../src/storage/partition_log.ts";
 import { checkSegments, expectedStart } from "./retention_model.ts";
 import { planFailure, planHiccups, planOf, type StoragePlan } from "./storage_plan.ts";
-import { lastSequenceOf, ProducerCheck } from "../../src/storage/producer_table.ts";
+import { lastSequenceOf } from "../../src/storage/producer_table.ts";
 import { writeSampleBatch } from "./sample_batch.ts";
 import { TestNode } from "./storage_node.ts";
 
 const GROUPS = 5;
 const PRODUCERS = 3;
+const SEGMENT_BYTES_MIN = 8192;
+/** Segments of so many sizes, each twice the one before. */
+const SEGMENT_SIZES = 5;
+/** A last scene's appends, steps before and after them, and operations until the power goes, at most. */
+const DOOM_ROUNDS = 5;
+const DOOM_APPENDS = 64;
+const DOOM_APPENDS_LATER = 6;
+const DOOM_STEPS = 60;
+const DOOM_OPERATIONS = 60;
+const DOOM_STEPS_PER_OPERATION = 4;
 /** Large batches are of up to so many bytes more than the smallest large one. */
 const LARGE_SPREAD_BYTES = 100_000;
 /** Of blocks that a power cut left unreadable in the middle of a write, this is said. */
@@ -40,12 +51,16 @@ const FIRST_TIMESTAMP_MS = 10_000;
 interface Tracked {
   readonly groupId: number;
   readonly operations: ModelOperation[];
+  /** What they amount to, all of them. */
+  state: ModelState;
   /** LSN of each operation. */
   readonly lsns: number[];
   /** Operations that survived an earlier life, or were reported durable. */
   durableCount: number;
   truncating: { index: number } | null;
   deleting: boolean;
+  /** Last indexes of the checkpoint that was begun last, and of the one before; or of the start. */
+  capturedIndexes: readonly [number, number];
   /** A large batch whose record is still to come, and the log's state in memory. */
   large: ModelOperation | null;
   log: PartitionLog | null;
@@ -68,6 +83,9 @@ export class StorageSimulation {
   /** Log starts that were moved to the very end, and by retention. */
   trimsToEnd = 0;
   retentions = 0;
+  /** Cuts of a log's end, and lives that ended in one. */
+  cuts = 0;
+  dooms = 0;
   /** Lives in which the disk failed an operation. */
   failures = 0;
   hiccups = 0;
@@ -90,10 +108,11 @@ export class StorageSimulation {
   }
 
   run(lives: number, steps: number): void {
-    for (let life = 0; life < lives; life++) {
+    for (let life = 0; life < lives * this.#plan.livesFactor; life++) {
       this.#mount();
       if (this.#random.nextBelow(8) > 0) {
-        this.node.disk.crashAfterOps(this.#random.nextBelow(steps));
+        const within = steps * this.#plan.powerCutWithin;
+        this.node.disk.crashAfterOps(this.#random.nextBelow(within));
       }
       this.#arm();
       for (let step = 0; step < steps && !this.#isOver; step++) this.#step();
@@ -185,7 +204,9 @@ export class StorageSimulation {
       tracked.deleting = false;
       tracked.large = null;
       tracked.log = null;
-      this.#compare(log, new ModelState(tracked.operations, log.sequence));
+      tracked.state = new ModelState(tracked.operations, log.sequence);
+      tracked.capturedIndexes = [log.lastIndex, log.lastIndex];
+      this.#compare(log, tracked.state);
       if (this.node.disk.crashed) return;
     }
     const met = this.node.damages.find(({ lost }) => !LOST_NOTHING.test(lost));
@@ -193,12 +214,7 @@ export class StorageSimulation {
   }
 
   #compare(log: PartitionLog, state: ModelState): void {
-    assert(!state.deleted, "a deleted group came back");
-    assert(log.startOffset === state.startOffset, "log start differs");
-    assert(log.endOffset === state.endOffset, "log end differs");
-    assert(log.lastIndex === state.lastIndex, "last index differs");
-    assert(log.lastTerm === state.lastTerm, "last term differs");
-    assert(log.hardTerm === state.hardTerm && log.hardVote === state.hardVote, "vote differs");
+    checkEnds(log, state);
     const bytes = this.node.readAll(log, log.startOffset);
     if (log.suspect && this.#hasFailed) this.#accept(log);
     assert(!log.suspect, "a log is suspect");
@@ -207,21 +223,8 @@ export class StorageSimulation {
     const wanted = state.bytesFrom(log.startOffset);
     assert(equal(bytes, wanted), "the log's bytes differ");
     for (const byte of bytes) this.#hash = Math.imul(this.#hash ^ byte, 0x01000193) >>> 0;
-    let index = 1;
-    for (const entry of state.entries) {
-      if (entry.meta !== null && entry.lastIndex > log.startIndex) {
-        const meta = log.metaFrom(entry.lastIndex);
-        assert(meta !== null && meta.index === entry.lastIndex, "a meta entry is missing");
-        assert(meta.kind === entry.meta.kind && meta.term === entry.meta.term, "meta differs");
-        assert(meta.payload[0] === entry.meta.mark, "a meta entry's payload differs");
-      }
-      if (entry.batch !== null && entry.batch.offset >= log.startOffset) {
-        assert(log.indexAt(entry.batch.offset) === index, "index of an offset differs");
-        assert(log.offsetAt(index) === entry.batch.offset, "offset of an index differs");
-      }
-      index = entry.lastIndex + 1;
-    }
-    this.#compareProducers(log, state);
+    checkEntries(log, state);
+    for (let id = 1; id <= PRODUCERS; id++) checkProducer(log, state, id, this.node.nowMs);
   }
 
   /** An operator lets a log be written again that an operation's failure left suspect. */
@@ -230,31 +233,6 @@ export class StorageSimulation {
     const tracked = this.#groups.get(groupId)!;
     assert(log.acceptLoss() === 0, "what a failure left suspect cannot be accepted");
     this.#note(tracked, { kind: "accept" }, this.#engineOf(groupId).journal.recordedLsn);
-  }
-
-  #compareProducers(log: PartitionLog, state: ModelState): void {
-    for (let producerId = 1; producerId <= PRODUCERS; producerId++) {
-      const last = state.batches().filter((batch) => batch.producerId === producerId).at(-1);
-      if (last === undefined) continue;
-      const lastSequence = lastSequenceOf(last.firstSequence, last.endOffset - last.offset);
-      const again = log.producers.check(
-        producerId,
-        0,
-        last.firstSequence,
-        lastSequence,
-        this.node.nowMs,
-      );
-      assert(again === ProducerCheck.DUPLICATE, "a duplicate is not known");
-      assert(log.producers.duplicateOffset === last.offset, "a duplicate has another offset");
-      const next = log.producers.check(
-        producerId,
-        0,
-        lastSequence + 1,
-        lastSequence + 1,
-        this.node.nowMs,
-      );
-      assert(next === ProducerCheck.NEW, "the next sequence is refused");
-    }
   }
 
   // ---- Workload ----
@@ -289,7 +267,7 @@ export class StorageSimulation {
         tracked.deleting = false;
       } else {
         assert(log.sequence === tracked.operations.length, "records out of step");
-        const known = new ModelState(tracked.operations, tracked.operations.length);
+        const known = tracked.state;
         const pending = tracked.large !== null || tracked.truncating !== null;
         assert(pending || log.endOffset === known.endOffset, "the log's end differs");
         assert(log.durableEndOffset <= known.endOffset, "an unrecorded batch is called durable");
@@ -303,6 +281,7 @@ export class StorageSimulation {
 
   #note(tracked: Tracked, operation: ModelOperation, lsn: number): void {
     tracked.operations.push(operation);
+    tracked.state.apply(operation);
     tracked.lsns.push(lsn);
     this.operations++;
   }
@@ -315,17 +294,25 @@ export class StorageSimulation {
     else if (choice < 19 && this.#groups.size < GROUPS) this.#create();
     else {
       const groups = [...this.#groups.values()];
-      if (groups.length > 0) this.#act(groups[random.nextBelow(groups.length)]!, choice);
+      const tracked = groups[random.nextBelow(groups.length)];
+      const { doomOdds } = this.#plan;
+      if (tracked === undefined) return;
+      if (doomOdds > 0 && random.nextBelow(doomOdds) === 0) this.#doom(tracked);
+      else this.#act(tracked, choice);
     }
     this.#observe();
   }
 
   #create(): void {
     const groupId = this.#nextGroup++;
-    const segmentBytes = 8192 << this.#random.nextBelow(5);
+    const { segmentSizeMin } = this.#plan;
+    const segmentBytes = SEGMENT_BYTES_MIN <<
+      (segmentSizeMin + this.#random.nextBelow(SEGMENT_SIZES - segmentSizeMin));
     this.#groups.set(groupId, {
       groupId,
       operations: [],
+      state: new ModelState([], 0),
+      capturedIndexes: [0, 0],
       lsns: [],
       durableCount: 0,
       truncating: null,
@@ -342,6 +329,53 @@ export class StorageSimulation {
     });
   }
 
+  /**
+   * The last scene of a life: a log is written, and cut while that is on its way to the disk or a checkpoint
+   * runs; then nothing more is recorded, and the power goes.
+   */
+  #doom(tracked: Tracked): void {
+    const random = this.#random;
+    const { disk } = this.node;
+    const engine = this.#engineOf(tracked.groupId);
+    this.dooms++;
+    const logOf = (): PartitionLog | null => {
+      const log = engine.logs.get(tracked.groupId);
+      const isThere = log !== undefined && !tracked.deleting && tracked.operations.length > 0;
+      return isThere && !this.#isOver ? log : null;
+    };
+    const write = (countMax: number): void => {
+      const log = logOf();
+      if (log === null) return;
+      let left = 1 + random.nextBelow(countMax);
+      while (left > 0 && this.#append(tracked, log, engine)) left--;
+    };
+    disk.crashAfterOps(Infinity);
+    if (random.nextBelow(2) === 0) {
+      this.#checkpoint(engine);
+      for (let i = 0; i < DOOM_STEPS && engine.checkpointing; i++) this.#pass(DOOM_STEPS);
+    }
+    for (let rounds = random.nextBelow(DOOM_ROUNDS); rounds >= 0; rounds--) {
+      write(DOOM_APPENDS);
+      this.#pass(random.nextBelow(DOOM_STEPS));
+    }
+    if (random.nextBelow(2) === 0) write(DOOM_APPENDS_LATER);
+    if (random.nextBelow(3) === 0) this.#checkpoint(engine);
+    const log = logOf();
+    if (log !== null) this.#truncate(tracked, log);
+    disk.crashAfterOps(random.nextBelow(DOOM_OPERATIONS));
+    this.#pass(DOOM_OPERATIONS * DOOM_STEPS_PER_OPERATION);
+    disk.crash();
+  }
+
+  /** Only the disk and the shards go on. */
+  #pass(steps: number): void {
+    for (let i = 0; i < steps && !this.#isOver; i++) {
+      if (this.#random.nextBelow(3) === 0) this.node.turn();
+      else this.node.disk.step();
+      this.#observe();
+    }
+  }
+
   #act(tracked: Tracked, choice: number): void {
     const engine = this.#engineOf(tracked.groupId);
     const log = engine.logs.get(tracked.groupId);
@@ -349,14 +383,18 @@ export class StorageSimulation {
     const random = this.#random;
     if (choice < 31) {
       if (random.nextBelow(this.#plan.trimOdds) === 0) this.#trim(tracked, log, engine);
-      else this.#append(tracked, log, engine);
+      else if (random.nextBelow(this.#plan.cutOdds) === 0) this.#truncate(tracked, log);
+      else {
+        const burst = 1 + random.nextBelow(this.#plan.burstMax);
+        for (let i = 0; i < burst && this.#append(tracked, log, engine); i++);
+      }
     } else if (choice < 33) this.#meta(tracked, log, engine);
     else if (choice === 33) this.#hard(tracked, log, engine);
     else if (choice === 34) this.#truncate(tracked, log);
     else if (choice === 35) this.#trim(tracked, log, engine);
     else if (choice === 36) this.#read(tracked, log);
     else if (choice === 37) {
-      if (random.nextBelow(4) === 0) engine.checkpoint();
+      if (random.nextBelow(this.#plan.checkpointOdds) === 0) this.#checkpoint(engine);
     } else if (choice === 38) {
       if (random.nextBelow(4) === 0) engine.cache.reclaim(engine.cache.arena.blockSizeMax);
     } else if (random.nextBelow(this.#plan.deleteOdds) === 0) {
@@ -365,11 +403,12 @@ export class StorageSimulation {
     }
   }
 
-  #append(tracked: Tracked, log: PartitionLog, engine: Engine): void {
+  /** False: nothing can be appended after it now. */
+  #append(tracked: Tracked, log: PartitionLog, engine: Engine): boolean {
     const random = this.#random;
     if (log.lastTerm === 0) {
       this.#meta(tracked, log, engine);
-      return;
+      return false;
     }
     const large = random.nextBelow(this.#plan.largeOdds) === 0;
     const size = random.nextBelow(20);
@@ -380,9 +419,9 @@ export class StorageSimulation {
       ? random.nextBelow(16_000)
       : random.nextBelow(size < 8 ? 60 : 900);
     const producerId = random.nextBelow(PRODUCERS + 1);
-    const state = new ModelState(tracked.operations, tracked.operations.length);
-    const last = state.batches().filter((batch) => batch.producerId === producerId).at(-1);
-    const firstSequence = last === undefined
+    const { state } = tracked;
+    const last = state.lastBatchOf(producerId);
+    const firstSequence = last === null
       ? 0
       : lastSequenceOf(last.firstSequence, last.endOffset - last.offset) + 1;
     const identity = producerId === 0
@@ -402,7 +441,7 @@ export class StorageSimulation {
         offset === -11 || this.#failure !== null,
         `append refused: ${offset} ${JSON.stringify([this.node.damages, this.node.fatals])}`,
       );
-      return;
+      return false;
     }
     assert(offset === state.endOffset, "an append has the wrong offset");
     assert(tracked.large === null, "an append went past a large one");
@@ -417,8 +456,12 @@ export class StorageSimulation {
       producerId: producerId === 0 ? -1 : producerId,
       firstSequence,
     };
-    if (log.sequence === tracked.operations.length) tracked.large = operation;
-    else this.#note(tracked, operation, engine.journal.recordedLsn);
+    if (log.sequence === tracked.operations.length) {
+      tracked.large = operation;
+      return false;
+    }
+    this.#note(tracked, operation, engine.journal.recordedLsn);
+    return true;
   }
 
   #meta(tracked: Tracked, log: PartitionLog, engine: Engine): void {
@@ -437,13 +480,26 @@ export class StorageSimulation {
     this.#note(tracked, { kind: "hard", term, vote }, engine.journal.recordedLsn);
   }
 
+  #checkpoint(engine: Engine): void {
+    if (engine.checkpointing) return;
+    engine.checkpoint();
+    for (const tracked of this.#groups.values()) {
+      if (this.#engineOf(tracked.groupId) !== engine) continue;
+      tracked.capturedIndexes = [tracked.state.lastIndex, tracked.capturedIndexes[0]];
+    }
+  }
+
   #truncate(tracked: Tracked, log: PartitionLog): void {
-    const state = new ModelState(tracked.operations, tracked.operations.length);
+    const { state } = tracked;
     const entries = state.entries.filter((entry) =>
       entry.lastIndex >= log.startIndex && entry.lastIndex >= log.committedIndex
     );
     if (entries.length < 2 || log.gate !== 0) return;
-    const from = Math.max(0, entries.length - 1 - this.#random.nextBelow(12));
+    let from = Math.max(0, entries.length - 1 - this.#random.nextBelow(this.#plan.cutWithin));
+    const captured = tracked.capturedIndexes[this.#random.nextBelow(4)];
+    if (captured !== undefined) {
+      from = Math.max(0, entries.findLastIndex((entry) => entry.lastIndex <= captured));
+    }
     const index = entries[from]!.lastIndex;
     if (index === log.lastIndex) return;
     tracked.truncating = { index };
@@ -458,7 +514,7 @@ export class StorageSimulation {
     if (log.gate !== 0) return;
     if (this.#random.nextBelow(2) === 0) this.#retain(tracked, log);
     else if (log.endOffset > log.startOffset) {
-      const state = new ModelState(tracked.operations, tracked.operations.length);
+      const { state } = tracked;
       const choice = this.#random.nextBelow(4);
       const span = state.endOffset - log.startOffset;
       if (choice === 0) log.trimPrefix(state.endOffset);
@@ -482,7 +538,7 @@ export class StorageSimulation {
       limitOffset: random.nextBelow(2) === 0 ? log.endOffset : log.durableEndOffset,
     };
     const nowMs = FIRST_TIMESTAMP_MS + this.#fill + random.nextBelow(20);
-    const state = new ModelState(tracked.operations, tracked.operations.length);
+    const { state } = tracked;
     const batches = state.batches();
     const large = tracked.large;
     if (large === null) checkSegments(log.segments(), state, batches);
@@ -509,7 +565,7 @@ export class StorageSimulation {
       return;
     }
     this.reads++;
-    const state = new ModelState(tracked.operations, tracked.operations.length);
+    const { state } = tracked;
     const wanted = state.bytesFrom(offset);
     if (wanted.length < piece.bytes.length) return;
     assert(piece.bytes.length > 0, "a read gave nothing");

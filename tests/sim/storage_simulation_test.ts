@@ -13,7 +13,15 @@ Deno.test("random work, crashes and restarts keep every durable record, the same
   // GREGOR_TEST_SEEDS=FIRST-LAST (or COUNT) runs others than the usual ones.
   const chosen = /^(?:(\d+)-)?(\d+)$/.exec(Deno.env.get("GREGOR_TEST_SEEDS") ?? "200");
   assert.ok(chosen !== null, "GREGOR_TEST_SEEDS is neither COUNT nor FIRST-LAST");
-  const met = { largeBatches: 0, trimsToEnd: 0, retentions: 0, failures: 0, hiccups: 0 };
+  const met = {
+    largeBatches: 0,
+    trimsToEnd: 0,
+    retentions: 0,
+    cuts: 0,
+    dooms: 0,
+    failures: 0,
+    hiccups: 0,
+  };
   let twice = 0;
   const last = Number(chosen[2]);
   for (let seed = Number(chosen[1] ?? 1); seed <= last; seed++) {
