@@ -119,8 +119,10 @@ export const RPC_DATA_RECEIVE_SIZE = 128 * 1024;
 export const RPC_LINKS_SHARE = 1 / 8;
 export const RPC_FRAMES_SHARE = 1 / 8;
 
-/** Links from other nodes to one shard; and connections whose preamble has not come: a further one ends the oldest. */
-export const RPC_CONNECTIONS_MAX = 512;
+/** Connections of one shard with other nodes, both directions; the process's descriptors may allow fewer. */
+export const RPC_CONNECTIONS_MAX = 1024;
+
+/** Connections whose preamble has not come; a further one ends the oldest. */
 export const RPC_GREETINGS_MAX = 64;
 
 /** A connection to another node, its preamble or its answer that takes longer than this fails (ms). */

@@ -70,6 +70,9 @@ export const definition = command({
       );
     }
     const { started } = broker;
+    const rpc = options.rpcAddr === null || broker.rpcPort === null
+      ? "none"
+      : hostPort(options.rpcAddr.host, broker.rpcPort);
     logger.log(LogLevel.INFO, "Serving", {
       version: VERSION,
       pid: Deno.pid,
@@ -77,6 +80,7 @@ export const definition = command({
       mode: options.mode,
       kafka: formatAddress({ host: options.kafkaAddr.host, port: broker.kafkaPort }),
       advertised: formatAddress(broker.advertised),
+      ...(rpc === "none" ? {} : { rpc }),
       admin: formatAddress({ host: options.adminAddr.host, port: admin.port }),
       dataDir: options.dataDir,
       cluster: started.clusterId,
@@ -88,7 +92,7 @@ export const definition = command({
       tookMs: Math.round(performance.now() - startedMs),
     });
     terminal.out(
-      `ready kafka=${hostPort(options.kafkaAddr.host, broker.kafkaPort)} rpc=none ` +
+      `ready kafka=${hostPort(options.kafkaAddr.host, broker.kafkaPort)} rpc=${rpc} ` +
         `admin=${hostPort(options.adminAddr.host, admin.port)} node=${options.nodeId} ` +
         `cores=${options.cores} memory=${options.memoryBytes}\n`,
     );
@@ -106,7 +110,6 @@ export const definition = command({
 
 function brokerOptions(options: StartOptions, stopping: Promise<void>): BrokerOptions {
   const advertised = options.advertisedKafkaAddr ?? options.kafkaAddr;
-  const rpc = options.advertisedRpcAddr ?? options.rpcAddr;
   return {
     dataDir: options.dataDir,
     kafkaHost: options.kafkaAddr.host,
@@ -114,9 +117,8 @@ function brokerOptions(options: StartOptions, stopping: Promise<void>): BrokerOp
     advertisedHost: advertised.host,
     advertisedPort: advertised.port,
     nodeId: options.nodeId,
-    rpcHost: rpc.host,
-    rpcPort: rpc.port,
     rack: options.rack,
+    rpc: rpcOptions(options),
     acceptLoss: options.acceptLoss,
     verify: options.verify,
     stopping,
@@ -127,6 +129,12 @@ function brokerOptions(options: StartOptions, stopping: Promise<void>): BrokerOp
     idlePollUs: options.idlePollUs,
     settings: options.settings,
   };
+}
+
+function rpcOptions({ rpcAddr, advertisedRpcAddr }: StartOptions): BrokerOptions["rpc"] {
+  if (rpcAddr === null) return null;
+  const advertised = advertisedRpcAddr ?? rpcAddr;
+  return { ...rpcAddr, advertisedHost: advertised.host, advertisedPort: advertised.port };
 }
 
 function openShim(): Shim {

@@ -36,8 +36,7 @@ export const START_FLAGS = {
   }),
   "rpc-addr": address({
     value: "HOST:PORT",
-    default: "127.0.0.1:33145",
-    help: "Where the other nodes connect",
+    help: "Where the other nodes connect; default none, with --seeds 127.0.0.1:33145",
   }),
   "advertised-rpc-addr": address({
     value: "HOST:PORT",
@@ -122,7 +121,8 @@ export interface StartOptions {
   readonly kafkaAddr: Address;
   /** Null: advertise what was bound. Port 0: the port that was bound. */
   readonly advertisedKafkaAddr: Address | null;
-  readonly rpcAddr: Address;
+  /** Null: other nodes cannot connect. */
+  readonly rpcAddr: Address | null;
   /** As for Kafka's. */
   readonly advertisedRpcAddr: Address | null;
   readonly adminAddr: Address;
@@ -159,6 +159,8 @@ const MIB = 2 ** 20;
 /** Least memory that a shard can work with (bytes). */
 export const SHARD_MEMORY_MIN = 32 * MIB;
 const DEV_CORES_MAX = 2;
+/** Where a node of a cluster listens for the others. */
+const RPC_ADDRESS: Address = { host: "127.0.0.1", port: 33145 };
 const DEV_MEMORY = 256 * MIB;
 const PRODUCTION_MEMORY_SHARE = 0.8;
 
@@ -177,14 +179,16 @@ export function startOptions(values: FlagValues<typeof START_FLAGS>, host: Host)
   const cores = values.cores ??
     (isDev ? Math.min(DEV_CORES_MAX, host.coreCount) : host.coreCount);
   const memoryBytes = values.memory ?? defaultMemory(isDev, cores, host);
+  const rpcAddr = values.rpcAddr ?? (values.seeds.length > 0 ? RPC_ADDRESS : null);
   const settings = new Map(isDev ? DEV_SETTINGS : []);
   for (const [name, value] of values.set) settings.set(name, plainSettingValue(name, value));
   return {
     dataDir: values.dataDir,
     kafkaAddr: values.kafkaAddr,
     advertisedKafkaAddr: values.advertisedKafkaAddr ?? reachable(values.kafkaAddr, host),
-    rpcAddr: values.rpcAddr,
-    advertisedRpcAddr: values.advertisedRpcAddr ?? reachable(values.rpcAddr, host),
+    rpcAddr,
+    advertisedRpcAddr: values.advertisedRpcAddr ??
+      (rpcAddr === null ? null : reachable(rpcAddr, host)),
     adminAddr: values.adminAddr,
     nodeId: values.nodeId,
     seeds: values.seeds,
@@ -224,6 +228,13 @@ export function checkStart(values: FlagValues<typeof START_FLAGS>): Problem[] {
     problems.push({
       subject: "--seeds",
       message: "clusters of several nodes are not built yet: leave it out for a cluster of one",
+    });
+  }
+  const bindsRpc = values.rpcAddr !== undefined || values.seeds.length > 0;
+  if (values.advertisedRpcAddr !== undefined && !bindsRpc) {
+    problems.push({
+      subject: "--advertised-rpc-addr",
+      message: "nothing listens for other nodes: give --rpc-addr too",
     });
   }
   for (const [name, value] of values.set) {

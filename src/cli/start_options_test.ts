@@ -17,7 +17,8 @@ Deno.test("start without flags is a production node of one on loopback", () => {
   const start = options([]);
   assert.equal(start.dataDir, "gregor-data");
   assert.deepEqual(start.kafkaAddr, { host: "127.0.0.1", port: 9092 });
-  assert.deepEqual(start.rpcAddr, { host: "127.0.0.1", port: 33145 });
+  assert.equal(start.rpcAddr, null);
+  assert.equal(start.advertisedRpcAddr, null);
   assert.deepEqual(start.adminAddr, { host: "127.0.0.1", port: 9644 });
   assert.equal(start.advertisedKafkaAddr, null);
   assert.deepEqual(start.seeds, []);
@@ -49,6 +50,17 @@ Deno.test("settings may have units where the setting has one", () => {
     ["log.segment.bytes", "16777216"],
     ["log.retention.hours", "48"],
     ["num.partitions", "6"],
+  ]);
+});
+
+Deno.test("other nodes can connect where an address for them is given", () => {
+  const start = options(["--rpc-addr", "0.0.0.0:33145"]);
+  assert.deepEqual(start.rpcAddr, { host: "0.0.0.0", port: 33145 });
+  assert.deepEqual(start.advertisedRpcAddr, { host: "castle", port: 33145 });
+  const said = options(["--rpc-addr", "[::]:0", "--advertised-rpc-addr", "k:1"]);
+  assert.deepEqual(said.advertisedRpcAddr, { host: "k", port: 1 });
+  assert.deepEqual(problems(["--advertised-rpc-addr", "k:1"]), [
+    "--advertised-rpc-addr nothing listens for other nodes: give --rpc-addr too",
   ]);
 });
 

@@ -82,20 +82,22 @@ function describeLockLimit(sizeBytes: number, lockableBytes: number): HostProble
  * Listens for connections.
  *
  * @param port 0 for any free one
+ * @param advertiseFlag says what others connect to
  * @returns the descriptor (accepted connections inherit TCP_NODELAY) and the port, or why not
  */
 export function listen(
   shim: Shim,
   host: string,
   port: number,
+  advertiseFlag = "--advertised-kafka-addr",
 ): { readonly fd: number; readonly port: number } | HostProblem {
   const name = encodeText(host);
   const fd = shim.gregor_listen(name, name.length, port);
   if (fd >= 0) return { fd, port: shim.gregor_local_port(fd) };
-  return describeListenError(-fd, hostPort(host, port));
+  return describeListenError(-fd, hostPort(host, port), advertiseFlag);
 }
 
-function describeListenError(errno: number, address: string): HostProblem {
+function describeListenError(errno: number, address: string, advertiseFlag: string): HostProblem {
   switch (errno) {
     case EADDRINUSE:
       return {
@@ -105,7 +107,7 @@ function describeListenError(errno: number, address: string): HostProblem {
     case EADDRNOTAVAIL:
       return {
         message: `Cannot listen on ${address}: this host does not have that address.`,
-        hint: "Listen on 0.0.0.0, and say what clients connect to with --advertised-kafka-addr.",
+        hint: `Listen on 0.0.0.0, and say what others connect to with ${advertiseFlag}.`,
       };
     case ENOENT:
       return {

@@ -58,6 +58,7 @@ class RingNode implements PeerLinksListener, Disposable {
       clusterId: "a".repeat(32),
       nodeId: nodeId,
       incarnation: `${nodeId}`.repeat(32),
+      process: nodeId,
       shardCount: 1,
       logicalVersion: 1,
     });
@@ -77,7 +78,14 @@ class RingNode implements PeerLinksListener, Disposable {
     };
     const random = new Xoshiro128(nodeId);
     const resolve = (): void => assert.fail("addresses are numeric");
-    this.links = new PeerLinks({ ...common, blocks: this.blocks, random, shard: 0, resolve }, this);
+    this.links = new PeerLinks({
+      ...common,
+      blocks: this.blocks,
+      random,
+      shard: 0,
+      resolve,
+      incomingMax: 64,
+    }, this);
     this.greeter = new Greeter({
       ...common,
       hand: (socket, { nodeId, ...rest }) => {

@@ -26,6 +26,7 @@ const PREAMBLE: Preamble = {
   clusterId: CLUSTER,
   nodeId: 7,
   incarnation: "7".repeat(32),
+  process: 7,
   fromShard: 2,
   shardCount: 4,
   targetShard: 0,
@@ -92,7 +93,8 @@ Deno.test("Greeter answers a preamble that it refuses, and closes", () => {
     [{ targetShard: 1 }, GreetingStatus.NO_SUCH_SHARD],
     [{ targetNode: 3 }, GreetingStatus.OTHER_NODE],
     [{ nodeId: 1 }, GreetingStatus.SAME_ID],
-    [{ nodeId: 1, incarnation: "1".repeat(32) }, GreetingStatus.SELF],
+    [{ nodeId: 1, incarnation: "1".repeat(32), process: 2 }, GreetingStatus.SAME_ID],
+    [{ nodeId: 1, incarnation: "1".repeat(32), process: 1 }, GreetingStatus.SELF],
   ];
   for (const [change, status] of cases) {
     const bench = new TestBench(1);

@@ -43,6 +43,7 @@ import { ANSWER_SIZE, GreetingStatus, Lane, writeAnswer } from "./preamble.ts";
 export interface IncomingPeer {
   readonly node: number;
   readonly incarnation: string;
+  readonly process: number;
   readonly fromShard: number;
   readonly shardCount: number;
   readonly logicalVersion: number;

@@ -45,7 +45,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { EventLog } from "../base/event_log.ts";
-import { RPC_CHECK_MS, RPC_CONNECTIONS_MAX } from "../base/limits.ts";
+import { RPC_CHECK_MS } from "../base/limits.ts";
 import { LogLevel } from "../base/logger.ts";
 import type { Random } from "../base/prng.ts";
 import type { Crc32c } from "../bytes/crc32c.ts";
@@ -88,6 +88,8 @@ export interface PeerLinksListener {
 
 export interface PeerLinksOptions extends LinkContext {
   readonly events: EventLog;
+  /** Connections from other nodes. */
+  readonly incomingMax: number;
 }
 
 const LANES = 2;
@@ -118,6 +120,7 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
   readonly identity: () => NodeIdentity;
   readonly resolve: LinkContext["resolve"];
   readonly #events: EventLog;
+  readonly #incomingMax: number;
   readonly #listener: PeerLinksListener;
   readonly #peers = new Map<number, Peer>();
   /** Every incoming link that is not closed, those that were replaced included. */
@@ -142,6 +145,7 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
     this.identity = options.identity;
     this.resolve = options.resolve;
     this.#events = options.events;
+    this.#incomingMax = options.incomingMax;
     this.#listener = listener;
     this.#check = new Timer(() => this.#checkDeadlines());
   }
@@ -245,7 +249,7 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
 
   /** Whether a further connection may come to this shard; where not, the answer is BUSY. */
   get hasRoom(): boolean {
-    return !this.#stopped && this.#incoming.size < RPC_CONNECTIONS_MAX;
+    return !this.#stopped && this.#incoming.size < this.#incomingMax;
   }
 
   /** Takes over a connection whose preamble has come, and answers it. One without room is closed. */
@@ -257,9 +261,9 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
     }
     const peer = this.#peer(from.node);
     peer.shardCount = from.shardCount;
-    // Connections of an earlier life are left over; one for the same shard and lane replaces the earlier.
+    // Connections of an earlier process are left over; one for the same shard and lane replaces the earlier.
     for (const other of peer.incoming) {
-      if (other !== undefined && other.peer.incarnation !== from.incarnation) other.shutdown();
+      if (other !== undefined && other.peer.process !== from.process) other.shutdown();
     }
     const slot = slotOf(from.fromShard, from.lane);
     peer.incoming[slot]?.shutdown();

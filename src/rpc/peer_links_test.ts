@@ -355,13 +355,13 @@ Deno.test("PeerLinks refuse a node with the same id, and one at another node's a
   bench.end();
 });
 
-Deno.test("PeerLinks of a new life of a node end those of the last one", () => {
+Deno.test("PeerLinks of a node's new process end those of the last one", () => {
   const bench = new TestBench(13);
   const [a, b] = pairOf(bench);
   a.send(2, 1, bytesOf(1, 1), Lane.DATA);
   bench.until(() => b.arrived.length === 1, "up");
   // Its host lost power: nobody told us that the old connection is over.
-  a.identity = { ...a.identity, incarnation: "e".repeat(32) };
+  a.identity = { ...a.identity, process: 77 };
   a.send(2, 1, bytesOf(1, 1), Lane.CONTROL);
   bench.until(() => a.news.includes("down 2"), "the old link ends");
   bench.until(() => b.arrived.length === 2, "the new one serves");

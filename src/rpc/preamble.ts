@@ -14,9 +14,10 @@
  *   46  u16  shards of the node                 46  u16  zero
  *   48  u16  target shard                       48  u32  logical version
  *   50  u16  zero                               52  u32  largest payload that it takes on this connection (bytes)
- *   52  i32  target node; -1: any               56  u32  zero
+ *   52  i32  target node; -1: any               56  u32  process
  *   56  u32  logical version                    60  u32  CRC-32C of the bytes 0 to 59
- *   60  16   zero
+ *   60  u32  process
+ *   64  12   zero
  *   76  u32  CRC-32C of the bytes 0 to 75
  * ```
  *
@@ -35,6 +36,7 @@ const PREAMBLE_MAGIC = 0x31505247;
 const ANSWER_MAGIC = 0x31415247;
 const VERSION = 1;
 const SHARDS_MAX = 1024;
+const LOGICAL_VERSION_MAX = 2 ** 30;
 const ID_SIZE = 16;
 
 /** An id of 16 bytes as text: nothing. */
@@ -54,8 +56,10 @@ export interface NodeIdentity {
   /** 32 hexadecimal digits; {@linkcode ZERO_ID}: it is in no cluster yet. */
   readonly clusterId: string;
   readonly nodeId: number;
-  /** 32 hexadecimal digits; of this life of the node. */
+  /** 32 hexadecimal digits; of this life of its data directory. */
   readonly incarnation: string;
+  /** A number that the process drew at its start, below 2^32. */
+  readonly process: number;
   readonly shardCount: number;
   /** What it is able to do, as a number that only grows. */
   readonly logicalVersion: number;
@@ -130,6 +134,7 @@ export function writePreamble(
   view.setUint16(at + 48, preamble.targetShard, true);
   view.setInt32(at + 52, preamble.targetNode, true);
   view.setUint32(at + 56, preamble.logicalVersion, true);
+  view.setUint32(at + 60, preamble.process, true);
   view.setUint32(at + PREAMBLE_SIZE - 4, crc32c(at, PREAMBLE_SIZE - 4, 0), true);
 }
 
@@ -150,16 +155,19 @@ export function readPreamble(
   const shardCount = view.getUint16(at + 46, true);
   if (lane !== Lane.CONTROL && lane !== Lane.DATA) return null;
   if (nodeId < 0 || shardCount > SHARDS_MAX || fromShard >= shardCount) return null;
+  const logicalVersion = view.getUint32(at + 56, true);
+  if (logicalVersion > LOGICAL_VERSION_MAX) return null;
   return {
     lane,
     clusterId: readId(bytes, at + 8),
     nodeId,
     incarnation: readId(bytes, at + 28),
+    process: view.getUint32(at + 60, true),
     fromShard,
     shardCount,
     targetShard: view.getUint16(at + 48, true),
     targetNode: view.getInt32(at + 52, true),
-    logicalVersion: view.getUint32(at + 56, true),
+    logicalVersion,
   };
 }
 
@@ -176,6 +184,7 @@ export function writeAnswer(memory: Memory, at: number, answer: Answer, crc32c: 
   view.setUint16(at + 44, answer.shardCount, true);
   view.setUint32(at + 48, answer.logicalVersion, true);
   view.setUint32(at + 52, answer.frameSizeMax, true);
+  view.setUint32(at + 56, answer.process, true);
   view.setUint32(at + ANSWER_SIZE - 4, crc32c(at, ANSWER_SIZE - 4, 0), true);
 }
 
@@ -196,6 +205,7 @@ export function readAnswer(memory: Memory, at: number, crc32c: Crc32c): Answer |
     clusterId: readId(bytes, at + 8),
     nodeId,
     incarnation: readId(bytes, at + 28),
+    process: view.getUint32(at + 56, true),
     shardCount,
     logicalVersion: view.getUint32(at + 48, true),
     frameSizeMax: view.getUint32(at + 52, true),
@@ -205,7 +215,9 @@ export function readAnswer(memory: Memory, at: number, crc32c: Crc32c): Answer |
 /** What node `self` answers to a preamble. */
 export function judgePreamble(preamble: Preamble, self: NodeIdentity): GreetingStatus {
   if (preamble.nodeId === self.nodeId) {
-    return preamble.incarnation === self.incarnation ? GreetingStatus.SELF : GreetingStatus.SAME_ID;
+    const isSelf = preamble.incarnation === self.incarnation && preamble.process === self.process;
+    // Where only the process is another one, the data directory was copied.
+    return isSelf ? GreetingStatus.SELF : GreetingStatus.SAME_ID;
   }
   if (areOfOtherClusters(preamble.clusterId, self.clusterId)) return GreetingStatus.OTHER_CLUSTER;
   if (preamble.targetNode >= 0 && preamble.targetNode !== self.nodeId) {

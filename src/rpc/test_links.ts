@@ -76,6 +76,7 @@ export class TestShard implements PeerLinksListener {
       clusterId: CLUSTER,
       nodeId,
       incarnation: `${nodeId}`.repeat(32),
+      process: nodeId,
       shardCount,
       logicalVersion: 1,
     };
@@ -91,7 +92,14 @@ export class TestShard implements PeerLinksListener {
       timers.schedule(new Timer(() => done(bench.names.get(host) ?? null)), bench.nowMs + 1);
     };
     const common = { memory, sockets: this.sockets, timers, crc32c, nowMs, identity, events };
-    this.links = new PeerLinks({ ...common, blocks: this.blocks, random, shard, resolve }, this);
+    this.links = new PeerLinks({
+      ...common,
+      blocks: this.blocks,
+      random,
+      shard,
+      resolve,
+      incomingMax: 64,
+    }, this);
     this.greeter = new Greeter({
       ...common,
       hand: (socket, preamble) => {

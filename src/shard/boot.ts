@@ -29,10 +29,13 @@ import { Timer, Timers } from "../io/timers.ts";
 import { Uring } from "../io/uring.ts";
 import { UringDisk } from "../io/uring_disk.ts";
 import { UringSockets } from "../io/uring_sockets.ts";
+import type { Manifest } from "../storage/manifest.ts";
 import type { Damage, ShardStorage, StorageContext } from "../storage/shard_storage.ts";
 import { Acceptor } from "./acceptor.ts";
+import { ConnectionDealer } from "./connection_dealer.ts";
 import type { Boot, FromShard, ToShard } from "./control.ts";
 import { Mailboxes } from "./mailbox.ts";
+import { RareWarnings } from "./rare_warnings.ts";
 import { Reactor } from "./reactor.ts";
 import { Shard } from "./shard.ts";
 import { ShardMemory } from "./shard_memory.ts";
@@ -65,7 +68,10 @@ export class RunningShard {
   readonly #health: StorageHealthWatch;
   readonly #steps: ShardSteps;
   readonly #stalls = new StallReport();
-  #acceptor: Acceptor | null = null;
+  readonly #acceptors: Acceptor[] = [];
+  /** Names whose address the control thread is looking for. */
+  readonly #resolving = new Map<number, (address: string | null) => void>();
+  #nextResolution = 1;
 
   constructor(shim: Shim, boot: Boot, link: ControlLink) {
     this.#boot = boot;
@@ -118,7 +124,7 @@ export class RunningShard {
       context: this.#storageContext,
       extentBytes,
       journalBytes: extentBytes * settings.number("journal.extents"),
-      make: (storage) => this.#make(storage),
+      make: (storage, manifest) => this.#make(storage, manifest),
       onVerifiedDamage: (damage) => this.#health.noteDamage(damage),
       onProgress: (stage, done) => {
         link.tell({ type: "progress", text: `${stage} ${Math.round(done * 100)} %` });
@@ -169,16 +175,17 @@ export class RunningShard {
         this.#health.start(this.#timers);
         return;
       case "accept":
-        this.#acceptor = new Acceptor(
-          this.#ring,
-          message.listener,
-          steps.shard!,
-          message.connectionsMax,
-        );
-        this.#acceptor.start();
+        return this.#acceptClients(message.listener, message.connectionsMax);
+      case "acceptPeers":
+        return this.#acceptPeers(message.listener);
+      case "resolved": {
+        const done = this.#resolving.get(message.id);
+        this.#resolving.delete(message.id);
+        done?.(message.address);
         return;
+      }
       case "drain":
-        this.#acceptor?.stop();
+        for (const acceptor of this.#acceptors) acceptor.stop();
         return runTask(steps.drain(), () => tell({ type: "drained" }));
       case "stop":
         return runTask(steps.stop(), () => tell({ type: "stopped" }));
@@ -195,7 +202,46 @@ export class RunningShard {
     }
   }
 
-  #make(storage: ShardStorage): Shard {
+  #acceptClients(listener: number, connectionsMax: number): void {
+    const warnings = this.#warnings(connectionsMax);
+    const dealer = new ConnectionDealer(this.#steps.shard!, connectionsMax, warnings);
+    this.#accept(listener, warnings, (socket) => dealer.place(socket));
+  }
+
+  #acceptPeers(listener: number): void {
+    const { nodeLinks } = this.#steps.shard!;
+    const { linksMax, shardCount } = this.#boot;
+    this.#accept(listener, this.#warnings(linksMax * shardCount), (socket) => {
+      nodeLinks.greet(socket, peerAddress(this.#shim, socket));
+    });
+  }
+
+  #accept(listener: number, warnings: RareWarnings, accepted: (socket: number) => void): void {
+    const nowMs = (): number => this.#reactor.nowMs;
+    const acceptor = new Acceptor({
+      ring: this.#ring,
+      timers: this.#timers,
+      listener,
+      nowMs,
+      warnings,
+      accepted,
+    });
+    this.#acceptors.push(acceptor);
+    acceptor.start();
+  }
+
+  #warnings(connectionsMax: number): RareWarnings {
+    return new RareWarnings(this.#logger, () => this.#reactor.nowMs, connectionsMax);
+  }
+
+  /** Asks the control thread: looking up a name may take seconds. */
+  #resolve(host: string, done: (address: string | null) => void): void {
+    const id = this.#nextResolution++;
+    this.#resolving.set(id, done);
+    this.#link.tell({ type: "resolve", id, host });
+  }
+
+  #make(storage: ShardStorage, manifest: Manifest): Shard {
     return new Shard({
       nodeId: this.#boot.nodeId,
       settings: this.#boot.settings,
@@ -213,6 +259,13 @@ export class RunningShard {
       logger: this.#logger,
       nowMs: () => this.#reactor.nowMs,
       peerOf: (socket) => peerAddress(this.#shim, socket),
+      peering: {
+        incarnation: manifest.incarnation === "" ? this.#boot.incarnation : manifest.incarnation,
+        process: this.#boot.process,
+        // The other half are connections that it makes.
+        incomingMax: Math.floor(this.#boot.linksMax / 2),
+        resolve: (host, done) => this.#resolve(host, done),
+      },
       wake: (other) => this.#ring.doorbell(other),
     }, storage);
   }

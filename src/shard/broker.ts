@@ -40,6 +40,8 @@ import type { StartedNode } from "./start_sequence.ts";
 import { BrokerFailure, Supervisor } from "./supervisor.ts";
 
 const ARENA_ALIGNMENT = 2 ** 21;
+/** Where a node would be found that does not listen for others, and founds a cluster by itself. */
+const RPC_PORT_USUAL = 33145;
 
 /** What a broker is started with; from the command line (`src/cli/start.ts`). */
 export interface BrokerOptions {
@@ -51,10 +53,14 @@ export interface BrokerOptions {
   readonly advertisedHost: string;
   readonly advertisedPort: number;
   readonly nodeId: number;
-  /** Where other nodes reach this one. */
-  readonly rpcHost: string;
-  readonly rpcPort: number;
   readonly rack: string | null;
+  /** Where other nodes connect, and what they are told; null: nowhere. Port 0 as for Kafka's. */
+  readonly rpc: {
+    readonly host: string;
+    readonly port: number;
+    readonly advertisedHost: string;
+    readonly advertisedPort: number;
+  } | null;
   /** Partitions that damage made read-only are writable again. */
   readonly acceptLoss: boolean;
   /** Read everything back from the disk before serving. */
@@ -74,6 +80,8 @@ export class Broker {
   readonly #supervisor: Supervisor;
   readonly #stopMsMax: number;
   readonly kafkaPort: number;
+  /** Null: other nodes cannot connect. */
+  readonly rpcPort: number | null;
   /** The address that clients connect to. */
   readonly advertised: { readonly host: string; readonly port: number };
   readonly started: StartedNode;
@@ -82,12 +90,14 @@ export class Broker {
     supervisor: Supervisor,
     stopMsMax: number,
     kafkaPort: number,
+    rpcPort: number | null,
     advertised: { readonly host: string; readonly port: number },
     started: StartedNode,
   ) {
     this.#supervisor = supervisor;
     this.#stopMsMax = stopMsMax;
     this.kafkaPort = kafkaPort;
+    this.rpcPort = rpcPort;
     this.advertised = advertised;
     this.started = started;
   }
@@ -118,6 +128,13 @@ export class Broker {
     refuse(claimDataDirectory(shim, options.dataDir), EXIT_CANNOT_CREATE);
     const listener = listen(shim, options.kafkaHost, options.kafkaPort);
     if ("message" in listener) throw failureOf(listener, EXIT_CANNOT_CREATE);
+    const { rpc } = options;
+    const peers = rpc === null ? null : listen(shim, rpc.host, rpc.port, "--advertised-rpc-addr");
+    if (peers !== null && "message" in peers) throw failureOf(peers, EXIT_CANNOT_CREATE);
+    const rpcEndpoint = rpc === null || peers === null ? null : {
+      host: rpc.advertisedHost,
+      port: rpc.advertisedPort === 0 ? peers.port : rpc.advertisedPort,
+    };
     const mailboxes = mailboxesSize(options.cores);
     const arenasBase = roundUp(mailboxes, ARENA_ALIGNMENT);
     const arenaBytes = Math.floor(options.memoryBytes / options.cores / ARENA_ALIGNMENT) *
@@ -135,13 +152,15 @@ export class Broker {
       arenaBytes,
       logger,
     );
+    const incarnation = newIncarnation();
+    const process = crypto.getRandomValues(new Uint32Array(1))[0]!;
     const boots: Boot[] = [];
     for (let shard = 0; shard < options.cores; shard++) {
       boots.push({
         shard,
         shardCount: options.cores,
         nodeId: options.nodeId,
-        rpcAddress: { host: options.rpcHost, port: options.rpcPort },
+        rpcAddress: rpcEndpoint ?? { host: options.advertisedHost, port: RPC_PORT_USUAL },
         mailboxes: 0,
         arenaBase: arenasBase + shard * arenaBytes,
         arenaBytes,
@@ -152,6 +171,9 @@ export class Broker {
         processor: pin ? processors[shard]! : -1,
         settings,
         seed: crypto.getRandomValues(new Uint32Array(1))[0]!,
+        incarnation,
+        process,
+        linksMax: descriptors.linksPerShard,
       });
     }
     const supervisor = new Supervisor(shim, logger);
@@ -160,14 +182,17 @@ export class Broker {
         host: options.advertisedHost,
         port: advertisedPort,
         rack: options.rack,
+        rpc: rpcEndpoint,
       },
       verify: options.verify,
       stopping: options.stopping,
     });
     supervisor.accept(listener.fd, descriptors.connectionsMax);
+    if (peers !== null) supervisor.acceptPeers(peers.fd);
     const stopMsMax = new Settings(options.settings).number("shutdown.timeout.ms");
     const advertised = { host: options.advertisedHost, port: advertisedPort };
-    return new Broker(supervisor, stopMsMax, listener.port, advertised, started);
+    const rpcPort = peers === null ? null : peers.port;
+    return new Broker(supervisor, stopMsMax, listener.port, rpcPort, advertised, started);
   }
 
   /**
@@ -195,9 +220,20 @@ export class Broker {
 function shareOpenFiles(shim: Shim, options: BrokerOptions): DescriptorShares {
   const limit = raiseFileLimit(shim);
   const extents = new Settings(options.settings).number("journal.extents");
-  const shares = shareDescriptors(limit, openDescriptors(), options.cores, extents);
+  const shares = shareDescriptors(
+    limit,
+    openDescriptors(),
+    options.cores,
+    extents,
+    options.rpc === null,
+  );
   if (typeof shares !== "number") return shares;
   throw failureOf(describeFileLimit(limit, shares), EXIT_HOST_UNFIT);
+}
+
+/** 32 hexadecimal digits that no other start of a node has. */
+function newIncarnation(): string {
+  return crypto.randomUUID().replaceAll("-", "");
 }
 
 function mapRegionFor(shim: Shim, sizeBytes: number, lock: boolean): void {

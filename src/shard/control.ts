@@ -12,11 +12,14 @@
  *   lead            →           controller active, or following one; node registered → leading
  *   serve           →           logs of deleted topics go,     logs of deleted topics go → serving
  *                               room for a start kept → serving
- *   accept          →           accepts connections
+ *   accept          →           accepts connections of clients
+ *   acceptPeers     →           accepts connections of other nodes
  *   drain           →           nothing new, the open answered → drained
  *   stop            →           when all are: checkpoint → stopped
  *                               health: its storage changed ...
  *   trouble         →           problems of the node, for clients that ask this shard
+ *                               resolve: the address of a name is wanted ...
+ *   resolved        →           its address
  *   halt            →           the loop ends at once: another shard met a disk error
  * ```
  *
@@ -61,6 +64,12 @@ export interface Boot {
   readonly processor: number;
   readonly settings: ReadonlyMap<string, string>;
   readonly seed: number;
+  /** Of the data directory if it has none: 32 hexadecimal digits, the same for all shards. */
+  readonly incarnation: string;
+  /** Of this process, below 2^32. */
+  readonly process: number;
+  /** Connections with other nodes that the shard may have. */
+  readonly linksMax: number;
 }
 
 export type ToShard =
@@ -90,6 +99,14 @@ export type ToShard =
     /** Connections of all shards; further ones are closed at once. */
     readonly connectionsMax: number;
   }
+  | { readonly type: "acceptPeers"; readonly listener: number }
+  | {
+    readonly type: "resolved";
+    /** Of the question. */
+    readonly id: number;
+    /** Numeric; null: the name has none now. */
+    readonly address: string | null;
+  }
   | { readonly type: "drain" }
   | { readonly type: "stop" }
   | { readonly type: "halt" }
@@ -109,6 +126,7 @@ export type FromShard =
   | ({ readonly type: "leading" } & Led)
   | { readonly type: "serving" }
   | { readonly type: "health"; readonly health: StorageHealth }
+  | { readonly type: "resolve"; readonly id: number; readonly host: string }
   | { readonly type: "drained" }
   | { readonly type: "stopped" }
   | {

@@ -2,8 +2,8 @@
  * How the process's file descriptors are shared out, so that clients cannot take those that data needs.
  *
  * ```text
- *   0        used     fixed                      RLIMIT_NOFILE
- *   | runtime | shards | data files | connections |
+ *   0        used     fixed                              RLIMIT_NOFILE
+ *   | runtime | shards | data files | links | connections |
  * ```
  *
  * A connection beyond its share is closed when it is accepted. Without shares, connections could take the
@@ -12,7 +12,7 @@
  * @module
  */
 
-import { CONNECTIONS_PER_SHARD_MAX } from "../base/limits.ts";
+import { CONNECTIONS_PER_SHARD_MAX, RPC_CONNECTIONS_MAX } from "../base/limits.ts";
 import { OPEN_FILES_MAX_DEFAULT } from "../storage/file_table.ts";
 
 /** What a shard's thread needs besides its journal and checkpoint slots: ring, events, the runtime's own. */
@@ -26,18 +26,23 @@ const OPEN_FILES_MIN = 8;
 const CONNECTIONS_MIN = 8;
 /** Data files get this share of the rest, up to the number that is useful. */
 const DATA_SHARE = 1 / 3;
+/** Connections with other nodes get this share of what nobody needs to be of use. */
+const LINKS_SHARE = 1 / 4;
 
 export interface DescriptorShares {
   /** Segments and indexes that each shard keeps open. */
   readonly openFilesPerShard: number;
   /** Connections of clients, of all shards. */
   readonly connectionsMax: number;
+  /** Connections with other nodes that each shard may have; 0 where the node is alone. */
+  readonly linksPerShard: number;
 }
 
 /**
  * Shares out `limit` descriptors, of which `used` are taken.
  *
  * @param extents files of a shard's journal
+ * @param alone other nodes cannot connect
  * @returns the shares, or how large the limit must be at least
  */
 export function shareDescriptors(
@@ -45,6 +50,7 @@ export function shareDescriptors(
   used: number,
   shards: number,
   extents: number,
+  alone: boolean,
 ): DescriptorShares | number {
   const fixed = used + shards * (PER_SHARD + SLOTS + extents) + SPARE;
   const needed = fixed + shards * OPEN_FILES_MIN + CONNECTIONS_MIN;
@@ -52,9 +58,12 @@ export function shareDescriptors(
   const rest = limit - fixed;
   const files = Math.min(OPEN_FILES_MAX_DEFAULT, Math.floor(rest * DATA_SHARE / shards));
   const openFilesPerShard = Math.max(OPEN_FILES_MIN, files);
-  const connections = rest - shards * openFilesPerShard;
+  const linksMax = alone ? 0 : Math.floor((limit - needed) * LINKS_SHARE / shards);
+  const linksPerShard = Math.min(linksMax, RPC_CONNECTIONS_MAX);
+  const connections = rest - shards * (openFilesPerShard + linksPerShard);
   return {
     openFilesPerShard,
+    linksPerShard,
     connectionsMax: Math.min(connections, shards * CONNECTIONS_PER_SHARD_MAX),
   };
 }

@@ -16,6 +16,7 @@
  *   NEWS                    up to 7 x group, -1                     there is more to read
  *   LEADERS                 up to 2 x (group, leader, epoch), -1    who leads these groups; -1: nobody
  *   CONNECTION              socket                                  a descriptor changes hands
+ *   PEER_CONNECTION         socket, node, ...                       a connection of another node, see node_links.ts
  *   METADATA          call  address, length, term                   committed records, to be replayed; the
  *                                                                   controller's term
  *   METADATA_REPLY    call                                          replayed, and its new partitions are led
@@ -44,5 +45,6 @@ export const MessageType = {
   PRODUCE_TAKEN: 16,
   LEADERS: 17,
   CALL_TAKEN: 18,
+  PEER_CONNECTION: 19,
 } as const;
 export type MessageType = typeof MessageType[keyof typeof MessageType];

@@ -38,6 +38,8 @@ export interface NodeMembershipOptions {
   readonly nodeId: number;
   /** Where other nodes reach this one. */
   readonly address: RpcAddress;
+  /** Of the data directory if it has none; drawn when absent. */
+  readonly candidate: Uuid | null;
   /** Empty: a cluster of one. */
   readonly seeds: readonly RpcAddress[];
   readonly transport: HelloTransport;
@@ -64,7 +66,10 @@ export class NodeMembership {
     this.#manifest = manifest;
     const { clusterId, founders, pledge } = manifest;
     this.#state = { clusterId, founders, pledge };
-    this.incarnation = manifest.incarnation === "" ? newUuid(options.random) : manifest.incarnation;
+    const { candidate, random } = options;
+    this.incarnation = manifest.incarnation === ""
+      ? candidate ?? newUuid(random)
+      : manifest.incarnation;
     this.#waitingToldMs = options.nowMs();
   }
 

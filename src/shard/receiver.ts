@@ -49,6 +49,8 @@ export class Receiver implements MailboxReceiver {
         return this.#onMetadata(fromShard, call, view, at);
       case MessageType.CONNECTION:
         return this.#onConnection(view, at);
+      case MessageType.PEER_CONNECTION:
+        return shard.nodeLinks.onPeerConnection(view, at);
       default:
         unreachable(`a shard sent a message of unknown type ${type}`);
     }

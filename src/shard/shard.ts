@@ -27,6 +27,7 @@ import {
   registerNode,
   reserveGroupIds,
 } from "../cluster/membership.ts";
+import type { NodeRecord } from "../cluster/records.ts";
 import { groupConfigOf } from "../group/config.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Disk } from "../io/disk.ts";
@@ -52,11 +53,13 @@ import { SoleReplica } from "../replication/sole_replica.ts";
 import { keepBallast } from "../storage/ballast.ts";
 import { LOG_BUSY } from "../storage/log.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
+import { ZERO_UUID } from "../wire/uuid.ts";
 import { Calls } from "./calls.ts";
 import { ShardRemoteFetch } from "./fetch_remote.ts";
 import { GroupRuntime } from "./group_runtime.ts";
 import { kafkaHandlers } from "./handlers.ts";
 import { LeaderNews } from "./leader_news.ts";
+import { NodeLinks, type Peering } from "./node_links.ts";
 import type { Mailboxes } from "./mailbox.ts";
 import type { NodeMembership } from "./node_membership.ts";
 import { MetadataFeed } from "./metadata_feed.ts";
@@ -94,6 +97,14 @@ const METADATA_SNAPSHOTS: SnapshotPolicy = {
   restMs: 5_000,
 };
 
+/** A node that no other one knows of. */
+const ALONE: Peering = {
+  incarnation: ZERO_UUID,
+  process: 0,
+  incomingMax: 0,
+  resolve: () => {},
+};
+
 export interface ShardOptions {
   readonly nodeId: number;
   readonly settings: ReadonlyMap<string, string>;
@@ -118,6 +129,8 @@ export interface ShardOptions {
   readonly snapshots?: SnapshotPolicy;
   /** Makes the replicas of this shard's groups; each is a group of one when absent. */
   readonly makeReplica?: MakeReplica;
+  /** How other nodes see this one; where absent, it finds none by name. */
+  readonly peering?: Peering;
   /** Rings another shard's doorbell. */
   readonly wake: (shard: number) => void;
 }
@@ -144,6 +157,7 @@ export class Shard {
   readonly sessions: FetchSessions;
   readonly router: Router;
   readonly server: KafkaServer;
+  readonly nodeLinks: NodeLinks;
   readonly #receiver: Receiver;
   #membership: NodeMembership | null = null;
   #metadata: MetadataFeed | null = null;
@@ -266,6 +280,12 @@ export class Shard {
       idleMaxMs: this.settings.number("connections.max.idle.ms"),
       onConnectionClosed: () => mailboxes.noteConnections(shard, -1),
     });
+    this.nodeLinks = new NodeLinks({
+      ...options,
+      ...options.peering ?? ALONE,
+      image: this.image,
+      events: this.events,
+    });
     this.#receiver = new Receiver(this);
     this.#retention = new Timer(() => this.#applyRetention());
     timers.schedule(this.#retention, nowMs() + this.#retentionIntervalMs);
@@ -343,7 +363,7 @@ export class Shard {
         incarnation: membership.incarnation,
         rack: node.rack,
         logicalVersion: LOGICAL_VERSION,
-        endpoints: [{ name: "kafka", host: node.host, port: node.port }],
+        endpoints: endpointsOf(node),
       });
     });
     yield* until<void>((done) =>
@@ -396,6 +416,7 @@ export class Shard {
     this.storage.turnEnd(nowMs);
     blocks.resumeWaiting(nowMs);
     this.server.flush();
+    this.nodeLinks.links.flush();
     const released = this.outbox.flush();
     const told = this.news.flush();
     const led = this.leaderNews.flush();
@@ -473,6 +494,7 @@ export class Shard {
     yield* this.groups.stop();
     if (this.#metadata !== null) yield* this.#metadata.log.stop();
     yield* this.storage.stop();
+    this.nodeLinks.stop();
   }
 
   #tellLeader({ image, replica }: Partition): void {
@@ -536,4 +558,10 @@ export class Shard {
       call: (api, version, request) => this.router.call(api, version, NO_CALLER, request),
     };
   }
+}
+
+/** What the cluster knows of the node's addresses. */
+function endpointsOf({ host, port, rpc }: AdvertisedNode): NodeRecord["endpoints"] {
+  const endpoints = [{ name: "kafka", host, port }];
+  return rpc === null ? endpoints : [...endpoints, { name: "rpc", ...rpc }];
 }

@@ -39,7 +39,7 @@ export interface ShardStepsOptions {
   readonly extentBytes: number;
   readonly context: StorageContext;
   /** Builds the shard over its opened storage. */
-  readonly make: (storage: ShardStorage) => Shard;
+  readonly make: (storage: ShardStorage, manifest: Manifest) => Shard;
   /** A verification, by whichever shard, found damage in a log of this one. */
   readonly onVerifiedDamage: (damage: Damage) => void;
   /** The present part of a long step, and a share from 0 to 1. */
@@ -92,7 +92,7 @@ export class ShardSteps {
     const { context, shard, acceptLoss, make, onVerifiedDamage } = this.#options;
     const storage = yield* openShard({ context, shard, manifest, acceptLoss });
     if (typeof storage === "number") return { errno: storage, logs: 0, lastGroupId: 0 };
-    const opened = make(storage);
+    const opened = make(storage, manifest);
     this.#shard = opened;
     for (const damage of damages) {
       if (storage.logs.has(damage.groupId)) onVerifiedDamage(damage);
@@ -114,6 +114,7 @@ export class ShardSteps {
       context,
       nodeId,
       address,
+      candidate: shard.options.peering?.incarnation ?? null,
       seeds: [],
       transport: { send: () => {} },
     }, manifest);

@@ -26,11 +26,13 @@ import type { Damage } from "../storage/shard_storage.ts";
 import type { Verified } from "../storage/verify.ts";
 import { DAMAGE_REMEDY, someOf } from "./node_health.ts";
 
-/** Where clients find this node. */
+/** Where clients and other nodes find this node. */
 export interface AdvertisedNode {
   readonly host: string;
   readonly port: number;
   readonly rack: string | null;
+  /** Where other nodes find it; null: nowhere. */
+  readonly rpc: { readonly host: string; readonly port: number } | null;
 }
 
 export interface Recovered {

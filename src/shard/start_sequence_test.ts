@@ -14,7 +14,7 @@ import {
   stopNode,
 } from "./start_sequence.ts";
 
-const NODE = { host: "localhost", port: 9092, rack: null };
+const NODE = { host: "localhost", port: 9092, rack: null, rpc: null };
 const MANIFEST = { mountEpoch: 7 } as unknown as Manifest;
 const DAMAGE: Damage = { groupId: 3, file: "logs/a", position: 0, lost: "offsets 1 to 2" };
 

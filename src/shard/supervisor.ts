@@ -13,6 +13,7 @@ import { EXIT_INVARIANT } from "../base/exit_codes.ts";
 import { type Logger, LogLevel } from "../base/logger.ts";
 import type { Shim } from "../io/shim.ts";
 import { all, runTask, type Task, until } from "../io/task.ts";
+import { resolveHost } from "../io/resolve_host.ts";
 import { wakeRing } from "../io/uring.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
 import { DISK_ERROR_PATH } from "../storage/disk_error_mark.ts";
@@ -159,6 +160,11 @@ export class Supervisor {
     this.#send(0, { type: "accept", listener, connectionsMax });
   }
 
+  /** The same for connections of other nodes. */
+  acceptPeers(listener: number): void {
+    this.#send(0, { type: "acceptPeers", listener });
+  }
+
   /** Drains and writes out every shard. */
   async stop(): Promise<void> {
     await this.#finish(stopNode({
@@ -201,6 +207,9 @@ export class Supervisor {
         return;
       case "health":
         return this.#noteHealth(shard, message.health);
+      case "resolve":
+        this.#resolve(shard, message.id, message.host);
+        return;
       case "fatal":
         this.#ending = true;
         if (message.diskError) this.#endMarked(shard, message.exitCode, message.message);
@@ -239,6 +248,11 @@ export class Supervisor {
     for (let other = 0; other < this.#workers.length; other++) {
       this.#send(other, { type: "trouble", diskFull, damagedGroups });
     }
+  }
+
+  async #resolve(shard: number, id: number, host: string): Promise<void> {
+    const address = await resolveHost(host);
+    if (!this.#ending) this.#send(shard, { type: "resolved", id, address });
   }
 
   #showProgress(text: string): void {

@@ -193,7 +193,7 @@ export class SimNode {
     this.refusal = null;
     this.#starting = true;
     const order = {
-      node: { host: "127.0.0.1", port: 9092, rack: null },
+      node: { host: "127.0.0.1", port: 9092, rack: null, rpc: null },
       verify: false,
       logger: this.#logger,
       nowMs: () => this.nowMs,
