@@ -143,3 +143,6 @@ export const RPC_RETRY_MS_MAX = 1_000;
 
 /** A link that was up for this long is made again at once when it breaks (ms). */
 export const RPC_STEADY_MS = 1_000;
+
+/** Appends to other nodes that a shard reads from its logs or has in flight at once. */
+export const REPLICATION_FRAMES_MAX = 256;

@@ -6,7 +6,7 @@
 
 import type { PartitionImage, TopicImage } from "../cluster/image.ts";
 import { type Log, type LogListener, type MetaEntry, MetaKind } from "../storage/log.ts";
-import { SoleReplica } from "../replication/sole_replica.ts";
+import { groupOfOne } from "../replication/test_group_of_one.ts";
 import { Partition } from "./partition.ts";
 
 /** Takes everything; nothing is durable before {@linkcode ManualLog.reachDurable}. */
@@ -17,7 +17,12 @@ export class ManualLog {
   lastIndex = 0;
   lastTerm = 0;
   hardTerm = 0;
+  hardVote = -1;
   hardVersion = 0;
+  readonly groupId = 1;
+  readonly incarnation = 1;
+  readonly startIndex = 0;
+  readonly startTerm = 0;
   durableIndex = 0;
   durableEndOffset = 0;
   appends = 0;
@@ -42,8 +47,22 @@ export class ManualLog {
     return this.endOffset++;
   }
 
-  setHardState(term: number): number {
+  /** As durable as the rest; only a majority of several would wait for it. */
+  get durableHardVersion(): number {
+    return this.hardVersion;
+  }
+
+  termAt(index: number): number {
+    return index === 0 ? 0 : this.lastTerm;
+  }
+
+  offsetAt(index: number): number {
+    return this.durableIndex === index - 1 ? this.durableEndOffset : this.endOffset;
+  }
+
+  setHardState(term: number, vote: number): number {
     this.hardTerm = term;
+    this.hardVote = vote;
     return ++this.hardVersion;
   }
 
@@ -56,7 +75,8 @@ export class ManualLog {
 
   setCommitted(): void {}
 
-  lastMeta(_kind: MetaKind, index: number): MetaEntry | null {
+  lastMeta(kind: MetaKind, index: number): MetaEntry | null {
+    if (kind !== MetaKind.PREFIX) return null;
     return this.#trim !== null && this.#trim.index <= index ? this.#trim : null;
   }
 
@@ -77,7 +97,7 @@ export function testPartition(): { readonly partition: Partition; readonly log: 
     incarnations: [],
   };
   const owner = { onWritable: () => {}, onLeading: () => {}, onFollowing: () => {} };
-  const replica = new SoleReplica(log as unknown as Log, 0);
+  const replica = groupOfOne(log as unknown as Log, 0);
   const partition = new Partition(image, replica, owner);
   replica.start();
   log.reachDurable();

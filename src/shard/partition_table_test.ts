@@ -3,14 +3,14 @@ import { Settings } from "../base/settings.ts";
 import { type PartitionImage, TopicImage } from "../cluster/image.ts";
 import { TopicConfig } from "../cluster/topic_config.ts";
 import { ManualLog } from "../kafka/test_manual_log.ts";
-import { SoleReplica } from "../replication/sole_replica.ts";
+import { groupOfOne } from "../replication/test_group_of_one.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 import { ZERO_UUID } from "../wire/uuid.ts";
 import { PartitionTable, type PartitionTableOptions } from "./partition_table.ts";
 
 const OPTIONS: PartitionTableOptions = {
   shardCount: 1,
-  makeReplica: (log) => new SoleReplica(log, 0),
+  makeReplica: (log) => groupOfOne(log, 0),
   isKnown: () => false,
   onWritable: () => {},
   onLeading: () => {},

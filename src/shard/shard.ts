@@ -49,7 +49,7 @@ import { RequestHeap } from "../kafka/request_heap.ts";
 import { KafkaServer } from "../kafka/server.ts";
 import type { Services, StorageTrouble } from "../kafka/services.ts";
 import type { MakeReplica } from "../replication/replica.ts";
-import { SoleReplica } from "../replication/sole_replica.ts";
+import { ShardReplication } from "../replication/shard_replication.ts";
 import { keepBallast } from "../storage/ballast.ts";
 import { LOG_BUSY } from "../storage/log.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
@@ -145,6 +145,7 @@ export class Shard {
   readonly image: ClusterImage;
   readonly leaders = new LeaderTable();
   readonly storage: ShardStorage;
+  readonly replication: ShardReplication;
   readonly partitions: PartitionTable;
   readonly news: RemoteNews;
   readonly leaderNews: LeaderNews;
@@ -190,8 +191,15 @@ export class Shard {
     this.outbox = new Outbox(mailboxes);
     this.image = new ClusterImage(options.nodeId, options.settings);
     this.leaderNews = new LeaderNews(mailboxes, this.leaders);
+    this.replication = new ShardReplication({
+      ...options,
+      wallMs,
+      events: this.events,
+      pinRoom: () => storage.pinRoom,
+      allocate: (size) => blocks.arena.allocate(size),
+    });
     const makeReplica: MakeReplica = options.makeReplica ??
-      ((log, { termFloor }) => new SoleReplica(log, options.nodeId, termFloor));
+      ((log, group) => this.replication.makeReplica(log, group));
     this.partitions = new PartitionTable(storage, {
       shardCount,
       makeReplica,
@@ -413,6 +421,7 @@ export class Shard {
     // Held connections wait for no log, but for room in the journal or in memory, of which nothing notifies them.
     this.server.resumeHeld();
     const rereads = this.fetch.runRereads();
+    this.replication.flush();
     this.storage.turnEnd(nowMs);
     blocks.resumeWaiting(nowMs);
     this.server.flush();

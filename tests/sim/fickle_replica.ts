@@ -14,7 +14,7 @@ import {
   type Replica,
   type ReplicaListener,
 } from "../../src/replication/replica.ts";
-import { SoleReplica } from "../../src/replication/sole_replica.ts";
+import { groupOfOne } from "../../src/replication/test_group_of_one.ts";
 import type { Log } from "../../src/storage/log.ts";
 
 const NODE_ID = 0;
@@ -24,7 +24,7 @@ export class FickleReplica implements Replica, ReplicaListener {
   listener: ReplicaListener | null = null;
   readonly inSyncCount = 1;
   readonly handingOver = false;
-  #sole: SoleReplica;
+  #sole: Replica;
   /** The term in which another node leads, and which one; null while this one does. */
   #other: { readonly term: number; readonly leaderId: number } | null = null;
   // The commit that the other node's followers know of.
@@ -33,7 +33,7 @@ export class FickleReplica implements Replica, ReplicaListener {
 
   constructor(log: Log, termFloor: number) {
     this.log = log;
-    this.#sole = new SoleReplica(log, NODE_ID, termFloor);
+    this.#sole = groupOfOne(log, NODE_ID, termFloor);
     this.#sole.listener = this;
   }
 
@@ -75,7 +75,7 @@ export class FickleReplica implements Replica, ReplicaListener {
     assert(this.#other !== null, "it leads");
     this.#other = null;
     this.#sole.close();
-    this.#sole = new SoleReplica(this.log, NODE_ID);
+    this.#sole = groupOfOne(this.log, NODE_ID);
     this.#sole.listener = this;
     this.#sole.start();
   }

@@ -2,12 +2,13 @@ import { strict as assert } from "node:assert";
 import { ManualLog } from "../kafka/test_manual_log.ts";
 import { type Log, LOG_BUSY } from "../storage/log.ts";
 import type { ReplicaListener } from "./replica.ts";
-import { SoleReplica } from "./sole_replica.ts";
+import type { Replica } from "./replica.ts";
+import { groupOfOne } from "./test_group_of_one.ts";
 
 /** A replica that says in words what it reports. */
-function testReplica(log: ManualLog): { replica: SoleReplica; told: string[] } {
+function testReplica(log: ManualLog): { replica: Replica; told: string[] } {
   const told: string[] = [];
-  const replica = new SoleReplica(log as unknown as Log, 7, 40);
+  const replica = groupOfOne(log as unknown as Log, 7, 40);
   const listener: ReplicaListener = {
     onDurable: () => told.push(`durable ${log.durableEndOffset}`),
     onCommitted: () => told.push(`committed ${replica.commitOffset}`),
@@ -20,7 +21,7 @@ function testReplica(log: ManualLog): { replica: SoleReplica; told: string[] } {
   return { replica, told };
 }
 
-Deno.test("SoleReplica leads when the no-op of its term is durable, and commits what is", () => {
+Deno.test("a group of one leads when the no-op of its term is durable, and commits what is", () => {
   const log = new ManualLog();
   const { replica, told } = testReplica(log);
   replica.start();
@@ -38,7 +39,7 @@ Deno.test("SoleReplica leads when the no-op of its term is durable, and commits 
   assert.equal(told.length, 5, "it is over");
 });
 
-Deno.test("SoleReplica applies a trim of its predecessor, though the log had no room for that at first", () => {
+Deno.test("a group of one applies a trim of its predecessor, though the log had no room for that at first", () => {
   const log = new ManualLog();
   const before = testReplica(log);
   before.replica.start();

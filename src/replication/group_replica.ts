@@ -1,0 +1,512 @@
+/**
+ * A replica of one group on this node: Raft's decisions, carried out on the log.
+ *
+ * ```text
+ *     log ── durable, writable ──► GroupReplica ──► RaftGroup (src/raft, pure)
+ *     links ── messages, news ──►       │   ◄── effects: hard state, cut, send, replicate
+ *                                       ▼
+ *                        ReplicaListener (the partition): leading, committed, following
+ * ```
+ *
+ * A group of one replica goes the same way; nothing is sent then.
+ *
+ * The listener is notified at the end of an input, when the group is in order; where that input is a call of the
+ * listener itself, at the end of the turn ({@linkcode ReplicaHost.settleLater}).
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import type { Random } from "../base/prng.ts";
+import { getInt64, setInt64 } from "../bytes/int64.ts";
+import { runTask } from "../io/task.ts";
+import { Timer } from "../io/timers.ts";
+import type { AppendRuns } from "../raft/append_runs.ts";
+import type { Configuration, Member } from "../raft/configuration.ts";
+import type { RaftTiming } from "../raft/limits.ts";
+import type { RaftMessage } from "../raft/message.ts";
+import { NOTHING, RaftGroup } from "../raft/raft_group.ts";
+import type { RaftEffects, RaftLog, RaftMeta, StoredConfiguration } from "../raft/raft_log.ts";
+import {
+  type Log,
+  LOG_BUSY,
+  type LogListener,
+  MetaKind,
+  type SnapshotPoint,
+} from "../storage/log.ts";
+import { NOT_LEADER, type Replica, type ReplicaGroup, type ReplicaListener } from "./replica.ts";
+
+/** A trim's payload: the offset (int64). */
+const TRIM_PAYLOAD_SIZE = 8;
+const NOBODY = -1;
+/** A voter that has not answered for this long does not count for `min.insync.replicas` (ms). */
+const IN_SYNC_MS = 10_000;
+
+/** What replicas need of their shard; `shard_replication.ts` is it. */
+export interface ReplicaHost {
+  readonly nodeId: number;
+  readonly random: Random;
+  readonly timing: RaftTiming;
+  nowMs(): number;
+  schedule(timer: Timer, atMs: number): void;
+  cancel(timer: Timer): void;
+  /** Calls {@linkcode GroupReplica.settle} at the end of this turn. */
+  settleLater(replica: GroupReplica): void;
+  sendRow(replica: GroupReplica, node: number, message: RaftMessage): void;
+  replicate(replica: GroupReplica, node: number, fromIndex: number, bytesMax: number): void;
+  sendSnapshot(replica: GroupReplica, node: number): void;
+  /** The members that the replica wants to hear of changed. */
+  onMembers(replica: GroupReplica, before: readonly number[], now: readonly number[]): void;
+  onClosed(replica: GroupReplica): void;
+}
+
+export class GroupReplica implements Replica, LogListener, RaftEffects {
+  readonly log: Log;
+  listener: ReplicaListener | null = null;
+  readonly raft: RaftGroup;
+  readonly #host: ReplicaHost;
+  readonly #timer = new Timer(() => this.#tick());
+  #others: readonly number[] = [];
+  #leading = false;
+  #commitIndex: number;
+  #commitOffset: number;
+  /** The furthest log start that was proposed. */
+  #proposedStart = 0;
+  /** There may be trims that are not committed, or that have not taken effect. */
+  #trimsDue = true;
+  #trimmedIndex = -1;
+  #started = false;
+  #closed = false;
+
+  // What the listener is to be notified of.
+  #grew = false;
+  #mustLead = false;
+  #mustFollow = false;
+  #mustCommit = false;
+  #cutIndex = -1;
+  /** The result of a cut or reset that has ended. */
+  #cutResult: number | null = null;
+  #settling = false;
+
+  constructor(host: ReplicaHost, log: Log, { replicas, termFloor }: ReplicaGroup) {
+    this.#host = host;
+    this.log = log;
+    const self = { node: host.nodeId, incarnation: log.incarnation };
+    this.raft = new RaftGroup({
+      self,
+      log: new LogView(log),
+      effects: this,
+      random: host.random,
+      timing: host.timing,
+      configuration: firstConfiguration(self, replicas),
+      termFloor,
+      commitIndex: log.startIndex,
+    });
+    this.#commitIndex = log.startIndex;
+    this.#commitOffset = log.startOffset;
+  }
+
+  get term(): number {
+    // Of a damaged log nothing is known but its last term.
+    return this.readOnly ? this.log.lastTerm : this.raft.term;
+  }
+
+  get leaderId(): number {
+    const { leaderId } = this.raft;
+    return leaderId === this.#host.nodeId && !this.#leading ? NOBODY : leaderId;
+  }
+
+  get leading(): boolean {
+    return this.#leading;
+  }
+
+  get handingOver(): boolean {
+    return this.#leading && !this.raft.accepts;
+  }
+
+  get readOnly(): boolean {
+    return this.log.suspect && this.#others.length === 0;
+  }
+
+  get commitIndex(): number {
+    return this.#commitIndex;
+  }
+
+  get commitOffset(): number {
+    return this.#commitOffset;
+  }
+
+  get trimmedIndex(): number {
+    return this.#trimmedIndex;
+  }
+
+  get inSyncCount(): number {
+    const sinceMs = this.#host.nowMs() - IN_SYNC_MS;
+    let count = 1;
+    for (const peer of this.raft.peers) {
+      if (peer.isVoter && peer.isUp && (peer.isQuiet || peer.heardMs >= sinceMs)) count++;
+    }
+    return count;
+  }
+
+  /** The other members of the group. */
+  get others(): readonly number[] {
+    return this.#others;
+  }
+
+  start(): void {
+    assert(this.log.listener === null, "a log has one replica");
+    this.#started = true;
+    this.log.listener = this;
+    this.#noteMembers(this.raft.configuration);
+    if (this.readOnly) {
+      // Everything that recovery kept was durable before; with one voter that is committed.
+      this.#commitOffset = this.log.durableEndOffset;
+      return;
+    }
+    this.raft.start(this.#host.nowMs());
+    this.#afterInput(true);
+  }
+
+  appended(): void {
+    if (this.#others.length === 0 || this.#grew) return;
+    this.#grew = true;
+    this.#host.settleLater(this);
+  }
+
+  proposeTrim(offset: number): number {
+    if (!this.#leading) return NOT_LEADER;
+    if (!this.raft.accepts) return LOG_BUSY;
+    assert(offset <= this.#commitOffset, "a trim goes at most to the commit");
+    // The last entry counts: it must not take back what one before it asks for.
+    const furthest = Math.max(offset, this.#proposedStart);
+    const payload = new Uint8Array(TRIM_PAYLOAD_SIZE);
+    setInt64(new DataView(payload.buffer), 0, furthest);
+    const index = this.log.appendMeta(MetaKind.PREFIX, this.raft.term, payload);
+    if (index < 0) return index;
+    this.#proposedStart = furthest;
+    this.#trimsDue = true;
+    this.appended();
+    return index;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#leading = false;
+    this.#host.cancel(this.#timer);
+    this.#host.onMembers(this, this.#others, []);
+    this.#host.onClosed(this);
+    this.listener = null;
+    this.log.listener = null;
+  }
+
+  // The log's notices.
+
+  onDurable(): void {
+    if (this.readOnly) return;
+    this.listener!.onDurable();
+    if (this.#closed) return;
+    this.raft.durable(this.#host.nowMs());
+    this.#afterInput(false);
+  }
+
+  onWritable(): void {
+    if (this.#closed) return;
+    if (!this.readOnly) {
+      this.raft.writable(this.#host.nowMs());
+      if (this.#trimsDue && this.#applyTrims()) this.#mustCommit = true;
+      this.#afterInput(false);
+    }
+    this.listener?.onWritable();
+  }
+
+  // Inputs of the shard.
+
+  /** A message that carries no entries. */
+  step(message: RaftMessage): void {
+    if (!this.#takesPart) return;
+    this.raft.step(message, this.#host.nowMs());
+    this.#afterInput(false);
+  }
+
+  /** The first entry of an APPEND that is to be appended, with `received` to follow, or NOTHING. */
+  stepAppend(message: RaftMessage, runs: AppendRuns): number {
+    if (!this.#takesPart) return NOTHING;
+    const first = this.raft.stepAppend(message, runs, this.#host.nowMs());
+    this.#afterInput(false);
+    return first;
+  }
+
+  /** Appends a meta entry of the leader's. */
+  appendReceived(kind: MetaKind, term: number, payload: Uint8Array<ArrayBuffer>): number {
+    const index = this.log.appendMeta(kind, term, payload);
+    if (index >= 0 && kind === MetaKind.PREFIX) this.#trimsDue = true;
+    return index;
+  }
+
+  received(): void {
+    this.raft.received(this.#host.nowMs());
+    this.#afterInput(false);
+  }
+
+  /** A SNAPSHOT, whose contents are asked for if it is needed. */
+  stepSnapshot(message: RaftMessage, contents: () => SnapshotPoint): void {
+    if (!this.#takesPart) return;
+    const isNeeded = this.raft.stepSnapshot(message, this.#host.nowMs());
+    this.#afterInput(false);
+    if (isNeeded) runTask(this.log.reset(contents()), (result) => this.#onCut(result));
+  }
+
+  peerUp(node: number): void {
+    if (!this.#takesPart) return;
+    this.raft.peerUp(node, this.#host.nowMs());
+    this.#afterInput(false);
+  }
+
+  peerDown(node: number): void {
+    if (!this.#takesPart) return;
+    this.raft.peerDown(node, this.#host.nowMs());
+    this.#afterInput(false);
+  }
+
+  /** The shard's journal is overdue, or works again. */
+  stalled(isStalled: boolean): void {
+    if (!this.#takesPart) return;
+    this.raft.stalled(isStalled, this.#host.nowMs());
+    this.#afterInput(false);
+  }
+
+  /** Hands leadership to another voter, if this replica has it; 0 or a refusal. */
+  transfer(node: number): number {
+    const result = this.raft.transfer(node, this.#host.nowMs());
+    this.#afterInput(false);
+    return result;
+  }
+
+  /** An append was sent; see `RaftGroup.sent`. */
+  sent(node: number, term: number, fromIndex: number, last: number, bytes: number): void {
+    if (!this.#closed) this.raft.sent(node, term, fromIndex, last, bytes);
+  }
+
+  unsent(node: number, term: number, fromIndex: number, isGone: boolean): void {
+    if (!this.#closed) this.raft.unsent(node, term, fromIndex, isGone);
+  }
+
+  snapshotSent(node: number, term: number, index: number): void {
+    if (!this.#closed) this.raft.snapshotSent(node, term, index, this.#host.nowMs());
+  }
+
+  /** The turn ends: does what could not be done within a call of the listener. */
+  settle(): void {
+    if (this.#closed) return;
+    if (this.#grew) {
+      this.#grew = false;
+      if (this.raft.isLeading) this.raft.appended(this.#host.nowMs());
+    }
+    if (this.#cutResult !== null) {
+      const result = this.#cutResult;
+      this.#cutResult = null;
+      if (result < 0) this.raft.failed(this.#host.nowMs());
+      else this.raft.truncated(this.#host.nowMs());
+    }
+    this.#afterInput(false);
+  }
+
+  // Effects.
+
+  setHardState(term: number, vote: number): number {
+    return this.log.setHardState(term, vote);
+  }
+
+  appendMeta(kind: RaftMeta, term: number, payload: Uint8Array<ArrayBuffer>): number {
+    return this.log.appendMeta(kind, term, payload);
+  }
+
+  truncate(index: number): void {
+    this.#cutIndex = index;
+    runTask(this.log.truncate(index), (result) => this.#onCut(result));
+  }
+
+  send(node: number, message: RaftMessage): void {
+    this.#host.sendRow(this, node, message);
+  }
+
+  replicate(node: number, fromIndex: number, bytesMax: number): void {
+    this.#host.replicate(this, node, fromIndex, bytesMax);
+  }
+
+  sendSnapshot(node: number): void {
+    this.#host.sendSnapshot(this, node);
+  }
+
+  onCommit(): void {
+    this.#mustCommit = true;
+  }
+
+  onLeading(): void {
+    this.#mustLead = true;
+  }
+
+  onFollowing(): void {
+    this.#mustFollow = true;
+    this.#mustLead = false;
+  }
+
+  onRead(): void {}
+
+  onConfiguration(configuration: Configuration): void {
+    if (this.#started) this.#noteMembers(configuration);
+  }
+
+  onDeadline(atMs: number): void {
+    this.#host.schedule(this.#timer, atMs);
+  }
+
+  // Private.
+
+  get #takesPart(): boolean {
+    return this.#started && !this.#closed && !this.readOnly;
+  }
+
+  #tick(): void {
+    if (!this.#takesPart) return;
+    this.raft.tick(this.#host.nowMs());
+    this.#afterInput(false);
+    const { deadlineMs } = this.raft;
+    if (deadlineMs < Infinity && !this.#timer.scheduled) {
+      this.#host.schedule(this.#timer, deadlineMs);
+    }
+  }
+
+  #noteMembers({ voters, outgoing, learners }: Configuration): void {
+    const nodes = new Set<number>();
+    for (const { node } of [...voters, ...outgoing, ...learners]) nodes.add(node);
+    nodes.delete(this.#host.nodeId);
+    const before = this.#others;
+    this.#others = [...nodes];
+    this.#host.onMembers(this, before, this.#others);
+  }
+
+  /** May be called from inside the log. */
+  #onCut(result: number): void {
+    this.#cutResult = result;
+    this.#host.settleLater(this);
+  }
+
+  /** @param inListener this is a call of the listener: it is notified when the turn ends */
+  #afterInput(inListener: boolean): void {
+    if (!this.#mustFollow && !this.#mustCommit && !this.#mustLead && this.#cutIndex < 0) return;
+    if (inListener || this.#settling) this.#host.settleLater(this);
+    else this.#notify();
+  }
+
+  #notify(): void {
+    this.#settling = true;
+    const listener = this.listener!;
+    if (this.#cutIndex >= 0) {
+      const index = this.#cutIndex;
+      this.#cutIndex = -1;
+      listener.onCut(index);
+    }
+    if (this.#mustFollow) {
+      this.#mustFollow = false;
+      this.#leading = false;
+      listener.onFollowing(this.raft.term, this.raft.leaderId);
+    }
+    const commits = this.#mustCommit;
+    this.#mustCommit = false;
+    if (commits && !this.#closed) this.#noteCommit();
+    if (this.#mustLead && !this.#closed) {
+      this.#mustLead = false;
+      this.#leading = true;
+      listener.onLeading(this.raft.term);
+    }
+    if (commits && !this.#closed) listener.onCommitted();
+    this.#settling = false;
+  }
+
+  #noteCommit(): void {
+    const index = this.raft.commitIndex;
+    assert(index >= this.#commitIndex, "the commit index never goes back");
+    this.#commitIndex = index;
+    this.#commitOffset = this.log.offsetAt(index + 1);
+    this.log.setCommitted(index);
+    if (this.#trimsDue) this.#applyTrims();
+  }
+
+  /**
+   * Moves the log start to what the last committed trim says.
+   *
+   * @returns false when the log has no room for that: `onWritable` continues
+   */
+  #applyTrims(): boolean {
+    const { log } = this;
+    const trim = log.lastMeta(MetaKind.PREFIX, this.#commitIndex);
+    if (trim !== null) {
+      const { buffer, byteOffset, byteLength } = trim.payload;
+      const offset = getInt64(new DataView(buffer, byteOffset, byteLength), 0);
+      const isAhead = offset > log.startOffset && offset <= this.#commitOffset;
+      if (isAhead && log.trimPrefix(offset) === LOG_BUSY) return false;
+    }
+    this.#trimmedIndex = this.#commitIndex;
+    const last = log.lastMeta(MetaKind.PREFIX, log.lastIndex);
+    this.#trimsDue = last !== null && last.index > this.#commitIndex;
+    return true;
+  }
+}
+
+/** The log as Raft sees it. */
+class LogView implements RaftLog {
+  readonly #log: Log;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  get lastIndex(): number {
+    return this.#log.lastIndex;
+  }
+  get lastTerm(): number {
+    return this.#log.lastTerm;
+  }
+  get startIndex(): number {
+    return this.#log.startIndex;
+  }
+  get startTerm(): number {
+    return this.#log.startTerm;
+  }
+  get durableIndex(): number {
+    return this.#log.durableIndex;
+  }
+  get hardTerm(): number {
+    return this.#log.hardTerm;
+  }
+  get hardVote(): number {
+    return this.#log.hardVote;
+  }
+  get hardVersion(): number {
+    return this.#log.hardVersion;
+  }
+  get durableHardVersion(): number {
+    return this.#log.durableHardVersion;
+  }
+  get suspect(): boolean {
+    return this.#log.suspect;
+  }
+
+  termAt(index: number): number {
+    return this.#log.termAt(index);
+  }
+
+  configurationAt(index: number): StoredConfiguration | null {
+    return this.#log.lastMeta(MetaKind.CONFIGURATION, index);
+  }
+}
+
+/** What a group begins with: the nodes that the controller placed it on, each with its first replica. */
+function firstConfiguration(self: Member, replicas: readonly number[]): Configuration {
+  const voters = replicas.length === 0
+    ? [self]
+    : replicas.map((node) => node === self.node ? self : { node, incarnation: 1 });
+  return { voters, outgoing: [], learners: [] };
+}

@@ -1,0 +1,118 @@
+/**
+ * An APPEND frame as it was received: checked whole before the group hears of it.
+ *
+ * The checks are those of a disk's reader rather than a producer's: batches must be whole, their checksums
+ * right, their offsets and terms in order. Whether the records make sense is what the leader looked at.
+ *
+ * @module
+ */
+
+import type { Crc32c } from "../bytes/crc32c.ts";
+import type { Memory } from "../bytes/memory.ts";
+import type { AppendRuns } from "../raft/append_runs.ts";
+import { decodeConfiguration } from "../raft/configuration.ts";
+import { MetaKind } from "../storage/log.ts";
+import {
+  ATTRIBUTES_OFFSET,
+  BATCH_HEADER_SIZE,
+  BATCH_MAGIC,
+  batchBaseOffset,
+  batchCrc,
+  batchLastOffsetDelta,
+  batchLeaderEpoch,
+  batchMagic,
+  batchSize,
+} from "../wire/record_batch.ts";
+import {
+  APPEND_HEAD_SIZE,
+  firstOffsetOf,
+  META_HEAD_SIZE,
+  metaCountOf,
+  metaKind,
+  metaPayloadBytes,
+  METAS_PER_FRAME_MAX,
+  metaSize,
+  metaTerm,
+  recordsAtOf,
+} from "./frames.ts";
+
+/** One that is valid until the frame's memory is given back. */
+export class ReceivedAppend {
+  readonly #memory: Memory;
+  readonly #crc32c: Crc32c;
+  address = 0;
+  metaCount = 0;
+  /** Address of the first record batch, and after the last one. */
+  recordsAt = 0;
+  end = 0;
+  /** Offset of the first record after the entry before the frame. */
+  firstOffset = 0;
+
+  constructor(memory: Memory, crc32c: Crc32c) {
+    this.#memory = memory;
+    this.#crc32c = crc32c;
+  }
+
+  /**
+   * Takes the frame at `address`, whose row has been decoded, and lists its entries in `runs`.
+   *
+   * @returns what is wrong with it, for the log, or null
+   */
+  wrap(address: number, length: number, prevIndex: number, runs: AppendRuns): string | null {
+    if (length < APPEND_HEAD_SIZE) return "an append is too short";
+    const { view } = this.#memory;
+    const recordsAt = recordsAtOf(view, address);
+    this.address = address;
+    this.metaCount = metaCountOf(view, address);
+    this.firstOffset = firstOffsetOf(view, address);
+    this.recordsAt = address + recordsAt;
+    this.end = address + length;
+    if (recordsAt < APPEND_HEAD_SIZE || recordsAt > length) return "an append without its records";
+    if (this.metaCount > METAS_PER_FRAME_MAX) return "an append with too many meta entries";
+    if (!Number.isSafeInteger(this.firstOffset) || this.firstOffset < 0) return "a wrong offset";
+    runs.begin(prevIndex);
+    return this.#listMetas(runs) ?? this.#listRecords(runs);
+  }
+
+  #listMetas(runs: AppendRuns): string | null {
+    const { view, bytes } = this.#memory;
+    let at = this.address + APPEND_HEAD_SIZE;
+    for (let i = 0; i < this.metaCount; i++) {
+      if (at + META_HEAD_SIZE > this.recordsAt) return "a meta entry is cut";
+      const payloadBytes = metaPayloadBytes(view, at);
+      if (payloadBytes > this.recordsAt - at - META_HEAD_SIZE) return "a meta entry is cut";
+      const kind = metaKind(view, at);
+      if (kind === MetaKind.CONFIGURATION) {
+        const payload = bytes.slice(at + META_HEAD_SIZE, at + META_HEAD_SIZE + payloadBytes);
+        if (decodeConfiguration(payload) === null) return "a configuration makes no sense";
+        runs.hasConfiguration = true;
+      } else if (kind !== MetaKind.NO_OP && kind !== MetaKind.PREFIX) {
+        return "a meta entry of an unknown kind";
+      } else if (kind === MetaKind.PREFIX && payloadBytes !== 8) return "a trim makes no sense";
+      if (!runs.add(1, metaTerm(view, at))) return "terms go back";
+      at += metaSize(payloadBytes);
+    }
+    return at === this.recordsAt ? null : "bytes between meta entries and records";
+  }
+
+  #listRecords(runs: AppendRuns): string | null {
+    const { view } = this.#memory;
+    let offset = this.firstOffset;
+    for (let at = this.recordsAt; at < this.end;) {
+      if (this.end - at < BATCH_HEADER_SIZE) return "a batch is cut";
+      const size = batchSize(view, at);
+      if (size < BATCH_HEADER_SIZE || size > this.end - at) return "a batch is cut";
+      if (batchMagic(view, at) !== BATCH_MAGIC) return "a batch of another format";
+      if (batchBaseOffset(view, at) !== offset) return "offsets with a gap";
+      const crc = this.#crc32c(at + ATTRIBUTES_OFFSET, size - ATTRIBUTES_OFFSET, 0);
+      if (crc !== batchCrc(view, at)) return "a batch does not match its checksum";
+      const entries = batchLastOffsetDelta(view, at) + 1;
+      if (entries <= 0) return "a batch without records";
+      const term = batchLeaderEpoch(view, at);
+      if (term <= 0 || !runs.add(entries, term)) return "terms go back";
+      offset += entries;
+      at += size;
+    }
+    return null;
+  }
+}

@@ -1,0 +1,146 @@
+import { strict as assert } from "node:assert";
+import { ReplicaCluster, type ReplicaNode } from "../../tests/sim/replica_cluster.ts";
+import { LOG_BUSY } from "../storage/log.ts";
+
+const GROUP = 5;
+
+function ledCluster(count: number, seed: number): { cluster: ReplicaCluster; leader: ReplicaNode } {
+  const cluster = new ReplicaCluster(count, seed);
+  cluster.openAll(GROUP);
+  cluster.until("a leader", () => cluster.leaderOf(GROUP) !== null);
+  return { cluster, leader: cluster.leaderOf(GROUP)! };
+}
+
+/** Appends `count` batches on the leader, as fast as its log takes them; the log's end. */
+function appendMany(
+  cluster: ReplicaCluster,
+  leader: ReplicaNode,
+  count: number,
+  valueBytes: (i: number) => number,
+): number {
+  let end = 0;
+  for (let i = 0; i < count; i++) {
+    let result = LOG_BUSY;
+    cluster.until(
+      "room",
+      () => (result = cluster.append(leader, GROUP, 1 + i % 3, valueBytes(i))) >= 0,
+    );
+    end = result;
+    if (i % 7 === 0) cluster.step();
+  }
+  return end;
+}
+
+function committed(cluster: ReplicaCluster, nodes: readonly ReplicaNode[], end: number): void {
+  cluster.until(
+    `the commit of ${end}`,
+    () => nodes.every((node) => cluster.replica(node, GROUP).commitOffset >= end),
+  );
+}
+
+/** Bytes of the whole log on a node, up to `end`. */
+function bytesOf(cluster: ReplicaCluster, node: ReplicaNode, end: number): Uint8Array {
+  const { log } = cluster.replica(node, GROUP);
+  assert.ok(log.endOffset >= end);
+  return node.storage.readAll(log, log.startOffset)!;
+}
+
+function assertEqualLogs(cluster: ReplicaCluster, end: number): void {
+  const [first, ...others] = cluster.nodes.map((node) => bytesOf(cluster, node, end));
+  for (const other of others) assert.deepEqual(other, first);
+}
+
+Deno.test("a group of one leads and commits by its own disk", () => {
+  const { cluster, leader } = ledCluster(1, 1);
+  const end = appendMany(cluster, leader, 50, () => 300);
+  committed(cluster, [leader], end);
+  assert.deepEqual(leader.told.get(GROUP)!.lines.slice(-1), ["leading 1"]);
+});
+
+Deno.test("three replicas elect the preferred one, and have equal logs", () => {
+  const { cluster, leader } = ledCluster(3, 2);
+  assert.equal(leader.id, 0);
+  const end = appendMany(cluster, leader, 1000, (i) => 40 + (i * 37) % 2000);
+  committed(cluster, cluster.nodes, end);
+  assertEqualLogs(cluster, end);
+  assert.deepEqual(cluster.wrong, []);
+});
+
+Deno.test("large batches, which bypass the journal, are replicated", () => {
+  const { cluster, leader } = ledCluster(3, 3);
+  const end = appendMany(cluster, leader, 30, (i) => i % 3 === 0 ? 60_000 : 500);
+  committed(cluster, cluster.nodes, end);
+  assertEqualLogs(cluster, end);
+});
+
+Deno.test("the leader is killed: another one continues, the old one is cut and catches up", () => {
+  const { cluster, leader } = ledCluster(3, 4);
+  const end = appendMany(cluster, leader, 200, () => 400);
+  committed(cluster, [leader], end);
+  // What nobody else gets: both links are cut before it appends.
+  for (const node of cluster.nodes) if (node !== leader) cluster.cut(leader.id, node.id);
+  const lost = appendMany(cluster, leader, 5, () => 100);
+  cluster.pass(20);
+  assert.ok(cluster.replica(leader, GROUP).commitOffset < lost);
+  cluster.kill(leader);
+  const beganMs = cluster.nowMs;
+  cluster.until("another leader", () => cluster.leaderOf(GROUP) !== null);
+  assert.ok(cluster.nowMs - beganMs < 400, `a new leader after ${cluster.nowMs - beganMs} ms`);
+  const second = cluster.leaderOf(GROUP)!;
+  assert.ok(cluster.replica(second, GROUP).commitOffset >= end, "what was acknowledged is there");
+  const newEnd = appendMany(cluster, second, 200, () => 250);
+  const living = cluster.nodes.filter(({ alive }) => alive);
+  committed(cluster, living, newEnd);
+  for (const node of cluster.nodes) if (node !== leader) cluster.mend(leader.id, node.id);
+  cluster.start(leader);
+  committed(cluster, cluster.nodes, newEnd);
+  assertEqualLogs(cluster, newEnd);
+  assert.deepEqual(cluster.wrong, []);
+});
+
+Deno.test("a follower whose log ends before the leader's start gets a snapshot", () => {
+  const { cluster, leader } = ledCluster(3, 6);
+  const late = cluster.nodes.find((node) => node !== leader)!;
+  committed(cluster, cluster.nodes, appendMany(cluster, leader, 20, () => 100));
+  cluster.kill(late);
+  const others = cluster.nodes.filter(({ alive }) => alive);
+  const end = appendMany(cluster, leader, 400, () => 900);
+  committed(cluster, others, end);
+  const trimAt = end - 100;
+  const index = cluster.replica(leader, GROUP).proposeTrim(trimAt);
+  assert.ok(index > 0);
+  cluster.until(
+    "the trim",
+    () => others.every((node) => cluster.replica(node, GROUP).log.startOffset === trimAt),
+  );
+  cluster.start(late);
+  committed(cluster, cluster.nodes, end);
+  assert.equal(cluster.replica(late, GROUP).log.startOffset, trimAt);
+  assertEqualLogs(cluster, end);
+});
+
+Deno.test("a leader that is cut off stops leading; nothing that it had alone is committed", () => {
+  const { cluster, leader } = ledCluster(3, 7);
+  const end = appendMany(cluster, leader, 20, () => 100);
+  committed(cluster, cluster.nodes, end);
+  for (const node of cluster.nodes) {
+    if (node === leader) continue;
+    cluster.cut(leader.id, node.id);
+    cluster.cut(node.id, leader.id);
+  }
+  appendMany(cluster, leader, 3, () => 100);
+  cluster.until("a step down", () => !cluster.replica(leader, GROUP).leading);
+  cluster.until("another leader", () => cluster.leaderOf(GROUP) !== null);
+  const second = cluster.leaderOf(GROUP)!;
+  assert.notEqual(second, leader);
+  const newEnd = appendMany(cluster, second, 10, () => 150);
+  for (const node of cluster.nodes) {
+    if (node === leader) continue;
+    cluster.mend(leader.id, node.id);
+    cluster.mend(node.id, leader.id);
+  }
+  committed(cluster, cluster.nodes, newEnd);
+  assertEqualLogs(cluster, newEnd);
+  const lines = leader.told.get(GROUP)!.lines;
+  assert.ok(lines.some((line) => line.startsWith("cut after ")), lines.join("\n"));
+});

@@ -1,0 +1,468 @@
+/**
+ * The replicas of one shard, and their messages.
+ *
+ * ```text
+ *     GroupReplica ── rows ──────► one frame per peer shard and turn ──► control lane
+ *                  ── replicate ─► AppendFrame (reads the log) ────────► data lane, records in place
+ *     PeerLinks ──── onFrame ────► the group of each row; onUp, onDown ► the groups with that node
+ * ```
+ *
+ * A group lives on shard `group % shards` of each node, so messages go from shard to shard. Messages to a node whose
+ * number of shards is not known yet are lost, as Raft allows, and a link is made to learn it.
+ *
+ * Bounds: {@linkcode REPLICATION_FRAMES_MAX} frames are read or in flight at once, and their records are at most
+ * the shard's room for pinned records. Further requests wait in order, at most one for each group and peer.
+ *
+ * @module
+ */
+
+import type { EventLog } from "../base/event_log.ts";
+import { REPLICATION_FRAMES_MAX } from "../base/limits.ts";
+import { LogLevel } from "../base/logger.ts";
+import type { Random } from "../base/prng.ts";
+import type { Crc32c } from "../bytes/crc32c.ts";
+import type { Memory } from "../bytes/memory.ts";
+import type { Timer, Timers } from "../io/timers.ts";
+import { AppendRuns } from "../raft/append_runs.ts";
+import { RAFT_TIMING, type RaftTiming } from "../raft/limits.ts";
+import { MessageKind, RaftMessage } from "../raft/message.ts";
+import { NOTHING } from "../raft/raft_group.ts";
+import { FrameVerdict, Lane, type PeerLinks, SendOutcome } from "../rpc/peer_links.ts";
+import { type Log, MetaKind, ReadError } from "../storage/log.ts";
+import { batchLastOffsetDelta, batchLeaderEpoch, batchSize } from "../wire/record_batch.ts";
+import { APPEND_HEAD_MAX, AppendFrame, type AppendFrameOwner } from "./append_frame.ts";
+import {
+  APPEND_HEAD_SIZE,
+  decodeRow,
+  groupOfRow,
+  META_HEAD_SIZE,
+  metaKind,
+  metaPayloadBytes,
+  metaSize,
+  metaTerm,
+  ReplicationFrame,
+  ROW_SIZE,
+} from "./frames.ts";
+import { GroupReplica, type ReplicaHost } from "./group_replica.ts";
+import { ReceivedAppend } from "./received_append.ts";
+import type { ReplicaGroup } from "./replica.ts";
+import { RowQueue, ROWS_PER_FRAME_MAX } from "./row_queue.ts";
+import { decodeSnapshot, encodeSnapshot } from "./snapshot_frame.ts";
+
+/** Memory in which a frame's first bytes are put together. */
+const STAGING_SIZE = Math.max(APPEND_HEAD_MAX, ROWS_PER_FRAME_MAX * ROW_SIZE);
+
+/** The links as replication uses them. */
+export type ReplicationLinks = Pick<
+  PeerLinks,
+  "send" | "sendRanges" | "shardCountOf" | "contact"
+>;
+
+export interface ReplicationOptions {
+  readonly nodeId: number;
+  readonly memory: Memory;
+  readonly crc32c: Crc32c;
+  readonly random: Random;
+  readonly timers: Timers;
+  readonly timing?: RaftTiming;
+  readonly nowMs: () => number;
+  readonly wallMs: () => number;
+  readonly events: EventLog;
+  /** Bytes of records that may be pinned in addition. */
+  readonly pinRoom: () => number;
+  /** Takes a block of memory for good; -1: none. */
+  readonly allocate: (size: number) => number;
+}
+
+/** A request of a leader for which there was no frame. */
+interface Wanted {
+  readonly replica: GroupReplica;
+  readonly node: number;
+  readonly term: number;
+  readonly fromIndex: number;
+  readonly bytesMax: number;
+}
+
+/** A request that came to nothing. */
+interface Unsent {
+  readonly replica: GroupReplica;
+  readonly node: number;
+  readonly term: number;
+  /** 0: a snapshot. */
+  readonly fromIndex: number;
+  readonly isGone: boolean;
+}
+
+export class ShardReplication implements ReplicaHost, AppendFrameOwner {
+  readonly nodeId: number;
+  readonly random: Random;
+  readonly timing: RaftTiming;
+  readonly #options: ReplicationOptions;
+  readonly #replicas = new Map<number, GroupReplica>();
+  /** Groups with a member on a node, by node. */
+  readonly #byNode = new Map<number, Set<GroupReplica>>();
+  readonly #down = new Set<number>();
+  #links: ReplicationLinks | null = null;
+  #staging = -1;
+
+  #unsettled: GroupReplica[] = [];
+  #settling: GroupReplica[] = [];
+  readonly #isUnsettled = new Set<GroupReplica>();
+
+  readonly #rows = new Map<number, RowQueue[]>();
+  readonly #dirtyRows: RowQueue[] = [];
+
+  readonly #idle: AppendFrame[] = [];
+  #frameCount = 0;
+  #pinnedBytes = 0;
+  readonly #wanted: Wanted[] = [];
+  readonly #unsent: Unsent[] = [];
+  /** Read, and refused by a full link: by node. */
+  readonly #full = new Map<number, AppendFrame[]>();
+
+  readonly #message = new RaftMessage();
+  readonly #runs = new AppendRuns();
+  readonly #received: ReceivedAppend;
+
+  constructor(options: ReplicationOptions) {
+    this.#options = options;
+    this.nodeId = options.nodeId;
+    this.random = options.random;
+    this.timing = options.timing ?? RAFT_TIMING;
+    this.#received = new ReceivedAppend(options.memory, options.crc32c);
+  }
+
+  /** Joins the other nodes; without links every group of several replicas is without a leader. */
+  connect(links: ReplicationLinks): void {
+    this.#links = links;
+  }
+
+  /** Makes the replica of a group over its log. */
+  makeReplica(log: Log, group: ReplicaGroup): GroupReplica {
+    const replica = new GroupReplica(this, log, group);
+    this.#replicas.set(log.groupId, replica);
+    return replica;
+  }
+
+  replicaOf(groupId: number): GroupReplica | undefined {
+    return this.#replicas.get(groupId);
+  }
+
+  /** Ends a turn: what was decided goes to the links, before they are flushed. */
+  flush(): void {
+    while (this.#unsettled.length > 0) {
+      const batch = this.#unsettled;
+      this.#unsettled = this.#settling;
+      this.#settling = batch;
+      this.#isUnsettled.clear();
+      for (const replica of batch) replica.settle();
+      batch.length = 0;
+    }
+    for (const queue of this.#dirtyRows) this.#sendRows(queue);
+    this.#dirtyRows.length = 0;
+    for (const { replica, node, term, fromIndex, isGone } of this.#unsent.splice(0)) {
+      replica.unsent(node, term, fromIndex, isGone);
+    }
+  }
+
+  // Events of the links.
+
+  onUp(node: number): void {
+    this.#down.delete(node);
+    for (const replica of this.#byNode.get(node) ?? []) replica.peerUp(node);
+    this.onRoom(node);
+  }
+
+  onDown(node: number): void {
+    this.#down.add(node);
+    const frames = this.#full.get(node);
+    this.#full.delete(node);
+    for (const frame of frames ?? []) this.#giveUp(frame, false);
+    for (const replica of this.#byNode.get(node) ?? []) replica.peerDown(node);
+  }
+
+  onRoom(node: number): void {
+    const frames = this.#full.get(node);
+    if (frames === undefined) return;
+    this.#full.delete(node);
+    for (const frame of frames) this.#offer(frame);
+  }
+
+  /** Takes a frame of one of the types in {@linkcode ReplicationFrame}. */
+  onFrame(node: number, type: number, address: number, length: number): FrameVerdict {
+    let problem: string | null;
+    if (type === ReplicationFrame.ROWS) problem = this.#onRows(node, address, length);
+    else if (type === ReplicationFrame.APPEND) problem = this.#onAppend(node, address, length);
+    else problem = this.#onSnapshot(node, address, length);
+    if (problem === null) return FrameVerdict.TAKEN;
+    this.#options.events.note("A node sent what makes no sense", { node, problem }, LogLevel.WARN);
+    return FrameVerdict.WRONG;
+  }
+
+  // For replicas.
+
+  nowMs(): number {
+    return this.#options.nowMs();
+  }
+
+  schedule(timer: Timer, atMs: number): void {
+    this.#options.timers.schedule(timer, atMs);
+  }
+
+  cancel(timer: Timer): void {
+    this.#options.timers.cancel(timer);
+  }
+
+  settleLater(replica: GroupReplica): void {
+    if (this.#isUnsettled.has(replica)) return;
+    this.#isUnsettled.add(replica);
+    this.#unsettled.push(replica);
+  }
+
+  sendRow(replica: GroupReplica, node: number, message: RaftMessage): void {
+    const { groupId } = replica.log;
+    const shard = this.#shardOf(groupId, node);
+    if (shard < 0) return;
+    if (message.kind === MessageKind.HEARTBEAT && !message.quiet) {
+      // It may overtake what was sent on the other lane, where nothing is lost without `onDown`.
+      message.index = 0;
+    }
+    const queue = this.#queueOf(node, shard);
+    if (queue.count === 0) this.#dirtyRows.push(queue);
+    queue.push(groupId, message);
+    if (queue.isFull) this.#sendRows(queue);
+  }
+
+  replicate(replica: GroupReplica, node: number, fromIndex: number, bytesMax: number): void {
+    const frame = this.#takeFrame();
+    if (frame === null) {
+      const { term } = replica.raft;
+      this.#wanted.push({ replica, node, term, fromIndex, bytesMax });
+    } else frame.begin(replica, node, fromIndex, bytesMax);
+  }
+
+  sendSnapshot(replica: GroupReplica, node: number): void {
+    const { log, raft } = replica;
+    const { term } = raft;
+    const shard = this.#shardOf(log.groupId, node);
+    const bytes = encodeSnapshot(log, raft.appendHeader(log.startIndex));
+    const sent = shard >= 0 && this.#send(node, shard, Lane.DATA, ReplicationFrame.SNAPSHOT, bytes);
+    if (sent) replica.snapshotSent(node, term, log.startIndex);
+    else this.#unsent.push({ replica, node, term, fromIndex: 0, isGone: false });
+  }
+
+  onMembers(replica: GroupReplica, before: readonly number[], now: readonly number[]): void {
+    for (const node of before) if (!now.includes(node)) this.#byNode.get(node)?.delete(replica);
+    for (const node of now) {
+      let replicas = this.#byNode.get(node);
+      if (replicas === undefined) {
+        replicas = new Set();
+        this.#byNode.set(node, replicas);
+      }
+      replicas.add(replica);
+      this.#links?.contact(node);
+    }
+  }
+
+  onClosed(replica: GroupReplica): void {
+    this.#replicas.delete(replica.log.groupId);
+  }
+
+  // For frames.
+
+  onRead(frame: AppendFrame): void {
+    this.#pinnedBytes += frame.ranges.bytes;
+    if (frame.isEmpty || this.#links === null) {
+      return this.#giveUp(frame, frame.error === ReadError.OFFSET_OUT_OF_RANGE);
+    }
+    this.#offer(frame);
+  }
+
+  onOver(frame: AppendFrame, bytes: number): void {
+    this.#pinnedBytes -= bytes;
+    this.#idle.push(frame);
+    while (this.#wanted.length > 0) {
+      const next = this.#takeFrame();
+      if (next === null) return;
+      const { replica, node, term, fromIndex, bytesMax } = this.#wanted.shift()!;
+      if (replica.raft.term === term && replica.raft.isLeading) {
+        next.begin(replica, node, fromIndex, bytesMax);
+      } else this.#idle.push(next);
+    }
+  }
+
+  #takeFrame(): AppendFrame | null {
+    const isPinned = this.#pinnedBytes > 0 && this.#options.pinRoom() <= 0;
+    if (isPinned) return null;
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return idle;
+    if (this.#frameCount === REPLICATION_FRAMES_MAX) return null;
+    this.#frameCount++;
+    return new AppendFrame(this, this.#options.memory.view);
+  }
+
+  /** Raft hears of it when the turn ends: it would ask again at once. */
+  #giveUp(frame: AppendFrame, isGone: boolean): void {
+    const { replica, node, term, fromIndex } = frame;
+    frame.end();
+    this.#unsent.push({ replica, node, term, fromIndex, isGone });
+  }
+
+  #offer(frame: AppendFrame): void {
+    const { replica, node, term } = frame;
+    const { raft, log } = replica;
+    const shard = this.#shardOf(log.groupId, node);
+    const staging = this.#stage();
+    const isStale = raft.term !== term || raft.leaderId !== this.nodeId;
+    if (isStale || shard < 0 || staging < 0) return this.#giveUp(frame, false);
+    const { view, bytes } = this.#options.memory;
+    frame.encodeHead(view, bytes, staging);
+    const { headBytes, ranges, fromIndex, lastIndex } = frame;
+    const total = frame.bytes;
+    const type = ReplicationFrame.APPEND;
+    const outcome = this.#links!.sendRanges(node, shard, type, staging, headBytes, ranges, frame);
+    if (outcome === SendOutcome.QUEUED) {
+      replica.sent(node, term, fromIndex, lastIndex, total);
+    } else if (outcome === SendOutcome.FULL) {
+      const frames = this.#full.get(node);
+      if (frames === undefined) this.#full.set(node, [frame]);
+      else frames.push(frame);
+    } else this.#giveUp(frame, false);
+  }
+
+  // Receiving.
+
+  #onRows(node: number, address: number, length: number): string | null {
+    if (length === 0 || length % ROW_SIZE !== 0) return "rows of a wrong size";
+    const { view } = this.#options.memory;
+    const message = this.#message;
+    for (let at = address; at < address + length; at += ROW_SIZE) {
+      if (!decodeRow(view, at, node, message)) return "a message that has no meaning";
+      const { kind } = message;
+      if (kind === MessageKind.APPEND || kind === MessageKind.SNAPSHOT) return "entries in a row";
+      // A group that this node does not have (yet, or any more) says nothing.
+      this.#replicas.get(groupOfRow(view, at))?.step(message);
+    }
+    return null;
+  }
+
+  #onAppend(node: number, address: number, length: number): string | null {
+    const { view } = this.#options.memory;
+    const message = this.#message;
+    if (length < APPEND_HEAD_SIZE || !decodeRow(view, address, node, message)) {
+      return "an append that has no meaning";
+    }
+    if (message.kind !== MessageKind.APPEND) return "an append that is another message";
+    const replica = this.#replicas.get(groupOfRow(view, address));
+    if (replica === undefined) return null;
+    const runs = this.#runs;
+    const problem = this.#received.wrap(address, length, message.index, runs);
+    if (problem !== null) return problem;
+    const prevIndex = message.index;
+    const first = replica.stepAppend(message, runs);
+    if (first === NOTHING) return null;
+    const wrong = this.#append(replica, prevIndex + 1, first);
+    replica.received();
+    return wrong;
+  }
+
+  /** Appends the entries of the received frame from `first` on, until the log refuses one. */
+  #append(replica: GroupReplica, frameFirst: number, first: number): string | null {
+    const { memory, wallMs } = this.#options;
+    const { view, bytes } = memory;
+    const { log } = replica;
+    const received = this.#received;
+    let index = frameFirst;
+    let at = received.address + APPEND_HEAD_SIZE;
+    for (let i = 0; i < received.metaCount; i++) {
+      const payloadBytes = metaPayloadBytes(view, at);
+      if (index >= first) {
+        const payload = bytes.slice(at + META_HEAD_SIZE, at + META_HEAD_SIZE + payloadBytes);
+        const entryTerm = metaTerm(view, at);
+        if (entryTerm < log.lastTerm) return `entry ${index} of group ${log.groupId} is too old`;
+        const kind = metaKind(view, at) as MetaKind;
+        if (replica.appendReceived(kind, entryTerm, payload) < 0) return null;
+      }
+      index++;
+      at += metaSize(payloadBytes);
+    }
+    let offset = received.firstOffset;
+    const nowMs = wallMs();
+    for (at = received.recordsAt; at < received.end; at += batchSize(view, at)) {
+      const entries = batchLastOffsetDelta(view, at) + 1;
+      if (index >= first) {
+        // Equal entries before it mean equal offsets, and a term opens with an entry of its own.
+        if (log.endOffset !== offset || batchLeaderEpoch(view, at) !== log.lastTerm) {
+          return `entry ${index} of group ${log.groupId} does not follow `;
+        }
+        if (log.append(at, batchSize(view, at), log.lastTerm, nowMs) < 0) return null;
+      } else if (index + entries > first) return "a batch that is there in part";
+      index += entries;
+      offset += entries;
+    }
+    return null;
+  }
+
+  #onSnapshot(node: number, address: number, length: number): string | null {
+    const { view, bytes } = this.#options.memory;
+    const message = this.#message;
+    if (length < ROW_SIZE || !decodeRow(view, address, node, message)) {
+      return "a snapshot that has no meaning";
+    }
+    if (message.kind !== MessageKind.SNAPSHOT) return "a snapshot that is another message";
+    const point = decodeSnapshot(view, bytes, address, length, message);
+    if (point === null) return "a snapshot that has no meaning";
+    this.#replicas.get(groupOfRow(view, address))?.stepSnapshot(message, () => point);
+    return null;
+  }
+
+  // Sending.
+
+  /** The group's shard on a node; -1: not known yet. */
+  #shardOf(groupId: number, node: number): number {
+    const links = this.#links;
+    if (links === null) return -1;
+    const shardCount = links.shardCountOf(node);
+    if (shardCount > 0) return groupId % shardCount;
+    links.contact(node);
+    return -1;
+  }
+
+  #queueOf(node: number, shard: number): RowQueue {
+    let queues = this.#rows.get(node);
+    if (queues === undefined) {
+      queues = [];
+      this.#rows.set(node, queues);
+    }
+    while (queues.length <= shard) queues.push(new RowQueue(node, queues.length));
+    return queues[shard]!;
+  }
+
+  #sendRows(queue: RowQueue): void {
+    const { length, node, shard } = queue;
+    if (length === 0) return;
+    const staging = this.#stage();
+    const { bytes } = this.#options.memory;
+    if (staging < 0 || this.#links === null) {
+      queue.count = 0;
+      return;
+    }
+    queue.take(bytes, staging);
+    // A link that is full or down loses them, as Raft allows.
+    this.#links.send(node, shard, Lane.CONTROL, ReplicationFrame.ROWS, staging, length);
+  }
+
+  #send(node: number, shard: number, lane: Lane, type: number, payload: Uint8Array): boolean {
+    const staging = this.#stage();
+    if (staging < 0 || this.#links === null || payload.length > STAGING_SIZE) return false;
+    this.#options.memory.bytes.set(payload, staging);
+    const outcome = this.#links.send(node, shard, lane, type, staging, payload.length);
+    return outcome === SendOutcome.QUEUED;
+  }
+
+  /** Address of the block in which frames are put together, taken when it is first needed; -1: no memory. */
+  #stage(): number {
+    if (this.#staging < 0) this.#staging = this.#options.allocate(STAGING_SIZE);
+    return this.#staging;
+  }
+}

@@ -1,0 +1,327 @@
+/**
+ * Replicas of groups on several nodes: storage on simulated disks, frames in memory, one clock.
+ *
+ * Nothing of Kafka is here. What a client would do, the test does: it appends on the leader, and asks for the commit.
+ *
+ * @module
+ */
+
+import { assert } from "../../src/base/assert.ts";
+import { EventLog } from "../../src/base/event_log.ts";
+import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
+import type { RangeList } from "../../src/bytes/range_list.ts";
+import { Timer, Timers } from "../../src/io/timers.ts";
+import type { GroupReplica } from "../../src/replication/group_replica.ts";
+import type { ReplicaListener } from "../../src/replication/replica.ts";
+import {
+  type ReplicationLinks,
+  ShardReplication,
+} from "../../src/replication/shard_replication.ts";
+import type { FrameOwner } from "../../src/rpc/frame_queue.ts";
+import { FrameVerdict, Lane, SendOutcome } from "../../src/rpc/peer_links.ts";
+import { writeSampleBatch } from "./sample_batch.ts";
+import { TEST_LIMITS, TestNode } from "./storage_node.ts";
+
+/** Addresses in a test node's memory that belong to no arena: batches are made, frames arrive, heads are written. */
+const BATCH_AT = 0;
+const FRAME_AT = 512 * 1024;
+const FRAME_MAX = 1024 * 1024;
+const STAGING_AT = FRAME_AT + FRAME_MAX;
+/** Frames that wait on one link. */
+const QUEUE_MAX = 64;
+
+interface Frame {
+  readonly type: number;
+  readonly bytes: Uint8Array;
+  readonly owner: FrameOwner | null;
+}
+
+/** What a replica reported, in words. */
+export class Told implements ReplicaListener {
+  readonly lines: string[] = [];
+  onDurable(): void {}
+  onCommitted(): void {}
+  onLeading(term: number): void {
+    this.lines.push(`leading ${term}`);
+  }
+  onFollowing(term: number, leaderId: number): void {
+    this.lines.push(`following ${leaderId} in ${term}`);
+  }
+  onCut(index: number): void {
+    this.lines.push(`cut after ${index}`);
+  }
+  onWritable(): void {}
+}
+
+/** One node's life. */
+export class ReplicaNode {
+  readonly id: number;
+  readonly storage: TestNode;
+  readonly timers = new Timers();
+  replication!: ShardReplication;
+  readonly told = new Map<number, Told>();
+  alive = false;
+
+  constructor(id: number, seed: number) {
+    this.id = id;
+    this.storage = new TestNode({ seed: seed + id, journalBytes: 1024 * 1024 });
+  }
+}
+
+export class ReplicaCluster {
+  readonly nodes: ReplicaNode[];
+  readonly #random: Random;
+  /** Frames under way, by `from * 100 + to * 2 + lane`. */
+  readonly #links = new Map<number, Frame[]>();
+  /** Pairs that are cut, as `from * 100 + to`. */
+  readonly #cut = new Set<number>();
+  /** Frames that were refused for want of room. */
+  readonly #wantRoom = new Set<number>();
+  nowMs = 1000;
+  framesDelivered = 0;
+  /** Frames that a receiver found wrong. */
+  readonly wrong: string[] = [];
+
+  constructor(count: number, seed: number) {
+    this.#random = new Xoshiro128(seed ^ 0x3c6ef372);
+    this.nodes = Array.from({ length: count }, (_, id) => new ReplicaNode(id, seed));
+    for (const node of this.nodes) this.start(node);
+  }
+
+  /** Starts a node, or starts it again after {@linkcode kill}. */
+  start(node: ReplicaNode): void {
+    assert(!node.alive, "a node that lives is started");
+    assert(node.storage.mount(1), "a node does not start");
+    node.alive = true;
+    const { storage, timers } = node;
+    node.replication = new ShardReplication({
+      nodeId: node.id,
+      memory: storage.memory,
+      crc32c: storage.crc32c,
+      random: new Xoshiro128(this.#random.nextBelow(1e9)),
+      timers,
+      nowMs: () => this.nowMs,
+      wallMs: () => this.nowMs,
+      events: new EventLog({
+        logger: {
+          log: (_level, message, fields) => this.wrong.push(`${message} ${JSON.stringify(fields)}`),
+        },
+        nowMs: () => this.nowMs,
+        later: (run, ms) => timers.schedule(new Timer(run), this.nowMs + ms),
+      }),
+      pinRoom: () => storage.engines[0]!.pinRoom,
+      allocate: () => STAGING_AT,
+    });
+    node.replication.connect(this.#linksOf(node));
+    for (const other of this.nodes) {
+      if (other === node || !other.alive || this.#isCut(node.id, other.id)) continue;
+      other.replication.onUp(node.id);
+    }
+    for (const groupId of node.told.keys()) this.open(node, groupId);
+  }
+
+  /** Makes the node's replica of a group that all nodes have. */
+  open(node: ReplicaNode, groupId: number): GroupReplica {
+    const storage = node.storage.engines[0]!;
+    const log = storage.logs.get(groupId) ?? storage.createLog({
+      groupId,
+      incarnation: 1,
+      name: `group-${groupId}`,
+      segmentLimits: { ...TEST_LIMITS, segmentBytes: 1024 * 1024 },
+      listener: null,
+    });
+    const replicas = this.nodes.map(({ id }) => id);
+    const replica = node.replication.makeReplica(log, { groupId, replicas, termFloor: 0 });
+    const told = new Told();
+    node.told.set(groupId, told);
+    replica.listener = told;
+    replica.start();
+    return replica;
+  }
+
+  openAll(groupId: number): void {
+    for (const node of this.nodes) this.open(node, groupId);
+  }
+
+  /** The node is gone at once, and with it what was not durable; its connections break. */
+  kill(node: ReplicaNode): void {
+    node.alive = false;
+    node.storage.crash();
+    for (const other of this.nodes) {
+      this.#drop(node.id, other.id);
+      this.#drop(other.id, node.id);
+      if (other.alive) other.replication.onDown(node.id);
+    }
+  }
+
+  /** Nothing passes from one node to another any more. */
+  cut(from: number, to: number): void {
+    this.#cut.add(from * 100 + to);
+    this.#drop(from, to);
+    const sender = this.nodes[from]!;
+    if (sender.alive) sender.replication.onDown(to);
+  }
+
+  mend(from: number, to: number): void {
+    this.#cut.delete(from * 100 + to);
+    const sender = this.nodes[from]!;
+    if (sender.alive && this.nodes[to]!.alive) sender.replication.onUp(to);
+  }
+
+  replica(node: ReplicaNode, groupId: number): GroupReplica {
+    return node.replication.replicaOf(groupId)!;
+  }
+
+  /** The node that leads a group, if there is exactly one in the latest term. */
+  leaderOf(groupId: number): ReplicaNode | null {
+    let leader: ReplicaNode | null = null;
+    let term = 0;
+    for (const node of this.nodes) {
+      if (!node.alive) continue;
+      const replica = this.replica(node, groupId);
+      if (!replica.leading || replica.term <= term) continue;
+      leader = node;
+      term = replica.term;
+    }
+    return leader;
+  }
+
+  /** Appends one batch on a node; its end offset, or the refusal. */
+  append(node: ReplicaNode, groupId: number, records: number, valueBytes: number): number {
+    const replica = this.replica(node, groupId);
+    const { log } = replica;
+    const { memory, crc32c } = node.storage;
+    const batch = {
+      recordCount: records,
+      valueBytes,
+      fill: (log.endOffset + 1) & 0xff,
+      timestampMs: this.nowMs,
+    };
+    const size = writeSampleBatch(memory, crc32c, BATCH_AT, batch);
+    const offset = log.append(BATCH_AT, size, replica.term, this.nowMs);
+    if (offset < 0) return offset;
+    replica.appended();
+    return log.endOffset;
+  }
+
+  /** One millisecond: disks and links move, turns end. */
+  step(): void {
+    this.nowMs++;
+    for (const [key, frames] of this.#links) {
+      for (let i = 0; i < 4 && frames.length > 0 && this.#random.nextBelow(4) > 0; i++) {
+        this.#deliver(key, frames);
+      }
+    }
+    for (const node of this.nodes) {
+      if (!node.alive) continue;
+      for (let i = 0; i < 3; i++) node.storage.disk.step();
+      node.timers.run(this.nowMs);
+      node.storage.turn();
+      node.replication.flush();
+    }
+  }
+
+  /** Steps until `done`; throws when it does not come. */
+  until(what: string, done: () => boolean, stepsMax = 20_000): void {
+    for (let i = 0; i < stepsMax; i++) {
+      if (done()) return;
+      this.step();
+    }
+    assert(done(), `${what} does not come:\n${this.describe()}`);
+  }
+
+  pass(ms: number): void {
+    for (let i = 0; i < ms; i++) this.step();
+  }
+
+  describe(): string {
+    const lines: string[] = [];
+    for (const node of this.nodes) {
+      if (!node.alive) lines.push(`node ${node.id} is dead`);
+      else {
+        for (const groupId of node.told.keys()) {
+          const { term, leaderId, leading, commitIndex, log } = this.replica(node, groupId);
+          lines.push(
+            `node ${node.id} group ${groupId}: term ${term} leader ${leaderId}${
+              leading ? " (leads)" : ""
+            } last ${log.lastIndex} durable ${log.durableIndex} commit ${commitIndex}`,
+          );
+        }
+      }
+    }
+    return [...lines, ...this.wrong].join("\n");
+  }
+
+  #deliver(key: number, frames: Frame[]): void {
+    const to = this.nodes[Math.floor((key % 100) / 2)]!;
+    const from = Math.floor(key / 100);
+    const { type, bytes, owner } = frames[0]!;
+    if (to.alive) {
+      to.storage.memory.bytes.set(bytes, FRAME_AT);
+      const verdict = to.replication.onFrame(from, type, FRAME_AT, bytes.length);
+      assert(verdict === FrameVerdict.TAKEN, `a frame is wrong: ${this.wrong.at(-1)}`);
+    }
+    frames.shift();
+    this.framesDelivered++;
+    owner?.onFrameOver(true);
+    if (this.#wantRoom.delete(key)) this.nodes[from]!.replication.onRoom(to.id);
+  }
+
+  #isCut(from: number, to: number): boolean {
+    return this.#cut.has(from * 100 + to);
+  }
+
+  #drop(from: number, to: number): void {
+    for (const lane of [Lane.CONTROL, Lane.DATA]) {
+      const frames = this.#links.get(from * 100 + to * 2 + lane)?.splice(0) ?? [];
+      if (!this.nodes[from]!.alive) continue;
+      for (const { owner } of frames) owner?.onFrameOver(false);
+    }
+  }
+
+  #linksOf(node: ReplicaNode): ReplicationLinks {
+    const queue = (to: number, lane: Lane, frame: Frame): SendOutcome => {
+      if (!this.nodes[to]!.alive || this.#isCut(node.id, to)) return SendOutcome.DOWN;
+      const key = node.id * 100 + to * 2 + lane;
+      let frames = this.#links.get(key);
+      if (frames === undefined) {
+        frames = [];
+        this.#links.set(key, frames);
+      }
+      if (frames.length >= QUEUE_MAX) {
+        this.#wantRoom.add(key);
+        return SendOutcome.FULL;
+      }
+      frames.push(frame);
+      return SendOutcome.QUEUED;
+    };
+    const { bytes } = node.storage.memory;
+    return {
+      shardCountOf: () => 1,
+      contact: () => {},
+      send: (to, _shard, lane, type, address, length) =>
+        queue(to, lane, { type, bytes: bytes.slice(address, address + length), owner: null }),
+      sendRanges: (to, _shard, type, address, length, ranges, owner) => {
+        const frame = { type, bytes: gather(bytes, address, length, ranges), owner };
+        return queue(to, Lane.DATA, frame);
+      },
+    };
+  }
+}
+
+function gather(
+  memory: Uint8Array,
+  address: number,
+  length: number,
+  ranges: RangeList,
+): Uint8Array {
+  const whole = new Uint8Array(length + ranges.bytes);
+  whole.set(memory.subarray(address, address + length));
+  let at = length;
+  for (let i = 0; i < ranges.count; i++) {
+    const from = ranges.address(i);
+    whole.set(memory.subarray(from, from + ranges.length(i)), at);
+    at += ranges.length(i);
+  }
+  return whole;
+}
