@@ -52,9 +52,11 @@ function suites(): Suite[] {
   found.push({ name: "ring", command: [...DENO_TEST, RING_TESTS], timeoutMs: 5 * MINUTE_MS });
   for (const name of LARGE_SUITES) {
     if (!testFolders().includes(name)) continue;
+    // A simulation has one thread, and shares nothing with others.
+    const parallel = name === "sim" ? ["--parallel"] : [];
     found.push({
       name,
-      command: [...DENO_TEST, folderOf(name)],
+      command: [...DENO_TEST, ...parallel, folderOf(name)],
       timeoutMs: 20 * MINUTE_MS,
     });
   }

@@ -1,5 +1,9 @@
 /**
- * One simulated client that lives longer than its connections and the broker's lives.
+ * One simulated client that lives longer than its connections and the brokers' lives.
+ *
+ * It connects to any node, and asks leaders, coordinators and the controller for what only they answer: it learns of
+ * them from Metadata and FindCoordinator, and asks again when it was refused ({@linkcode Actor.misled}). When one of
+ * its connections is lost it gives up all of them, with everything that was open on any.
  *
  * An actor acts only in {@linkcode Actor.tick} and when an answer comes; every request is remembered
  * until it is answered, so that a forgotten one is found out.
@@ -9,12 +13,17 @@
 
 import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
 import type { Api } from "../../src/wire/api.ts";
+import { ErrorCode } from "../../src/wire/errors.ts";
+import { FIND_COORDINATOR, METADATA } from "../../src/wire/generated/apis.ts";
+import { newFindCoordinatorRequest } from "../../src/wire/generated/find_coordinator_request.ts";
+import { newMetadataRequest } from "../../src/wire/generated/metadata_request.ts";
 import type { Checker } from "./checker.ts";
 import type { DamageBook } from "./damage_book.ts";
+import { Directory, UNKNOWN_NODE } from "./directory.ts";
 import type { ClientEnd } from "./memory_sockets.ts";
 import { SimClient } from "./sim_client.ts";
 import { SimFailure } from "./sim_failure.ts";
-import type { SimNode } from "./sim_node.ts";
+import type { SimCluster } from "./sim_cluster.ts";
 
 /** Longest time for an answer while the disk lives (virtual ms). */
 const ANSWER_MAX_MS = 60_000;
@@ -22,6 +31,19 @@ const ANSWER_MAX_MS = 60_000;
 /** The same of data, where nuisances are about: they must not cost others that long. */
 const PROMPT_MAX_MS = 10_000;
 const PROMPT_APIS = ["Produce", "Fetch"];
+
+/** Refusals of a node that is not the right one. */
+const MISLED: ReadonlySet<number> = new Set([
+  ErrorCode.NOT_LEADER_OR_FOLLOWER,
+  ErrorCode.FENCED_LEADER_EPOCH,
+  ErrorCode.NOT_COORDINATOR,
+  ErrorCode.NOT_CONTROLLER,
+]);
+
+const METADATA_VERSION = 12;
+const FIND_COORDINATOR_VERSION = 2;
+/** Pause between two questions of who leads what (virtual ms). */
+const DISCOVERY_PAUSE_MS = 5;
 
 /** A topic that actors use. */
 export interface SimTopic {
@@ -35,7 +57,7 @@ export interface SimTopic {
 }
 
 export interface Stage {
-  readonly node: SimNode;
+  readonly cluster: SimCluster;
   readonly checker: Checker;
   readonly topics: SimTopic[];
   readonly damage: DamageBook;
@@ -43,8 +65,14 @@ export interface Stage {
   readonly failingDisk: boolean;
   /** There are clients that stall, crowd and take nothing. */
   readonly nuisances: boolean;
+  /** Connections may stall, because of those clients or of the network. */
+  readonly stalls: boolean;
+  /** Clients ask who leads what; else they take the one node for everything. */
+  readonly discovers: boolean;
   /** No new work: what is open is brought to its end. */
   draining: boolean;
+  /** Clients so far: each has a host of its own. */
+  clients: number;
 }
 
 interface OpenRequest {
@@ -54,25 +82,38 @@ interface OpenRequest {
   readonly maxMs: number;
 }
 
+/** A connection to one node. */
+interface Line {
+  readonly client: SimClient;
+  readonly open: OpenRequest[];
+}
+
 export abstract class Actor {
   readonly stage: Stage;
   readonly random: Random;
-  #client: SimClient | null = null;
-  #open: OpenRequest[] = [];
-  #shard = 0;
+  readonly name: string;
+  readonly #directory = new Directory();
+  /** By node. */
+  #lines = new Map<number, Line>();
+  /** The node that it connected to first. */
+  #home = UNKNOWN_NODE;
+  #openRequests = 0;
+  #discovering = false;
+  #discoverAtMs = 0;
 
   constructor(stage: Stage, seed: number) {
     this.stage = stage;
     this.random = new Xoshiro128(seed);
+    this.name = `client-${stage.clients++}`;
   }
 
   /** Requests without an answer. */
   get openRequests(): number {
-    return this.#open.length;
+    return this.#openRequests;
   }
 
   get connected(): boolean {
-    return this.#client !== null;
+    return this.#lines.size > 0;
   }
 
   /** Nothing is left to do. */
@@ -86,73 +127,177 @@ export abstract class Actor {
 
   /** Looks for answers, and acts. */
   tick(): void {
-    const { node } = this.stage;
-    if (this.#client === null) {
-      this.#shard = this.random.nextBelow(node.shards.length);
-      this.#client = new SimClient(node.connect(this.#shard));
-    }
-    this.#client.poll();
-    // An answer may have hung up.
-    if (this.#client === null) return;
-    if (this.#client.end.closed) {
-      this.lose();
-      return;
-    }
-    const oldest = this.#open[0];
-    if (oldest !== undefined && node.nowMs - oldest.sentMs > oldest.maxMs) {
-      throw new SimFailure("liveness", `${oldest.name} is not answered in ${oldest.maxMs} ms`);
+    const { cluster } = this.stage;
+    if (this.#lines.size === 0 && !this.#connect()) return;
+    for (const { client, open } of this.#lines.values()) {
+      client.poll();
+      // An answer may have hung up.
+      if (this.#lines.size === 0) return;
+      if (client.end.closed) {
+        this.lose();
+        return;
+      }
+      const oldest = open[0];
+      if (oldest !== undefined && cluster.nowMs - oldest.sentMs > oldest.maxMs) {
+        throw new SimFailure("liveness", `${oldest.name} is not answered in ${oldest.maxMs} ms`);
+      }
     }
     this.act();
   }
 
-  /** The broker died, or closed the connection. */
-  lose(): void {
-    if (this.#client === null) return;
-    this.#client = null;
-    this.#open = [];
-    this.forget();
+  /** A node has died, or goes: it takes no more of what was sent to it. */
+  leave(nodeId: number): void {
+    if (!this.#lines.delete(nodeId)) return;
+    this.#endAll();
   }
 
-  /** Ends the connection from this side. */
+  /** A broker closed a connection. */
+  lose(): void {
+    if (this.#lines.size > 0) this.#endAll();
+  }
+
+  /** Ends all connections from this side. */
   hangUp(): void {
-    if (this.#client === null) return;
-    this.#client.end.ended = true;
     this.lose();
   }
 
+  #endAll(): void {
+    for (const { client } of this.#lines.values()) client.end.hangUp();
+    this.#lines = new Map();
+    this.#openRequests = 0;
+    this.#discovering = false;
+    this.#directory.forget();
+    this.forget();
+  }
+
+  /** Connects to any node; false when none can be found. */
+  #connect(): boolean {
+    const { accepting } = this.stage.cluster;
+    if (accepting.length === 0) return false;
+    const { nodeId, address } = this.pick(accepting);
+    this.#home = nodeId;
+    this.#dial(nodeId, address);
+    return true;
+  }
+
+  #dial(nodeId: number, address: string): Line {
+    const line = {
+      client: new SimClient(this.stage.cluster.network.dial(this.name, address)),
+      open: [],
+    };
+    this.#lines.set(nodeId, line);
+    return line;
+  }
+
+  /** The connection to a node, made when there is none. */
+  #lineTo(nodeId: number): Line {
+    const address = this.#directory.addressOf(nodeId);
+    return this.#lines.get(nodeId) ?? this.#dial(nodeId, address!);
+  }
+
+  /** Sends a request to the node that it connected to first, or to another one. */
   protected ask<Request, Response>(
     api: Api<Request, Response>,
     version: number,
     request: Request,
     onAnswer: (response: Response) => void,
+    nodeId = this.#home,
   ): void {
-    const { node, nuisances } = this.stage;
+    const { cluster, nuisances } = this.stage;
     const isPrompt = nuisances && PROMPT_APIS.includes(api.name);
-    const open = {
-      name: `${api.name} v${version}`,
-      sentMs: node.nowMs,
-      maxMs: isPrompt ? PROMPT_MAX_MS : ANSWER_MAX_MS,
-    };
-    this.#open.push(open);
-    this.#client!.send(api, version, request, (response) => {
-      this.#open.shift();
+    const name = `${api.name} v${version}`;
+    const { client, open } = this.#lineTo(nodeId);
+    open.push({ name, sentMs: cluster.nowMs, maxMs: isPrompt ? PROMPT_MAX_MS : ANSWER_MAX_MS });
+    this.#openRequests++;
+    this.note(() => `${name} to node-${nodeId}`);
+    client.send(api, version, request, (response) => {
+      open.shift();
+      this.#openRequests--;
+      this.note(() => `${name} is answered by node-${nodeId}`);
       onAnswer(response);
     });
   }
 
   /** The connection's client end, if there is one. */
   protected get end(): ClientEnd | null {
-    return this.#client?.end ?? null;
+    return this.#lines.get(this.#home)?.client.end ?? null;
   }
 
   /** Sends a request whose answer is owed to nobody. */
   protected send<Request>(api: Api<Request, unknown>, version: number, request: Request): void {
-    this.#client!.send(api, version, request, () => {});
+    this.#lineTo(this.#home).client.send(api, version, request, () => {});
   }
 
   /** Sends a request that has no answer (acks=0). */
-  protected tell<Request>(api: Api<Request, unknown>, version: number, request: Request): void {
-    this.#client!.sendUnanswered(api, version, request);
+  protected tell<Request>(
+    api: Api<Request, unknown>,
+    version: number,
+    request: Request,
+    nodeId: number,
+  ): void {
+    this.#lineTo(nodeId).client.sendUnanswered(api, version, request);
+  }
+
+  /** The node that leads a partition; -1: asks for it, and does not know yet. */
+  protected leaderOf(topicId: string, index: number): number {
+    if (!this.stage.discovers) return this.#home;
+    const nodeId = this.#directory.leaderOf(topicId, index);
+    if (nodeId < 0) this.#discover();
+    return nodeId;
+  }
+
+  /** The controller; -1 as above. */
+  protected controller(): number {
+    if (!this.stage.discovers) return this.#home;
+    const { controllerId } = this.#directory;
+    if (controllerId < 0) this.#discover();
+    return controllerId;
+  }
+
+  /** A group's coordinator; -1 as above. */
+  protected coordinatorOf(group: string): number {
+    if (!this.stage.discovers) return this.#home;
+    const nodeId = this.#directory.coordinatorOf(group);
+    if (nodeId < 0 && this.#mayDiscover()) {
+      const request = newFindCoordinatorRequest({ key: group, keyType: 0 });
+      this.ask(FIND_COORDINATOR, FIND_COORDINATOR_VERSION, request, (response) => {
+        this.#discovering = false;
+        this.stage.checker.observe(response.errorCode);
+        if (response.errorCode !== ErrorCode.NONE) return;
+        this.#directory.place(response.nodeId, response.host, response.port);
+        this.#directory.noteCoordinator(group, response.nodeId);
+      });
+    }
+    return nodeId;
+  }
+
+  /** A node refused what only another one does. */
+  protected misled(errorCode: number): void {
+    if (MISLED.has(errorCode)) this.#directory.forget();
+  }
+
+  #discover(): void {
+    if (!this.#mayDiscover()) return;
+    const request = newMetadataRequest({ topics: null, allowAutoTopicCreation: false });
+    this.ask(METADATA, METADATA_VERSION, request, (response) => {
+      this.#discovering = false;
+      this.stage.checker.observe(response.topics.length);
+      this.#directory.take(response);
+    });
+  }
+
+  /** One question at a time, and not too often. */
+  #mayDiscover(): boolean {
+    const { nowMs } = this.stage.cluster;
+    if (this.#discovering || nowMs < this.#discoverAtMs) return false;
+    this.#discovering = true;
+    this.#discoverAtMs = nowMs + DISCOVERY_PAUSE_MS;
+    return true;
+  }
+
+  /** A line of the trace, if there is one. */
+  protected note(what: () => string): void {
+    this.stage.cluster.trace?.note(this.name, what());
   }
 
   protected chance(percent: number): boolean {

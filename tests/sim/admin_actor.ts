@@ -121,6 +121,8 @@ export class AdminActor extends Actor {
   }
 
   #create(topic: SimTopic): void {
+    const controller = this.controller();
+    if (controller < 0) return;
     const request = topicRequest(topic.name, topic.partitions);
     const { segmentBytes, retention } = this.#shape;
     request.topics[0]!.configs = [
@@ -130,8 +132,9 @@ export class AdminActor extends Actor {
     this.ask(CREATE_TOPICS, 7, request, (response) => {
       const { errorCode, topicId } = response.topics[0]!;
       this.stage.checker.observe(errorCode);
+      this.misled(errorCode);
       if (errorCode === ErrorCode.NONE) this.#take(topic, topicId);
-    });
+    }, controller);
   }
 
   #take(topic: SimTopic, id: string): void {
@@ -142,6 +145,8 @@ export class AdminActor extends Actor {
   }
 
   #delete(topic: SimTopic): void {
+    const controller = this.controller();
+    if (controller < 0) return;
     topic.deleting = true;
     for (const model of this.stage.checker.partitions.values()) {
       if (model.topicId === topic.id) model.deleting = true;
@@ -149,12 +154,16 @@ export class AdminActor extends Actor {
     const topics = [{ name: null, topicId: topic.id }];
     const request = newDeleteTopicsRequest({ topics, timeoutMs: 1000 });
     this.ask(DELETE_TOPICS, 6, request, (response) => {
-      this.stage.checker.observe(response.responses[0]!.errorCode);
-    });
+      const { errorCode } = response.responses[0]!;
+      this.stage.checker.observe(errorCode);
+      this.misled(errorCode);
+    }, controller);
   }
 
   #trim(topic: SimTopic): void {
     const index = this.random.nextBelow(topic.partitions);
+    const leader = this.leaderOf(topic.id, index);
+    if (leader < 0) return;
     const model = this.stage.checker.partition(topic.id, index);
     const offset = this.random.nextBelow(model.highWatermark + 1);
     model.startMax = Math.max(model.startMax, offset);
@@ -166,15 +175,18 @@ export class AdminActor extends Actor {
     this.ask(DELETE_RECORDS, 2, request, (response) => {
       const answer = response.topics[0]!.partitions[0]!;
       this.stage.checker.observe(answer.errorCode);
+      this.misled(answer.errorCode);
       if (answer.errorCode !== ErrorCode.NONE) return;
       expect(
         answer.lowWatermark >= offset,
         () => `${model.name}: trimmed to ${offset}, starts at ${answer.lowWatermark}`,
       );
-    });
+    }, leader);
   }
 
   #grow(topic: SimTopic): void {
+    const controller = this.controller();
+    if (controller < 0) return;
     const count = topic.partitions + 1;
     const request = newCreatePartitionsRequest({
       topics: [{ name: topic.name, count, assignments: null }],
@@ -183,7 +195,8 @@ export class AdminActor extends Actor {
     this.ask(CREATE_PARTITIONS, 3, request, (response) => {
       const { errorCode } = response.results[0]!;
       this.stage.checker.observe(errorCode);
+      this.misled(errorCode);
       if (errorCode === ErrorCode.NONE) topic.partitions = count;
-    });
+    }, controller);
   }
 }

@@ -48,6 +48,8 @@ export class ConsumeActor extends Actor {
   readonly #committedOnly: boolean;
   #sessionId = 0;
   #sessionEpoch = 0;
+  /** The node that has the session; -1: any. */
+  #sessionNode = -1;
   #fetching = false;
 
   constructor(stage: Stage, seed: number) {
@@ -106,6 +108,8 @@ export class ConsumeActor extends Actor {
       position.offset = from === "anywhere" ? this.random.nextBelow(end) : 0;
       return;
     }
+    const leader = this.leaderOf(topic.id, model.index);
+    if (leader < 0) return;
     const { checker } = this.stage;
     const batch = checker.nextNumber === 0
       ? undefined
@@ -123,6 +127,7 @@ export class ConsumeActor extends Actor {
       position.asking = false;
       const answer = response.topics[0]!.partitions[0]!;
       checker.observe(answer.errorCode);
+      this.misled(answer.errorCode);
       if (answer.errorCode !== ErrorCode.NONE) return;
       checker.observe(answer.offset);
       position.offset = Math.max(0, answer.offset);
@@ -133,11 +138,11 @@ export class ConsumeActor extends Actor {
         () =>
           `${model.name}: time of batch ${batch!.number} (at ${batch!.offset}) is ${answer.offset}`,
       );
-    });
+    }, leader);
   }
 
   #fetch(): void {
-    const positions = [...this.#positions.values()].filter(({ offset }) => offset >= 0);
+    const [positions, leader] = this.#fetchable();
     if (positions.length === 0) return;
     const byId = this.#version >= TOPIC_IDS_SINCE;
     const incremental = this.#sessionId !== 0;
@@ -167,10 +172,46 @@ export class ConsumeActor extends Actor {
       topics,
     });
     this.#fetching = true;
+    if (this.#wantsSession) this.#sessionNode = leader;
     this.ask(FETCH, this.#version, request, (response) => {
       this.#fetching = false;
       this.#take(response, byId);
-    });
+    }, leader);
+  }
+
+  /** Positions that one node leads, and which: the one of the session, or that of any position. */
+  #fetchable(): [Position[], number] {
+    for (const position of this.#positions.values()) {
+      const { topic, model } = position;
+      // Nobody leads what was deleted.
+      if (!topic.deleting || this.leaderOf(topic.id, model.index) >= 0) continue;
+      this.#positions.delete(keyOf(position));
+      this.#dropSession();
+    }
+    let leader = this.#sessionNode;
+    const found: Position[] = [];
+    for (const position of this.#positions.values()) {
+      if (position.offset < 0) continue;
+      const nodeId = this.leaderOf(position.topic.id, position.model.index);
+      if (nodeId < 0) continue;
+      if (leader < 0) leader = nodeId;
+      if (nodeId === leader) found.push(position);
+    }
+    // The next fetch is of another node's partitions.
+    if (this.chance(20) || found.length === 0) this.#otherNode(leader);
+    return [found, leader];
+  }
+
+  /** A session holds to its node, until others lead something that is read here. */
+  #otherNode(leader: number): void {
+    if (this.stage.cluster.nodes.length === 1) return;
+    for (const { topic, model } of this.#positions.values()) {
+      const nodeId = this.leaderOf(topic.id, model.index);
+      if (nodeId < 0 || nodeId === leader) continue;
+      this.#dropSession();
+      this.#sessionNode = nodeId;
+      return;
+    }
   }
 
   #take(response: FetchResponse, byId: boolean): void {
@@ -201,7 +242,9 @@ export class ConsumeActor extends Actor {
         const records = partition.records ?? new Uint8Array(0);
         total += records.length;
         batches += countBatches(records);
-        position.offset = checker.read(model, position.offset, records);
+        const from = position.offset;
+        position.offset = checker.read(model, from, records);
+        this.note(() => `${model.name}: read ${from} to ${position.offset}`);
         expect(
           position.offset <= partition.highWatermark || records.length === 0,
           () => `${model.name}: read up to ${position.offset}, beyond ${partition.highWatermark}`,
@@ -231,12 +274,12 @@ export class ConsumeActor extends Actor {
         return;
       case ErrorCode.KAFKA_STORAGE_ERROR:
       case ErrorCode.CORRUPT_MESSAGE:
-        model.groupId = this.stage.node.groupOf(model.topicId, model.index);
-        this.stage.damage.checkUnreadable(this.stage.node, model.groupId, position.offset);
+        this.#checkUnreadable(position);
         this.#positions.delete(keyOf(position));
         this.#dropSession();
         return;
       default:
+        this.misled(errorCode);
         expect(
           errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER,
           () => `${model.name}: a fetch at ${position.offset} is refused with ${errorCode}`,
@@ -244,9 +287,16 @@ export class ConsumeActor extends Actor {
     }
   }
 
+  #checkUnreadable({ model, offset }: Position): void {
+    const { cluster, damage } = this.stage;
+    model.groupId = cluster.groupOf(model.topicId, model.index);
+    damage.checkUnreadable(cluster.holderOf(model.groupId)!, model.groupId, offset);
+  }
+
   #dropSession(): void {
     this.#sessionId = 0;
     this.#sessionEpoch = 0;
+    this.#sessionNode = -1;
     for (const position of this.#positions.values()) position.sessionOffset = -1;
   }
 }

@@ -43,6 +43,8 @@ export class ForgeActor extends Actor {
   protected override act(): void {
     if (this.openRequests > 0 || this.stage.draining || this.chance(80)) return;
     const index = this.random.nextBelow(3);
+    const controller = this.controller();
+    if (controller < 0) return;
     switch (this.random.nextBelow(4)) {
       case 0: {
         const request = produceRequest(OFFSETS_TOPIC, index, this.#forgery(), this.pick([1, -1]));
@@ -61,7 +63,7 @@ export class ForgeActor extends Actor {
         const request = newDeleteTopicsRequest({ topicNames: [OFFSETS_TOPIC], timeoutMs: 1000 });
         return this.ask(DELETE_TOPICS, 5, request, (response) => {
           this.#refused(response.responses[0]!.errorCode, ErrorCode.TOPIC_AUTHORIZATION_FAILED);
-        });
+        }, controller);
       }
       default:
         return this.#commitNowhere();
@@ -99,6 +101,7 @@ export class ForgeActor extends Actor {
 
   #refused(errorCode: number, other: number = ErrorCode.INVALID_TOPIC_EXCEPTION): void {
     this.stage.checker.observe(errorCode);
+    this.misled(errorCode);
     const refusals: number[] = [
       other,
       // Before the topic is made.

@@ -59,6 +59,7 @@ export class GroupActor extends Actor {
   protected override act(): void {
     if (this.openRequests > 0 || this.stage.draining || this.#topic.id === "") return;
     if (this.#index >= this.#topic.partitions) return;
+    if (this.#coordinator < 0) return;
     const kind = this.random.nextBelow(100);
     if (kind < 30) this.#fetchOffset();
     else if (this.#joins && this.#generation < 0) this.#join();
@@ -78,7 +79,11 @@ export class GroupActor extends Actor {
 
   /** Looks at the committed offset once more; `done` when it has the answer. */
   verify(done: () => void): void {
-    this.#fetchOffset(done);
+    if (this.#coordinator >= 0) this.#fetchOffset(done);
+  }
+
+  get #coordinator(): number {
+    return this.coordinatorOf(this.#groupId);
   }
 
   #fetchOffset(done: () => void = () => {}): void {
@@ -99,7 +104,7 @@ export class GroupActor extends Actor {
       );
       this.#seen = offset;
       done();
-    });
+    }, this.#coordinator);
   }
 
   #commit(): void {
@@ -121,7 +126,7 @@ export class GroupActor extends Actor {
       this.#observe(errorCode);
       if (errorCode === ErrorCode.NONE) this.#acknowledged = offset;
       else this.#mayRefuse(errorCode);
-    });
+    }, this.#coordinator);
   }
 
   #join(): void {
@@ -147,10 +152,11 @@ export class GroupActor extends Actor {
         assignment: new TextEncoder().encode(memberId),
       }));
       this.#sync(response.generationId, leader ? assignments : []);
-    });
+    }, this.#coordinator);
   }
 
   #sync(generationId: number, assignments: { memberId: string; assignment: Uint8Array }[]): void {
+    if (this.#coordinator < 0) return;
     const memberId = this.#memberId;
     const request = newSyncGroupRequest({
       groupId: this.#groupId,
@@ -164,7 +170,7 @@ export class GroupActor extends Actor {
       this.#generation = generationId;
       const given = new TextDecoder().decode(response.assignment);
       expect(given === memberId, () => `${memberId} was assigned what is ${given}'s`);
-    });
+    }, this.#coordinator);
   }
 
   #heartbeat(): void {
@@ -176,7 +182,7 @@ export class GroupActor extends Actor {
     this.ask(HEARTBEAT, 3, request, (response) => {
       this.#observe(response.errorCode);
       if (response.errorCode !== ErrorCode.NONE) this.#mayRefuse(response.errorCode);
-    });
+    }, this.#coordinator);
   }
 
   #leave(): void {
@@ -186,10 +192,11 @@ export class GroupActor extends Actor {
       this.#observe(response.errorCode);
       this.#memberId = "";
       this.#generation = -1;
-    });
+    }, this.#coordinator);
   }
 
   #mayRefuse(errorCode: number): void {
+    this.misled(errorCode);
     switch (errorCode) {
       case ErrorCode.UNKNOWN_MEMBER_ID:
         this.#memberId = "";

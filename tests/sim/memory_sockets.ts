@@ -18,6 +18,15 @@ import type { Completion } from "../../src/io/completion.ts";
 import { ECANCELED, ECONNREFUSED, ECONNRESET, ENOBUFS } from "../../src/io/errno.ts";
 import { SOCKET_HAS_MORE, type Sockets } from "../../src/io/sockets.ts";
 
+/** Carries what one side of a connection sends to the other, in order; without one that happens at once. */
+export interface Transit {
+  /** So much is on its way that the sender has to wait. */
+  readonly full: boolean;
+  carry(bytes: Uint8Array): void;
+  /** The sender has ended the connection: nothing follows. */
+  end(): void;
+}
+
 /** What the test holds of a connection; or, where both ends are sockets, what one of them sees of the other. */
 export class ClientEnd {
   /** Bytes sent and not yet received by the server. */
@@ -36,9 +45,19 @@ export class ClientEnd {
   takesBytes = Infinity;
   /** What the other socket sees of this one; null where the client is the test. */
   opposite: ClientEnd | null = null;
+  /** From the client to the server, and back. */
+  uplink: Transit | null = null;
+  downlink: Transit | null = null;
 
   send(bytes: Uint8Array): void {
-    this.toServer.push(bytes.slice());
+    if (this.uplink === null) this.toServer.push(bytes.slice());
+    else this.uplink.carry(bytes.slice());
+  }
+
+  /** The client ends its sending. */
+  hangUp(): void {
+    if (this.uplink === null) this.ended = true;
+    else this.uplink.end();
   }
 
   /** Takes everything received so far. */
@@ -135,9 +154,10 @@ export class MemorySockets implements Sockets {
   }
 
   /** A new connection: the server's socket and the client's end. */
-  addClient(): { readonly socket: number; readonly client: ClientEnd } {
+  addClient(
+    client = new ClientEnd(),
+  ): { readonly socket: number; readonly client: ClientEnd } {
     const socket = this.#descriptors.next++;
-    const client = new ClientEnd();
     this.#descriptors.ends.set(socket, client);
     return { socket, client };
   }
@@ -307,7 +327,7 @@ export class MemorySockets implements Sockets {
       !this.#operations.some((operation) => operation.socket === socket),
       "a socket was closed with operations in flight",
     );
-    client.closed = true;
+    if (client.downlink === null) client.closed = true;
     leave(client);
     this.#descriptors.ends.delete(socket);
     this.#descriptors.shut.delete(socket);
@@ -321,7 +341,7 @@ export class MemorySockets implements Sockets {
       attempt: () => {
         if (this.#descriptors.shut.has(socket)) return finish(done, -ECANCELED);
         if (client.gone) return finish(done, -ECONNRESET);
-        if (client.stalled || client.takesBytes === 0) return false;
+        if (client.stalled || client.takesBytes === 0 || client.downlink?.full) return false;
         const total = ranges.reduce((sum, [, length]) => sum + length, 0);
         const room = Math.min(total, client.takesBytes);
         const taken = this.#isCut() ? 1 + this.#random.nextBelow(room) : room;
@@ -330,7 +350,9 @@ export class MemorySockets implements Sockets {
         for (const [address, length] of ranges) {
           if (left === 0) break;
           const part = Math.min(length, left);
-          client.fromServer.push(this.#memory.bytes.slice(address, address + part));
+          const bytes = this.#memory.bytes.slice(address, address + part);
+          if (client.downlink === null) client.fromServer.push(bytes);
+          else client.downlink.carry(bytes);
           left -= part;
         }
         return finish(done, taken);
@@ -366,6 +388,7 @@ export class MemorySockets implements Sockets {
 
 /** The socket that `client` is seen from has ended both directions. */
 function leave(client: ClientEnd): void {
+  if (client.downlink !== null) return client.downlink.end();
   if (client.opposite === null) return;
   client.opposite.ended = true;
   client.opposite.gone = true;

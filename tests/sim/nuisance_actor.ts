@@ -39,7 +39,7 @@ export class NuisanceActor extends Actor {
   }
 
   protected override act(): void {
-    const { nowMs } = this.stage.node;
+    const { nowMs } = this.stage.cluster;
     if (this.#mood === null) this.#begin(nowMs);
     else if (nowMs > this.#untilMs) this.hangUp();
     else if (this.#mood === "deaf" && this.chance(5)) this.#askMuch();

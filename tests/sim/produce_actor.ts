@@ -101,10 +101,13 @@ export class ProduceActor extends Actor {
       this.#askId();
       return;
     }
-    const lane = this.openRequests > 0 ? undefined : this.#again.pop();
-    if (lane !== undefined && !lane.topic.deleting && !this.#isSuspect(lane)) {
-      this.#sendParts([{ lane, queued: lane.last! }]);
-      return;
+    const lane = this.openRequests > 0 ? undefined : this.#again.at(-1);
+    if (lane !== undefined) {
+      const skipped = lane.topic.deleting || this.#isSuspect(lane);
+      const leader = this.#leaderOf(lane);
+      if (leader < 0 && !skipped) return;
+      this.#again.pop();
+      if (!skipped) return this.#sendParts([{ lane, queued: lane.last! }], leader);
     }
     if (!this.stage.draining && this.chance(40)) this.#makeBatch();
     if (this.openRequests < this.#shape.pipelining) this.#send();
@@ -196,22 +199,29 @@ export class ProduceActor extends Actor {
       if (lane.topic.deleting || (this.stage.draining && this.#isSuspect(lane))) {
         lane.queue.length = 0;
       }
-      if (!lane.failed && lane.queue.some(({ sent }) => !sent)) lanes.push(lane);
+      if (lane.failed || !lane.queue.some(({ sent }) => !sent)) continue;
+      if (this.#leaderOf(lane) >= 0) lanes.push(lane);
     }
     if (lanes.length === 0) return;
     const first = this.random.nextBelow(lanes.length);
     const most = 1 + this.random.nextBelow(4);
     const alone = this.#shape.batchBytesMax > SHARED_BYTES_MAX;
-    const chosen = lanes.slice(first, first + (alone ? 1 : most));
+    const leader = this.#leaderOf(lanes[first]!);
+    const chosen = lanes.slice(first, first + (alone ? 1 : most))
+      .filter((lane) => this.#leaderOf(lane) === leader);
     const parts = chosen.map((lane) => {
       const queued = lane.queue.find(({ sent }) => !sent)!;
       queued.sent = true;
       return { lane, queued };
     });
-    this.#sendParts(parts);
+    this.#sendParts(parts, leader);
   }
 
-  #sendParts(parts: readonly { lane: Lane; queued: Queued }[]): void {
+  #leaderOf({ topic, index }: Lane): number {
+    return this.leaderOf(topic.id, index);
+  }
+
+  #sendParts(parts: readonly { lane: Lane; queued: Queued }[], leader: number): void {
     const byTopic = new Map<SimTopic, { lane: Lane; queued: Queued }[]>();
     for (const part of parts) {
       const { topic } = part.lane;
@@ -228,12 +238,19 @@ export class ProduceActor extends Actor {
     }));
     const request = newProduceRequest({ acks: this.#acks, timeoutMs: 1000, topicData });
     if (this.#acks === 0) {
-      this.tell(PRODUCE, this.#version, request);
+      this.tell(PRODUCE, this.#version, request, leader);
       for (const { lane, queued } of parts) remove(lane, queued);
       return;
     }
+    this.note(() => `sends ${parts.map(({ queued }) => nameOf(queued)).join(", ")}`);
     const ordered = [...byTopic.values()];
-    this.ask(PRODUCE, this.#version, request, (response) => this.#take(ordered, response));
+    this.ask(
+      PRODUCE,
+      this.#version,
+      request,
+      (response) => this.#take(ordered, response),
+      leader,
+    );
   }
 
   #take(
@@ -247,6 +264,7 @@ export class ProduceActor extends Actor {
         expect(index === lane.index, () => "partitions are not in the order of the request");
         this.stage.checker.observe(errorCode);
         if (errorCode === ErrorCode.NONE) {
+          this.note(() => `${nameOf(queued)} is at ${baseOffset}`);
           this.stage.checker.acknowledged(queued.batch, baseOffset);
           lane.known = true;
           lane.last = queued;
@@ -259,11 +277,13 @@ export class ProduceActor extends Actor {
   }
 
   #isSuspect({ topic, index }: Lane): boolean {
-    const { node } = this.stage;
-    return node.logOf(node.groupOf(topic.id, index))?.suspect === true;
+    const { cluster } = this.stage;
+    return cluster.logOf(cluster.groupOf(topic.id, index))?.suspect === true;
   }
 
   #refused(lane: Lane, queued: Queued, errorCode: number): void {
+    this.note(() => `${nameOf(queued)} is refused with ${errorCode}`);
+    this.misled(errorCode);
     // A topic that was just made is not known everywhere at once.
     const gone = errorCode === ErrorCode.UNKNOWN_TOPIC_ID ||
       errorCode === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
@@ -286,6 +306,10 @@ export class ProduceActor extends Actor {
     );
     if (lane.queue.every(({ sent }) => !sent)) lane.failed = false;
   }
+}
+
+function nameOf({ batch }: Queued): string {
+  return `batch ${batch.number} of ${batch.partition.name}`;
 }
 
 /** The same batch with a max timestamp that its records do not have. */

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { hostPort } from "../../src/base/address.ts";
 import { assert } from "../../src/base/assert.ts";
 import { RECEIVE_BUFFER_SIZE } from "../../src/base/limits.ts";
 import { type Logger, LogLevel } from "../../src/base/logger.ts";
@@ -42,7 +43,9 @@ import { LogRead } from "../../src/storage/log_read.ts";
 import type { PartitionLog } from "../../src/storage/partition_log.ts";
 import type { RecoveryReport } from "../../src/storage/recovery.ts";
 import type { Damage, ShardStorage, StorageContext } from "../../src/storage/shard_storage.ts";
-import { type ClientEnd, MemorySockets } from "./memory_sockets.ts";
+import { ClientEnd, MemoryDescriptors, MemorySockets } from "./memory_sockets.ts";
+import { SimNetwork } from "./sim_network.ts";
+import type { SimTrace } from "./sim_trace.ts";
 
 const RECEIVE_BUFFERS = 16;
 /** Read at once by {@linkcode SimNode.unreadable} (bytes). */
@@ -50,6 +53,10 @@ const READ_BYTES = 100_000;
 /** Lives are short: after a few records the next snapshot is due. */
 const SNAPSHOTS: SnapshotPolicy = { bytesMin: 300, intervalMs: 5, restMs: 30 };
 const WALL_START_MS = 1_700_000_000_000;
+/** Virtual time of the first step, and of each (ms). */
+export const START_MS = 1000;
+export const STEP_MS = 0.25;
+const RPC_PORT = 33145;
 
 /** Loaded once: that takes longer than many a simulation. */
 const SHIM = loadShim();
@@ -65,8 +72,21 @@ export interface SimNodeOptions {
   readonly extentBytes?: number;
   /** When states are written as snapshots; all the time when absent. */
   readonly snapshots?: SnapshotPolicy;
+  readonly nodeId?: number;
+  /** What it shares with the other nodes of its cluster; a world of its own when absent. */
+  readonly world?: SimWorld;
+  /** How far its wall clock is ahead (ms). */
+  readonly wallSkewMs?: number;
   /** Makes the replicas of all groups; groups of one when absent. */
   readonly makeReplica?: MakeReplica;
+}
+
+/** One clock, one network. */
+export interface SimWorld {
+  /** Monotonic virtual time (ms). */
+  nowMs: number;
+  readonly network: SimNetwork;
+  readonly trace: SimTrace | null;
 }
 
 /** What a shard of production has from its thread, and the shard once it is open. */
@@ -78,7 +98,15 @@ class SimShard {
   readonly sockets: MemorySockets;
   steps!: ShardSteps;
 
-  constructor(index: number, arena: Arena, requestMax: number, memory: Memory, random: Random) {
+  /** @param descriptors of the process */
+  constructor(
+    index: number,
+    arena: Arena,
+    requestMax: number,
+    memory: Memory,
+    random: Random,
+    descriptors: MemoryDescriptors,
+  ) {
     this.index = index;
     this.arena = arena;
     this.blocks = new ShardMemory(arena, requestMax);
@@ -86,7 +114,13 @@ class SimShard {
       { length: RECEIVE_BUFFERS },
       () => arena.allocate(RECEIVE_BUFFER_SIZE),
     );
-    this.sockets = new MemorySockets(memory, buffers, RECEIVE_BUFFER_SIZE, random);
+    this.sockets = new MemorySockets(
+      memory,
+      buffers,
+      RECEIVE_BUFFER_SIZE,
+      random,
+      descriptors,
+    );
     this.sockets.onRecycled = () => this.blocks.noteReleased();
   }
 
@@ -99,6 +133,13 @@ class SimShard {
 
 export class SimNode {
   readonly #options: SimNodeOptions;
+  readonly #world: SimWorld;
+  readonly nodeId: number;
+  /** Its name in the network. */
+  readonly host: string;
+  readonly port = 9092;
+  /** Clients may connect. */
+  #accepting = false;
   /** Of the next life's disk. */
   diskOptions: Partial<MemoryDiskOptions>;
   /** Why the last recovery refused to go on; null when it did not. */
@@ -117,15 +158,20 @@ export class SimNode {
   readonly remarks: string[] = [];
   readonly #logger: Logger = {
     log: (level, message, fields = {}) => {
+      this.#world.trace?.note(this.host, `${message} ${JSON.stringify(fields)}`);
       if (level >= LogLevel.WARN) this.remarks.push(`${message} ${JSON.stringify(fields)}`);
     },
   };
   #starting = false;
-  nowMs = 1000;
-  #wallOffsetMs = WALL_START_MS;
+  #stopping = false;
+  readonly #wallOffsetMs: number;
 
   constructor(options: SimNodeOptions) {
     this.#options = options;
+    this.#world = options.world ?? newWorld(options.seed);
+    this.nodeId = options.nodeId ?? 0;
+    this.host = `node-${this.nodeId}`;
+    this.#wallOffsetMs = WALL_START_MS + (options.wallSkewMs ?? 0);
     this.diskOptions = options.disk ?? {};
     this.random = new Xoshiro128(options.seed);
     this.#memory = wrapMemory(new ArrayBuffer(0));
@@ -134,6 +180,19 @@ export class SimNode {
   /** Of this life. */
   get memory(): Memory {
     return this.#memory;
+  }
+
+  get nowMs(): number {
+    return this.#world.nowMs;
+  }
+
+  set nowMs(nowMs: number) {
+    this.#world.nowMs = nowMs;
+  }
+
+  /** Where its clients connect. */
+  get address(): string {
+    return hostPort(this.host, this.port);
   }
 
   get disk(): MemoryDisk {
@@ -184,16 +243,26 @@ export class SimNode {
     armed(this.#bulk);
     const settings = this.#settings();
     const requestMax = new Settings(settings).number("socket.request.max.bytes");
+    const descriptors = new MemoryDescriptors();
     this.shards = Array.from({ length: shardCount }, (_, index) => {
       const arena = new Arena(mailboxes + index * arenaBytes, arenaBytes);
-      return new SimShard(index, arena, requestMax, this.#memory, this.random);
+      const shard = new SimShard(
+        index,
+        arena,
+        requestMax,
+        this.#memory,
+        this.random,
+        descriptors,
+      );
+      this.#world.network.place(shard.sockets, this.host);
+      return shard;
     });
     for (const each of this.shards) this.#equip(each, settings, acceptLoss);
     this.report = null;
     this.refusal = null;
     this.#starting = true;
     const order = {
-      node: { host: "127.0.0.1", port: 9092, rack: null, rpc: null },
+      node: { host: this.host, port: this.port, rack: null, rpc: null },
       verify: false,
       logger: this.#logger,
       nowMs: () => this.nowMs,
@@ -201,6 +270,8 @@ export class SimNode {
     runTask(startNode(order, this.#steps()), (outcome) => {
       this.#starting = false;
       if (outcome.refused !== null) this.refusal = `${outcome.refused}: ${outcome.reason}`;
+      this.#world.trace?.note(this.host, this.refusal ?? `serves with ${shardCount} shards`);
+      if (this.serving) this.#accept();
     });
   }
 
@@ -238,17 +309,36 @@ export class SimNode {
     this.shards = [];
   }
 
-  /** A new client connection to a shard. */
+  /** A new client connection to a shard, which nothing delays or cuts. */
   connect(shardIndex: number): ClientEnd {
-    const { shard, sockets } = this.shards[shardIndex]!;
-    const { socket, client } = sockets.addClient();
-    shard.server.adopt(socket, "127.0.0.1:1");
+    const client = new ClientEnd();
+    this.#adopt(shardIndex, client);
     return client;
+  }
+
+  #accept(): void {
+    this.#accepting = true;
+    this.#world.network.accept(this.host, this.address, (client) => {
+      this.#adopt(this.random.nextBelow(this.shards.length), client);
+    });
+  }
+
+  #adopt(shardIndex: number, client: ClientEnd): void {
+    const { shard, sockets } = this.shards[shardIndex]!;
+    const { socket } = sockets.addClient(client);
+    shard.server.adopt(socket, "127.0.0.1:1");
   }
 
   /** One step of everything: some disk and socket operations, a turn of every shard. */
   step(): void {
-    this.nowMs += 0.25;
+    this.#world.nowMs += STEP_MS;
+    this.#world.network.step(this.nowMs);
+    this.turn();
+  }
+
+  /** This node's part of a step. */
+  turn(): void {
+    if (this.#bulk === null || this.disk.crashed) return;
     if (this.diskOptions.latencyMs === undefined) this.disk.step();
     else this.disk.advance(this.nowMs);
     for (const { steps, timers, sockets } of this.shards) {
@@ -285,32 +375,66 @@ export class SimNode {
   crash(): void {
     if (!this.disk.crashed) this.disk.crash();
     this.#starting = false;
+    this.#stopping = false;
+    this.#refuse();
+    this.#world.network.die(this.host);
+    this.#world.trace?.note(this.host, "is gone");
     this.#closeWalks();
     this.shards = [];
   }
 
   /** A group's log, on whichever shard it is. */
   logOf(groupId: number): PartitionLog | undefined {
-    const owner = this.shards[groupId % this.shards.length];
-    return owner?.shard.storage.logs.get(groupId) as PartitionLog | undefined;
+    return this.#ownerOf(groupId)?.storage.logs.get(groupId) as PartitionLog | undefined;
+  }
+
+  /** Whether this node leads a group. */
+  leads(groupId: number): boolean {
+    return this.#ownerOf(groupId)?.partitions.byGroup(groupId)?.leading === true;
   }
 
   /** The group of a topic's partition, or -1. */
   groupOf(topicId: string, index: number): number {
-    const topic = this.shards[0]?.shard.image.topicById(topicId);
+    const topic = this.shards[0]?.steps.shard?.image.topicById(topicId);
     return topic?.partitions[index]?.groupId ?? -1;
+  }
+
+  #ownerOf(groupId: number): Shard | null {
+    return this.shards[groupId % this.shards.length]?.steps.shard ?? null;
   }
 
   /** Orderly stop of every shard. */
   stop(): boolean {
-    let stopped = false;
+    this.beginStop();
+    return this.run(() => !this.stopping);
+  }
+
+  /** Begins an orderly stop; no client can connect any more. */
+  beginStop(): void {
+    this.#refuse();
+    this.#stopping = true;
+    this.#world.trace?.note(this.host, "stops");
     const stopping = stopNode({
       shardCount: this.shards.length,
       drain: (shard) => this.shards[shard]!.steps.drain(),
       stop: (shard) => this.shards[shard]!.steps.stop(),
     });
-    runTask(stopping, () => stopped = true);
-    return this.run(() => stopped);
+    runTask(stopping, () => this.#stopping = false);
+  }
+
+  /** Its stop goes on, with each step. */
+  get stopping(): boolean {
+    return this.#stopping;
+  }
+
+  /** Clients find it. */
+  get accepting(): boolean {
+    return this.#accepting && this.serving;
+  }
+
+  #refuse(): void {
+    this.#accepting = false;
+    this.#world.network.refuse(this.address);
   }
 
   /** Reads every log from start to end, as a consumer that goes on would; the places where that fails. */
@@ -344,8 +468,8 @@ export class SimNode {
     each.steps = new ShardSteps({
       shard: each.index,
       shardCount: this.shards.length,
-      nodeId: 0,
-      rpcAddress: { host: "127.0.0.1", port: 33145 },
+      nodeId: this.nodeId,
+      rpcAddress: { host: this.host, port: RPC_PORT },
       acceptLoss,
       extentBytes: this.#options.extentBytes ?? 256 * 1024,
       journalBytes: this.#options.journalBytes ?? 1024 * 1024,
@@ -384,7 +508,7 @@ export class SimNode {
   ): Shard {
     const { makeReplica } = this.#options;
     return new Shard({
-      nodeId: 0,
+      nodeId: this.nodeId,
       settings,
       dataDir: "/sim",
       memory: this.#memory,
@@ -416,6 +540,11 @@ export class SimNode {
       ...this.#options.settings,
     }));
   }
+}
+
+/** A world of one node. */
+function newWorld(seed: number): SimWorld {
+  return { nowMs: START_MS, network: new SimNetwork(seed), trace: null };
 }
 
 /** The offset where a reader can go no further, or -1. */

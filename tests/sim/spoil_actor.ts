@@ -64,6 +64,8 @@ export class SpoilActor extends Actor {
     if (topics.length === 0) return;
     const topic = this.pick(topics);
     const index = this.random.nextBelow(topic.partitions);
+    const leader = this.leaderOf(topic.id, index);
+    if (leader < 0) return;
     const compression = this.pick(Object.values(Compression));
     const kinds = compression === Compression.NONE ? INSIDE : [...INSIDE, ...PACKED];
     // Before all batches that others send: nobody could take it for one of them.
@@ -77,8 +79,9 @@ export class SpoilActor extends Actor {
     this.ask(PRODUCE, VERSION, request, (response) => {
       const { errorCode } = response.responses[0]!.partitionResponses[0]!;
       this.stage.checker.observe(errorCode);
+      this.misled(errorCode);
       expect(REFUSALS.includes(errorCode), () => `a spoilt batch is answered with ${errorCode}`);
-    });
+    }, leader);
   }
 
   protected override forget(): void {}

@@ -6,11 +6,21 @@
  */
 
 import type { Random } from "../../src/base/prng.ts";
+import { type NetworkPlan, networkPlanOf, PEACEFUL } from "./network_faults.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
+/** Wall clocks of hosts without a time service. */
+const SKEW_MS_MAX = 600_000;
 
 export interface SwarmPlan {
+  /** Nodes of the cluster; lives and faults are those of each. */
+  readonly nodes: number;
+  /** The wall clocks of the nodes differ by up to this (ms). */
+  readonly skewMsMax: number;
+  readonly network: NetworkPlan;
+  /** Clients ask who leads what, though there is one node only. */
+  readonly discovers: boolean;
   readonly lives: number;
   /** Virtual time of each life (ms). */
   readonly lifeMs: number;
@@ -59,6 +69,10 @@ export function planOf(random: Random): SwarmPlan {
   const journalBytes = batchBytesMax > 100 * KIB ? 4 * MIB : pick(MIB, 2 * MIB, 4 * MIB);
   const full = chance(12);
   const plan: SwarmPlan = {
+    nodes: 1,
+    skewMsMax: 0,
+    network: PEACEFUL,
+    discovers: false,
     lives: 1 + random.nextBelow(5),
     lifeMs: pick(50, 150, 400),
     shardsMax: pick(1, 1, 2, 3, 4),
@@ -100,6 +114,15 @@ export function nuisancesOf(random: Random): number {
 /** How many clients write where they may not; of a Random of its own, too. */
 export function forgersOf(random: Random): number {
   return random.nextBelow(100) < 30 ? 1 : 0;
+}
+
+/** What the world around the nodes is like; of a Random of its own, too. */
+export function worldOf(
+  random: Random,
+): Pick<SwarmPlan, "network" | "discovers" | "skewMsMax"> {
+  const network = networkPlanOf(random);
+  const discovers = random.nextBelow(2) === 0;
+  return { network, discovers, skewMsMax: random.nextBelow(2) === 0 ? 0 : SKEW_MS_MAX };
 }
 
 /** The same, with damage for certain, and short lives: what counts is what lies between them. */

@@ -17,6 +17,7 @@ import {
 import { Actor, type Stage } from "./actor.ts";
 import { Horizon, type PartitionModel } from "./checker.ts";
 import { expect } from "./sim_failure.ts";
+import type { SimNode } from "./sim_node.ts";
 
 const FETCH_VERSION = 16;
 /** A fetch at an offset that no log has. */
@@ -41,7 +42,7 @@ export class VerifyActor extends Actor {
       if (topic.id === "" || topic.deleting) continue;
       for (let index = 0; index < topic.partitions; index++) {
         const model = stage.checker.partition(topic.id, index);
-        model.groupId = stage.node.groupOf(topic.id, index);
+        model.groupId = stage.cluster.groupOf(topic.id, index);
         this.#left.push(model);
       }
     }
@@ -53,8 +54,10 @@ export class VerifyActor extends Actor {
 
   protected override act(): void {
     if (this.#reading || this.#left.length === 0) return;
+    const model = this.#left.at(-1)!;
+    if (this.leaderOf(model.topicId, model.index) < 0) return;
     this.#reading = true;
-    const model = this.#left.pop()!;
+    this.#left.pop();
     const reading = { model, horizon: new Horizon(), read: new Set<number>() };
     this.#read({ ...reading, unreadable: new Set() }, BEFORE_START);
   }
@@ -70,14 +73,17 @@ export class VerifyActor extends Actor {
     })];
     const topics = [newFetchTopic({ topicId: model.topicId, partitions })];
     const request = newFetchRequest({ replicaId: -1, maxWaitMs: 0, maxBytes: 1_000_000, topics });
+    const leader = this.leaderOf(model.topicId, model.index);
+    if (leader < 0) return this.#again(model);
     this.ask(FETCH, FETCH_VERSION, request, (response) => {
       const answer = response.responses[0]!.partitions[0]!;
+      this.misled(answer.errorCode);
       switch (answer.errorCode) {
         case ErrorCode.NOT_LEADER_OR_FOLLOWER:
           this.#again(model);
           return;
         case ErrorCode.OFFSET_OUT_OF_RANGE: {
-          const { startOffset } = this.stage.node.logOf(model.groupId)!;
+          const { startOffset } = this.stage.cluster.logOf(model.groupId)!;
           expect(
             offset < startOffset && (offset === BEFORE_START || model.retention),
             () => `${model.name}: ${offset} is out of range`,
@@ -113,13 +119,17 @@ export class VerifyActor extends Actor {
         return;
       }
       this.#finish(reading);
-    });
+    }, leader);
   }
 
   /** An extent was given up. */
   #noteLost({ model, unreadable }: Reading, from: number, to: number): void {
-    this.stage.damage.checkUnreadable(this.stage.node, model.groupId, from);
+    this.stage.damage.checkUnreadable(this.#holder(model), model.groupId, from);
     for (let offset = from; offset < to; offset++) unreadable.add(offset);
+  }
+
+  #holder({ groupId }: PartitionModel): SimNode {
+    return this.stage.cluster.holderOf(groupId)!;
   }
 
   /** The partition has no leader yet: later. */
@@ -131,8 +141,8 @@ export class VerifyActor extends Actor {
   /** What stands at `offset` cannot be read: goes on with the next batch that somebody knows of. */
   #skip(reading: Reading, offset: number): void {
     const { model, unreadable } = reading;
-    const { node, damage } = this.stage;
-    damage.checkUnreadable(node, model.groupId, offset);
+    const node = this.#holder(model);
+    this.stage.damage.checkUnreadable(node, model.groupId, offset);
     unreadable.add(offset);
     const { highWatermark } = reading.horizon;
     const next = [...model.placed.keys()].filter((at) => at > offset).sort((a, b) => a - b)[0];
@@ -142,7 +152,7 @@ export class VerifyActor extends Actor {
   }
 
   #finish({ model, horizon, read, unreadable }: Reading): void {
-    const log = this.stage.node.logOf(model.groupId)!;
+    const log = this.stage.cluster.logOf(model.groupId)!;
     const highWatermark = Math.max(horizon.highWatermark, log.durableEndOffset);
     this.stage.checker.complete(
       model,

@@ -1,0 +1,186 @@
+/**
+ * What goes wrong in the network of a simulated cluster while its clients work: links that are slow, links that are cut
+ * (one way, both ways, all of a node's at once or one after the other), connections that are reset. Each family is
+ * absent from about half of the runs.
+ *
+ * @module
+ */
+
+import type { Random } from "../../src/base/prng.ts";
+import type { SimCluster } from "./sim_cluster.ts";
+import type { Link } from "./sim_network.ts";
+
+export interface NetworkPlan {
+  /** What every link takes (virtual ms); null: nothing. */
+  readonly delayMs: { readonly min: number; readonly max: number } | null;
+  readonly slowLinks: boolean;
+  readonly cuts: boolean;
+  readonly resets: boolean;
+}
+
+export const PEACEFUL: NetworkPlan = {
+  delayMs: null,
+  slowLinks: false,
+  cuts: false,
+  resets: false,
+};
+
+/** Every second run has a network without any fault. */
+export function networkPlanOf(random: Random): NetworkPlan {
+  const half = (): boolean => random.nextBelow(2) === 0;
+  if (half()) return PEACEFUL;
+  const longest = [0.5, 2, 10][random.nextBelow(3)]!;
+  return {
+    delayMs: half() ? { min: 0, max: longest } : null,
+    slowLinks: half(),
+    cuts: half(),
+    resets: half(),
+  };
+}
+
+/** Pause between two faults (virtual ms), at most. */
+const PAUSE_MS_MAX = 60;
+/** How long most faults last, and a few (virtual ms). */
+const SHORT_MS_MAX = 40;
+const LONG_MS_MAX = 1_500;
+const LONG_PERCENT = 5;
+/** Of a slow link, at most. */
+const BYTES_PER_MS_MAX = 200;
+
+export class NetworkFaults {
+  readonly #cluster: SimCluster;
+  readonly #plan: NetworkPlan;
+  readonly #random: Random;
+  readonly #clients: () => readonly string[];
+  #agenda: { readonly atMs: number; readonly act: () => void }[] = [];
+  #nextMs = 0;
+
+  /** @param clients the hosts of the clients */
+  constructor(
+    cluster: SimCluster,
+    plan: NetworkPlan,
+    random: Random,
+    clients: () => readonly string[],
+  ) {
+    this.#cluster = cluster;
+    this.#plan = plan;
+    this.#random = random;
+    this.#clients = clients;
+    if (plan.delayMs !== null) cluster.network.delayMs = plan.delayMs;
+  }
+
+  /** Ends what is over, begins something now and then. */
+  tick(): void {
+    const { slowLinks, cuts, resets } = this.#plan;
+    if (!slowLinks && !cuts && !resets) return;
+    const { nowMs } = this.#cluster;
+    if (this.#agenda.some(({ atMs }) => atMs <= nowMs)) {
+      const due = this.#agenda.filter(({ atMs }) => atMs <= nowMs);
+      this.#agenda = this.#agenda.filter(({ atMs }) => atMs > nowMs);
+      for (const { act } of due) act();
+    }
+    if (nowMs < this.#nextMs) return;
+    this.#nextMs = nowMs + 1 + this.#random.nextBelow(PAUSE_MS_MAX);
+    const kinds = [
+      ...(slowLinks ? [() => this.#slow()] : []),
+      ...(cuts ? [() => this.#cutPair(), () => this.#cutWay(), () => this.#swizzle()] : []),
+      ...(resets ? [() => this.#reset()] : []),
+    ];
+    this.#pick(kinds)();
+  }
+
+  /** Everything is whole again, and stays so. */
+  end(): void {
+    this.#agenda = [];
+    this.#nextMs = Infinity;
+    this.#cluster.network.heal();
+    this.#note("the network is healed");
+  }
+
+  #slow(): void {
+    const [from, to] = this.#way();
+    const link = this.#cluster.network.link(from, to);
+    link.bytesPerMs = 1 + this.#random.nextBelow(BYTES_PER_MS_MAX);
+    this.#note(`${from} → ${to} takes ${link.bytesPerMs} bytes in a ms`);
+    this.#later(this.#lastsMs(), () => link.bytesPerMs = Infinity);
+  }
+
+  #cutWay(): void {
+    const [from, to] = this.#way();
+    this.#cut(from, to, 0, this.#lastsMs());
+  }
+
+  #cutPair(): void {
+    const [from, to] = this.#way();
+    const lastsMs = this.#lastsMs();
+    this.#cut(from, to, 0, lastsMs);
+    this.#cut(to, from, 0, lastsMs);
+  }
+
+  /** All links of a node are cut one after the other, and come back in any order. */
+  #swizzle(): void {
+    const node = this.#pick(this.#nodes);
+    const lastsMs = this.#lastsMs();
+    for (const other of this.#others(node)) {
+      const [from, to] = this.#random.nextBelow(2) === 0 ? [node, other] : [other, node];
+      const beginsMs = this.#random.nextBelow(lastsMs);
+      this.#cut(from, to, beginsMs, 1 + this.#random.nextBelow(lastsMs));
+    }
+  }
+
+  #reset(): void {
+    const { connections } = this.#cluster.network;
+    if (connections.length === 0) return;
+    const connection = this.#pick(connections);
+    this.#note(`${connection.from} → ${connection.to} is reset`);
+    connection.reset();
+  }
+
+  #cut(from: string, to: string, beginsMs: number, lastsMs: number): void {
+    const link = this.#cluster.network.link(from, to);
+    const begin = (): void => {
+      this.#note(`${from} → ${to} is cut`);
+      link.cut = true;
+      this.#later(lastsMs, () => this.#mend(link, `${from} → ${to}`));
+    };
+    if (beginsMs === 0) begin();
+    else this.#later(beginsMs, begin);
+  }
+
+  #mend(link: Link, name: string): void {
+    if (link.cut) this.#note(`${name} is whole`);
+    link.cut = false;
+  }
+
+  get #nodes(): string[] {
+    return this.#cluster.nodes.map(({ host }) => host);
+  }
+
+  #others(node: string): string[] {
+    return [...this.#nodes.filter((host) => host !== node), ...this.#clients()];
+  }
+
+  /** A link that somebody uses: from a node or to one. */
+  #way(): [string, string] {
+    const node = this.#pick(this.#nodes);
+    const other = this.#pick(this.#others(node));
+    return this.#random.nextBelow(2) === 0 ? [node, other] : [other, node];
+  }
+
+  #lastsMs(): number {
+    const isLong = this.#random.nextBelow(100) < LONG_PERCENT;
+    return 1 + this.#random.nextBelow(isLong ? LONG_MS_MAX : SHORT_MS_MAX);
+  }
+
+  #later(ms: number, act: () => void): void {
+    this.#agenda.push({ atMs: this.#cluster.nowMs + ms, act });
+  }
+
+  #note(what: string): void {
+    this.#cluster.trace?.note("network", what);
+  }
+
+  #pick<T>(from: readonly T[]): T {
+    return from[this.#random.nextBelow(from.length)]!;
+  }
+}

@@ -1,0 +1,260 @@
+/**
+ * What becomes of one node of a simulation: life after life, with power cuts, disk errors, clean stops, and damage in
+ * between. Written as generators that give way once per step of the cluster, so that each node of several has a fate of
+ * its own.
+ *
+ * ```text
+ *   life:   mount ─ (power cut during recovery: again) ─ serves ─ cut, fatal error, or clean stop
+ * ```
+ *
+ * @module
+ */
+
+import type { Random } from "../../src/base/prng.ts";
+import { EIO, ENOSPC } from "../../src/io/errno.ts";
+import type { Stage } from "./actor.ts";
+import { Damager } from "./damager.ts";
+import { expect, SimFailure } from "./sim_failure.ts";
+import type { SimNode } from "./sim_node.ts";
+import type { SwarmPlan } from "./swarm.ts";
+
+/** Virtual time in which a start or a stop ends (ms). */
+const STEP_MS_MAX = 120_000;
+/** States of the disk per life that stale blocks are taken from. */
+const MEMORIES_PER_LIFE = 2;
+/** Fewest disk operations before a planned power cut, during recovery and in service. */
+const CUT_IN_RECOVERY = 400;
+const CUT_IN_SERVICE = 3_000;
+/** One read or write in so many ends short, after at most so many bytes. */
+const SHORT_ONE_IN = 8;
+const SHORT_BYTES_MAX = 20_000;
+
+/** Gives way once per step. */
+export type Steps<T> = Generator<void, T, void>;
+
+/** A start refused a damaged disk, as it should. */
+export class StartRefused extends Error {}
+
+export interface FateOptions {
+  readonly node: SimNode;
+  readonly plan: SwarmPlan;
+  readonly stage: Stage;
+  readonly random: Random;
+  /** The node goes: clients are to give it up. */
+  readonly onLeave: (node: SimNode) => void;
+}
+
+export class NodeFate {
+  readonly node: SimNode;
+  readonly #plan: SwarmPlan;
+  readonly #stage: Stage;
+  readonly #random: Random;
+  readonly #onLeave: (node: SimNode) => void;
+  readonly #damager: Damager;
+  #extraBytes = 0;
+  lives = 0;
+  mounts = 0;
+  /** How often the disk was damaged. */
+  strikes = 0;
+  /** Disk operations of the first life. */
+  operations = 0;
+
+  constructor({ node, plan, stage, random, onLeave }: FateOptions) {
+    this.node = node;
+    this.#plan = plan;
+    this.#stage = stage;
+    this.#random = random;
+    this.#onLeave = onLeave;
+    this.#damager = new Damager(random);
+  }
+
+  /** Its disk is dead, or an error of it ended the process. */
+  get over(): boolean {
+    return this.node.disk.crashed || this.node.fatals.length > 0;
+  }
+
+  /** All lives that the plan gives it. */
+  *run(): Steps<void> {
+    for (let life = 0; life < this.#plan.lives; life++) yield* this.#life();
+  }
+
+  /** One life, cut at exactly this operation; then one whose recovery is cut, if that is asked for. */
+  *runCut(cutAt: number, cutRecoveryAt?: number): Steps<void> {
+    yield* this.mount();
+    this.node.disk.crashAfterOps(cutAt);
+    yield* this.#serve();
+    this.endLife();
+    if (cutRecoveryAt === undefined) return;
+    if (yield* this.mount(cutRecoveryAt)) this.endLife();
+    else this.node.crash();
+  }
+
+  /** Starts, whatever it takes. */
+  *mountSurely(): Steps<void> {
+    while (!(yield* this.mount())) this.node.crash();
+  }
+
+  /** @param cutAt power cut at this operation of the recovery */
+  *mount(cutAt?: number): Steps<boolean> {
+    const node = this.node;
+    const plan = this.#plan;
+    const shards = 1 + this.#random.nextBelow(plan.shardsMax);
+    node.diskOptions = {
+      ...(plan.latencyMs === null ? {} : { latencyMs: plan.latencyMs }),
+      ...this.#capacity(),
+    };
+    this.mounts++;
+    node.begin(shards, (disk) => {
+      if (cutAt !== undefined) disk.crashAfterOps(cutAt);
+    }, this.#stage.damage.accepted);
+    yield* this.#while(() => node.starting, "a start does not end");
+    if (node.refusal?.endsWith(`errno ${ENOSPC}`) && plan.spareBytes !== null) {
+      // A recovery needs room for new journals: the operator finds some.
+      this.#extraBytes += 2 * plan.shardsMax * plan.journalBytes;
+      return false;
+    }
+    if (node.refusal !== null) {
+      this.#stage.damage.checkRefusal(node);
+      throw new StartRefused();
+    }
+    if (!node.serving) {
+      if (node.fatals.length > 0) throw new SimFailure("crash", node.fatals[0]!);
+      return false;
+    }
+    node.disk.crashAfterOps(Infinity);
+    if (!plan.ioErrors) this.#stage.damage.checkMount(node);
+    this.#checkModels();
+    return true;
+  }
+
+  /** False when the disk died on the way. */
+  *stop(): Steps<boolean> {
+    this.#onLeave(this.node);
+    this.node.beginStop();
+    yield* this.#while(() => this.node.stopping && !this.over, "the node does not stop");
+    return !this.node.stopping;
+  }
+
+  endLife(): void {
+    this.#onLeave(this.node);
+    if (this.lives === 0) this.operations = this.node.disk.operations;
+    this.lives++;
+    this.#stage.checker.observe(this.node.disk.traceHash);
+    this.node.crash();
+    this.#checkRemarks();
+  }
+
+  *#life(): Steps<void> {
+    const plan = this.#plan;
+    const { disk } = yield* this.#begin();
+    if (plan.powerCuts && this.#chance(60)) {
+      disk.crashAfterOps(this.#random.nextBelow(CUT_IN_SERVICE));
+    }
+    for (let i = 0; i < plan.slowMoments; i++) {
+      const nth = 1 + this.#random.nextBelow(300);
+      const fault = { kind: "slow", delayMs: 1 + this.#random.nextBelow(2000) } as const;
+      disk.inject({ operation: this.#chance(50) ? "write" : "syncFileSystem", nth, fault });
+    }
+    if (plan.shortTransfers) {
+      for (const operation of ["read", "write"] as const) {
+        const bytes = 1 + this.#random.nextBelow(SHORT_BYTES_MAX);
+        const fault = { kind: "short", bytes } as const;
+        disk.inject({ operation, nth: 1, count: Infinity, odds: SHORT_ONE_IN, fault });
+      }
+    }
+    const failing = plan.ioErrors && this.#chance(50);
+    if (failing) {
+      const nth = 1 + this.#random.nextBelow(400);
+      disk.inject({ operation: "write", nth, fault: { kind: "error", errno: EIO } });
+    }
+    yield* this.#serve();
+    if (!this.over && this.#chance(40)) yield* this.stop();
+    const { fatals } = this.node;
+    if (fatals.length > 0) {
+      // A disk error ends the process, in the middle of a stop too; what it had completed stays.
+      if (!failing) throw new SimFailure("crash", `storage gave up: ${fatals[0]}`);
+      fatals.length = 0;
+      this.node.distrustsDisk = true;
+    }
+    this.endLife();
+    if (plan.damage && this.#chance(70)) this.#strike();
+  }
+
+  /** Starts; the power may be cut before it has. */
+  *#begin(): Steps<SimNode> {
+    const cutsRecovery = this.#plan.powerCuts && this.#chance(25);
+    for (;;) {
+      const cutAt = cutsRecovery ? this.#random.nextBelow(CUT_IN_RECOVERY) : undefined;
+      if (yield* this.mount(cutAt)) return this.node;
+      this.node.crash();
+    }
+  }
+
+  /** Serves for a while, or until the disk dies. */
+  *#serve(): Steps<void> {
+    const parts = this.#plan.damage ? MEMORIES_PER_LIFE + 1 : 1;
+    for (let part = 0; part < parts; part++) {
+      if (part > 0) this.#damager.remember(this.node.disk);
+      const until = this.node.nowMs + this.#plan.lifeMs / parts;
+      while (this.node.nowMs < until && !this.over) yield;
+    }
+  }
+
+  *#while(goesOn: () => boolean, what: string): Steps<void> {
+    const lateMs = this.node.nowMs + STEP_MS_MAX;
+    while (goesOn()) {
+      if (this.node.nowMs > lateMs) throw new SimFailure("liveness", what);
+      yield;
+    }
+  }
+
+  /** Topics are there, and models know what damage may have taken from them. */
+  #checkModels(): void {
+    const node = this.node;
+    const { topics, damage, checker, cluster } = this.#stage;
+    for (const { id, name, partitions, deleting } of topics) {
+      if (id === "" || deleting) continue;
+      const last = node.groupOf(id, partitions - 1);
+      expect(last >= 0, () => `${name} with ${partitions} partitions is gone`);
+    }
+    for (const model of checker.partitions.values()) {
+      model.lives++;
+      model.groupId = cluster.groupOf(model.topicId, model.index);
+      if (model.groupId < 0) continue;
+      const { lossFrom, startLost } = damage.lossOf(model.groupId);
+      model.lossFrom = lossFrom;
+      model.startMayReturn = startLost;
+      model.readOnly = cluster.logOf(model.groupId)?.suspect === true;
+    }
+  }
+
+  #capacity(): { capacityBytes?: number } {
+    const { spareBytes, journalBytes, shardsMax } = this.#plan;
+    if (spareBytes === null || this.#stage.draining) return {};
+    return {
+      capacityBytes: (shardsMax + 1) * (journalBytes + 2 ** 21) + spareBytes + this.#extraBytes,
+    };
+  }
+
+  #strike(): void {
+    const strike = this.#damager.strike(this.node.disk);
+    if (strike === null) return;
+    this.strikes++;
+    this.#stage.damage.note(strike, this.node);
+  }
+
+  #checkRemarks(): void {
+    for (const remark of this.node.remarks) {
+      if (this.#stage.stalls && remark.includes(RECLAIMED)) continue;
+      if (remark.startsWith("Closed a connection")) throw new SimFailure("correctness", remark);
+    }
+    this.node.remarks.length = 0;
+  }
+
+  #chance(percent: number): boolean {
+    return this.#random.nextBelow(100) < percent;
+  }
+}
+
+/** Of a connection that stalled where memory was short; nuisances do, and cut links. */
+const RECLAIMED = "the memory that it holds is needed";
