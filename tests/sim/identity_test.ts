@@ -38,7 +38,7 @@ Deno.test("a node keeps its incarnation and its cluster over restarts, whatever 
   const first = identityOf(manifestOf(node));
   assert.match(first.incarnation, /^[0-9a-f]{32}$/);
   assert.deepEqual(first.founders, [
-    { nodeId: 0, incarnation: first.incarnation, host: "127.0.0.1", port: 33145 },
+    { nodeId: 0, incarnation: first.incarnation, host: node.host, port: 33145 },
   ]);
   const imageOf = () => node.shards[0]!.shard.image;
   assert.equal(imageOf().clusterId, first.clusterId);

@@ -153,7 +153,7 @@ export class NetworkFaults {
   }
 
   get #nodes(): string[] {
-    return this.#cluster.nodes.map(({ host }) => host);
+    return this.#cluster.nodes.map(({ name }) => name);
   }
 
   #others(node: string): string[] {

@@ -53,7 +53,7 @@ Deno.test("nodes of a SimCluster have an id, an address, a disk and lives of the
     assert.equal(made.topics[0]!.errorCode, 0);
     const { brokers } = bench.ask(client, METADATA, 12, newMetadataRequest({ topics: null }));
     assert.deepEqual(brokers.map(({ nodeId, host, port }) => [nodeId, host, port]), [
-      [id, `node-${id}`, 9092],
+      [id, `10.0.0.${id + 1}`, 9092],
     ]);
   }
   nodes[1]!.crash();

@@ -135,7 +135,8 @@ export class SimNode {
   readonly #options: SimNodeOptions;
   readonly #world: SimWorld;
   readonly nodeId: number;
-  /** Its name in the network. */
+  /** As the network and the trace call it. */
+  readonly name: string;
   readonly host: string;
   readonly port = 9092;
   /** Clients may connect. */
@@ -158,7 +159,7 @@ export class SimNode {
   readonly remarks: string[] = [];
   readonly #logger: Logger = {
     log: (level, message, fields = {}) => {
-      this.#world.trace?.note(this.host, `${message} ${JSON.stringify(fields)}`);
+      this.#world.trace?.note(this.name, `${message} ${JSON.stringify(fields)}`);
       if (level >= LogLevel.WARN) this.remarks.push(`${message} ${JSON.stringify(fields)}`);
     },
   };
@@ -170,7 +171,8 @@ export class SimNode {
     this.#options = options;
     this.#world = options.world ?? newWorld(options.seed);
     this.nodeId = options.nodeId ?? 0;
-    this.host = `node-${this.nodeId}`;
+    this.name = `node-${this.nodeId}`;
+    this.host = `10.0.0.${this.nodeId + 1}`;
     this.#wallOffsetMs = WALL_START_MS + (options.wallSkewMs ?? 0);
     this.diskOptions = options.disk ?? {};
     this.random = new Xoshiro128(options.seed);
@@ -254,7 +256,7 @@ export class SimNode {
         this.random,
         descriptors,
       );
-      this.#world.network.place(shard.sockets, this.host);
+      this.#world.network.place(shard.sockets, this.name);
       return shard;
     });
     for (const each of this.shards) this.#equip(each, settings, acceptLoss);
@@ -270,7 +272,7 @@ export class SimNode {
     runTask(startNode(order, this.#steps()), (outcome) => {
       this.#starting = false;
       if (outcome.refused !== null) this.refusal = `${outcome.refused}: ${outcome.reason}`;
-      this.#world.trace?.note(this.host, this.refusal ?? `serves with ${shardCount} shards`);
+      this.#world.trace?.note(this.name, this.refusal ?? `serves with ${shardCount} shards`);
       if (this.serving) this.#accept();
     });
   }
@@ -318,7 +320,7 @@ export class SimNode {
 
   #accept(): void {
     this.#accepting = true;
-    this.#world.network.accept(this.host, this.address, (client) => {
+    this.#world.network.accept(this.name, this.address, (client) => {
       this.#adopt(this.random.nextBelow(this.shards.length), client);
     });
   }
@@ -377,8 +379,8 @@ export class SimNode {
     this.#starting = false;
     this.#stopping = false;
     this.#refuse();
-    this.#world.network.die(this.host);
-    this.#world.trace?.note(this.host, "is gone");
+    this.#world.network.die(this.name);
+    this.#world.trace?.note(this.name, "is gone");
     this.#closeWalks();
     this.shards = [];
   }
@@ -413,7 +415,7 @@ export class SimNode {
   beginStop(): void {
     this.#refuse();
     this.#stopping = true;
-    this.#world.trace?.note(this.host, "stops");
+    this.#world.trace?.note(this.name, "stops");
     const stopping = stopNode({
       shardCount: this.shards.length,
       drain: (shard) => this.shards[shard]!.steps.drain(),
