@@ -22,7 +22,7 @@ import { getInt64, setInt64 } from "../bytes/int64.ts";
 import { runTask } from "../io/task.ts";
 import { Timer } from "../io/timers.ts";
 import type { AppendRuns } from "../raft/append_runs.ts";
-import type { Configuration, Member } from "../raft/configuration.ts";
+import { type Configuration, memberOf } from "../raft/configuration.ts";
 import type { RaftTiming } from "../raft/limits.ts";
 import type { RaftMessage } from "../raft/message.ts";
 import { NOTHING, RaftGroup } from "../raft/raft_group.ts";
@@ -39,12 +39,15 @@ import { NOT_LEADER, type Replica, type ReplicaGroup, type ReplicaListener } fro
 /** A trim's payload: the offset (int64). */
 const TRIM_PAYLOAD_SIZE = 8;
 const NOBODY = -1;
+const ANY_INCARNATION = 0;
 /** A voter that has not answered for this long does not count for `min.insync.replicas` (ms). */
 const IN_SYNC_MS = 10_000;
 
 /** What replicas need of their shard; `shard_replication.ts` is it. */
 export interface ReplicaHost {
   readonly nodeId: number;
+  /** Of this node, as a member of groups. */
+  readonly incarnation: number;
   readonly random: Random;
   readonly timing: RaftTiming;
   nowMs(): number;
@@ -88,17 +91,21 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   #cutResult: number | null = null;
   #settling = false;
 
-  constructor(host: ReplicaHost, log: Log, { replicas, termFloor }: ReplicaGroup) {
+  constructor(host: ReplicaHost, log: Log, { voters, termFloor }: ReplicaGroup) {
     this.#host = host;
     this.log = log;
-    const self = { node: host.nodeId, incarnation: log.incarnation };
+    // A member without an incarnation is whoever has that id.
+    const isAny = voters.length === 0 ||
+      memberOf(voters, host.nodeId)?.incarnation === ANY_INCARNATION;
+    const incarnation = isAny ? ANY_INCARNATION : host.incarnation;
+    const self = { node: host.nodeId, incarnation };
     this.raft = new RaftGroup({
       self,
       log: new LogView(log),
       effects: this,
       random: host.random,
       timing: host.timing,
-      configuration: firstConfiguration(self, replicas),
+      configuration: { voters: voters.length === 0 ? [self] : voters, outgoing: [], learners: [] },
       termFloor,
       commitIndex: log.startIndex,
     });
@@ -501,12 +508,4 @@ class LogView implements RaftLog {
   configurationAt(index: number): StoredConfiguration | null {
     return this.#log.lastMeta(MetaKind.CONFIGURATION, index);
   }
-}
-
-/** What a group begins with: the nodes that the controller placed it on, each with its first replica. */
-function firstConfiguration(self: Member, replicas: readonly number[]): Configuration {
-  const voters = replicas.length === 0
-    ? [self]
-    : replicas.map((node) => node === self.node ? self : { node, incarnation: 1 });
-  return { voters, outgoing: [], learners: [] };
 }

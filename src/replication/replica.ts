@@ -21,6 +21,7 @@
  * @module
  */
 
+import type { Member } from "../raft/configuration.ts";
 import type { Log } from "../storage/log.ts";
 
 /** Refusal, beside those of the log: this node does not lead the group. */
@@ -85,8 +86,8 @@ export interface Replica {
 /** What a new replica has to know of its group. */
 export interface ReplicaGroup {
   readonly groupId: number;
-  /** The nodes that hold it, the preferred leader first; empty: this node alone. */
-  readonly replicas: readonly number[];
+  /** The voters that it begins with, the preferred leader first; empty: this node alone. */
+  readonly voters: readonly Member[];
   /** The first term of a log that had none yet is above it. */
   readonly termFloor: number;
 }

@@ -60,6 +60,8 @@ export type ReplicationLinks = Pick<
 
 export interface ReplicationOptions {
   readonly nodeId: number;
+  /** Of this node, as a member of groups; see `cluster/members.ts`. */
+  readonly incarnation: number;
   readonly memory: Memory;
   readonly crc32c: Crc32c;
   readonly random: Random;
@@ -95,6 +97,7 @@ interface Unsent {
 
 export class ShardReplication implements ReplicaHost, AppendFrameOwner {
   readonly nodeId: number;
+  readonly incarnation: number;
   readonly random: Random;
   readonly timing: RaftTiming;
   readonly #options: ReplicationOptions;
@@ -127,6 +130,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
   constructor(options: ReplicationOptions) {
     this.#options = options;
     this.nodeId = options.nodeId;
+    this.incarnation = options.incarnation;
     this.random = options.random;
     this.timing = options.timing ?? RAFT_TIMING;
     this.#received = new ReceivedAppend(options.memory, options.crc32c);

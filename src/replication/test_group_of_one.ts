@@ -13,6 +13,7 @@ import { GroupReplica, type ReplicaHost } from "./group_replica.ts";
 export function groupOfOne(log: Log, nodeId: number, termFloor = 0): GroupReplica {
   const host: ReplicaHost = {
     nodeId,
+    incarnation: 1,
     random: new Xoshiro128(1),
     timing: RAFT_TIMING,
     nowMs: () => 0,
@@ -26,5 +27,5 @@ export function groupOfOne(log: Log, nodeId: number, termFloor = 0): GroupReplic
     onMembers: () => {},
     onClosed: () => {},
   };
-  return new GroupReplica(host, log, { groupId: log.groupId, replicas: [], termFloor });
+  return new GroupReplica(host, log, { groupId: log.groupId, voters: [], termFloor });
 }

@@ -15,6 +15,7 @@
  */
 
 import type { ImageListener, PartitionImage, TopicImage } from "../cluster/image.ts";
+import { partitionMembers } from "../cluster/members.ts";
 import { runTask } from "../io/task.ts";
 import { Partition, type PartitionDirectory, type PartitionOwner } from "../kafka/partition.ts";
 import { PartitionLimits } from "../kafka/partition_limits.ts";
@@ -133,8 +134,8 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
       listener: null,
     });
     const termFloor = this.controllerTerm === 0 ? 0 : this.controllerTerm + groupId;
-    const { replicas } = image;
-    const replica = this.#options.makeReplica(log, { groupId, replicas, termFloor });
+    const voters = partitionMembers(image);
+    const replica = this.#options.makeReplica(log, { groupId, voters, termFloor });
     const partition = new Partition(image, replica, this.#owner);
     partition.configure(limits);
     this.#partitions.set(groupId, partition);

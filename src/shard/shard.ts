@@ -20,6 +20,7 @@ import type { Crc32c } from "../bytes/crc32c.ts";
 import type { Memory } from "../bytes/memory.ts";
 import { ControllerService } from "../cluster/controller_service.ts";
 import { ClusterImage } from "../cluster/image.ts";
+import { memberIncarnation } from "../cluster/members.ts";
 import { LeaderTable } from "../cluster/leaders.ts";
 import {
   formCluster,
@@ -193,6 +194,7 @@ export class Shard {
     this.leaderNews = new LeaderNews(mailboxes, this.leaders);
     this.replication = new ShardReplication({
       ...options,
+      incarnation: memberIncarnation((options.peering ?? ALONE).incarnation),
       wallMs,
       events: this.events,
       pinRoom: () => storage.pinRoom,

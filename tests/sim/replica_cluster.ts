@@ -96,6 +96,7 @@ export class ReplicaCluster {
     const { storage, timers } = node;
     node.replication = new ShardReplication({
       nodeId: node.id,
+      incarnation: 10 + node.id,
       memory: storage.memory,
       crc32c: storage.crc32c,
       random: new Xoshiro128(this.#random.nextBelow(1e9)),
@@ -130,8 +131,8 @@ export class ReplicaCluster {
       segmentLimits: { ...TEST_LIMITS, segmentBytes: 1024 * 1024 },
       listener: null,
     });
-    const replicas = this.nodes.map(({ id }) => id);
-    const replica = node.replication.makeReplica(log, { groupId, replicas, termFloor: 0 });
+    const voters = this.nodes.map(({ id }) => ({ node: id, incarnation: 10 + id }));
+    const replica = node.replication.makeReplica(log, { groupId, voters, termFloor: 0 });
     const told = new Told();
     node.told.set(groupId, told);
     replica.listener = told;
