@@ -42,8 +42,15 @@ export class Election {
     if (!state.isEligible) state.electionAtMs = Infinity;
     else if (!this.#mayCampaign || isWriting) {
       state.scheduleElection(nowMs, state.timing.electionMs);
+      if (!state.isAble && state.leaderId === NO_NODE) this.#disclaim();
     } else if (state.membership.isAlone) this.campaign(nowMs, false);
     else this.#preCampaign(nowMs);
+  }
+
+  /** Quiet peers may believe that this node leads: one that campaigns, as it were, does not. */
+  #disclaim(): void {
+    const { lastIndex, lastTerm } = this.#state.log;
+    this.#ask(lastIndex, lastTerm, true);
   }
 
   #preCampaign(nowMs: number): void {
@@ -54,11 +61,12 @@ export class Election {
     state.isQuiet = false;
     state.setLeader(NO_NODE);
     state.role = Role.PRE_CANDIDATE;
-    // Asking again soon harms nobody: it is for voters that learn of the leader's end a moment later.
-    state.scheduleElection(
-      nowMs,
-      rounds === 1 ? timing.heartbeatMs : (timing.electionMs * rounds) / 2,
-    );
+    // Asking again soon harms nobody: it is for voters that learn of the leader's end a moment later. Then ever more
+    // rarely, and by chance: two that ask at the same time do not do so again.
+    const waitMs = rounds === 1
+      ? timing.heartbeatMs
+      : (timing.electionMs * rounds) / 4 + state.random.nextBelow((timing.electionMs * rounds) / 4);
+    state.scheduleElection(nowMs, waitMs);
     this.#forgetGrants();
     this.#ask(log.lastIndex, log.lastTerm, true);
     if (membership.isElected) this.campaign(nowMs, false);

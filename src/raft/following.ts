@@ -55,6 +55,11 @@ export class Following {
     return state.isCutting || state.isFailed || state.log.suspect || state.ballot.isOwed;
   }
 
+  /** The leader is to wait until it is told to go on. */
+  get #isBusy(): boolean {
+    return this.#owesGoOn || this.#isClosed;
+  }
+
   /** What may be acknowledged. */
   get #durable(): number {
     const { log, ballot, isFailed } = this.#state;
@@ -171,7 +176,7 @@ export class Following {
     if (!state.isCutting) this.#match(commit);
     this.#leaderCommit = Math.max(this.#leaderCommit, commit);
     this.#advance();
-    const isBusy = this.#owesGoOn || this.#isClosed;
+    const isBusy = this.#isBusy;
     state.isQuiet = message.quiet && !isBusy && message.index === log.lastIndex &&
       this.#durable === log.lastIndex && state.commitIndex === log.lastIndex;
     if (state.isQuiet) state.electionAtMs = Infinity;
@@ -240,7 +245,7 @@ export class Following {
     const durable = this.#durable;
     if (durable <= this.#acknowledged || this.#state.leaderId < 0) return;
     this.#acknowledged = durable;
-    this.#reply(Outcome.OK, 0, 0, 0);
+    this.#reply(this.#isBusy ? Outcome.BUSY : Outcome.OK, 0, 0, 0);
   }
 
   #reply(outcome: Outcome, prevIndex: number, index: number, indexTerm: number): void {

@@ -262,10 +262,12 @@ export class Leadership {
 
   /** The peer takes entries; those up to `accepted` it has. */
   #resume(peer: Peer, accepted: number): void {
-    const next = Math.max(peer.match, accepted) + 1;
+    let next = Math.max(peer.match, accepted) + 1;
     if (peer.state === PeerState.REPLICATE) return;
     // An answer from before the snapshot was sent, or before it was taken.
     if (peer.state === PeerState.SNAPSHOT && (peer.isReading || next <= peer.snapshotIndex)) return;
+    // The probe that is out follows what the peer has: it fits.
+    if (peer.probeLast > 0 && next >= peer.next) next = Math.max(next, peer.probeLast + 1);
     peer.replicate(next);
   }
 

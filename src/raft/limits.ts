@@ -21,8 +21,8 @@ export interface RaftTiming {
 export const RAFT_TIMING: RaftTiming = {
   heartbeatMs: 100,
   electionMs: 800,
-  rankMs: 60,
-  spreadMs: 120,
+  rankMs: 80,
+  spreadMs: 60,
   quietMs: 3_000,
 };
 

@@ -27,9 +27,10 @@
  *    A SNAPSHOT goes to `stepSnapshot`; if that returns true, the log is reset, and then: `truncated`.
  * 5. Other messages go to `step`. A message belongs to a group; `from` and `incarnation` are those of the connection
  *    that it came over.
- * 6. Connections. `peerDown` when the connection *to* a node breaks or cannot be made, `peerUp` when it is there
- *    (again). Peers count as connected until then. Nothing is sent to a peer that is down, except requests for votes;
- *    so the driver makes the connection again by itself.
+ * 6. Connections. `peerDown` when the connection *to* a node breaks or cannot be made, and when the node's sign of
+ *    life is overdue; `peerUp` when it is there (again). Peers count as connected until then. A quiet follower relies
+ *    on it: it has no other way to learn that its leader is gone. Nothing is sent to a peer that is down, except
+ *    requests for votes; so the driver makes the connection again by itself.
  * 7. Time. `tick` at `deadlineMs` (not needed earlier, harmless at any time). `onDeadline` says that it moved forward;
  *    after a tick it may have moved back. A group without work has no deadline.
  *
@@ -265,7 +266,7 @@ export class RaftGroup {
 
   /**
    * Asks to confirm that this node leads; its `commitIndex` at this moment may be read from when `onRead` says so.
-   * `onFollowing` says that it never will.
+   * `onFollowing` says that it never will. A group of one confirms before this returns.
    *
    * @returns a ticket, or a refusal
    */
@@ -342,7 +343,7 @@ export class RaftGroup {
     this.#settle(nowMs);
   }
 
-  /** The connection to the node broke, or cannot be made: if it leads, somebody else must. */
+  /** The node is not heard any more, or cannot be reached: if it leads, somebody else must. */
   peerDown(node: number, nowMs: number): void {
     const state = this.#state;
     const peer = state.membership.peerOf(node);

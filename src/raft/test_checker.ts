@@ -34,7 +34,10 @@ export class Checker {
     return this.#leaders.size;
   }
 
-  /** Log matching: the same index and term mean the same entry, and the same ones before it. */
+  /**
+   * Log matching: the same index and term mean the same entry, and the same ones before it. Called for entries that
+   * leave a node, arrive or commit: what a group of one loses before that, nobody has seen.
+   */
   onEntry(node: TestNode, index: number): void {
     const entry = node.log.entryAt(index);
     const key = `${index}:${entry.term}`;
@@ -68,6 +71,10 @@ export class Checker {
     }
     if (kind === MessageKind.VOTE_REQUEST && !message.pre) {
       assert(disk.term === term && disk.vote === node.id, "a vote is asked for in a volatile term");
+    }
+    if (message.quiet && kind === MessageKind.HEARTBEAT_REPLY) {
+      const { lastIndex } = node.log;
+      assert(node.group.commitIndex === lastIndex, "quiet, and not all is committed");
     }
     const isReply = kind === MessageKind.APPEND_REPLY || kind === MessageKind.HEARTBEAT_REPLY;
     if (isReply && message.outcome !== Outcome.STALE && message.match > 0) {
@@ -107,7 +114,10 @@ export class Checker {
     assert(leads || index <= log.durableIndex, "a follower's commit is durable");
     if (index <= this.committedIndex) return;
     assert(log.startIndex <= this.committedIndex, "trimmed before it was committed");
-    for (let at = this.committedIndex + 1; at <= index; at++) this.#committed.push(log.chainAt(at));
+    for (let at = this.committedIndex + 1; at <= index; at++) {
+      this.onEntry(node, at);
+      this.#committed.push(log.chainAt(at));
+    }
     assert(leads, "a follower knows more than its leader");
     this.#checkMajority(node, index);
   }

@@ -49,6 +49,8 @@ export class TestCluster implements NodeWorld {
   readonly checker: Checker;
   readonly timing: RaftTiming;
   readonly nodes = new Map<number, TestNode>();
+  /** Those whose disks were replaced. */
+  readonly gone: TestNode[] = [];
   /** Disks that do nothing. */
   readonly frozen = new Set<number>();
   flush: readonly [number, number];
@@ -62,7 +64,7 @@ export class TestCluster implements NodeWorld {
   constructor(configuration: Configuration, options: ClusterOptions = {}) {
     this.random = new Xoshiro128(options.seed ?? 1);
     this.network = new Network(this.queue, this.random, options.link ?? CALM);
-    this.checker = new Checker(() => this.nodes.values());
+    this.checker = new Checker(() => [...this.nodes.values(), ...this.gone]);
     this.timing = options.timing ?? RAFT_TIMING;
     this.flush = options.flush ?? [1, 1];
     this.read = options.read ?? [0, 0];
@@ -157,8 +159,10 @@ export class TestCluster implements NodeWorld {
     }
   }
 
-  restart(id: number): void {
-    const node = this.node(id).restarted();
+  /** Starts a node that crashed, perhaps without what its disk had. */
+  restart(id: number, isWiped = false): void {
+    if (isWiped) this.gone.push(this.node(id));
+    const node = isWiped ? this.node(id).wiped() : this.node(id).restarted();
     this.nodes.set(id, node);
     this.frozen.delete(id);
     this.trace(`${id} starts`);

@@ -1,5 +1,10 @@
 /** What happens later in a simulation, in the order of time, then of arrival. */
 
+import { assert } from "../base/assert.ts";
+
+/** More is a loop that does not end. */
+const EVENTS_MAX = 1_000_000;
+
 interface Event {
   readonly atMs: number;
   readonly order: number;
@@ -9,6 +14,7 @@ interface Event {
 export class EventQueue {
   readonly #heap: Event[] = [];
   #order = 0;
+  #runCount = 0;
   nowMs = 0;
 
   at(atMs: number, run: () => void): void {
@@ -31,6 +37,7 @@ export class EventQueue {
       if (first === undefined || first.atMs > untilMs) break;
       this.#removeFirst();
       this.nowMs = first.atMs;
+      assert(++this.#runCount < EVENTS_MAX, "events beget events without end");
       first.run();
     }
     this.nowMs = untilMs;

@@ -99,6 +99,12 @@ export class TestNode implements RaftEffects {
     return new TestNode(this.#world, this, log, this.initial);
   }
 
+  /** The node without its disk: another member, with the log of a newcomer. */
+  wiped(): TestNode {
+    const self = { id: this.id, incarnation: this.incarnation + 1 };
+    return new TestNode(this.#world, self, new MemoryLog(), this.initial);
+  }
+
   /** Runs an input later, if this run has not ended by then. */
   later(delayMs: number, run: () => void): void {
     if (delayMs === Infinity) return;
@@ -159,9 +165,7 @@ export class TestNode implements RaftEffects {
   /** Appends a batch of records, as a client asks; returns its last index, or 0. */
   propose(values: readonly number[]): number {
     if (!this.group.accepts || this.#refuses()) return 0;
-    const first = this.log.lastIndex + 1;
     this.log.append(this.group.term, values);
-    for (let at = first; at <= this.log.lastIndex; at++) this.#world.checker.onEntry(this, at);
     this.group.appended(this.now);
     this.after();
     return this.log.lastIndex;
@@ -249,7 +253,6 @@ export class TestNode implements RaftEffects {
   appendMeta(kind: RaftMeta, term: number, payload: Uint8Array<ArrayBuffer>): number {
     if (this.#refuses()) return BUSY;
     const index = this.log.appendMeta(kind, term, payload);
-    this.#world.checker.onEntry(this, index);
     this.#world.trace(`${this.id} appends ${kind} at ${index} in ${term}`);
     return index;
   }
@@ -285,7 +288,10 @@ export class TestNode implements RaftEffects {
     for (let at = first; at <= log.lastIndex;) {
       const { count } = log.entryAt(at);
       if (entries.length > 0 && (entries.length + count) * ENTRY_BYTES > bytesMax) break;
-      for (let each = 0; each < count; each++) entries.push(log.entryAt(at + each));
+      for (let each = 0; each < count; each++) {
+        this.#world.checker.onEntry(this, at + each);
+        entries.push(log.entryAt(at + each));
+      }
       at += count;
     }
     const message = new RaftMessage().copyFrom(group.appendHeader(first - 1));

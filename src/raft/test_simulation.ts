@@ -8,8 +8,9 @@
 import { assert } from "../base/assert.ts";
 import { Xoshiro128 } from "../base/prng.ts";
 import { type Member, memberOf } from "./configuration.ts";
+import { RAFT_TIMING } from "./limits.ts";
 import { Role } from "./raft_group.ts";
-import { CALM, members, simple, TestCluster } from "./test_cluster.ts";
+import { CALM, simple, TestCluster } from "./test_cluster.ts";
 import type { TestNode } from "./test_node.ts";
 
 const DELAYS: readonly (readonly [number, number])[] = [[0, 2], [1, 10], [1, 80], [5, 400]];
@@ -35,15 +36,19 @@ export class RaftSimulation {
   readonly #acts: readonly (() => void)[];
   #value = 1;
   #configurations = 0;
+  /** Members change all the time, and nodes are parted in the middle of it. */
+  readonly #isStorm: boolean;
 
   constructor(seed: number) {
     this.#seed = seed;
     const random = new Xoshiro128(seed);
     this.#random = random;
-    const voters = 1 + random.nextBelow(5);
-    const spare = this.#chance(50) ? 1 + random.nextBelow(2) : 0;
+    const isStorm = this.#chance(25);
+    this.#isStorm = isStorm;
+    const voters = isStorm ? 3 : this.#pick([1, 2, 3, 3, 3, 4, 5]);
+    const spare = isStorm || this.#chance(60) ? 1 + random.nextBelow(2) : 0;
     this.#everybody = Array.from({ length: voters + spare }, (_, at) => at + 1);
-    const [delayMinMs, delayMaxMs] = this.#pick(DELAYS);
+    const [delayMinMs, delayMaxMs] = isStorm ? DELAYS[0]! : this.#pick(DELAYS);
     const isLossy = this.#chance(50);
     this.#cluster = new TestCluster(simple(...this.#everybody.slice(0, voters)), {
       seed: random.nextUint32(),
@@ -55,22 +60,23 @@ export class RaftSimulation {
         doubled: this.#chance(50) ? random.nextBelow(200) : 0,
         inOrder: this.#chance(50),
       },
-      flush: this.#pick(FLUSHES),
+      flush: isStorm ? FLUSHES[0]! : this.#pick(FLUSHES),
       read: this.#chance(50) ? [0, 0] : [0, 30],
+      timing: { ...RAFT_TIMING, quietMs: this.#pick([200, RAFT_TIMING.quietMs]) },
     });
     const possible: readonly (() => void)[] = [
       () => this.#crash(false),
       () => this.#crash(true),
       () => this.#part(),
       () => this.#partOneWay(),
+      () => this.#split(),
       () => this.#stall(),
       () => this.#refuse(),
       () => this.#transfer(),
       () => this.#trim(),
-      () => this.#reconfigure(),
-      () => this.#read(),
+      () => this.#wipe(),
     ];
-    this.#acts = possible.filter(() => this.#chance(50));
+    this.#acts = possible.filter(() => this.#chance(isStorm ? 20 : 50));
   }
 
   /** Keeps the lines of the trace. */
@@ -82,12 +88,15 @@ export class RaftSimulation {
     const cluster = this.#cluster;
     cluster.start();
     const pauseMs = this.#pick([50, 300, 1_500]);
-    const writeMs = this.#pick([5, 40, 400]);
+    const writeMs = this.#pick([5, 40, 400, 3_000]);
     this.#repeat(writeMs, () => this.#propose());
     this.#repeat(pauseMs, () => {
       if (this.#acts.length > 0) this.#pick(this.#acts)();
     });
     if (this.#chance(50)) this.#repeat(3_000, () => this.#healAll());
+    if (this.#isStorm) this.#repeat(40, () => this.#reconfigure());
+    else if (this.#chance(30)) this.#repeat(300, () => this.#reconfigure());
+    if (this.#chance(50)) this.#repeat(this.#pick([30, 300]), () => this.#read());
     cluster.run(FAULTY_MS);
     this.#checkPeace();
     let reads = 0;
@@ -146,12 +155,40 @@ export class RaftSimulation {
     });
   }
 
+  /** A disk is replaced by an empty one, if the voters that are left suffice. */
+  #wipe(): void {
+    const leader = this.#cluster.leader;
+    const node = this.#aNode();
+    if (leader === null || node === leader || !node.isAlive) return;
+    const { group } = leader;
+    if (!group.isConfigurationSettled) return;
+    const { voters } = group.configuration;
+    const left = voters.filter((each) => each.node !== node.id && this.#isPresent(each)).length;
+    if (left <= voters.length / 2) return;
+    this.#cluster.crash(node.id);
+    this.#cluster.restart(node.id, true);
+  }
+
+  /** Its disk is that of the node which runs. */
+  #isPresent({ node, incarnation }: Member): boolean {
+    return this.#cluster.node(node).incarnation === incarnation;
+  }
+
   #part(): void {
     const node = this.#aNode();
     if (this.#chance(50)) this.#cluster.isolate(node.id);
     else {
       const other = this.#aNode();
       if (other !== node) this.#cluster.part(node.id, other.id);
+    }
+    this.#healLater();
+  }
+
+  /** Two halves that do not hear each other. */
+  #split(): void {
+    const half = this.#everybody.filter(() => this.#chance(50));
+    for (const a of half) {
+      for (const b of this.#everybody) if (!half.includes(b)) this.#cluster.part(a, b);
     }
     this.#healLater();
   }
@@ -227,31 +264,38 @@ export class RaftSimulation {
     const leader = this.#cluster.leader;
     if (leader === null) return;
     const { group } = leader;
-    const { voters, learners } = group.configuration;
-    const stays = (each: readonly Member[], id: number) => each.filter(({ node }) => node !== id);
-    let index: number;
-    const id = this.#pick(this.#everybody);
-    if (!group.isConfigurationSettled) {
-      index = this.#chance(30) ? group.cancelConfiguration(leader.now) : -1;
-    } else if (memberOf(voters, id) !== null) {
-      const isKept = this.#chance(50);
-      const rest = stays(voters, id);
-      index = group.proposeConfiguration(
-        rest,
-        isKept ? [...learners, ...members(id)] : learners,
-        leader.now,
-      );
-    } else if (memberOf(learners, id) !== null) {
-      index = group.proposeConfiguration(
-        [...voters, ...members(id)],
-        stays(learners, id),
-        leader.now,
-      );
-    } else {
-      index = group.proposeConfiguration(voters, [...learners, ...members(id)], leader.now);
+    let index = this.#forget(leader);
+    if (index === null && !group.isConfigurationSettled && this.#chance(30)) {
+      index = group.cancelConfiguration(leader.now);
     }
-    if (index >= 0) this.#configurations++;
+    // One change at a time: some of these must be refused.
+    index ??= this.#move(leader, this.#pick(this.#everybody));
     leader.after();
+    if (index < 0) return;
+    this.#configurations++;
+    if (this.#isStorm && this.#chance(15)) this.#split();
+  }
+
+  /** Takes members off whose disks are gone; null when there are none. */
+  #forget({ group, now }: TestNode): number | null {
+    const { voters, learners } = group.configuration;
+    const present = [voters, learners].map((set) => set.filter((each) => this.#isPresent(each)));
+    if (present[0]!.length + present[1]!.length === voters.length + learners.length) return null;
+    return group.proposeConfiguration(present[0]!, present[1]!, now);
+  }
+
+  /** Adds nodes as learners, or shares out anew who of the members votes. */
+  #move({ group, now }: TestNode, id: number): number {
+    const { voters, learners } = group.configuration;
+    const inside = [...voters, ...learners];
+    if (memberOf(inside, id) === null) {
+      const self = { node: id, incarnation: this.#cluster.node(id).incarnation };
+      return group.proposeConfiguration(voters, [...learners, self], now);
+    }
+    const chosen = inside.filter(() => this.#chance(50));
+    const isKept = this.#chance(80);
+    const rest = inside.filter((each) => !chosen.includes(each) && isKept);
+    return group.proposeConfiguration(chosen, rest, now);
   }
 
   #healAll(): void {
@@ -282,13 +326,16 @@ export class RaftSimulation {
     assert(leader !== null, `seed ${this.#seed}: no leader in time`);
     const leaders = cluster.candidates.length;
     assert(leaders === 1, `seed ${this.#seed}: ${leaders} leaders in the end`);
+    this.#forget(leader);
+    leader.after();
+    cluster.run(2_000);
+    assert(leader.group.isConfigurationSettled, `seed ${this.#seed}: a change does not end`);
     const index = leader.propose([this.#value++]);
     assert(index > 0, `seed ${this.#seed}: the leader takes nothing`);
     cluster.run(1_000);
     assert(checker.committedIndex >= index, `seed ${this.#seed}: nothing is committed`);
     cluster.run(SILENCE_MS);
     const { voters, learners } = leader.group.configuration;
-    assert(leader.group.isConfigurationSettled, `seed ${this.#seed}: a change does not end`);
     const inside = [...voters, ...learners].map(({ node }) => cluster.node(node));
     checker.checkEqual(inside);
     for (const { id, group } of inside) {
@@ -296,5 +343,17 @@ export class RaftSimulation {
       assert(group.deadlineMs === Infinity, `seed ${this.#seed}: ${id} wants to be ticked`);
     }
     assert(leader.group.role === Role.LEADER, `seed ${this.#seed}: the leader changed`);
+    assert(memberOf(voters, leader.id) !== null, `seed ${this.#seed}: the leader is no voter`);
+    this.#checkFailover(leader);
+  }
+
+  /** The leader of a silent group dies: another one leads soon, if a majority is left. */
+  #checkFailover(leader: TestNode): void {
+    const cluster = this.#cluster;
+    const { voters } = leader.group.configuration;
+    if (voters.length < 3) return;
+    cluster.crash(leader.id, this.#chance(50));
+    const isReplaced = cluster.runUntil(() => (cluster.leader ?? leader) !== leader, 5_000);
+    assert(isReplaced, `seed ${this.#seed}: nobody replaces a leader that died`);
   }
 }

@@ -27,12 +27,17 @@ export class Solo implements RaftEffects {
   sendsAtOnce = true;
   isBusy = false;
 
-  /** Node 1 of a group; its log has an entry of each of `terms`, all durable. */
-  constructor(configuration: Configuration = simple(1, 2, 3), terms: readonly number[] = []) {
+  /** Node 1 of a group; its log has an entry of each of `terms`, and what `prepare` adds, all durable. */
+  constructor(
+    configuration: Configuration = simple(1, 2, 3),
+    terms: readonly number[] = [],
+    prepare: (log: MemoryLog) => void = () => {},
+  ) {
     this.log = new MemoryLog();
     const term = terms[terms.length - 1] ?? 0;
     if (term > 0) this.log.setHardState(term, -1);
     for (const each of terms) this.#take(each);
+    prepare(this.log);
     this.log.flush(100);
     this.group = new RaftGroup({
       self: { node: 1, incarnation: 0 },
@@ -197,7 +202,8 @@ function entryOf(before: number, first: number, term: number): Entry {
   return { term, kind: 0, value: first, first, count: 1, payload: new Uint8Array(0), chain };
 }
 
-function messageOf(from: number, kind: MessageKind, fields: Fields): RaftMessage {
+/** A message from a node. */
+export function messageOf(from: number, kind: MessageKind, fields: Fields): RaftMessage {
   const message = new RaftMessage();
   message.clear(kind);
   message.from = from;
