@@ -10,8 +10,9 @@
  * ```
  *
  * Pinned records have a budget of their own. Where it is used up, partitions are read without their
- * records, and the operation waits for memory as it waits for data. A wait ends early when its connection
- * ends, or when the memory is needed that a later request holds.
+ * records; with those of others the answer is given as it is, else the operation waits for memory as it waits
+ * for data. A wait ends early when its connection ends, or when the memory is needed that a later request
+ * holds.
  *
  * Pooled. Local partitions are read through {@linkcode FetchRead}; those of other shards are asked for
  * together, one message per shard (`RemoteFetch`).
@@ -256,13 +257,17 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
       }
       bytes += part.bytes;
     }
+    // Who lacks memory on one shard keeps none on another: two that read again and again would each hold
+    // what the other lacks, and nobody else would find any.
+    const enough = bytes > 0
+      ? bytes >= this.minBytes || (unread && !lacksCredit)
+      : bytes >= this.minBytes && !unread;
     // Partitions that were not read have no answer yet, and are read shortly.
     const late = lacksCredit || (unread && bytes === 0);
     this.#lateMs = this.deadlineMs + (late ? UNREAD_GRACE_MS : 0);
     const inTime = this.#path.nowMs() < this.#lateMs;
     if (
-      urgent || known === 0 || (bytes >= this.minBytes && (bytes > 0 || !unread)) || !inTime ||
-      this.#hurried || !this.#path.mayWait()
+      urgent || known === 0 || enough || !inTime || this.#hurried || !this.#path.mayWait()
     ) {
       this.#finish();
       return;

@@ -52,8 +52,8 @@ class Bench {
     this.until(() => error === 0, SOON_MS, "a topic");
   }
 
-  connect(): SimClient {
-    const client = new SimClient(this.node.connect(0));
+  connect(shard = 0): SimClient {
+    const client = new SimClient(this.node.connect(shard));
     this.clients.push(client);
     return client;
   }
@@ -250,6 +250,41 @@ Deno.test("consumers that never read hold no memory that producers and other con
     read = response.responses[0]!.partitions[0]!.records!.length;
   });
   bench.until(() => read > 0, SOON_MS, "a consumer beside deaf ones");
+});
+
+Deno.test("polls that lack each other's memory do not keep it from a consumer", () => {
+  const bench = new Bench(11, 2);
+  const writer = bench.connect();
+  for (let i = 0; i < 10; i++) {
+    for (const partition of [0, 1]) {
+      bench.until(bench.produce(writer, batchOf(400_000), partition), SOON_MS, "data");
+    }
+  }
+  const ask = (shard: number, minBytes: number, isDeaf: boolean): void => {
+    const request = poll(minBytes === 1 ? 0 : 100_000, minBytes);
+    const other = newFetchPartition({ partition: 1, partitionMaxBytes: 2 ** 30 });
+    request.topics[0]!.partitions.push(other);
+    const client = bench.connect(shard);
+    client.end.stalled = isDeaf;
+    client.send(FETCH, 12, request, () => {});
+  };
+  for (const shard of [0, 1]) ask(shard, 1, true);
+  bench.pass(100);
+  for (let i = 0; i < 20; i++) ask(i % 2, 1_000_000_000, false);
+  // By then the memory of those who take nothing is free again.
+  const until = bench.node.nowMs + 3_000;
+  while (bench.node.nowMs < until) bench.step();
+  for (const partition of [0, 1]) {
+    for (const shard of [0, 1]) {
+      let read = 0;
+      const request = poll(0, 1);
+      request.topics[0]!.partitions[0]!.partition = partition;
+      bench.connect(shard).send(FETCH, 12, request, (response) => {
+        read = response.responses[0]!.partitions[0]!.records!.length;
+      });
+      bench.until(() => read > 0, SOON_MS, `partition ${partition}, asked of shard ${shard}`);
+    }
+  }
 });
 
 Deno.test("a partition named often in a fetch is read once, as the last naming says", () => {
