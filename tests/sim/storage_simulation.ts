@@ -258,6 +258,7 @@ export class StorageSimulation {
           this.largeBatches++;
         } else {
           assert(tracked.truncating !== null, "a record nobody made");
+          this.cuts++;
           this.#note(tracked, { kind: "truncate", index: tracked.truncating.index }, lsn);
           tracked.truncating = null;
         }
