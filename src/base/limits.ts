@@ -94,9 +94,9 @@ export const FETCH_SESSION_PARTITIONS_MAX = 200_000;
 /** Array elements of one request that is decoded to objects; more is malformed. */
 export const REQUEST_ELEMENTS_MAX = 100_000;
 
-/** Largest payload of a frame between nodes: of votes, heartbeats and replies, and of all others (bytes). */
+/** Largest payload of a frame between nodes: of votes, heartbeats and replies, and of all others, where memory allows (bytes). */
 export const RPC_CONTROL_FRAME_MAX = 16 * 1024;
-export const RPC_DATA_FRAME_MAX = 64 * 1024 * 1024;
+export const RPC_DATA_FRAME_MAX = 1024 * 1024 * 1024;
 
 /** What an outgoing link occupies for messages that wait, beside the records that it sends in place (bytes). */
 export const RPC_LINK_BLOCK_SIZE = 64 * 1024;
@@ -121,6 +121,9 @@ export const RPC_FRAMES_SHARE = 1 / 8;
 
 /** Connections of one shard with other nodes, both directions; the process's descriptors may allow fewer. */
 export const RPC_CONNECTIONS_MAX = 1024;
+
+/** Blocks of ended control links that are kept for the next ones. */
+export const RPC_SPARE_BLOCKS_MAX = 16;
 
 /** Connections whose preamble has not come; a further one ends the oldest. */
 export const RPC_GREETINGS_MAX = 64;

@@ -18,13 +18,20 @@
  * @module
  */
 
+import { RPC_CONTROL_FRAME_MAX } from "../base/limits.ts";
 import type { Crc32c } from "../bytes/crc32c.ts";
+import { Lane } from "./preamble.ts";
 
 export const FRAME_HEADER_SIZE = 24;
 
 const MAGIC = 0x5247;
 const VERSION = 1;
 const CHECKED_SIZE = 20;
+
+/** The largest payload on a lane, where memory has room for frames of `blockMax` bytes. */
+export function frameMaxOf(lane: Lane, blockMax: number): number {
+  return lane === Lane.CONTROL ? RPC_CONTROL_FRAME_MAX : blockMax - FRAME_HEADER_SIZE;
+}
 
 /** What is wrong with a frame. */
 export const FrameFault = {

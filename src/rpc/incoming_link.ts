@@ -19,7 +19,6 @@
 import {
   RECEIVE_STEP_BYTES_MAX,
   RECEIVE_STEP_MS_MAX,
-  RPC_CONTROL_FRAME_MAX,
   RPC_CONTROL_RECEIVE_SIZE,
   RPC_DATA_RECEIVE_SIZE,
   RPC_RATE_MIN,
@@ -33,6 +32,7 @@ import {
   FRAME_HEADER_SIZE,
   FrameFault,
   frameLength,
+  frameMaxOf,
   frameType,
   payloadMatches,
 } from "./frame.ts";
@@ -90,16 +90,14 @@ export class IncomingLink {
   readonly #onAnswered: Completion;
   readonly #onReceived: Completion;
 
-  /** @param block of {@linkcode receiveBlockSize} bytes, given back by `releaseLink` when the link has closed */
+  /** @param block of {@linkcode receiveBlockSize} bytes, given back by `onClosed` */
   constructor(host: IncomingHost, socket: number, peer: IncomingPeer, block: number) {
     this.#host = host;
     this.#socket = socket;
     this.peer = peer;
     this.#block = block;
     this.#blockSize = receiveBlockSize(peer.lane);
-    this.#frameMax = peer.lane === Lane.CONTROL
-      ? RPC_CONTROL_FRAME_MAX
-      : host.blocks.peerFrameMax - FRAME_HEADER_SIZE;
+    this.#frameMax = frameMaxOf(peer.lane, host.blocks.peerFrameMax);
     this.#onAnswered = { complete: (result) => this.#answerSent(result) };
     this.#onReceived = { complete: (result, flags) => this.#received(result, flags) };
   }
@@ -343,8 +341,7 @@ export class IncomingLink {
     const { blocks, sockets } = this.#host;
     if (this.#large >= 0) blocks.releasePeerFrame(this.#large);
     this.#large = -1;
-    blocks.releaseLink(this.#block);
     sockets.close(this.#socket);
-    this.#host.onClosed(this);
+    this.#host.onClosed(this, this.#block);
   }
 }

@@ -84,5 +84,6 @@ export interface IncomingHost extends LinkContext {
   deliver(link: IncomingLink, type: number, address: number, length: number): FrameVerdict;
   /** The node did something wrong, and the link is being closed. */
   onViolation(link: IncomingLink, why: string): void;
-  onClosed(link: IncomingLink): void;
+  /** The link is closed; its block is the host's again. */
+  onClosed(link: IncomingLink, block: number): void;
 }

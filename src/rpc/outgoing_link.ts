@@ -20,8 +20,6 @@
 
 import { assert } from "../base/assert.ts";
 import {
-  RPC_CONTROL_FRAME_MAX,
-  RPC_DATA_FRAME_MAX,
   RPC_GREETING_MS,
   RPC_LINK_BLOCK_SIZE,
   RPC_RETRY_MS_MIN,
@@ -35,6 +33,7 @@ import { ECONNREFUSED } from "../io/errno.ts";
 import { RANGE_ENTRY_SIZE, RangeCursor } from "../io/range_cursor.ts";
 import { Timer } from "../io/timers.ts";
 import { retryDelayMs } from "./backoff.ts";
+import { frameMaxOf } from "./frame.ts";
 import { type FrameOwner, FrameQueue } from "./frame_queue.ts";
 import type { OutgoingHost } from "./link_host.ts";
 import {
@@ -110,7 +109,7 @@ export class OutgoingLink {
   #failures = 0;
   /** A frame found no room. */
   #wasFull = false;
-  /** Largest payload that the peer takes, as it last said. */
+  /** Largest payload that this node has memory for and that the peer takes, as it last said. */
   #frameMax: number;
   /** Distinguishes this attempt's name resolution from an earlier one's. */
   #resolution = 0;
@@ -125,7 +124,7 @@ export class OutgoingLink {
     this.lane = lane;
     this.#cursor = new RangeCursor(host.memory);
     this.#timer = new Timer(() => this.#onTimer());
-    this.#frameMax = lane === Lane.CONTROL ? RPC_CONTROL_FRAME_MAX : RPC_DATA_FRAME_MAX;
+    this.#frameMax = frameMaxOf(lane, host.blocks.peerFrameMax);
     this.#onConnected = { complete: (result) => this.#connected(result) };
     this.#onSent = { complete: (result) => this.#sent(result) };
     this.#onReceived = { complete: (result) => this.#received(result) };
@@ -386,7 +385,7 @@ export class OutgoingLink {
     this.#state = LinkState.UP;
     this.#upSinceMs = nowMs();
     this.#frameMax = Math.min(
-      this.lane === Lane.CONTROL ? RPC_CONTROL_FRAME_MAX : RPC_DATA_FRAME_MAX,
+      frameMaxOf(this.lane, this.#host.blocks.peerFrameMax),
       answer.frameSizeMax,
     );
     timers.cancel(this.#timer);

@@ -45,7 +45,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { EventLog } from "../base/event_log.ts";
-import { RPC_CHECK_MS } from "../base/limits.ts";
+import { RPC_CHECK_MS, RPC_SPARE_BLOCKS_MAX } from "../base/limits.ts";
 import { LogLevel } from "../base/logger.ts";
 import type { Random } from "../base/prng.ts";
 import type { Crc32c } from "../bytes/crc32c.ts";
@@ -130,6 +130,8 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
   #dirty: OutgoingLink[] = [];
   #flushing: OutgoingLink[] = [];
   #held: IncomingLink[] = [];
+  /** Blocks of control links that have ended: votes and heartbeats are heard, however full the memory is. */
+  readonly #spare: number[] = [];
   readonly #check: Timer;
   #stopped = false;
 
@@ -254,7 +256,7 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
 
   /** Takes over a connection whose preamble has come, and answers it. One without room is closed. */
   adopt(socket: number, from: IncomingPeer): void {
-    const block = this.hasRoom ? this.blocks.allocateLink(receiveBlockSize(from.lane)) : -1;
+    const block = this.hasRoom ? this.#takeBlock(from.lane) : -1;
     if (block < 0) {
       this.sockets.close(socket);
       return;
@@ -292,6 +294,7 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
       peer.outgoing.length = 0;
     }
     for (const link of [...this.#incoming]) link.shutdown();
+    for (const block of this.#spare.splice(0)) this.blocks.releaseLink(block);
   }
 
   /** Every link has ended, and nothing is in flight. */
@@ -377,9 +380,12 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
   }
 
   /** For links. */
-  onClosed(link: IncomingLink): void {
+  onClosed(link: IncomingLink, block: number): void {
     this.#incoming.delete(link);
     const { node, fromShard, lane } = link.peer;
+    const isSpare = lane === Lane.CONTROL && this.#spare.length < RPC_SPARE_BLOCKS_MAX;
+    if (isSpare && !this.#stopped) this.#spare.push(block);
+    else this.blocks.releaseLink(block);
     const peer = this.#peers.get(node);
     const slot = slotOf(fromShard, lane);
     if (peer === undefined || peer.incoming[slot] !== link) return;
@@ -412,6 +418,11 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
     return made;
   }
 
+  #takeBlock(lane: Lane): number {
+    const spare = lane === Lane.CONTROL ? this.#spare.pop() : undefined;
+    return spare ?? this.blocks.allocateLink(receiveBlockSize(lane));
+  }
+
   #stopLink(link: OutgoingLink | undefined): void {
     if (link === undefined) return;
     link.stop();
@@ -430,7 +441,7 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
       for (const link of peer.outgoing) link?.checkDeadlines(nowMs);
     }
     for (const link of this.#incoming) link.checkDeadlines(nowMs);
-    this.#awaken();
+    if (this.#peers.size > 0 || this.#incoming.size > 0) this.#awaken();
   }
 }
 

@@ -219,7 +219,7 @@ Deno.test("PeerLinks refuse what has no room, and say when there is room", () =>
   assert.equal(sendRecords(a, 2, 1, [limit + 1], owners[0]!), SendOutcome.QUEUED);
   assert.equal(sendRecords(a, 2, 1, [1], owners[1]!), SendOutcome.FULL);
   const ranges = new RangeList(1);
-  ranges.push(bench.records, 64 << 20);
+  ranges.push(bench.records, 1 << 22);
   assert.equal(a.sendRanges(2, 1, bytesOf(1, 1), ranges, owners[1]!), SendOutcome.TOO_LARGE);
   bench.until(() => owners[0]!.over.length === 1, "sent");
   bench.end();
@@ -335,6 +335,39 @@ Deno.test("PeerLinks of seeds: who answers is told, oneself and other clusters i
   for (let seed = 1; seed <= 3; seed++) a.links.forget(-1 - seed);
   bench.pass(100);
   assert.equal(a.links.identityOf(-3), null);
+  bench.end();
+});
+
+Deno.test("PeerLinks hear control messages again, although memory is full by then", () => {
+  const bench = new TestBench(14);
+  const [a, b] = pairOf(bench);
+  a.send(2, 1, bytesOf(1, 1));
+  bench.until(() => b.arrived.length === 1, "up");
+  const taken: number[] = [];
+  for (let at = 0; at >= 0;) {
+    at = b.blocks.allocateLink(4096);
+    if (at >= 0) taken.push(at);
+  }
+  for (let round = 1; round <= 3; round++) {
+    for (const socket of a.sockets.openSockets) a.sockets.cut(socket);
+    bench.until(() => !a.links.isUp(2), "broken");
+    bench.until(() => a.links.isUp(2), "up again");
+    assert.equal(a.send(2, 1, bytesOf(1, 1)), SendOutcome.QUEUED);
+    bench.until(() => b.arrived.length === 1 + round, "heard");
+  }
+  for (const at of taken) b.blocks.releaseLink(at);
+  bench.end();
+});
+
+Deno.test("PeerLinks set no timer where there is nobody", () => {
+  const bench = new TestBench(15);
+  const [a, b] = pairOf(bench);
+  a.send(2, 1, bytesOf(1, 1));
+  bench.until(() => b.arrived.length === 1, "up");
+  a.links.forget(2);
+  b.links.forget(1);
+  bench.pass(10_000, 10);
+  assert.equal(bench.timers.nextDeadlineMs(), Infinity);
   bench.end();
 });
 
