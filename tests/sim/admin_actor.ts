@@ -32,6 +32,8 @@ export interface AdminShape {
   readonly busy: boolean;
   readonly segmentBytes: number;
   readonly retention: boolean;
+  /** Replicas of each partition. */
+  readonly replication: number;
   readonly partitionsMax: number;
 }
 
@@ -123,8 +125,8 @@ export class AdminActor extends Actor {
   #create(topic: SimTopic): void {
     const controller = this.controller();
     if (controller < 0) return;
-    const request = topicRequest(topic.name, topic.partitions);
-    const { segmentBytes, retention } = this.#shape;
+    const { segmentBytes, retention, replication } = this.#shape;
+    const request = topicRequest(topic.name, topic.partitions, replication);
     request.topics[0]!.configs = [
       { name: "segment.bytes", value: `${Math.max(segmentBytes, 2 ** 20)}` },
       ...(retention ? [{ name: "retention.bytes", value: `${segmentBytes}` }] : []),

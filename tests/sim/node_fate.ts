@@ -178,6 +178,7 @@ export class NodeFate {
     }
     this.endLife();
     if (plan.damage && this.#chance(70)) this.#strike();
+    yield* this.#stayAway();
   }
 
   /** Starts; the power may be cut before it has. */
@@ -188,6 +189,11 @@ export class NodeFate {
       if (yield* this.mount(cutAt)) return this.node;
       this.node.crash();
     }
+  }
+
+  *#stayAway(): Steps<void> {
+    const until = this.node.nowMs + this.#random.nextBelow(this.#plan.downMsMax + 1);
+    while (this.node.nowMs < until) yield;
   }
 
   /** Serves for a while, or until the disk dies. */

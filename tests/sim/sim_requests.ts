@@ -16,8 +16,12 @@ import {
 import { RecordBatchBuilder } from "../../src/wire/record_batch_builder.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
 
-export function topicRequest(name: string, numPartitions: number): CreateTopicsRequest {
-  const topic = newCreatableTopic({ name, numPartitions, replicationFactor: 1 });
+export function topicRequest(
+  name: string,
+  numPartitions: number,
+  replicationFactor = 1,
+): CreateTopicsRequest {
+  const topic = newCreatableTopic({ name, numPartitions, replicationFactor });
   return newCreateTopicsRequest({ topics: [topic], timeoutMs: 10_000 });
 }
 

@@ -46,6 +46,8 @@ Deno.test("fresh seeds hold, and those that are run twice run the same", () => {
 const SMALL: WorkloadOptions = {
   plan: {
     nodes: 1,
+    replication: 1,
+    downMsMax: 0,
     skewMsMax: 0,
     network: PEACEFUL,
     discovers: false,

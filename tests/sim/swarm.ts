@@ -16,6 +16,10 @@ const SKEW_MS_MAX = 600_000;
 export interface SwarmPlan {
   /** Nodes of the cluster; lives and faults are those of each. */
   readonly nodes: number;
+  /** Replicas of each partition of the clients' topics. */
+  readonly replication: number;
+  /** For how long a node stays away between two lives, at most (virtual ms). */
+  readonly downMsMax: number;
   /** The wall clocks of the nodes differ by up to this (ms). */
   readonly skewMsMax: number;
   readonly network: NetworkPlan;
@@ -70,6 +74,8 @@ export function planOf(random: Random): SwarmPlan {
   const full = chance(12);
   const plan: SwarmPlan = {
     nodes: 1,
+    replication: 1,
+    downMsMax: 0,
     skewMsMax: 0,
     network: PEACEFUL,
     discovers: false,

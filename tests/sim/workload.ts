@@ -147,6 +147,7 @@ export class Workload {
       busy: plan.admins > 0,
       segmentBytes: plan.segmentBytes,
       retention: plan.retention,
+      replication: plan.replication,
       partitionsMax: plan.partitionsMax + 2,
     });
     this.#cast();
