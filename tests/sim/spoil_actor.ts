@@ -53,6 +53,22 @@ const REFUSALS: readonly number[] = [
   ErrorCode.KAFKA_STORAGE_ERROR,
 ];
 
+const made = new Map<Spoilt, Map<Compression, Uint8Array>>();
+
+/** Made once: some are large. */
+function spoiltBatch(kind: Spoilt, compression: Compression): Uint8Array {
+  let batches = made.get(kind);
+  if (batches === undefined) made.set(kind, batches = new Map());
+  let batch = batches.get(compression);
+  if (batch === undefined) {
+    // Before all batches that others send: nobody could take it for one of them.
+    const baseTimestamp = BATCH_TIME_MS - 1;
+    batch = handMadeBatch({ ...kind, compression, baseTimestamp });
+    batches.set(compression, batch);
+  }
+  return batch;
+}
+
 export class SpoilActor extends Actor {
   override get idle(): boolean {
     return this.openRequests === 0;
@@ -68,9 +84,7 @@ export class SpoilActor extends Actor {
     if (leader < 0) return;
     const compression = this.pick(Object.values(Compression));
     const kinds = compression === Compression.NONE ? INSIDE : [...INSIDE, ...PACKED];
-    // Before all batches that others send: nobody could take it for one of them.
-    const baseTimestamp = BATCH_TIME_MS - 1;
-    const records = handMadeBatch({ ...this.pick(kinds), compression, baseTimestamp });
+    const records = spoiltBatch(this.pick(kinds), compression);
     const request = newProduceRequest({
       acks: -1,
       timeoutMs: 1000,
