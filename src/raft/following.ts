@@ -162,6 +162,11 @@ export class Following {
     this.#reply(Outcome.OK, 0, 0, 0);
   }
 
+  /** After a failure, the leader goes on no sooner than with its next heartbeat: the failure may come again. */
+  waitForHeartbeat(): void {
+    this.#owesGoOn = false;
+  }
+
   /** More is durable. */
   durable(): void {
     this.#advance();

@@ -166,6 +166,26 @@ Deno.test("a heartbeat commits nothing beyond what it says", () => {
   assert.equal(solo.group.commitIndex, 2);
 });
 
+Deno.test("a cut that fails leaves the replica silent until the log works; then it is cut again", () => {
+  const solo = new Solo(simple(1, 2, 3), [1, 1, 2, 2]);
+  const append = () => solo.append(2, { term: 3, index: 1, indexTerm: 1 }, [1, 3]);
+  assert.ok(append().includes("cut 2"));
+  solo.log.isClosed = false;
+  solo.group.failed(0);
+  solo.flush();
+  assert.ok(append().every((line) => line.includes("busy")));
+  assert.deepEqual(voteRequest(solo, 3, 9, 9, 9), []);
+  solo.group.writable(0);
+  // The leader goes on with a heartbeat, not at once: the failure may come again.
+  assert.deepEqual(solo.take(), []);
+  const [reply] = solo.step(2, HEARTBEAT, { term: 3 });
+  assert.ok(!reply!.includes("busy"), reply);
+  assert.ok(append().includes("cut 2"));
+  solo.finishCut(2);
+  append();
+  assert.equal(solo.log.lastTerm, 3);
+});
+
 // RequestVote.
 
 Deno.test("RequestVote 1: refuses a term that is over", () => {

@@ -195,10 +195,13 @@ export class RaftGroup {
 
   /** The log takes something again. */
   writable(nowMs: number): void {
-    this.#state.isFailed = false;
+    const state = this.#state;
+    const hadFailed = state.isFailed;
+    state.isFailed = false;
     this.#settle(nowMs);
-    if (this.#state.role === Role.LEADER) this.#leadership.open(nowMs);
-    else if (this.#state.leaderId >= 0) this.#following.goOn();
+    if (state.role === Role.LEADER) this.#leadership.open(nowMs);
+    else if (hadFailed) this.#following.waitForHeartbeat();
+    else if (state.leaderId >= 0) this.#following.goOn();
     this.#settle(nowMs);
   }
 
@@ -215,9 +218,13 @@ export class RaftGroup {
     this.#settle(nowMs);
   }
 
-  /** The log failed: this replica does not vote, lead or acknowledge until `writable`. */
+  /**
+   * The log failed, or a cut or reset of it: this replica does not vote, lead or acknowledge until `writable`. What
+   * was to be cut is compared again then.
+   */
   failed(nowMs: number): void {
     this.#state.isFailed = true;
+    this.#state.isCutting = false;
     if (this.#state.role === Role.LEADER) this.#leadership.handOver(nowMs);
     this.#settle(nowMs);
   }

@@ -46,6 +46,8 @@ export class TestNode implements RaftEffects {
   isAlive = true;
   /** The log takes nothing. */
   isBusy = false;
+  /** Cuts and resets of the log fail. */
+  failsCuts = false;
   isLeading = false;
   /** It led before this input. */
   wasLeader = false;
@@ -234,8 +236,20 @@ export class TestNode implements RaftEffects {
   #cutLater(cut: () => void): void {
     this.log.isClosed = true;
     this.later(this.#world.readMs(this), () => {
+      if (this.failsCuts) return this.#failCut();
       cut();
       this.#cutPending = this.log.pendingCount;
+      this.after();
+    });
+  }
+
+  #failCut(): void {
+    this.log.isClosed = false;
+    this.#world.trace(`${this.id} fails to cut`);
+    this.group.failed(this.now);
+    this.after();
+    this.later(20, () => {
+      this.group.writable(this.now);
       this.after();
     });
   }

@@ -75,6 +75,7 @@ export class RaftSimulation {
       () => this.#transfer(),
       () => this.#trim(),
       () => this.#wipe(),
+      () => this.#failCuts(),
     ];
     this.#acts = possible.filter(() => this.#chance(isStorm ? 20 : 50));
   }
@@ -241,6 +242,14 @@ export class RaftSimulation {
     });
   }
 
+  /** For a while, nothing can be cut off a log. */
+  #failCuts(): void {
+    const node = this.#aNode();
+    const { queue } = this.#cluster;
+    node.failsCuts = true;
+    queue.at(queue.nowMs + this.#random.nextBelow(2_000), () => node.failsCuts = false);
+  }
+
   #transfer(): void {
     const leader = this.#cluster.leader;
     if (leader === null) return;
@@ -318,6 +327,7 @@ export class RaftSimulation {
       if (!node.isAlive) cluster.restart(node.id);
       else {
         node.setBusy(false);
+        node.failsCuts = false;
         this.#setStalled(node, false);
       }
     }
