@@ -282,6 +282,8 @@ export class Workload {
         }
         if (!node.stop()) throw new SimFailure("liveness", "the node does not stop");
       }
+      // What it holds of the shim is limited, and many seeds are run in one process.
+      node.crash();
     }
   }
 
