@@ -130,7 +130,7 @@ function conclude(
   if (report.outcome === "error") {
     throw new Failure(EXIT_DISK_ERROR, `${report.reason}: errno ${report.errno}`);
   }
-  const { damages, suspectPartitions } = report;
+  const { damages, suspectPartitions, strays } = report;
   const isSound = report.outcome !== "damaged" && damages.length === 0;
   if (format === "json") {
     printJson(terminal, { ...report, isSound });
@@ -165,13 +165,19 @@ function conclude(
       `\nMay have lost acknowledged records, and are read-only: ${suspectPartitions.join(", ")}\n`,
     );
   }
+  if (strays.length > 0) {
+    terminal.out(`\nNot Gregor's, and left alone: ${strays.join(", ")}\n`);
+  }
   const lossless = report.outcome !== "damaged" && suspectPartitions.length === 0 &&
     damages.every((damage) => damage.harmless === true);
   if (!isSound && !lossless) {
     terminal.out(
-      "\nPut back a copy of the files, or give up what is lost: start the broker once with " +
-        "--accept-loss --verify.\n",
+      "\nPut back a copy of the files, or give up what is lost: start the broker once with\n" +
+        `gregor start --data-dir ${directory} --accept-loss --verify\n`,
     );
-  } else if (!isSound) terminal.out("\nNothing is lost: the next start mends it.\n");
+  } else if (!isSound) {
+    const next = `gregor start --data-dir ${directory}`;
+    terminal.out(`\nNothing is lost: the next start mends it: ${next}\n`);
+  }
   return isSound ? EXIT_OK : EXIT_DATA_DAMAGED;
 }

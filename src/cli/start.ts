@@ -96,6 +96,13 @@ export const definition = command({
         `admin=${hostPort(options.adminAddr.host, admin.port)} node=${options.nodeId} ` +
         `cores=${options.cores} memory=${options.memoryBytes}\n`,
     );
+    if (options.acceptLoss) {
+      logger.log(
+        LogLevel.WARN,
+        "Damaged data is given up as long as this broker runs, and in each start with --accept-loss: " +
+          "take the flag away for the next one",
+      );
+    }
     try {
       logger.log(LogLevel.INFO, "Stopping", { why: await Promise.race([why, broker.failed]) });
       await Promise.race([broker.stop(), broker.failed]);

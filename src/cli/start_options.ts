@@ -90,7 +90,8 @@ export const START_FLAGS = {
     help:
       "Accept damaged data as lost: readers go past it, and partitions that it made read-only are " +
       "writable again; the start does without what the disk cannot read. With --verify all damage " +
-      "at once, else as it is found. Meant for one start",
+      "at once, else as it is found. For one start: take it away again, or each later start gives up what " +
+      "it finds, too",
   }),
   "verify": toggle({
     help: "Read everything back from the disk before serving, as a start after a disk error does",

@@ -14,12 +14,21 @@ import { RecordType } from "./records.ts";
 /** Ids in a block (Kafka's size). */
 export const PRODUCER_ID_BLOCK_SIZE = 1000;
 
+/** Ids that are passed by after a loss: as many as a thousand lost blocks hold. */
+const PRODUCER_IDS_SKIPPED = 1000 * PRODUCER_ID_BLOCK_SIZE;
+
 /** Takes the next block; returns its first id. */
 export function allocateProducerIds(context: CommandContext): number {
   const first = context.image.nextProducerId;
   const nextProducerId = first + PRODUCER_ID_BLOCK_SIZE;
   context.emit([{ type: RecordType.PRODUCER_IDS, body: { nextProducerId } }]);
   return first;
+}
+
+/** Passes by ids that a metadata log may have given out before damage took its end. */
+export function skipProducerIds({ image, emit }: CommandContext): void {
+  const nextProducerId = image.nextProducerId + PRODUCER_IDS_SKIPPED;
+  emit([{ type: RecordType.PRODUCER_IDS, body: { nextProducerId } }]);
 }
 
 /**

@@ -238,6 +238,11 @@ export class MemoryDisk implements Disk {
     this.#fileAt(path).loseBlock(block);
   }
 
+  /** The device gives back what {@linkcode loseBlock} took of a file. */
+  giveBack(path: string): void {
+    this.#fileAt(path).giveBack();
+  }
+
   /** Whether reading a block fails. */
   isLost(path: string, block: number): boolean {
     return this.#fileAt(path).isLost(block);

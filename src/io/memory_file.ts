@@ -227,6 +227,11 @@ export class MemoryFile {
     this.#unreadable.add(block);
   }
 
+  /** Reads of blocks that were lost succeed again, with what the blocks held. */
+  giveBack(): void {
+    this.#unreadable.clear();
+  }
+
   /** Whether reads of the block fail. */
   isLost(block: number): boolean {
     return this.#unreadable.has(block);

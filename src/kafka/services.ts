@@ -44,6 +44,8 @@ export interface Services {
   readonly leaders: LeaderTable;
   /** The controller; only on its shard. */
   readonly controller: ControllerService | null;
+  /** Damage may have taken commands from the metadata log: it is served as it is, and takes no more. */
+  readonly metadataReadOnly: boolean;
   /** The partitions that this shard owns. */
   readonly partitions: PartitionDirectory;
   /** The coordinators of consumer groups. */

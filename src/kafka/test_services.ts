@@ -140,6 +140,7 @@ export class TestBroker {
       image: this.cluster.image,
       leaders: this.leaders,
       controller: shard === 0 ? this.cluster.service : null,
+      metadataReadOnly: false,
       partitions: partitions as unknown as Services["partitions"],
       groups: this.groups.directory(shard),
       trouble: { diskFull: false, damagedGroups: new Set() },

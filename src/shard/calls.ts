@@ -19,6 +19,8 @@ import { CALLS_PER_PAIR_MAX, type Mailboxes } from "./mailbox.ts";
 export interface OpenCall {
   /** The other shard has read the question, and will answer in its own time. */
   onTaken?(): void;
+  /** A part of the answer came, and more follows. */
+  onPart?(fromShard: number, view: DataView, at: number): void;
   onReply(fromShard: number, view: DataView, at: number): void;
 }
 

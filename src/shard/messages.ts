@@ -17,8 +17,10 @@
  *   LEADERS                 up to 2 x (group, leader, epoch), -1    who leads these groups; -1: nobody
  *   CONNECTION              socket                                  a descriptor changes hands
  *   PEER_CONNECTION         socket, node, ...                       a connection of another node, see node_links.ts
+ *   CALL_PART         call  address, length                         more of the answer follows
  *   METADATA          call  address, length, term                   committed records, to be replayed; the
- *                                                                   controller's term
+ *                                                                   controller's term, negated where some
+ *                                                                   may be missing
  *   METADATA_REPLY    call                                          replayed, and its new partitions are led
  * ```
  *
@@ -46,5 +48,6 @@ export const MessageType = {
   LEADERS: 17,
   CALL_TAKEN: 18,
   PEER_CONNECTION: 19,
+  CALL_PART: 20,
 } as const;
 export type MessageType = typeof MessageType[keyof typeof MessageType];

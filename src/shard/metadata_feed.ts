@@ -9,6 +9,7 @@
  * @module
  */
 
+import { type Logger, LogLevel } from "../base/logger.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { ControllerService, MetadataLog } from "../cluster/controller_service.ts";
 import type { ClusterImage } from "../cluster/image.ts";
@@ -21,6 +22,8 @@ import type { StateRecord } from "../kafka/records_of.ts";
 import type { Calls } from "./calls.ts";
 import { messageArgument } from "./mailbox.ts";
 import { MessageType } from "./messages.ts";
+import { DAMAGE_REMEDY } from "./node_health.ts";
+import type { PartitionTable } from "./partition_table.ts";
 import type { ShardMemory } from "./shard_memory.ts";
 
 /** Records of a snapshot that are sent in one message, or written as one command. */
@@ -77,6 +80,8 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
   controller: ControllerService | null = null;
   /** A record of a newer program that this one must not skip; null: none. */
   newer: string | null = null;
+  /** The log may lack commands, and takes no more. */
+  isFrozen = false;
   readonly #image: ClusterImage;
   readonly #whenSettled: WhenSettled;
   readonly #memory: Memory;
@@ -106,6 +111,18 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
     this.#calls = carriers.calls;
   }
 
+  /** Serves the metadata as it is from now on. Its snapshot would hold what only this process knows: there is none. */
+  freeze(logger: Logger, lostCommands: number): void {
+    this.isFrozen = true;
+    this.log.unload();
+    logger.log(
+      LogLevel.ERROR,
+      "Damage may have taken changes of topics and settings: they are served as they were, nothing can be changed, " +
+        "no producer id is given out, and retention rests",
+      { directory: this.#partition.log.directory, lostCommands, remedy: DAMAGE_REMEDY },
+    );
+  }
+
   apply(_key: Uint8Array | null, value: Uint8Array | null): string | null {
     if (value === null) return "it has no value";
     const problems = replayCommand(this.#image, value);
@@ -120,20 +137,27 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
   }
 
   append(command: Uint8Array, done: Completion): void {
+    if (this.isFrozen) {
+      // For as long as this process runs.
+      this.apply(null, command);
+      this.#whenTold(done);
+      return;
+    }
     this.log.append([{ key: null, value: command }], (result) => {
-      if (result < 0) {
-        done.complete(result, 0);
-        return;
-      }
-      let waiting = 2;
-      const settled = (): void => {
-        waiting--;
-        if (waiting === 0) done.complete(0, 0);
-      };
-      this.#whenSettled(settled);
-      // It was applied just now, and nothing after it.
-      this.#latest!.whenArrived(settled);
+      if (result < 0) done.complete(result, 0);
+      else this.#whenTold(done);
     });
+  }
+
+  /** Completes when every shard has the command that was applied just now. */
+  #whenTold(done: Completion): void {
+    let waiting = 2;
+    const settled = (): void => {
+      waiting--;
+      if (waiting === 0) done.complete(0, 0);
+    };
+    this.#whenSettled(settled);
+    this.#latest!.whenArrived(settled);
   }
 
   /**
@@ -215,7 +239,8 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
     for (let shard = 0; shard < mailboxes.shardCount; shard++) {
       if (shard === mailboxes.shard) continue;
       const id = this.#calls.open(shard, { onReply });
-      const term = this.#partition.leaderEpoch;
+      const { leaderEpoch } = this.#partition;
+      const term = this.isFrozen ? -Math.max(1, leaderEpoch) : leaderEpoch;
       mailboxes.send(shard, MessageType.METADATA, id, block, bytes.length, term);
     }
     return true;
@@ -225,7 +250,7 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
 /** Another shard: a METADATA message came. */
 export function onMetadata(
   image: ClusterImage,
-  partitions: { controllerTerm: number },
+  partitions: PartitionTable,
   memory: Memory,
   calls: Calls,
   whenSettled: WhenSettled,
@@ -233,7 +258,9 @@ export function onMetadata(
 ): void {
   const address = messageArgument(message.view, message.at, 0);
   const length = messageArgument(message.view, message.at, 1);
-  partitions.controllerTerm = messageArgument(message.view, message.at, 2);
+  const term = messageArgument(message.view, message.at, 2);
+  partitions.controllerTerm = Math.abs(term);
+  if (term < 0) partitions.freeze();
   replayCommand(image, memory.bytes.slice(address, address + length));
   const { fromShard, call } = message;
   whenSettled(() => calls.mailboxes.send(fromShard, MessageType.METADATA_REPLY, call));

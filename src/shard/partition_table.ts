@@ -53,6 +53,9 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   readonly #listeners: OwnershipListener[] = [];
   /** The controller's term of this start; known before the first partition is added. */
   controllerTerm = 0;
+  #isFrozen = false;
+  /** Partitions that have no log, and get none as long as it is so. */
+  readonly #withoutLog = new Set<PartitionImage>();
   /** The position of the round of {@linkcode expireProducers}. */
   #expiring: MapIterator<Partition> | null = null;
   /** Opened, and its leader not known yet, oldest first, with the number of its opening. */
@@ -75,6 +78,22 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
         options.onFollowing(partition);
       },
     };
+  }
+
+  /**
+   * The metadata may lack commands, so that a topic may be deleted or have other settings: no log is created, and no
+   * record is removed because of its age or the log's size.
+   */
+  freeze(): void {
+    this.#isFrozen = true;
+  }
+
+  /** The metadata is complete. */
+  thaw(): void {
+    this.#isFrozen = false;
+    const waiting = [...this.#withoutLog];
+    this.#withoutLog.clear();
+    for (const image of waiting) this.partitionAdded(image);
   }
 
   listen(listener: OwnershipListener): void {
@@ -101,12 +120,18 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
 
   partitionAdded(image: PartitionImage): void {
     if (shardOfGroupId(image.groupId, this.#options.shardCount) !== this.#storage.shard) return;
+    if (this.#isFrozen && !this.#storage.logs.has(image.groupId)) {
+      this.#withoutLog.add(image);
+      return;
+    }
     const partition = this.open(image, new PartitionLimits(image.topic.config));
     for (const listener of this.#listeners) listener.partitionOpened(partition);
   }
 
   topicRemoved(topic: TopicImage): void {
-    for (const { groupId } of topic.partitions) {
+    for (const image of topic.partitions) {
+      const { groupId } = image;
+      this.#withoutLog.delete(image);
       const partition = this.#partitions.get(groupId);
       if (partition === undefined) continue;
       this.#partitions.delete(groupId);
@@ -199,6 +224,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
 
   /** Applies `retention.ms` and `retention.bytes` to every partition. */
   applyRetention(wallMs: number): void {
+    if (this.#isFrozen) return;
     for (const partition of this.#partitions.values()) {
       const { retentionMs, retentionBytes } = partition.limits;
       if (retentionMs < 0 && retentionBytes < 0) continue;

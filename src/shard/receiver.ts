@@ -31,6 +31,8 @@ export class Receiver implements MailboxReceiver {
       case MessageType.CALL_REPLY:
       case MessageType.METADATA_REPLY:
         return shard.calls.reply(fromShard, call, view, at);
+      case MessageType.CALL_PART:
+        return shard.calls.find(call).onPart?.(fromShard, view, at);
       case MessageType.CALL_TAKEN:
         return shard.calls.taken(fromShard, call);
       case MessageType.FETCH_RELEASE:

@@ -4,12 +4,15 @@
  *
  * ```text
  *   request block:  u32 clientIdLength (0xffffffff: null)  bytes  u32 clientHostLength  bytes  body
- *   reply block:    body
+ *   reply block:    body, or the next part of it
  * ```
  *
  * Both sides copy what they receive at once, so that each block lives for one round trip. What is not
  * answered at once may be long in coming (a group's members wait for each other), and many may be; so the
  * callee sends CALL_TAKEN, and neither a credit nor memory is held until the answer.
+ *
+ * An answer that is larger than a block may be travels in parts, one after another in the same block: CALL_PART,
+ * RELEASE_BLOCK, CALL_PART and so on, with the last part in CALL_REPLY.
  *
  * @module
  */
@@ -24,6 +27,8 @@ import type { Outbox } from "./outbox.ts";
 import type { ShardMemory } from "./shard_memory.ts";
 
 const NO_CLIENT_ID = 0xffffffff;
+/** The most of an answer that is in the region at a time (bytes). */
+const PART_SIZE = 1024 * 1024;
 
 /** Serves a request that another shard sent. */
 export type ServeRemote = (
@@ -43,6 +48,14 @@ interface Served {
   taken: boolean;
 }
 
+/** An answer that travels in parts. */
+interface LongReply {
+  readonly served: Served;
+  readonly response: Uint8Array;
+  /** So much of it was sent. */
+  sent: number;
+}
+
 export class ShardRemoteCalls implements RemoteCalls {
   readonly #memory: Memory;
   readonly #blocks: ShardMemory;
@@ -51,6 +64,8 @@ export class ShardRemoteCalls implements RemoteCalls {
   readonly #outbox: Outbox;
   readonly #encoder = new TextEncoder();
   readonly #decoder = new TextDecoder();
+  /** By the address of the block that a part is in. */
+  readonly #long = new Map<number, LongReply>();
 
   constructor(
     carriers: {
@@ -96,12 +111,15 @@ export class ShardRemoteCalls implements RemoteCalls {
       if (!isTaken) this.#blocks.releaseResponse(block);
       isTaken = true;
     };
+    const parts: Uint8Array[] = [];
     return yield* until<Uint8Array | null>((done) => {
       const id = this.#calls.open(shard, {
         onTaken,
+        onPart: (from, partView, partAt) => parts.push(this.#takePart(from, partView, partAt)!),
         onReply: (from, replyView, replyAt) => {
           onTaken();
-          done(this.#takeReply(from, replyView, replyAt));
+          const last = this.#takePart(from, replyView, replyAt);
+          done(parts.length === 0 || last === null ? last : joined([...parts, last]));
         },
       });
       this.#mailboxes.send(shard, MessageType.CALL, id, apiKey, version, block, length);
@@ -131,17 +149,18 @@ export class ShardRemoteCalls implements RemoteCalls {
       served.answered = true;
       this.#reply(served, response);
     });
-    if (served.answered) return;
-    served.taken = true;
-    this.#mailboxes.send(fromShard, MessageType.CALL_TAKEN, call);
+    if (!served.answered) this.#take(served);
   }
 
-  /** A RELEASE_BLOCK message came: the caller has read a reply. */
+  /** A RELEASE_BLOCK message came: the caller has read a reply, or a part of it. */
   onRelease(view: DataView, at: number): void {
-    this.#blocks.releaseResponse(messageArgument(view, at, 0));
+    const address = messageArgument(view, at, 0);
+    const long = this.#long.get(address);
+    if (long === undefined) this.#blocks.releaseResponse(address);
+    else this.#sendPart(address, long);
   }
 
-  #takeReply(fromShard: number, view: DataView, at: number): Uint8Array | null {
+  #takePart(fromShard: number, view: DataView, at: number): Uint8Array | null {
     const address = messageArgument(view, at, 0);
     const length = messageArgument(view, at, 1);
     if (length < 0) return null;
@@ -151,17 +170,46 @@ export class ShardRemoteCalls implements RemoteCalls {
   }
 
   #reply(served: Served, response: Uint8Array | null): void {
-    if (response === null || response.length > this.#blocks.responseSizeMax) {
+    if (response === null) {
       this.#sendReply(served, 0, -1);
       return;
     }
-    const address = this.#blocks.allocateResponse(Math.max(1, response.length));
+    const isLong = response.length > Math.min(PART_SIZE, this.#blocks.responseSizeMax);
+    const size = isLong ? Math.min(PART_SIZE, this.#blocks.responseSizeMax) : response.length;
+    const address = this.#blocks.allocateResponse(Math.max(1, size));
     if (address < 0) {
       this.#blocks.whenReleased(() => this.#reply(served, response));
       return;
     }
+    if (isLong) {
+      this.#take(served);
+      const long: LongReply = { served, response, sent: 0 };
+      this.#long.set(address, long);
+      this.#sendPart(address, long);
+      return;
+    }
     this.#memory.bytes.set(response, address);
     this.#sendReply(served, address, response.length);
+  }
+
+  #sendPart(address: number, long: LongReply): void {
+    const { served, response, sent } = long;
+    const size = Math.min(PART_SIZE, this.#blocks.responseSizeMax, response.length - sent);
+    this.#memory.bytes.set(response.subarray(sent, sent + size), address);
+    long.sent += size;
+    if (long.sent < response.length) {
+      this.#outbox.send(served.fromShard, MessageType.CALL_PART, served.call, address, size);
+      return;
+    }
+    this.#long.delete(address);
+    this.#sendReply(served, address, size);
+  }
+
+  /** Gives the call's credit back: the answer is long in coming. */
+  #take(served: Served): void {
+    if (served.taken) return;
+    served.taken = true;
+    this.#mailboxes.send(served.fromShard, MessageType.CALL_TAKEN, served.call);
   }
 
   #sendReply({ fromShard, call, taken }: Served, address: number, length: number): void {
@@ -176,4 +224,14 @@ export class ShardRemoteCalls implements RemoteCalls {
       yield* until<void>((done) => this.#blocks.whenReleased(done));
     }
   }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }

@@ -52,7 +52,9 @@ class CallingPair {
         if (type === MessageType.CALL) remote.onCall(from, call, view, at, this.serve);
         else if (type === MessageType.RELEASE_BLOCK) remote.onRelease(view, at);
         else if (type === MessageType.CALL_TAKEN) this.calls[shard]!.taken(from, call);
-        else this.calls[shard]!.reply(from, call, view, at);
+        else if (type === MessageType.CALL_PART) {
+          this.calls[shard]!.find(call).onPart!(from, view, at);
+        } else this.calls[shard]!.reply(from, call, view, at);
       },
     });
     this.outboxes[shard]!.flush();
@@ -92,6 +94,31 @@ Deno.test("calls that are answered late leave credits and memory to others", () 
   assert.equal(lateAnswers, many);
   assert.deepEqual(pair.blocks.map((each) => each.responses.used), [0, 0]);
 });
+
+Deno.test("an answer that is larger than a block may be comes in parts, whole, beside others", () => {
+  const pair = new CallingPair();
+  const sizes = [pair.blocks[1]!.responseSizeMax + 1, 5 * pair.blocks[1]!.responseSizeMax, 7, 0];
+  const answers = sizes.map((size, i) =>
+    new Uint8Array(size).map((_, at) => (at * (i + 3)) & 0xff)
+  );
+  pair.serve = (_key, _version, _caller, body, done) => done(answers[body[0]!]!);
+  const got: (Uint8Array | null)[] = [];
+  for (const i of sizes.keys()) {
+    const task = pair.remote[0]!.call(1, 3, 0, CALLER, new Uint8Array([i]));
+    runTask(task, (response) => got[i] = response);
+  }
+  pair.run(3);
+  assert.deepEqual(got[2], answers[2], "a small answer does not wait for large ones");
+  assert.ok(pair.blocks[1]!.responses.used <= 4 * 2 ** 20, "one part of each at a time");
+  pair.run(60);
+  for (const [i, answer] of answers.entries()) assert.ok(got[i] !== null && same(got[i]!, answer));
+  assert.deepEqual(pair.blocks.map((each) => each.responses.used), [0, 0]);
+  assert.ok(pair.calls[0]!.hasCredit(1));
+});
+
+function same(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, at) => byte === b[at]);
+}
 
 Deno.test("Outbox keeps what a ring has no room for, in order", () => {
   const pair = new CallingPair();

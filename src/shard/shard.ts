@@ -28,6 +28,7 @@ import {
   registerNode,
   reserveGroupIds,
 } from "../cluster/membership.ts";
+import { skipProducerIds } from "../cluster/producer_ids.ts";
 import type { NodeRecord } from "../cluster/records.ts";
 import { groupConfigOf } from "../group/config.ts";
 import type { Clock } from "../io/clock.ts";
@@ -164,6 +165,8 @@ export class Shard {
   #membership: NodeMembership | null = null;
   #metadata: MetadataFeed | null = null;
   #controller: ControllerService | null = null;
+  /** Ids that were given out may be unknown. */
+  #isLossAccepted = false;
   /** Problems of the node's storage, as the control thread reports them. */
   trouble: StorageTrouble = { diskFull: false, damagedGroups: new Set() };
   /** Of batches that clients produce. */
@@ -303,9 +306,15 @@ export class Shard {
     timers.schedule(this.#expiration, nowMs() + this.#expirationIntervalMs);
   }
 
+  /** Damage may have taken commands from the metadata log; known on the controller's shard. */
+  get metadataReadOnly(): boolean {
+    return this.#metadata?.isFrozen ?? false;
+  }
+
   /**
    * Controller's shard: joins or founds a cluster, opens the metadata log, loads it into the image, and sends that
-   * to the other shards.
+   * to the other shards. Where damage may have taken commands from the log, what is left of it is served, and
+   * nothing can be changed.
    *
    * @param membership in which cluster this node is
    * @param acceptLoss also when a part of the metadata log cannot be read
@@ -317,18 +326,10 @@ export class Shard {
     if (refused !== null) return refused;
     this.#membership = membership;
     const partition = controllerPartition(this.partitions, this.settings);
-    const refusal = (kind: JoinRefusal["kind"], problem: string): JoinRefusal => {
-      const { directory } = partition.log;
-      return {
-        kind,
-        reason: `The cluster's metadata log (${directory}) cannot be used: ${problem}`,
-      };
-    };
-    while (!partition.leading) {
-      if (partition.replica.readOnly) return refusal("damaged", "damage may have cut it");
-      yield* this.#pause(1);
-    }
+    while (!partition.leading && !partition.replica.readOnly) yield* this.#pause(1);
     this.partitions.controllerTerm = partition.leaderEpoch;
+    // Until it is known whether all of the log can be read.
+    this.partitions.freeze();
     const feed = new MetadataFeed(this.image, partition, (done) => this.whenSettled(done), {
       ...this.options,
       calls: this.calls,
@@ -337,13 +338,26 @@ export class Shard {
       wallMs: () => this.options.clock.wallMs(),
     });
     const loaded = yield* feed.log.load();
-    if (loaded !== null && loaded.lostOffsets > 0 && !acceptLoss) {
-      return refusal("damaged", `${loaded.lostOffsets} of its commands cannot be read`);
-    }
+    const refusal = (kind: JoinRefusal["kind"], problem: string): JoinRefusal => {
+      const { directory } = partition.log;
+      return {
+        kind,
+        reason: `The cluster's metadata log (${directory}) cannot be used: ${problem}`,
+      };
+    };
     if (feed.newer !== null) return refusal("newer", feed.newer);
+    this.#metadata = feed;
+    this.#isLossAccepted = acceptLoss;
+    const lost = loaded?.lostOffsets ?? 0;
+    const isFrozen = partition.replica.readOnly || (lost > 0 && !acceptLoss);
+    if (isFrozen && this.image.clusterId === "") {
+      const what = lost > 0 ? `${lost} of its commands cannot be read` : "damage may have cut it";
+      return refusal("damaged", `${what}, and the cluster's id is not among the others`);
+    }
     const strange = yield* membership.adopt(this.image.clusterId);
     if (strange !== null) return strange;
-    this.#metadata = feed;
+    if (isFrozen) feed.freeze(this.options.logger, lost);
+    else this.partitions.thaw();
     yield* feed.sendSnapshot();
     return null;
   }
@@ -362,12 +376,16 @@ export class Shard {
       random,
       partitionsPerNodeMax: this.settings.number("max.partitions.per.node"),
     });
-    this.#metadata.controller = controller;
-    this.#metadata.onLeading();
-    this.#controller = controller;
+    if (this.metadataReadOnly) controller.activate();
+    else {
+      this.#metadata.controller = controller;
+      this.#metadata.onLeading();
+      this.#controller = controller;
+    }
     const registering = controller.execute((context) => {
       formCluster(context, membership.state.clusterId);
       reserveGroupIds(context, firstFreeGroupId);
+      if (this.#isLossAccepted) skipProducerIds(context);
       registerNode(context, {
         nodeId,
         incarnation: membership.incarnation,
@@ -546,6 +564,7 @@ export class Shard {
     const { shard, shardCount } = mailboxes;
     const controller = (): ControllerService | null => this.#controller;
     const trouble = (): StorageTrouble => this.trouble;
+    const metadataReadOnly = (): boolean => this.metadataReadOnly;
     return {
       shard,
       shardCount,
@@ -554,6 +573,9 @@ export class Shard {
       leaders: this.leaders,
       get controller() {
         return controller();
+      },
+      get metadataReadOnly() {
+        return metadataReadOnly();
       },
       get trouble() {
         return trouble();

@@ -32,6 +32,8 @@ export interface CheckReport extends Verified {
   readonly damages: readonly Damage[];
   readonly suspectGroups: readonly number[];
   readonly suspectPartitions: readonly string[];
+  /** Paths in the data directory that are not ours. */
+  readonly strays: readonly string[];
 }
 
 /** Told now and then what is being read, with a share from 0 to 1. */
@@ -48,6 +50,7 @@ class Check {
   readonly #damages: Damage[] = [];
   #suspects: readonly number[] = [];
   #suspectPartitions: readonly string[] = [];
+  #strays: readonly string[] = [];
   #manifest: Manifest | null = null;
   #replayed = 0;
   #verified: Verified = { logs: 0, segments: 0, batches: 0, bytes: 0 };
@@ -80,13 +83,14 @@ class Check {
       journalBytes: shard.extents.length * shard.extentBytes,
       extentBytes: shard.extentBytes,
       // To tell of all that is wrong, also where a start would wait for the device.
-      acceptLoss: true,
+      looksOnly: true,
       onProgress: this.#onProgress,
     });
     this.#manifest = recovered.manifest ?? manifest;
     this.#suspects = recovered.suspectGroups;
     this.#suspectPartitions = recovered.suspectPartitions;
     this.#replayed = recovered.replayedRecords;
+    this.#strays = recovered.strays;
     if (recovered.outcome !== "ready") {
       return this.#report(recovered.outcome, recovered.reason, recovered.errno);
     }
@@ -124,6 +128,7 @@ class Check {
       damages: this.#damages,
       suspectGroups: this.#suspects,
       suspectPartitions: this.#suspectPartitions,
+      strays: this.#strays,
     };
   }
 }

@@ -129,7 +129,7 @@ Deno.test("damage in the journal makes its groups suspect until an operator acce
   for (let i = 0; i < 6; i++) for (const log of logs) fill(node, log, 1, 500);
   const shard = node.report!.manifest!.shards[1]!;
   node.crash();
-  node.disk.flipBit(shard.extents[0]!, 4096 * 3 + 100, 1);
+  node.disk.flipBit(shard.extents[0]!, 4096 * 4 + 100, 1);
   assert.equal(node.mount(1), true);
   assert.equal(node.report!.damages.length, 1);
   assert.equal(node.report!.damages[0]!.file, shard.extents[0]);

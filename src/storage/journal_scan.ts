@@ -21,9 +21,10 @@
  * write that had completed just before the crash, with none built after it, cannot be distinguished from a torn
  * one if it is damaged: a shard that goes idle writes a SEAL for that reason.
  *
- * A block that the device cannot read counts as damaged. An extent that is missing or wholly unreadable costs
- * what the rest of the ring proves that it held; and the write after the newest one found, if that
- * would have begun in it.
+ * A block that the device cannot read, or that its file lacks, is not what a torn write leaves: a torn write gives
+ * something back. Such blocks cost what the rest of the ring proves that they held; and the write after the newest one
+ * found, if it may have been there: nothing tells whether it had completed. A block that can be read and should be
+ * another one of that write proves that it had not.
  *
  * @module
  */
@@ -72,7 +73,7 @@ const UNREADABLE_BLOCKS_SOUGHT = 64;
 /** The smallest LSN there is. */
 const FIRST_LSN = 1;
 
-/** Records that had completed and cannot be read any more. */
+/** Records that had completed, or may have, and cannot be read any more. */
 export interface JournalDamage {
   /** The extent's path, and where in it the first broken block should be (-1: not known). */
   readonly path: string;
@@ -169,18 +170,30 @@ interface Head {
   readonly chain: number;
 }
 
+/** The blocks that were found of the newest write. */
+interface NewestWrite {
+  readonly lsn: number;
+  /** Its first ring block, and how many it has. */
+  readonly start: number;
+  readonly count: number;
+  /** So many of them are there. */
+  sound: number;
+}
+
+const NO_WRITE: NewestWrite = { lsn: 0, start: 0, count: 0, sound: 0 };
+
 class Scan {
   readonly #options: JournalScanOptions;
   readonly #visitor: JournalVisitor;
   readonly #record: JournalRecord;
   // First ring block of each extent, and the ring's size at the end.
   readonly #firstBlocks: number[] = [];
-  // The epoch's writes, according to their first blocks.
+  // The epoch's writes, according to their first blocks; and the newest, according to any.
   #heads: Head[] = [];
+  #newest: NewestWrite = NO_WRITE;
   #epoch = 0;
   #newestEpoch = 0;
   #newestLsn = 0;
-  #epochNewestLsn = 0;
   #stableLsn = 0;
   #oldestLsn = 0;
   #replayedLsn = 0;
@@ -190,7 +203,7 @@ class Scan {
   #damages: JournalDamage[] = [];
   // By extent, what the first pass could not read of it; and the ring blocks of that, in order.
   readonly #unreadable = new Map<number, UnreadableExtent>();
-  readonly #unread: { readonly from: number; readonly to: number; readonly isCut: boolean }[] = [];
+  readonly #unread: { readonly from: number; readonly to: number }[] = [];
   // Ring blocks in the buffer during the second pass, and the write at hand among them.
   #windowBlock = 0;
   #windowEnd = 0;
@@ -285,61 +298,63 @@ class Scan {
       errno: known?.errno ?? -result,
     });
     const from = this.#firstBlocks[e]! + position / BLOCK_SIZE;
-    this.#unread.push({ from, to: from + length / BLOCK_SIZE, isCut: result === 0 });
+    this.#unread.push({ from, to: from + length / BLOCK_SIZE });
   }
 
-  /** Whether an extent is wholly unreadable. */
-  #isGone(e: number): boolean {
-    const unreadable = this.#unreadable.get(e);
-    return unreadable !== undefined && unreadable.blocks === unreadable.blocksOfExtent;
+  /** How many blocks in a row cannot be read, from one on. */
+  #unreadFrom(block: number): number {
+    let end = block;
+    for (const range of this.#unread) if (range.from <= end && end < range.to) end = range.to;
+    return end - block;
   }
 
   /**
-   * Whether so much is missing from a block on that a write which had completed may have been there. A crash leaves
-   * one write behind that cannot be read; it makes no file shorter.
+   * Whether the write with this LSN, which no later one follows, may have completed and be where nothing can be
+   * read.
    */
-  #hidesWrite(block: number): boolean {
-    let end = block;
-    let isCut = false;
-    for (const range of this.#unread) {
-      if (range.from > end || end >= range.to) continue;
-      end = range.to;
-      isCut ||= range.isCut;
-    }
-    return isCut || end - block > WRITE_BLOCKS_MAX;
-  }
-
-  /** Whether the write with this LSN, if it was ever made, may be where nothing is left to tell. */
   #mayBeGone(lsn: number): boolean {
     if (this.#unread.length === 0) return false;
     const { extents, firstLsn } = this.#options;
-    const own = this.#headOf(lsn);
-    if (own !== undefined) {
-      for (let i = 1; i < own.count; i++) if (this.#hidesWrite(own.block + i)) return true;
-      return false;
+    if (this.#newest.lsn === lsn) {
+      const { start, count, sound } = this.#newest;
+      let unread = 0;
+      for (let i = 0; i < count; i++) if (this.#unreadFrom(start + i) > 0) unread++;
+      // A block that can be read and is none of its own was never written: it had not completed.
+      return unread > 0 && sound + unread === count;
     }
-    const before = this.#headOf(lsn - 1);
-    if (before === undefined) {
-      // The first write of a mount stands at the ring's beginning.
-      if (lsn === firstLsn) return this.#isGone(0) || this.#hidesWrite(0);
-      return extents.some((_extent, e) => this.#isGone(e)) ||
-        this.#unread.some(({ from }) => this.#hidesWrite(from));
-    }
+    // The first write of a mount stands at the ring's beginning.
+    if (lsn === firstLsn) return this.#unreadFrom(0) > 0;
+    const before = this.#heads.findLast((head) => head.lsn < lsn);
+    if (before === undefined) return true;
     const end = before.block + before.count;
     const e = this.#extentOf(before.block);
     const left = this.#firstBlocks[e + 1]! - end;
-    if (left > 0 && this.#hidesWrite(end)) return true;
-    // One that did not fit into the rest of its extent began the next one.
+    // Writes before it that are not found either explain as many blocks.
+    const explained = lsn - 1 - before.lsn;
+    if (left > 0 && this.#unreadFrom(end) > explained) return true;
+    // One that did not fit into the rest of its extent began the next one, unless an older one is known to be there.
     const next = (e + 1) % extents.length;
-    return left < WRITE_BLOCKS_MAX &&
-      (this.#isGone(next) || this.#hidesWrite(this.#firstBlocks[next]!));
+    const start = this.#firstBlocks[next]!;
+    return left < WRITE_BLOCKS_MAX && this.#unreadFrom(start) > explained && !this.#isLostAt(start);
+  }
+
+  /** Whether a write that is known to be lost lies at a ring block. */
+  #isLostAt(block: number): boolean {
+    const total = this.#firstBlocks.at(-1)!;
+    return this.#damages.some(({ firstLsn, lastLsn }) => {
+      const before = this.#headOf(firstLsn - 1);
+      const behind = this.#headOf(lastLsn + 1);
+      if (before === undefined || behind === undefined) return false;
+      const from = before.block + before.count;
+      return (block - from + total) % total < (behind.block - from + total) % total;
+    });
   }
 
   /** The second pass; zero or a negative errno. */
   *replay(): Task<number> {
     const { fromLsn, firstLsn } = this.#options;
-    if (firstLsn !== undefined && fromLsn > firstLsn && this.#epochNewestLsn < fromLsn - 1) {
-      this.#reportDamage(Math.max(firstLsn, this.#epochNewestLsn + 1), fromLsn - 1);
+    if (firstLsn !== undefined && fromLsn > firstLsn && this.#newest.lsn < fromLsn - 1) {
+      this.#reportDamage(Math.max(firstLsn, this.#newest.lsn + 1), fromLsn - 1);
     }
     let expected = Math.max(fromLsn, firstLsn ?? FIRST_LSN, this.#oldestLsn);
     for (const head of this.#heads) {
@@ -372,7 +387,7 @@ class Scan {
       expected++;
     }
     this.#replayedLsn = Math.max(0, expected - 1);
-    this.#tornTail = this.#epochNewestLsn >= expected;
+    this.#tornTail = this.#newest.lsn >= expected;
     return 0;
   }
 
@@ -396,11 +411,13 @@ class Scan {
     const wanted = this.#options.mountEpoch;
     if (wanted !== NEWEST_EPOCH ? epoch !== wanted : epoch < this.#epoch) return;
     if (epoch !== this.#epoch) this.#forget(epoch);
-    this.#epochNewestLsn = Math.max(this.#epochNewestLsn, lsn);
     this.#stableLsn = Math.max(this.#stableLsn, getInt64Le(view, at + STABLE_LSN_OFFSET));
     this.#oldestLsn = Math.max(this.#oldestLsn, getInt64Le(view, at + OLDEST_LSN_OFFSET));
-    if (view.getUint16(at + BLOCK_INDEX_OFFSET, true) !== 0) return;
+    const index = view.getUint16(at + BLOCK_INDEX_OFFSET, true);
     const count = view.getUint16(at + BLOCK_COUNT_OFFSET, true);
+    if (lsn > this.#newest.lsn) this.#newest = { lsn, start: ringBlock - index, count, sound: 0 };
+    if (lsn === this.#newest.lsn) this.#newest.sound++;
+    if (index !== 0) return;
     const chain = view.getUint32(at + CHAIN_OFFSET, true);
     this.#heads.push({ lsn, block: ringBlock, count, chain });
   }
@@ -409,7 +426,7 @@ class Scan {
   #forget(epoch: number): void {
     this.#epoch = epoch;
     this.#heads = [];
-    this.#epochNewestLsn = 0;
+    this.#newest = NO_WRITE;
     this.#stableLsn = 0;
     this.#oldestLsn = 0;
   }

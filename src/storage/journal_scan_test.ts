@@ -232,16 +232,50 @@ Deno.test("blocks that cannot be read are named, and cost what a rotten block co
     const rotten = settledLife(seed, 0, 40);
     const lost = settledLife(seed, 0, 40);
     const blocks = liveBlocks(rotten);
-    const { path, position } = blocks[seed % blocks.length]!;
+    const { path, position, lsn } = blocks[seed % blocks.length]!;
     rotten.disk.flipBit(path, position + 50, 1);
     lost.disk.loseBlock(path, position / BLOCK_SIZE);
     const [before, after] = [rotten.scan(), lost.scan()];
     assert.deepEqual(after.records, before.records);
-    assert.deepEqual(after.damages, before.damages);
+    if (lsn !== lost.durableLsn) assert.deepEqual(after.damages, before.damages);
     assert.equal(after.scan.unreadable.length, 1);
     const named = after.scan.unreadable[0]!;
     assert.deepEqual([named.path, named.position, named.blocks], [path, position, 1]);
   }
+});
+
+Deno.test("newest writes that the device does not give back are damage, and no torn tail", () => {
+  let several = 0;
+  for (let seed = 1; seed <= 200; seed++) {
+    const simulation = settledLife(seed, seed % 3, 60);
+    const newest = simulation.durableLsn;
+    const blocks = liveBlocks(simulation);
+    // The last writes, or one block of the last one.
+    const writes = Math.min(1 + seed % 4, blocks.length);
+    const from = Math.max(newest - writes + 1, blocks[0]!.lsn);
+    const chosen = seed % 2 === 0
+      ? blocks.filter(({ lsn }) => lsn >= from)
+      : [blocks.filter(({ lsn }) => lsn === newest).at(-1)!];
+    for (const { path, position } of chosen) simulation.disk.loseBlock(path, position / BLOCK_SIZE);
+    const first = Math.min(...chosen.map(({ lsn }) => lsn));
+    if (first < newest) several++;
+    const { scan, records, damages } = simulation.scan();
+    assert.deepEqual(records, simulation.expected(newest).filter(({ lsn }) => lsn < first));
+    assert.equal(damages.length, 1, `seed ${seed}: lost in silence`);
+    assert.equal(damages[0]!.firstLsn, first);
+    assert.equal(scan.tornTail, false);
+  }
+  assert.ok(several > 30, `${several} with several writes`);
+});
+
+Deno.test("a write with a block that was never written is a torn tail, though others cannot be read", () => {
+  const { simulation, blocks } = threeWrites();
+  simulation.disk.loseBlock(blocks[4]!.path, blocks[4]!.position / BLOCK_SIZE);
+  simulation.disk.replaceBlock(blocks[5]!.path, blocks[5]!.position / BLOCK_SIZE, null);
+  const { scan, damages } = simulation.scan();
+  assert.deepEqual(damages, []);
+  assert.equal(scan.replayedLsn, 2);
+  assert.equal(scan.tornTail, true);
 });
 
 Deno.test("an extent that is gone is named, and nothing is lost with it in silence", () => {

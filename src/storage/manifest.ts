@@ -6,7 +6,7 @@
  * ```
  *   gregor manifest crc32c=1a2b3c4d bytes=812
  *   {
- *     "formatVersion": 3,
+ *     "formatVersion": 4,
  *     ...
  *   }
  * ```
@@ -31,7 +31,7 @@ import { io, type Task } from "../io/task.ts";
  * manifest names, and is raised with the format of any of it: an older program that went on would take rows
  * that it cannot read for damage.
  */
-export const MANIFEST_FORMAT_VERSION = 3;
+export const MANIFEST_FORMAT_VERSION = 4;
 export const MANIFEST_PATH = "manifest";
 /** Read when the manifest is lost; written after it, best effort. */
 export const MANIFEST_COPY_PATH = "manifest.copy";
@@ -42,6 +42,8 @@ export const MANIFEST_PATHS: readonly string[] = [
   TEMPORARY_PATH,
   MANIFEST_COPY_PATH,
 ];
+/** Shards of earlier runs that are kept at a time, each with the files of its ring. */
+export const KEPT_SHARDS_MAX = 256;
 const FIRST_LINE = /^gregor manifest crc32c=([0-9a-f]{8}) bytes=([0-9]{1,9})\n/;
 
 /** The files of one shard. */
@@ -55,6 +57,17 @@ export interface ShardManifest {
   readonly extentBytes: number;
   /** The two checkpoint slots. */
   readonly checkpoints: readonly [string, string];
+}
+
+/**
+ * A shard of an earlier run, kept as it was: its device withheld a file of it. Some of its groups are suspect, and
+ * nothing was added to them since.
+ */
+export interface KeptShard extends ShardManifest {
+  /** Epoch of its journal's records. */
+  readonly mountEpoch: number;
+  /** The groups that may have lost records with it. */
+  readonly groups: readonly number[];
 }
 
 /** A node that founded a cluster, and where the others reached it then. */
@@ -88,6 +101,13 @@ export interface Manifest extends NodeIdentity {
   /** The next journal's id. */
   readonly nextJournalId: number;
   readonly shards: readonly ShardManifest[];
+  /** Absent before format 4. */
+  readonly kept?: readonly KeptShard[];
+}
+
+/** Every file that a manifest names. */
+export function filesOf({ shards, kept = [] }: Manifest): string[] {
+  return [...shards, ...kept].flatMap(({ extents, checkpoints }) => [...extents, ...checkpoints]);
 }
 
 /** What reading the manifest gave. */
@@ -208,7 +228,8 @@ export function* updateManifest(
 
 /** The manifest's bytes, padded to whole blocks. */
 export function encodeManifest(manifest: Manifest): Uint8Array {
-  const json = new TextEncoder().encode(JSON.stringify(manifest, null, 2) + "\n");
+  const text = JSON.stringify(manifest, groupsToText, 2);
+  const json = new TextEncoder().encode(`${text}\n`);
   const crc = crc32cOfBytes(json, 0, json.length, 0).toString(16).padStart(8, "0");
   const line = new TextEncoder().encode(`gregor manifest crc32c=${crc} bytes=${json.length}\n`);
   const size = Math.ceil((line.length + json.length) / BLOCK_SIZE) * BLOCK_SIZE;
@@ -262,21 +283,17 @@ function problemOf(value: Fields): string | null {
   const identity = identityProblem(value);
   if (identity !== null) return identity;
   if (!Array.isArray(value.shards)) return "shards is not a list";
-  for (let i = 0; i < value.shards.length; i++) {
-    const shard = value.shards[i] as Fields | null;
-    if (typeof shard !== "object" || shard === null) return `shards[${i}] is not an object`;
-    for (const name of ["journalId", "firstLsn", "extentBytes"]) {
-      if (!isCount(shard[name])) return `shards[${i}].${name} is not a number`;
-    }
-    if ((shard.extentBytes as number) % BLOCK_SIZE !== 0) {
-      return `shards[${i}].extentBytes is not a multiple of ${BLOCK_SIZE}`;
-    }
-    if (!isPaths(shard.extents) || shard.extents.length === 0) {
-      return `shards[${i}].extents is not a list of paths`;
-    }
-    if (!isPaths(shard.checkpoints) || shard.checkpoints.length !== 2) {
-      return `shards[${i}].checkpoints is not a pair of paths`;
-    }
+  if (value.kept !== undefined && !Array.isArray(value.kept)) return "kept is not a list";
+  for (const [i, shard] of value.shards.entries()) {
+    const problem = problemOfShard(shard);
+    if (problem !== null) return `shards[${i}]${problem}`;
+  }
+  for (const [i, kept] of (value.kept ?? []).entries()) {
+    const problem = problemOfShard(kept);
+    if (problem !== null) return `kept[${i}]${problem}`;
+    if (!isCount(kept.mountEpoch)) return `kept[${i}].mountEpoch is not a number`;
+    const { groups } = kept;
+    if (!Array.isArray(groups) || !groups.every(isCount)) return `kept[${i}].groups is no list`;
   }
   return null;
 }
@@ -302,9 +319,36 @@ function isFounders(value: unknown): boolean {
     );
 }
 
+/** The same of one shard, without its place. */
+function problemOfShard(shard: Fields | null): string | null {
+  if (typeof shard !== "object" || shard === null) return " is not an object";
+  for (const name of ["journalId", "firstLsn", "extentBytes"]) {
+    if (!isCount(shard[name])) return `.${name} is not a number`;
+  }
+  if ((shard.extentBytes as number) % BLOCK_SIZE !== 0) {
+    return `.extentBytes is not a multiple of ${BLOCK_SIZE}`;
+  }
+  if (!isPaths(shard.extents) || shard.extents.length === 0) {
+    return ".extents is not a list of paths";
+  }
+  if (!isPaths(shard.checkpoints) || shard.checkpoints.length !== 2) {
+    return ".checkpoints is not a pair of paths";
+  }
+  return null;
+}
+
+/** A number a line would make manifests of many groups large. */
+function groupsToText(key: string, value: unknown): unknown {
+  return key === "groups" && Array.isArray(value) ? value.join(" ") : value;
+}
+
+function groupsFromText(key: string, value: unknown): unknown {
+  return key === "groups" && typeof value === "string" ? value.split(" ").map(Number) : value;
+}
+
 function parse(text: string): Fields | null {
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = JSON.parse(text, groupsFromText);
     return typeof value === "object" && value !== null ? value as Fields : null;
   } catch (error) {
     if (error instanceof SyntaxError) return null;

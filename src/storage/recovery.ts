@@ -25,20 +25,17 @@ import {
   CheckpointSlots,
   closeSlots,
   openSlots,
-  readSlots,
   reservedForCheckpoint,
 } from "./checkpoint_slots.ts";
-import type { CheckpointSlot } from "./checkpoint_file.ts";
-import { decodeRow, encodeRow } from "./checkpoint_row.ts";
+import { encodeRow } from "./checkpoint_row.ts";
 import { LOGS_DIRECTORY } from "./engine.ts";
-import { rebuildIndex } from "./index_rebuild.ts";
 import { JOURNAL_WRITE_BYTES_MAX } from "./journal.ts";
 import { makeDirectories, partitionOfPath } from "./log_names.ts";
-import type { JournalExtent } from "./journal_ring.ts";
-import { type JournalScan, type JournalVisitor, scanJournal } from "./journal_scan.ts";
 import {
   findManifest,
   identityOf,
+  KEPT_SHARDS_MAX,
+  type KeptShard,
   type Manifest,
   MANIFEST_FORMAT_VERSION,
   type ShardManifest,
@@ -46,39 +43,19 @@ import {
   writeManifestCopy,
 } from "./manifest.ts";
 import type { PartitionLog } from "./partition_log.ts";
-import {
-  copyServes,
-  failedScan,
-  lostManifest,
-  manifestLost,
-  openExtents,
-  shardsElsewhere,
-} from "./recovery_files.ts";
 import { cleanLogs, cleanShards, findStrays, notDirectory } from "./recovery_clean.ts";
+import { copyServes, lostManifest, manifestLost, shardsElsewhere } from "./recovery_files.ts";
+import { recoverKept, shardsToKeep } from "./recovery_kept.ts";
 import { provideRings, type Rings, SHARDS_DIRECTORY } from "./recovery_rings.ts";
+import { OldShards, type RecoveryBuffer } from "./recovery_shards.ts";
 import { RecoveryStore } from "./recovery_store.ts";
-import {
-  lostBatch,
-  lostSlots,
-  lostWrites,
-  staleSlot,
-  unreadableExtent,
-  unreadableRows,
-  unreadableSlots,
-  waitsFor,
-  type Withheld,
-  withheldExtent,
-  withheldSlot,
-} from "./recovery_words.ts";
-import { Replay, ReplaySurvey } from "./replay.ts";
+import { waitsFor, type Withheld } from "./recovery_words.ts";
 import { salvageLogs } from "./salvage.ts";
 import type { Damage, StorageContext } from "./shard_storage.ts";
 
 /** Size of one extent of a journal's ring, and of the ring, by default (bytes). */
 export const JOURNAL_EXTENT_BYTES_DEFAULT = 64 * 1024 * 1024;
 export const JOURNAL_BYTES_DEFAULT = 4 * JOURNAL_EXTENT_BYTES_DEFAULT;
-/** Dirty memory at which replay pauses to write (share of the arena). */
-const FLUSH_SHARE = 1 / 4;
 
 export interface RecoveryOptions {
   /** Its arena is used while recovery runs, and whole again afterwards. */
@@ -90,9 +67,13 @@ export interface RecoveryOptions {
   readonly extentBytes?: number;
   /** Without any manifest, the logs found in the directories are used; what a device withholds is given up. */
   readonly acceptLoss?: boolean;
+  /** Goes on over whatever stops a start, and gives nothing up: to look at what there is (`check.ts`). */
+  readonly looksOnly?: boolean;
   /** Called with the present step, and a share from 0 to 1. */
   readonly onProgress?: (stage: string, done: number) => void;
 }
+
+const NO_LOGS = new Map<number, PartitionLog>();
 
 /** How recovery went. */
 export interface RecoveryReport {
@@ -126,31 +107,18 @@ export function* recoverNode(options: RecoveryOptions): Task<RecoveryReport> {
   return yield* new Recovery(options).run();
 }
 
-interface OldShard {
-  readonly manifest: ShardManifest;
-  readonly extents: JournalExtent[];
-  /** The checkpoint slot that rows were taken from, and the first LSN after it. */
-  slot: string;
-  fromLsn: number;
-  slots: readonly CheckpointSlot[];
-}
-
 class Recovery {
   readonly #options: RecoveryOptions;
   readonly #context: StorageContext;
   readonly #store: RecoveryStore;
-  readonly #logs = new Map<number, PartitionLog>();
   readonly #damages: Damage[] = [];
-  readonly #shards: OldShard[] = [];
   #old: Manifest | null = null;
-  /** Old shards that lost rows or journal records: whole groups may be missing. */
-  readonly #hurt = new Set<number>();
-  /** Extents of old journals that cannot be read to their end: no new journal uses them. */
-  readonly #badExtents = new Set<string>();
+  /** The shards of the last run, and all logs of the node. */
+  #node: OldShards | null = null;
+  /** Kept, because a device withheld a file. */
+  #kept: readonly KeptShard[] = [];
   #replayed = 0;
-  /** Largest journal write that must be read at once. */
   #bufferBytesNeeded = 0;
-  #newestLsn = 0;
   #manifest: Manifest | null = null;
   readonly #removed: string[] = [];
   readonly #strays: string[] = [];
@@ -185,7 +153,17 @@ class Recovery {
     return report;
   }
 
-  *#runWith(buffer: Buffer): Task<RecoveryReport> {
+  get #logs(): Map<number, PartitionLog> {
+    return this.#node?.logs ?? NO_LOGS;
+  }
+
+  /** Not stopped by what an operator has to decide. */
+  get #goesOn(): boolean {
+    const { acceptLoss, looksOnly } = this.#options;
+    return acceptLoss === true || looksOnly === true;
+  }
+
+  *#runWith(buffer: RecoveryBuffer): Task<RecoveryReport> {
     const { disk, memory } = this.#context;
     const place = { disk, memory, bufferAddress: buffer.address, bufferBytes: buffer.bytes };
     const { read: found, copyBecause } = yield* findManifest(place);
@@ -205,28 +183,26 @@ class Recovery {
       }
     } else {
       const problem = lostManifest(disk, found);
-      if (problem !== null && this.#options.acceptLoss !== true) {
-        return this.#stop("damaged", problem);
-      }
+      if (problem !== null && !this.#goesOn) return this.#stop("damaged", problem);
       this.#salvageAll = problem !== null;
       if (problem !== null) this.#context.onDamage(manifestLost(problem));
     }
     const obstacle = notDirectory(disk);
     if (obstacle !== null) return this.#stop("damaged", obstacle);
     const elsewhere = this.#old === null ? null : shardsElsewhere(disk, this.#old);
-    if (elsewhere !== null && this.#options.acceptLoss !== true) {
-      return this.#stop("damaged", elsewhere);
-    }
-    let result = yield* this.#readShards();
+    if (elsewhere !== null && !this.#goesOn) return this.#stop("damaged", elsewhere);
+    const node = this.#newNode(buffer);
+    this.#node = node;
+    yield* node.read();
     // Replay may already need some of it: for the directory of a log that was created on a full disk.
-    if (result >= 0) result = yield* dropBallast(disk);
+    let result = yield* dropBallast(disk);
     // What starts that were cut short have left would be in the way of this one's files. Only where everything
     // that the manifest names is sound: it may be an old one, put back.
     if (result >= 0 && this.#old !== null && this.#damages.length === 0) {
       yield* cleanShards(disk, this.#old);
     }
-    if (result >= 0) result = yield* this.#replay(buffer);
-    if (result >= 0) result = yield* this.#switch(buffer);
+    if (result >= 0) result = yield* this.#replay(node, buffer);
+    if (result >= 0) result = yield* this.#switch(node, buffer);
     this.#store.close(this.#logs.values());
     if (result === -ENOMEM) return this.#shortOfMemory();
     const withheld = this.#withheld;
@@ -235,45 +211,17 @@ class Recovery {
     return this.#report("ready", "", 0);
   }
 
-  /** Checkpoint rows and a survey of every old shard's journal. */
-  *#readShards(): Task<number> {
-    const old = this.#old;
-    if (old === null) return 0;
-    for (let i = 0; i < old.shards.length; i++) {
-      this.#progress("reading checkpoints", i / old.shards.length);
-      const manifest = old.shards[i]!;
-      const extents = yield* openExtents(this.#context, manifest);
-      const shard: OldShard = { manifest, extents, slot: "", fromLsn: 0, slots: [] };
-      this.#shards.push(shard);
-      const handles = yield* openSlots(this.#context, manifest, false);
-      let badRows = 0;
-      const read = yield* readSlots(this.#context, handles, manifest.journalId, (row) => {
-        const log = decodeRow(this.#store, row);
-        if (log === null) {
-          badRows++;
-          return;
-        }
-        log.recorded = true;
-        this.#logs.set(log.groupId, log);
-      });
-      yield* closeSlots(this.#context, handles);
-      shard.slots = read.slots;
-      for (const damage of unreadableSlots(manifest, read)) this.#context.onDamage(damage);
-      // A crash during its writing leaves one damaged slot; the other one covers it.
-      if (read.newest < 0) {
-        this.#context.onDamage(lostSlots(manifest));
-        this.#withheld ??= withheldSlot(manifest, read.slots);
-        this.#hurt.add(i);
-        continue;
-      }
-      shard.slot = manifest.checkpoints[read.newest]!;
-      if (badRows > 0) {
-        this.#context.onDamage(unreadableRows(shard.slot, badRows));
-        this.#hurt.add(i);
-      }
-      shard.fromLsn = read.slots[read.newest]!.lsn + 1;
-    }
-    return 0;
+  #newNode(buffer: RecoveryBuffer): OldShards {
+    return new OldShards({
+      store: this.#store,
+      context: this.#context,
+      onDamage: (damage) => this.#context.onDamage(damage),
+      buffer,
+      mountEpoch: this.#old?.mountEpoch ?? 0,
+      manifests: this.#old?.shards ?? [],
+      groups: null,
+      onProgress: (stage, done) => this.#progress(stage, done),
+    });
   }
 
   /** The last run had more memory, and its data does not fit into the memory of this run. */
@@ -291,159 +239,62 @@ class Recovery {
     return this.#stop("memory", reason, ENOMEM);
   }
 
-  *#replay(buffer: Buffer): Task<number> {
-    const survey = new ReplaySurvey(this.#logs);
-    for (const shard of this.#shards) {
-      this.#progress("surveying journals", this.#shards.indexOf(shard) / this.#shards.length);
-      const scan = yield* this.#scan(shard, buffer, survey, null);
-      this.#bufferBytesNeeded = Math.max(this.#bufferBytesNeeded, scan.bufferBytesNeeded);
-      if (scan.error < 0) return scan.error;
-      this.#newestLsn = Math.max(this.#newestLsn, scan.newestLsn, shard.manifest.firstLsn);
-      this.#noteUnreadableExtents(scan);
-      this.#noteJournalDamage(shard, scan);
-      this.#noteStaleSlot(shard, scan);
-    }
+  *#replay(node: OldShards, buffer: RecoveryBuffer): Task<number> {
+    const acceptLoss = this.#options.acceptLoss === true;
+    let result = yield* node.survey();
+    this.#bufferBytesNeeded = node.bufferBytesNeeded;
+    if (result < 0) return result;
+    const kept = this.#old?.kept ?? [];
+    const withheld = node.shards.flatMap((shard) => shard.withheld ?? []);
     // A loss that may pass is not made to last, unless it is accepted.
-    if (this.#options.acceptLoss === true) this.#withheld = null;
-    if (this.#withheld !== null) return -EIO;
-    const replay = new Replay(
-      this.#store,
-      this.#logs,
-      (applied) => this.#flush(applied),
-      survey.landings,
-    );
-    if (survey.touched.size > 0) {
-      for (const groupId of survey.touched) {
-        const last = this.#logs.get(groupId)?.segmentList.at(-1);
-        if (last === undefined || last.indexLoaded) continue;
-        // An index that contradicts the row may be from a later run that was cut off: rebuilt after the switch.
-        if ((yield* this.#store.loader.readIndex(last)) < 0) replay.rebuildLater(last);
-        last.indexLoaded = true;
-        last.unfiledEntries = null;
-      }
-      let misfits = 0;
-      for (const shard of this.#shards) {
-        this.#progress("replaying journals", this.#shards.indexOf(shard) / this.#shards.length);
-        const scan = yield* this.#scan(shard, buffer, replay, replay);
-        if (scan.error < 0) return scan.error;
-        if (replay.misfits > misfits) this.#hurt.add(this.#shards.indexOf(shard));
-        misfits = replay.misfits;
-        const flushed = yield* this.#flush(replay.applied);
-        if (flushed < 0) return flushed;
-        const lost = yield* replay.takeLostBatches();
-        if (typeof lost === "number") return lost;
-        for (const each of lost) this.#context.onDamage(lostBatch(each));
-        this.#judge(shard, scan);
-      }
+    if (withheld.length > 0 && kept.length + withheld.length > KEPT_SHARDS_MAX && !this.#goesOn) {
+      this.#withheld = withheld[0]!;
+      return -EIO;
     }
-    this.#replayed = replay.records;
-    const salvaged = yield* this.#salvage(replay);
-    if (salvaged < 0) return salvaged;
-    for (const segment of replay.rebuild) {
-      this.#store.writer.forgetFrom(segment, 0);
-      const rebuilt = yield* rebuildIndex(this.#store.loader, segment);
-      if (rebuilt < 0) this.#logs.get(segment.groupId)!.suspect = true;
-      else segment.recountTimestamps();
-      segment.indexLoaded = true;
-      segment.entryCount = segment.index.count;
-    }
+    result = yield* node.replay();
+    if (result >= 0) result = yield* this.#salvage(node);
+    if (result < 0) return result;
+    const context = this.#context;
+    const added = acceptLoss
+      ? []
+      : shardsToKeep(node, this.#old?.mountEpoch ?? 0, (damage) => context.onDamage(damage));
+    const outcome = yield* recoverKept({
+      store: this.#store,
+      context,
+      buffer,
+      kept,
+      added,
+      node,
+      acceptLoss,
+      onProgress: (stage, done) => this.#progress(stage, done),
+    });
+    if (typeof outcome === "number") return outcome;
+    this.#kept = outcome.kept;
+    this.#replayed = node.replayed + outcome.replayed;
     return 0;
   }
 
   /** Brings back groups of hurt shards whose rows or first records are lost. */
-  *#salvage(replay: Replay): Task<number> {
-    if (this.#hurt.size === 0 && !this.#salvageAll) return 0;
+  *#salvage(node: OldShards): Task<number> {
+    if (node.isWhole && !this.#salvageAll) return 0;
+    const { logs, shards } = node;
     const found = yield* salvageLogs(
       this.#store,
       LOGS_DIRECTORY,
       ({ groupId }, directory) =>
-        (this.#salvageAll || this.#hurt.has(groupId % this.#shards.length)) &&
-        !this.#logs.has(groupId) &&
-        !replay.doomedDirectories.includes(directory),
-      this.#options.acceptLoss === true,
+        (this.#salvageAll || shards[groupId % shards.length]!.isHurt) &&
+        !logs.has(groupId) &&
+        !node.doomedDirectories.includes(directory),
+      // A shard that is kept has what is passed over.
+      this.#goesOn || shards.every(({ isHurt, withheld }) => !isHurt || withheld !== null),
     );
     if (typeof found === "number") return found;
-    for (const log of found) this.#logs.set(log.groupId, log);
+    for (const log of found) logs.set(log.groupId, log);
     return 0;
   }
 
-  /** Scans one journal; between its reads, replayed bytes are written out when there are many. */
-  *#scan(
-    shard: OldShard,
-    buffer: Buffer,
-    visitor: JournalVisitor,
-    replay: Replay | null,
-  ): Task<JournalScan> {
-    const { disk, memory, crc32c, arena } = this.#context;
-    const scan = scanJournal({
-      disk,
-      memory,
-      crc32c,
-      extents: shard.extents,
-      journalId: shard.manifest.journalId,
-      mountEpoch: this.#old!.mountEpoch,
-      fromLsn: shard.fromLsn,
-      firstLsn: shard.manifest.firstLsn,
-      bufferAddress: buffer.address,
-      bufferBytes: buffer.bytes,
-    }, visitor);
-    let value = 0;
-    for (;;) {
-      const step = scan.next(value);
-      if (step.done) return step.value;
-      if (replay !== null && this.#store.cache.dirtyBytes > arena.size * FLUSH_SHARE) {
-        const result = yield* this.#flush(replay.applied);
-        if (result < 0) return failedScan(result);
-      }
-      value = yield step.value;
-    }
-  }
-
-  *#flush(applied: Iterable<PartitionLog>): Task<number> {
-    const made = yield* this.#store.makeFiles(applied);
-    if (made < 0) return made;
-    return yield* this.#store.flush(applied);
-  }
-
-  /** Lost journal records: a group may have had some of them if its count has a gap, or ends too early. */
-  #judge(shard: OldShard, scan: JournalScan): void {
-    if (scan.damages.length === 0) return;
-    this.#suspectAll(this.#shards.indexOf(shard));
-  }
-
-  #suspectAll(shard: number): void {
-    for (const log of this.#logs.values()) {
-      if (log.groupId % this.#shards.length === shard) log.suspect = true;
-    }
-  }
-
-  #noteUnreadableExtents(scan: JournalScan): void {
-    for (const extent of scan.unreadable) {
-      this.#context.onDamage(unreadableExtent(extent, scan.damages.length > 0));
-      this.#badExtents.add(extent.path);
-    }
-  }
-
-  #noteJournalDamage(shard: OldShard, scan: JournalScan): void {
-    const index = this.#shards.indexOf(shard);
-    for (const damage of scan.damages) this.#context.onDamage(lostWrites(index, damage));
-    if (scan.damages.length === 0) return;
-    this.#withheld ??= withheldExtent(scan.unreadable);
-    this.#hurt.add(index);
-    this.#judge(shard, scan);
-  }
-
-  #noteStaleSlot({ slot, slots, fromLsn, manifest }: OldShard, { oldestLsn }: JournalScan): void {
-    if (slot === "" || fromLsn >= oldestLsn) return;
-    const index = this.#old!.shards.indexOf(manifest);
-    this.#context.onDamage(staleSlot(index, slot, fromLsn, oldestLsn));
-    this.#withheld ??= withheldSlot(manifest, slots);
-    this.#hurt.add(index);
-    this.#suspectAll(index);
-  }
-
   /** Makes everything durable, writes the new checkpoints, and replaces the manifest. */
-  *#switch(buffer: Buffer): Task<number> {
+  *#switch(node: OldShards, buffer: RecoveryBuffer): Task<number> {
     const { disk, memory } = this.#context;
     const old = this.#old;
     this.#progress("writing checkpoints", 0);
@@ -461,11 +312,11 @@ class Recovery {
     if (result < 0) return result;
     const rowsByShard = this.#encodeRows();
     for (const rows of rowsByShard) this.#checkpointBytes += 2 * reservedForCheckpoint(rows);
-    const provided = yield* this.#provideRings(buffer);
+    const provided = yield* this.#provideRings(node, buffer);
     if (typeof provided === "number") return provided;
     this.#ringsDealt = provided.dealt;
     const mountEpoch = (old?.mountEpoch ?? 0) + 1;
-    const firstLsn = this.#newestLsn + 1;
+    const firstLsn = node.newestLsn + 1;
     const shards: ShardManifest[] = [];
     for (const [i, { journalId, extents, extentBytes }] of provided.rings.entries()) {
       this.#progress("writing checkpoints", i / this.#options.shardCount);
@@ -481,11 +332,7 @@ class Recovery {
       if (result < 0) return result;
       shards.push(shard);
     }
-    for (const shard of this.#shards) {
-      for (const extent of shard.extents) {
-        if (extent.handle >= 0) yield* io((done) => disk.close(extent.handle, done));
-      }
-    }
+    yield* node.close();
     result = yield* io((done) => disk.syncDirectory(SHARDS_DIRECTORY, done));
     if (result < 0) return result;
     const manifest: Manifest = {
@@ -495,6 +342,7 @@ class Recovery {
       mountEpoch,
       nextJournalId: provided.nextJournalId,
       shards,
+      kept: this.#kept,
     };
     const place = { disk, memory, bufferAddress: buffer.address, bufferBytes: buffer.bytes };
     result = yield* writeManifest(place, manifest);
@@ -510,12 +358,12 @@ class Recovery {
     return 0;
   }
 
-  *#provideRings(buffer: Buffer): Task<Rings | number> {
+  *#provideRings(node: OldShards, buffer: RecoveryBuffer): Task<Rings | number> {
     const { disk, memory } = this.#context;
     const { shardCount, journalBytes, extentBytes = JOURNAL_EXTENT_BYTES_DEFAULT } = this.#options;
     return yield* provideRings({
       old: this.#old,
-      unusable: this.#badExtents,
+      unusable: new Set([...node.badExtents, ...this.#kept.flatMap(({ extents }) => extents)]),
       shardCount,
       extentBytes,
       extentCount: Math.max(1, Math.ceil((journalBytes ?? JOURNAL_BYTES_DEFAULT) / extentBytes)),
@@ -590,9 +438,4 @@ class Recovery {
       removed: this.#removed,
     };
   }
-}
-
-interface Buffer {
-  readonly address: number;
-  readonly bytes: number;
 }

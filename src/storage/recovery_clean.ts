@@ -14,7 +14,7 @@ import { io, type Task } from "../io/task.ts";
 import { BALLAST_PATH } from "./ballast.ts";
 import { LOGS_DIRECTORY } from "./engine.ts";
 import { DISK_ERROR_PATH } from "./disk_error_mark.ts";
-import { type Manifest, MANIFEST_PATHS } from "./manifest.ts";
+import { filesOf, type Manifest, MANIFEST_PATHS } from "./manifest.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import { SHARDS_DIRECTORY } from "./recovery_rings.ts";
 import { SNAPSHOTS_DIRECTORY } from "./state_snapshot.ts";
@@ -37,9 +37,7 @@ const INDEX_SUFFIX = ".index";
 
 /** Removes journals and checkpoints that the manifest does not name. */
 export function* cleanShards(disk: Disk, manifest: Manifest): Task<void> {
-  const kept = new Set(
-    manifest.shards.flatMap((shard) => [...shard.extents, ...shard.checkpoints]),
-  );
+  const kept = new Set(filesOf(manifest));
   for (const name of namesIn(disk, SHARDS_DIRECTORY)) {
     const path = `${SHARDS_DIRECTORY}/${name}`;
     if (SHARD_FILE.test(name) && !kept.has(path)) yield* io((done) => disk.unlink(path, done));

@@ -25,7 +25,7 @@ export type Ring = Pick<ShardManifest, "journalId" | "extents" | "extentBytes">;
 
 export interface RingOptions extends Omit<PrewriteOptions, "path" | "sizeBytes" | "onProgress"> {
   readonly old: Manifest | null;
-  /** Old extents that cannot be read to their end. */
+  /** Old extents that cannot be read to their end, or are kept as they are. */
   readonly unusable: ReadonlySet<string>;
   readonly shardCount: number;
   readonly extentBytes: number;

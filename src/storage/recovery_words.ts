@@ -8,7 +8,7 @@ import { ENOENT } from "../io/errno.ts";
 import type { CheckpointRead, CheckpointSlot } from "./checkpoint_file.ts";
 import type { JournalDamage, UnreadableExtent } from "./journal_scan.ts";
 import type { DoubtfulBatch } from "./landed_batch.ts";
-import type { ShardManifest } from "./manifest.ts";
+import { KEPT_SHARDS_MAX, type KeptShard, type ShardManifest } from "./manifest.ts";
 import type { Damage } from "./shard_storage.ts";
 
 export function lostSlots({ checkpoints }: ShardManifest): Damage {
@@ -60,8 +60,54 @@ function mayComeBack(errno: number): boolean {
 
 /** Why a start stops, and changes nothing. */
 export function waitsFor({ file, errno }: Withheld): string {
-  return `${file} cannot be read (errno ${errno}), and what it may hold is nowhere else: nothing ` +
-    `was changed, and only a start with --accept-loss goes on without it`;
+  return `${file} cannot be read (errno ${errno}), what it may hold is nowhere else, and the files of ` +
+    `${KEPT_SHARDS_MAX} shards are kept already: nothing was changed, and only a start with ` +
+    `--accept-loss goes on without it`;
+}
+
+/** Files that are missed are kept, with all that belongs to them, until the device gives them back. */
+export function keptShard(
+  { extents, checkpoints, groups }: KeptShard,
+  withheld: Withheld | null,
+): Damage {
+  const because = withheld === null ? "" : ` (errno ${withheld.errno})`;
+  const count = groups.length === 1 ? "1 partition is" : `${groups.length} partitions are`;
+  return {
+    file: withheld?.file ?? extents[0]!,
+    position: 0,
+    lost:
+      `Nothing yet, but the disk withholds it${because}: ${count} read-only. Their journal and ` +
+      `checkpoints (${checkpoints[0]}, ${
+        extents[0]
+      } and the others of their shard) are kept as they are. ` +
+      `Once the disk gives the file back, the next start recovers all of it; ` +
+      `a start with --accept-loss goes on without it, and removes the files`,
+    groupId: -1,
+  };
+}
+
+/** What was withheld is back. @param count its partitions that were recovered */
+export function returnedShard({ extents }: KeptShard, count: number): Damage {
+  const what = count === 1 ? "1 partition has" : `${count} partitions have`;
+  return {
+    file: extents[0]!,
+    position: 0,
+    lost: `Nothing: the disk gives back what it withheld, and ${what} all of it`,
+    groupId: -1,
+    harmless: true,
+  };
+}
+
+/** Loss of what is still withheld was accepted. */
+export function forsakenShard({ extents, groups }: KeptShard): Damage {
+  const count = groups.length === 1 ? "1 partition" : `${groups.length} partitions`;
+  return {
+    file: extents[0]!,
+    position: 0,
+    lost:
+      `What the disk withheld of ${count}: its loss is accepted, and the kept files are removed`,
+    groupId: -1,
+  };
 }
 
 export function unreadableRows(slot: string, count: number): Damage {

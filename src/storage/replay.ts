@@ -75,6 +75,7 @@ export class Replay implements JournalVisitor {
   misfits = 0;
   readonly #flush: (applied: Iterable<PartitionLog>) => Task<number>;
   readonly #landings: Landings;
+  readonly #followed = new Map<PartitionLog, number>();
   #doubtful: DoubtfulBatch[] = [];
 
   /** @param flush writes out everything dirty of some logs, whose files it makes; 0 or a negative errno */
@@ -114,6 +115,11 @@ export class Replay implements JournalVisitor {
     // The survey has noted it; gaps in the counts show which groups lost records.
   }
 
+  /** LSN of the newest record of a log that follows all before it, or 0: up to there the log lost nothing. */
+  followedLsn(log: PartitionLog): number {
+    return this.#followed.get(log) ?? 0;
+  }
+
   record(record: JournalRecord): Task<number> | void {
     const type = record.type;
     if (type === JournalRecordType.SEAL) return;
@@ -124,7 +130,11 @@ export class Replay implements JournalVisitor {
     const log = this.#logs.get(record.groupId);
     // Of a group that was deleted, or whose first records are lost: its directory shows which.
     if (log === undefined) return;
-    if (log.incarnation !== record.incarnation || record.d <= log.sequence) return;
+    if (log.incarnation !== record.incarnation) return;
+    if (record.d <= log.sequence) {
+      this.#followed.set(log, record.lsn);
+      return;
+    }
     if (record.d !== log.sequence + 1) {
       if (type === JournalRecordType.DELETE) this.#delete(log);
       else log.suspect = true;
@@ -137,6 +147,7 @@ export class Replay implements JournalVisitor {
       return;
     }
     log.sequence = record.d;
+    this.#followed.set(log, record.lsn);
     this.records++;
     this.applied.add(log);
     if (type === JournalRecordType.REF) return this.#reference(log, record);
@@ -199,6 +210,7 @@ export class Replay implements JournalVisitor {
     const last = log.segmentList.at(-1);
     if (last !== undefined && !last.indexLoaded) this.rebuildLater(last);
     this.#logs.set(record.groupId, log);
+    this.#followed.set(log, record.lsn);
     this.applied.add(log);
     this.records++;
   }

@@ -386,24 +386,6 @@ function withContent(seed: number): { node: TestNode; shard: ShardManifest; byte
 }
 
 for (const what of ["a journal extent", "both checkpoint slots"]) {
-  Deno.test(`a start that ${what} cannot be opened for changes nothing, and the next one loses nothing`, () => {
-    const { node, shard, bytes } = withContent(31);
-    const missing = what === "a journal extent" ? [shard.extents[0]!] : shard.checkpoints;
-    const before = node.disk.paths().sort();
-    for (const path of missing) {
-      node.disk.inject({ operation: "open", nth: 1, path, fault: { kind: "error", errno: EIO } });
-    }
-    assert.equal(node.mount(1), false);
-    assert.equal(node.report!.outcome, "error");
-    const { reason } = node.report!;
-    assert.ok(missing.some((path) => reason.includes(path)) && reason.includes("--accept-loss"));
-    assert.deepEqual(node.disk.paths().sort(), before);
-    node.crash();
-    assert.equal(node.mount(1), true);
-    assert.deepEqual(node.report!.suspectGroups, []);
-    assert.deepEqual(node.readAll(node.log(1)!, 0), bytes);
-  });
-
   Deno.test(`a start that accepts loss does without what it cannot open: ${what}`, () => {
     const { node, shard } = withContent(32);
     const missing = what === "a journal extent" ? [shard.extents[0]!] : shard.checkpoints;

@@ -91,6 +91,12 @@ export class DamageBook {
     );
   }
 
+  /** A start serves the metadata as it is: rightly? */
+  checkFrozen(): void {
+    const isHurt = this.any && this.mayBeSuspect(CONTROLLER_GROUP_ID);
+    expect(isHurt, () => "the metadata log takes no commands, and it is not hurt");
+  }
+
   /** Without the metadata log there is nothing to compare with: it was hit itself, not only its shard. */
   get metadataLost(): boolean {
     return this.#hits.has(MANIFEST_PATH) || this.lossOf(CONTROLLER_GROUP_ID).lossFrom < Infinity ||

@@ -32,7 +32,7 @@ const SHORT_BYTES_MAX = 20_000;
 /** Gives way once per step. */
 export type Steps<T> = Generator<void, T, void>;
 
-/** A start refused a damaged disk, as it should. */
+/** A start refused a damaged disk, as it should, or serves metadata that nobody can change. */
 export class StartRefused extends Error {}
 
 export interface FateOptions {
@@ -115,6 +115,10 @@ export class NodeFate {
     }
     if (node.refusal !== null) {
       this.#stage.damage.checkRefusal(node);
+      throw new StartRefused();
+    }
+    if (node.serving && node.shards[0]!.shard.metadataReadOnly) {
+      this.#stage.damage.checkFrozen();
       throw new StartRefused();
     }
     if (!node.serving) {

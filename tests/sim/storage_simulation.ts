@@ -45,6 +45,8 @@ const DOOM_STEPS_PER_OPERATION = 4;
 const LARGE_SPREAD_BYTES = 100_000;
 /** Of blocks that a power cut left unreadable in the middle of a write, this is said. */
 const LOST_NOTHING = /nothing is lost|nothing:/i;
+/** And of those where nothing shows that it was cut. */
+const UNREADABLE = /blocks of a journal cannot be read|withholds/;
 /** The first record's time; later ones are as many milliseconds later (ms). */
 const FIRST_TIMESTAMP_MS = 10_000;
 
@@ -92,8 +94,11 @@ export class StorageSimulation {
   readonly #plan: StoragePlan;
   /** What the disk does wrong in this life. */
   #failure: FaultPlan | null = null;
-  /** The disk has failed in some life: a log may have been left suspect. */
-  #hasFailed = false;
+  /**
+   * The disk has failed in some life, or a power cut made a block of the journal's last write unreadable, which may
+   * have completed for all that a start can tell: a log may have been left suspect.
+   */
+  #mayBeSuspect = false;
 
   constructor(seed: number) {
     this.#random = new Xoshiro128(seed);
@@ -153,7 +158,7 @@ export class StorageSimulation {
     }
     this.#failure = planFailure(this.#random);
     this.node.disk.inject(this.#failure);
-    this.#hasFailed = true;
+    this.#mayBeSuspect = true;
     this.failures++;
   }
 
@@ -184,14 +189,21 @@ export class StorageSimulation {
   // ---- Verification ----
 
   #verify(): void {
-    const found = this.node.report!.damages.find(({ lost }) => !LOST_NOTHING.test(lost));
-    assert(found === undefined, `recovery found damage: ${JSON.stringify(found)}`);
+    const found = this.node.report!.damages.filter(({ lost }) => !LOST_NOTHING.test(lost));
+    const isTorn = found.some(({ lost }) => UNREADABLE.test(lost));
+    assert(isTorn || found.length === 0, `recovery found damage: ${JSON.stringify(found)}`);
+    if (isTorn) this.#mayBeSuspect = true;
     for (const tracked of [...this.#groups.values()]) {
       const log = this.node.log(tracked.groupId) as PartitionLog | undefined;
       if (log === undefined) {
-        const mayBeGone = tracked.durableCount === 0 ||
-          tracked.operations.some((operation) => operation.kind === "delete");
+        const mayBeGone = tracked.durableCount === 0 || isDeleted(tracked);
         assert(mayBeGone, `group ${tracked.groupId} is gone`);
+        this.#groups.delete(tracked.groupId);
+        continue;
+      }
+      if (isTorn && log.sequence === 0 && (isDeleted(tracked) || tracked.durableCount === 0)) {
+        // Whether its creation or deletion is lost cannot be known: what is left of its directory is a log.
+        this.node.finish(this.#engineOf(tracked.groupId).deleteLog(tracked.groupId));
         this.#groups.delete(tracked.groupId);
         continue;
       }
@@ -209,14 +221,16 @@ export class StorageSimulation {
       this.#compare(log, tracked.state);
       if (this.node.disk.crashed) return;
     }
-    const met = this.node.damages.find(({ lost }) => !LOST_NOTHING.test(lost));
+    const met = this.node.damages.find((damage) =>
+      !LOST_NOTHING.test(damage.lost) && !found.includes(damage)
+    );
     assert(met === undefined, `damage: ${JSON.stringify(met)}`);
   }
 
   #compare(log: PartitionLog, state: ModelState): void {
     checkEnds(log, state);
     const bytes = this.node.readAll(log, log.startOffset);
-    if (log.suspect && this.#hasFailed) this.#accept(log);
+    if (log.suspect && this.#mayBeSuspect) this.#accept(log);
     assert(!log.suspect, "a log is suspect");
     checkSegments(log.segments(), state, state.batches());
     assert(bytes !== null, `the log cannot be read: ${JSON.stringify(this.node.damages)}`);
@@ -227,7 +241,7 @@ export class StorageSimulation {
     for (let id = 1; id <= PRODUCERS; id++) checkProducer(log, state, id, this.node.nowMs);
   }
 
-  /** An operator lets a log be written again that an operation's failure left suspect. */
+  /** An operator lets a log be written again that a failure left suspect. */
   #accept(log: PartitionLog): void {
     const { groupId } = log;
     const tracked = this.#groups.get(groupId)!;
@@ -580,6 +594,10 @@ export class StorageSimulation {
       assert(result === 0 || this.#failure !== null, `an engine did not stop: ${result}`);
     }
   }
+}
+
+function isDeleted({ operations }: Tracked): boolean {
+  return operations.some(({ kind }) => kind === "delete");
 }
 
 function equal(a: Uint8Array, b: Uint8Array): boolean {

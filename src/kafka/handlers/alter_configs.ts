@@ -8,14 +8,13 @@
  */
 
 import { replaceConfigs } from "../../cluster/alter_configs.ts";
-import { ErrorCode } from "../../wire/errors.ts";
 import { ALTER_CONFIGS } from "../../wire/generated/apis.ts";
 import type { AlterConfigsRequest } from "../../wire/generated/alter_configs_request.ts";
 import {
   type AlterConfigsResponse,
   newAlterConfigsResponse,
 } from "../../wire/generated/alter_configs_response.ts";
-import { NOT_CONTROLLER_MESSAGE, onController } from "../controller_answer.ts";
+import { controllerRefusal, onController } from "../controller_answer.ts";
 import { type Handler, ON_CONTROLLER } from "../handler.ts";
 
 export const ALTER_CONFIGS_HANDLER: Handler<AlterConfigsRequest, AlterConfigsResponse> = {
@@ -30,8 +29,7 @@ export const ALTER_CONFIGS_HANDLER: Handler<AlterConfigsRequest, AlterConfigsRes
     );
     const results = executed?.result ?? request.resources.map((resource) => ({
       ...resource,
-      error: ErrorCode.NOT_CONTROLLER,
-      message: NOT_CONTROLLER_MESSAGE,
+      ...controllerRefusal(services),
     }));
     return newAlterConfigsResponse({
       responses: results.map(({ error, message, resourceType, resourceName }) => ({

@@ -11,14 +11,13 @@
  */
 
 import { createPartitions } from "../../cluster/create_topics.ts";
-import { ErrorCode } from "../../wire/errors.ts";
 import { CREATE_PARTITIONS } from "../../wire/generated/apis.ts";
 import type { CreatePartitionsRequest } from "../../wire/generated/create_partitions_request.ts";
 import {
   type CreatePartitionsResponse,
   newCreatePartitionsResponse,
 } from "../../wire/generated/create_partitions_response.ts";
-import { NOT_CONTROLLER_MESSAGE, onController } from "../controller_answer.ts";
+import { controllerRefusal, onController } from "../controller_answer.ts";
 import { type Handler, ON_CONTROLLER } from "../handler.ts";
 
 export const CREATE_PARTITIONS_HANDLER: Handler<
@@ -41,8 +40,7 @@ export const CREATE_PARTITIONS_HANDLER: Handler<
     );
     const results = executed?.result ?? topics.map(({ name }) => ({
       name,
-      error: ErrorCode.NOT_CONTROLLER,
-      message: NOT_CONTROLLER_MESSAGE,
+      ...controllerRefusal(services),
     }));
     return newCreatePartitionsResponse({
       results: results.map(({ name, error, message }) => ({

@@ -23,7 +23,7 @@ import {
   newCreatableTopicResult,
   newCreateTopicsResponse,
 } from "../../wire/generated/create_topics_response.ts";
-import { NOT_CONTROLLER_MESSAGE, onController } from "../controller_answer.ts";
+import { controllerRefusal, onController } from "../controller_answer.ts";
 import { type Handler, ON_CONTROLLER } from "../handler.ts";
 
 export const CREATE_TOPICS_HANDLER: Handler<CreateTopicsRequest, CreateTopicsResponse> = {
@@ -37,12 +37,9 @@ export const CREATE_TOPICS_HANDLER: Handler<CreateTopicsRequest, CreateTopicsRes
       (command) => createTopics(command, request.topics, request.validateOnly),
     );
     if (executed === null) {
+      const { error: errorCode, message: errorMessage } = controllerRefusal(services);
       const topics = request.topics.map(({ name }) =>
-        newCreatableTopicResult({
-          name,
-          errorCode: ErrorCode.NOT_CONTROLLER,
-          errorMessage: NOT_CONTROLLER_MESSAGE,
-        })
+        newCreatableTopicResult({ name, errorCode, errorMessage })
       );
       return newCreateTopicsResponse({ topics });
     }

@@ -22,7 +22,7 @@ import {
   newDeleteTopicsResponse,
 } from "../../wire/generated/delete_topics_response.ts";
 import { ZERO_UUID } from "../../wire/uuid.ts";
-import { NOT_CONTROLLER_MESSAGE, onController } from "../controller_answer.ts";
+import { controllerRefusal, onController } from "../controller_answer.ts";
 import { type Handler, ON_CONTROLLER } from "../handler.ts";
 
 export const DELETE_TOPICS_HANDLER: Handler<DeleteTopicsRequest, DeleteTopicsResponse> = {
@@ -37,8 +37,7 @@ export const DELETE_TOPICS_HANDLER: Handler<DeleteTopicsRequest, DeleteTopicsRes
     const executed = yield* onController(services, (command) => deleteTopics(command, references));
     const results = executed?.result ?? references.map((reference) => ({
       ...reference,
-      error: ErrorCode.NOT_CONTROLLER,
-      message: NOT_CONTROLLER_MESSAGE,
+      ...controllerRefusal(services),
     }));
     const responses = results.map(({ name, topicId, error, message }) => {
       const disabled = error === ErrorCode.TOPIC_DELETION_DISABLED && version < 3;

@@ -12,14 +12,13 @@
  */
 
 import { alterConfigs } from "../../cluster/alter_configs.ts";
-import { ErrorCode } from "../../wire/errors.ts";
 import { INCREMENTAL_ALTER_CONFIGS } from "../../wire/generated/apis.ts";
 import type { IncrementalAlterConfigsRequest } from "../../wire/generated/incremental_alter_configs_request.ts";
 import {
   type IncrementalAlterConfigsResponse,
   newIncrementalAlterConfigsResponse,
 } from "../../wire/generated/incremental_alter_configs_response.ts";
-import { NOT_CONTROLLER_MESSAGE, onController } from "../controller_answer.ts";
+import { controllerRefusal, onController } from "../controller_answer.ts";
 import { type Handler, ON_CONTROLLER } from "../handler.ts";
 
 export const INCREMENTAL_ALTER_CONFIGS_HANDLER: Handler<
@@ -46,8 +45,7 @@ export const INCREMENTAL_ALTER_CONFIGS_HANDLER: Handler<
     );
     const results = executed?.result ?? resources.map((resource) => ({
       ...resource,
-      error: ErrorCode.NOT_CONTROLLER,
-      message: NOT_CONTROLLER_MESSAGE,
+      ...controllerRefusal(services),
     }));
     return newIncrementalAlterConfigsResponse({
       responses: results.map(({ error, message, resourceType, resourceName }) => ({
