@@ -68,20 +68,41 @@ export function createTopics(
   topics: readonly NewTopic[],
   validateOnly: boolean,
 ): CreateTopicResult[] {
-  const duplicates = duplicateNames(topics);
-  const placement = new Placement(context.image, context.partitionsPerNodeMax);
-  const budget = { partitions: PARTITIONS_PER_REQUEST_MAX };
-  const results: CreateTopicResult[] = [];
-  for (const topic of topics) {
-    if (!duplicates.has(topic.name)) {
-      results.push(createTopic(context, topic, { placement, budget, validateOnly }));
-    }
+  const creation = new TopicCreation(topics, validateOnly);
+  return [...creation.create(context, topics), ...creation.duplicates()];
+}
+
+/** The creation of a request's topics in several commands, one after another: all at once would take seconds. */
+export class TopicCreation {
+  readonly #duplicates: ReadonlySet<string>;
+  readonly #validateOnly: boolean;
+  readonly #budget = { partitions: PARTITIONS_PER_REQUEST_MAX };
+  #placement: Placement | null = null;
+
+  /** @param topics of the whole request */
+  constructor(topics: readonly NewTopic[], validateOnly: boolean) {
+    this.#duplicates = duplicateNames(topics);
+    this.#validateOnly = validateOnly;
   }
-  for (const name of duplicates) {
+
+  /** A command for some of the topics; those that are named twice are left out. */
+  create(context: CommandContext, topics: readonly NewTopic[]): CreateTopicResult[] {
+    // What a dry run has placed is in no image.
+    if (!this.#validateOnly) this.#placement = null;
+    const placement = this.#placement ??= new Placement(
+      context.image,
+      context.partitionsPerNodeMax,
+    );
+    const scope = { placement, budget: this.#budget, validateOnly: this.#validateOnly };
+    return topics.filter(({ name }) => !this.#duplicates.has(name))
+      .map((topic) => createTopic(context, topic, scope));
+  }
+
+  /** The results for names that occur more than once. */
+  duplicates(): CreateTopicResult[] {
     const outcome = refuse(ErrorCode.INVALID_REQUEST, "Duplicate topic name.");
-    results.push(failed(name, outcome));
+    return [...this.#duplicates].map((name) => failed(name, outcome));
   }
-  return results;
 }
 
 interface CreateScope {

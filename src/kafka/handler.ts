@@ -15,6 +15,7 @@
 
 import type { Task } from "../io/task.ts";
 import type { Api } from "../wire/api.ts";
+import type { ResponseRows } from "./long_response.ts";
 import type { Services } from "./services.ts";
 
 /** The client, the time, and the version of a request. */
@@ -75,6 +76,8 @@ export interface Handler<Request, Response> {
   readonly maxVersion: number;
   readonly route: Route<Request, Response>;
   handle(context: RequestContext, request: Request): Task<Response>;
+  /** Where responses may be long: what makes them so. */
+  readonly rows?: ResponseRows<Response>;
   /**
    * Only for ApiVersions: the body of a v0 response that says UNSUPPORTED_VERSION and names the versions
    * there are (KIP-511).

@@ -9,13 +9,14 @@
  */
 
 import { type AdminEvent, adminEvents } from "./admin_events.ts";
-import { REQUEST_ELEMENTS_MAX, RESPONSE_SIZE_MAX } from "../base/limits.ts";
+import { REQUEST_ELEMENTS_MAX } from "../base/limits.ts";
 import { Cursor } from "../bytes/cursor.ts";
 import { Writer } from "../bytes/writer.ts";
 import { all, runTask, type Task } from "../io/task.ts";
 import type { Api } from "../wire/api.ts";
 import type { Handler, RequestContext, Route } from "./handler.ts";
 import { ELEMENT_HEAP } from "./request_heap.ts";
+import { encodeLong, encodeWhole } from "./long_response.ts";
 import type { Services } from "./services.ts";
 
 /** Shards asked at once by one split request. */
@@ -116,9 +117,7 @@ export class Router {
         return;
       }
     }
-    runTask(this.#route(handler, version, caller, request), (response) => {
-      done(response === null ? null : encodeResponse(handler.api, version, response));
-    });
+    runTask(this.#answer(handler, version, this.#route(handler, version, caller, request)), done);
   }
 
   /** Serves what another shard sent here; it has been routed already. */
@@ -135,9 +134,20 @@ export class Router {
       done(null);
       return;
     }
-    runTask(this.#handle(handler, version, caller, decoded.request), (response) => {
-      done(encodeResponse(handler.api, version, response));
-    });
+    const task = this.#handle(handler, version, caller, decoded.request);
+    runTask(this.#answer(handler, version, task), done);
+  }
+
+  /** The encoded response of a task; null where there is none, or it is larger than responses may be. */
+  *#answer(
+    { api, rows }: AnyHandler,
+    version: number,
+    task: Task<unknown>,
+  ): Task<Uint8Array | null> {
+    const response = yield* task;
+    if (response === null) return null;
+    if (rows === undefined) return encodeWhole(api, version, response);
+    return yield* encodeLong(api, version, response, rows, () => this.#services.nextTurn());
   }
 
   /** Runs an API for a handler of this shard ({@linkcode Services.call}). */
@@ -240,15 +250,4 @@ function decodeRequest(
   if (!cursor.ok()) return null;
   // The body is kept for the byte strings in it, and its text once more as strings.
   return { request, heapBytes: 3 * body.length + ELEMENT_HEAP * cursor.elements };
-}
-
-/** The encoded response, borrowed from a buffer of its own; null where it is larger than responses may be. */
-function encodeResponse(
-  api: Api<unknown, unknown>,
-  version: number,
-  response: unknown,
-): Uint8Array | null {
-  const writer = new Writer(null, 0, 0, RESPONSE_SIZE_MAX);
-  api.encodeResponse(writer, version, response);
-  return writer.overflow ? null : writer.borrowBytes();
 }

@@ -54,6 +54,9 @@ export interface Services {
   /** The same on every shard. */
   readonly trouble: StorageTrouble;
 
+  /** Ends with the next turn: what takes long leaves the others their turns. */
+  nextTurn(): Task<void>;
+
   /** The shard that owns a Raft group. */
   shardOfGroup(groupId: number): number;
 

@@ -145,6 +145,7 @@ export class TestBroker {
       groups: this.groups.directory(shard),
       trouble: { diskFull: false, damagedGroups: new Set() },
       dataDirectory: { path: "/data", freeBytes: () => 750, totalBytes: () => 1000 },
+      *nextTurn() {},
       shardOfGroup: (groupId) => groupId % this.shardCount,
       call: (api, version, request) => {
         assert(api.key === CREATE_TOPICS_HANDLER.api.key, "handlers call CreateTopics alone");

@@ -73,6 +73,7 @@ import { Receiver } from "./receiver.ts";
 import { ShardRemoteCalls } from "./remote_calls.ts";
 import { RemoteNews } from "./remote_news.ts";
 import type { ShardMemory } from "./shard_memory.ts";
+import { TurnQueue } from "./turn_queue.ts";
 import type { AdvertisedNode, JoinRefusal } from "./start_sequence.ts";
 
 const NO_CALLER: Caller = { clientId: null, clientHost: "" };
@@ -162,6 +163,8 @@ export class Shard {
   readonly server: KafkaServer;
   readonly nodeLinks: NodeLinks;
   readonly #receiver: Receiver;
+  /** Requests that take many turns. */
+  readonly #later = new TurnQueue();
   #membership: NodeMembership | null = null;
   #metadata: MetadataFeed | null = null;
   #controller: ControllerService | null = null;
@@ -427,6 +430,7 @@ export class Shard {
   /** Ends a turn; false when there is more to do at once. */
   endTurn(nowMs: number): boolean {
     const { blocks, mailboxes } = this.options;
+    this.#later.run();
     const checked = this.#checks.turn();
     const writable = this.#writable;
     this.#writable = false;
@@ -450,7 +454,8 @@ export class Shard {
     const told = this.news.flush();
     const led = this.leaderNews.flush();
     mailboxes.publish(this.options.wake);
-    return !rereads && released && told && led && !this.server.wantsTurn && !this.#checks.busy;
+    return !rereads && released && told && led && !this.server.wantsTurn && !this.#checks.busy &&
+      this.#later.idle;
   }
 
   /** Makes suspect logs writable again (`--accept-loss`); before anything is led. */
@@ -587,6 +592,7 @@ export class Shard {
         freeBytes: () => disk.freeBytes(),
         totalBytes: () => disk.totalBytes(),
       },
+      nextTurn: () => this.#later.next(),
       shardOfGroup: (groupId: number) => shardOfGroupId(groupId, shardCount),
       call: (api, version, request) => this.router.call(api, version, NO_CALLER, request),
     };

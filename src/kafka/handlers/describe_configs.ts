@@ -23,15 +23,22 @@ import { ALL_BROKERS, noConfigsOf, ResourceType } from "../../cluster/config_tab
 import { topicNameProblem } from "../../cluster/topic_names.ts";
 import { ErrorCode } from "../../wire/errors.ts";
 import { DESCRIBE_CONFIGS } from "../../wire/generated/apis.ts";
-import type { DescribeConfigsRequest } from "../../wire/generated/describe_configs_request.ts";
+import type {
+  DescribeConfigsRequest,
+  DescribeConfigsResource,
+} from "../../wire/generated/describe_configs_request.ts";
 import {
   type DescribeConfigsResourceResult,
   type DescribeConfigsResponse,
+  type DescribeConfigsResult,
   newDescribeConfigsResponse,
   newDescribeConfigsResult,
 } from "../../wire/generated/describe_configs_response.ts";
 import { Once } from "./once.ts";
 import { type Handler, LOCAL, type RequestContext } from "../handler.ts";
+
+/** Resources that are described in one turn. */
+const RESOURCES_PER_TURN = 64;
 
 interface Refusal {
   readonly errorCode: number;
@@ -43,11 +50,15 @@ export const DESCRIBE_CONFIGS_HANDLER: Handler<DescribeConfigsRequest, DescribeC
   minVersion: 0,
   maxVersion: 4,
   route: LOCAL,
-  // deno-lint-ignore require-yield -- answered from the image.
+  rows: {
+    of: ({ results }) => results,
+    with: (response, results) => ({ ...response, results: results as DescribeConfigsResult[] }),
+    bytesBehind: () => 0,
+  },
   *handle(context, request) {
     const described = new Once<ConfigDescription[] | Refusal>();
     const shownWhole = new Once<DescribeConfigsResourceResult[]>();
-    const results = request.resources.map((resource) => {
+    const answer = (resource: DescribeConfigsResource): DescribeConfigsResult => {
       const { resourceType, resourceName, configurationKeys } = resource;
       const name = `${resourceType} ${resourceName}`;
       const found = described.of(name, () => describe(context, resourceType, resourceName));
@@ -63,7 +74,12 @@ export const DESCRIBE_CONFIGS_HANDLER: Handler<DescribeConfigsRequest, DescribeC
         configs = found.filter((config) => keys.has(config.name)).map(show);
       }
       return newDescribeConfigsResult({ errorMessage: "", resourceType, resourceName, configs });
-    });
+    };
+    const results: DescribeConfigsResult[] = [];
+    for (const resource of request.resources) {
+      results.push(answer(resource));
+      if (results.length % RESOURCES_PER_TURN === 0) yield* context.services.nextTurn();
+    }
     return newDescribeConfigsResponse({ results });
   },
 };

@@ -39,6 +39,8 @@ import {
   viewPartition,
 } from "../topic_views.ts";
 
+/** Topics that are described in one turn. */
+const TOPICS_PER_TURN = 256;
 /** First version that asks for topics by id. */
 const TOPIC_IDS_SINCE = 12;
 
@@ -47,13 +49,22 @@ export const METADATA_HANDLER: Handler<MetadataRequest, MetadataResponse> = {
   minVersion: 0,
   maxVersion: 13,
   route: LOCAL,
+  rows: {
+    of: ({ topics }) => topics,
+    with: (response, topics) => ({ ...response, topics: topics as MetadataResponseTopic[] }),
+    bytesBehind: (version) => (version >= 8 && version <= 10 ? 4 : 0) + (version >= 13 ? 2 : 0),
+  },
   *handle(context, request) {
     const { services, version } = context;
     const { image } = services;
     if (version < TOPIC_IDS_SINCE && request.topics?.some(isNameless)) return refuseIds(request);
     const all = request.topics === null || (version === 0 && request.topics.length === 0);
     const topics = all
-      ? [...image.topics.values()].map((topic) => viewTopic(context, request, topic))
+      ? yield* inTurns(
+        context,
+        [...image.topics.values()],
+        (topic) => viewTopic(context, request, topic),
+      )
       : yield* namedTopics(context, request);
     return newMetadataResponse({
       brokers: kafkaAddresses(image),
@@ -116,13 +127,29 @@ function* namedTopics(
   const errors = missing.length === 0
     ? new Map<string, number>()
     : yield* createMissing(context, request, missing);
-  for (const name of byName) {
+  const named = yield* inTurns(context, byName, (name) => {
     const topic = image.topicByName(name);
-    views.push(
-      topic === undefined
-        ? missingTopic(context, request, name, errors.get(name)!)
-        : viewTopic(context, request, topic),
+    if (topic !== undefined) return viewTopic(context, request, topic);
+    return missingTopic(
+      context,
+      request,
+      name,
+      errors.get(name) ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
     );
+  });
+  return [...views, ...named];
+}
+
+/** What `view` makes of each item, of some in each turn. */
+function* inTurns<Item>(
+  { services }: RequestContext,
+  items: readonly Item[],
+  view: (item: Item) => MetadataResponseTopic,
+): Task<MetadataResponseTopic[]> {
+  const views: MetadataResponseTopic[] = [];
+  for (const item of items) {
+    views.push(view(item));
+    if (views.length % TOPICS_PER_TURN === 0) yield* services.nextTurn();
   }
   return views;
 }
