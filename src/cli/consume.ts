@@ -146,6 +146,7 @@ async function consumeAsMember(
       await ignoringRebalance(commit());
       fetcher.assign([]);
       const partitions = await member.join();
+      output.forgetPrinted();
       const committed = await committedOffsets(cluster, group, partitions);
       const known = new Set(committed.map((one) => one.partition));
       const fresh = partitions.filter((one) => !known.has(one.partition));
@@ -252,6 +253,14 @@ class Output {
   /** Where to continue, for each partition with printed records that are not committed. */
   get printed(): (TopicPartition & { readonly offset: number })[] {
     return [...this.#printed.values()];
+  }
+
+  /**
+   * What could not be committed for an assignment that is over may be another member's by now, which has gone
+   * further: it is read again, by whoever has the partition.
+   */
+  forgetPrinted(): void {
+    this.#printed.clear();
   }
 
   /** The printed records before `positions` are committed. */
