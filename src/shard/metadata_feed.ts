@@ -25,6 +25,7 @@ import { MessageType } from "./messages.ts";
 import { DAMAGE_REMEDY } from "./node_health.ts";
 import type { PartitionTable } from "./partition_table.ts";
 import type { ShardMemory } from "./shard_memory.ts";
+import type { JoinRefusal } from "./start_sequence.ts";
 
 /** Records of a snapshot that are sent in one message, or written as one command. */
 const SNAPSHOT_RECORDS = 500;
@@ -82,6 +83,8 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
   newer: string | null = null;
   /** The log may lack commands, and takes no more. */
   isFrozen = false;
+  /** It lacks commands perhaps, and takes more: ids that were given out may be unknown. */
+  isLossAccepted = false;
   readonly #image: ClusterImage;
   readonly #whenSettled: WhenSettled;
   readonly #memory: Memory;
@@ -121,6 +124,15 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
         "no producer id is given out, and retention rests",
       { directory: this.#partition.log.directory, lostCommands, remedy: DAMAGE_REMEDY },
     );
+  }
+
+  /** Why a start cannot go on with this log. */
+  refusal(kind: JoinRefusal["kind"], problem: string): JoinRefusal {
+    const { directory } = this.#partition.log;
+    return {
+      kind,
+      reason: `The cluster's metadata log (${directory}) cannot be used: ${problem}`,
+    };
   }
 
   apply(_key: Uint8Array | null, value: Uint8Array | null): string | null {

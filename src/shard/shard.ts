@@ -168,8 +168,6 @@ export class Shard {
   #membership: NodeMembership | null = null;
   #metadata: MetadataFeed | null = null;
   #controller: ControllerService | null = null;
-  /** Ids that were given out may be unknown. */
-  #isLossAccepted = false;
   /** Problems of the node's storage, as the control thread reports them. */
   trouble: StorageTrouble = { diskFull: false, damagedGroups: new Set() };
   /** Of batches that clients produce. */
@@ -341,21 +339,14 @@ export class Shard {
       wallMs: () => this.options.clock.wallMs(),
     });
     const loaded = yield* feed.log.load();
-    const refusal = (kind: JoinRefusal["kind"], problem: string): JoinRefusal => {
-      const { directory } = partition.log;
-      return {
-        kind,
-        reason: `The cluster's metadata log (${directory}) cannot be used: ${problem}`,
-      };
-    };
-    if (feed.newer !== null) return refusal("newer", feed.newer);
+    if (feed.newer !== null) return feed.refusal("newer", feed.newer);
     this.#metadata = feed;
-    this.#isLossAccepted = acceptLoss;
+    feed.isLossAccepted = acceptLoss;
     const lost = loaded?.lostOffsets ?? 0;
     const isFrozen = partition.replica.readOnly || (lost > 0 && !acceptLoss);
     if (isFrozen && this.image.clusterId === "") {
       const what = lost > 0 ? `${lost} of its commands cannot be read` : "damage may have cut it";
-      return refusal("damaged", `${what}, and the cluster's id is not among the others`);
+      return feed.refusal("damaged", `${what}, and the cluster's id is not among the others`);
     }
     const strange = yield* membership.adopt(this.image.clusterId);
     if (strange !== null) return strange;
@@ -388,7 +379,7 @@ export class Shard {
     const registering = controller.execute((context) => {
       formCluster(context, membership.state.clusterId);
       reserveGroupIds(context, firstFreeGroupId);
-      if (this.#isLossAccepted) skipProducerIds(context);
+      if (this.#metadata?.isLossAccepted) skipProducerIds(context);
       registerNode(context, {
         nodeId,
         incarnation: membership.incarnation,
