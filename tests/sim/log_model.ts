@@ -137,3 +137,16 @@ export class ModelState {
     return whole;
   }
 }
+
+/** Whether a group's operations end its life. */
+export function isDeleted(
+  { operations }: { readonly operations: readonly ModelOperation[] },
+): boolean {
+  return operations.some(({ kind }) => kind === "delete");
+}
+
+export function equal(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}

@@ -21,7 +21,7 @@ import { runTask } from "../../src/io/task.ts";
 import { checkEnds, checkEntries, checkProducer } from "./log_check.ts";
 import type { Engine } from "../../src/storage/engine.ts";
 import { MetaKind } from "../../src/storage/log.ts";
-import { type ModelOperation, ModelState } from "./log_model.ts";
+import { equal, isDeleted, type ModelOperation, ModelState } from "./log_model.ts";
 import type { PartitionLog } from "../../src/storage/partition_log.ts";
 import { checkSegments, expectedStart } from "./retention_model.ts";
 import { planFailure, planHiccups, planOf, type StoragePlan } from "./storage_plan.ts";
@@ -594,14 +594,4 @@ export class StorageSimulation {
       assert(result === 0 || this.#failure !== null, `an engine did not stop: ${result}`);
     }
   }
-}
-
-function isDeleted({ operations }: Tracked): boolean {
-  return operations.some(({ kind }) => kind === "delete");
-}
-
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
 }
