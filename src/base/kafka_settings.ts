@@ -47,7 +47,12 @@ export const KAFKA_ONLY_SETTINGS = {
   "background.threads": intSetting(10, NO_POOLS, { ...ignored, min: 1 }),
   "broker.heartbeat.interval.ms": intSetting(2000, OWN_CONTROLLER, fixed),
   "broker.session.timeout.ms": intSetting(9000, OWN_CONTROLLER, fixed),
-  "compression.gzip.level": intSetting(-1, NO_RECOMPRESSION, { ...ignored, min: -1, max: 9 }),
+  "compression.gzip.level": intSetting(-1, NO_RECOMPRESSION, {
+    ...ignored,
+    min: 1,
+    max: 9,
+    alsoFallback: true,
+  }),
   "compression.lz4.level": intSetting(9, NO_RECOMPRESSION, { ...ignored, min: 1, max: 17 }),
   "compression.zstd.level": intSetting(3, NO_RECOMPRESSION, { ...ignored, min: -131_072, max: 22 }),
   "controlled.shutdown.enable": booleanSetting(
@@ -127,7 +132,7 @@ export const KAFKA_ONLY_SETTINGS = {
   "num.network.threads": intSetting(3, NO_POOLS, { ...ignored, min: 1 }),
   "num.recovery.threads.per.data.dir": intSetting(2, NO_POOLS, { ...ignored, min: 1 }),
   "num.replica.alter.log.dirs.threads": intSetting(null, NO_POOLS, fixed),
-  "num.replica.fetchers": intSetting(1, NO_POOLS, ignored),
+  "num.replica.fetchers": intSetting(1, NO_POOLS, { ...ignored, min: 1 }),
   "offsets.commit.timeout.ms": intSetting(
     5000,
     "A commit is answered when it is flushed, or refused.",

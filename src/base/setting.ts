@@ -24,14 +24,20 @@ export interface Setting {
   readonly flag: string | null;
   readonly min: number | null;
   readonly max: number | null;
+  /** The default is allowed beside the numbers from `min` to `max`. */
+  readonly alsoFallback: boolean;
   /** The words that are allowed; of a list, its elements. */
   readonly choices: readonly string[] | null;
+  /** A list of replicas: `PARTITION:BROKER,...`, or `*`. */
+  readonly isReplicas: boolean;
 }
 
 interface Options {
   readonly unit?: Setting["unit"];
   readonly min?: number;
   readonly max?: number;
+  readonly alsoFallback?: true;
+  readonly isReplicas?: true;
   readonly fixed?: true;
   readonly ignored?: true;
   readonly flag?: string;
@@ -54,7 +60,9 @@ function setting(
     flag: options.flag ?? null,
     min: options.min ?? null,
     max: options.max ?? null,
+    alsoFallback: options.alsoFallback === true,
     choices,
+    isReplicas: options.isReplicas === true,
   };
 }
 
@@ -115,6 +123,9 @@ const INT_MAX = 2 ** 31 - 1;
 const LONG_MIN = -(2n ** 63n);
 const LONG_MAX = 2n ** 63n - 1n;
 
+/** As Java reads a double. */
+const DOUBLE = /^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?[df]?|NaN|Infinity)$/i;
+
 /** What is wrong with `value`, in Kafka's words; null when nothing is. */
 export function refuseSetting(name: string, definition: Setting, value: string): string | null {
   const refuse = (why: string, shown = value): string =>
@@ -129,46 +140,74 @@ export function refuseSetting(name: string, definition: Setting, value: string):
       if (!/^[+-]?\d+$/.test(text) || Math.abs(Number(text)) > SHORT_MAX) {
         return refuse("Not a number of type SHORT");
       }
-      return refuseRange(definition, Number(text), refuse);
+      return refuseRange(definition, text, refuse);
     case "int":
       if (!/^[+-]?\d+$/.test(text) || Number(text) < INT_MIN || Number(text) > INT_MAX) {
         return refuse("Not a number of type INT");
       }
-      return refuseRange(definition, Number(text), refuse);
+      return refuseRange(definition, text, refuse);
     case "long":
       if (!/^[+-]?\d+$/.test(text) || BigInt(text) < LONG_MIN || BigInt(text) > LONG_MAX) {
         return refuse("Not a number of type LONG");
       }
-      return refuseRange(definition, Number(text), refuse);
+      return refuseRange(definition, text, refuse);
     case "double":
-      if (text === "" || Number.isNaN(Number(text))) return refuse("Not a number of type DOUBLE");
-      return refuseRange(definition, Number(text), refuse);
+      if (!DOUBLE.test(text)) return refuse("Not a number of type DOUBLE");
+      return refuseRange(definition, text, refuse);
     case "string":
       return definition.choices === null || definition.choices.includes(text)
         ? null
-        : refuse(`String must be one of: ${definition.choices.join(", ")}`);
-    case "list": {
-      if (definition.choices === null) return null;
-      const stranger = splitList(text).find((element) => !definition.choices!.includes(element));
-      return stranger === undefined
-        ? null
-        : refuse(`String must be one of: ${definition.choices.join(", ")}`, stranger);
-    }
+        : refuse(`String must be one of: ${definition.choices.join(", ")}`, text);
+    case "list":
+      return refuseList(name, definition, text, refuse);
   }
 }
 
-function refuseRange(
-  definition: Setting,
-  number: number,
-  refuse: (why: string) => string,
-): string | null {
-  if (definition.min !== null && number < definition.min) {
-    return refuse(`Value must be at least ${definition.min}`);
+type Refuse = (why: string, shown?: string) => string;
+
+function refuseRange(definition: Setting, text: string, refuse: Refuse): string | null {
+  const { min, max, kind } = definition;
+  const number = Number(text.replace(/[df]$/i, ""));
+  if (definition.alsoFallback) {
+    if (text === definition.fallback || (number >= min! && number <= max!)) return null;
+    return refuse(`Value must be between ${min} and ${max} or equal to ${definition.fallback}`);
   }
-  if (definition.max !== null && number > definition.max) {
-    return refuse(`Value must be no more than ${definition.max}`);
-  }
+  const shown = kind === "double" ? javaDouble(number) : `${BigInt(text)}`;
+  if (min !== null && !(number >= min)) return refuse(`Value must be at least ${min}`, shown);
+  if (max !== null && !(number <= max)) return refuse(`Value must be no more than ${max}`, shown);
   return null;
+}
+
+function refuseList(name: string, definition: Setting, text: string, refuse: Refuse) {
+  const { choices, isReplicas } = definition;
+  const elements = text === "" ? [] : text.split(",").map((element) => element.trim());
+  if (isReplicas) {
+    const isRight = elements[0] === "*" || elements.every((one) => /^(?:\d+:\d+)?$/.test(one));
+    if (isRight) return null;
+    const why = `${name} must be the literal '*' or a list of replicas in the following format: ` +
+      "[partitionId]:[brokerId],[partitionId]:[brokerId],...";
+    return refuse(why, `[${elements.join(", ")}]`);
+  }
+  if (choices === null) return null;
+  if (elements.includes("")) return `Configuration '${name}' values must not be empty.`;
+  const stranger = elements.find((element) => !choices.includes(element));
+  if (stranger === undefined) return null;
+  return refuse(`String must be one of: ${choices.join(", ")}`, stranger);
+}
+
+/** From here on, and below its inverse, Java writes a double with an exponent. */
+const SCIENTIFIC_FROM = 1e7;
+const PLAIN_FROM = 1e-3;
+
+/** A number as Java writes a double. */
+function javaDouble(number: number): string {
+  const size = Math.abs(number);
+  if (!Number.isFinite(number)) return String(number);
+  if (size !== 0 && (size >= SCIENTIFIC_FROM || size < PLAIN_FROM)) {
+    const [digits, exponent] = number.toExponential().split("e") as [string, string];
+    return `${digits.includes(".") ? digits : `${digits}.0`}E${Number(exponent)}`;
+  }
+  return Number.isInteger(number) ? `${number}.0` : String(number);
 }
 
 /** The elements of a list value, trimmed; none for an empty text. */

@@ -76,8 +76,8 @@ const LOG_SETTINGS = {
   ),
   "log.retention.ms": longSetting(
     null,
-    "How long records are kept; -1: for ever. If unset, log.retention.minutes applies, then hours.",
-    { ...ms, min: -1 },
+    "How long records are kept; negative: for ever. If unset, log.retention.minutes applies, then hours.",
+    ms,
   ),
   "log.retention.minutes": intSetting(null, "As log.retention.ms, in minutes.", {
     unit: "minutes",
@@ -91,8 +91,8 @@ const LOG_SETTINGS = {
   }),
   "log.retention.bytes": longSetting(
     -1,
-    "Bytes that a partition keeps at least when it drops old segments; -1: no limit.",
-    { ...bytes, min: -1 },
+    "Bytes that a partition keeps at least when it drops old segments; negative: no limit.",
+    bytes,
   ),
   "log.retention.check.interval.ms": longSetting(
     300_000,
@@ -177,7 +177,7 @@ const LOG_SETTINGS = {
   "log.flush.interval.ms": longSetting(
     null,
     "Accepted; Gregor flushes before every acknowledgement.",
-    { ...ms, min: 0, ignored: true },
+    { ...ms, ignored: true },
   ),
 } as const;
 
@@ -294,9 +294,9 @@ const CONNECTION_SETTINGS = {
 
 const NODE_SETTINGS = {
   "node.id": intSetting(null, "The node's number.", { ...fixed, flag: "--node-id" }),
-  "broker.id": intSetting(null, "As node.id, by its older name.", { ...fixed, flag: "--node-id" }),
+  "broker.id": intSetting(-1, "As node.id, by its older name.", { ...fixed, flag: "--node-id" }),
   "broker.rack": stringSetting(null, "The failure zone of a node.", { ...fixed, flag: "--rack" }),
-  "process.roles": listSetting("broker,controller", "Every node is both.", {
+  "process.roles": listSetting(null, "Every node is both.", {
     ...fixed,
     flag: "--mode",
   }),
@@ -383,8 +383,17 @@ export function suggestSetting(name: string): SettingName | null {
 
 /** What is wrong with `value` for the setting, in Kafka's words; null when nothing is. */
 export function settingProblem(name: SettingName, value: string): string | null {
-  return refuseSetting(name, SETTINGS[name], value);
+  const problem = refuseSetting(name, SETTINGS[name], value);
+  if (problem !== null || !RETENTION_TIMES.has(name) || Number(value) !== 0) return problem;
+  return "requirement failed: log.retention.ms must be unlimited (-1) or, greater than or equal to 1";
 }
+
+/** No time at all is none of a log's. */
+const RETENTION_TIMES: ReadonlySet<SettingName> = new Set<SettingName>([
+  "log.retention.ms",
+  "log.retention.minutes",
+  "log.retention.hours",
+]);
 
 /**
  * The values in force on a node: what was set, else the default.
@@ -429,7 +438,7 @@ export class Settings {
   /** How long records are kept (ms), -1 for ever: the finest of the three settings that is given. */
   logRetentionMs(): number {
     const inMs = this.text("log.retention.ms");
-    if (inMs !== null) return Number(inMs);
+    if (inMs !== null) return Math.max(-1, Number(inMs));
     const minutes = this.text("log.retention.minutes");
     const hours = Number(this.text("log.retention.hours"));
     const result = minutes === null ? hours * 3_600_000 : Number(minutes) * 60_000;
@@ -440,5 +449,11 @@ export class Settings {
   logRollMs(): number {
     const inMs = this.text("log.roll.ms");
     return inMs === null ? Number(this.text("log.roll.hours")) * 3_600_000 : Number(inMs);
+  }
+
+  /** By how much that age may differ (ms), which is shown alone. */
+  logRollJitterMs(): number {
+    const inMs = this.text("log.roll.jitter.ms");
+    return inMs === null ? Number(this.text("log.roll.jitter.hours")) * 3_600_000 : Number(inMs);
   }
 }

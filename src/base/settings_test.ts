@@ -24,6 +24,8 @@ Deno.test("retention takes the finest of ms, minutes and hours", () => {
   const retention = (given: [string, string][]) => new Settings(new Map(given)).logRetentionMs();
   assert.equal(retention([]), 7 * 86_400_000);
   assert.equal(retention([["log.retention.hours", "-1"]]), -1);
+  assert.equal(retention([["log.retention.ms", "-3"]]), -1);
+  assert.match(settingProblem("log.retention.hours", "0")!, /must be unlimited/);
   assert.equal(retention([["log.retention.hours", "2"], ["log.retention.minutes", "3"]]), 180_000);
   assert.equal(retention([["log.retention.minutes", "3"], ["log.retention.ms", "4"]]), 4);
 });

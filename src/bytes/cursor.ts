@@ -1,10 +1,12 @@
 /**
  * The decoder's position in received bytes, with a sticky error.
  *
- * Bytes from the network may be malformed. A read out of bounds, an invalid length or an
- * invalid string sets {@linkcode Cursor.bad}, stops the cursor and returns 0, "" or nothing;
- * decoders are straight lines without checks, and their caller asks {@linkcode Cursor.ok} once at
- * the end.
+ * Bytes from the network may be malformed. A read out of bounds or an invalid length sets
+ * {@linkcode Cursor.bad}, stops the cursor and returns 0, "" or nothing; decoders are straight lines
+ * without checks, and their caller asks {@linkcode Cursor.ok} once at the end.
+ *
+ * Two things are read as Kafka reads them, because clients send them: any negative length is null, and
+ * text that is not UTF-8 (names in Latin-1) has replacement characters.
  *
  * Memory stays bounded by the input: a length is checked against the bytes that are left before
  * anything is made of it, and all arrays of one message together may have at most `elementsMax`
@@ -14,7 +16,7 @@
  */
 
 import { getInt64 } from "./int64.ts";
-import { decodeUtf8 } from "./utf8.ts";
+import { decodeUtf8Lossy } from "./utf8.ts";
 
 /** Array elements of one message, all arrays together. */
 export const ELEMENTS_MAX = 1_000_000;
@@ -260,9 +262,9 @@ export class Cursor {
   nullableArrayLength(flexible: boolean): number {
     const length = flexible ? this.unsignedVarint() - 1 : this.int32();
     if (this.bad) return 0;
-    if (length === -1) return -1;
+    if (length < 0) return -1;
     // No element takes less than a byte.
-    if (length < 0 || length > this.end - this.at || length > this.#elementsLeft) {
+    if (length > this.end - this.at || length > this.#elementsLeft) {
       this.bad = true;
       return 0;
     }
@@ -304,18 +306,15 @@ export class Cursor {
   /** What was read as a length: -1 (null) up to the bytes that are left. */
   #length(length: number): number {
     if (this.bad) return 0;
-    if (length >= -1 && length <= this.end - this.at) return length;
+    if (length < 0) return -1;
+    if (length <= this.end - this.at) return length;
     this.bad = true;
     return 0;
   }
 
   #text(length: number): string {
     const at = this.#take(length);
-    if (at < 0) return "";
-    const text = decodeUtf8(this.bytes, at, at + length);
-    if (text !== null) return text;
-    this.bad = true;
-    return "";
+    return at < 0 ? "" : decodeUtf8Lossy(this.bytes, at, at + length);
   }
 
   /** Position of the next `size` bytes, which the cursor then has passed; -1 when there are fewer. */

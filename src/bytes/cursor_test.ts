@@ -93,20 +93,33 @@ Deno.test("Cursor stays bad: nothing moves and everything is empty", () => {
   assert.equal(cursor.atEnd(), false);
 });
 
-Deno.test("Cursor refuses lengths below null, and null where there must be something", () => {
+Deno.test("Cursor refuses null where there must be something", () => {
   const bad = (hex: string, read: (cursor: Cursor) => unknown) => {
     const cursor = Cursor.of(Uint8Array.fromHex(hex));
     read(cursor);
     assert.ok(cursor.bad, hex);
   };
-  bad("fffe", (cursor) => cursor.nullableString(false));
+  bad("fffe", (cursor) => cursor.string(false));
   bad("ffff", (cursor) => cursor.string(false));
   bad("00", (cursor) => cursor.string(true));
-  bad("fffffffe", (cursor) => cursor.nullableByteString(false));
   bad("00", (cursor) => cursor.byteString(true));
-  bad("fffffffe", (cursor) => cursor.nullableArrayLength(false));
+  bad("fffffffe", (cursor) => cursor.arrayLength(false));
   bad("ffffffff", (cursor) => cursor.arrayLength(false));
-  bad("0002c328", (cursor) => cursor.string(false));
+  bad("0003c328", (cursor) => cursor.string(false));
+});
+
+Deno.test("Cursor reads any negative length as null, and text that is not UTF-8 with replacements", () => {
+  const read = <Value>(hex: string, take: (cursor: Cursor) => Value): Value => {
+    const cursor = Cursor.of(Uint8Array.fromHex(hex));
+    const value = take(cursor);
+    assert.ok(cursor.atEnd(), hex);
+    return value;
+  };
+  assert.equal(read("fffe", (cursor) => cursor.nullableString(false)), null);
+  assert.equal(read("fffffffe", (cursor) => cursor.nullableByteString(false)), null);
+  assert.equal(read("80000000", (cursor) => cursor.nullableArrayLength(false)), -1);
+  assert.equal(read("000267e9", (cursor) => cursor.string(false)), "g\ufffd");
+  assert.equal(read("03c328", (cursor) => cursor.nullableString(true)), "\ufffd(");
 });
 
 Deno.test("Cursor never believes a count that the bytes or the budget do not cover", () => {

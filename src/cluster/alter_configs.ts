@@ -73,7 +73,7 @@ export function replaceConfigs(
     const { configs } = resource;
     const problem = shapeProblem(configs, configs) ?? resourceProblem(context, resource);
     if (problem !== null) return problem;
-    const wanted = new Map(configs.map(({ name, value }) => [name, value!.trim()]));
+    const wanted = new Map(configs.map(({ name, value }) => [name, value!]));
     return install(context, resource, wanted, validateOnly);
   });
 }
@@ -142,13 +142,15 @@ function resourceProblem(context: CommandContext, resource: ConfigResource): Out
       return null;
     case ResourceType.BROKER: {
       if (resourceName === ALL_BROKERS) return null;
-      if (!/^[0-9]{1,9}$/.test(resourceName)) {
+      if (!/^[+-]?[0-9]{1,10}$/.test(resourceName)) {
         const message = `Node id must be an integer, but it is: ${resourceName}`;
         return refuse(ErrorCode.INVALID_REQUEST, message);
       }
       if (context.image.nodes.has(Number(resourceName))) return null;
-      const message = `there is no broker with the id ${resourceName}`;
-      return refuse(ErrorCode.BROKER_ID_NOT_REGISTERED, message);
+      const message = `Unexpected broker id, expected ${context.image.nodeId}, but received ${
+        Number(resourceName)
+      }`;
+      return refuse(ErrorCode.INVALID_REQUEST, message);
     }
     default:
       return refuse(ErrorCode.INVALID_REQUEST, noConfigsOf(resourceType));
@@ -168,7 +170,7 @@ function applyChange(
   }
   assert(value !== null, "a list of changes was checked for missing values");
   if (operation === ConfigOperation.SET) {
-    wanted.set(name, value.trim());
+    wanted.set(name, value);
     return null;
   }
   if (operation !== ConfigOperation.APPEND && operation !== ConfigOperation.SUBTRACT) {
@@ -177,10 +179,14 @@ function applyChange(
   const schema = configSchemaOf(resource.resourceType);
   if (!schema.isList(name)) {
     const verb = operation === ConfigOperation.APPEND ? "APPEND" : "SUBTRACT";
+    if (resource.resourceType === ResourceType.BROKER) {
+      const message = `Config value ${verb.toLowerCase()} is not allowed for config key: ${name}`;
+      return refuse(ErrorCode.INVALID_CONFIG, message);
+    }
     const message = `Can't ${verb} to key ${name} because its type is not LIST.`;
     return refuse(ErrorCode.INVALID_CONFIG, message);
   }
-  if (operation === ConfigOperation.APPEND && value.trim() === "") {
+  if (operation === ConfigOperation.APPEND && value.trim() === "" && !schema.takesEmpty(name)) {
     return refuse(ErrorCode.INVALID_CONFIG, `Configuration '${name}' values must not be empty.`);
   }
   const set = wanted.get(name);
@@ -203,7 +209,9 @@ function install(
   const { resourceType, resourceName } = resource;
   const current = context.image.configs.get(resourceType, resourceName);
   const changed = new Map<string, string | null>();
-  for (const [name, value] of wanted) if (current.get(name) !== value) changed.set(name, value);
+  for (const [name, value] of wanted) {
+    if (current.get(name) !== value.trim()) changed.set(name, value);
+  }
   for (const name of current.keys()) if (!wanted.has(name)) changed.set(name, null);
   const problem = topicProblem(resource) ?? configSchemaOf(resourceType).problem(wanted, changed) ??
     existenceProblem(context, resource);
@@ -211,7 +219,7 @@ function install(
   if (validateOnly) return SUCCESS;
   const records = [...changed].map(([name, value]) => ({
     type: RecordType.CONFIG,
-    body: { resourceType, resourceName, name, value },
+    body: { resourceType, resourceName, name, value: value === null ? null : value.trim() },
   }));
   return context.emit(records) ? SUCCESS : tooLarge();
 }

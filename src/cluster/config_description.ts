@@ -56,17 +56,17 @@ export function describeTopicConfigs(
     const own = given.get(name);
     if (own !== undefined) synonyms.push({ name, value: own, source: ConfigSource.DYNAMIC_TOPIC });
     for (const synonym of definition.synonyms) synonyms.push(...settingSynonyms(image, synonym));
+    // As in Kafka: the default of the first setting that it follows, where that has one.
     const [followed] = definition.synonyms;
-    synonyms.push({
-      name: followed ?? name,
-      value: definition.fallback,
-      source: ConfigSource.DEFAULT,
-    });
+    const fallback = followed === undefined ? null : SETTINGS[followed].fallback;
+    if (fallback !== null) {
+      synonyms.push({ name: followed!, value: fallback, source: ConfigSource.DEFAULT });
+    }
     descriptions.push({
       ...shown(definition),
       name,
       value: config.text(name),
-      source: synonyms[0]!.source,
+      source: synonyms[0]?.source ?? ConfigSource.DEFAULT,
       readOnly: false,
       synonyms,
     });

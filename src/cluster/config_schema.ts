@@ -20,6 +20,8 @@ import {
 export interface ConfigSchema {
   /** Whether values may be appended to and subtracted from it. */
   isList(name: string): boolean;
+  /** Whether an element of that list may be empty. */
+  takesEmpty(name: string): boolean;
   /** The elements in force when nothing is set on the resource. */
   defaultElements(name: string, image: ClusterImage): string[];
   /**
@@ -34,6 +36,7 @@ export interface ConfigSchema {
 
 const TOPIC_SCHEMA: ConfigSchema = {
   isList: (name) => isTopicConfigName(name) && TOPIC_CONFIGS[name].kind === "list",
+  takesEmpty: (name) => isTopicConfigName(name) && TOPIC_CONFIGS[name].choices === null,
   defaultElements: (name, image) =>
     isTopicConfigName(name) ? splitList(new TopicConfig(new Map(), image.settings).text(name)) : [],
   problem: (wanted) => {
@@ -44,6 +47,7 @@ const TOPIC_SCHEMA: ConfigSchema = {
 
 const BROKER_SCHEMA: ConfigSchema = {
   isList: (name) => isSettingName(name) && SETTINGS[name].kind === "list",
+  takesEmpty: (name) => isSettingName(name) && SETTINGS[name].choices === null,
   defaultElements: (name, image) =>
     isSettingName(name) ? splitList(image.settings.text(name) ?? "") : [],
   problem: (wanted, changed) => {
@@ -54,11 +58,12 @@ const BROKER_SCHEMA: ConfigSchema = {
         return refuse(ErrorCode.INVALID_CONFIG, `Unknown broker config name: ${name}${hint}`);
       }
       if (!SETTINGS[name].dynamic) {
-        const message = `Cannot update ${name} while the broker runs: it is read at its start`;
+        const message = `Cannot update these configs dynamically: [${name}]`;
         return refuse(ErrorCode.INVALID_REQUEST, message);
       }
       const problem = value === null ? null : settingProblem(name, value);
-      if (problem !== null) return refuse(ErrorCode.INVALID_CONFIG, problem);
+      // The code for topics is another, as in Kafka.
+      if (problem !== null) return refuse(ErrorCode.INVALID_REQUEST, problem);
     }
     const problem = sizeProblem(wanted);
     return problem === null ? null : refuse(ErrorCode.INVALID_CONFIG, problem);

@@ -275,10 +275,13 @@ function collectConfigs(topic: NewTopic, configs: Map<string, string>): Outcome 
       return refuse(ErrorCode.INVALID_CONFIG, message);
     }
     // Of a configuration that is given twice the last value counts, as in Kafka.
-    configs.set(name, value.trim());
+    configs.set(name, value);
   }
+  // A refusal shows a value as it was sent.
   const problem = topicConfigsProblem(configs);
-  return problem === null ? null : refuse(ErrorCode.INVALID_CONFIG, problem);
+  if (problem !== null) return refuse(ErrorCode.INVALID_CONFIG, problem);
+  for (const [name, value] of configs) configs.set(name, value.trim());
+  return null;
 }
 
 /** Replicas per partition as the client chose them, or why not. */

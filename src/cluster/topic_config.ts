@@ -58,10 +58,7 @@ const HONOURED = {
     "log.retention.hours",
   ),
   "retention.bytes": follows(
-    longSetting(-1, "Bytes that a partition keeps at least; -1: no limit.", {
-      ...bytes,
-      min: -1,
-    }),
+    longSetting(-1, "Bytes that a partition keeps at least; negative: no limit.", bytes),
     "log.retention.bytes",
   ),
   "segment.bytes": follows(
@@ -128,7 +125,12 @@ const ACCEPTED = {
     "compression.type",
   ),
   "compression.gzip.level": follows(
-    intSetting(-1, "Gregor does not recompress.", { min: -1, max: 9, ...ignored }),
+    intSetting(-1, "Gregor does not recompress.", {
+      min: 1,
+      max: 9,
+      alsoFallback: true,
+      ...ignored,
+    }),
     "compression.gzip.level",
   ),
   "compression.lz4.level": follows(
@@ -161,12 +163,13 @@ const ACCEPTED = {
       ...ignored,
     }),
     "log.flush.interval.ms",
+    "log.flush.scheduler.interval.ms",
   ),
   "follower.replication.throttled.replicas": follows(
-    listSetting("", "Recovery is paced by the node.", ignored),
+    listSetting("", "Recovery is paced by the node.", { ...ignored, isReplicas: true }),
   ),
   "leader.replication.throttled.replicas": follows(
-    listSetting("", "Recovery is paced by the node.", ignored),
+    listSetting("", "Recovery is paced by the node.", { ...ignored, isReplicas: true }),
   ),
   "index.interval.bytes": follows(
     intSetting(4096, "The index has one entry per extent.", { ...bytes, min: 0, ...ignored }),
@@ -182,6 +185,8 @@ const ACCEPTED = {
       min: 0,
       ...ignored,
     }),
+    "log.roll.jitter.ms",
+    "log.roll.jitter.hours",
   ),
   "preallocate": follows(
     booleanSetting(false, "Space is always reserved first.", ignored),
@@ -236,7 +241,7 @@ export function topicConfigProblem(name: string, value: string | null): string |
   if (!isTopicConfigName(name)) return `Unknown topic config name: ${name}`;
   if (value === null) return `Null value not supported for topic configs: ${name}`;
   if (name === "remote.storage.enable" && value.trim().toLowerCase() === "true") {
-    return "Tiered storage functionality is disabled in the broker. " +
+    return "Tiered Storage functionality is disabled in the broker. " +
       "Topic cannot be configured with remote log storage.";
   }
   return refuseSetting(name, TOPIC_CONFIGS[name], value);
@@ -297,6 +302,7 @@ export class TopicConfig {
   #brokerValue(name: TopicConfigName): string | null {
     if (name === "retention.ms") return String(this.#settings.logRetentionMs());
     if (name === "segment.ms") return String(this.#settings.logRollMs());
+    if (name === "segment.jitter.ms") return String(this.#settings.logRollJitterMs());
     for (const synonym of TOPIC_CONFIGS[name].synonyms) {
       const value = this.#settings.text(synonym);
       if (value !== null) return value;

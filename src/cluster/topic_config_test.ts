@@ -82,6 +82,29 @@ Deno.test("refusals read as Kafka's do", () => {
     topicConfigProblem("min.cleanable.dirty.ratio", "1.5"),
     "Invalid value 1.5 for configuration min.cleanable.dirty.ratio: Value must be no more than 1",
   );
+  const refused: [string, string, string][] = [
+    ["min.cleanable.dirty.ratio", "2147483648", "2.147483648E9"],
+    ["min.cleanable.dirty.ratio", "-0.0005", "-5.0E-4"],
+    ["min.cleanable.dirty.ratio", "+7", "7.0"],
+    ["segment.bytes", " +7 ", "7"],
+    ["retention.ms", " x ", " x "],
+    ["compression.type", " x ", "x"],
+    ["compression.gzip.level", "0", "0"],
+    ["leader.replication.throttled.replicas", "0:1, x", "[0:1, x]"],
+  ];
+  for (const [name, value, shown] of refused) {
+    const problem = topicConfigProblem(name, value);
+    const start = `Invalid value ${shown} for configuration ${name}: `;
+    assert.ok(problem?.startsWith(start), `${name}=${value}: ${problem}`);
+  }
+  assert.equal(topicConfigProblem("min.cleanable.dirty.ratio", "1e-3d"), null);
+  assert.match(topicConfigProblem("min.cleanable.dirty.ratio", "0x0")!, /of type DOUBLE/);
+  assert.equal(topicConfigProblem("compression.gzip.level", "-1"), null);
+  assert.equal(topicConfigProblem("leader.replication.throttled.replicas", "*"), null);
+  assert.equal(
+    topicConfigProblem("cleanup.policy", "compact,,delete"),
+    "Configuration 'cleanup.policy' values must not be empty.",
+  );
   assert.match(
     topicConfigsProblem(
       new Map([["min.compaction.lag.ms", "10"], ["max.compaction.lag.ms", "5"]]),

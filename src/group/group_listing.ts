@@ -1,8 +1,8 @@
 /**
  * ListGroups and DescribeGroups: groups as operators see them.
  *
- * Members' metadata and assignments are shown only for stable groups: in other states they are about to
- * change.
+ * As in Kafka, members' metadata is shown only for stable groups, and their newest assignment in every
+ * state.
  *
  * @module
  */
@@ -65,7 +65,7 @@ function describeMember(group: Group, member: Member, isStable: boolean): Descri
     clientId: member.clientId,
     clientHost: member.clientHost,
     memberMetadata: isStable ? member.metadataFor(group.protocolName) : NO_BYTES,
-    memberAssignment: isStable ? member.assignment : NO_BYTES,
+    memberAssignment: member.assignment,
   });
 }
 

@@ -19,7 +19,7 @@ Deno.test("listGroups() filters by state and type, whatever their case", () => {
   assert.deepEqual(list(test, [], ["consumer"]), []);
 });
 
-Deno.test("describeGroup() shows subscriptions and assignments of stable groups alone", () => {
+Deno.test("describeGroup() shows the subscriptions of stable groups alone, and assignments always", () => {
   const test = new TestCoordinator();
   const { ids } = test.stable(1);
   const describe = () => test.coordinator.describeGroup(test.context(6), GROUP);
@@ -39,7 +39,7 @@ Deno.test("describeGroup() shows subscriptions and assignments of stable groups 
   assert.equal(rebalancing.groupState, "PreparingRebalance");
   assert.equal(rebalancing.protocolData, "");
   assert.equal(rebalancing.members[0]!.memberMetadata.length, 0);
-  assert.equal(rebalancing.members[0]!.memberAssignment.length, 0);
+  assert.equal(rebalancing.members[0]!.memberAssignment.length, 2);
 });
 
 Deno.test("describeGroup() of a group that does not exist is an error from version 6 on", () => {

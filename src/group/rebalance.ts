@@ -294,7 +294,6 @@ export class Rebalancer {
   #beginSync(group: Group): void {
     for (const member of group.members.values()) {
       member.isNew = false;
-      member.assignment = NO_BYTES;
       const join = group.unpark(member);
       if (join !== null) this.#table.answer(join, this.joinResponseFor(group, member));
       this.touch(group, member);

@@ -278,16 +278,24 @@ export class FetchPath implements InPlacePath {
     operation.incremental = true;
     this.#update(session);
     this.#forget(session);
-    if (session.partitions.size === 0) this.#endSession(operation, session);
+    if (session.partitions.size === 0) {
+      this.#endSession(operation, session);
+      return;
+    }
     for (const partition of session.partitions.values()) this.#addPart(operation, partition);
   }
 
-  /** A session that was told to forget its last partition is over, and the answer says so (as Kafka's). */
+  /**
+   * A session that was told to forget its last partition is over, and the answer says so. What this request
+   * names it answers, also where it forgets it; both as in Kafka.
+   */
   #endSession(operation: FetchOperation, session: FetchSession): void {
     this.#options.sessions.close(session.id);
     operation.session = null;
     operation.sessionId = 0;
     operation.incremental = false;
+    this.#reader.rewind();
+    this.#takeSessionless(operation);
   }
 
   /** Adds or changes the partitions that the request names. */

@@ -24,6 +24,7 @@ import { checkBatch } from "../wire/check_batch.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import {
   ATTRIBUTES_OFFSET,
+  BATCH_HEADER_SIZE,
   batchAttributes,
   batchBaseSequence,
   batchBaseTimestamp,
@@ -34,6 +35,7 @@ import {
   batchProducerEpoch,
   batchProducerId,
   batchRecordCount,
+  batchSize,
   Compression,
   LOG_APPEND_TIME_FLAG,
   setBatchCrc,
@@ -143,10 +145,10 @@ export class ProduceAppender {
     }
     if (!partition.leading) return ErrorCode.NOT_LEADER_OR_FOLLOWER;
     this.outcome.logStartOffset = partition.startOffset;
-    const { insyncReplicasMin } = partition.limits;
-    if (request.acks === ACKS_ALL && insyncReplicasMin > partition.replica.inSyncCount) {
-      return ErrorCode.NOT_ENOUGH_REPLICAS;
-    }
+    // At most all replicas there are, as in Kafka: a topic with one replica takes records whatever it says.
+    const { inSyncCount, voterCount } = partition.replica;
+    const wanted = Math.min(partition.limits.insyncReplicasMin, voterCount);
+    if (request.acks === ACKS_ALL && wanted > inSyncCount) return ErrorCode.NOT_ENOUGH_REPLICAS;
     // Asked first: checking a batch reads all of it, and it would be checked again.
     const checks = this.#checks;
     if (checks.waits(address) || (partition.busy && !checks.hasEnded(address))) {
@@ -185,8 +187,10 @@ export class ProduceAppender {
   ): number {
     const { view } = this.#memory;
     const { limits } = partition;
-    if (length > limits.batchSizeMax) return ErrorCode.MESSAGE_TOO_LARGE;
     if (length < 0) return ErrorCode.INVALID_RECORD;
+    // Anything else than one whole batch has another error, whatever its size.
+    const isOneBatch = length >= BATCH_HEADER_SIZE && batchSize(view, address) === length;
+    if (length > limits.batchSizeMax && isOneBatch) return ErrorCode.MESSAGE_TOO_LARGE;
     const broken = checkBatch(this.#memory, address, address + length, this.#crc32c);
     if (broken !== ErrorCode.NONE) return broken;
     const zstd = batchCompression(view, address) === Compression.ZSTD;

@@ -23,6 +23,7 @@ export class FakeReplica implements Replica {
   commitOffset = 0;
   trimmedIndex = -1;
   inSyncCount = 1;
+  voterCount = 1;
   /** Batches of which it was told. */
   appends = 0;
   closed = false;

@@ -156,6 +156,10 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     return count;
   }
 
+  get voterCount(): number {
+    return this.raft.configuration.voters.length;
+  }
+
   /** The other members of the group. */
   get others(): readonly number[] {
     return this.#others;

@@ -67,6 +67,8 @@ export interface Replica {
   readonly trimmedIndex: number;
   /** Voters that keep up, this node included: what `min.insync.replicas` counts. Only of use on the leader. */
   readonly inSyncCount: number;
+  /** Voters of the group, this node included. */
+  readonly voterCount: number;
 
   /** Begins to take part in the group; the listener is called from now on. */
   start(): void;

@@ -120,7 +120,8 @@ export class FetchReader {
       cursor.skip(this.rackIdLength);
     }
     if (this.#flexible) this.#readTags();
-    if (!cursor.atEnd()) return false;
+    // Bytes after the last field are ignored, as in Kafka.
+    if (!cursor.ok()) return false;
     this.rewind();
     return true;
   }

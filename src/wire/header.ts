@@ -73,7 +73,6 @@ export function requestBodyAddress(
   let at = address + CLIENT_ID_OFFSET;
   if (at + 2 > end) return -1;
   const length = source.view.getInt16(at, false);
-  if (length < -1) return -1;
   at += 2 + (length < 0 ? 0 : length);
   if (headerVersion < 2) return at > end ? -1 : at;
   if (at >= end) return -1;

@@ -82,7 +82,8 @@ export class ProduceReader {
       while (this.nextPartition());
     }
     if (this.#flexible) cursor.skipTags();
-    if (!cursor.atEnd()) return false;
+    // Bytes after the last field are ignored, as in Kafka.
+    if (!cursor.ok()) return false;
     this.rewind();
     return true;
   }

@@ -4,11 +4,11 @@
  */
 
 import { strict as assert } from "node:assert";
-import { formatCase } from "./diff/case.ts";
 import { fixedCases } from "./diff/fixed.ts";
 import { Fixture } from "./diff/fixture.ts";
 import { Hunt } from "./diff/hunt.ts";
 import { KNOWN } from "./diff/known.ts";
+import { describeNews } from "./diff/report.ts";
 
 const SHOWN_MAX = 20;
 
@@ -20,14 +20,10 @@ Deno.test({
     try {
       const hunt = new Hunt(fixture);
       await hunt.run(fixedCases(null));
-      const news = [...hunt.news.values()].slice(0, SHOWN_MAX).map(({ difference, found }) => {
-        const { path, kafka, gregor, step } = difference;
-        const values = `Kafka ${JSON.stringify(kafka)}\nGregor ${JSON.stringify(gregor)}`;
-        return `${step.api} ${path}, in "${found.name}":\n${values}\n${formatCase(found)}`;
-      });
+      const news = [...hunt.news.values()].slice(0, SHOWN_MAX).map((one) => describeNews(one));
       const gone = KNOWN.filter((known) => !known.byChance && !hunt.known.has(known));
       const problems = [
-        ...news.map((text) => `not listed (deno task diff): ${text}`),
+        ...news.map((text) => `not listed: ${text}`),
         ...gone.map(({ apis, asked }) => `listed, but no longer there: ${apis}: ${asked}`),
       ];
       assert.equal(problems.length, 0, problems.join("\n\n"));

@@ -268,7 +268,10 @@ eachVersion(DESCRIBE_CONFIGS_HANDLER, "shows values, their sources and synonyms"
     { name: "log.retention.ms", value: "3", source: 2 },
     { name: "log.retention.ms", value: "2", source: 3 },
     { name: "log.retention.ms", value: "1", source: 4 },
-    { name: "log.retention.ms", value: "604800000", source: 5 },
+  ]);
+  const [followed] = describe(TOPIC, ["segment.bytes"], true).configs;
+  assert.deepEqual(followed!.synonyms, [
+    { name: "log.segment.bytes", value: "1073741824", source: 5 },
   ]);
   assert.equal(topicConfig!.value, "4");
   assert.equal(topicConfig!.configSource, 1);

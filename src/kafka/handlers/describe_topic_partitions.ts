@@ -48,6 +48,11 @@ export const DESCRIBE_TOPIC_PARTITIONS_HANDLER: Handler<
     const topics: DescribeTopicPartitionsResponseTopic[] = [];
     let nextCursor: DescribeTopicPartitionsResponseCursor | null = null;
     for (const name of wanted) {
+      const first = cursor?.topicName === name ? Math.max(0, cursor.partitionIndex) : 0;
+      if (room === 0) {
+        nextCursor = { topicName: name, partitionIndex: first };
+        break;
+      }
       const topic = image.topicByName(name);
       if (topic === undefined) {
         const errorCode = topicNameProblem(name) === null
@@ -59,11 +64,6 @@ export const DESCRIBE_TOPIC_PARTITIONS_HANDLER: Handler<
           topicAuthorizedOperations: TOPIC_OPERATIONS,
         }));
         continue;
-      }
-      const first = cursor?.topicName === name ? Math.max(0, cursor.partitionIndex) : 0;
-      if (room === 0) {
-        nextCursor = { topicName: name, partitionIndex: first };
-        break;
       }
       const page = topic.partitions.slice(first, first + room);
       room -= page.length;

@@ -35,6 +35,8 @@ export interface Step {
   readonly connection?: number;
   /** Its answer is waited for at the end of the case: it depends on what follows. */
   readonly pending?: boolean;
+  /** Earlier pending steps, by index, whose answers are waited for before this one is sent. */
+  readonly awaits?: readonly number[];
   /**
    * It only reads, and a broker may need a moment to show what was done before: asked again, within
    * bounds, until the answers are alike.
@@ -48,6 +50,8 @@ export interface Step {
 export type Damage =
   /** The n-th length or count of the body says something else. */
   | { readonly length: number; readonly says: number }
+  /** What follows the n-th length or count begins with a byte that no UTF-8 has. */
+  | { readonly spoil: number }
   /** The last bytes are missing; the frame's size says so. */
   | { readonly cut: number }
   /** Bytes too many. */
@@ -55,7 +59,13 @@ export type Damage =
   /** The request's last section of tagged fields. */
   | { readonly tags: string }
   /** The header says another version. */
-  | { readonly claims: number };
+  | { readonly claims: number }
+  /** The header says another API. */
+  | { readonly key: number }
+  /** Bytes of the header's client id; null for none at all. */
+  | { readonly clientId: string | null }
+  /** The header's section of tagged fields, where it has one. */
+  | { readonly headerTags: string };
 
 export interface Case {
   readonly name: string;

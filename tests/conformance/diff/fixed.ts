@@ -5,6 +5,8 @@
  */
 
 import type { Case } from "./case.ts";
+import { configCases } from "./config_cases.ts";
+import { damagedCases } from "./frames.ts";
 import { sequenceCases } from "./sequences.ts";
 import { caseOf, casesOf, versionsOfTemplate } from "./template.ts";
 import { TEMPLATES } from "./templates.ts";
@@ -22,12 +24,15 @@ export function* fixedCases(
     if (apis !== null && !apis.has(template.api)) continue;
     const versions = versionsOfTemplate(template);
     for (const version of versions) {
-      if (everyVersion || version === versions.at(-1)) {
+      const isLast = version === versions.at(-1);
+      if (everyVersion || (isLast && !template.isAlike)) {
         yield* casesOf(template, version);
-      } else {
+      } else if (isLast || !template.isAlike || version === versions[0]) {
         yield caseOf(template, version, "as it is", template.request);
       }
     }
   }
   yield* sequenceCases(apis);
+  yield* damagedCases(TEMPLATES, apis);
+  yield* configCases(apis, everyVersion);
 }

@@ -100,6 +100,7 @@ export class Fixture {
     this.gregor = gregor;
     const knowledge = (address: string) => ({
       topicIds: new Map<string, string>(),
+      formerIds: new Map<string, string>(),
       epochs: new Map<string, number>(),
       port: Number(address.split(":")[1]),
     });

@@ -7,6 +7,7 @@
 
 import type { JsonObject } from "./case.ts";
 import { KNOWN_ADMIN } from "./known_admin.ts";
+import { KNOWN_CONFIGS } from "./known_configs.ts";
 import { KNOWN_DATA } from "./known_data.ts";
 import { KNOWN_GROUPS } from "./known_groups.ts";
 import type { Difference } from "./lane.ts";
@@ -21,6 +22,8 @@ export interface KnownDifference {
   readonly gregor?: RegExp;
   /** Matched against the request as JSON; or what says whether it is meant. */
   readonly request?: RegExp | ((request: JsonObject) => boolean);
+  /** Matched against what was done to the frame, as JSON. */
+  readonly damage?: RegExp;
   /** The brokers' states differ from there on: what follows in the case is not compared. */
   readonly endsCase?: true;
   /** Chance decides whether a run meets it, so that a run without it says nothing. */
@@ -42,6 +45,7 @@ function matches(known: KnownDifference, { step, path, kafka, gregor }: Differen
     known.path.test(path.replace(/\[\d+\]/g, "[]")) &&
     (known.kafka?.test(JSON.stringify(kafka)) ?? true) &&
     (known.gregor?.test(JSON.stringify(gregor)) ?? true) &&
+    (known.damage?.test(JSON.stringify(step.damage ?? null)) ?? true) &&
     isMeant(known.request, step.request);
 }
 
@@ -50,7 +54,12 @@ function isMeant(wanted: KnownDifference["request"], request: JsonObject): boole
   return wanted?.test(JSON.stringify(request)) ?? true;
 }
 
-export const KNOWN: readonly KnownDifference[] = [...KNOWN_ADMIN, ...KNOWN_DATA, ...KNOWN_GROUPS];
+export const KNOWN: readonly KnownDifference[] = [
+  ...KNOWN_ADMIN,
+  ...KNOWN_CONFIGS,
+  ...KNOWN_DATA,
+  ...KNOWN_GROUPS,
+];
 
 /** What is not compared at all, and why; for the page. */
 export const NOT_COMPARED: readonly string[] = [

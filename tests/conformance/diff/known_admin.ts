@@ -1,5 +1,5 @@
 /**
- * Differences that are meant: topics, configs, and what describes the cluster.
+ * Differences that are meant: topics, and what describes the cluster.
  *
  * @module
  */
@@ -13,6 +13,25 @@ function hasStrangeCursor({ topics, cursor }: JsonObject): boolean {
   const { topicName, partitionIndex } = cursor as JsonObject;
   const asked = (topics ?? []) as readonly JsonObject[];
   return Number(partitionIndex ?? 0) < 0 || !asked.some(({ name }) => name === topicName);
+}
+
+/** Whether an epoch that is asked for belongs to another partition than it is asked of. */
+function namesOtherEpoch({ topics }: JsonObject): boolean {
+  return ((topics ?? []) as readonly JsonObject[]).some(({ topic, partitions }) =>
+    ((partitions ?? []) as readonly JsonObject[]).some((partition) => {
+      const epochs = [partition.leaderEpoch, partition.currentLeaderEpoch]
+        .filter((epoch) => typeof epoch === "string")
+        .map((epoch) => /^%epoch:([^%]*?)(?:[+-]1)?%$/.exec(epoch)![1]);
+      const isOther = Number(partition.partition ?? 0) > 0;
+      return epochs.some((of) => isOther || of !== topic);
+    })
+  );
+}
+
+/** Whether topics are to be created whose names differ only in '.' and '_'. */
+function namesCollide({ topics }: JsonObject): boolean {
+  const names = new Set(((topics ?? []) as readonly JsonObject[]).map(({ name }) => `${name}`));
+  return new Set([...names].map((name) => name.replaceAll(".", "_"))).size < names.size;
 }
 
 export const KNOWN_ADMIN: readonly KnownDifference[] = [
@@ -34,26 +53,6 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
     reason: "The features of a higher level are not built.",
   },
   {
-    apis: ["CreateTopics", "DescribeConfigs"],
-    path: /configs\{max\.decompressed\.message\.bytes\}/,
-    kafka: /^\{/,
-    gregor: /^null$/,
-    asked: "The configs of a topic.",
-    kafkaDoes: "`max.decompressed.message.bytes`, without a limit.",
-    gregorDoes: "It is not a config.",
-    reason: "The decompressed size of a batch is limited by the broker.",
-  },
-  {
-    apis: ["CreateTopics", "DescribeConfigs"],
-    path: /configs.*(?:configSource|synonyms)$/,
-    kafka: /^3$|"min.insync.replicas","value":"1","source":3/,
-    asked: "Where a topic's `min.insync.replicas` comes from.",
-    kafkaDoes:
-      "From all brokers' dynamic configuration, which it writes itself when a cluster is made.",
-    gregorDoes: "From the defaults.",
-    reason: "Nobody set it.",
-  },
-  {
     apis: ["CreateTopics"],
     path: /^topics\[\]\.topicId$/,
     gregor: /^"0{32}"$/,
@@ -62,15 +61,6 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
     kafkaDoes: "A topic id, although there is no topic.",
     gregorDoes: "The all-zero id.",
     reason: "The id of a topic that does not exist misleads.",
-  },
-  {
-    apis: ["CreateTopics"],
-    path: /^topics\[\]\.configs\{.*\}\.value$/,
-    kafka: /^" 5 "$/,
-    asked: "A config's value with spaces around it.",
-    kafkaDoes: "Shows the spaces, and reads the value without them.",
-    gregorDoes: "Shows the value as it is read.",
-    reason: "Later descriptions, Kafka's too, have no spaces.",
   },
   {
     apis: ["CreateTopics"],
@@ -141,9 +131,9 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   },
   {
     apis: ["OffsetForLeaderEpoch"],
-    path: /^topics\[\]\.partitions\[\]\.(?:endOffset|leaderEpoch)$/,
-    request: /"partition":1/,
-    asked: "Where an epoch of another partition ends in this one.",
+    path: /^topics\[\]\.partitions\[\]\.(?:errorCode|endOffset|leaderEpoch)$/,
+    request: namesOtherEpoch,
+    asked: "Where an epoch of another topic or partition ends in this one.",
     kafkaDoes: "All partitions of a cluster of one have the same epoch.",
     gregorDoes: "Each has its own.",
     reason: "Epochs are terms of a partition's Raft group.",
@@ -169,7 +159,7 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   },
   {
     apis: ["DescribeTopicPartitions"],
-    path: /^(?:topics\[\]\..*|nextCursor)$/,
+    path: /^(?:topics.*|nextCursor.*)$/,
     request: /"name":""/,
     asked: "A topic with an empty name.",
     kafkaDoes: "UNKNOWN_SERVER_ERROR for every topic.",
@@ -187,65 +177,12 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
     reason: "The check creates topics meanwhile.",
   },
   {
-    apis: ["DescribeConfigs"],
-    path: /^results\[\]\.errorMessage$/,
-    kafka: /^""$/,
-    gregor: /^"there is no topic/,
-    asked: "The configs of a topic that does not exist.",
-    kafkaDoes: "No text.",
-    gregorDoes: "Names the topic.",
-    reason: "The text helps, and no client depends on its absence.",
-  },
-  {
-    apis: ["DescribeConfigs"],
-    path: /^results\[\]\.(?:errorCode|errorMessage|configs)/,
-    request: /"resourceType":(?:-1|0|1|3|8|16|32|64|127)\b/,
-    asked: "Configs of broker loggers, client metrics or groups, or of an unknown type.",
-    kafkaDoes: "Describes them; for an unknown type, one text for every topic of the request.",
-    gregorDoes: "INVALID_REQUEST with the name of the type.",
-    reason: "They are not built. A text that names the cause helps more than Kafka's general one.",
-  },
-  {
-    apis: ["DescribeConfigs"],
-    path: /^results\[\]\.configs.*\.synonyms(?:$|\{log\.|\[\])/,
-    asked: "The synonyms of a config.",
-    kafkaDoes: "Only those that have a value, with the unit that the default is defined in.",
-    gregorDoes: "The broker's setting itself (`log.retention.ms`), also without a value.",
-    reason: "Broker settings have shorter descriptions here.",
-  },
-  {
-    apis: ["DescribeConfigs"],
-    path: /^results\[\]\.configs(?:\{|\[\]\.(?:value|readOnly|configSource|synonyms))/,
-    request: /"resourceType":4/,
-    asked: "Every setting of a broker.",
-    kafkaDoes: "340 settings.",
-    gregorDoes: "Its own settings, with its own sources.",
-    reason: "Settings of features that are not built are not listed.",
-  },
-  {
-    apis: ["DescribeConfigs"],
-    path: /documentation$/,
-    asked: "The documentation of a config.",
-    kafkaDoes: "Kafka's text.",
-    gregorDoes: "What the config does here.",
-    reason: "Some configs have no effect here, and the text says so.",
-  },
-  {
-    apis: ["AlterConfigs", "IncrementalAlterConfigs"],
-    path: /^responses\[\]\.error(?:Code|Message)$/,
-    request: /"resourceType":(?:8|16|32)\b/,
-    asked: "To change configs of broker loggers, client metrics or groups.",
-    kafkaDoes: "Changes them.",
-    gregorDoes: "INVALID_REQUEST with the name of the type.",
-    reason: "They are not built.",
-  },
-  {
-    apis: ["IncrementalAlterConfigs"],
-    path: /^responses\[\]\.error(?:Code|Message)$/,
-    request: /"configOperation":(?:-1|4|127)\b/,
-    asked: "An unknown operation.",
-    kafkaDoes: "UNKNOWN_SERVER_ERROR without a text.",
-    gregorDoes: "INVALID_REQUEST with a text that names the operation.",
-    reason: "The error names the client's mistake.",
+    apis: ["CreateTopics"],
+    path: /^topics\[\]/,
+    request: namesCollide,
+    asked: "Topics in one request whose names differ only in '.' and '_'.",
+    kafkaDoes: "Creates both, and refuses such names in two requests.",
+    gregorDoes: "Creates the first, and refuses the second.",
+    reason: "Their metrics would collide, which is why Kafka refuses them otherwise.",
   },
 ];

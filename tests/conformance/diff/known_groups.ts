@@ -19,16 +19,6 @@ export const KNOWN_GROUPS: readonly KnownDifference[] = [
     reason: "A refused request leaves no group.",
   },
   {
-    apis: ["DescribeGroups"],
-    path: /memberAssignment$/,
-    kafka: /^"mine"$/,
-    gregor: /^""$/,
-    asked: "A group that is about to get other assignments.",
-    kafkaDoes: "Shows the previous assignments of some members.",
-    gregorDoes: "Shows only the assignments of stable groups.",
-    reason: "A member may no longer use its previous assignment.",
-  },
-  {
     apis: ["DeleteGroups"],
     path: /^results\[\]\.errorMessage$/,
     kafka: /^null$/,

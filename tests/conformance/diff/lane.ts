@@ -11,7 +11,7 @@ import { strict as assert } from "node:assert";
 import type { Api } from "../../../src/wire/api.ts";
 import { CATALOG } from "../../../src/wire/generated/catalog.ts";
 import { requestHeaderVersion } from "../../../src/wire/header.ts";
-import { LengthWriter, withLength } from "../malformed/length_writer.ts";
+import { afterLength, LengthWriter, withLength } from "../malformed/length_writer.ts";
 import { API_BY_NAME } from "./apis.ts";
 import type { Case, Damage, Json, Step } from "./case.ts";
 import { knownAs } from "./known.ts";
@@ -28,7 +28,8 @@ const LONG_POLL_PATIENCE_MS = 1_500;
 /** Tries within 5 s: Kafka may be busy. */
 const SETTLE_FIRST_MS = 20;
 const SETTLE_TRIES = 8;
-const CLIENT_ID = "diff";
+/** "diff" */
+const CLIENT_ID_HEX = "64696666";
 
 /** What differed in one step. */
 export interface Difference extends FieldDifference {
@@ -52,6 +53,7 @@ class Side {
     this.peer = peer;
     this.knowledge = {
       topicIds: new Map(shared.topicIds),
+      formerIds: new Map(shared.formerIds),
       epochs: new Map(shared.epochs),
       port: shared.port,
     };
@@ -134,19 +136,27 @@ function encodeFrame(
   correlationId: number,
   message: object,
 ): Uint8Array {
-  const { version, damage } = step;
+  const { version } = step;
+  const damage = step.damage ?? { claims: version };
   const writer = new LengthWriter();
   writer.int32(0);
-  writer.int16(api.key);
+  writer.int16("key" in damage ? damage.key : api.key);
   writer.int16(claimedVersion(step));
   writer.int32(correlationId);
-  writer.nullableString(CLIENT_ID, false);
+  const clientId = "clientId" in damage ? damage.clientId : CLIENT_ID_HEX;
+  if (clientId === null) writer.int16(-1);
+  else {
+    writer.int16(clientId.length / 2);
+    writer.raw(Uint8Array.fromHex(clientId));
+  }
   const headerLengths = writer.lengths.length;
-  if (requestHeaderVersion(api, claimedVersion(step)) === 2) writer.unsignedVarint(0);
+  if (requestHeaderVersion(api, claimedVersion(step)) === 2) {
+    writer.raw(Uint8Array.fromHex("headerTags" in damage ? damage.headerTags : "00"));
+  }
   api.encodeRequest(writer, version, message);
   writer.view.setInt32(0, writer.size - 4, false);
   const frame = writer.copyBytes();
-  return damage === undefined ? frame : damaged(frame, damage, writer, headerLengths);
+  return step.damage === undefined ? frame : damaged(frame, step.damage, writer, headerLengths);
 }
 
 function damaged(
@@ -158,6 +168,12 @@ function damaged(
   if ("length" in damage) {
     const field = writer.lengths[headerLengths + damage.length];
     return field === undefined ? frame : withLength(frame, field, damage.says);
+  }
+  if ("spoil" in damage) {
+    const field = writer.lengths[headerLengths + damage.spoil];
+    const at = field === undefined ? frame.length : afterLength(field);
+    if (at < frame.length) frame[at] = 0xff;
+    return frame;
   }
   if ("cut" in damage) return resized(frame, 0, frame.length - damage.cut);
   if ("extra" in damage) return resized(frame, damage.extra, frame.length);
@@ -184,6 +200,10 @@ function learn(knowledge: Knowledge, message: object): void {
     const { name, topicId, partitions } = topic;
     if (typeof name !== "string") continue;
     if (typeof topicId === "string" && /[1-9a-f]/.test(topicId)) {
+      const known = knowledge.topicIds.get(name);
+      if (known !== undefined && known !== topicId) {
+        knowledge.formerIds.set(known, `<former id ${knowledge.formerIds.size} of ${name}>`);
+      }
       knowledge.topicIds.set(name, topicId);
     }
     if (!Array.isArray(partitions)) continue;
@@ -254,7 +274,7 @@ async function runSteps(
   prefix: string,
   [kafka, gregor]: readonly [Side, Side],
 ): Promise<Difference[]> {
-  const late: (() => Promise<void>)[] = [];
+  const late = new Map<number, () => Promise<void>>();
   const found: Difference[] = [];
   const ask = async (step: Step, stepIndex: number): Promise<() => Promise<Difference[]>> => {
     const digests = await Promise.all([
@@ -267,9 +287,13 @@ async function runSteps(
     };
   };
   for (const [stepIndex, step] of steps.entries()) {
+    for (const awaited of step.awaits ?? []) {
+      await late.get(awaited)?.();
+      late.delete(awaited);
+    }
     const judge = await ask(step, stepIndex);
     if (step.pending) {
-      late.push(async () => void found.push(...await judge()));
+      late.set(stepIndex, async () => void found.push(...await judge()));
       continue;
     }
     let differences = await judge();
@@ -281,6 +305,6 @@ async function runSteps(
     found.push(...differences);
     if (differences.some((one) => knownAs(one)?.endsCase)) break;
   }
-  for (const judge of late) await judge();
+  for (const judge of late.values()) await judge();
   return found.sort((a, b) => a.stepIndex - b.stepIndex);
 }

@@ -9,6 +9,7 @@
  * deno task diff --seed 5              cases from a seed, until Ctrl-C; --minutes 10 or --cases 1000 end it
  * deno task diff --seed 5 --case 118   one of them
  * deno task diff --replay JSON         one case, as an earlier run printed it
+ * deno task diff --coverage            asks nothing: how often which API would be asked, and how
  * ```
  *
  * Each kind of difference is printed once, in the smallest case that shows it. Exits with 1 when there
@@ -18,11 +19,12 @@
  */
 
 import { parseArgs } from "node:util";
-import { type Case, formatCase, type Step } from "./case.ts";
+import type { Case, Step } from "./case.ts";
 import { fixedCases } from "./fixed.ts";
 import { Fixture } from "./fixture.ts";
-import { Hunt, type News } from "./hunt.ts";
+import { Hunt } from "./hunt.ts";
 import { randomCase, randomCases } from "./random_cases.ts";
+import { coverageTable, describeBriefly, describeNews } from "./report.ts";
 
 const { values: flags } = parseArgs({
   args: Deno.args,
@@ -35,18 +37,28 @@ const { values: flags } = parseArgs({
     cases: { type: "string" },
     minutes: { type: "string" },
     brief: { type: "boolean" },
+    coverage: { type: "boolean" },
   },
 });
 
 if (import.meta.main) Deno.exit(await main());
 
 async function main(): Promise<number> {
+  if (flags.coverage) {
+    console.log(coverageTable(untilEnough(chosenCases())));
+    return 0;
+  }
   const startedMs = performance.now();
   const fixture = await Fixture.start();
   try {
     const hunt = new Hunt(fixture);
-    await hunt.run(chosenCases(), (one) => flags.brief && printBriefly(one));
-    for (const one of flags.brief ? [] : hunt.news.values()) print(one, await hunt.shrink(one));
+    await hunt.run(
+      untilEnough(chosenCases()),
+      (one) => flags.brief && console.log(describeBriefly(one)),
+    );
+    for (const one of flags.brief ? [] : hunt.news.values()) {
+      console.log(describeNews(one, await hunt.shrink(one)));
+    }
     const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
     console.log(`${hunt.cases} cases, ${hunt.news.size} differences that are news (${seconds} s)`);
     return hunt.news.size === 0 ? 0 : 1;
@@ -62,7 +74,7 @@ function chosenCases(): Iterable<Case> {
   const apis = flags.api === undefined ? null : new Set(flags.api.split(","));
   if (flags.seed === undefined) return fixedCases(apis, flags.all);
   const seed = Number(flags.seed);
-  if (flags.case === undefined) return untilEnough(randomCases(seed, 0, apis));
+  if (flags.case === undefined) return randomCases(seed, 0, apis);
   const one = randomCase(seed, Number(flags.case), apis);
   return one === null ? [] : [one];
 }
@@ -72,24 +84,11 @@ function* untilEnough(cases: Iterable<Case>): Generator<Case> {
   const endMs = performance.now() + Number(flags.minutes ?? Infinity) * 60_000;
   let left = Number(flags.cases ?? Infinity);
   let isInterrupted = false;
-  Deno.addSignalListener("SIGINT", () => isInterrupted = true);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => isInterrupted = true);
+  }
   for (const one of cases) {
     if (left-- <= 0 || performance.now() > endMs || isInterrupted) return;
     yield one;
   }
-}
-
-/** A line each, to see what there is. */
-function printBriefly({ found, difference, count }: News): void {
-  const { step, path, kafka, gregor } = difference;
-  const values = [kafka, gregor].map((value) => JSON.stringify(value).slice(0, 160));
-  console.log(`${count}x ${step.api} ${path}  K ${values[0]}  G ${values[1]}  (${found.name})`);
-}
-
-function print({ found, difference, count }: News, smallest: Case): void {
-  const { step, path, kafka, gregor } = difference;
-  console.log(`${step.api} v${step.version} ${path} (${count} cases; first in "${found.name}")`);
-  console.log(`  Kafka   ${JSON.stringify(kafka)}\n  Gregor  ${JSON.stringify(gregor)}`);
-  console.log(formatCase(smallest));
-  console.log(`  deno task diff --replay '${JSON.stringify(smallest.steps)}'\n`);
 }

@@ -18,6 +18,8 @@ import { describeRecords } from "./records_text.ts";
 export interface Knowledge {
   /** Topic ids by the name of the topic. */
   readonly topicIds: Map<string, string>;
+  /** Ids of topics that were deleted: what they are called in a comparison. */
+  readonly formerIds: Map<string, string>;
   /** Leader epochs by the name of the topic. */
   readonly epochs: Map<string, number>;
   readonly port: number;
@@ -25,6 +27,8 @@ export interface Knowledge {
 
 /** A time within a day of now is a clock's; others were in the request. */
 const DAY_MS = 86_400_000;
+/** Between which times a timestamp should lie, in texts. */
+const TIME_BOUNDS = /\[-?\d{13,19}, -?\d{13,19}\]/g;
 const UUID_TEXT = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
 
 export class Normaliser {
@@ -40,6 +44,10 @@ export class Normaliser {
     for (const [name, id] of knowledge.topicIds) {
       symbols.push([id, `<id of ${name}>`]);
       symbols.push([base64Of(id), `<id of ${name}>`]);
+    }
+    for (const [id, label] of knowledge.formerIds) {
+      symbols.push([id, label]);
+      symbols.push([base64Of(id), label]);
     }
     symbols.push([`:${knowledge.port}`, ":<port>"]);
     this.#symbols = symbols;
@@ -112,7 +120,7 @@ export class Normaliser {
     if (name === "logDir" || name === "rack") return `<${name}>`;
     let text = value;
     for (const [from, to] of this.#symbols) text = text.replaceAll(from, to);
-    return text.replace(UUID_TEXT, "<uuid>");
+    return text.replace(UUID_TEXT, "<uuid>").replace(TIME_BOUNDS, "[<times>]");
   }
 
   #number(entry: CatalogEntry, name: string, value: number): Json {

@@ -6,16 +6,17 @@
  */
 
 import { type Random, Xoshiro128 } from "../../../src/base/prng.ts";
-import type { Case, Damage, JsonObject, Step } from "./case.ts";
+import { versionsOf } from "./apis.ts";
+import type { Case, JsonObject, Step } from "./case.ts";
+import { damagedCase, DAMAGES } from "./frames.ts";
 import { variations } from "./mutate.ts";
-import { FAMILIES } from "./sequences.ts";
-import { asOwn, caseOf, isAnswered, versionsOfTemplate } from "./template.ts";
+import { FAMILIES, hasApi } from "./sequences.ts";
+import { asOwn, caseOf, isAnswered, type Template, versionsOfTemplate } from "./template.ts";
 import { TEMPLATES } from "./templates.ts";
 
 const CHANGES_MAX = 4;
 /** Requests of a sequence, after its opening. */
 const SEQUENCE_MAX = 5;
-const LENGTHS = [-2, -1, 0, 1, 2, 1000, 2147483647];
 
 /** Case `index` of a seed; null where chance made one that is not to be asked. */
 export function randomCase(
@@ -62,41 +63,36 @@ function changedTemplate(random: Random, apis: ReadonlySet<string> | null): Case
   const own = asOwn(template, request);
   if (own === null) return null;
   const one = caseOf(template, version, names.join(", "), own);
-  return random.nextBelow(8) === 0 ? damaged(random, one, template.before?.length ?? 0) : one;
+  if (random.nextBelow(8) > 0 || !mayBeDamaged(template)) return one;
+  return damagedCase(one, template.before?.length ?? 0, pick(random, DAMAGES));
 }
 
-/** The same with a frame that is not what it should be. */
-function damaged(random: Random, one: Case, at: number): Case {
-  const damages: readonly Damage[] = [
-    { length: random.nextBelow(6), says: pick(random, LENGTHS) },
-    { cut: 1 + random.nextBelow(8) },
-    { extra: "00" },
-    { extra: "0000000000000000" },
-    { tags: "01630100" },
-    { tags: "0200006301aa" },
-  ];
-  const damage = pick(random, damages);
-  const steps = one.steps.with(at, { ...one.steps[at]!, damage });
-  return { name: `${one.name}, damaged`, steps };
+/** A damaged request may name other topics than it would: none that it then makes. */
+function mayBeDamaged({ api, changes }: Template): boolean {
+  return api !== "Metadata" && (changes === undefined || api === "Produce");
 }
 
 function sequence(random: Random, apis: ReadonlySet<string> | null): Case | null {
-  const families = FAMILIES.filter(({ requests }) => {
-    return apis === null || requests.some(({ api }) => apis.has(api));
-  });
+  const families = FAMILIES.filter(({ requests }) => hasApi(requests.flat(), apis));
   if (families.length === 0) return null;
   const { name, opening, requests } = pick(random, families);
   const steps: Step[] = [...opening];
   for (let i = random.nextBelow(SEQUENCE_MAX); i >= 0; i--) {
-    steps.push(varied(random, pick(random, requests)));
+    const chosen = pick(random, requests);
+    if (Array.isArray(chosen)) steps.push(...chosen as Step[]);
+    else steps.push(varied(random, chosen as Step));
   }
   return { name, steps };
 }
 
-/** One in four requests of a sequence has a field changed. */
-function varied(random: Random, step: Step): Step {
+/** One in four requests of a sequence has a field changed, and one in four is in another version. */
+function varied(random: Random, one: Step): Step {
+  const isOther = random.nextBelow(4) === 0;
+  const step = isOther ? { ...one, version: pick(random, versionsOf(one.api)) } : one;
   if (random.nextBelow(4) > 0) return step;
-  const change = pick(random, [...variations(step.api, step.version, step.request)]);
+  const changes = [...variations(step.api, step.version, step.request)];
+  if (changes.length === 0) return step;
+  const change = pick(random, changes);
   const text = JSON.stringify(change.request).replaceAll("%epoch:orders", "%epoch:$ct");
   // Nothing that other cases share may change.
   if (/"(?:idle|live|orders|empty| ?)"|__consumer_offsets|records":null/.test(text)) return step;

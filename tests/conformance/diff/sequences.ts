@@ -7,16 +7,13 @@
 
 import type { Case, JsonObject, Step } from "./case.ts";
 import { step } from "./case.ts";
-import { OWN_COMMITS, OWN_GROUP } from "./templates_groups.ts";
-import { OWN_RECORDS, OWN_TOPIC, READ_OWN } from "./templates_data.ts";
-
-/** Requests that may follow each other, once `opening` was asked. */
-export interface Family {
-  readonly name: string;
-  readonly opening: readonly Step[];
-  /** Each may come any number of times, in any order. */
-  readonly requests: readonly Step[];
-}
+import type { Family } from "./family.ts";
+import { OFFSETS, TWO_MEMBERS } from "./sequences_groups.ts";
+import { STORIES } from "./stories.ts";
+import { OWN_GROUP } from "./templates_groups.ts";
+import { READS, TOPICS } from "./sequences_topics.ts";
+import { OWN_RECORDS, READ_OWN } from "./templates_data.ts";
+import { OWN_TOPIC } from "./templates_topics.ts";
 
 const join = (more: JsonObject = {}, version = 5): Step =>
   step("JoinGroup", version, {
@@ -269,52 +266,33 @@ const FETCH: Family = {
   ],
 };
 
-export const FAMILIES: readonly Family[] = [GROUP, STATIC_GROUP, PRODUCERS, CONFIGS, FETCH];
+export const FAMILIES: readonly Family[] = [
+  GROUP,
+  STATIC_GROUP,
+  PRODUCERS,
+  CONFIGS,
+  FETCH,
+  TWO_MEMBERS,
+  OFFSETS,
+  TOPICS,
+  READS,
+];
 
 /** Each family's requests one by one, and each followed by every other that reveals more. */
 export function* sequenceCases(apis: ReadonlySet<string> | null): Generator<Case> {
   for (const { name, opening, requests } of FAMILIES) {
-    if (apis !== null && !requests.some(({ api }) => apis.has(api))) continue;
-    for (const [at, first] of requests.entries()) {
+    if (!hasApi(requests.flat(), apis)) continue;
+    for (const at of requests.keys()) {
       // Different neighbours for each, so that many orders are met.
-      const second = requests[(at * 7 + 3) % requests.length]!;
-      const third = requests[(at * 5 + 1) % requests.length]!;
-      yield { name: `${name} ${at}`, steps: [...opening, first, second, third] };
+      const chosen = [at, (at * 7 + 3) % requests.length, (at * 5 + 1) % requests.length];
+      const steps = chosen.flatMap((index) => requests[index]!);
+      yield { name: `${name} ${at}`, steps: [...opening, ...steps] };
     }
   }
-  if (apis === null || apis.has("OffsetDelete")) yield* STORIES;
+  for (const story of STORIES) if (hasApi(story.steps, apis)) yield story;
 }
 
-const STORIES: readonly Case[] = [
-  {
-    name: "a subscription that says version 1 and has the fields of version 0",
-    steps: [
-      join({
-        protocols: [{
-          name: "range",
-          metadata: { subscription: ["orders"], version: 0, says: 1 },
-        }],
-      }, 3),
-      OWN_GROUP[1]!,
-      step("OffsetDelete", 0, {
-        groupId: "$cg",
-        topics: [
-          { name: "orders", partitions: [{ partitionIndex: 0 }] },
-          { name: "empty", partitions: [{ partitionIndex: 0 }] },
-        ],
-      }),
-    ],
-  },
-  {
-    name: "one group twice",
-    steps: [
-      OWN_COMMITS,
-      step("OffsetFetch", 8, {
-        groups: [
-          { groupId: "$cg", topics: [{ name: "orders", partitionIndexes: [0] }] },
-          { groupId: "$cg", topics: [{ name: "orders", partitionIndexes: [1] }] },
-        ],
-      }),
-    ],
-  },
-];
+/** Whether one of the steps is of one of the APIs; of any, where it is null. */
+export function hasApi(steps: readonly Step[], apis: ReadonlySet<string> | null): boolean {
+  return apis === null || steps.some(({ api }) => apis.has(api));
+}

@@ -45,7 +45,9 @@ function* smaller(steps: readonly Step[]): Generator<Step[]> {
 }
 
 function isReferred(steps: readonly Step[], index: number): boolean {
-  return steps.some(({ request }) => JSON.stringify(request).includes(`%${index}:`));
+  return steps.some(({ request, awaits }) => {
+    return awaits?.includes(index) || JSON.stringify(request).includes(`%${index}:`);
+  });
 }
 
 /** Corrects placeholders that refer to steps after a removed one. */
@@ -55,7 +57,9 @@ function renumbered(steps: readonly Step[], removed: number): Step[] {
       const index = Number(digits);
       return index > removed ? `%${index - 1}:` : whole;
     });
-    return { ...step, request: JSON.parse(text) as JsonObject };
+    const request = JSON.parse(text) as JsonObject;
+    if (step.awaits === undefined) return { ...step, request };
+    return { ...step, request, awaits: step.awaits.map((one) => one > removed ? one - 1 : one) };
   });
 }
 

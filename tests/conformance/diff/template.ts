@@ -14,10 +14,15 @@ export interface Template {
   /** What is asked first. */
   readonly before?: readonly Step[];
   readonly request: JsonObject;
-  /** It changes topics or groups: only the case's own, `$ct` or `$cg`, and never the broker's. */
-  readonly changes?: "topics" | "groups";
+  /**
+   * It changes topics or groups: only the case's own, `$ct` or `$cg`, and never the broker's. Nothing: it
+   * would change what all share, and says that it only validates.
+   */
+  readonly changes?: "topics" | "groups" | "nothing";
   /** What shows whether it had an effect. */
   readonly after?: readonly Step[];
+  /** Others have the same fields: its variations are left to seeds. */
+  readonly isAlike?: true;
   /** The template makes sense in these versions only. */
   readonly from?: number;
   readonly to?: number;
@@ -55,6 +60,7 @@ const SHARED_GROUPS = /"(?:idle|live| ?)"/;
 export function asOwn({ changes }: Template, request: JsonObject): JsonObject | null {
   const text = JSON.stringify(request);
   if (changes === undefined) return request;
+  if (changes === "nothing") return request.validateOnly === true ? request : null;
   if (changes === "groups") {
     return SHARED_GROUPS.test(JSON.stringify(groupIdsIn(request))) ? null : request;
   }
@@ -76,8 +82,15 @@ export function caseOf(
     name: `${api} v${version}: ${name}`,
     steps: [
       ...before ?? [],
-      { api, version, request },
+      { api, version, request: withOwnEpochs(request) },
       ...(after ?? []).map((step) => ({ ...step, settles: true })),
     ],
   };
+}
+
+/** Epochs that are tried are those of the fixture's topic, or of the case's own where it has one. */
+function withOwnEpochs(request: JsonObject): JsonObject {
+  const text = JSON.stringify(request);
+  if (!text.includes('"$ct"')) return request;
+  return JSON.parse(text.replaceAll("%epoch:orders", "%epoch:$ct")) as JsonObject;
 }

@@ -6,8 +6,9 @@
 
 import type { Template } from "./template.ts";
 import { ADMIN_TEMPLATES } from "./templates_admin.ts";
-import { DATA_TEMPLATES, TOPIC_TEMPLATES } from "./templates_data.ts";
+import { DATA_TEMPLATES } from "./templates_data.ts";
 import { GROUP_TEMPLATES } from "./templates_groups.ts";
+import { TOPIC_TEMPLATES } from "./templates_topics.ts";
 
 export const TEMPLATES: readonly Template[] = [
   ...DATA_TEMPLATES,

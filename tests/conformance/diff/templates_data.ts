@@ -1,5 +1,5 @@
 /**
- * Templates of what reads and writes records and describes topics.
+ * Templates of what reads and writes records.
  *
  * @module
  */
@@ -7,25 +7,7 @@
 import { type JsonObject, type Step, step } from "./case.ts";
 import { NOW_MS } from "./message_builder.ts";
 import type { Template } from "./template.ts";
-
-/** Makes the case's own topic, `$ct`, and learns its id. */
-export const OWN_TOPIC: readonly Step[] = [
-  step("CreateTopics", 7, {
-    topics: [{ name: "$ct", numPartitions: 3, replicationFactor: 1 }],
-    timeoutMs: 10_000,
-  }),
-  step("Metadata", 12, { topics: [{ name: "$ct" }], allowAutoTopicCreation: false }, {
-    settles: true,
-  }),
-  // Kafka shows a topic a moment before it serves it.
-  step("ListOffsets", 8, {
-    replicaId: -1,
-    topics: [{
-      name: "$ct",
-      partitions: [0, 1, 2].map((partitionIndex) => ({ partitionIndex, timestamp: -1 })),
-    }],
-  }, { settles: true }),
-];
+import { OWN_TOPIC } from "./templates_topics.ts";
 
 /** Two batches of an ordinary producer in partition 0 of the case's own topic. */
 export const OWN_RECORDS: Step = step("Produce", 12, {
@@ -49,6 +31,38 @@ export const READ_OWN: Step = step("Fetch", 12, {
   }],
 });
 
+/** The case's own topic with configs of its own. */
+function ownTopicWith(...configs: JsonObject[]): readonly Step[] {
+  const [create, ...rest] = OWN_TOPIC;
+  const [topic] = create!.request.topics as readonly JsonObject[];
+  return [
+    { ...create!, request: { ...create!.request, topics: [{ ...topic, configs }] } },
+    ...rest,
+  ];
+}
+
+const producing = (...batches: JsonObject[]): JsonObject => ({
+  acks: -1,
+  timeoutMs: 1_000,
+  topicData: [{
+    name: "$ct",
+    topicId: "%id:$ct%",
+    partitionData: [{ index: 0, records: { batches } }],
+  }],
+});
+
+/** A produce to a topic with one config; the rest is the template's. */
+function producingTo(name: string, value: string, ...batches: JsonObject[]): Template {
+  return {
+    api: "Produce",
+    changes: "topics",
+    before: ownTopicWith({ name, value }),
+    request: producing(...batches),
+    after: [READ_OWN],
+    isAlike: true,
+  };
+}
+
 const OFFSETS_OF_OWN: Step = step("ListOffsets", 8, {
   replicaId: -1,
   topics: [{
@@ -58,6 +72,11 @@ const OFFSETS_OF_OWN: Step = step("ListOffsets", 8, {
       { partitionIndex: 0, timestamp: -1 },
     ],
   }],
+});
+
+const DELETE_OWN: Step = step("DeleteRecords", 2, {
+  topics: [{ name: "$ct", partitions: [{ partitionIndex: 0, offset: 2 }] }],
+  timeoutMs: 5_000,
 });
 
 const fetch = (more: JsonObject = {}): JsonObject => ({
@@ -76,17 +95,21 @@ export const DATA_TEMPLATES: readonly Template[] = [
     api: "Produce",
     changes: "topics",
     before: OWN_TOPIC,
-    request: {
-      acks: -1,
-      timeoutMs: 1_000,
-      topicData: [{
-        name: "$ct",
-        topicId: "%id:$ct%",
-        partitionData: [{ index: 0, records: { batches: [{ records: ["v"] }] } }],
-      }],
-    },
+    request: producing({ records: ["v"] }),
     after: [READ_OWN],
   },
+  producingTo("cleanup.policy", "compact", { records: [{ key: "k", value: null }] }),
+  producingTo("cleanup.policy", "compact", { records: ["no key"] }),
+  producingTo("message.timestamp.type", "LogAppendTime", { records: ["v"] }),
+  producingTo("max.message.bytes", "100", { records: ["a value that is longer than that is"] }),
+  producingTo("min.insync.replicas", "2", { records: ["v"] }),
+  producingTo("message.timestamp.after.max.ms", "1000", {
+    records: [{ value: "new", timestamp: NOW_MS + 7_200_000 }, "v"],
+  }),
+  producingTo("message.timestamp.before.max.ms", "1000", {
+    records: [{ value: "old", timestamp: 1_000 }, "v"],
+  }),
+  producingTo("compression.type", "gzip", { records: ["v"] }),
   { api: "Fetch", request: fetch() },
   // The last version that names topics.
   { api: "Fetch", from: 12, to: 12, request: fetch() },
@@ -135,6 +158,43 @@ export const DATA_TEMPLATES: readonly Template[] = [
     after: [OFFSETS_OF_OWN],
   },
   {
+    api: "ListOffsets",
+    before: [...OWN_TOPIC, OWN_RECORDS, DELETE_OWN],
+    request: {
+      replicaId: -1,
+      topics: [{ name: "$ct", partitions: [{ partitionIndex: 0, timestamp: -2 }] }],
+      timeoutMs: 1_000,
+    },
+  },
+  {
+    api: "Fetch",
+    from: 12,
+    before: [...OWN_TOPIC, OWN_RECORDS, DELETE_OWN],
+    request: {
+      maxWaitMs: 0,
+      topics: [{
+        topic: "$ct",
+        topicId: "%id:$ct%",
+        partitions: [{ partition: 0, fetchOffset: 2, partitionMaxBytes: 1_048_576 }],
+      }],
+    },
+  },
+  {
+    api: "OffsetForLeaderEpoch",
+    before: [...OWN_TOPIC, OWN_RECORDS],
+    request: {
+      replicaId: -1,
+      topics: [{
+        topic: "$ct",
+        partitions: [{
+          partition: 0,
+          currentLeaderEpoch: "%epoch:$ct%",
+          leaderEpoch: "%epoch:$ct%",
+        }],
+      }],
+    },
+  },
+  {
     api: "DescribeProducers",
     request: { topics: [{ name: "orders", partitionIndexes: [1] }] },
   },
@@ -142,133 +202,15 @@ export const DATA_TEMPLATES: readonly Template[] = [
     api: "InitProducerId",
     request: { transactionalId: null, transactionTimeoutMs: 60_000 },
   },
-];
-
-export const TOPIC_TEMPLATES: readonly Template[] = [
   {
-    api: "Metadata",
+    api: "InitProducerId",
+    from: 3,
+    before: [step("InitProducerId", 4, { transactionalId: null, transactionTimeoutMs: 60_000 })],
     request: {
-      topics: [{ name: "orders", topicId: "00000000000000000000000000000000" }],
-      allowAutoTopicCreation: false,
+      transactionalId: null,
+      transactionTimeoutMs: 60_000,
+      producerId: "%0:producerId%",
+      producerEpoch: "%0:producerEpoch%",
     },
-  },
-  {
-    api: "Metadata",
-    from: 4,
-    request: { topics: [{ name: "$cunknown" }], allowAutoTopicCreation: true },
-    after: [
-      step("Metadata", 12, { topics: [{ name: "$cunknown" }], allowAutoTopicCreation: false }),
-    ],
-  },
-  {
-    api: "Metadata",
-    from: 12,
-    request: {
-      topics: [{ name: null, topicId: "%id:orders%" }],
-      allowAutoTopicCreation: false,
-      includeTopicAuthorizedOperations: true,
-    },
-  },
-  {
-    api: "CreateTopics",
-    changes: "topics",
-    request: {
-      topics: [{
-        name: "$ct",
-        numPartitions: 2,
-        replicationFactor: 1,
-        configs: [{ name: "retention.ms", value: "1000" }],
-      }],
-      timeoutMs: 10_000,
-    },
-    after: [
-      step("DescribeConfigs", 4, {
-        resources: [{ resourceType: 2, resourceName: "$ct", configurationKeys: ["retention.ms"] }],
-      }),
-      step("Metadata", 12, { topics: [{ name: "$ct" }], allowAutoTopicCreation: false }),
-    ],
-  },
-  {
-    api: "CreateTopics",
-    changes: "topics",
-    request: {
-      topics: [{
-        name: "$ct",
-        numPartitions: -1,
-        replicationFactor: -1,
-        assignments: [{ partitionIndex: 0, brokerIds: [1] }],
-      }],
-      timeoutMs: 10_000,
-    },
-    after: [
-      step("Metadata", 12, { topics: [{ name: "$ct" }], allowAutoTopicCreation: false }),
-    ],
-  },
-  {
-    api: "CreatePartitions",
-    changes: "topics",
-    before: OWN_TOPIC,
-    request: {
-      topics: [{ name: "$ct", count: 5, assignments: null }],
-      timeoutMs: 10_000,
-    },
-    after: [OWN_TOPIC[1]!],
-  },
-  {
-    api: "CreatePartitions",
-    changes: "topics",
-    before: OWN_TOPIC,
-    request: {
-      topics: [{ name: "$ct", count: 4, assignments: [{ brokerIds: [1] }] }],
-      timeoutMs: 10_000,
-    },
-    after: [OWN_TOPIC[1]!],
-  },
-  {
-    api: "DeleteTopics",
-    changes: "topics",
-    before: OWN_TOPIC,
-    to: 5,
-    request: { topicNames: ["$ct"], timeoutMs: 10_000 },
-    after: [OWN_TOPIC[1]!],
-  },
-  {
-    api: "DeleteTopics",
-    changes: "topics",
-    before: OWN_TOPIC,
-    from: 6,
-    request: { topics: [{ name: "$ct" }], timeoutMs: 10_000 },
-    after: [OWN_TOPIC[1]!],
-  },
-  {
-    api: "DeleteTopics",
-    changes: "topics",
-    before: OWN_TOPIC,
-    from: 6,
-    request: { topics: [{ name: null, topicId: "%id:$ct%" }], timeoutMs: 10_000 },
-    after: [OWN_TOPIC[1]!],
-  },
-  {
-    api: "DescribeTopicPartitions",
-    request: { topics: [{ name: "orders" }], responsePartitionLimit: 2 },
-  },
-  {
-    api: "DescribeTopicPartitions",
-    request: {
-      topics: [{ name: "orders" }, { name: "empty" }],
-      cursor: { topicName: "orders", partitionIndex: 1 },
-    },
-  },
-  {
-    api: "ElectLeaders",
-    request: { topicPartitions: [{ topic: "orders", partitions: [0] }], timeoutMs: 10_000 },
-  },
-  {
-    api: "ListPartitionReassignments",
-    request: { topics: [{ name: "orders", partitionIndexes: [0] }] },
-  },
-  {
-    api: "DescribeLogDirs",
-    request: { topics: [{ topic: "orders", partitions: [0] }] },
   },
 ];

@@ -36,6 +36,17 @@ export const OWN_COMMITS: Step = step("OffsetCommit", 9, {
 const OWN_OFFSETS: Step = step("OffsetFetch", 8, { groups: [{ groupId: "$cg", topics: null }] });
 const OWN_DESCRIBED: Step = step("DescribeGroups", 6, { groups: ["$cg"] });
 
+/** A member with a name of its own, `$ci`, in the case's own group. */
+export const STATIC_MEMBER: readonly Step[] = [
+  step("JoinGroup", 5, { ...OWN_GROUP[0]!.request, groupInstanceId: "$ci" }),
+  step("SyncGroup", 5, {
+    ...OWN_GROUP[1]!.request,
+    groupInstanceId: "$ci",
+    protocolType: "consumer",
+    protocolName: "range",
+  }),
+];
+
 export const GROUP_TEMPLATES: readonly Template[] = [
   { api: "FindCoordinator", to: 3, request: { key: "idle" } },
   { api: "FindCoordinator", from: 4, request: { coordinatorKeys: ["idle"] } },
@@ -78,6 +89,74 @@ export const GROUP_TEMPLATES: readonly Template[] = [
       assignments: [{ memberId: "%0:memberId%", assignment: { text: "other" } }],
     },
     after: [OWN_DESCRIBED],
+  },
+  {
+    api: "JoinGroup",
+    changes: "groups",
+    from: 5,
+    before: STATIC_MEMBER,
+    request: { ...OWN_GROUP[0]!.request, memberId: "", groupInstanceId: "$ci" },
+    after: [OWN_DESCRIBED],
+  },
+  {
+    api: "SyncGroup",
+    changes: "groups",
+    from: 3,
+    before: STATIC_MEMBER,
+    request: STATIC_MEMBER[1]!.request,
+    after: [OWN_DESCRIBED],
+  },
+  {
+    api: "Heartbeat",
+    from: 3,
+    before: STATIC_MEMBER,
+    request: {
+      groupId: "$cg",
+      generationId: "%0:generationId%",
+      memberId: "%0:memberId%",
+      groupInstanceId: "$ci",
+    },
+  },
+  {
+    api: "LeaveGroup",
+    changes: "groups",
+    from: 3,
+    before: STATIC_MEMBER,
+    request: { groupId: "$cg", members: [{ memberId: "", groupInstanceId: "$ci" }] },
+    after: [OWN_DESCRIBED],
+  },
+  {
+    api: "OffsetCommit",
+    changes: "groups",
+    from: 7,
+    before: STATIC_MEMBER,
+    request: {
+      groupId: "$cg",
+      generationIdOrMemberEpoch: "%0:generationId%",
+      memberId: "%0:memberId%",
+      groupInstanceId: "$ci",
+      topics: [{
+        name: "orders",
+        topicId: "%id:orders%",
+        partitions: [{ partitionIndex: 0, committedOffset: 3, committedMetadata: "note" }],
+      }],
+    },
+    after: [OWN_OFFSETS],
+  },
+  { api: "DescribeGroups", before: STATIC_MEMBER, request: { groups: ["$cg"] } },
+  { api: "ListGroups", before: OWN_GROUP.slice(0, 1), request: {} },
+  {
+    api: "OffsetFetch",
+    from: 8,
+    before: OWN_GROUP,
+    request: {
+      groups: [{
+        groupId: "$cg",
+        memberId: "%0:memberId%",
+        memberEpoch: "%0:generationId%",
+        topics: [{ name: "orders", topicId: "%id:orders%", partitionIndexes: [0] }],
+      }],
+    },
   },
   {
     api: "Heartbeat",

@@ -65,6 +65,11 @@ export function withLength(frame: Uint8Array, field: LengthField, value: number)
   return changed;
 }
 
+/** Where what a length counts begins. */
+export function afterLength({ at, kind, value }: LengthField): number {
+  return at + sizeOf(kind, value);
+}
+
 function readLength(writer: Writer, at: number, kind: LengthKind): number {
   if (kind === "int16") return writer.view.getInt16(at, false);
   if (kind === "int32") return writer.view.getInt32(at, false);

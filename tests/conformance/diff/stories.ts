@@ -1,0 +1,99 @@
+/**
+ * Sequences with a point: what was once found, and what no chance would put together.
+ *
+ * @module
+ */
+
+import { type Case, type JsonObject, type Step, step } from "./case.ts";
+import { OWN_COMMITS, OWN_GROUP } from "./templates_groups.ts";
+import { OWN_TOPIC } from "./templates_topics.ts";
+
+const fetch = (more: JsonObject): Step =>
+  step("Fetch", 12, { maxWaitMs: 0, sessionId: "%3:sessionId%", ...more });
+
+const setForAll = (name: string, value: string | null, configOperation = 0): Step =>
+  step("IncrementalAlterConfigs", 1, {
+    resources: [{
+      resourceType: 4,
+      resourceName: "",
+      configs: [{ name, configOperation, value }],
+    }],
+  });
+
+const described = (name: string): Step =>
+  step("DescribeConfigs", 4, {
+    resources: ["", "1"].map((resourceName) => ({
+      resourceType: 4,
+      resourceName,
+      configurationKeys: [name],
+    })),
+    includeSynonyms: true,
+  }, { settles: true });
+
+export const STORIES: readonly Case[] = [
+  {
+    name: "a subscription that says version 1 and has the fields of version 0",
+    steps: [
+      step("JoinGroup", 3, {
+        ...OWN_GROUP[0]!.request,
+        protocols: [{
+          name: "range",
+          metadata: { subscription: ["orders"], version: 0, says: 1 },
+        }],
+      }),
+      OWN_GROUP[1]!,
+      step("OffsetDelete", 0, {
+        groupId: "$cg",
+        topics: [
+          { name: "orders", partitions: [{ partitionIndex: 0 }] },
+          { name: "empty", partitions: [{ partitionIndex: 0 }] },
+        ],
+      }),
+    ],
+  },
+  {
+    name: "one group twice",
+    steps: [
+      OWN_COMMITS,
+      step("OffsetFetch", 8, {
+        groups: [
+          { groupId: "$cg", topics: [{ name: "orders", partitionIndexes: [0] }] },
+          { groupId: "$cg", topics: [{ name: "orders", partitionIndexes: [1] }] },
+        ],
+      }),
+    ],
+  },
+  {
+    name: "a partition is named and forgotten in one request of a session",
+    steps: [
+      ...OWN_TOPIC,
+      fetch({
+        sessionId: 0,
+        sessionEpoch: 0,
+        topics: [{ topic: "$ct", partitions: [{ partition: 0 }] }],
+      }),
+      fetch({
+        sessionEpoch: 1,
+        topics: [{ topic: "$ct", partitions: [{ partition: 0 }, { partition: 1 }] }],
+        forgottenTopicsData: [{ topic: "$ct", partitions: [0, 1] }],
+      }),
+      fetch({ sessionEpoch: 2 }),
+    ],
+  },
+  {
+    name: "a setting of all brokers is changed and given back",
+    steps: [
+      described("log.cleaner.backoff.ms"),
+      setForAll("log.cleaner.backoff.ms", "12000"),
+      described("log.cleaner.backoff.ms"),
+      setForAll("log.cleaner.backoff.ms", "x"),
+      setForAll("log.cleaner.backoff.ms", "1", 2),
+      setForAll("log.cleaner.backoff.ms", null, 1),
+      described("log.cleaner.backoff.ms"),
+      setForAll("metric.reporters", "a.b.C", 3),
+      setForAll("node.id", "5"),
+      setForAll("$cunknown", "5"),
+      setForAll("log.retention.hours", "5"),
+    ],
+  },
+];
