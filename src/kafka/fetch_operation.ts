@@ -336,11 +336,17 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
   #finish(): void {
     let room = this.maxBytes;
     let names = 0;
+    let given = false;
     for (let i = 0; i < this.partCount; i++) {
       const part = this.parts[i]!;
       const bytes = part.bytes;
-      if (bytes > room && i > 0 && room < this.maxBytes) part.dropRecords();
-      else room = Math.max(0, room - bytes);
+      // Each shard's first batch may exceed the limits; of the whole answer only the first may.
+      if (given && bytes > Math.min(room, part.asked.maxBytes)) {
+        part.dropRecords();
+      } else if (bytes > 0) {
+        room = Math.max(0, room - bytes);
+        given = true;
+      }
       part.answered = !this.incremental || isNews(part);
       if (!part.answered) continue;
       this.#answer.push(part);

@@ -5,6 +5,7 @@
  * deno task diff                       the fixed cases, as the conformance suite has them
  * deno task diff --all                 the same in every version
  * deno task diff --api Fetch,Produce   only these APIs
+ * deno task diff --only "two members"   only cases whose names match the pattern
  * deno task diff --brief               a line for each, without looking for the smallest case
  * deno task diff --seed 5              cases from a seed, until Ctrl-C; --minutes 10 or --cases 1000 end it
  * deno task diff --seed 5 --case 118   one of them
@@ -37,6 +38,7 @@ const { values: flags } = parseArgs({
     cases: { type: "string" },
     minutes: { type: "string" },
     brief: { type: "boolean" },
+    only: { type: "string" },
     coverage: { type: "boolean" },
   },
 });
@@ -87,7 +89,9 @@ function* untilEnough(cases: Iterable<Case>): Generator<Case> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => isInterrupted = true);
   }
+  const only = new RegExp(flags.only ?? "");
   for (const one of cases) {
+    if (!only.test(one.name)) continue;
     if (left-- <= 0 || performance.now() > endMs || isInterrupted) return;
     yield one;
   }

@@ -59,18 +59,21 @@ export const ADMIN_TEMPLATES: readonly Template[] = [
     { resourceType: 4, resourceName: "", configurationKeys: null },
   ),
   altering("AlterConfigs", { name: "retention.ms", value: "5000" }),
-  validating("AlterConfigs", { name: "num.io.threads", value: "9" }),
+  { ...validating("AlterConfigs", { name: "num.io.threads", value: "9" }), isAlike: true },
   altering("IncrementalAlterConfigs", { name: "retention.ms", configOperation: 0, value: "5000" }),
   altering("IncrementalAlterConfigs", {
     name: "cleanup.policy",
     configOperation: 2,
     value: "compact",
   }),
-  altering("IncrementalAlterConfigs", {
-    name: "leader.replication.throttled.replicas",
-    configOperation: 2,
-    value: "0:1,1:1",
-  }),
+  {
+    ...altering("IncrementalAlterConfigs", {
+      name: "leader.replication.throttled.replicas",
+      configOperation: 2,
+      value: "0:1,1:1",
+    }),
+    isAlike: true,
+  },
   validating("IncrementalAlterConfigs", {
     name: "num.io.threads",
     configOperation: 0,

@@ -159,6 +159,7 @@ export const DATA_TEMPLATES: readonly Template[] = [
   },
   {
     api: "ListOffsets",
+    isAlike: true,
     before: [...OWN_TOPIC, OWN_RECORDS, DELETE_OWN],
     request: {
       replicaId: -1,
@@ -169,6 +170,7 @@ export const DATA_TEMPLATES: readonly Template[] = [
   {
     api: "Fetch",
     from: 12,
+    isAlike: true,
     before: [...OWN_TOPIC, OWN_RECORDS, DELETE_OWN],
     request: {
       maxWaitMs: 0,
@@ -181,6 +183,7 @@ export const DATA_TEMPLATES: readonly Template[] = [
   },
   {
     api: "OffsetForLeaderEpoch",
+    isAlike: true,
     before: [...OWN_TOPIC, OWN_RECORDS],
     request: {
       replicaId: -1,

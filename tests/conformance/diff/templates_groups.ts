@@ -94,6 +94,7 @@ export const GROUP_TEMPLATES: readonly Template[] = [
     api: "JoinGroup",
     changes: "groups",
     from: 5,
+    isAlike: true,
     before: STATIC_MEMBER,
     request: { ...OWN_GROUP[0]!.request, memberId: "", groupInstanceId: "$ci" },
     after: [OWN_DESCRIBED],
@@ -102,6 +103,7 @@ export const GROUP_TEMPLATES: readonly Template[] = [
     api: "SyncGroup",
     changes: "groups",
     from: 3,
+    isAlike: true,
     before: STATIC_MEMBER,
     request: STATIC_MEMBER[1]!.request,
     after: [OWN_DESCRIBED],
@@ -109,6 +111,7 @@ export const GROUP_TEMPLATES: readonly Template[] = [
   {
     api: "Heartbeat",
     from: 3,
+    isAlike: true,
     before: STATIC_MEMBER,
     request: {
       groupId: "$cg",
@@ -121,6 +124,7 @@ export const GROUP_TEMPLATES: readonly Template[] = [
     api: "LeaveGroup",
     changes: "groups",
     from: 3,
+    isAlike: true,
     before: STATIC_MEMBER,
     request: { groupId: "$cg", members: [{ memberId: "", groupInstanceId: "$ci" }] },
     after: [OWN_DESCRIBED],
@@ -129,6 +133,7 @@ export const GROUP_TEMPLATES: readonly Template[] = [
     api: "OffsetCommit",
     changes: "groups",
     from: 7,
+    isAlike: true,
     before: STATIC_MEMBER,
     request: {
       groupId: "$cg",
@@ -143,11 +148,12 @@ export const GROUP_TEMPLATES: readonly Template[] = [
     },
     after: [OWN_OFFSETS],
   },
-  { api: "DescribeGroups", before: STATIC_MEMBER, request: { groups: ["$cg"] } },
-  { api: "ListGroups", before: OWN_GROUP.slice(0, 1), request: {} },
+  { api: "DescribeGroups", isAlike: true, before: STATIC_MEMBER, request: { groups: ["$cg"] } },
+  { api: "ListGroups", isAlike: true, before: OWN_GROUP.slice(0, 1), request: {} },
   {
     api: "OffsetFetch",
     from: 8,
+    isAlike: true,
     before: OWN_GROUP,
     request: {
       groups: [{

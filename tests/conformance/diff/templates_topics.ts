@@ -107,6 +107,7 @@ export const TOPIC_TEMPLATES: readonly Template[] = [
   {
     api: "CreateTopics",
     changes: "topics",
+    isAlike: true,
     before: OWN_TOPIC,
     request: {
       topics: [
@@ -174,6 +175,7 @@ export const TOPIC_TEMPLATES: readonly Template[] = [
   },
   {
     api: "DescribeTopicPartitions",
+    isAlike: true,
     request: {
       topics: [{ name: "empty" }, { name: "$cunknown" }, { name: "orders" }],
       responsePartitionLimit: 1,
@@ -183,6 +185,7 @@ export const TOPIC_TEMPLATES: readonly Template[] = [
   {
     api: "ElectLeaders",
     from: 1,
+    isAlike: true,
     request: {
       electionType: 1,
       topicPartitions: [{ topic: "orders", partitions: [0, 1, 7] }],
