@@ -25,9 +25,9 @@ const ENTRIES = new Map(CATALOG.map((entry) => [entry.name, entry]));
 const PATIENCE_MS = 8_000;
 /** The same where the request asks for a wait without end. */
 const LONG_POLL_PATIENCE_MS = 1_500;
-/** Tries within 5 s: Kafka may be busy. */
+/** Tries within 20 s: Kafka may be busy. */
 const SETTLE_FIRST_MS = 20;
-const SETTLE_TRIES = 8;
+const SETTLE_TRIES = 10;
 /** "diff" */
 const CLIENT_ID_HEX = "64696666";
 
