@@ -7,6 +7,7 @@
 
 import { KAFKA } from "../tests/conformance/diff/kafka_version.ts";
 import { KNOWN, NOT_COMPARED } from "../tests/conformance/diff/known.ts";
+import { SETTINGS_LEFT_OUT } from "../tests/conformance/diff/settings_left_out.ts";
 
 export function differencesPage(banner: string): string {
   const sorted = KNOWN.toSorted((a, b) => a.apis.join() < b.apis.join() ? -1 : 1);
@@ -30,6 +31,17 @@ export function differencesPage(banner: string): string {
     "and the order of lists that Kafka keeps in hash tables. Not compared:",
     "",
     ...NOT_COMPARED.map((what) => `- ${what}`),
+    "",
+    "## Settings of a broker",
+    "",
+    "Every other setting of Kafka's is described with its type, its default, its source and its synonyms. The documentation",
+    "of those that have no effect says why. These are refused:",
+    "",
+    "| Settings | Names begin with | Why |",
+    "| --- | --- | --- |",
+    ...SETTINGS_LEFT_OUT.map(({ what, names, why }) => {
+      return `| ${what} | ${names.map((name) => `\`${name}\``).join(", ")} | ${why} |`;
+    }),
     "",
   ].join("\n");
 }

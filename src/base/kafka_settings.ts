@@ -3,8 +3,8 @@
  * as a matter of course, so they are accepted, kept and shown with Kafka's type and default, and each says why
  * it has no effect.
  *
- * Settings of security, tiered storage and protocols that Gregor does not have are not here: an operator
- * who sets those must get an error.
+ * Settings of what Gregor does not have are not here (security, tiered storage, other kinds of groups, plug-ins;
+ * `docs/DIFFERENCES.md` has all of them): an operator who sets those must get an error.
  *
  * @module
  */
@@ -38,11 +38,18 @@ const NO_JMX = "There is no JMX here.";
 const NO_RECOMPRESSION = "Gregor stores what the producer sent.";
 const OWN_MEMORY = "--memory sets the memory, and Gregor divides it.";
 const OWN_BUFFERS = "The kernel sizes the buffers of each connection itself.";
+const OWN_CONNECTIONS = "--memory limits the number of connections, those of one address together.";
+const NO_CONNECTS = "The broker connects to no Kafka.";
 const OWN_CONTROLLER =
   "The metadata log is a partition like any other, and the controller a part of every node.";
 
 /** By name, as in Kafka 4.4. */
 export const KAFKA_ONLY_SETTINGS = {
+  "alter.log.dirs.replication.quota.window.num": intSetting(11, NO_QUOTAS, { ...fixed, min: 1 }),
+  "alter.log.dirs.replication.quota.window.size.seconds": intSetting(1, NO_QUOTAS, {
+    ...fixed,
+    min: 1,
+  }),
   "auto.leader.rebalance.enable": booleanSetting(true, NO_REPLICATION, fixed),
   "background.threads": intSetting(10, NO_POOLS, { ...ignored, min: 1 }),
   "broker.heartbeat.interval.ms": intSetting(2000, OWN_CONTROLLER, fixed),
@@ -70,6 +77,7 @@ export const KAFKA_ONLY_SETTINGS = {
     "Records of one turn are written together, without waiting for more.",
     { ...fixed, min: -1 },
   ),
+  "group.coordinator.background.threads": intSetting(2, NO_POOLS, { ...fixed, min: 1 }),
   "group.coordinator.threads": intSetting(4, NO_POOLS, { ...fixed, min: 1 }),
   "initial.broker.registration.timeout.ms": intSetting(60_000, OWN_CONTROLLER, fixed),
   "kafka.metrics.polling.interval.secs": intSetting(10, NO_JMX, { ...fixed, min: 1 }),
@@ -107,6 +115,9 @@ export const KAFKA_ONLY_SETTINGS = {
     "The number of connections is limited, not their rate.",
     { ...ignored, min: 0 },
   ),
+  "max.connections": intSetting(INT_MAX, OWN_CONNECTIONS, { ...ignored, min: 0 }),
+  "max.connections.per.ip": intSetting(INT_MAX, OWN_CONNECTIONS, { ...ignored, min: 0 }),
+  "max.connections.per.ip.overrides": stringSetting("", OWN_CONNECTIONS, ignored),
   "metadata.log.max.record.bytes.between.snapshots": longSetting(20 * MIB, OWN_CONTROLLER, {
     ...fixed,
     min: 1,
@@ -162,6 +173,8 @@ export const KAFKA_ONLY_SETTINGS = {
   "replication.quota.window.num": intSetting(11, NO_QUOTAS, { ...fixed, min: 1 }),
   "replication.quota.window.size.seconds": intSetting(1, NO_QUOTAS, { ...fixed, min: 1 }),
   "request.timeout.ms": intSetting(30_000, "The broker sends no requests.", fixed),
+  "socket.connection.setup.timeout.max.ms": longSetting(30_000, NO_CONNECTS, fixed),
+  "socket.connection.setup.timeout.ms": longSetting(10_000, NO_CONNECTS, fixed),
   "socket.listen.backlog.size": intSetting(50, "The kernel's limit (somaxconn) applies.", {
     ...fixed,
     min: 1,

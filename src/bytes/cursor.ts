@@ -232,7 +232,7 @@ export class Cursor {
 
   /** As {@linkcode stringLength}, -1 for null. */
   nullableStringLength(flexible: boolean): number {
-    const length = this.#length(flexible ? this.unsignedVarint() - 1 : this.int16());
+    const length = this.#length(flexible ? this.#compactLength() : this.int16());
     // Compact strings could be longer; no Kafka takes them, and no answer could repeat them.
     if (length <= STRING_SIZE_MAX) return length;
     this.bad = true;
@@ -241,7 +241,7 @@ export class Cursor {
 
   /** As {@linkcode nullableStringLength}, of bytes or records. */
   nullableByteStringLength(flexible: boolean): number {
-    return this.#length(flexible ? this.unsignedVarint() - 1 : this.int32());
+    return this.#length(flexible ? this.#compactLength() : this.int32());
   }
 
   /** The next `length` bytes, borrowed. */
@@ -260,7 +260,7 @@ export class Cursor {
 
   /** As {@linkcode arrayLength}, -1 for null. */
   nullableArrayLength(flexible: boolean): number {
-    const length = flexible ? this.unsignedVarint() - 1 : this.int32();
+    const length = flexible ? this.#compactLength() : this.int32();
     if (this.bad) return 0;
     if (length < 0) return -1;
     // No element takes less than a byte.
@@ -301,6 +301,11 @@ export class Cursor {
       this.unsignedVarint();
       this.leaveTag(this.tagEnd());
     }
+  }
+
+  /** A length as compact fields have it, one more than it is; 32 bits with a sign, as in Kafka. */
+  #compactLength(): number {
+    return (this.unsignedVarint() - 1) | 0;
   }
 
   /** What was read as a length: -1 (null) up to the bytes that are left. */

@@ -118,6 +118,7 @@ Deno.test("Cursor reads any negative length as null, and text that is not UTF-8 
   assert.equal(read("fffe", (cursor) => cursor.nullableString(false)), null);
   assert.equal(read("fffffffe", (cursor) => cursor.nullableByteString(false)), null);
   assert.equal(read("80000000", (cursor) => cursor.nullableArrayLength(false)), -1);
+  assert.equal(read("feffffff0f", (cursor) => cursor.nullableString(true)), null);
   assert.equal(read("000267e9", (cursor) => cursor.string(false)), "g\ufffd");
   assert.equal(read("03c328", (cursor) => cursor.nullableString(true)), "\ufffd(");
 });

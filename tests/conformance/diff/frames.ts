@@ -44,7 +44,7 @@ export const DAMAGES: readonly Damage[] = [
   { headerTags: "016301aa" },
   { headerTags: "026301aa6301bb" },
   { headerTags: "01" },
-  ...[0, 1, 2].map((spoil) => ({ spoil })),
+  { spoil: 1 },
 ];
 
 const DAMAGED_APIS = new Set([

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { JsonObject } from "./case.ts";
+import type { Damage, JsonObject, Step } from "./case.ts";
 import { KNOWN_ADMIN } from "./known_admin.ts";
 import { KNOWN_CONFIGS } from "./known_configs.ts";
 import { KNOWN_DATA } from "./known_data.ts";
@@ -21,7 +21,7 @@ export interface KnownDifference {
   readonly kafka?: RegExp;
   readonly gregor?: RegExp;
   /** Matched against the request as JSON; or what says whether it is meant. */
-  readonly request?: RegExp | ((request: JsonObject) => boolean);
+  readonly request?: RegExp | ((request: JsonObject, damage: Damage | undefined) => boolean);
   /** Matched against what was done to the frame, as JSON. */
   readonly damage?: RegExp;
   /** The brokers' states differ from there on: what follows in the case is not compared. */
@@ -46,11 +46,11 @@ function matches(known: KnownDifference, { step, path, kafka, gregor }: Differen
     (known.kafka?.test(JSON.stringify(kafka)) ?? true) &&
     (known.gregor?.test(JSON.stringify(gregor)) ?? true) &&
     (known.damage?.test(JSON.stringify(step.damage ?? null)) ?? true) &&
-    isMeant(known.request, step.request);
+    isMeant(known.request, step);
 }
 
-function isMeant(wanted: KnownDifference["request"], request: JsonObject): boolean {
-  if (typeof wanted === "function") return wanted(request);
+function isMeant(wanted: KnownDifference["request"], { request, damage }: Step): boolean {
+  if (typeof wanted === "function") return wanted(request, damage);
   return wanted?.test(JSON.stringify(request)) ?? true;
 }
 
@@ -69,5 +69,4 @@ export const NOT_COMPARED: readonly string[] = [
   "Timeouts up to some milliseconds for changes of topics: whether Kafka's controller observes them is " +
   "chance. Gregor answers when the change is committed.",
   "Versions that only one of the two serves.",
-  "Broker settings, one by one.",
 ];

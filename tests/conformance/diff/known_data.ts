@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { JsonObject } from "./case.ts";
+import type { Damage, JsonObject } from "./case.ts";
 import type { KnownDifference } from "./known.ts";
 
 /** Whether a request to produce names a partition twice. */
@@ -15,6 +15,13 @@ function namesPartitionTwice({ topicData }: JsonObject): boolean {
     return partitions.map(({ index }) => JSON.stringify([name ?? "", topicId ?? "", index ?? 0]));
   });
   return new Set(named).size < named.length;
+}
+
+/** Whether a request to produce names a topic without partitions, or a damaged length makes it do so. */
+function namesNoPartition(request: JsonObject, damage: Damage | undefined): boolean {
+  const isCut = damage !== undefined && "length" in damage &&
+    (damage.says === 0 || damage.says === 1);
+  return isCut || /"partitionData":\[\]/.test(JSON.stringify(request));
 }
 
 function namesTopicTwice({ topicData }: JsonObject): boolean {
@@ -46,7 +53,7 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
   {
     apis: ["Produce"],
     path: /^responses(?:\{.*\})?$/,
-    request: /"partitionData":\[\]/,
+    request: namesNoPartition,
     asked: "A topic without partitions.",
     kafkaDoes: "Leaves the topic out of the answer.",
     gregorDoes: "Answers the topic without partitions.",
@@ -224,11 +231,10 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
     apis: ["Produce"],
     path: /^$/,
     kafka: /^"silence"$/,
-    gregor: /^"closed"$/,
     damage: /^\{"length":/,
-    asked: "Records whose length is negative.",
+    asked: "Records whose length is negative, which is null.",
     kafkaDoes: "Does not answer.",
-    gregorDoes: "Closes the connection.",
+    gregorDoes: "INVALID_RECORD; closes the connection where the length is damaged further.",
     reason: "The client learns of it.",
   },
   {

@@ -156,7 +156,10 @@ function encodeFrame(
   api.encodeRequest(writer, version, message);
   writer.view.setInt32(0, writer.size - 4, false);
   const frame = writer.copyBytes();
-  return step.damage === undefined ? frame : damaged(frame, step.damage, writer, headerLengths);
+  if (step.damage === undefined) return frame;
+  // Only flexible versions end with tagged fields.
+  if ("tags" in step.damage && requestHeaderVersion(api, version) === 1) return frame;
+  return damaged(frame, step.damage, writer, headerLengths);
 }
 
 function damaged(

@@ -166,7 +166,7 @@ export interface FieldDifference {
   readonly gregor: Json;
 }
 
-const DIFFERENCES_MAX = 20;
+const DIFFERENCES_MAX = 500;
 
 /** Every field in which two normalised values differ, up to a bound. */
 export function compare(kafka: Json, gregor: Json): FieldDifference[] {
