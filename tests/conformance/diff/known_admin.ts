@@ -94,11 +94,11 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   },
   {
     apis: ["InitProducerId"],
-    path: /^errorCode$/,
-    kafka: /^16$/,
+    path: /^(?:errorCode|producerId|producerEpoch)$/,
+    gregor: /^53$|^-1$/,
     request: /"transactionalId":"\$ctxn"/,
     asked: "An id with a transactional id.",
-    kafkaDoes: "Looks for the id's coordinator.",
+    kafkaDoes: "Looks for the id's coordinator, and gives the id.",
     gregorDoes: "TRANSACTIONAL_ID_AUTHORIZATION_FAILED.",
     reason: "There are no transactions yet, and this error ends a client's attempt at once.",
   },
@@ -168,7 +168,7 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   },
   {
     apis: ["DescribeTopicPartitions"],
-    path: /^nextCursor\.topicName$/,
+    path: /^nextCursor\./,
     byChance: true,
     request: /"topics":\[\]/,
     asked: "All topics, in pages.",

@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { Damage, JsonObject } from "./case.ts";
+import { ZERO_UUID } from "../../../src/wire/uuid.ts";
+import type { Damage, Json, JsonObject } from "./case.ts";
 import type { KnownDifference } from "./known.ts";
 
 /** Whether a request to produce names a partition twice. */
@@ -22,6 +23,14 @@ function namesNoPartition(request: JsonObject, damage: Damage | undefined): bool
   const isCut = damage !== undefined && "length" in damage &&
     (damage.says === 0 || damage.says === 1);
   return isCut || /"partitionData":\[\]/.test(JSON.stringify(request));
+}
+
+/** Whether a request to fetch names several partitions by the id that no topic has. */
+function fetchesFromNoTopic({ topics }: JsonObject): boolean {
+  const nameless = ((topics ?? []) as readonly JsonObject[])
+    .filter(({ topicId }) => topicId === undefined || topicId === ZERO_UUID);
+  const partitions = nameless.flatMap((topic) => (topic.partitions ?? []) as readonly Json[]);
+  return partitions.length > 1;
 }
 
 function namesTopicTwice({ topicData }: JsonObject): boolean {
@@ -179,11 +188,12 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
   },
   {
     apis: ["Fetch"],
-    path: /currentLeader\.(?:leaderId|leaderEpoch)$/,
+    path: /(?:currentLeader\.(?:leaderId|leaderEpoch)|errorCode)$/,
+    gregor: /^-1$|^6$/,
     request: /"replicaId":/,
     asked: "A fetch of a replica.",
-    kafkaDoes: "Names the leader in the refusal.",
-    gregorDoes: "Refuses without naming the leader.",
+    kafkaDoes: "Checks its epoch, and names the leader in the refusal.",
+    gregorDoes: "Refuses at once, without naming the leader.",
     reason: "Replicas use another protocol here.",
   },
   {
@@ -245,5 +255,15 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
     kafkaDoes: "Cuts the last batch.",
     gregorDoes: "Returns whole batches.",
     reason: "No client can read a part of a batch.",
+  },
+  {
+    apis: ["Fetch"],
+    path: /^(?:errorCode|responses|sessionId)$/,
+    kafka: /^-1$|^\[\]$|^0$/,
+    request: fetchesFromNoTopic,
+    asked: "Several partitions of the topic id 0.",
+    kafkaDoes: "UNKNOWN_SERVER_ERROR for the whole request.",
+    gregorDoes: "UNKNOWN_TOPIC_ID for each.",
+    reason: "Kafka answers so for one partition, and the other topics are answered.",
   },
 ];

@@ -45,6 +45,16 @@ export const KNOWN_GROUPS: readonly KnownDifference[] = [
     gregorDoes: "Answers the topic without partitions.",
     reason: "The answer has the shape of the request.",
   },
+  {
+    apis: ["DeleteGroups"],
+    path: /^results\[\]\.errorCode$/,
+    kafka: /^0$/,
+    gregor: /^69$/,
+    asked: "To delete a group of which there was only a refused commit.",
+    kafkaDoes: "Deletes an empty group.",
+    gregorDoes: "GROUP_ID_NOT_FOUND.",
+    reason: "A refused request leaves no group.",
+  },
 ];
 
 function namesTopicTwice({ topics }: JsonObject): boolean {

@@ -8,7 +8,7 @@
  * deno task diff --only "two members"   only cases whose names match the pattern
  * deno task diff --brief               a line for each, without looking for the smallest case
  * deno task diff --seed 5              cases from a seed, until Ctrl-C; --minutes 10 or --cases 1000 end it
- * deno task diff --seed 5 --case 118   one of them
+ * deno task diff --seed 5 --case 118   one of them; several with commas
  * deno task diff --replay JSON         one case, as an earlier run printed it
  * deno task diff --coverage            asks nothing: how often which API would be asked, and how
  * ```
@@ -77,8 +77,7 @@ function chosenCases(): Iterable<Case> {
   if (flags.seed === undefined) return fixedCases(apis, flags.all);
   const seed = Number(flags.seed);
   if (flags.case === undefined) return randomCases(seed, 0, apis);
-  const one = randomCase(seed, Number(flags.case), apis);
-  return one === null ? [] : [one];
+  return flags.case.split(",").flatMap((index) => randomCase(seed, Number(index), apis) ?? []);
 }
 
 /** Ends with the time or the number that was asked for, or with Ctrl-C. */

@@ -127,6 +127,8 @@ export class Normaliser {
     switch (name) {
       case "port":
         return value === this.#knowledge.port ? "<port>" : value;
+      case "epoch":
+        return value >= 0 && entry.name === "FetchResponse" ? "<epoch>" : value;
       case "leaderEpoch":
       case "partitionLeaderEpoch":
         return value >= 0 && entry.name !== "OffsetFetchResponse" ? "<epoch>" : value;

@@ -61,10 +61,17 @@ function changedTemplate(random: Random, apis: ReadonlySet<string> | null): Case
     request = change.request;
   }
   const own = asOwn(template, request);
-  if (own === null) return null;
+  if (own === null || namesResourceTwice(template.api, own)) return null;
   const one = caseOf(template, version, names.join(", "), own);
   if (random.nextBelow(8) > 0 || !mayBeDamaged(template)) return one;
   return damagedCase(one, template.before?.length ?? 0, pick(random, DAMAGES));
+}
+
+/** Kafka forgets to answer those, whatever else differs. */
+function namesResourceTwice(api: string, { resources }: JsonObject): boolean {
+  if (api !== "AlterConfigs" || !Array.isArray(resources)) return false;
+  const names = (resources as readonly JsonObject[]).map(({ resourceName }) => resourceName ?? "");
+  return new Set(names).size < names.length;
 }
 
 /** A damaged request may name other topics than it would: none that it then makes. */

@@ -77,8 +77,14 @@ export function inOrder(api: string, answer: Json, path = ""): Json {
 
 function identityOf(element: Json): string {
   if (typeof element !== "object" || element === null) return JSON.stringify(element);
-  return JSON.stringify(IDENTITY.map((key) => (element as JsonObject)[key] ?? null)) +
-    JSON.stringify(element);
+  const object = element as JsonObject;
+  const within = Object.values(object).filter((value) => Array.isArray(value)).flat();
+  return [object, ...within].map(ownIdentityOf).join("") + JSON.stringify(element);
+}
+
+function ownIdentityOf(json: Json): string {
+  if (typeof json !== "object" || json === null) return JSON.stringify(json);
+  return JSON.stringify(IDENTITY.map((key) => (json as JsonObject)[key] ?? null));
 }
 
 export function onlyOwn(api: string, answer: Json, prefix: string): Json {

@@ -52,6 +52,23 @@ export const STORIES: readonly Case[] = [
     ],
   },
   {
+    name: "a refused commit",
+    steps: [
+      step("OffsetCommit", 9, {
+        groupId: "$cg",
+        topics: [{
+          name: "orders",
+          partitions: [{ partitionIndex: 0, committedOffset: 1, committedMetadata: "$c~5000" }],
+        }],
+      }),
+      step("DeleteGroups", 2, { groupsNames: ["$cg"] }),
+    ],
+  },
+  {
+    name: "several partitions of no topic",
+    steps: [step("Fetch", 13, { topics: [{ partitions: [{ partition: 0 }, { partition: 1 }] }] })],
+  },
+  {
     name: "one group twice",
     steps: [
       OWN_COMMITS,
