@@ -47,7 +47,7 @@ export const KNOWN_CONFIGS: readonly KnownDifference[] = [
   {
     apis: ["CreateTopics", "DescribeConfigs"],
     path: /configs.*(?:configSource|synonyms|\{min\.insync\.replicas\})$/,
-    kafka: /^3$|"min.insync.replicas","value":"1","source":3/,
+    kafka: /^3$|"name":"min\.insync\.replicas".*ource":3/,
     asked: "Where a topic's `min.insync.replicas` comes from.",
     kafkaDoes:
       "From all brokers' dynamic configuration, which it writes itself when a cluster is made.",

@@ -9,7 +9,7 @@ import type { Damage, Json, JsonObject } from "./case.ts";
 import type { KnownDifference } from "./known.ts";
 
 /** Whether a request to produce names a partition twice. */
-function namesPartitionTwice({ topicData }: JsonObject): boolean {
+export function namesPartitionTwice({ topicData }: JsonObject): boolean {
   const topics = (topicData ?? []) as readonly JsonObject[];
   const named = topics.flatMap(({ name, topicId, partitionData }) => {
     const partitions = (partitionData ?? []) as readonly JsonObject[];
@@ -23,6 +23,13 @@ function namesNoPartition(request: JsonObject, damage: Damage | undefined): bool
   const isCut = damage !== undefined && "length" in damage &&
     (damage.says === 0 || damage.says === 1);
   return isCut || /"partitionData":\[\]/.test(JSON.stringify(request));
+}
+
+/** Whether one of the batches of several partitions is none. */
+function hasNonsenseBesideOthers({ topicData }: JsonObject): boolean {
+  const partitions = ((topicData ?? []) as readonly JsonObject[])
+    .flatMap(({ partitionData }) => (partitionData ?? []) as readonly JsonObject[]);
+  return partitions.length > 1 && /"text":"nonsense|"magic":3/.test(JSON.stringify(partitions));
 }
 
 /** Whether a request to fetch names several partitions by the id that no topic has. */
@@ -158,19 +165,19 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
     apis: ["Produce"],
     path: /errorCode$/,
     kafka: /^2$/,
-    gregor: /^21$/,
+    gregor: /^(?:21|100)$/,
     byChance: true,
-    asked: "Damaged batches with an invalid acks.",
+    asked: "Damaged batches with an invalid acks, or for a topic that there is not.",
     kafkaDoes: "CORRUPT_MESSAGE.",
-    gregorDoes: "INVALID_REQUIRED_ACKS.",
+    gregorDoes: "INVALID_REQUIRED_ACKS, or UNKNOWN_TOPIC_ID.",
     reason: "Both refuse. Gregor does not read batches that it cannot append.",
   },
   {
     apis: ["Produce"],
-    path: /^responses/,
+    path: /^(?:responses.*)?$/,
     request:
       /"producerId":"%0:producerId%","producerEpoch":-1|"baseSequence":-1,|"baseSequence":-1\}/,
-    gregor: /^87$|^-1$/,
+    gregor: /^87$|^-1$|^"closed"$/,
     endsCase: true,
     asked: "A batch with a producer id, but without an epoch or a sequence number.",
     kafkaDoes: "Accepts the first one of a producer.",
@@ -265,5 +272,16 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
     kafkaDoes: "UNKNOWN_SERVER_ERROR for the whole request.",
     gregorDoes: "UNKNOWN_TOPIC_ID for each.",
     reason: "Kafka answers so for one partition, and the other topics are answered.",
+  },
+  {
+    apis: ["Produce"],
+    path: /^responses/,
+    kafka: /^2$|^-1$|^\[\]$|"Invalid magic/,
+    request: hasNonsenseBesideOthers,
+    endsCase: true,
+    asked: "Batches of several partitions, of which one has an unknown format.",
+    kafkaDoes: "Refuses all of them.",
+    gregorDoes: "Refuses the one.",
+    reason: "The partitions of a request succeed or fail each by itself.",
   },
 ];

@@ -9,6 +9,7 @@ import { type Random, Xoshiro128 } from "../../../src/base/prng.ts";
 import { versionsOf } from "./apis.ts";
 import type { Case, JsonObject, Step } from "./case.ts";
 import { damagedCase, DAMAGES } from "./frames.ts";
+import { namesPartitionTwice } from "./known_data.ts";
 import { variations } from "./mutate.ts";
 import { FAMILIES, hasApi } from "./sequences.ts";
 import { asOwn, caseOf, isAnswered, type Template, versionsOfTemplate } from "./template.ts";
@@ -61,14 +62,19 @@ function changedTemplate(random: Random, apis: ReadonlySet<string> | null): Case
     request = change.request;
   }
   const own = asOwn(template, request);
-  if (own === null || namesResourceTwice(template.api, own)) return null;
+  if (own === null || isUnanswered(template.api, own)) return null;
   const one = caseOf(template, version, names.join(", "), own);
   if (random.nextBelow(8) > 0 || !mayBeDamaged(template)) return one;
   return damagedCase(one, template.before?.length ?? 0, pick(random, DAMAGES));
 }
 
-/** Kafka forgets to answer those, whatever else differs. */
-function namesResourceTwice(api: string, { resources }: JsonObject): boolean {
+/**
+ * Whether Kafka forgets to answer, whatever else differs; or whether no answer would show that it dropped some of
+ * the records, which is listed.
+ */
+function isUnanswered(api: string, request: JsonObject): boolean {
+  if (api === "Produce") return request.acks === 0 && namesPartitionTwice(request);
+  const { resources } = request;
   if (api !== "AlterConfigs" || !Array.isArray(resources)) return false;
   const names = (resources as readonly JsonObject[]).map(({ resourceName }) => resourceName ?? "");
   return new Set(names).size < names.length;

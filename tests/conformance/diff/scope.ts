@@ -58,6 +58,7 @@ const IDENTITY = [
   "groupId",
   "partitionIndex",
   "partition",
+  "index",
 ];
 
 /** The answer with elements that have no order sorted by what names them. */

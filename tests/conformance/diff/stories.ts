@@ -69,6 +69,23 @@ export const STORIES: readonly Case[] = [
     steps: [step("Fetch", 13, { topics: [{ partitions: [{ partition: 0 }, { partition: 1 }] }] })],
   },
   {
+    name: "a batch of an unknown format beside another one",
+    steps: [
+      ...OWN_TOPIC,
+      step("Produce", 12, {
+        acks: -1,
+        timeoutMs: 5_000,
+        topicData: [{
+          name: "$ct",
+          partitionData: [
+            { index: 0, records: { batches: [{ records: ["v"], set: { magic: 3 } }] } },
+            { index: 1, records: { batches: [{ records: ["v"] }] } },
+          ],
+        }],
+      }),
+    ],
+  },
+  {
     name: "one group twice",
     steps: [
       OWN_COMMITS,
