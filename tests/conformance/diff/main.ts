@@ -10,6 +10,7 @@
  * deno task diff --seed 5              cases from a seed, until Ctrl-C; --minutes 10 or --cases 1000 end it
  * deno task diff --seed 5 --case 118   one of them; several with commas
  * deno task diff --replay JSON         one case, as an earlier run printed it
+ * deno task diff --unmet               says which listed differences did not occur
  * deno task diff --coverage            asks nothing: how often which API would be asked, and how
  * ```
  *
@@ -24,6 +25,7 @@ import type { Case, Step } from "./case.ts";
 import { fixedCases } from "./fixed.ts";
 import { Fixture } from "./fixture.ts";
 import { Hunt } from "./hunt.ts";
+import { KNOWN } from "./known.ts";
 import { randomCase, randomCases } from "./random_cases.ts";
 import { coverageTable, describeBriefly, describeNews } from "./report.ts";
 
@@ -39,6 +41,7 @@ const { values: flags } = parseArgs({
     minutes: { type: "string" },
     brief: { type: "boolean" },
     only: { type: "string" },
+    unmet: { type: "boolean" },
     coverage: { type: "boolean" },
   },
 });
@@ -60,6 +63,11 @@ async function main(): Promise<number> {
     );
     for (const one of flags.brief ? [] : hunt.news.values()) {
       console.log(describeNews(one, await hunt.shrink(one)));
+    }
+    if (flags.unmet) {
+      for (const { apis, asked } of KNOWN.filter((known) => !hunt.known.has(known))) {
+        console.log(`not met: ${apis}: ${asked}`);
+      }
     }
     const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
     console.log(`${hunt.cases} cases, ${hunt.news.size} differences that are news (${seconds} s)`);

@@ -5,6 +5,7 @@
  */
 
 import { type Case, type JsonObject, type Step, step } from "./case.ts";
+import { OWN_RECORDS } from "./templates_data.ts";
 import { OWN_COMMITS, OWN_GROUP } from "./templates_groups.ts";
 import { OWN_TOPIC } from "./templates_topics.ts";
 
@@ -82,6 +83,21 @@ export const STORIES: readonly Case[] = [
             { index: 1, records: { batches: [{ records: ["v"] }] } },
           ],
         }],
+      }),
+    ],
+  },
+  {
+    name: "the newest timestamp where the first records were deleted",
+    steps: [
+      ...OWN_TOPIC,
+      OWN_RECORDS,
+      step("DeleteRecords", 2, {
+        topics: [{ name: "$ct", partitions: [{ partitionIndex: 0, offset: 2 }] }],
+        timeoutMs: 5_000,
+      }),
+      step("ListOffsets", 8, {
+        replicaId: -1,
+        topics: [{ name: "$ct", partitions: [{ partitionIndex: 0, timestamp: -3 }] }],
       }),
     ],
   },
