@@ -23,6 +23,7 @@ export class FickleReplica implements Replica, ReplicaListener {
   readonly log: Log;
   listener: ReplicaListener | null = null;
   readonly inSyncCount = 1;
+  readonly voterCount = 1;
   readonly handingOver = false;
   #sole: Replica;
   /** The term in which another node leads, and which one; null while this one does. */
