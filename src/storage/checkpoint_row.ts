@@ -11,6 +11,7 @@ import { assert } from "../base/assert.ts";
 import type { LargeAppend } from "./large_append.ts";
 import { packEntries, unpackEntries } from "./index_file.ts";
 import type { MetaKind, SegmentLimits } from "./log.ts";
+import { encodeProducers } from "./log_producers.ts";
 import type { LogParts } from "./log_parts.ts";
 import { PartitionLog } from "./partition_log.ts";
 import { RowReader, RowWriter } from "./row_bytes.ts";
@@ -26,7 +27,7 @@ const SEGMENT_HAS_LOST = 2;
 const COUNT_MAX = 1 << 24;
 
 /** Serialises a log, without a large batch whose record is still to come. */
-export function encodeRow(log: PartitionLog): Uint8Array<ArrayBuffer> {
+export function encodeRow(log: PartitionLog, sequence = log.sequence): Uint8Array<ArrayBuffer> {
   const unrecorded = log.unrecorded;
   const lastIndex = unrecorded === null ? log.lastIndex : unrecorded.firstIndex - 1;
   const row = new RowWriter();
@@ -37,7 +38,7 @@ export function encodeRow(log: PartitionLog): Uint8Array<ArrayBuffer> {
   row.int64(log.segmentLimits.segmentBytes);
   row.int64(log.segmentLimits.segmentMs);
   row.uint32(log.suspect ? FLAG_SUSPECT : 0);
-  row.int64(log.sequence);
+  row.int64(sequence);
   row.int64(log.startIndex);
   row.int64(log.startTerm);
   row.int64(log.startOffset);
@@ -47,7 +48,7 @@ export function encodeRow(log: PartitionLog): Uint8Array<ArrayBuffer> {
   row.int64(Math.min(log.committedIndex, lastIndex));
   row.int64(log.hardTerm);
   row.int64(log.hardVote);
-  row.int64(log.generationNext);
+  row.int64(log.chain.generationNext);
   row.uint32(log.metas.entries.length);
   for (const entry of log.metas.entries) {
     row.uint32(entry.kind);
@@ -60,7 +61,7 @@ export function encodeRow(log: PartitionLog): Uint8Array<ArrayBuffer> {
   for (const segment of log.segmentList) {
     encodeSegment(row, segment, unrecorded?.segment === segment ? unrecorded : null);
   }
-  row.bytes(log.encodeProducers());
+  row.bytes(encodeProducers(log));
   return row.finish();
 }
 
@@ -108,21 +109,15 @@ export function decodeRow(parts: LogParts, bytes: Uint8Array<ArrayBuffer>): Part
   const directory = row.text();
   const limits: SegmentLimits = { segmentBytes: row.int64(), segmentMs: row.int64() };
   const log = new PartitionLog(parts, { groupId, incarnation, directory }, limits);
-  log.suspect = (row.uint32() & FLAG_SUSPECT) !== 0;
-  log.sequence = row.int64();
+  if ((row.uint32() & FLAG_SUSPECT) !== 0) log.markSuspect();
+  log.restoreSequence(row.int64());
   const startIndex = row.int64();
   const startTerm = row.int64();
   const startOffset = row.int64();
   log.metas.reset(startIndex, startTerm, startOffset, []);
-  log.lastIndex = row.int64();
-  log.lastTerm = row.int64();
-  log.endOffset = row.int64();
-  log.committedIndex = row.int64();
-  log.hardTerm = row.int64();
-  log.hardVote = row.int64();
-  log.generationNext = row.int64();
-  log.durableIndex = log.lastIndex;
-  log.durableEndOffset = log.endOffset;
+  log.positions.restore(row.int64(), row.int64(), row.int64(), row.int64());
+  log.hard.restore(row.int64(), row.int64());
+  log.chain.noteGeneration(row.int64() - 1);
   const metas = row.uint32();
   for (let i = 0; i < metas && i < COUNT_MAX && !row.bad; i++) {
     const kind = row.uint32() as MetaKind;
@@ -179,8 +174,7 @@ function decodeSegment(row: RowReader, log: PartitionLog): void {
     segment.unfiledEntries = unfiled;
     segment.indexLoaded = false;
   }
-  log.sizeBytes += segment.sizeBytes;
-  log.segmentList.push(segment);
+  log.chain.add(segment);
 }
 
 function decodeLost(row: RowReader, segment: Segment): void {

@@ -21,7 +21,7 @@ import { FileTable, OPEN_FILES_MAX_DEFAULT } from "./file_table.ts";
 import { GroupJournal } from "./group_journal.ts";
 import { Journal, type JournalOptions } from "./journal.ts";
 import { LARGE_APPEND_BYTES } from "./large_append.ts";
-import { LOG_BUSY, LOG_FAILED } from "./log.ts";
+import { LOG_BUSY } from "./log.ts";
 import type { LogParts } from "./log_parts.ts";
 import { PartitionLog } from "./partition_log.ts";
 import { logDirectoryName, nameDirectories } from "./log_names.ts";
@@ -161,7 +161,6 @@ export class Engine implements ShardStorage, LogParts {
     log.recorded = true;
     log.directoryMade = true;
     log.directorySynced = true;
-    if (log.suspect) log.gate = LOG_FAILED;
     this.logs.set(log.groupId, log);
   }
 
@@ -171,7 +170,7 @@ export class Engine implements ShardStorage, LogParts {
     const directory = `${LOGS_DIRECTORY}/${logDirectoryName(creation)}`;
     const log = new PartitionLog(this, { groupId, incarnation, directory }, creation.segmentLimits);
     log.listener = creation.listener;
-    log.gate = LOG_BUSY;
+    log.gate.hold();
     this.logs.set(groupId, log);
     this.#uncreated.push(log);
     this.#unnamed.push(log);
@@ -182,8 +181,7 @@ export class Engine implements ShardStorage, LogParts {
   *deleteLog(groupId: number): Task<number> {
     const log = this.logs.get(groupId);
     if (log === undefined || log.deleted) return 0;
-    log.deleted = true;
-    log.gate = LOG_FAILED;
+    log.markDeleted();
     const at = this.#uncreated.indexOf(log);
     if (at >= 0) {
       this.#uncreated.splice(at, 1);
@@ -239,7 +237,7 @@ export class Engine implements ShardStorage, LogParts {
   }
 
   *stop(): Task<number> {
-    for (const log of this.logs.values()) if (log.gate === 0) log.gate = LOG_FAILED;
+    for (const log of this.logs.values()) if (log.gate.refusal === 0) log.gate.fail();
     for (const log of [...this.logs.values()]) yield* this.#landLarge(log);
     this.#stopping = true;
     while (this.#checkpointing) yield* this.nextTurn();
@@ -333,8 +331,7 @@ export class Engine implements ShardStorage, LogParts {
           lost: `Segment cannot be continued: errno ${-result}`,
           groupId: log.groupId,
         });
-        log.suspect = true;
-        log.gate = LOG_FAILED;
+        log.markSuspect();
       }
     });
   }
@@ -379,12 +376,10 @@ export class Engine implements ShardStorage, LogParts {
   #recordCreations(): void {
     while (this.#uncreated.length > 0) {
       const log = this.#uncreated[0]!;
-      log.sequence = 1;
-      const row = encodeRow(log);
-      log.sequence = 0;
+      const row = encodeRow(log, 1);
       if (!this.journal.create(log, row)) return;
       log.recorded = true;
-      log.gate = 0;
+      log.gate.release();
       this.#progress = true;
       this.#uncreated.shift();
     }
@@ -431,7 +426,7 @@ export class Engine implements ShardStorage, LogParts {
       const segment = log.next ?? log.active;
       const preparing = segment !== null && segment.preparing;
       // Without space they are notified too: their next append is refused, and does not wait for the disk.
-      if (log.gate === LOG_BUSY || log.large !== null || preparing) {
+      if (log.gate.refusal === LOG_BUSY || log.large !== null || preparing) {
         this.#waiting.push(log);
         continue;
       }
@@ -501,7 +496,7 @@ export class Engine implements ShardStorage, LogParts {
   #fail(errno: number, what: string): void {
     if (this.#failed) return;
     this.#failed = true;
-    for (const log of this.logs.values()) log.gate = LOG_FAILED;
+    for (const log of this.logs.values()) log.gate.fail();
     this.context.onFatal(errno, `${what}: errno ${-errno}`);
   }
 }

@@ -112,7 +112,7 @@ export class GroupJournal {
       firstIndex,
       generation,
       position,
-      ++log.sequence,
+      log.nextSequence(),
       address,
       length,
     );
@@ -145,7 +145,7 @@ export class GroupJournal {
       large.firstIndex,
       segment.generation,
       position,
-      ++log.sequence,
+      log.nextSequence(),
       payload,
     );
     this.journal.addPayload(staged, REF_BLOCK_OFFSET);
@@ -239,7 +239,7 @@ export class GroupJournal {
       a,
       b,
       c,
-      ++log.sequence,
+      log.nextSequence(),
       0,
       0,
     );
@@ -273,7 +273,7 @@ export class GroupJournal {
       a,
       b,
       0,
-      ++log.sequence,
+      log.nextSequence(),
       address,
       payload.length,
     );

@@ -117,7 +117,7 @@ export function* replayLanded(
     firstIndex: record.a,
     baseOffset: log.endOffset,
   };
-  log.lastTerm = record.term;
+  log.positions.enterTerm(record.term);
   log.admitLanded(segment, header, length, checksum, Math.max(0, batchMaxTimestamp(view, header)));
   return found === checksum ? null : doubtful;
 }

@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { ProducerCheck } from "./producer_table.ts";
 import { LOG_BUSY, MetaKind } from "./log.ts";
+import { encodeProducers } from "./log_producers.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
 import { TEST_LIMITS, TestNode } from "../../tests/sim/storage_node.ts";
@@ -73,7 +74,7 @@ Deno.test("as many producers as there are records fit into a checkpoint, and int
   node.crash();
   assert.equal(node.mount(1), true);
   looksWhole(node);
-  assert.ok(again.encodeProducers().length > node.engines[0]!.cache.arena.blockSizeMax);
+  assert.ok(encodeProducers(again).length > node.engines[0]!.cache.arena.blockSizeMax);
 });
 
 Deno.test("a log of very many segments fits into a checkpoint, and its loss can be accepted", () => {
@@ -82,15 +83,15 @@ Deno.test("a log of very many segments fits into a checkpoint, and its loss can 
   const log = makeLog(node);
   appendOf(node, log, 1);
   node.settle();
-  const last = log.segmentList.pop()!;
+  const [last] = log.chain.drop(() => true);
   for (let i = 0; i < SEGMENTS; i++) {
     const segment = log.newSegment(0, 1, 1, 1000 + i);
     segment.closed = true;
     segment.settled = true;
-    log.segmentList.push(segment);
+    log.chain.add(segment);
   }
-  log.segmentList.push(last);
-  log.suspect = true;
+  log.chain.add(last!);
+  log.markSuspect();
   assert.equal(node.finish(node.engines[0]!.stop()), 0);
   node.crash();
   assert.equal(node.mount(1), true);

@@ -34,12 +34,12 @@ const META_ROW_BYTES = 64;
 export function* truncateLog(log: PartitionLog, index: number): Task<number> {
   assert(index >= log.committedIndex, "cut below commit");
   assert(index >= log.startIndex, "cut below the log start");
-  if (log.gate !== 0) return log.gate;
+  if (log.gate.refusal !== 0) return log.gate.refusal;
   if (index >= log.lastIndex) return 0;
-  log.gate = LOG_BUSY;
+  log.gate.hold();
   yield* awaitLarge(log);
   const result = log.deleted ? LOG_FAILED : yield* cut(log, index);
-  if (log.gate === LOG_BUSY) log.gate = 0;
+  log.gate.release();
   log.parts.wantWritable(log);
   return result;
 }
@@ -61,12 +61,8 @@ function* cut(log: PartitionLog, index: number): Task<number> {
     position = cutPosition(log, chunk, offset);
     generation = segment.generation;
   }
-  log.metas.truncate(index);
   log.producers.truncate(index);
-  log.lastIndex = index;
-  log.lastTerm = log.metas.termAt(index);
-  log.endOffset = offset;
-  log.lowerDurable(index, offset);
+  log.cutEntries(index, offset);
   log.carryNeeded = true;
   if (segment === null) {
     const last = log.segmentList[log.segmentList.length - 1];
@@ -132,10 +128,7 @@ export function cutSegment(
   const index = segment.index;
   const extent = kept.extent;
   writer.forgetFrom(segment, extent + 1);
-  log.sizeBytes -= segment.sizeBytes - position;
-  segment.sizeBytes = position;
-  segment.endOffset = offset;
-  segment.closed = false;
+  log.chain.shorten(segment, position, offset);
   segment.settled = false;
   segment.capturedBytes = Math.min(segment.capturedBytes, position);
   // Its blocks are not written again then: nothing would bring them back from a torn write.
@@ -182,7 +175,7 @@ function recountTimestamps(log: PartitionLog, segment: Segment, kept: Chunk): vo
 /** See {@linkcode Log.trimPrefix}. */
 export function trimLog(log: PartitionLog, offset: number): number {
   if (log.suspect || log.deleted) return LOG_FAILED;
-  if (log.gate !== 0) return log.gate;
+  if (log.gate.refusal !== 0) return log.gate.refusal;
   assert(offset <= log.endOffset, "log start beyond the end");
   if (offset <= log.startOffset) return 0;
   const journal = log.parts.journal!;
@@ -207,9 +200,10 @@ export function moveStart(log: PartitionLog, offset: number): void {
 
 /** See {@linkcode Log.reset}. */
 export function* resetLog(log: PartitionLog, point: SnapshotPoint): Task<number> {
-  if (log.gate !== 0 && log.gate !== LOG_FAILED) return log.gate;
+  if (log.gate.refusal === LOG_BUSY) return LOG_BUSY;
   const journal = log.parts.journal!;
-  log.gate = LOG_BUSY;
+  log.gate.mend();
+  log.gate.hold();
   yield* awaitLarge(log);
   if (log.deleted) return LOG_FAILED;
   let rowBytes = ROW_BYTES_MIN + (point.producers?.length ?? 0);
@@ -220,25 +214,12 @@ export function* resetLog(log: PartitionLog, point: SnapshotPoint): Task<number>
     () => journal.hasRoom(rowBytes) && log.parts.cache.reclaim(rowBytes),
   );
   const dropped = log.dropSegments(() => true);
-  log.metas.reset(point.index, point.term, point.offset, point.metas);
-  log.lastIndex = point.index;
-  log.lastTerm = point.term;
-  log.endOffset = point.offset;
-  log.committedIndex = point.index;
-  log.lowerDurable(point.index, point.offset);
-  log.producers.clear();
-  if (point.producers !== null) {
-    const bytes = point.producers;
-    log.producers.decode(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0);
-  }
-  log.suspect = false;
-  log.sequence++;
-  const row = encodeRow(log);
-  log.sequence--;
+  log.beginAfter(point);
+  const row = encodeRow(log, log.sequence + 1);
   assert(row.length <= rowBytes && journal.create(log, row), "no room for a new beginning");
   yield* journal.durable(journal.recordedLsn);
   for (const segment of dropped) log.parts.retire(segment, 0);
-  log.gate = 0;
+  log.gate.release();
   log.parts.wantWritable(log);
   return 0;
 }

@@ -14,24 +14,20 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { getInt64, setInt64 } from "../bytes/int64.ts";
+import { setInt64 } from "../bytes/int64.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
 import type { Task } from "../io/task.ts";
 import {
-  ATTRIBUTES_OFFSET,
-  BASE_SEQUENCE_OFFSET,
   BATCH_HEADER_SIZE,
   batchMaxTimestamp,
   batchSize,
-  CONTROL_FLAG,
   LAST_OFFSET_DELTA_OFFSET,
   LEADER_EPOCH_OFFSET,
-  PRODUCER_EPOCH_OFFSET,
-  PRODUCER_ID_OFFSET,
-  TRANSACTIONAL_FLAG,
 } from "../wire/record_batch.ts";
+import { AppendGate } from "./append_gate.ts";
 import { encodeRow } from "./checkpoint_row.ts";
 import type { Chunk } from "./chunk_cache.ts";
+import { HardState } from "./hard_state.ts";
 import { FileSlot } from "./file_table.ts";
 import {
   type EpochEnd,
@@ -50,6 +46,8 @@ import {
   type TimestampMatch,
 } from "./log.ts";
 import { acceptLarge, type LargeAppend } from "./large_append.ts";
+import { checkInvariants } from "./log_invariants.ts";
+import { LogPositions } from "./log_positions.ts";
 import { resetLog, trimLog, truncateLog } from "./log_cut.ts";
 import type { LogParts } from "./log_parts.ts";
 import type { LogRead } from "./log_read.ts";
@@ -57,8 +55,10 @@ import { UnnamedProgress } from "./log_names.ts";
 import { LogReader } from "./log_reader.ts";
 import { tailFor } from "./log_tail.ts";
 import { MetaTable } from "./meta_table.ts";
-import { lastSequenceOf, ProducerTable } from "./producer_table.ts";
+import { admitProducer } from "./log_producers.ts";
+import { ProducerTable } from "./producer_table.ts";
 import { retentionOffset } from "./retention.ts";
+import { SegmentChain } from "./segment_chain.ts";
 import { indexPathOf, Segment, segmentFileName } from "./segment.ts";
 import { isNearEnd, isReady, OPEN_AHEAD_BYTES } from "./segment_prepare.ts";
 import { offsetForTimestamp } from "./timestamp_search.ts";
@@ -73,31 +73,19 @@ export class PartitionLog implements Log {
 
   readonly metas = new MetaTable();
   readonly producers: ProducerTable;
-  endOffset = 0;
-  lastIndex = 0;
-  lastTerm = 0;
-  durableIndex = 0;
-  durableEndOffset = 0;
-  hardTerm = 0;
-  hardVote = -1;
-  hardVersion = 0;
-  durableHardVersion = 0;
-  committedIndex = 0;
-  sizeBytes = 0;
-  suspect = false;
-
-  /** Oldest first; the last one is written to. */
-  readonly segmentList: Segment[] = [];
+  /** Where it ends, and how far that is durable and committed. */
+  readonly positions = new LogPositions();
+  /** Whether anything may be appended now. */
+  readonly gate = new AppendGate();
+  readonly chain = new SegmentChain();
+  readonly hard = new HardState();
+  #suspect = false;
   /** A large batch that is being written, or whose REF record is not durable. */
   large: LargeAppend | null = null;
   /** Being prepared for a roll. */
   next: Segment | null = null;
-  generationNext = 1;
-  /** Journal records of the group so far. */
-  sequence = 0;
-  /** Why nothing may be appended now: 0, or a refusal. */
-  gate = 0;
-  deleted = false;
+  #sequence = 0;
+  #deleted = false;
   directoryMade = false;
   /** The directory's name is known to be durable; until then no record of the log is reported as durable. */
   directorySynced = false;
@@ -131,6 +119,53 @@ export class PartitionLog implements Log {
     this.reader = new LogReader(this);
   }
 
+  get endOffset(): number {
+    return this.positions.endOffset;
+  }
+  get lastIndex(): number {
+    return this.positions.lastIndex;
+  }
+  get lastTerm(): number {
+    return this.positions.lastTerm;
+  }
+  get durableIndex(): number {
+    return this.positions.durableIndex;
+  }
+  get durableEndOffset(): number {
+    return this.positions.durableEndOffset;
+  }
+  get committedIndex(): number {
+    return this.positions.committedIndex;
+  }
+  get hardTerm(): number {
+    return this.hard.term;
+  }
+  get hardVote(): number {
+    return this.hard.vote;
+  }
+  get hardVersion(): number {
+    return this.hard.version;
+  }
+  get durableHardVersion(): number {
+    return this.hard.durableVersion;
+  }
+  get sizeBytes(): number {
+    return this.chain.sizeBytes;
+  }
+  get suspect(): boolean {
+    return this.#suspect;
+  }
+  get deleted(): boolean {
+    return this.#deleted;
+  }
+  /** Oldest first; the last one is written to. */
+  get segmentList(): readonly Segment[] {
+    return this.chain.list;
+  }
+  /** Journal records of the group so far. */
+  get sequence(): number {
+    return this.#sequence;
+  }
   get startOffset(): number {
     return this.metas.startOffset;
   }
@@ -142,20 +177,11 @@ export class PartitionLog implements Log {
   }
 
   get maxTimestampMs(): number {
-    let latest = -1;
-    for (const segment of this.segmentList) latest = Math.max(latest, segment.maxTimestampMs);
-    return latest;
+    return this.chain.maxTimestampMs;
   }
 
   get maxTimestampOffset(): number {
-    let latest = -1;
-    let offset = -1;
-    for (const segment of this.segmentList) {
-      if (segment.maxTimestampMs <= latest) continue;
-      latest = segment.maxTimestampMs;
-      offset = segment.maxTimestampOffset;
-    }
-    return offset;
+    return this.chain.maxTimestampOffset;
   }
 
   /** The batch at the log's end without a journal record yet, if there is one. */
@@ -168,19 +194,18 @@ export class PartitionLog implements Log {
   }
 
   get busy(): boolean {
-    if (this.gate !== LOG_BUSY && this.large === null) return false;
+    if (this.gate.refusal !== LOG_BUSY && this.large === null) return false;
     this.parts.wantWritable(this);
     return true;
   }
 
   /** The segment that is written to, if there is one. */
   get active(): Segment | null {
-    const last = this.segmentList[this.segmentList.length - 1];
-    return last === undefined || last.closed ? null : last;
+    return this.chain.active;
   }
 
   append(address: number, length: number, term: number, nowMs: number): number {
-    if (this.gate !== 0) return this.#refuse(this.gate);
+    if (this.gate.refusal !== 0) return this.#refuse(this.gate.refusal);
     assert(term === this.lastTerm, "a term opens with a no-op entry");
     const view = this.parts.context.memory.view;
     assert(length > BATCH_HEADER_SIZE - 1 && batchSize(view, address) === length, "not one batch");
@@ -244,25 +269,6 @@ export class PartitionLog implements Log {
     segment.writtenPosition = segment.sizeBytes;
   }
 
-  /** State of producers without the unrecorded batch, if there is one; for rows. */
-  encodeProducers(): Uint8Array<ArrayBuffer> {
-    const large = this.unrecorded;
-    if (large === null) return this.#encodedProducers();
-    const at = large.chunk.addressOf(large.position);
-    const producerId = getInt64(this.parts.context.memory.view, at + PRODUCER_ID_OFFSET);
-    const heardMs = this.producers.heardMsOf(producerId);
-    this.producers.truncate(large.firstIndex - 1);
-    const bytes = this.#encodedProducers();
-    this.#admitProducer(at, heardMs);
-    return bytes;
-  }
-
-  #encodedProducers(): Uint8Array<ArrayBuffer> {
-    const bytes = new Uint8Array(this.producers.encodedSize());
-    this.producers.encode(new DataView(bytes.buffer), 0);
-    return bytes;
-  }
-
   /** Notes a batch that is now at the tail's end: offsets, time, index, producers. */
   admit(segment: Segment, tail: Chunk, length: number, nowMs: number): void {
     const position = segment.sizeBytes;
@@ -292,46 +298,14 @@ export class PartitionLog implements Log {
       segment.maxTimestampOffset = baseOffset;
     }
     if (segment.createdMs === 0) segment.createdMs = nowMs;
-    segment.sizeBytes = end;
-    segment.endOffset = baseOffset + records;
-    this.sizeBytes += length;
-    this.endOffset = baseOffset + records;
-    this.lastIndex += records;
+    this.chain.extend(segment, length, baseOffset + records);
+    this.positions.addRecords(records);
     // The time at which a replayed batch arrived is unknown.
-    this.#admitProducer(at, this.parts.journal === null ? 0 : nowMs);
-  }
-
-  /** Takes note of the producer of the log's last batch. */
-  #admitProducer(at: number, heardMs: number): void {
-    const view = this.parts.context.memory.view;
-    const producerId = getInt64(view, at + PRODUCER_ID_OFFSET);
-    if (producerId < 0) return;
-    const records = view.getInt32(at + LAST_OFFSET_DELTA_OFFSET, false) + 1;
-    const timestamp = batchMaxTimestamp(view, at);
-    const baseOffset = this.endOffset - records;
-    const epoch = view.getInt16(at + PRODUCER_EPOCH_OFFSET, false);
-    const attributes = view.getInt16(at + ATTRIBUTES_OFFSET, false);
-    if ((attributes & CONTROL_FLAG) !== 0) {
-      this.producers.appendMarker(this.lastIndex, producerId, epoch, timestamp, heardMs);
-      return;
-    }
-    const first = view.getInt32(at + BASE_SEQUENCE_OFFSET, false);
-    if (first < 0) return;
-    this.producers.append(
-      this.lastIndex,
-      producerId,
-      epoch,
-      first,
-      lastSequenceOf(first, records),
-      baseOffset,
-      timestamp,
-      (attributes & TRANSACTIONAL_FLAG) !== 0,
-      heardMs,
-    );
+    admitProducer(this, at, this.parts.journal === null ? 0 : nowMs);
   }
 
   appendMeta(kind: MetaKind, term: number, payload: Uint8Array<ArrayBuffer>): number {
-    if (this.gate !== 0) return this.#refuse(this.gate);
+    if (this.gate.refusal !== 0) return this.#refuse(this.gate.refusal);
     if (this.large !== null) return this.#refuse(LOG_BUSY);
     assert(term >= this.lastTerm, "terms never go back");
     const entry: MetaEntry = {
@@ -343,11 +317,9 @@ export class PartitionLog implements Log {
     };
     const previousTerm = this.lastTerm;
     // The notice of the record must carry the state after it.
-    this.lastIndex++;
-    this.lastTerm = term;
+    this.positions.addMeta(entry.index, term);
     if (!this.parts.journal!.meta(this, entry)) {
-      this.lastIndex--;
-      this.lastTerm = previousTerm;
+      this.positions.takeBackMeta(previousTerm);
       return this.#refuse(LOG_BUSY);
     }
     this.metas.push(entry);
@@ -355,23 +327,19 @@ export class PartitionLog implements Log {
   }
 
   setHardState(term: number, vote: number): number {
-    if (this.suspect || this.deleted) return LOG_FAILED;
-    assert(term >= this.hardTerm, "the term never goes back");
+    if (this.#suspect || this.#deleted) return LOG_FAILED;
     // Its room is reserved, that of the CREATE record is not: no record may precede the CREATE record.
     if (!this.recorded) return this.#refuse(LOG_BUSY);
     const journal = this.parts.journal!;
     if (!journal.hasReservedRoom()) return this.#refuse(LOG_BUSY);
-    this.hardTerm = term;
-    this.hardVote = vote;
-    this.hardVersion++;
+    this.hard.set(term, vote);
     journal.hard(this);
-    return this.hardVersion;
+    return this.hard.version;
   }
 
   setCommitted(index: number): void {
     if (index <= this.committedIndex) return;
-    assert(index <= this.lastIndex, "committed beyond the end of the log");
-    this.committedIndex = index;
+    this.positions.commit(index);
     const recordedIndex = (this.unrecorded?.firstIndex ?? Infinity) - 1;
     this.producers.commit(Math.min(index, recordedIndex));
   }
@@ -444,41 +412,85 @@ export class PartitionLog implements Log {
   }
 
   acceptLoss(): number {
-    if (!this.suspect) return 0;
+    if (!this.#suspect) return 0;
     if (this.large !== null) return LOG_BUSY;
     const journal = this.parts.journal!;
-    this.suspect = false;
-    this.sequence++;
-    const row = encodeRow(this);
-    this.sequence--;
+    this.#suspect = false;
+    const row = encodeRow(this, this.#sequence + 1);
     // What no record could hold, the next checkpoint does: until then, a start would have to accept it again.
     const fits = row.length <= journal.payloadMax;
     if (fits && !journal.create(this, row)) {
-      this.suspect = true;
+      this.#suspect = true;
       return LOG_BUSY;
     }
-    if (this.gate === LOG_FAILED) this.gate = 0;
+    this.gate.mend();
     return 0;
   }
 
   /** A journal write is durable that held records of this log up to here. */
   reachDurable(index: number, endOffset: number, hardVersion: number): void {
-    if (this.deleted) return;
+    if (this.#deleted) return;
     // Its records may have been cut off since; nothing else is appended before that is durable.
     index = Math.min(index, this.lastIndex);
     endOffset = Math.min(endOffset, this.endOffset);
     if (!this.directorySynced) return this.#unnamed.note(index, endOffset, hardVersion);
-    this.durableIndex = Math.max(this.durableIndex, index);
-    this.durableEndOffset = Math.max(this.durableEndOffset, endOffset);
-    this.durableHardVersion = Math.max(this.durableHardVersion, hardVersion);
+    this.positions.reachDurable(index, endOffset);
+    this.hard.reachDurable(hardVersion);
     this.listener?.onDurable(this);
   }
 
-  /** Entries beyond `index` are cut off, durable or not. */
-  lowerDurable(index: number, endOffset: number): void {
-    this.durableIndex = Math.min(this.durableIndex, index);
-    this.durableEndOffset = Math.min(this.durableEndOffset, endOffset);
+  /** Entries beyond `index` go, durable or not: from the positions and the terms; segments are the caller's. */
+  cutEntries(index: number, endOffset: number): void {
+    this.metas.truncate(index);
+    this.positions.cut(index, this.metas.termAt(index), endOffset);
     this.#unnamed.cut(index, endOffset);
+  }
+
+  /** The log is empty behind a snapshot point, and as good as new; its segments are the caller's. */
+  beginAfter(point: SnapshotPoint): void {
+    assert(this.chain.list.length === 0, "a log begins anew without segments");
+    this.metas.reset(point.index, point.term, point.offset, point.metas);
+    this.positions.reset(point.index, point.term, point.offset);
+    this.#unnamed.cut(point.index, point.offset);
+    this.producers.clear();
+    if (point.producers !== null) {
+      const bytes = point.producers;
+      this.producers.decode(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0);
+    }
+    this.#suspect = false;
+  }
+
+  /** Damage may have taken a part of it: it takes nothing more until the loss is accepted. */
+  markSuspect(): void {
+    this.#suspect = true;
+    this.gate.fail();
+  }
+
+  /** It takes nothing more, and reports nothing more. */
+  markDeleted(): void {
+    this.#deleted = true;
+    this.gate.fail();
+  }
+
+  /** The number of the journal record that is being written. */
+  nextSequence(): number {
+    return ++this.#sequence;
+  }
+
+  /** Recovery: the records up to this one are replayed, or in a row. */
+  restoreSequence(sequence: number): void {
+    this.#sequence = sequence;
+  }
+
+  /** Recovery: an entry without an offset, from a record that fits. */
+  restoreMeta(entry: MetaEntry): void {
+    this.metas.push(entry);
+    this.positions.addMeta(entry.index, entry.term);
+  }
+
+  /** What holds between any two calls; for simulations and tests. */
+  invariants(): void {
+    checkInvariants(this);
   }
 
   /** The directory's name is durable. */
@@ -526,7 +538,7 @@ export class PartitionLog implements Log {
 
   /** Makes the first segment's file before there are records to wait for it. */
   openAhead(): void {
-    if (this.gate === 0 && this.active === null && this.endOffset === 0) {
+    if (this.gate.refusal === 0 && this.active === null && this.endOffset === 0) {
       this.parts.prepare(this, this.#following(), OPEN_AHEAD_BYTES);
     }
   }
@@ -540,7 +552,7 @@ export class PartitionLog implements Log {
     ) {
       if (next !== null) this.parts.retire(next, 0);
       const base = this.endOffset;
-      next = this.newSegment(base, this.lastIndex + 1, this.lastTerm, this.generationNext++);
+      next = this.newSegment(base, this.lastIndex + 1, this.lastTerm, this.chain.takeGeneration());
       this.next = next;
     }
     return next;
@@ -555,20 +567,13 @@ export class PartitionLog implements Log {
     this.next = null;
     const active = this.active;
     if (active !== null) this.closeSegment(active);
-    this.segmentList.push(segment);
+    this.chain.add(segment);
   }
 
   /** Takes segments out of the log and out of memory; their files are the caller's to retire. */
   dropSegments(chosen: (segment: Segment) => boolean): Segment[] {
-    const dropped = this.segmentList.filter(chosen);
-    if (dropped.length === 0) return dropped;
-    const kept = this.segmentList.filter((segment) => !dropped.includes(segment));
-    this.segmentList.length = 0;
-    this.segmentList.push(...kept);
-    for (const segment of dropped) {
-      this.sizeBytes -= segment.sizeBytes;
-      this.parts.writer.forget(segment);
-    }
+    const dropped = this.chain.drop(chosen);
+    for (const segment of dropped) this.parts.writer.forget(segment);
     return dropped;
   }
 

@@ -230,7 +230,7 @@ export class OldShards {
     for (const segment of replay.rebuild) {
       store.writer.forgetFrom(segment, 0);
       const rebuilt = yield* rebuildIndex(store.loader, segment);
-      if (rebuilt < 0) this.logs.get(segment.groupId)!.suspect = true;
+      if (rebuilt < 0) this.logs.get(segment.groupId)!.markSuspect();
       else segment.recountTimestamps();
       segment.indexLoaded = true;
       segment.entryCount = segment.index.count;
@@ -279,7 +279,7 @@ export class OldShards {
     if (lostLsn === 0) return;
     for (const log of this.logs.values()) {
       if (log.groupId % this.shards.length !== index) continue;
-      if (replay.followedLsn(log) <= lostLsn) log.suspect = true;
+      if (replay.followedLsn(log) <= lostLsn) log.markSuspect();
     }
   }
 

@@ -104,7 +104,7 @@ export class Replay implements JournalVisitor {
       const mended = yield* isMended(this.#parts, doubtful);
       if (typeof mended === "number") return mended;
       if (mended) continue;
-      log.suspect = true;
+      log.markSuspect();
       lost.push(doubtful);
     }
     this.#doubtful = [];
@@ -137,16 +137,16 @@ export class Replay implements JournalVisitor {
     }
     if (record.d !== log.sequence + 1) {
       if (type === JournalRecordType.DELETE) this.#delete(log);
-      else log.suspect = true;
+      else log.markSuspect();
       return;
     }
     const misfit = misfitOf(log, record);
     if (misfit !== null) {
       this.#refuse(record, misfit);
-      log.suspect = true;
+      log.markSuspect();
       return;
     }
-    log.sequence = record.d;
+    log.restoreSequence(record.d);
     this.#followed.set(log, record.lsn);
     this.records++;
     this.applied.add(log);
@@ -156,8 +156,7 @@ export class Replay implements JournalVisitor {
       if (!this.#append(log, record)) return this.#appendWithRoom(log, record);
     } else if (type === JournalRecordType.META) this.#meta(log, record);
     else if (type === JournalRecordType.HARD) {
-      log.hardTerm = record.term;
-      log.hardVote = record.a;
+      log.hard.restore(record.term, record.a);
     } else if (type === JournalRecordType.PREFIX) {
       log.metas.trim(record.a, record.c, record.b);
       this.#forget(
@@ -197,15 +196,15 @@ export class Replay implements JournalVisitor {
     const log = decodeRow(this.#parts, row);
     if (log === null || log.groupId !== record.groupId) {
       this.#refuse(record, "has a row that cannot be read");
-      if (old !== undefined) old.suspect = true;
+      old?.markSuspect();
       return;
     }
     if (old !== undefined) {
       this.#forget(old.dropSegments(() => true));
       if (old.directory !== log.directory) this.doomedDirectories.push(old.directory);
-      log.hardTerm = Math.max(log.hardTerm, old.hardTerm);
+      log.hard.restore(Math.max(log.hardTerm, old.hardTerm), log.hardVote);
     }
-    log.sequence = record.d;
+    log.restoreSequence(record.d);
     this.#protect(log);
     const last = log.segmentList.at(-1);
     if (last !== undefined && !last.indexLoaded) this.rebuildLater(last);
@@ -263,8 +262,8 @@ export class Replay implements JournalVisitor {
       if (loaded < 0) {
         this.#parts.writer.closeTail(segment, false);
         this.#refuse(record, "follows bytes that cannot be read");
-        log.sequence = record.d - 1;
-        log.suspect = true;
+        log.restoreSequence(record.d - 1);
+        log.markSuspect();
         return 0;
       }
     }
@@ -298,7 +297,7 @@ export class Replay implements JournalVisitor {
     if (tail === null) return false;
     const at = tail.addressOf(segment.sizeBytes);
     context.memory.bytes.copyWithin(at, source, source + length);
-    log.lastTerm = record.term;
+    log.positions.enterTerm(record.term);
     log.admit(segment, tail, length, Math.max(0, batchMaxTimestamp(context.memory.view, at)));
     return true;
   }
@@ -338,8 +337,7 @@ export class Replay implements JournalVisitor {
       segment = this.#fileOf(log, record.b) ?? segment;
     }
     segment.landings = landings;
-    log.generationNext = Math.max(log.generationNext, record.b + 1);
-    log.segmentList.push(segment);
+    log.chain.add(segment);
     return segment;
   }
 
@@ -358,15 +356,13 @@ export class Replay implements JournalVisitor {
 
   #meta(log: PartitionLog, record: JournalRecord): void {
     const from = record.payloadAddress;
-    log.metas.push({
+    log.restoreMeta({
       kind: record.small as MetaKind,
       index: record.a,
       term: record.term,
       offset: record.b,
       payload: record.bytes.slice(from, from + record.payloadLength),
     });
-    log.lastIndex = record.a;
-    log.lastTerm = record.term;
   }
 
   /**
@@ -386,12 +382,10 @@ export class Replay implements JournalVisitor {
     this.#doubtful = this.#doubtful.filter((each) =>
       each.log !== log || each.firstIndex <= lastIndex
     );
-    log.metas.truncate(lastIndex);
+    const cutsRecords = offset < log.endOffset;
     log.producers.truncate(lastIndex);
-    log.lastIndex = lastIndex;
-    log.lastTerm = log.metas.termAt(lastIndex);
-    if (offset === log.endOffset) return;
-    log.endOffset = offset;
+    log.cutEntries(lastIndex, offset);
+    if (!cutsRecords) return;
     this.#forget(log.dropSegments((segment) => segment.baseOffset >= offset));
     const segment = log.segmentList[log.segmentList.length - 1];
     if (segment === undefined || segment.endOffset <= offset) return;
@@ -408,10 +402,7 @@ export class Replay implements JournalVisitor {
     }
     // Not in memory, and its extent's checksum covers what is cut: rebuilt once everything is written.
     this.#parts.writer.forgetFrom(segment, first);
-    log.sizeBytes -= segment.sizeBytes - position;
-    segment.sizeBytes = position;
-    segment.endOffset = offset;
-    segment.closed = false;
+    log.chain.shorten(segment, position, offset);
     segment.writtenPosition = Math.min(segment.writtenPosition, position);
     segment.paddedEnd = Math.min(segment.paddedEnd, position);
     this.rebuild.add(segment);

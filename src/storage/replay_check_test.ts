@@ -165,7 +165,7 @@ for (const nonsense of NONSENSE) {
     node.memory.bytes.fill(0x5a, at, at + 4096);
     const { journal } = log.parts.journal!;
     assert.equal(journal.hasRoom(payloadBytes, false), true);
-    const d = ++log.sequence;
+    const d = log.nextSequence();
     journal.record(nonsense.type as 1, 1, 1, 1, small, a, b, c, d, at, payloadBytes);
     log.setHardState(9, 2);
     node.settle();

@@ -88,18 +88,17 @@ function* salvageLog(
   // Where two begin alike, the younger file holds the latest writes.
   found.sort((a, b) => a.baseOffset - b.baseOffset || b.generation - a.generation);
   for (const segment of found) {
-    log.generationNext = Math.max(log.generationNext, segment.generation + 1);
+    log.chain.noteGeneration(segment.generation);
     const first = log.segmentList.length === 0;
     if (!first && segment.baseOffset !== log.endOffset) continue;
     if (first) {
       log.metas.reset(segment.baseIndex - 1, segment.term, segment.baseOffset, []);
-      log.lastIndex = segment.baseIndex - 1;
-      log.endOffset = segment.baseOffset;
+      log.positions.reset(segment.baseIndex - 1, segment.term, segment.baseOffset);
     }
     const taken = yield* takeSegment(parts, log, segment);
     if (taken < 0 && (taken === -ENOMEM || !passOver)) return taken;
   }
-  log.suspect = true;
+  log.markSuspect();
   return log;
 }
 
@@ -118,7 +117,7 @@ function* takeSegment(parts: LogParts, log: PartitionLog, segment: Segment): Tas
       segment.maxTimestampMs = timestamp;
       segment.maxTimestampOffset = batchEndOffset(view, at) - 1;
     }
-    log.lastTerm = view.getInt32(at + LEADER_EPOCH_OFFSET, false);
+    log.positions.enterTerm(view.getInt32(at + LEADER_EPOCH_OFFSET, false));
   });
   parts.files.release(segment.file);
   if (end < 0) return end;
@@ -128,9 +127,7 @@ function* takeSegment(parts: LogParts, log: PartitionLog, segment: Segment): Tas
   segment.entryCount = segment.index.count;
   segment.created = true;
   segment.closed = true;
-  log.sizeBytes += segment.sizeBytes;
-  log.lastIndex += segment.endOffset - log.endOffset;
-  log.endOffset = segment.endOffset;
-  log.segmentList.push(segment);
+  log.positions.addRecords(segment.endOffset - log.endOffset);
+  log.chain.add(segment);
   return 0;
 }

@@ -107,7 +107,7 @@ class Verifier {
   *#readLog(log: PartitionLog): Task<void> {
     let expected = -1;
     // Taken off the log one by one: indexes of segments that were read must not pile up.
-    const segments = log.segmentList.splice(0);
+    const segments = log.chain.drop(() => true);
     const end = segments.at(-1);
     for (let segment = segments.shift(); segment !== undefined; segment = segments.shift()) {
       this.#segments++;

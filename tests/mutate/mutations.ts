@@ -121,8 +121,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       edit(
         "log_cut.ts",
-        "  log.producers.truncate(index);\n  log.lastIndex = index;",
-        "  log.lastIndex = index;",
+        "  log.producers.truncate(index);\n  log.cutEntries(index, offset);",
+        "  log.cutEntries(index, offset);",
       ),
     ],
   },

@@ -349,6 +349,8 @@ export class SimNode {
       steps.shard?.drainMessages();
       timers.run(this.nowMs);
       steps.shard?.endTurn(this.nowMs);
+      const logs = steps.shard?.storage.logs.values() ?? [];
+      for (const log of logs) (log as PartitionLog).invariants();
     }
   }
 

@@ -122,7 +122,10 @@ export class TestNode {
   turn(): void {
     this.nowMs++;
     this.#timers.run(this.nowMs);
-    for (const engine of this.engines) engine.turnEnd(this.nowMs);
+    for (const engine of this.engines) {
+      engine.turnEnd(this.nowMs);
+      for (const log of engine.logs.values()) log.invariants();
+    }
   }
 
   /** Turns and disk steps until nothing moves. */

@@ -509,7 +509,7 @@ export class StorageSimulation {
     const entries = state.entries.filter((entry) =>
       entry.lastIndex >= log.startIndex && entry.lastIndex >= log.committedIndex
     );
-    if (entries.length < 2 || log.gate !== 0) return;
+    if (entries.length < 2 || log.gate.refusal !== 0) return;
     let from = Math.max(0, entries.length - 1 - this.#random.nextBelow(this.#plan.cutWithin));
     const captured = tracked.capturedIndexes[this.#random.nextBelow(4)];
     if (captured !== undefined) {
@@ -526,7 +526,7 @@ export class StorageSimulation {
 
   #trim(tracked: Tracked, log: PartitionLog, engine: Engine): void {
     const before = log.sequence;
-    if (log.gate !== 0) return;
+    if (log.gate.refusal !== 0) return;
     if (this.#random.nextBelow(2) === 0) this.#retain(tracked, log);
     else if (log.endOffset > log.startOffset) {
       const { state } = tracked;

@@ -94,7 +94,7 @@ Deno.test("a crash at every single operation of the disk leaves what was durable
     assert.equal(node.mount(1), true);
     node.disk.crashAfterOps(crashAt);
     const life = smallLife(node)!;
-    const cut = life.log.gate !== 0;
+    const cut = life.log.gate.refusal !== 0;
     const durable = life.log.durableEndOffset;
     node.crash();
     assert.equal(node.mount(1), true, `crash at ${crashAt}`);
