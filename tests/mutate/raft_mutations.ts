@@ -62,6 +62,7 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
   {
     name: "a vote goes to a log that is behind",
     edits: [edit("election.ts", "isFree && this.#isUpToDate(request)", "isFree")],
+    seed: 25,
   },
   {
     name: "a log that is longer wins over one of a later term",
@@ -110,7 +111,7 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
       "peer === null || peer.incarnation !== message.incarnation",
       "peer === null",
     )],
-    seed: 40,
+    seed: 21,
   },
   {
     name: "the vote of an old incarnation is counted",
@@ -148,7 +149,7 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
       "prevIndex > commitIndex && log.termAt(prevIndex) !== message.indexTerm",
       "prevIndex > log.lastIndex",
     )],
-    seed: 129,
+    seed: 42,
   },
   {
     name: "entries of another term are kept",
@@ -295,7 +296,7 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
   {
     name: "voters are replaced without a joint configuration",
     edits: [edit("configuration_change.ts", "outgoing: isSame ? [] : before", "outgoing: []")],
-    seed: 135,
+    test: { file: "src/raft/paper_test.ts", name: "6: a leader that a committed" },
   },
   {
     name: "who is taken off by an entry that only it has cannot lead",
@@ -324,7 +325,7 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
   {
     name: "a read is confirmed by nobody",
     edits: [edit("membership.ts", "return peer.readToken >= token;", "return token > 0;")],
-    seed: 49,
+    test: { file: "src/raft/paper_test.ts", name: "8: a read waits" },
   },
   {
     name: "a new leader reads before an entry of its term is committed",
