@@ -149,3 +149,13 @@ export const RPC_STEADY_MS = 1_000;
 
 /** Appends to other nodes that a shard reads from its logs or has in flight at once. */
 export const REPLICATION_FRAMES_MAX = 256;
+
+/** Requests to other nodes that wait for answers, and requests of other nodes that are being served, on one shard. */
+export const NODE_CALLS_MAX = 256;
+export const NODE_CALLS_SERVED_MAX = 1_024;
+
+/** Addresses to which the controller's shard sends hellos; further ones replace the oldest. */
+export const HELLO_ADDRESSES_MAX = 64;
+
+/** Leaders that other nodes announce are believed up to so many groups beyond those that are known here. */
+export const LEADER_GROUPS_AHEAD_MAX = 1_000_000;

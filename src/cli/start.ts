@@ -124,6 +124,7 @@ function brokerOptions(options: StartOptions, stopping: Promise<void>): BrokerOp
     advertisedHost: advertised.host,
     advertisedPort: advertised.port,
     nodeId: options.nodeId,
+    seeds: options.seeds,
     rack: options.rack,
     rpc: rpcOptions(options),
     acceptLoss: options.acceptLoss,

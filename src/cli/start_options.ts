@@ -6,6 +6,7 @@
  */
 
 import { isSettingName, settingProblem, SETTINGS, suggestSetting } from "../base/settings.ts";
+import { SEEDS_MAX } from "../cluster/hello.ts";
 import type { Command } from "./command.ts";
 import {
   type Address,
@@ -225,11 +226,8 @@ export function checkStart(values: FlagValues<typeof START_FLAGS>): Problem[] {
       });
     }
   }
-  if (values.seeds.length > 0) {
-    problems.push({
-      subject: "--seeds",
-      message: "clusters of several nodes are not built yet: leave it out for a cluster of one",
-    });
+  if (values.seeds.length > SEEDS_MAX) {
+    problems.push({ subject: "--seeds", message: `expected at most ${SEEDS_MAX} of them` });
   }
   const bindsRpc = values.rpcAddr !== undefined || values.seeds.length > 0;
   if (values.advertisedRpcAddr !== undefined && !bindsRpc) {

@@ -30,6 +30,8 @@ export interface CommandContext {
   /** Most replicas on one node; its memory and its recovery time are sized for them. */
   readonly partitionsPerNodeMax: number;
   readonly random: Random;
+  /** Whether a node can be reached: new partitions go to others only where there are not enough that can. */
+  readonly isAlive: (nodeId: number) => boolean;
   /** Makes `records` part of the command, all of them or, when it would become too large, none. */
   emit(records: readonly MetadataRecord[]): boolean;
 }

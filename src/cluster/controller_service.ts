@@ -46,6 +46,7 @@ export class ControllerService {
   readonly #log: MetadataLog;
   readonly #partitionsPerNodeMax: number;
   readonly #random: Random;
+  readonly #isAlive: (nodeId: number) => boolean;
   #leads = false;
   /** Null while this node does not lead, and after a failure until it is rebuilt. */
   #ahead: ClusterImage | null = null;
@@ -58,12 +59,18 @@ export class ControllerService {
   constructor(
     image: ClusterImage,
     log: MetadataLog,
-    rest: { readonly random: Random; readonly partitionsPerNodeMax?: number },
+    rest: {
+      readonly random: Random;
+      readonly partitionsPerNodeMax?: number;
+      /** All nodes when absent. */
+      readonly isAlive?: (nodeId: number) => boolean;
+    },
   ) {
     this.#image = image;
     this.#log = log;
     this.#partitionsPerNodeMax = rest.partitionsPerNodeMax ?? PARTITIONS_PER_NODE_MAX;
     this.#random = rest.random;
+    this.#isAlive = rest.isAlive ?? (() => true);
   }
 
   /** Whether this node is the controller. */
@@ -96,6 +103,7 @@ export class ControllerService {
       image: ahead,
       partitionsPerNodeMax: this.#partitionsPerNodeMax,
       random: this.#random,
+      isAlive: this.#isAlive,
       emit: (records) => {
         if (!writer.add(records)) return false;
         for (const record of records) {

@@ -19,6 +19,7 @@ import {
 } from "./command.ts";
 import { ResourceType } from "./config_table.ts";
 import { newUuid } from "./ids.ts";
+import { internalTopic } from "./internal_topics.ts";
 import { memberIncarnations } from "./members.ts";
 import { Placement } from "./placement.ts";
 import { type MetadataRecord, RecordType } from "./records.ts";
@@ -92,10 +93,13 @@ export class TopicCreation {
     const placement = this.#placement ??= new Placement(
       context.image,
       context.partitionsPerNodeMax,
+      context.isAlive,
     );
     const scope = { placement, budget: this.#budget, validateOnly: this.#validateOnly };
-    return topics.filter(({ name }) => !this.#duplicates.has(name))
-      .map((topic) => createTopic(context, topic, scope));
+    return topics.filter(({ name }) => !this.#duplicates.has(name)).map((asked) => {
+      const topic = isAllDefault(asked) ? internalTopic(asked.name, context.image) ?? asked : asked;
+      return createTopic(context, topic, scope);
+    });
   }
 
   /** The results for names that occur more than once. */
@@ -103,6 +107,12 @@ export class TopicCreation {
     const outcome = refuse(ErrorCode.INVALID_REQUEST, "Duplicate topic name.");
     return [...this.#duplicates].map((name) => failed(name, outcome));
   }
+}
+
+/** Whoever asks leaves everything to the cluster: a coordinator's topic has settings of its own then. */
+function isAllDefault(topic: NewTopic): boolean {
+  return topic.numPartitions === -1 && topic.replicationFactor === -1 &&
+    topic.assignments.length === 0 && topic.configs.length === 0;
 }
 
 interface CreateScope {
@@ -158,7 +168,7 @@ export function createPartitions(
   validateOnly: boolean,
 ): (Outcome & { name: string })[] {
   const duplicates = duplicateNames(topics);
-  const placement = new Placement(context.image, context.partitionsPerNodeMax);
+  const placement = new Placement(context.image, context.partitionsPerNodeMax, context.isAlive);
   const budget = { partitions: PARTITIONS_PER_REQUEST_MAX };
   const results: (Outcome & { name: string })[] = [];
   for (const topic of topics) {

@@ -321,7 +321,7 @@ Deno.test("createPartitions() refuses what is not an increase, and bad assignmen
   const cluster = new TestCluster({ ...THREE_NODES, partitionsPerNodeMax: 20 });
   const topics = [
     newTopic("t", { numPartitions: 2, replicationFactor: 2 }),
-    newTopic("__consumer_offsets"),
+    newTopic("__consumer_offsets", { numPartitions: 1 }),
   ];
   cluster.run((context) => createTopics(context, topics, false));
   const cases: [string, number, number[][] | null, ErrorCode][] = [
@@ -355,4 +355,32 @@ Deno.test("createPartitions() refuses what is not an increase, and bad assignmen
   const results = cluster.run((context) => createPartitions(context, twice, false));
   assert.deepEqual(results.map((result) => result.error), [ErrorCode.INVALID_REQUEST]);
   assert.equal(cluster.image.topicByName("t")!.partitions.length, 2);
+});
+
+Deno.test("new partitions go to nodes that can be reached, as long as there are enough", () => {
+  const cluster = new TestCluster(THREE_NODES);
+  const [one, two, all] = [1, 2, 3].map((replicationFactor) =>
+    newTopic(`t${replicationFactor}`, { numPartitions: 6, replicationFactor })
+  );
+  const run = (topic: NewTopic) =>
+    cluster.run((context) =>
+      createTopics({ ...context, isAlive: (id) => id !== 0 }, [topic], false)
+    );
+  const replicasOf = (name: string) =>
+    cluster.image.topicByName(name)!.partitions.map(({ replicas }) => replicas);
+  for (const topic of [one!, two!, all!]) assert.equal(run(topic)[0]!.error, ErrorCode.NONE);
+  assert.ok([...replicasOf("t1"), ...replicasOf("t2")].every((nodes) => !nodes.includes(0)));
+  for (const nodes of replicasOf("t3")) {
+    assert.equal(nodes.length, 3);
+    assert.notEqual(nodes[0], 0, "who cannot be reached should not lead");
+  }
+});
+
+Deno.test("a coordinator's topic that is left to the cluster has settings of its own, and a replica on each node", () => {
+  const cluster = new TestCluster(THREE_NODES);
+  const [made] = cluster.run((context) =>
+    createTopics(context, [newTopic("__consumer_offsets")], false)
+  );
+  assert.deepEqual([made!.error, made!.partitionCount, made!.replicationFactor], [0, 50, 3]);
+  assert.equal(made!.configs.get("cleanup.policy"), "compact");
 });

@@ -1,8 +1,8 @@
 /**
  * Who leads each partition, as this shard last heard: volatile, reported by the replicas, not a record.
  *
- * Raft groups elect their leaders themselves; the metadata log does not say. A partition without a report
- * is given to its preferred replica without an epoch, which makes clients ask it without fencing.
+ * Raft groups elect their leaders themselves; the metadata log does not say. The reports come from this node's own
+ * replicas and from the leaders on other nodes.
  *
  * @module
  */
@@ -15,10 +15,14 @@ export class LeaderTable {
   #leaders = new Int32Array(64).fill(UNKNOWN);
   #epochs = new Int32Array(64).fill(UNKNOWN);
 
-  /** Notes a group's leader, -1 when nobody leads; older epochs than the known one are ignored. */
+  /**
+   * Notes a group's leader, -1 when nobody leads. Older epochs than the known one are ignored; and since an epoch has
+   * one leader at most, who does not know it says nothing about an epoch whose leader is known.
+   */
   note(groupId: number, leaderId: number, epoch: number): void {
     if (groupId >= this.#leaders.length) this.#grow(groupId);
-    if (epoch < this.#epochs[groupId]!) return;
+    const known = this.#epochs[groupId]!;
+    if (epoch < known || (epoch === known && leaderId === UNKNOWN)) return;
     this.#leaders[groupId] = leaderId;
     this.#epochs[groupId] = epoch;
   }
@@ -28,10 +32,11 @@ export class LeaderTable {
     return this.#leaders[groupId] ?? UNKNOWN;
   }
 
-  /** The node that clients should ask: the leader, or the preferred replica while none is known. */
+  /** The node that clients should ask: the leader, -1 while none is known. Nobody else than its one replica can lead. */
   leaderOf(partition: PartitionImage): number {
     const leaderId = this.knownLeaderOf(partition.groupId);
-    return leaderId === UNKNOWN ? partition.replicas[0]! : leaderId;
+    const isOnOneNode = partition.replicas.length === 1;
+    return leaderId === UNKNOWN && isOnOneNode ? partition.replicas[0]! : leaderId;
   }
 
   /** The leader's epoch, -1 when unknown. */

@@ -1,6 +1,6 @@
 /**
  * Where new partitions go: on the nodes that hold least, one replica per rack as long as racks last,
- * led by the replica that leads least.
+ * led by the replica that leads least. Nodes that cannot be reached come last, and lead only where there is no other.
  *
  * A node is *full* when it holds as many replicas as it may. Placement is deterministic: equal loads
  * are broken by node id, so that the same image and request give the same records.
@@ -14,6 +14,7 @@ import type { ClusterImage } from "./image.ts";
 interface NodeLoad {
   readonly nodeId: number;
   readonly rack: string | null;
+  readonly isAlive: boolean;
   replicas: number;
   leaders: number;
 }
@@ -22,10 +23,14 @@ export class Placement {
   readonly #loads: NodeLoad[] = [];
   readonly #replicasPerNodeMax: number;
 
-  constructor(image: ClusterImage, replicasPerNodeMax: number) {
+  constructor(
+    image: ClusterImage,
+    replicasPerNodeMax: number,
+    isAlive: (nodeId: number) => boolean,
+  ) {
     this.#replicasPerNodeMax = replicasPerNodeMax;
     for (const { nodeId, rack } of image.nodes.values()) {
-      this.#loads.push({ nodeId, rack, ...image.loadOf(nodeId) });
+      this.#loads.push({ nodeId, rack, isAlive: isAlive(nodeId), ...image.loadOf(nodeId) });
     }
   }
 
@@ -48,12 +53,14 @@ export class Placement {
   place(replicationFactor: number): number[] | null {
     const candidates = this.#loads.filter((load) => load.replicas < this.#replicasPerNodeMax);
     if (candidates.length < replicationFactor) return null;
-    candidates.sort((a, b) => a.replicas - b.replicas || a.nodeId - b.nodeId);
+    candidates.sort((a, b) =>
+      Number(b.isAlive) - Number(a.isAlive) || a.replicas - b.replicas || a.nodeId - b.nodeId
+    );
     const chosen: NodeLoad[] = [];
     const racks = new Set<string>();
     for (const load of candidates) {
       if (chosen.length === replicationFactor) break;
-      if (load.rack !== null && racks.has(load.rack)) continue;
+      if (!load.isAlive || (load.rack !== null && racks.has(load.rack))) continue;
       if (load.rack !== null) racks.add(load.rack);
       chosen.push(load);
     }
@@ -63,7 +70,8 @@ export class Placement {
     }
     let leaderAt = 0;
     for (let at = 1; at < chosen.length; at++) {
-      if (chosen[at]!.leaders < chosen[leaderAt]!.leaders) leaderAt = at;
+      const { isAlive, leaders } = chosen[at]!;
+      if (isAlive && leaders < chosen[leaderAt]!.leaders) leaderAt = at;
     }
     const [leader] = chosen.splice(leaderAt, 1);
     leader!.leaders++;

@@ -108,7 +108,10 @@ export const RecordType = {
   GROUPS_REMOVED: 11,
 } as const;
 
-/** Ids of partitions' groups start here; 0 is the controller's own group. */
+/** The controller's own group. */
+export const CONTROLLER_GROUP_ID = 0;
+
+/** Ids of partitions' groups start here. */
 export const FIRST_GROUP_ID = 1;
 
 interface Entry<Type extends number, Body> {

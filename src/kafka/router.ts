@@ -14,7 +14,7 @@ import { Cursor } from "../bytes/cursor.ts";
 import { Writer } from "../bytes/writer.ts";
 import { all, runTask, type Task } from "../io/task.ts";
 import type { Api } from "../wire/api.ts";
-import type { Handler, RequestContext, Route } from "./handler.ts";
+import { type Handler, ON_CONTROLLER, type RequestContext, type Route } from "./handler.ts";
 import { ELEMENT_HEAP } from "./request_heap.ts";
 import { encodeLong, encodeWhole } from "./long_response.ts";
 import type { Services } from "./services.ts";
@@ -60,6 +60,12 @@ export interface RemoteCalls {
   ): Task<Uint8Array | null>;
 }
 
+/** Carries requests to the node that is the controller. */
+export interface ControllerCalls {
+  /** Null: nobody is known to be the controller, or there was no answer in time. It may have been carried out all the same. */
+  call(apiKey: number, version: number, caller: Caller, body: Uint8Array): Task<Uint8Array | null>;
+}
+
 /** A request as objects, and what they cost (bytes). */
 export interface DecodedRequest {
   readonly request: unknown;
@@ -72,6 +78,8 @@ export class Router {
   readonly #remote: RemoteCalls;
   readonly #now: () => { readonly nowMs: number; readonly wallMs: number };
   readonly #onEvent: (event: AdminEvent, caller: Caller) => void;
+  /** Where this node is not the controller; null: there are no other nodes. */
+  controllerCalls: ControllerCalls | null = null;
 
   constructor(
     registry: HandlerRegistry,
@@ -150,6 +158,27 @@ export class Router {
     return yield* encodeLong(api, version, response, rows, () => this.#services.nextTurn());
   }
 
+  /** Serves a request that another node passed on to the controller; null: it cannot be served here. */
+  servePassedOn(
+    apiKey: number,
+    version: number,
+    caller: Caller,
+    body: Uint8Array,
+    done: (response: Uint8Array | null) => void,
+  ): void {
+    const handler = this.#registry.find(apiKey);
+    const isServed = handler?.route === ON_CONTROLLER && version >= handler.minVersion &&
+      version <= handler.maxVersion;
+    const decoded = isServed ? decodeRequest(handler.api, version, body) : null;
+    // Two nodes that take each other for the controller do not send it back and forth.
+    if (!isServed || decoded === null || this.#services.controller?.active !== true) {
+      done(null);
+      return;
+    }
+    const task = this.#handle(handler, version, caller, decoded.request);
+    runTask(this.#answer(handler, version, task), done);
+  }
+
   /** Runs an API for a handler of this shard ({@linkcode Services.call}). */
   *call<Request, Response>(
     api: Api<Request, Response>,
@@ -216,11 +245,27 @@ export class Router {
     caller: Caller,
     request: unknown,
   ): Task<unknown> {
+    const passedOn = yield* this.#passOn(handler, version, caller, request);
+    if (passedOn !== null) return passedOn;
     const response: unknown = yield* handler.handle(this.#context(version, caller), request);
     for (const event of adminEvents(handler.api.key, request, response)) {
       this.#onEvent(event, caller);
     }
     return response;
+  }
+
+  /** Asks the controller on another node; null: it is here, or not to be had, which the handler itself answers. */
+  *#passOn(handler: AnyHandler, version: number, caller: Caller, request: unknown): Task<unknown> {
+    const { controllerCalls } = this;
+    if (handler.route !== ON_CONTROLLER || controllerCalls === null) return null;
+    if (this.#services.controller?.active === true) return null;
+    const writer = new Writer();
+    handler.api.encodeRequest(writer, version, request);
+    const body = yield* controllerCalls.call(handler.api.key, version, caller, writer.copyBytes());
+    if (body === null) return null;
+    const cursor = cursorOf(body);
+    const response = handler.api.decodeResponse(cursor, version);
+    return cursor.ok() ? response : null;
   }
 
   #context(version: number, caller: Caller): RequestContext {

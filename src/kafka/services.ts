@@ -10,6 +10,7 @@
 import type { ControllerService } from "../cluster/controller_service.ts";
 import type { ClusterImage } from "../cluster/image.ts";
 import type { LeaderTable } from "../cluster/leaders.ts";
+import type { LiveNodes } from "../cluster/live_nodes.ts";
 import type { GroupDirectory } from "../group/directory.ts";
 import type { Task } from "../io/task.ts";
 import type { Api } from "../wire/api.ts";
@@ -42,7 +43,9 @@ export interface Services {
   readonly image: ClusterImage;
   /** Who leads which partition. */
   readonly leaders: LeaderTable;
-  /** The controller; only on its shard. */
+  /** Which nodes can be reached. */
+  readonly live: LiveNodes;
+  /** The controller, where this node is it; only on its shard. */
   readonly controller: ControllerService | null;
   /** Damage may have taken commands from the metadata log: it is served as it is, and takes no more. */
   readonly metadataReadOnly: boolean;

@@ -10,6 +10,8 @@ import { Cursor } from "../bytes/cursor.ts";
 import { Writer } from "../bytes/writer.ts";
 import { TestCluster, type TestClusterOptions } from "../cluster/test_cluster.ts";
 import { LeaderTable } from "../cluster/leaders.ts";
+import { LiveNodes } from "../cluster/live_nodes.ts";
+import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
 import { runTask, type Task } from "../io/task.ts";
 import { ProducerTable } from "../storage/producer_table.ts";
 import type { Api } from "../wire/api.ts";
@@ -92,6 +94,7 @@ export interface TestPartition {
 export class TestBroker {
   readonly cluster: TestCluster;
   readonly leaders = new LeaderTable();
+  readonly live = new LiveNodes();
   readonly partitions = new Map<number, TestPartition>();
   readonly shardCount: number;
   readonly groups: TestGroups;
@@ -100,6 +103,7 @@ export class TestBroker {
     this.cluster = new TestCluster(options);
     this.shardCount = options.shardCount ?? 1;
     this.groups = new TestGroups(this.shardCount);
+    this.leaders.note(CONTROLLER_GROUP_ID, 0, 1);
     this.cluster.image.listen({
       partitionAdded: (image) => {
         const log = new TestLog();
@@ -139,6 +143,7 @@ export class TestBroker {
       nodeId: 0,
       image: this.cluster.image,
       leaders: this.leaders,
+      live: this.live,
       controller: shard === 0 ? this.cluster.service : null,
       metadataReadOnly: false,
       partitions: partitions as unknown as Services["partitions"],

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { internalTopic } from "../cluster/internal_topics.ts";
 import type { Task } from "../io/task.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { CREATE_TOPICS } from "../wire/generated/apis.ts";
@@ -29,15 +28,10 @@ export function* createOnDemand(
 ): Task<Map<string, number>> {
   const errors = new Map<string, number>();
   if (names.length === 0) return errors;
-  const topics = names.map((name) => {
-    const internal = internalTopic(name, services.image);
-    return newCreatableTopic({
-      name,
-      numPartitions: internal?.numPartitions ?? -1,
-      replicationFactor: internal?.replicationFactor ?? -1,
-      configs: [...(internal?.configs ?? [])],
-    });
-  });
+  // The controller knows best how many nodes there are.
+  const topics = names.map((name) =>
+    newCreatableTopic({ name, numPartitions: -1, replicationFactor: -1 })
+  );
   const request = newCreateTopicsRequest({ topics, timeoutMs: CREATE_TIMEOUT_MS });
   const response = yield* services.call(CREATE_TOPICS, CREATE_TOPICS_VERSION, request);
   if (response === null) {

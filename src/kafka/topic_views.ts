@@ -5,7 +5,8 @@
  */
 
 import type { ClusterImage, PartitionImage } from "../cluster/image.ts";
-import type { NodeRecord } from "../cluster/records.ts";
+import { CONTROLLER_GROUP_ID, type NodeRecord } from "../cluster/records.ts";
+import { ErrorCode } from "../wire/errors.ts";
 import type { Services } from "./services.ts";
 
 /** What everybody may do with a topic, as bits of Kafka's operations (there is no authorizer). */
@@ -23,11 +24,14 @@ export interface KafkaAddress {
   readonly rack: string | null;
 }
 
-/** The nodes that serve clients, by id. */
-export function kafkaAddresses(image: ClusterImage): KafkaAddress[] {
+/** The nodes that serve clients, by id; of all that are registered, those that `isShown` picks. */
+export function kafkaAddresses(
+  image: ClusterImage,
+  isShown: (nodeId: number) => boolean,
+): KafkaAddress[] {
   const addresses: KafkaAddress[] = [];
   for (const node of image.nodes.values()) {
-    const address = kafkaAddressOf(node);
+    const address = isShown(node.nodeId) ? kafkaAddressOf(node) : null;
     if (address !== null) addresses.push(address);
   }
   return addresses.sort((a, b) => a.nodeId - b.nodeId);
@@ -50,17 +54,28 @@ export interface PartitionView {
   readonly offlineReplicas: number[];
 }
 
-/** One partition; every replica counts as in sync, as its Raft group keeps it. */
+/** The node that leads the metadata log; -1 while that is not known. */
+export function controllerIdOf({ leaders }: Services): number {
+  return leaders.knownLeaderOf(CONTROLLER_GROUP_ID);
+}
+
+/** One partition; replicas on nodes that can be reached count as in sync, as their Raft group keeps them. */
 export function viewPartition(services: Services, partition: PartitionImage): PartitionView {
+  const { leaders, live, trouble, nodeId } = services;
+  const { groupId, index, replicas } = partition;
+  const leaderId = leaders.leaderOf(partition);
+  const isAlive = (replica: number): boolean => replica === leaderId || live.isAlive(replica);
+  // Kafka's word also for a replica whose disk does not give it.
+  const isOffline = (replica: number): boolean =>
+    !isAlive(replica) || (replica === nodeId && trouble.damagedGroups.has(groupId));
   return {
-    errorCode: 0,
-    partitionIndex: partition.index,
-    leaderId: services.leaders.leaderOf(partition),
-    leaderEpoch: services.leaders.epochOf(partition),
-    replicaNodes: [...partition.replicas],
-    isrNodes: [...partition.replicas],
-    // Kafka's word for a replica whose disk does not give it.
-    offlineReplicas: services.trouble.damagedGroups.has(partition.groupId) ? [services.nodeId] : [],
+    errorCode: leaderId < 0 ? ErrorCode.LEADER_NOT_AVAILABLE : ErrorCode.NONE,
+    partitionIndex: index,
+    leaderId,
+    leaderEpoch: leaders.epochOf(partition),
+    replicaNodes: [...replicas],
+    isrNodes: replicas.filter(isAlive),
+    offlineReplicas: replicas.filter(isOffline),
   };
 }
 

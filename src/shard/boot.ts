@@ -209,7 +209,7 @@ export class RunningShard {
   }
 
   #acceptPeers(listener: number): void {
-    const { nodeLinks } = this.#steps.shard!;
+    const { nodeLinks } = this.#steps.shard!.peers;
     const { linksMax, shardCount } = this.#boot;
     this.#accept(listener, this.#warnings(linksMax * shardCount), (socket) => {
       nodeLinks.greet(socket, peerAddress(this.#shim, socket));

@@ -53,6 +53,8 @@ export interface BrokerOptions {
   readonly advertisedHost: string;
   readonly advertisedPort: number;
   readonly nodeId: number;
+  /** RPC addresses of the first nodes; empty: a cluster of one. */
+  readonly seeds: readonly { readonly host: string; readonly port: number }[];
   readonly rack: string | null;
   /** Where other nodes connect, and what they are told; null: nowhere. Port 0 as for Kafka's. */
   readonly rpc: {
@@ -161,6 +163,7 @@ export class Broker {
         shardCount: options.cores,
         nodeId: options.nodeId,
         rpcAddress: rpcEndpoint ?? { host: options.advertisedHost, port: RPC_PORT_USUAL },
+        seeds: options.seeds,
         mailboxes: 0,
         arenaBase: arenasBase + shard * arenaBytes,
         arenaBytes,
@@ -184,11 +187,11 @@ export class Broker {
         rack: options.rack,
         rpc: rpcEndpoint,
       },
+      peers: peers === null ? null : peers.fd,
       verify: options.verify,
       stopping: options.stopping,
     });
     supervisor.accept(listener.fd, descriptors.connectionsMax);
-    if (peers !== null) supervisor.acceptPeers(peers.fd);
     const stopMsMax = new Settings(options.settings).number("shutdown.timeout.ms");
     const advertised = { host: options.advertisedHost, port: advertisedPort };
     const rpcPort = peers === null ? null : peers.port;

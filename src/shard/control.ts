@@ -49,6 +49,8 @@ export interface Boot {
   readonly nodeId: number;
   /** Where other nodes reach this one. */
   readonly rpcAddress: { readonly host: string; readonly port: number };
+  /** Of the first nodes; empty: a cluster of one. */
+  readonly seeds: readonly { readonly host: string; readonly port: number }[];
   /** Address of the mailboxes, zeroed. */
   readonly mailboxes: number;
   /** This shard's slice of the region. */

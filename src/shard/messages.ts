@@ -15,6 +15,7 @@
  *   WATCH                   up to 3 x (group, high watermark), -1   send NEWS when there is more
  *   NEWS                    up to 7 x group, -1                     there is more to read
  *   LEADERS                 up to 2 x (group, leader, epoch), -1    who leads these groups; -1: nobody
+ *   NODES                   up to 3 x (node, 1: reachable or 0), -1 which nodes can be reached
  *   CONNECTION              socket                                  a descriptor changes hands
  *   PEER_CONNECTION         socket, node, ...                       a connection of another node, see node_links.ts
  *   CALL_PART         call  address, length                         more of the answer follows
@@ -49,5 +50,6 @@ export const MessageType = {
   CALL_TAKEN: 18,
   PEER_CONNECTION: 19,
   CALL_PART: 20,
+  NODES: 21,
 } as const;
 export type MessageType = typeof MessageType[keyof typeof MessageType];

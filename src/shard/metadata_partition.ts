@@ -6,18 +6,26 @@
  */
 
 import type { Settings } from "../base/settings.ts";
+import type { GroupMember } from "../cluster/members.ts";
 import { TopicConfig } from "../cluster/topic_config.ts";
 import { type PartitionImage, TopicImage } from "../cluster/image.ts";
+import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
 import { METADATA_TOPIC } from "../cluster/topic_names.ts";
 import type { Partition } from "../kafka/partition.ts";
 import { PartitionLimits } from "../kafka/partition_limits.ts";
 import { ZERO_UUID } from "../wire/uuid.ts";
 import type { PartitionTable } from "./partition_table.ts";
 
-export const CONTROLLER_GROUP_ID = 0;
-
-/** Opens group 0 on this shard, making its log at the first start. */
-export function controllerPartition(partitions: PartitionTable, settings: Settings): Partition {
+/**
+ * Opens group 0 on this shard, making its log at the first start.
+ *
+ * @param voters of its first configuration; none: this node alone
+ */
+export function controllerPartition(
+  partitions: PartitionTable,
+  settings: Settings,
+  voters: readonly GroupMember[],
+): Partition {
   // Kept whole: a command refers to those before it.
   const config = new TopicConfig(new Map([["cleanup.policy", "compact"]]), settings);
   const topic = new TopicImage({ topicId: ZERO_UUID, name: METADATA_TOPIC }, -1, config);
@@ -25,8 +33,8 @@ export function controllerPartition(partitions: PartitionTable, settings: Settin
     topic,
     index: 0,
     groupId: CONTROLLER_GROUP_ID,
-    replicas: [],
-    incarnations: [],
+    replicas: voters.map(({ node }) => node),
+    incarnations: voters.map(({ incarnation }) => incarnation),
   };
   topic.partitions.push(image);
   return partitions.open(image, new PartitionLimits(config));

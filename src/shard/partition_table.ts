@@ -39,6 +39,7 @@ export interface OwnershipListener {
 
 /** What a table is told, and needs from its shard. */
 export interface PartitionTableOptions extends PartitionOwner {
+  readonly nodeId: number;
   readonly shardCount: number;
   readonly makeReplica: MakeReplica;
   /** Whether the image has a partition of this group. */
@@ -118,8 +119,16 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
     return this.#partitions.size;
   }
 
+  /** The groups that this node leads, with their terms. */
+  *led(): Iterable<{ readonly groupId: number; readonly epoch: number }> {
+    for (const { leading, leaderEpoch, image } of this.#partitions.values()) {
+      if (leading) yield { groupId: image.groupId, epoch: leaderEpoch };
+    }
+  }
+
   partitionAdded(image: PartitionImage): void {
     if (shardOfGroupId(image.groupId, this.#options.shardCount) !== this.#storage.shard) return;
+    if (!image.replicas.includes(this.#options.nodeId)) return;
     if (this.#isFrozen && !this.#storage.logs.has(image.groupId)) {
       this.#withoutLog.add(image);
       return;

@@ -9,6 +9,7 @@ import { ZERO_UUID } from "../wire/uuid.ts";
 import { PartitionTable, type PartitionTableOptions } from "./partition_table.ts";
 
 const OPTIONS: PartitionTableOptions = {
+  nodeId: 0,
   shardCount: 1,
   makeReplica: (log) => groupOfOne(log, 0),
   isKnown: () => false,

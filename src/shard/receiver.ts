@@ -43,6 +43,8 @@ export class Receiver implements MailboxReceiver {
         return shard.news.onNews(view, at);
       case MessageType.LEADERS:
         return shard.leaderNews.onLeaders(view, at);
+      case MessageType.NODES:
+        return shard.nodeNews.onNodes(view, at);
       case MessageType.CALL:
         return this.#onCall(fromShard, call, view, at);
       case MessageType.RELEASE_BLOCK:
@@ -52,7 +54,7 @@ export class Receiver implements MailboxReceiver {
       case MessageType.CONNECTION:
         return this.#onConnection(view, at);
       case MessageType.PEER_CONNECTION:
-        return shard.nodeLinks.onPeerConnection(view, at);
+        return shard.peers.nodeLinks.onPeerConnection(view, at);
       default:
         unreachable(`a shard sent a message of unknown type ${type}`);
     }

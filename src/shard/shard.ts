@@ -13,35 +13,22 @@
 
 import { assert } from "../base/assert.ts";
 import { EventLog } from "../base/event_log.ts";
-import { type Logger, LogLevel } from "../base/logger.ts";
-import type { Random } from "../base/prng.ts";
+import { LogLevel } from "../base/logger.ts";
 import { Settings } from "../base/settings.ts";
-import type { Crc32c } from "../bytes/crc32c.ts";
-import type { Memory } from "../bytes/memory.ts";
 import { ControllerService } from "../cluster/controller_service.ts";
 import { ClusterImage } from "../cluster/image.ts";
 import { memberIncarnation } from "../cluster/members.ts";
 import { LeaderTable } from "../cluster/leaders.ts";
-import {
-  formCluster,
-  LOGICAL_VERSION,
-  registerNode,
-  reserveGroupIds,
-} from "../cluster/membership.ts";
-import { skipProducerIds } from "../cluster/producer_ids.ts";
-import type { NodeRecord } from "../cluster/records.ts";
+import { LiveNodes } from "../cluster/live_nodes.ts";
+import { controllerMembers } from "../cluster/members.ts";
+import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
 import { groupConfigOf } from "../group/config.ts";
-import type { Clock } from "../io/clock.ts";
-import type { Disk } from "../io/disk.ts";
-import type { RecordWalk } from "../io/record_walk.ts";
-import type { Sockets } from "../io/sockets.ts";
 import { runTask, type Task, until } from "../io/task.ts";
-import { Timer, type Timers } from "../io/timers.ts";
+import { Timer } from "../io/timers.ts";
 import type { AdminEvent } from "../kafka/admin_events.ts";
 import { FetchPath } from "../kafka/fetch.ts";
 import { FetchSessions } from "../kafka/fetch_session.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
-import type { SnapshotPolicy } from "../kafka/applied_log.ts";
 import type { Partition } from "../kafka/partition.ts";
 import { ProducePath } from "../kafka/produce.ts";
 import { ProduceAppender } from "../kafka/produce_append.ts";
@@ -55,24 +42,30 @@ import { ShardReplication } from "../replication/shard_replication.ts";
 import { keepBallast } from "../storage/ballast.ts";
 import { LOG_BUSY } from "../storage/log.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
-import { ZERO_UUID } from "../wire/uuid.ts";
 import { Calls } from "./calls.ts";
 import { ShardRemoteFetch } from "./fetch_remote.ts";
 import { GroupRuntime } from "./group_runtime.ts";
 import { kafkaHandlers } from "./handlers.ts";
 import { LeaderNews } from "./leader_news.ts";
-import { NodeLinks, type Peering } from "./node_links.ts";
-import type { Mailboxes } from "./mailbox.ts";
 import type { NodeMembership } from "./node_membership.ts";
+import { NodeNews } from "./node_news.ts";
 import { MetadataFeed } from "./metadata_feed.ts";
-import { CONTROLLER_GROUP_ID, controllerPartition } from "./metadata_partition.ts";
+import { controllerPartition } from "./metadata_partition.ts";
 import { PartitionTable, shardOfGroupId } from "./partition_table.ts";
 import { Outbox } from "./outbox.ts";
 import { ShardRemoteProduce } from "./produce_remote.ts";
 import { Receiver } from "./receiver.ts";
 import { ShardRemoteCalls } from "./remote_calls.ts";
 import { RemoteNews } from "./remote_news.ts";
-import type { ShardMemory } from "./shard_memory.ts";
+import { register } from "./registration.ts";
+import {
+  ALONE,
+  COORDINATOR_SNAPSHOTS,
+  METADATA_SNAPSHOTS,
+  type ShardOptions,
+} from "./shard_options.ts";
+import { Registrar, registrationOf } from "./registrar.ts";
+import { ShardPeers } from "./shard_peers.ts";
 import { TurnQueue } from "./turn_queue.ts";
 import type { AdvertisedNode, JoinRefusal } from "./start_sequence.ts";
 
@@ -87,57 +80,6 @@ const DRAIN_MS = 2_000;
 const EXPIRE_SLICE_PAUSE_MS = 10;
 /** A disk too full to keep room for the next start is asked again after this time (ms). */
 const BALLAST_RETRY_MS = 5_000;
-/** A coordinator's snapshot saves the reading of as much at the next start. */
-const COORDINATOR_SNAPSHOTS: SnapshotPolicy = {
-  bytesMin: 256 * 1024,
-  intervalMs: 1_000,
-  restMs: 60_000,
-};
-/** Nothing is served without the metadata: when damage takes its log, the snapshot replaces it. */
-const METADATA_SNAPSHOTS: SnapshotPolicy = {
-  bytesMin: 64 * 1024,
-  intervalMs: 1_000,
-  restMs: 5_000,
-};
-
-/** A node that no other one knows of. */
-const ALONE: Peering = {
-  incarnation: ZERO_UUID,
-  process: 0,
-  incomingMax: 0,
-  resolve: () => {},
-};
-
-export interface ShardOptions {
-  readonly nodeId: number;
-  readonly settings: ReadonlyMap<string, string>;
-  readonly dataDir: string;
-  readonly memory: Memory;
-  readonly blocks: ShardMemory;
-  readonly mailboxes: Mailboxes;
-  readonly disk: Disk;
-  readonly sockets: Sockets;
-  readonly clock: Clock;
-  readonly timers: Timers;
-  readonly random: Random;
-  readonly crc32c: Crc32c;
-  /** Opens a walk of batches in `memory`. */
-  readonly openWalk: () => RecordWalk;
-  readonly logger: Logger;
-  /** Monotonic time of the present turn (ms). */
-  readonly nowMs: () => number;
-  /** The other end of a socket: `127.0.0.1:4711`. */
-  readonly peerOf: (socket: number) => string;
-  /** When states are written as snapshots; the usual policies when absent. */
-  readonly snapshots?: SnapshotPolicy;
-  /** Makes the replicas of this shard's groups; each is a group of one when absent. */
-  readonly makeReplica?: MakeReplica;
-  /** How other nodes see this one; where absent, it finds none by name. */
-  readonly peering?: Peering;
-  /** Rings another shard's doorbell. */
-  readonly wake: (shard: number) => void;
-}
-
 export class Shard {
   readonly options: ShardOptions;
   readonly settings: Settings;
@@ -161,13 +103,18 @@ export class Shard {
   readonly sessions: FetchSessions;
   readonly router: Router;
   readonly server: KafkaServer;
-  readonly nodeLinks: NodeLinks;
+  /** Which nodes can be reached. */
+  readonly live = new LiveNodes();
+  readonly nodeNews: NodeNews;
+  readonly peers: ShardPeers;
   readonly #receiver: Receiver;
   /** Requests that take many turns. */
   readonly #later = new TurnQueue();
   #membership: NodeMembership | null = null;
   #metadata: MetadataFeed | null = null;
-  #controller: ControllerService | null = null;
+  /** The controller, when this node is it; only on its shard. */
+  controller: ControllerService | null = null;
+  readonly registrar: Registrar;
   /** Problems of the node's storage, as the control thread reports them. */
   trouble: StorageTrouble = { diskFull: false, damagedGroups: new Set() };
   /** Of batches that clients produce. */
@@ -207,6 +154,7 @@ export class Shard {
     const makeReplica: MakeReplica = options.makeReplica ??
       ((log, group) => this.replication.makeReplica(log, group));
     this.partitions = new PartitionTable(storage, {
+      nodeId: options.nodeId,
       shardCount,
       makeReplica,
       isKnown: (groupId) => this.image.partitionByGroup(groupId) !== undefined,
@@ -294,12 +242,21 @@ export class Shard {
       idleMaxMs: this.settings.number("connections.max.idle.ms"),
       onConnectionClosed: () => mailboxes.noteConnections(shard, -1),
     });
-    this.nodeLinks = new NodeLinks({
+    this.nodeNews = new NodeNews(mailboxes, this.live);
+    this.peers = new ShardPeers({
       ...options,
       ...options.peering ?? ALONE,
       image: this.image,
       events: this.events,
+      nodeNews: this.nodeNews,
+      led: () => partitions.led(),
+      onLeader: (groupId, nodeId, epoch) => this.leaderNews.tell(groupId, nodeId, epoch),
+      serve: (request, done) => this.registrar.serve(request, done),
     });
+    this.peers.replication = this.replication;
+    this.replication.connect(this.peers.nodeLinks.links);
+    this.registrar = new Registrar(this);
+    this.router.controllerCalls = this.registrar;
     this.#receiver = new Receiver(this);
     this.#retention = new Timer(() => this.#applyRetention());
     timers.schedule(this.#retention, nowMs() + this.#retentionIntervalMs);
@@ -310,6 +267,11 @@ export class Shard {
   /** Damage may have taken commands from the metadata log; known on the controller's shard. */
   get metadataReadOnly(): boolean {
     return this.#metadata?.isFrozen ?? false;
+  }
+
+  /** The metadata log lost commands, perhaps, and an operator has accepted that. */
+  get metadataLossAccepted(): boolean {
+    return this.#metadata?.isLossAccepted ?? false;
   }
 
   /**
@@ -326,8 +288,14 @@ export class Shard {
     const refused = yield* membership.decide(this.storage.logs.has(CONTROLLER_GROUP_ID));
     if (refused !== null) return refused;
     this.#membership = membership;
-    const partition = controllerPartition(this.partitions, this.settings);
-    while (!partition.leading && !partition.replica.readOnly) yield* this.#pause(1);
+    this.peers.hellos.formed();
+    const { founders } = membership.state;
+    for (const founder of founders) this.peers.setAddress(founder.nodeId, founder);
+    const voters = controllerMembers(founders);
+    const partition = controllerPartition(this.partitions, this.settings, voters);
+    while (!partition.leading && !isFollowing(partition) && !partition.replica.readOnly) {
+      yield* this.#pause(1);
+    }
     this.partitions.controllerTerm = partition.leaderEpoch;
     // Until it is known whether all of the log can be read.
     this.partitions.freeze();
@@ -357,58 +325,62 @@ export class Shard {
   }
 
   /**
-   * Controller's shard: becomes the controller, and registers this node. Finishes after a while even if that is
+   * Controller's shard: becomes the controller or follows it, and registers this node. Finishes after a while even if that is
    * not committed by then: clients are answered from the image meanwhile.
    *
    * @param firstFreeGroupId above the id of every log of the node
+   * @returns why the cluster does not take this node; null: it does, as far as is known
    */
-  *lead(node: AdvertisedNode, firstFreeGroupId: number): Task<void> {
+  *lead(node: AdvertisedNode, firstFreeGroupId: number): Task<string | null> {
     const membership = this.#membership;
     assert(this.#metadata !== null && membership !== null, "who leads has joined");
-    const { random, nodeId } = this.options;
+    const { random } = this.options;
     const controller = new ControllerService(this.image, this.#metadata, {
       random,
       partitionsPerNodeMax: this.settings.number("max.partitions.per.node"),
+      isAlive: (nodeId) => this.live.isAlive(nodeId),
     });
-    if (this.metadataReadOnly) controller.activate();
-    else {
-      this.#metadata.controller = controller;
-      this.#metadata.onLeading();
-      this.#controller = controller;
+    const registration = registrationOf(node, membership, this.options.nodeId, firstFreeGroupId);
+    if (this.metadataReadOnly) {
+      controller.activate();
+      const { clusterId } = this.image;
+      yield* register({ controller, clusterId, isAlive: () => false }, registration);
+      return null;
     }
-    const registering = controller.execute((context) => {
-      formCluster(context, membership.state.clusterId);
-      reserveGroupIds(context, firstFreeGroupId);
-      if (this.#metadata?.isLossAccepted) skipProducerIds(context);
-      registerNode(context, {
-        nodeId,
-        incarnation: membership.incarnation,
-        rack: node.rack,
-        logicalVersion: LOGICAL_VERSION,
-        endpoints: endpointsOf(node),
-      });
-    });
-    yield* until<void>((done) =>
-      this.#within(REGISTER_MS, done, (end) => runTask(registering, end))
+    this.#metadata.controller = controller;
+    this.#metadata.onLeading();
+    this.controller = controller;
+    return yield* until<string | null>((done) =>
+      this.#within<string | null>(
+        REGISTER_MS,
+        done,
+        null,
+        (end) => runTask(this.registrar.register(registration, membership), end),
+      )
     );
   }
 
   /** Calls `done` when new partitions may be served, and at the latest after a while (a full disk). */
   whenSettled(done: () => void): void {
-    this.#within(SETTLE_MS, done, (end) => this.partitions.whenSettled(end));
+    this.#within(SETTLE_MS, done, null, (end) => this.partitions.whenSettled(() => end(null)));
   }
 
-  /** Calls `done` once: when what `start` begins has ended, or after `ms`. */
-  #within(ms: number, done: () => void, start: (end: () => void) => void): void {
+  /** Calls `done` once: with the outcome of what `start` begins, or after `ms` with `late`. */
+  #within<T>(
+    ms: number,
+    done: (value: T) => void,
+    late: T,
+    start: (end: (value: T) => void) => void,
+  ): void {
     const { timers, nowMs } = this.options;
     let told = false;
-    const tell = (): void => {
+    const tell = (value: T): void => {
       if (told) return;
       told = true;
       timers.cancel(timer);
-      done();
+      done(value);
     };
-    const timer = new Timer(tell);
+    const timer = new Timer(() => tell(late));
     timers.schedule(timer, nowMs() + ms);
     start(tell);
   }
@@ -440,10 +412,10 @@ export class Shard {
     this.storage.turnEnd(nowMs);
     blocks.resumeWaiting(nowMs);
     this.server.flush();
-    this.nodeLinks.links.flush();
+    this.peers.flush();
     const released = this.outbox.flush();
     const told = this.news.flush();
-    const led = this.leaderNews.flush();
+    const led = this.leaderNews.flush() && this.nodeNews.flush();
     mailboxes.publish(this.options.wake);
     return !rereads && released && told && led && !this.server.wantsTurn && !this.#checks.busy &&
       this.#later.idle;
@@ -503,6 +475,7 @@ export class Shard {
     timers.cancel(this.#retention);
     timers.cancel(this.#expiration);
     timers.cancel(this.#ballast);
+    this.registrar.stop();
     this.server.drain();
     const drainMs = Math.min(DRAIN_MS, this.settings.number("shutdown.timeout.ms") / 2);
     const deadlineMs = this.options.nowMs() + drainMs;
@@ -519,12 +492,12 @@ export class Shard {
     yield* this.groups.stop();
     if (this.#metadata !== null) yield* this.#metadata.log.stop();
     yield* this.storage.stop();
-    this.nodeLinks.stop();
+    this.peers.stop();
   }
 
   #tellLeader({ image, replica }: Partition): void {
-    if (image.groupId === CONTROLLER_GROUP_ID) return;
     this.leaderNews.tell(image.groupId, replica.leaderId, replica.term);
+    if (replica.leading) this.peers.feed.tell(image.groupId, replica.term);
   }
 
   *#pause(ms: number): Task<void> {
@@ -558,7 +531,7 @@ export class Shard {
   #services(): Services {
     const { mailboxes, nodeId, disk, dataDir } = this.options;
     const { shard, shardCount } = mailboxes;
-    const controller = (): ControllerService | null => this.#controller;
+    const controller = (): ControllerService | null => this.controller;
     const trouble = (): StorageTrouble => this.trouble;
     const metadataReadOnly = (): boolean => this.metadataReadOnly;
     return {
@@ -567,6 +540,7 @@ export class Shard {
       nodeId,
       image: this.image,
       leaders: this.leaders,
+      live: this.live,
       get controller() {
         return controller();
       },
@@ -590,8 +564,7 @@ export class Shard {
   }
 }
 
-/** What the cluster knows of the node's addresses. */
-function endpointsOf({ host, port, rpc }: AdvertisedNode): NodeRecord["endpoints"] {
-  const endpoints = [{ name: "kafka", host, port }];
-  return rpc === null ? endpoints : [...endpoints, { name: "rpc", ...rpc }];
+/** It knows who leads, and what is committed. */
+function isFollowing({ replica, log }: Partition): boolean {
+  return replica.leaderId >= 0 && !replica.leading && replica.commitOffset > log.startOffset;
 }

@@ -14,7 +14,7 @@ import type { Manifest } from "../storage/manifest.ts";
 import { openShard } from "../storage/open_shard.ts";
 import { recoverNode } from "../storage/recovery.ts";
 import type { Damage, ShardStorage, StorageContext } from "../storage/shard_storage.ts";
-import { CONTROLLER_GROUP_ID } from "./metadata_partition.ts";
+import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
 import { NodeMembership } from "./node_membership.ts";
 import type { Shard } from "./shard.ts";
 import type {
@@ -32,6 +32,8 @@ export interface ShardStepsOptions {
   readonly nodeId: number;
   /** Where other nodes reach this one. */
   readonly rpcAddress: RpcAddress;
+  /** Of the first nodes; empty: a cluster of one. */
+  readonly seeds: readonly RpcAddress[];
   /** Logs that damage made read-only are writable again. */
   readonly acceptLoss: boolean;
   /** Of each shard's journal, and of its extents (bytes). */
@@ -107,7 +109,7 @@ export class ShardSteps {
   }
 
   *join(manifest: Manifest): Task<Joined> {
-    const { context, nodeId, rpcAddress: address, acceptLoss } = this.#options;
+    const { context, nodeId, rpcAddress: address, seeds, acceptLoss } = this.#options;
     const shard = this.#opened;
     const membership = new NodeMembership({
       ...shard.options,
@@ -115,17 +117,18 @@ export class ShardSteps {
       nodeId,
       address,
       candidate: shard.options.peering?.incarnation ?? null,
-      seeds: [],
-      transport: { send: () => {} },
+      seeds,
+      transport: shard.peers.hellos,
     }, manifest);
+    shard.peers.hellos.membership = membership;
     return { refusal: yield* shard.join(membership, acceptLoss) };
   }
 
   *lead(node: AdvertisedNode, firstFreeGroupId: number): Task<Led> {
     const shard = this.#opened;
-    yield* shard.lead(node, firstFreeGroupId);
+    const refusal = yield* shard.lead(node, firstFreeGroupId);
     const { clusterId, topics, partitionCount } = shard.image;
-    return { clusterId, topics: topics.size, partitions: partitionCount };
+    return { refusal, clusterId, topics: topics.size, partitions: partitionCount };
   }
 
   /** Finishes once there is room for the next start, or too little of it: clients connect after that. */

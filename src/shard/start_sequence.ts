@@ -6,6 +6,7 @@
  *   recover   the controller's shard: files of the last run → what every shard opens
  *   verify    after a disk error, or when asked for: every byte is read back
  *   open      all: logs and journals
+ *   listen    the controller's shard: other nodes can connect
  *   join      the controller's shard: the node belongs to a cluster, whose metadata is loaded and on every shard
  *   lead      the controller's shard: leads the metadata or follows who does; the node is registered
  *   serve     all: the node is ready for clients
@@ -69,6 +70,8 @@ export interface Joined {
 
 /** What the cluster is, as far as this node knows. */
 export interface Led {
+  /** Why it does not take this node; for people, with what to do. */
+  readonly refusal: string | null;
   readonly clusterId: string;
   readonly topics: number;
   readonly partitions: number;
@@ -81,6 +84,8 @@ export interface StartSteps {
   verify(manifest: Manifest): Task<VerifiedNode>;
   /** @param damages found by the verification; given up where loss is accepted */
   open(shard: number, manifest: Manifest, damages: readonly Damage[]): Task<Opened>;
+  /** Other nodes may connect from now on. */
+  listen(): void;
   join(manifest: Manifest): Task<Joined>;
   /** @param firstFreeGroupId above the group id of every log that was opened */
   lead(node: AdvertisedNode, firstFreeGroupId: number): Task<Led>;
@@ -146,12 +151,16 @@ export function* startNode(
     const problem = `Cannot open the storage of shard ${closed}`;
     return refusedBy(problem, -opened[closed]!.errno, false);
   }
+  steps.listen();
   const { refusal } = yield* steps.join(manifest);
   if (refusal !== null) {
     return { refused: refusal.kind, reason: refusal.reason, errno: 0, isDiskError: false };
   }
   const firstFreeGroupId = 1 + Math.max(...opened.map(({ lastGroupId }) => lastGroupId));
   const led = yield* steps.lead(order.node, firstFreeGroupId);
+  if (led.refusal !== null) {
+    return { refused: "cluster", reason: led.refusal, errno: 0, isDiskError: false };
+  }
   yield* onAll(steps, (shard) => steps.serve(shard, report.ballastBytes));
   return {
     ...led,

@@ -58,10 +58,15 @@ class ScriptedSteps implements StartSteps {
       { errno: 0, logs: 1 + shard, lastGroupId: 10 + shard },
       `${shard} epoch ${manifest.mountEpoch} damages ${damages.length}`,
     );
+  listen = () => void this.seen.push("listen");
   join = (manifest: Manifest) =>
     this.#step("join", { refusal: null }, `epoch ${manifest.mountEpoch}`);
   lead = (_node: unknown, firstFreeGroupId: number) =>
-    this.#step("lead", { clusterId: "c", topics: 1, partitions: 2 }, `${firstFreeGroupId}`);
+    this.#step(
+      "lead",
+      { refusal: null, clusterId: "c", topics: 1, partitions: 2 },
+      `${firstFreeGroupId}`,
+    );
   serve = (shard: number, ballastBytes: number) =>
     this.#step("serve", undefined, `${shard} holds ${ballastBytes}`);
   drain = (shard: number) => this.#step("drain", undefined, `${shard}`);
@@ -107,12 +112,14 @@ Deno.test("a start goes through its steps in order, and each waits for all shard
     "recover",
     "open 0 epoch 7 damages 0",
     "open 1 epoch 7 damages 0",
+    "listen",
     "join epoch 7",
     "lead 12",
     "serve 0 holds 4096",
     "serve 1 holds 4096",
   ]);
   assert.deepEqual(outcome, {
+    refusal: null,
     clusterId: "c",
     topics: 1,
     partitions: 2,
@@ -169,6 +176,11 @@ const REFUSALS: readonly [string, Partial<Record<keyof StartSteps, unknown>>, St
     "join",
     { join: { refusal: { kind: "newer", reason: "a feature" } } },
     { refused: "newer", reason: "a feature", errno: 0, isDiskError: false },
+  ],
+  [
+    "lead",
+    { lead: { refusal: "two of one id", clusterId: "", topics: 0, partitions: 0 } },
+    { refused: "cluster", reason: "two of one id", errno: 0, isDiskError: false },
   ],
 ];
 

@@ -54,6 +54,8 @@ type Answer<Type extends FromShard["type"]> = Extract<FromShard, { type: Type }>
 /** How a start is to go. */
 export interface BrokerStart {
   readonly node: AdvertisedNode;
+  /** The listener for other nodes; null: none can connect. */
+  readonly peers: number | null;
   /** Read everything back before serving, though no mark asks for it. */
   readonly verify: boolean;
   /** Resolves at a signal: a verification is cut short. */
@@ -96,7 +98,7 @@ export class Supervisor {
    */
   async start(
     boots: readonly Boot[],
-    { node, verify, stopping }: BrokerStart,
+    { node, peers, verify, stopping }: BrokerStart,
   ): Promise<StartedNode> {
     this.#dataDir = boots[0]!.dataDir;
     const nowMs = (): number => performance.now();
@@ -116,7 +118,7 @@ export class Supervisor {
     const order = { node, verify, logger: this.#logger, nowMs };
     let cutShort: (error: StartCutShort) => void = () => {};
     const cut = new Promise<never>((_resolve, reject) => cutShort = reject);
-    const steps = this.#steps(stopping, cutShort);
+    const steps = this.#steps(peers, stopping, cutShort);
     const outcome = await Promise.race([this.#finish(startNode(order, steps)), cut]);
     if (outcome.refused === null) return outcome;
     this.#ending = true;
@@ -128,7 +130,11 @@ export class Supervisor {
   }
 
   /** The steps as messages to the shards. */
-  #steps(stopping: Promise<void>, cutShort: (error: StartCutShort) => void): StartSteps {
+  #steps(
+    peers: number | null,
+    stopping: Promise<void>,
+    cutShort: (error: StartCutShort) => void,
+  ): StartSteps {
     const first = CONTROLLER_SHARD;
     return {
       shardCount: this.#workers.length,
@@ -139,6 +145,9 @@ export class Supervisor {
       },
       open: (shard, manifest, damages) => {
         return this.#ask(shard, { type: "open", manifest, damages }, "opened");
+      },
+      listen: () => {
+        if (peers !== null) this.#send(first, { type: "acceptPeers", listener: peers });
       },
       join: (manifest) => this.#ask(first, { type: "join", manifest }, "joined"),
       lead: (node, firstFreeGroupId) => {
@@ -158,11 +167,6 @@ export class Supervisor {
   /** Shard 0 accepts from now on. */
   accept(listener: number, connectionsMax: number): void {
     this.#send(0, { type: "accept", listener, connectionsMax });
-  }
-
-  /** The same for connections of other nodes. */
-  acceptPeers(listener: number): void {
-    this.#send(0, { type: "acceptPeers", listener });
   }
 
   /** Drains and writes out every shard. */

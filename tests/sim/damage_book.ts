@@ -13,7 +13,7 @@
  */
 
 import { BLOCK_SIZE } from "../../src/io/disk.ts";
-import { CONTROLLER_GROUP_ID } from "../../src/shard/metadata_partition.ts";
+import { CONTROLLER_GROUP_ID } from "../../src/cluster/records.ts";
 import { MANIFEST_PATH } from "../../src/storage/manifest.ts";
 import type { PartitionLog } from "../../src/storage/partition_log.ts";
 import { parseLogDirectory, parseSegmentName } from "../../src/storage/salvage.ts";

@@ -4,7 +4,7 @@
  */
 
 import { strict as assert } from "node:assert";
-import { CONTROLLER_GROUP_ID } from "../../src/shard/metadata_partition.ts";
+import { CONTROLLER_GROUP_ID } from "../../src/cluster/records.ts";
 import type { Api } from "../../src/wire/api.ts";
 import { ErrorCode } from "../../src/wire/errors.ts";
 import {

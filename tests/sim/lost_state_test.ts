@@ -5,7 +5,7 @@
 
 import { strict as assert } from "node:assert";
 import { OFFSETS_TOPIC } from "../../src/cluster/topic_names.ts";
-import { CONTROLLER_GROUP_ID } from "../../src/shard/metadata_partition.ts";
+import { CONTROLLER_GROUP_ID } from "../../src/cluster/records.ts";
 import { ErrorCode } from "../../src/wire/errors.ts";
 import {
   CREATE_TOPICS,

@@ -7,7 +7,14 @@
 
 import type { PartitionLog } from "../../src/storage/partition_log.ts";
 import { SimNetwork } from "./sim_network.ts";
-import { SimNode, type SimNodeOptions, type SimWorld, START_MS, STEP_MS } from "./sim_node.ts";
+import {
+  SimNode,
+  type SimNodeOptions,
+  simRpcAddress,
+  type SimWorld,
+  START_MS,
+  STEP_MS,
+} from "./sim_node.ts";
 import { SimTrace } from "./sim_trace.ts";
 
 /** What makes the seeds of the nodes and of the network differ. */
@@ -22,6 +29,8 @@ export interface SimClusterOptions {
   readonly node: Omit<SimNodeOptions, "seed" | "world" | "nodeId" | "wallSkewMs">;
   /** How far the wall clock of each node is ahead (ms); not at all where it is absent. */
   readonly wallSkewsMs?: readonly number[];
+  /** The nodes found one cluster together; else each is a cluster of its own. */
+  readonly founds?: boolean;
   /** Takes the lines of a trace; null: there is none. */
   readonly print?: ((line: string) => void) | null;
 }
@@ -32,12 +41,16 @@ export class SimCluster implements SimWorld {
   readonly trace: SimTrace | null;
   nowMs = START_MS;
 
-  constructor({ seed, nodes, node, wallSkewsMs = [], print = null }: SimClusterOptions) {
+  constructor(
+    { seed, nodes, node, wallSkewsMs = [], founds = false, print = null }: SimClusterOptions,
+  ) {
     this.network = new SimNetwork(seed ^ NETWORK_SEED);
     this.trace = print === null ? null : new SimTrace(() => this.nowMs, print);
+    const seeds = Array.from({ length: nodes }, (_, nodeId) => simRpcAddress(nodeId));
     this.nodes = Array.from({ length: nodes }, (_, nodeId) =>
       new SimNode({
         ...node,
+        ...(founds ? { seeds } : {}),
         // The first node is that of a cluster of one.
         seed: (seed + nodeId * NODE_SEEDS) | 0,
         nodeId,

@@ -17,10 +17,12 @@ import { Settings } from "../../src/base/settings.ts";
 import { Arena } from "../../src/bytes/arena.ts";
 import { softwareCrc32c } from "../../src/bytes/crc32c.ts";
 import { type Memory, wrapMemory } from "../../src/bytes/memory.ts";
+import type { RpcAddress } from "../../src/cluster/founding.ts";
+import { newUuid } from "../../src/cluster/ids.ts";
 import type { Disk } from "../../src/io/disk.ts";
 import { MemoryDisk, type MemoryDiskOptions } from "../../src/io/memory_disk.ts";
 import { PatientDisk } from "../../src/io/patient_disk.ts";
-import { runTask, type Task, until } from "../../src/io/task.ts";
+import { runTask, type Task } from "../../src/io/task.ts";
 import type { RecordWalk } from "../../src/io/record_walk.ts";
 import { loadShim } from "../../src/io/shim.ts";
 import { openBufferWalk, type ShimWalk } from "../../src/io/shim_walk.ts";
@@ -28,6 +30,7 @@ import { Timer, Timers } from "../../src/io/timers.ts";
 import type { SnapshotPolicy } from "../../src/kafka/applied_log.ts";
 import type { MakeReplica } from "../../src/replication/replica.ts";
 import { Mailboxes, mailboxesSize } from "../../src/shard/mailbox.ts";
+import type { Peering } from "../../src/shard/node_links.ts";
 import { Shard } from "../../src/shard/shard.ts";
 import { ShardMemory } from "../../src/shard/shard_memory.ts";
 import { ShardSteps } from "../../src/shard/shard_steps.ts";
@@ -38,18 +41,16 @@ import {
   stopNode,
   type VerifiedNode,
 } from "../../src/shard/start_sequence.ts";
-import type { Log } from "../../src/storage/log.ts";
-import { LogRead } from "../../src/storage/log_read.ts";
+import type { Manifest } from "../../src/storage/manifest.ts";
 import type { PartitionLog } from "../../src/storage/partition_log.ts";
 import type { RecoveryReport } from "../../src/storage/recovery.ts";
 import type { Damage, ShardStorage, StorageContext } from "../../src/storage/shard_storage.ts";
+import { readToEnd } from "./read_to_end.ts";
 import { ClientEnd, MemoryDescriptors, MemorySockets } from "./memory_sockets.ts";
 import { SimNetwork } from "./sim_network.ts";
 import type { SimTrace } from "./sim_trace.ts";
 
 const RECEIVE_BUFFERS = 16;
-/** Read at once by {@linkcode SimNode.unreadable} (bytes). */
-const READ_BYTES = 100_000;
 /** Lives are short: after a few records the next snapshot is due. */
 const SNAPSHOTS: SnapshotPolicy = { bytesMin: 300, intervalMs: 5, restMs: 30 };
 const WALL_START_MS = 1_700_000_000_000;
@@ -79,6 +80,8 @@ export interface SimNodeOptions {
   readonly wallSkewMs?: number;
   /** Makes the replicas of all groups; groups of one when absent. */
   readonly makeReplica?: MakeReplica;
+  /** Where the first nodes of its cluster listen for each other; absent: it knows of no other nodes. */
+  readonly seeds?: readonly RpcAddress[];
 }
 
 /** One clock, one network. */
@@ -164,6 +167,9 @@ export class SimNode {
     },
   };
   #starting = false;
+  /** Of this life's process, and of a new data directory. */
+  #process = 0;
+  #incarnation = "";
   #stopping = false;
   readonly #wallOffsetMs: number;
 
@@ -172,7 +178,7 @@ export class SimNode {
     this.#world = options.world ?? newWorld(options.seed);
     this.nodeId = options.nodeId ?? 0;
     this.name = `node-${this.nodeId}`;
-    this.host = `10.0.0.${this.nodeId + 1}`;
+    this.host = simRpcAddress(this.nodeId).host;
     this.#wallOffsetMs = WALL_START_MS + (options.wallSkewMs ?? 0);
     this.diskOptions = options.disk ?? {};
     this.random = new Xoshiro128(options.seed);
@@ -246,6 +252,8 @@ export class SimNode {
     const settings = this.#settings();
     const requestMax = new Settings(settings).number("socket.request.max.bytes");
     const descriptors = new MemoryDescriptors();
+    this.#process = this.random.nextUint32();
+    this.#incarnation = newUuid(this.random);
     this.shards = Array.from({ length: shardCount }, (_, index) => {
       const arena = new Arena(mailboxes + index * arenaBytes, arenaBytes);
       const shard = new SimShard(
@@ -264,7 +272,7 @@ export class SimNode {
     this.refusal = null;
     this.#starting = true;
     const order = {
-      node: { host: this.host, port: this.port, rack: null, rpc: null },
+      node: { host: this.host, port: this.port, rack: null, rpc: this.#rpcAddress },
       verify: false,
       logger: this.#logger,
       nowMs: () => this.nowMs,
@@ -285,10 +293,24 @@ export class SimNode {
       recover: () => this.#recovered(first.recover()),
       verify: (manifest) => this.#verified(first.verify(manifest)),
       open: (shard, manifest, damages) => this.shards[shard]!.steps.open(manifest, damages),
+      listen: () => this.#listen(),
       join: (manifest) => first.join(manifest),
       lead: (node, firstFreeGroupId) => first.lead(node, firstFreeGroupId),
       serve: (shard, ballastBytes) => this.shards[shard]!.steps.serve(ballastBytes),
     };
+  }
+
+  /** Where other nodes find it; null: nowhere. */
+  get #rpcAddress(): RpcAddress | null {
+    return this.#options.seeds === undefined ? null : { host: this.host, port: RPC_PORT };
+  }
+
+  #listen(): void {
+    if (this.#rpcAddress === null) return;
+    const { shard, sockets } = this.shards[0]!;
+    this.#world.network.listen(this.host, RPC_PORT, sockets, (socket) => {
+      shard.peers.nodeLinks.greet(socket, "10.0.0.1:1");
+    });
   }
 
   /** The mark of a disk error is this object's {@linkcode distrustsDisk}. */
@@ -474,11 +496,12 @@ export class SimNode {
       shardCount: this.shards.length,
       nodeId: this.nodeId,
       rpcAddress: { host: this.host, port: RPC_PORT },
+      seeds: this.#options.seeds ?? [],
       acceptLoss,
       extentBytes: this.#options.extentBytes ?? 256 * 1024,
       journalBytes: this.#options.journalBytes ?? 1024 * 1024,
       context,
-      make: (storage) => this.#make(each, settings, context, storage),
+      make: (storage, manifest) => this.#make(each, settings, context, storage, manifest),
       onVerifiedDamage: () => {},
       onProgress: () => {},
     });
@@ -509,6 +532,7 @@ export class SimNode {
     settings: ReadonlyMap<string, string>,
     context: StorageContext,
     storage: ShardStorage,
+    manifest: Manifest,
   ): Shard {
     const { makeReplica } = this.#options;
     return new Shard({
@@ -534,7 +558,17 @@ export class SimNode {
       snapshots: this.#options.snapshots ?? SNAPSHOTS,
       wake: () => {},
       ...(makeReplica === undefined ? {} : { makeReplica }),
+      ...(this.#options.seeds === undefined ? {} : { peering: this.#peering(timers, manifest) }),
     }, storage);
+  }
+
+  #peering(timers: Timers, { incarnation }: Manifest): Peering {
+    return {
+      incarnation: incarnation === "" ? this.#incarnation : incarnation,
+      process: this.#process,
+      incomingMax: 64,
+      resolve: (host, done) => timers.schedule(new Timer(() => done(host)), this.nowMs),
+    };
   }
 
   #settings(): ReadonlyMap<string, string> {
@@ -546,24 +580,12 @@ export class SimNode {
   }
 }
 
+/** Where a node listens for others. */
+export function simRpcAddress(nodeId: number): RpcAddress {
+  return { host: `10.0.0.${nodeId + 1}`, port: RPC_PORT };
+}
+
 /** A world of one node. */
 function newWorld(seed: number): SimWorld {
   return { nowMs: START_MS, network: new SimNetwork(seed), trace: null };
-}
-
-/** The offset where a reader can go no further, or -1. */
-function* readToEnd(log: Log): Task<number> {
-  let resume: (bytes: number) => void = () => {};
-  const read = new LogRead({ complete: (bytes) => resume(bytes) });
-  for (let offset = log.startOffset; offset < log.endOffset;) {
-    read.offset = offset;
-    read.maxBytes = READ_BYTES;
-    read.limitOffset = log.endOffset;
-    if (!log.read(read)) yield* until<number>((done) => resume = done);
-    const stuck = read.error !== 0 || read.nextOffset === offset;
-    read.release();
-    if (stuck) return offset;
-    offset = read.nextOffset;
-  }
-  return -1;
 }

@@ -19,7 +19,7 @@ import { BLOCK_SIZE, type Disk } from "../../src/io/disk.ts";
 import { runTask } from "../../src/io/task.ts";
 import { AppliedLog, type StateMachine } from "../../src/kafka/applied_log.ts";
 import type { Partition } from "../../src/kafka/partition.ts";
-import { CONTROLLER_GROUP_ID } from "../../src/shard/metadata_partition.ts";
+import { CONTROLLER_GROUP_ID } from "../../src/cluster/records.ts";
 import { replayCommand } from "../../src/shard/metadata_feed.ts";
 import type { Api } from "../../src/wire/api.ts";
 import {

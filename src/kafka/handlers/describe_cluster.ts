@@ -4,8 +4,8 @@
  * - v1: the endpoint type has to be brokers (1); controllers (2) have no listener of their own here:
  *   MISMATCHED_ENDPOINT_TYPE, anything else UNSUPPORTED_ENDPOINT_TYPE.
  *
- * Gaps: no node is ever fenced (v2); the asked node is shown as the controller, because every node forwards
- * controller requests.
+ * - Nodes that cannot be reached are left out; v2 shows them as fenced where that is asked for.
+ * - The controller is -1 while none is known. Every node passes requests for the controller on to it.
  *
  * @module
  */
@@ -18,7 +18,12 @@ import {
   newDescribeClusterResponse,
 } from "../../wire/generated/describe_cluster_response.ts";
 import { type Handler, LOCAL } from "../handler.ts";
-import { CLUSTER_OPERATIONS, kafkaAddresses, OPERATIONS_NOT_ASKED } from "../topic_views.ts";
+import {
+  CLUSTER_OPERATIONS,
+  controllerIdOf,
+  kafkaAddresses,
+  OPERATIONS_NOT_ASKED,
+} from "../topic_views.ts";
 
 const BROKERS = 1;
 const CONTROLLERS = 2;
@@ -41,16 +46,19 @@ export const DESCRIBE_CLUSTER_HANDLER: Handler<DescribeClusterRequest, DescribeC
           : `Unsupported endpoint type ${request.endpointType}`,
       });
     }
-    const brokers = kafkaAddresses(services.image).map(({ nodeId, host, port, rack }) => ({
+    const { live, image } = services;
+    const isShown = (nodeId: number): boolean =>
+      live.isAlive(nodeId) || request.includeFencedBrokers;
+    const brokers = kafkaAddresses(image, isShown).map(({ nodeId, host, port, rack }) => ({
       brokerId: nodeId,
       host,
       port,
       rack,
-      isFenced: false,
+      isFenced: !live.isAlive(nodeId),
     }));
     return newDescribeClusterResponse({
-      clusterId: services.image.clusterId,
-      controllerId: services.nodeId,
+      clusterId: image.clusterId,
+      controllerId: controllerIdOf(services),
       brokers,
       clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
         ? CLUSTER_OPERATIONS

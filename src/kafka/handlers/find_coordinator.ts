@@ -28,7 +28,7 @@ import {
 import { type Handler, LOCAL } from "../handler.ts";
 import type { Services } from "../services.ts";
 import { createOnDemand } from "../topic_creation.ts";
-import { kafkaAddresses } from "../topic_views.ts";
+import { kafkaAddressOf } from "../topic_views.ts";
 
 const KeyType = { GROUP: 0, TRANSACTION: 1 } as const;
 
@@ -69,13 +69,14 @@ function find(services: Services, keyType: number, key: string): Coordinator {
   if (keyType !== KeyType.GROUP) return refused(key, ErrorCode.INVALID_REQUEST);
   const nodeId = groupNode(services, key);
   if (nodeId < 0) return refused(key, ErrorCode.COORDINATOR_NOT_AVAILABLE);
-  const address = kafkaAddresses(services.image).find((node) => node.nodeId === nodeId);
-  if (address === undefined) return refused(key, ErrorCode.COORDINATOR_NOT_AVAILABLE);
+  const node = services.image.nodes.get(nodeId);
+  const address = node === undefined ? null : kafkaAddressOf(node);
+  if (address === null) return refused(key, ErrorCode.COORDINATOR_NOT_AVAILABLE);
   const { host, port } = address;
   return newCoordinator({ key, nodeId, host, port });
 }
 
-/** -1 as long as the topic does not exist. */
+/** -1 as long as the topic does not exist, or nobody is known to lead the partition. */
 function groupNode(services: Services, key: string): number {
   const topic = services.image.topicByName(OFFSETS_TOPIC);
   if (topic === undefined || topic.partitions.length === 0) return -1;

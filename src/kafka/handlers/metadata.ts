@@ -7,8 +7,10 @@
  * - By topic id from v12 on: UNKNOWN_TOPIC_ID without a name. In v10 and v11 a request with an id is refused.
  * - Authorized operations are all there are when asked for (v8), else the value for "not asked".
  *
- * Gaps: every replica is shown in sync; the asked node is shown as the controller, because
- * every node forwards controller requests.
+ * - Nodes that cannot be reached are left out, unless they lead one of the partitions. A partition of which no
+ *   leader is known: leader -1 and LEADER_NOT_AVAILABLE. The controller is -1 while none is known.
+ *
+ * Gaps: every replica on a node that can be reached is shown in sync.
  *
  * @module
  */
@@ -33,6 +35,7 @@ import { type Handler, LOCAL, type RequestContext } from "../handler.ts";
 import { createOnDemand } from "../topic_creation.ts";
 import {
   CLUSTER_OPERATIONS,
+  controllerIdOf,
   kafkaAddresses,
   OPERATIONS_NOT_ASKED,
   TOPIC_OPERATIONS,
@@ -66,10 +69,13 @@ export const METADATA_HANDLER: Handler<MetadataRequest, MetadataResponse> = {
         (topic) => viewTopic(context, request, topic),
       )
       : yield* namedTopics(context, request);
+    const leaders = new Set(topics.flatMap(({ partitions }) => partitions.map((p) => p.leaderId)));
+    const isShown = (nodeId: number): boolean =>
+      services.live.isAlive(nodeId) || leaders.has(nodeId);
     return newMetadataResponse({
-      brokers: kafkaAddresses(image),
+      brokers: kafkaAddresses(image, isShown),
       clusterId: image.clusterId === "" ? null : image.clusterId,
-      controllerId: services.nodeId,
+      controllerId: controllerIdOf(services),
       topics,
       clusterAuthorizedOperations:
         version >= 8 && version <= 10 && request.includeClusterAuthorizedOperations

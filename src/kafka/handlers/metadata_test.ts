@@ -1,10 +1,13 @@
 import { strict as assert } from "node:assert";
+import { createTopics } from "../../cluster/create_topics.ts";
 import { testNode } from "../../cluster/test_cluster.ts";
 import { ErrorCode } from "../../wire/errors.ts";
+import { newDescribeClusterRequest } from "../../wire/generated/describe_cluster_request.ts";
 import { newMetadataRequest } from "../../wire/generated/metadata_request.ts";
 import type { MetadataRequestTopic } from "../../wire/generated/metadata_request.ts";
 import { ZERO_UUID } from "../../wire/uuid.ts";
 import { TestBroker } from "../test_services.ts";
+import { DESCRIBE_CLUSTER_HANDLER } from "./describe_cluster.ts";
 import { METADATA_HANDLER } from "./metadata.ts";
 
 const VERSIONS = Array.from({ length: 14 }, (_, version) => version);
@@ -182,3 +185,51 @@ Deno.test("Metadata says why a topic cannot be made", () => {
   const [topic] = broker.ask(METADATA_HANDLER, 12, request).topics;
   assert.equal(topic!.errorCode, ErrorCode.INVALID_REPLICATION_FACTOR);
 });
+
+Deno.test("Metadata shows no leader where none is known, and nodes that can be reached or lead", () => {
+  const broker = new TestBroker({ nodes: [testNode(0), testNode(1), testNode(2)] });
+  broker.cluster.run((context) =>
+    createTopics(context, [{ ...topic("t"), numPartitions: 3, replicationFactor: 3 }], false)
+  );
+  const { partitions } = broker.cluster.image.topicByName("t")!;
+  broker.live.note(1, false);
+  broker.live.note(2, false);
+  broker.leaders.note(partitions[0]!.groupId, 0, 4);
+  broker.leaders.note(partitions[1]!.groupId, 2, 4);
+  const request = newMetadataRequest({ topics: named("t") });
+  const response = broker.ask(METADATA_HANDLER, 12, request);
+  assert.deepEqual(response.brokers.map(({ nodeId }) => nodeId), [0, 2]);
+  const views = response.topics[0]!.partitions;
+  assert.deepEqual(views.map(({ errorCode, leaderId }) => [errorCode, leaderId]), [
+    [ErrorCode.NONE, 0],
+    [ErrorCode.NONE, 2],
+    [ErrorCode.LEADER_NOT_AVAILABLE, -1],
+  ]);
+  assert.deepEqual(views.map(({ isrNodes }) => isrNodes.toSorted()), [[0], [0, 2], [0]]);
+  assert.deepEqual(views.map(({ offlineReplicas }) => offlineReplicas.toSorted()), [
+    [1, 2],
+    [1],
+    [1, 2],
+  ]);
+  broker.leaders.note(0, 1, 9);
+  assert.equal(broker.ask(METADATA_HANDLER, 12, request).controllerId, 1);
+  broker.leaders.note(0, -1, 10);
+  assert.equal(broker.ask(METADATA_HANDLER, 12, request).controllerId, -1);
+});
+
+Deno.test("DescribeCluster leaves out nodes that cannot be reached, or shows them as fenced", () => {
+  const broker = new TestBroker({ nodes: [testNode(0), testNode(1)] });
+  broker.live.note(1, false);
+  const shown = (version: number, includeFencedBrokers: boolean) =>
+    broker.ask(
+      DESCRIBE_CLUSTER_HANDLER,
+      version,
+      newDescribeClusterRequest({ includeFencedBrokers }),
+    ).brokers.map(({ brokerId, isFenced }) => [brokerId, isFenced]);
+  assert.deepEqual(shown(1, false), [[0, false]]);
+  assert.deepEqual(shown(2, true), [[0, false], [1, true]]);
+});
+
+function topic(name: string) {
+  return { name, numPartitions: -1, replicationFactor: -1, assignments: [], configs: [] };
+}

@@ -1,0 +1,29 @@
+import { strict as assert } from "node:assert";
+import type { PartitionImage } from "./image.ts";
+import { LeaderTable } from "./leaders.ts";
+
+function partition(groupId: number, replicas: readonly number[]): PartitionImage {
+  return { groupId, replicas } as unknown as PartitionImage;
+}
+
+Deno.test("the newest epoch counts, and who does not know its leader changes nothing", () => {
+  const leaders = new LeaderTable();
+  const on = partition(3, [1, 2]);
+  assert.equal(leaders.leaderOf(on), -1);
+  leaders.note(3, 2, 5);
+  leaders.note(3, -1, 5);
+  leaders.note(3, 1, 4);
+  assert.deepEqual([leaders.leaderOf(on), leaders.epochOf(on)], [2, 5]);
+  leaders.note(3, -1, 6);
+  assert.deepEqual([leaders.leaderOf(on), leaders.epochOf(on)], [-1, 6]);
+  leaders.note(3, 1, 6);
+  assert.deepEqual([leaders.leaderOf(on), leaders.epochOf(on)], [1, 6]);
+});
+
+Deno.test("a partition on one node is led by nobody else, heard of or not", () => {
+  const leaders = new LeaderTable();
+  assert.equal(leaders.leaderOf(partition(70, [4])), 4);
+  assert.equal(leaders.knownLeaderOf(70), -1);
+  leaders.note(70, 4, 2);
+  assert.equal(leaders.epochOf(partition(70, [4])), 2);
+});

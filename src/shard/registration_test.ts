@@ -1,0 +1,76 @@
+import { strict as assert } from "node:assert";
+import { runTask } from "../io/task.ts";
+import { TestCluster, testNode } from "../cluster/test_cluster.ts";
+import {
+  decodeRegistration,
+  decodeRegistrationAnswer,
+  encodeRegistration,
+  encodeRegistrationAnswer,
+  register,
+  type Registration,
+  type RegistrationAnswer,
+} from "./registration.ts";
+
+function registered(
+  cluster: TestCluster,
+  registration: Registration,
+  isAlive: (nodeId: number) => boolean = () => true,
+): RegistrationAnswer | null | undefined {
+  let answer: RegistrationAnswer | null | undefined;
+  const clusterId = "A".repeat(22);
+  const options = { controller: cluster.service, clusterId, isAlive };
+  runTask(register(options, registration), (value) => answer = value);
+  return answer;
+}
+
+Deno.test("a node registers, and again with what changed about it", () => {
+  const cluster = new TestCluster({ nodes: [testNode(0)] });
+  const { clusterId } = cluster.image;
+  assert.deepEqual(registered(cluster, { node: testNode(3), firstFreeGroupId: 9 }), {
+    refusal: null,
+  });
+  assert.deepEqual(cluster.image.nodes.get(3), testNode(3));
+  assert.equal(cluster.image.nextGroupId, 9);
+  assert.equal(cluster.image.clusterId, clusterId, "a cluster keeps its id");
+  const moved = { ...testNode(3), endpoints: [{ name: "rpc", host: "h", port: 7 }] };
+  assert.deepEqual(registered(cluster, { node: moved, firstFreeGroupId: 1 }), { refusal: null });
+  assert.deepEqual(cluster.image.nodes.get(3), moved);
+  const commands = cluster.commands.length;
+  registered(cluster, { node: moved, firstFreeGroupId: 1 });
+  assert.equal(cluster.commands.length, commands, "no news, no record");
+});
+
+Deno.test("a second node with an id that runs is refused; after a lost disk the id is taken up again", () => {
+  const cluster = new TestCluster({ nodes: [testNode(0), testNode(3)] });
+  const node = { ...testNode(3), incarnation: "f".repeat(32) };
+  const answer = registered(cluster, { node, firstFreeGroupId: 1 });
+  assert.match(answer!.refusal!, /another node with the id 3 is running at 127.0.0.1:33148/);
+  assert.deepEqual(cluster.image.nodes.get(3), testNode(3));
+  const isAlive = (nodeId: number) => nodeId !== 3;
+  assert.deepEqual(registered(cluster, { node, firstFreeGroupId: 1 }, isAlive), { refusal: null });
+  assert.deepEqual(cluster.image.nodes.get(3), node);
+});
+
+Deno.test("who is not the controller registers nobody", () => {
+  const cluster = new TestCluster();
+  cluster.service.resign();
+  assert.equal(registered(cluster, { node: testNode(3), firstFreeGroupId: 1 }), null);
+});
+
+Deno.test("registrations and answers are read as written; what makes no sense is not", () => {
+  const registration = { node: testNode(3, "r"), firstFreeGroupId: 12 };
+  const bytes = encodeRegistration(registration);
+  assert.deepEqual(decodeRegistration(bytes), registration);
+  for (let size = 0; size < bytes.length; size++) {
+    assert.equal(decodeRegistration(bytes.slice(0, size)), null);
+  }
+  assert.equal(
+    decodeRegistration(encodeRegistration({ ...registration, firstFreeGroupId: -1 })),
+    null,
+  );
+  for (const answer of [{ refusal: null }, { refusal: "no" }]) {
+    assert.deepEqual(decodeRegistrationAnswer(encodeRegistrationAnswer(answer)), answer);
+  }
+  assert.equal(decodeRegistrationAnswer(new Uint8Array(0)), null);
+  assert.equal(decodeRegistrationAnswer(Uint8Array.of(7, 1)), null);
+});

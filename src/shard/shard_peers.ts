@@ -1,0 +1,179 @@
+/**
+ * A shard among the shards of other nodes: its links, and who gets what comes over them.
+ *
+ * ```text
+ *   frame 1        HELLO          controller's shard     hello_links.ts
+ *         2        LEADERS        controller's shard     leader_feed.ts
+ *         3, 4     CALL, REPLY    any                    node_calls.ts
+ *         16 ...   replication    the group's shard      replication/
+ * ```
+ *
+ * Every shard has links to the nodes that are registered; the controller's shard also to the founders, before it knows
+ * any other.
+ *
+ * @module
+ */
+
+import { LEADER_GROUPS_AHEAD_MAX } from "../base/limits.ts";
+import type { RpcAddress } from "../cluster/founding.ts";
+import type { ClusterImage } from "../cluster/image.ts";
+import type { NodeRecord } from "../cluster/records.ts";
+import { CONTROLLER_SHARD } from "../kafka/handler.ts";
+import {
+  ANY_NODE,
+  FrameVerdict,
+  type NodeIdentity,
+  type PeerLinksListener,
+} from "../rpc/peer_links.ts";
+import type { GreetingStatus } from "../rpc/preamble.ts";
+import { HelloLinks } from "./hello_links.ts";
+import { LeaderFeed, type LedGroup } from "./leader_feed.ts";
+import { NodeCalls, type ServeNode } from "./node_calls.ts";
+import { NodeLinks, type NodeLinksOptions } from "./node_links.ts";
+import type { NodeNews } from "./node_news.ts";
+import { LinkSender, PeerFrame } from "./peer_sender.ts";
+
+/** Types of frames from here on are replication's. */
+const REPLICATION_FRAMES = 16;
+
+/** Who gets replication's frames, and hears of the nodes that groups are on. */
+export interface ReplicationFrames {
+  onFrame(node: number, type: number, address: number, length: number): FrameVerdict;
+  onUp(node: number): void;
+  onDown(node: number): void;
+  onRoom(node: number): void;
+}
+
+export interface ShardPeersOptions extends NodeLinksOptions {
+  /** The groups that this shard leads now. */
+  readonly led: () => Iterable<LedGroup>;
+  readonly onLeader: (groupId: number, nodeId: number, epoch: number) => void;
+  readonly serve: ServeNode;
+  readonly nodeNews: NodeNews;
+}
+
+export class ShardPeers implements PeerLinksListener {
+  readonly nodeLinks: NodeLinks;
+  readonly calls: NodeCalls;
+  readonly feed: LeaderFeed;
+  readonly hellos: HelloLinks;
+  replication: ReplicationFrames | null = null;
+  readonly #options: ShardPeersOptions;
+  readonly #isFirst: boolean;
+
+  constructor(options: ShardPeersOptions) {
+    this.#options = options;
+    const { memory, blocks, image, mailboxes, onLeader } = options;
+    this.#isFirst = mailboxes.shard === CONTROLLER_SHARD;
+    this.nodeLinks = new NodeLinks(options, this);
+    const { links } = this.nodeLinks;
+    const sender = new LinkSender(links, memory, blocks);
+    this.calls = new NodeCalls({ ...options, sender });
+    this.feed = new LeaderFeed({
+      ...options,
+      sender,
+      // A table has room for every group up to the largest.
+      onLeader: (groupId, nodeId, epoch) => {
+        if (groupId < image.nextGroupId + LEADER_GROUPS_AHEAD_MAX) {
+          onLeader(groupId, nodeId, epoch);
+        }
+      },
+    });
+    this.hellos = new HelloLinks(links, sender);
+    image.listen({ nodesChanged: () => this.#followNodes(image) });
+  }
+
+  /** Where a node is, before the metadata says so. */
+  setAddress(nodeId: number, { host, port }: RpcAddress): void {
+    if (nodeId === this.#options.nodeId) return;
+    const { links } = this.nodeLinks;
+    links.setAddress(nodeId, host, port);
+    if (this.#isFirst) this.hellos.know({ host, port }, nodeId);
+    links.contact(nodeId);
+  }
+
+  flush(): void {
+    this.feed.flush();
+    this.nodeLinks.links.flush();
+  }
+
+  stop(): void {
+    this.calls.stop();
+    this.nodeLinks.stop();
+  }
+
+  onFrame(
+    node: number,
+    fromShard: number,
+    type: number,
+    address: number,
+    length: number,
+  ): FrameVerdict {
+    if (type >= REPLICATION_FRAMES) {
+      return this.replication?.onFrame(node, type, address, length) ?? FrameVerdict.WRONG;
+    }
+    return this.#takes(node, fromShard, type, address, length)
+      ? FrameVerdict.TAKEN
+      : FrameVerdict.WRONG;
+  }
+
+  #takes(
+    node: number,
+    fromShard: number,
+    type: number,
+    address: number,
+    length: number,
+  ): boolean {
+    const { memory: { bytes, view } } = this.#options;
+    const payload = (): Uint8Array => bytes.slice(address, address + length);
+    switch (type) {
+      case PeerFrame.HELLO:
+        return this.#isFirst && this.hellos.onFrame(payload());
+      case PeerFrame.LEADERS:
+        return this.#isFirst && this.feed.onFrame(node, view, address, length);
+      case PeerFrame.CALL:
+        return this.calls.onCall(node, fromShard, payload());
+      case PeerFrame.CALL_REPLY:
+        return this.calls.onReply(node, payload());
+      default:
+        return false;
+    }
+  }
+
+  onUp(node: number, _peer: NodeIdentity): void {
+    if (node < ANY_NODE) return;
+    this.replication?.onUp(node);
+    this.feed.onUp(node);
+    if (this.#isFirst) this.#options.nodeNews.tell(node, true);
+  }
+
+  onDown(node: number, _refused: boolean): void {
+    if (node < ANY_NODE) return;
+    this.replication?.onDown(node);
+    this.calls.onDown(node);
+    if (this.nodeLinks.links.isUp(node)) return;
+    this.feed.onDown(node);
+    if (this.#isFirst) this.#options.nodeNews.tell(node, false);
+  }
+
+  onRefused(node: number, status: GreetingStatus, peer: NodeIdentity): void {
+    if (node < ANY_NODE) this.hellos.onRefused(node, status, peer);
+    else this.onDown(node, true);
+  }
+
+  onRoom(node: number, _shard: number): void {
+    this.replication?.onRoom(node);
+  }
+
+  #followNodes(image: ClusterImage): void {
+    for (const node of image.nodes.values()) {
+      const address = rpcAddressOf(node);
+      if (address !== null) this.setAddress(node.nodeId, address);
+    }
+  }
+}
+
+/** Where other nodes reach a node; null: nowhere. */
+export function rpcAddressOf({ endpoints }: NodeRecord): RpcAddress | null {
+  return endpoints.find(({ name }) => name === "rpc") ?? null;
+}

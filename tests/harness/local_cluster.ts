@@ -1,0 +1,75 @@
+/**
+ * Several brokers of one cluster, on loopback, as child processes.
+ *
+ * @module
+ */
+
+import { Broker } from "./broker.ts";
+
+export interface LocalClusterOptions {
+  readonly nodes: number;
+  readonly cores?: number;
+  readonly memory?: string;
+  /** More flags for every broker. */
+  readonly flags?: readonly string[];
+}
+
+export class LocalCluster {
+  readonly brokers: readonly Broker[];
+
+  private constructor(brokers: readonly Broker[]) {
+    this.brokers = brokers;
+  }
+
+  /** Starts all nodes at once, because they found the cluster together. */
+  static async start(options: LocalClusterOptions): Promise<LocalCluster> {
+    const ports = freePorts(options.nodes);
+    const seeds = ports.map((port) => `127.0.0.1:${port}`).join(",");
+    const starts = await Promise.allSettled(ports.map((port, node) =>
+      Broker.start({
+        cores: options.cores ?? 1,
+        memory: options.memory ?? "256MiB",
+        flags: [
+          ...options.flags ?? [],
+          `--node-id=${node}`,
+          `--rpc-addr=127.0.0.1:${port}`,
+          `--seeds=${seeds}`,
+        ],
+      })
+    ));
+    const brokers = starts.flatMap((start) => start.status === "fulfilled" ? [start.value] : []);
+    const cluster = new LocalCluster(brokers);
+    const failed = starts.find((start) => start.status === "rejected");
+    if (failed !== undefined) {
+      await cluster.dispose();
+      throw failed.reason;
+    }
+    return cluster;
+  }
+
+  /** `HOST:PORT,...` of all nodes, for clients. */
+  get bootstrap(): string {
+    return this.brokers.map((broker) => broker.kafka).join(",");
+  }
+
+  /** What every broker wrote, for a failure's message. */
+  get stderr(): string {
+    return this.brokers.map(({ stderr }, node) => `node ${node}:\n${stderr}`).join("\n");
+  }
+
+  /** Stops all, and removes their data. */
+  async dispose(): Promise<void> {
+    await Promise.all(this.brokers.map((broker) => broker.dispose()));
+  }
+}
+
+/** Ports of which nobody listens on any at this moment. */
+function freePorts(count: number): number[] {
+  const listeners = Array.from(
+    { length: count },
+    () => Deno.listen({ hostname: "127.0.0.1", port: 0 }),
+  );
+  const ports = listeners.map(({ addr }) => addr.port);
+  for (const listener of listeners) listener.close();
+  return ports;
+}

@@ -1,0 +1,29 @@
+/**
+ * Reading a whole log, as a consumer would that goes on.
+ *
+ * @module
+ */
+
+import { type Task, until } from "../../src/io/task.ts";
+import type { Log } from "../../src/storage/log.ts";
+import { LogRead } from "../../src/storage/log_read.ts";
+
+/** Read at once (bytes). */
+const READ_BYTES = 100_000;
+
+/** The offset where a reader can go no further, or -1. */
+export function* readToEnd(log: Log): Task<number> {
+  let resume: (bytes: number) => void = () => {};
+  const read = new LogRead({ complete: (bytes) => resume(bytes) });
+  for (let offset = log.startOffset; offset < log.endOffset;) {
+    read.offset = offset;
+    read.maxBytes = READ_BYTES;
+    read.limitOffset = log.endOffset;
+    if (!log.read(read)) yield* until<number>((done) => resume = done);
+    const stuck = read.error !== 0 || read.nextOffset === offset;
+    read.release();
+    if (stuck) return offset;
+    offset = read.nextOffset;
+  }
+  return -1;
+}
