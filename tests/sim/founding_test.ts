@@ -4,104 +4,25 @@
  */
 
 import { strict as assert } from "node:assert";
-import type { Api } from "../../src/wire/api.ts";
 import { ErrorCode } from "../../src/wire/errors.ts";
 import {
-  CREATE_TOPICS,
   DESCRIBE_CLUSTER,
   FIND_COORDINATOR,
   INIT_PRODUCER_ID,
-  METADATA,
   PRODUCE,
 } from "../../src/wire/generated/apis.ts";
-import { newCreatableTopic } from "../../src/wire/generated/create_topics_request.ts";
 import { newDescribeClusterRequest } from "../../src/wire/generated/describe_cluster_request.ts";
 import { newFindCoordinatorRequest } from "../../src/wire/generated/find_coordinator_request.ts";
 import { newInitProducerIdRequest } from "../../src/wire/generated/init_producer_id_request.ts";
-import { newMetadataRequest } from "../../src/wire/generated/metadata_request.ts";
-import type { MetadataResponse } from "../../src/wire/generated/metadata_response.ts";
-import { SimClient } from "./sim_client.ts";
-import { SimCluster } from "./sim_cluster.ts";
+import { ClusterBench } from "./cluster_bench.ts";
 import { produceRequest, SMALL_BATCH } from "./sim_requests.ts";
 
-/** Longest time for anything (virtual ms). */
-const SOON_MS = 20_000;
-
-class Bench {
-  readonly cluster: SimCluster;
-
-  constructor(seed: number, nodes = 3, settings: Readonly<Record<string, string>> = {}) {
-    const node = { settings: { "offsets.topic.num.partitions": "3", ...settings } };
-    this.cluster = new SimCluster({ seed, nodes, node, founds: true });
-  }
-
-  start(...shardCounts: readonly number[]): void {
-    for (const [at, shardCount] of shardCounts.entries()) this.cluster.nodes[at]!.begin(shardCount);
-    this.until(() => this.cluster.accepting.length === shardCounts.length);
-  }
-
-  until(done: () => boolean, what = "it"): void {
-    const lateMs = this.cluster.nowMs + SOON_MS;
-    while (!done()) {
-      if (this.cluster.nowMs >= lateMs) {
-        const remarks = this.cluster.nodes.map(({ name, refusal, remarks }) =>
-          `${name}: ${refusal} ${remarks.join("; ")}`
-        );
-        assert.fail(`${what} does not come\n${remarks.join("\n")}`);
-      }
-      this.cluster.step();
-    }
-  }
-
-  ask<Request, Response>(
-    nodeId: number,
-    api: Api<Request, Response>,
-    version: number,
-    request: Request,
-  ): Response {
-    const { network, nodes } = this.cluster;
-    const client = new SimClient(network.dial(`client-of-${nodeId}`, nodes[nodeId]!.address));
-    let answer: Response | undefined;
-    client.send(api, version, request, (response) => answer = response);
-    this.until(() => (client.poll(), answer !== undefined), api.name);
-    return answer!;
-  }
-
-  metadata(nodeId: number, topic?: string): MetadataResponse {
-    const topics = topic === undefined ? null : [{ name: topic, topicId: "0".repeat(32) }];
-    return this.ask(nodeId, METADATA, 12, newMetadataRequest({ topics }));
-  }
-
-  /** All nodes say the same, with a leader for every partition; then it. */
-  settled(topic: string, alive: readonly number[]): MetadataResponse["topics"][number] {
-    let views: MetadataResponse["topics"][number][] = [];
-    const agreed = (): boolean => {
-      views = alive.map((nodeId) => this.metadata(nodeId, topic).topics[0]!);
-      const texts = new Set(views.map((view) => JSON.stringify(view)));
-      return texts.size === 1 && views[0]!.errorCode === 0 &&
-        views[0]!.partitions.every(({ errorCode }) => errorCode === 0);
-    };
-    const lateMs = this.cluster.nowMs + SOON_MS;
-    while (!agreed()) {
-      assert(this.cluster.nowMs < lateMs, JSON.stringify(views));
-      this.cluster.rest(20);
-    }
-    return views[0]!;
-  }
-
-  create(nodeId: number, name: string, replicationFactor = 3, numPartitions = 3) {
-    const topics = [newCreatableTopic({ name, numPartitions, replicationFactor })];
-    const request = { topics, timeoutMs: 5_000, validateOnly: false };
-    return this.ask(nodeId, CREATE_TOPICS, 7, request).topics[0]!;
-  }
-}
-
-function controllerOf(bench: Bench, nodeId: number): number {
+function controllerOf(bench: ClusterBench, nodeId: number): number {
   return bench.metadata(nodeId).controllerId;
 }
 
 Deno.test("three nodes found one cluster, whatever their shards, and all name the same controller", () => {
-  const bench = new Bench(1);
+  const bench = new ClusterBench(1);
   bench.start(1, 2, 1);
   const answers = [0, 1, 2].map((nodeId) => bench.metadata(nodeId));
   assert.equal(new Set(answers.map(({ clusterId }) => clusterId)).size, 1);
@@ -118,7 +39,7 @@ Deno.test("three nodes found one cluster, whatever their shards, and all name th
 });
 
 Deno.test("any node takes requests for the controller, and every node knows the leaders", () => {
-  const bench = new Bench(2);
+  const bench = new ClusterBench(2);
   bench.start(2, 1, 2);
   bench.until(() => bench.metadata(2).brokers.length === 3);
   for (const nodeId of [0, 1, 2]) {
@@ -146,7 +67,7 @@ Deno.test("any node takes requests for the controller, and every node knows the 
 
 Deno.test("a topic that a client only names is created, through any node", () => {
   const settings = { "auto.create.topics.enable": "true", "default.replication.factor": "2" };
-  const bench = new Bench(3, 3, settings);
+  const bench = new ClusterBench(3, 3, settings);
   bench.start(1, 1, 1);
   bench.until(() => bench.metadata(0).brokers.length === 3);
   for (const nodeId of [0, 1, 2]) {
@@ -157,7 +78,7 @@ Deno.test("a topic that a client only names is created, through any node", () =>
 });
 
 Deno.test("every node names the same coordinator, and the offsets topic is on all nodes", () => {
-  const bench = new Bench(4);
+  const bench = new ClusterBench(4);
   bench.start(1, 2, 1);
   bench.until(() => bench.metadata(0).brokers.length === 3);
   const coordinatorOf = (nodeId: number): number => {
@@ -172,7 +93,7 @@ Deno.test("every node names the same coordinator, and the offsets topic is on al
 });
 
 Deno.test("when the controller dies, the others have a new one, and it is not in sync any more", () => {
-  const bench = new Bench(5);
+  const bench = new ClusterBench(5);
   bench.start(1, 1, 1);
   bench.until(() => bench.metadata(0).brokers.length === 3);
   assert.equal(bench.create(0, "t").errorCode, 0);
