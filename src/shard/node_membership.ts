@@ -13,6 +13,7 @@ import type { Random } from "../base/prng.ts";
 import {
   Founding,
   type FoundingState,
+  isFounder,
   type MetNode,
   type RpcAddress,
 } from "../cluster/founding.ts";
@@ -117,6 +118,16 @@ export class NodeMembership {
     return { kind: "cluster", reason };
   }
 
+  /** The groups count on what a founder remembers; one that came back without its data has forgotten it. */
+  #judgeLife(state: FoundingState): JoinRefusal | null {
+    if (isFounder(state, this.incarnation)) return null;
+    const { clusterId } = state;
+    const reason =
+      `this node is not one of those that founded the cluster ${clusterId}, or has lost its data ` +
+      "since: nodes cannot be added to a cluster yet, and a founder needs the data directory that it had";
+    return { kind: "cluster", reason };
+  }
+
   #makeFounding(): Founding {
     const { nodeId, address, seeds, transport, random } = this.#options;
     const founding = new Founding({
@@ -131,7 +142,7 @@ export class NodeMembership {
       effects: {
         send: (to, hello) => transport.send(to, hello),
         save: (state) => runTask(this.#save(state), (refusal) => this.#saved(refusal)),
-        formed: () => this.#end(null),
+        formed: (formed) => this.#end(this.#judgeLife(formed)),
         refuse: (reason) => this.#end({ kind: "cluster", reason }),
         warn: (problem) => this.#options.logger.log(LogLevel.ERROR, problem),
       },

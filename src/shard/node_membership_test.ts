@@ -1,0 +1,55 @@
+import { strict as assert } from "node:assert";
+import { Xoshiro128 } from "../base/prng.ts";
+import { runTask } from "../io/task.ts";
+import { Timers } from "../io/timers.ts";
+import { identityOf, type Manifest } from "../storage/manifest.ts";
+import type { StorageContext } from "../storage/shard_storage.ts";
+import { NodeMembership } from "./node_membership.ts";
+import type { JoinRefusal } from "./start_sequence.ts";
+
+const LIFE = "a".repeat(32);
+
+/** What a node decides whose cluster three nodes founded, it among them in the life `incarnation`. */
+function decided(incarnation: string): JoinRefusal | null | undefined {
+  const founders = [1, 2, 3].map((nodeId) => ({
+    nodeId,
+    incarnation: nodeId === 2 ? incarnation : `${nodeId}`.repeat(32),
+    host: "h",
+    port: nodeId,
+  }));
+  const identity = { incarnation: LIFE, clusterId: "A".repeat(22), founders, pledge: null };
+  const manifest: Manifest = {
+    ...identityOf(null),
+    ...identity,
+    formatVersion: 3,
+    nodeId: 2,
+    mountEpoch: 4,
+    nextJournalId: 1,
+    shards: [],
+  };
+  const membership = new NodeMembership({
+    nodeId: 2,
+    address: { host: "h", port: 2 },
+    candidate: null,
+    seeds: [],
+    transport: { send: () => {} },
+    context: {} as StorageContext,
+    random: new Xoshiro128(1),
+    timers: new Timers(),
+    nowMs: () => 0,
+    logger: { log: () => {} },
+  }, manifest);
+  let refusal: JoinRefusal | null | undefined;
+  runTask(membership.decide(true), (answer) => refusal = answer);
+  return refusal;
+}
+
+Deno.test("a founder starts again; one that lost its data is not taken for what it was", () => {
+  assert.equal(decided(LIFE), null);
+  const refusal = decided("9".repeat(32));
+  assert.equal(refusal!.kind, "cluster");
+  assert.match(
+    refusal!.reason,
+    /is not one of those that founded the cluster A+, or has lost its data/,
+  );
+});
