@@ -24,7 +24,7 @@ const JAVA_FLAGS = [
   // It says that it is ready.
   "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",
 ];
-const READY_TIMEOUT_MS = 90_000;
+const READY_TIMEOUT_MS = 240_000;
 const STOP_TIMEOUT_MS = 30_000;
 const OUTPUT_CHARACTERS_MAX = 16 * 1024;
 

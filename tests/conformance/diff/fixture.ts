@@ -21,6 +21,8 @@ const SETTINGS = [
   "transaction.state.log.replication.factor=1",
   "transaction.state.log.min.isr=1",
   "group.initial.rebalance.delay.ms=0",
+  // On a busy machine Kafka's broker would be fenced, and refuse to make topics.
+  "broker.session.timeout.ms=60000",
 ];
 
 const topic = (name: string, numPartitions: number, configs: Json[] = []) => ({
