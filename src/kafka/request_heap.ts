@@ -48,6 +48,9 @@ export const UNKNOWN_PART_HEAP = 400;
  */
 export const WAITING_JOIN_SIZE_MAX = MEMBER_PROTOCOLS_SIZE_MAX + 64 * 1024;
 
+/** What an answer that takes several turns is counted as until it is encoded (bytes). */
+export const LONG_ANSWER_HEAP = 128 * 1024;
+
 /** One element of an array of a decoded request, with its object (bytes). */
 export const ELEMENT_HEAP = 200;
 

@@ -28,6 +28,7 @@ import { type ConnectionHost, type ConnectionMemory, Lack } from "./connection_h
 import {
   HeapLane,
   LARGE_REQUEST_SIZE,
+  LONG_ANSWER_HEAP,
   type RequestHeap,
   WAITING_JOIN_SIZE_MAX,
 } from "./request_heap.ts";
@@ -326,6 +327,10 @@ export class KafkaServer implements ConnectionHost {
     const lane = requestLane(slot.apiKey, body.length);
     slot.charge(this.heap, lane, decoded.heapBytes);
     router.serve(handler, version, caller, decoded, body, done);
+    // What a long answer is made of grows over many turns.
+    const isLong = handler.rows !== undefined && !slot.ready &&
+      decoded.heapBytes < LONG_ANSWER_HEAP;
+    if (isLong) slot.charge(this.heap, HeapLane.RESPONSES, LONG_ANSWER_HEAP);
     const waits = slot.apiKey === JOIN_GROUP_KEY && !slot.ready;
     if (waits && body.length <= WAITING_JOIN_SIZE_MAX) slot.charge(this.heap, lane, 0);
   }

@@ -29,7 +29,7 @@ export class ManualLog {
   /** What {@linkcode ManualLog.trimPrefix} answers instead of doing it. */
   trimRefusal = 0;
   #trim: MetaEntry | null = null;
-  readonly suspect = false;
+  suspect = false;
   readonly busy = false;
   readonly appendBytesMax = 1_000_000;
   readonly producers = { expire: (): void => {} };

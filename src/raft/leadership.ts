@@ -311,15 +311,17 @@ export class Leadership {
 
   /** When the peer got the heartbeat, `lastSent` had been sent to it, and it had accepted up to `accepted`. */
   #reconcile(peer: Peer, accepted: number, lastSent: number, nowMs: number): void {
-    if (peer.state === PeerState.REPLICATE) {
+    if (peer.isStuck(accepted)) {
+      peer.probe(Math.max(peer.match, accepted) + 1);
+    } else if (peer.state === PeerState.REPLICATE) {
       // Sent ahead, and lost.
       if (accepted < lastSent && lastSent > peer.match) {
         peer.probe(Math.max(peer.match, accepted) + 1);
       }
     } else if (peer.state === PeerState.PROBE) {
-      if (peer.probeLast === 0 || lastSent < peer.probeLast) return;
+      if (peer.probeLast === 0) return;
       if (accepted >= peer.probeLast) peer.replicate(Math.max(peer.match, accepted) + 1);
-      else peer.probe(Math.max(peer.next, peer.match + 1));
+      else if (lastSent >= peer.probeLast) peer.probe(Math.max(peer.next, peer.match + 1));
     } else if (!peer.isReading) {
       if (accepted >= peer.snapshotIndex) peer.replicate(Math.max(peer.match, accepted) + 1);
       else if (nowMs - peer.snapshotMs >= SNAPSHOT_RETRY_MS) this.#sendSnapshot(peer);
@@ -398,6 +400,8 @@ export class Leadership {
       if (!membership.isHeardSince(nowMs - timing.electionMs)) return this.resign(nowMs);
       this.#change.noteProgress();
     }
+    // Damage that its log met while it led.
+    if (!state.isAble && !membership.isAlone) return this.handOver(nowMs);
     this.transfer.tick(nowMs);
     this.open(nowMs);
     if (state.role !== Role.LEADER) return;

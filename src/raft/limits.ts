@@ -38,6 +38,13 @@ export const PEER_WINDOW_APPENDS = 64;
 /** Bytes of an append that asks where a peer's log ends. */
 export const PROBE_BYTES = 64 * 1024;
 
+/**
+ * Heartbeats that a peer answers without having got further: after so many, what was sent is taken for lost. A driver
+ * says when a connection breaks; a peer that drops an append without a word (it does not have the group yet) says nothing.
+ */
+export const PROBE_BEATS_MAX = 10;
+export const FLIGHT_BEATS_MAX = 50;
+
 /** A snapshot that was not taken is sent again after this long (ms). */
 export const SNAPSHOT_RETRY_MS = 5_000;
 

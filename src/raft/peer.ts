@@ -9,7 +9,7 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { PEER_WINDOW_APPENDS } from "./limits.ts";
+import { FLIGHT_BEATS_MAX, PEER_WINDOW_APPENDS, PROBE_BEATS_MAX } from "./limits.ts";
 
 export const PeerState = { PROBE: 0, REPLICATE: 1, SNAPSHOT: 2 } as const;
 export type PeerState = typeof PeerState[keyof typeof PeerState];
@@ -40,6 +40,9 @@ export class Peer {
   readFrom = 0;
   /** It can take nothing at present, and says when it can. */
   isBusy = false;
+  /** Heartbeats in a row that it answered without having got further, though something was sent to it. */
+  #stuckBeats = 0;
+  #stuckAt = 0;
   /** When it last answered; -Infinity before a leader took it over. */
   heardMs = -Infinity;
   /** The last round of reads that it answered. */
@@ -85,6 +88,8 @@ export class Peer {
     this.heardMs = nowMs;
     this.readToken = 0;
     this.isQuiet = false;
+    this.#stuckBeats = 0;
+    this.#stuckAt = 0;
     this.probe(lastIndex + 1);
   }
 
@@ -142,6 +147,28 @@ export class Peer {
       this.#count--;
     }
     if (this.next <= index && this.state === PeerState.REPLICATE) this.next = index + 1;
+    return true;
+  }
+
+  /**
+   * It answered a heartbeat, and has accepted entries up to `accepted`.
+   *
+   * @returns whether what was sent to it must be taken for lost: it does not get further
+   */
+  isStuck(accepted: number): boolean {
+    const isProbe = this.state === PeerState.PROBE;
+    const waits = isProbe
+      ? this.probeLast > 0
+      : this.state === PeerState.REPLICATE && this.#count > 0;
+    const reached = Math.max(accepted, this.match);
+    if (!waits || reached > this.#stuckAt) {
+      this.#stuckBeats = 0;
+      this.#stuckAt = reached;
+      return false;
+    }
+    this.#stuckBeats++;
+    if (this.#stuckBeats < (isProbe ? PROBE_BEATS_MAX : FLIGHT_BEATS_MAX)) return false;
+    this.#stuckBeats = 0;
     return true;
   }
 

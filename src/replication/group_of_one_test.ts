@@ -58,3 +58,27 @@ Deno.test("a group of one applies a trim of its predecessor, though the log had 
   assert.deepEqual([log.startOffset, replica.trimmedIndex], [3, replica.commitIndex]);
   assert.deepEqual(told.slice(-2), ["committed 5", "writable"]);
 });
+
+Deno.test("a log that turns out to be damaged while it is led: what it had taken is committed", () => {
+  const log = new ManualLog();
+  const { replica, told } = testReplica(log);
+  replica.start();
+  log.reachDurable();
+  log.append();
+  log.suspect = true;
+  log.reachDurable();
+  assert.deepEqual([replica.commitOffset, replica.readOnly, replica.term], [1, true, 41]);
+  assert.deepEqual(told.slice(-2), ["durable 1", "committed 1"]);
+});
+
+Deno.test("a log that was damaged before is served as far as it goes, and not led", () => {
+  const log = new ManualLog();
+  log.append();
+  log.reachDurable();
+  log.suspect = true;
+  const { replica, told } = testReplica(log);
+  replica.start();
+  log.reachDurable();
+  assert.deepEqual([replica.commitOffset, replica.readOnly, replica.leading], [1, true, false]);
+  assert.deepEqual(told, []);
+});

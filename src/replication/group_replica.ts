@@ -79,6 +79,8 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   #trimsDue = true;
   #trimmedIndex = -1;
   #started = false;
+  /** The log was damaged when this began, and nobody else has it. */
+  #isFrozen = false;
   #closed = false;
 
   // What the listener is to be notified of.
@@ -115,7 +117,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
 
   get term(): number {
     // Of a damaged log nothing is known but its last term.
-    return this.readOnly ? this.log.lastTerm : this.raft.term;
+    return this.#isFrozen ? this.log.lastTerm : this.raft.term;
   }
 
   get leaderId(): number {
@@ -171,6 +173,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     this.log.listener = this;
     this.#noteMembers(this.raft.configuration);
     if (this.readOnly) {
+      this.#isFrozen = true;
       // Everything that recovery kept was durable before; with one voter that is committed.
       this.#commitOffset = this.log.durableEndOffset;
       return;
@@ -214,7 +217,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   // The log's notices.
 
   onDurable(): void {
-    if (this.readOnly) return;
+    if (this.#isFrozen) return;
     this.listener!.onDurable();
     if (this.#closed) return;
     this.raft.durable(this.#host.nowMs());
@@ -223,7 +226,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
 
   onWritable(): void {
     if (this.#closed) return;
-    if (!this.readOnly) {
+    if (!this.#isFrozen) {
       this.raft.writable(this.#host.nowMs());
       if (this.#trimsDue && this.#applyTrims()) this.#mustCommit = true;
       this.#afterInput(false);
@@ -376,7 +379,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   // Private.
 
   get #takesPart(): boolean {
-    return this.#started && !this.#closed && !this.readOnly;
+    return this.#started && !this.#closed && !this.#isFrozen;
   }
 
   #tick(): void {

@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { ReplicaCluster, type ReplicaNode } from "../../tests/sim/replica_cluster.ts";
 import { LOG_BUSY } from "../storage/log.ts";
+import type { PartitionLog } from "../storage/partition_log.ts";
 
 const GROUP = 5;
 
@@ -143,4 +144,56 @@ Deno.test("a leader that is cut off stops leading; nothing that it had alone is 
   assertEqualLogs(cluster, newEnd);
   const lines = leader.told.get(GROUP)!.lines;
   assert.ok(lines.some((line) => line.startsWith("cut after ")), lines.join("\n"));
+});
+
+Deno.test("a replica that is opened while its leader appends without pause catches up", () => {
+  const cluster = new ReplicaCluster(3, 8);
+  const [first, second, late] = cluster.nodes;
+  for (const node of [first!, second!]) cluster.open(node, GROUP);
+  cluster.until("a leader", () => cluster.replica(first!, GROUP).leading);
+  let end = 0;
+  const append = (): void => {
+    end = Math.max(end, cluster.append(first!, GROUP, 1, 200));
+    cluster.step();
+  };
+  for (let i = 0; i < 500; i++) append();
+  cluster.open(late!, GROUP);
+  for (let i = 0; i < 3_000; i++) append();
+  assert.ok(cluster.replica(late!, GROUP).log.endOffset > end / 2, cluster.describe());
+  committed(cluster, cluster.nodes, end);
+  assertEqualLogs(cluster, end);
+});
+
+Deno.test("an append that waits on a full link while the log start passes it: the follower gets a snapshot", () => {
+  const { cluster, leader } = ledCluster(3, 9);
+  committed(cluster, cluster.nodes, appendMany(cluster, leader, 10, () => 100));
+  const slow = cluster.nodes.find((node) => node !== leader)!;
+  cluster.clogged.add(leader.id * 100 + slow.id);
+  const others = cluster.nodes.filter((node) => node !== slow);
+  const trimAt = appendMany(cluster, leader, 590, () => 500);
+  const end = appendMany(cluster, leader, 10, () => 500);
+  committed(cluster, others, end);
+  assert.ok(cluster.replica(leader, GROUP).proposeTrim(trimAt) > 0);
+  cluster.until("the trim", () => cluster.replica(leader, GROUP).log.startOffset === trimAt);
+  cluster.clogged.clear();
+  committed(cluster, cluster.nodes, end);
+  cluster.until(
+    "the trim everywhere",
+    () => cluster.nodes.every((node) => cluster.replica(node, GROUP).log.startOffset === trimAt),
+  );
+  assertEqualLogs(cluster, end);
+  assert.deepEqual(cluster.wrong, []);
+});
+
+Deno.test("a leader whose log turns out to be damaged hands leadership over", () => {
+  const { cluster, leader } = ledCluster(3, 10);
+  const end = appendMany(cluster, leader, 20, () => 100);
+  committed(cluster, cluster.nodes, end);
+  (cluster.replica(leader, GROUP).log as PartitionLog).markSuspect();
+  cluster.until("another leader", () => {
+    const next = cluster.leaderOf(GROUP);
+    return next !== null && next !== leader;
+  });
+  const next = cluster.leaderOf(GROUP)!;
+  committed(cluster, [next], appendMany(cluster, next, 20, () => 100));
 });

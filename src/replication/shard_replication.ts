@@ -52,6 +52,12 @@ import { decodeSnapshot, encodeSnapshot } from "./snapshot_frame.ts";
 /** Memory in which a frame's first bytes are put together. */
 const STAGING_SIZE = Math.max(APPEND_HEAD_MAX, ROWS_PER_FRAME_MAX * ROW_SIZE);
 
+/**
+ * Nothing says yet that a node which is connected and silent is dead, so no group relies on its connection: heartbeats
+ * go on.
+ */
+const TIMING: RaftTiming = { ...RAFT_TIMING, quietMs: Infinity };
+
 /** The links as replication uses them. */
 export type ReplicationLinks = Pick<
   PeerLinks,
@@ -132,7 +138,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
     this.nodeId = options.nodeId;
     this.incarnation = options.incarnation;
     this.random = options.random;
-    this.timing = options.timing ?? RAFT_TIMING;
+    this.timing = options.timing ?? TIMING;
     this.#received = new ReceivedAppend(options.memory, options.crc32c);
   }
 
@@ -289,7 +295,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
       const next = this.#takeFrame();
       if (next === null) return;
       const { replica, node, term, fromIndex, bytesMax } = this.#wanted.shift()!;
-      if (replica.raft.term === term && replica.raft.isLeading) {
+      if (replica.raft.term === term && replica.raft.leaderId === this.nodeId) {
         next.begin(replica, node, fromIndex, bytesMax);
       } else this.#idle.push(next);
     }
@@ -319,6 +325,11 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
     const staging = this.#stage();
     const isStale = raft.term !== term || raft.leaderId !== this.nodeId;
     if (isStale || shard < 0 || staging < 0) return this.#giveUp(frame, false);
+    if (frame.firstIndex <= log.startIndex) {
+      // The log start moved past it while it was read, or waited. Or it lies within this batch, which cannot be sent
+      // in part: the peer waits until the log start has moved on.
+      return this.#giveUp(frame, frame.fromIndex <= log.startIndex);
+    }
     const { view, bytes } = this.#options.memory;
     frame.encodeHead(view, bytes, staging);
     const { headBytes, ranges, fromIndex, lastIndex } = frame;

@@ -189,7 +189,7 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
     const term = this.#partition.leaderEpoch;
     this.log.whenApplied((result) => {
       const leads = this.#partition.leading && this.#partition.leaderEpoch === term;
-      if (result === 0 && leads) controller.activate();
+      if (result === 0 && leads && !controller.active) controller.activate();
     });
   }
 

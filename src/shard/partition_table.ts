@@ -20,6 +20,7 @@ import { runTask } from "../io/task.ts";
 import { Partition, type PartitionDirectory, type PartitionOwner } from "../kafka/partition.ts";
 import { PartitionLimits } from "../kafka/partition_limits.ts";
 import type { MakeReplica } from "../replication/replica.ts";
+import { LOG_NO_SPACE } from "../storage/log.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 import { ErrorCode } from "../wire/errors.ts";
 
@@ -238,8 +239,14 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
       const { retentionMs, retentionBytes } = partition.limits;
       if (retentionMs < 0 && retentionBytes < 0) continue;
       if (!partition.leading) continue;
-      const limitOffset = partition.highWatermark;
-      partition.log.applyRetention(wallMs, { retentionMs, retentionBytes, limitOffset });
+      const { log, replica } = partition;
+      const limits = { retentionMs, retentionBytes, limitOffset: partition.highWatermark };
+      if (replica.voterCount > 1) {
+        // Through the log, so that it moves on every replica; a full disk has no room for that.
+        const offset = log.retentionOffset(wallMs, limits);
+        if (offset <= log.startOffset || replica.proposeTrim(offset) !== LOG_NO_SPACE) continue;
+      }
+      log.applyRetention(wallMs, limits);
     }
   }
 }

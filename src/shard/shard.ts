@@ -294,7 +294,17 @@ export class Shard {
     const voters = controllerMembers(founders);
     const partition = controllerPartition(this.partitions, this.settings, voters);
     while (!partition.leading && !isFollowing(partition) && !partition.replica.readOnly) {
+      if (partition.log.suspect && voters.length > 1) {
+        const { directory } = partition.log;
+        const what =
+          `The cluster's metadata log (${directory}) cannot be used: damage may have cut it`;
+        return { kind: "damaged", reason: what };
+      }
       yield* this.#pause(1);
+    }
+    if (partition.replica.readOnly) {
+      // Nobody leads it; clients find here why nothing can be changed.
+      this.leaderNews.tell(CONTROLLER_GROUP_ID, this.options.nodeId, partition.leaderEpoch);
     }
     this.partitions.controllerTerm = partition.leaderEpoch;
     // Until it is known whether all of the log can be read.
@@ -415,10 +425,11 @@ export class Shard {
     this.peers.flush();
     const released = this.outbox.flush();
     const told = this.news.flush();
-    const led = this.leaderNews.flush() && this.nodeNews.flush();
+    const led = this.leaderNews.flush();
+    const reached = this.nodeNews.flush();
     mailboxes.publish(this.options.wake);
-    return !rereads && released && told && led && !this.server.wantsTurn && !this.#checks.busy &&
-      this.#later.idle;
+    const isSent = released && told && led && reached;
+    return !rereads && isSent && !this.server.wantsTurn && !this.#checks.busy && this.#later.idle;
   }
 
   /** Makes suspect logs writable again (`--accept-loss`); before anything is led. */

@@ -14,12 +14,13 @@ export class TurnQueue {
     yield* until<void>((done) => this.#waiting.push(done));
   }
 
-  /** Resumes those that have waited since the last turn. */
+  /** Resumes the one that waits longest. It goes on in the next turns, too, until it ends: others hold little meanwhile. */
   run(): void {
-    if (this.#waiting.length === 0) return;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resume of waiting) resume();
+    const resume = this.#waiting.shift();
+    if (resume === undefined) return;
+    const others = this.#waiting.length;
+    resume();
+    if (this.#waiting.length > others) this.#waiting.unshift(this.#waiting.pop()!);
   }
 
   /** Nobody waits for another turn. */

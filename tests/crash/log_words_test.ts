@@ -19,7 +19,10 @@ Deno.test("The log says where the broker serves, what was changed by whom, and w
     broker,
     new RegExp(`Serving version=${VERSION} pid=\\d+ node=0 mode=dev kafka=${address} `),
   );
-  await logSays(broker, /advertised=broker\.example:9092 admin=127\.0\.0\.1:\d+ /);
+  await logSays(
+    broker,
+    /advertised=broker\.example:9092 rpc=127\.0\.0\.1:\d+ admin=127\.0\.0\.1:\d+ /,
+  );
   await logSays(broker, /topics=0 partitionsLed=\d+ cores=2 replayed=0 /);
 
   await broker.restart({ flags: SMALL_RINGS });

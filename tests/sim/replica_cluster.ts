@@ -77,6 +77,8 @@ export class ReplicaCluster {
   readonly #cut = new Set<number>();
   /** Frames that were refused for want of room. */
   readonly #wantRoom = new Set<number>();
+  /** Pairs between which records do not get on, as `from * 100 + to`; small messages do. */
+  readonly clogged = new Set<number>();
   nowMs = 1000;
   framesDelivered = 0;
   /** Frames that a receiver found wrong. */
@@ -209,6 +211,7 @@ export class ReplicaCluster {
   step(): void {
     this.nowMs++;
     for (const [key, frames] of this.#links) {
+      if (key % 2 === Lane.DATA && this.clogged.has(pairOf(key))) continue;
       for (let i = 0; i < 4 && frames.length > 0 && this.#random.nextBelow(4) > 0; i++) {
         this.#deliver(key, frames);
       }
@@ -308,6 +311,11 @@ export class ReplicaCluster {
       },
     };
   }
+}
+
+/** `from * 100 + to` of a link. */
+function pairOf(key: number): number {
+  return Math.floor(key / 100) * 100 + Math.floor((key % 100) / 2);
 }
 
 function gather(

@@ -356,7 +356,10 @@ Deno.test("responses that nobody takes hold up further requests, not further mem
     client.send(METADATA, 12, request, () => {});
   }
   let most = 0;
-  bench.pass(600, () => most = Math.max(most, heap.used(HeapLane.RESPONSES)));
+  // Such a request takes many turns.
+  for (const lateMs = bench.node.nowMs + 600; bench.node.nowMs < lateMs; bench.step()) {
+    most = Math.max(most, heap.used(HeapLane.RESPONSES));
+  }
   const beat = bench.connect();
   let beaten = false;
   beat.send(
@@ -366,7 +369,8 @@ Deno.test("responses that nobody takes hold up further requests, not further mem
     () => beaten = true,
   );
   bench.until(() => beaten, 200, "a heartbeat beside them");
-  assert(most > heap.limit / 2 && most < heap.limit + 4_000_000, `${most} bytes of answers`);
+  // Requests that began while there was room end later; their own lane bounds how many there are.
+  assert(most > heap.limit / 2 && most < 2 * heap.limit, `${most} bytes of answers`);
   // Nor do requests that have to wait for that keep the buffers that others receive into.
   for (const client of bench.many(40)) bench.askMetadata(client);
   const producer = bench.connect();

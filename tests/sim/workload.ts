@@ -164,6 +164,13 @@ export class Workload {
       if (!this.#stage.damage.metadataLost) this.#finishAccepting();
     }
     if (this.plan.damage && !this.#stage.damage.metadataLost) this.#giveUp();
+    const result = this.#result();
+    // What nodes hold of the shim is limited, and many seeds are run in one process.
+    for (const node of this.cluster.nodes) node.crash();
+    return result;
+  }
+
+  #result(): WorkloadResult {
     return {
       hash: this.checker.hash,
       lives: this.#sum((fate) => fate.lives),
@@ -282,8 +289,6 @@ export class Workload {
         }
         if (!node.stop()) throw new SimFailure("liveness", "the node does not stop");
       }
-      // What it holds of the shim is limited, and many seeds are run in one process.
-      node.crash();
     }
   }
 

@@ -139,14 +139,13 @@ Deno.test("a recorded frame with one bit flipped is an error or another message"
   assert.ok(refused > 10_000 && taken > 10_000, `${refused} refused, ${taken} taken`);
 });
 
-/** Codec and reader in place take the same requests: all of one, nothing left over. */
+/** Codec and reader in place take the same requests; both pass over bytes that are left over, as Kafka does. */
 function agree(
   frame: WireFrame,
-  { api, version, endAt }: { api: { key: number }; version: number; endAt: number },
+  { api, version }: { api: { key: number }; version: number },
 ): void {
   if (api.key !== PRODUCE.key && api.key !== FETCH.key) return;
-  const whole = endAt === frame.bytes.length;
-  assert.equal(readerTakes({ ...frame, apiKey: api.key, version }), whole);
+  assert.equal(readerTakes({ ...frame, apiKey: api.key, version }), true);
 }
 
 Deno.test("a recorded batch with one bit flipped is not taken from a producer", () => {
