@@ -355,12 +355,16 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
     )],
   },
   {
+    // In either of the two ways in which a leader finds out.
     name: "a lost append is not sent again",
-    edits: [edit(
-      "leadership.ts",
-      "if (accepted < lastSent && lastSent > peer.match) {",
-      "if (accepted < 0) {",
-    )],
+    edits: [
+      edit(
+        "leadership.ts",
+        "if (accepted < lastSent && lastSent > peer.match) {",
+        "if (accepted < 0) {",
+      ),
+      edit("leadership.ts", "if (peer.isStuck(accepted)) {", "if (accepted < 0) {"),
+    ],
   },
   {
     name: "a follower that was busy is not spoken to again",

@@ -7,7 +7,6 @@
  */
 
 import { strict as assert } from "node:assert";
-import { loadShim } from "../../src/io/shim.ts";
 import { MANIFEST_PATH } from "../../src/storage/manifest.ts";
 import { takePicture } from "./disk_picture.ts";
 import { SimNode } from "./sim_node.ts";
@@ -30,7 +29,6 @@ Deno.test("damage of every kind is named, and takes nothing else", () => {
     suspects += result.suspects;
   }
   assert.ok(strikes > 0, "nothing was damaged");
-  assert.equal(firstFreeWalker(), 0, "a run leaves walks of records open");
   console.log(
     `seeds ${FIRST} to ${FIRST + FRESH - 1}: damaged ${strikes} times, ` +
       `${refusals} starts refused, ${suspects} logs suspect`,
@@ -46,14 +44,6 @@ Deno.test("a damaged manifest has a copy, by which damage elsewhere is foretold"
   assert.equal(before.shards.length, 2);
   assert.deepEqual(takePicture(node.disk).shards, before.shards);
 });
-
-/** Numbers are given from zero; thousands of runs in one process have to share a thousand of them. */
-function firstFreeWalker(): number {
-  const shim = loadShim();
-  const walker = shim.gregor_walker_open();
-  shim.gregor_walker_close(walker);
-  return walker;
-}
 
 function run(seed: number, simulate: typeof runSeed): WorkloadResult {
   try {
