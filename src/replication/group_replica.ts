@@ -283,20 +283,6 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     this.#afterInput(false);
   }
 
-  /** The shard's journal is overdue, or works again. */
-  stalled(isStalled: boolean): void {
-    if (!this.#takesPart) return;
-    this.raft.stalled(isStalled, this.#host.nowMs());
-    this.#afterInput(false);
-  }
-
-  /** Hands leadership to another voter, if this replica has it; 0 or a refusal. */
-  transfer(node: number): number {
-    const result = this.raft.transfer(node, this.#host.nowMs());
-    this.#afterInput(false);
-    return result;
-  }
-
   /** An append was sent; see `RaftGroup.sent`. */
   sent(node: number, term: number, fromIndex: number, last: number, bytes: number): void {
     if (!this.#closed) this.raft.sent(node, term, fromIndex, last, bytes);
@@ -366,6 +352,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     this.#mustLead = false;
   }
 
+  /** Nobody asks for reads yet: consumers are served by the commit of an elected leader. */
   onRead(): void {}
 
   onConfiguration(configuration: Configuration): void {

@@ -197,3 +197,19 @@ Deno.test("a leader whose log turns out to be damaged hands leadership over", ()
   const next = cluster.leaderOf(GROUP)!;
   committed(cluster, [next], appendMany(cluster, next, 20, () => 100));
 });
+
+Deno.test("a leader whose first append has to wait for memory sends it when there is some", () => {
+  const { cluster, leader } = ledCluster(3, 11);
+  const slow = cluster.nodes.find((node) => node !== leader)!;
+  cluster.clogged.add(leader.id * 100 + slow.id);
+  appendMany(cluster, leader, 3, () => 300);
+  cluster.pass(20);
+  cluster.hasPinRoom = false;
+  const other = GROUP + 1;
+  cluster.openAll(other);
+  cluster.until("an election", () => cluster.replica(leader, other).raft.leaderId === leader.id);
+  cluster.pass(300);
+  assert.equal(cluster.leaderOf(other), null, "its first entry cannot have been sent");
+  cluster.clogged.clear();
+  cluster.until("a leader of the other group", () => cluster.leaderOf(other) !== null);
+});

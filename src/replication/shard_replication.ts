@@ -110,7 +110,6 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
   readonly #replicas = new Map<number, GroupReplica>();
   /** Groups with a member on a node, by node. */
   readonly #byNode = new Map<number, Set<GroupReplica>>();
-  readonly #down = new Set<number>();
   #links: ReplicationLinks | null = null;
   #staging = -1;
 
@@ -126,7 +125,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
   #pinnedBytes = 0;
   readonly #wanted: Wanted[] = [];
   readonly #unsent: Unsent[] = [];
-  /** Read, and refused by a full link: by node. */
+  /** Read, and refused by a full link; by node. */
   readonly #full = new Map<number, AppendFrame[]>();
 
   readonly #message = new RaftMessage();
@@ -170,6 +169,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
     }
     for (const queue of this.#dirtyRows) this.#sendRows(queue);
     this.#dirtyRows.length = 0;
+    if (this.#unsent.length === 0) return;
     for (const { replica, node, term, fromIndex, isGone } of this.#unsent.splice(0)) {
       replica.unsent(node, term, fromIndex, isGone);
     }
@@ -178,13 +178,11 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
   // Events of the links.
 
   onUp(node: number): void {
-    this.#down.delete(node);
     for (const replica of this.#byNode.get(node) ?? []) replica.peerUp(node);
     this.onRoom(node);
   }
 
   onDown(node: number): void {
-    this.#down.add(node);
     const frames = this.#full.get(node);
     this.#full.delete(node);
     for (const frame of frames ?? []) this.#giveUp(frame, false);
@@ -203,7 +201,8 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
     let problem: string | null;
     if (type === ReplicationFrame.ROWS) problem = this.#onRows(node, address, length);
     else if (type === ReplicationFrame.APPEND) problem = this.#onAppend(node, address, length);
-    else problem = this.#onSnapshot(node, address, length);
+    else if (type === ReplicationFrame.SNAPSHOT) problem = this.#onSnapshot(node, address, length);
+    else problem = `a frame of the unknown type ${type}`;
     if (problem === null) return FrameVerdict.TAKEN;
     this.#options.events.note("A node sent what makes no sense", { node, problem }, LogLevel.WARN);
     return FrameVerdict.WRONG;
@@ -247,7 +246,13 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
     const frame = this.#takeFrame();
     if (frame === null) {
       const { term } = replica.raft;
-      this.#wanted.push({ replica, node, term, fromIndex, bytesMax });
+      const wanted = { replica, node, term, fromIndex, bytesMax };
+      // A leader that begins again with a peer has no use for what it asked for before.
+      const at = this.#wanted.findIndex((other) =>
+        other.replica === replica && other.node === node
+      );
+      if (at < 0) this.#wanted.push(wanted);
+      else this.#wanted[at] = wanted;
     } else frame.begin(replica, node, fromIndex, bytesMax);
   }
 
@@ -408,7 +413,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
       if (index >= first) {
         // Equal entries before it mean equal offsets, and a term opens with an entry of its own.
         if (log.endOffset !== offset || batchLeaderEpoch(view, at) !== log.lastTerm) {
-          return `entry ${index} of group ${log.groupId} does not follow `;
+          return `entry ${index} of group ${log.groupId} does not follow`;
         }
         if (log.append(at, batchSize(view, at), log.lastTerm, nowMs) < 0) return null;
       } else if (index + entries > first) return "a batch that is there in part";

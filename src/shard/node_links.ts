@@ -18,7 +18,6 @@ import type { Sockets } from "../io/sockets.ts";
 import type { Timers } from "../io/timers.ts";
 import { Greeter, GREETER_MEMORY_SIZE } from "../rpc/greeter.ts";
 import {
-  FrameVerdict,
   type IncomingPeer,
   type NodeIdentity,
   PeerLinks,
@@ -56,15 +55,6 @@ export interface NodeLinksOptions extends Peering {
   readonly events: EventLog;
 }
 
-/** A node that understands no frame of another one. */
-const NOBODY: PeerLinksListener = {
-  onFrame: () => FrameVerdict.WRONG,
-  onUp: () => {},
-  onDown: () => {},
-  onRefused: () => {},
-  onRoom: () => {},
-};
-
 export class NodeLinks {
   readonly links: PeerLinks;
   readonly #options: NodeLinksOptions;
@@ -73,7 +63,7 @@ export class NodeLinks {
   /** As the image spells the cluster id of {@linkcode #identity}. */
   #clusterId = "";
 
-  constructor(options: NodeLinksOptions, listener: PeerLinksListener = NOBODY) {
+  constructor(options: NodeLinksOptions, listener: PeerLinksListener) {
     this.#options = options;
     this.#identity = {
       clusterId: ZERO_ID,

@@ -8,8 +8,9 @@
  * Leader epochs. A topic that reuses a name must be distinguishable from its predecessor by its epochs, or a
  * consumer of the old topic continues at its position and misses the records before it: clients ask where "their" epoch
  * ends (OffsetForLeaderEpoch) and read on from there. So a new partition begins above everything that
- * any older one had. The controller's term grows with every start, which is all by which other epochs grow,
- * and group ids grow with every partition: their sum is above all sums before it.
+ * any older one had. On a node alone the controller's term grows with every start, which is all by which other epochs
+ * grow, and group ids grow with every partition: their sum is above all sums before it. In a cluster epochs also grow by
+ * elections of the groups themselves, which this sum does not count: after many of them it may be too low.
  *
  * @module
  */

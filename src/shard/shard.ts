@@ -249,11 +249,11 @@ export class Shard {
       image: this.image,
       events: this.events,
       nodeNews: this.nodeNews,
+      replication: this.replication,
       led: () => partitions.led(),
       onLeader: (groupId, nodeId, epoch) => this.leaderNews.tell(groupId, nodeId, epoch),
       serve: (request, done) => this.registrar.serve(request, done),
     });
-    this.peers.replication = this.replication;
     this.replication.connect(this.peers.nodeLinks.links);
     this.registrar = new Registrar(this);
     this.router.controllerCalls = this.registrar;

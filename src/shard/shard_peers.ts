@@ -19,6 +19,8 @@ import type { RpcAddress } from "../cluster/founding.ts";
 import type { ClusterImage } from "../cluster/image.ts";
 import type { NodeRecord } from "../cluster/records.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
+import { ReplicationFrame } from "../replication/frames.ts";
+import type { ShardReplication } from "../replication/shard_replication.ts";
 import {
   ANY_NODE,
   FrameVerdict,
@@ -33,23 +35,14 @@ import { NodeLinks, type NodeLinksOptions } from "./node_links.ts";
 import type { NodeNews } from "./node_news.ts";
 import { LinkSender, PeerFrame } from "./peer_sender.ts";
 
-/** Types of frames from here on are replication's. */
-const REPLICATION_FRAMES = 16;
-
-/** Who gets replication's frames, and hears of the nodes that groups are on. */
-export interface ReplicationFrames {
-  onFrame(node: number, type: number, address: number, length: number): FrameVerdict;
-  onUp(node: number): void;
-  onDown(node: number): void;
-  onRoom(node: number): void;
-}
-
 export interface ShardPeersOptions extends NodeLinksOptions {
   /** The groups that this shard leads now. */
   readonly led: () => Iterable<LedGroup>;
   readonly onLeader: (groupId: number, nodeId: number, epoch: number) => void;
   readonly serve: ServeNode;
   readonly nodeNews: NodeNews;
+  /** Gets its own frames, and hears of the nodes that groups are on. */
+  readonly replication: Pick<ShardReplication, "onFrame" | "onUp" | "onDown" | "onRoom">;
 }
 
 export class ShardPeers implements PeerLinksListener {
@@ -57,7 +50,6 @@ export class ShardPeers implements PeerLinksListener {
   readonly calls: NodeCalls;
   readonly feed: LeaderFeed;
   readonly hellos: HelloLinks;
-  replication: ReplicationFrames | null = null;
   readonly #options: ShardPeersOptions;
   readonly #isFirst: boolean;
 
@@ -109,8 +101,8 @@ export class ShardPeers implements PeerLinksListener {
     address: number,
     length: number,
   ): FrameVerdict {
-    if (type >= REPLICATION_FRAMES) {
-      return this.replication?.onFrame(node, type, address, length) ?? FrameVerdict.WRONG;
+    if (type >= ReplicationFrame.ROWS) {
+      return this.#options.replication.onFrame(node, type, address, length);
     }
     return this.#takes(node, fromShard, type, address, length)
       ? FrameVerdict.TAKEN
@@ -142,14 +134,14 @@ export class ShardPeers implements PeerLinksListener {
 
   onUp(node: number, _peer: NodeIdentity): void {
     if (node < ANY_NODE) return;
-    this.replication?.onUp(node);
+    this.#options.replication.onUp(node);
     this.feed.onUp(node);
     if (this.#isFirst) this.#options.nodeNews.tell(node, true);
   }
 
   onDown(node: number, _refused: boolean): void {
     if (node < ANY_NODE) return;
-    this.replication?.onDown(node);
+    this.#options.replication.onDown(node);
     this.calls.onDown(node);
     if (this.nodeLinks.links.isUp(node)) return;
     this.feed.onDown(node);
@@ -162,7 +154,7 @@ export class ShardPeers implements PeerLinksListener {
   }
 
   onRoom(node: number, _shard: number): void {
-    this.replication?.onRoom(node);
+    this.#options.replication.onRoom(node);
   }
 
   #followNodes(image: ClusterImage): void {

@@ -79,6 +79,8 @@ export class ReplicaCluster {
   readonly #wantRoom = new Set<number>();
   /** Pairs between which records do not get on, as `from * 100 + to`; small messages do. */
   readonly clogged = new Set<number>();
+  /** Memory for what is sent is short: one frame at a time. */
+  hasPinRoom = true;
   nowMs = 1000;
   framesDelivered = 0;
   /** Frames that a receiver found wrong. */
@@ -112,7 +114,7 @@ export class ReplicaCluster {
         nowMs: () => this.nowMs,
         later: (run, ms) => timers.schedule(new Timer(run), this.nowMs + ms),
       }),
-      pinRoom: () => storage.engines[0]!.pinRoom,
+      pinRoom: () => this.hasPinRoom ? storage.engines[0]!.pinRoom : 0,
       allocate: () => STAGING_AT,
     });
     node.replication.connect(this.#linksOf(node));
