@@ -92,8 +92,12 @@ export class ReplicaCluster {
     for (const node of this.nodes) this.start(node);
   }
 
-  /** Starts a node, or starts it again after {@linkcode kill}. */
-  start(node: ReplicaNode): void {
+  /**
+   * Starts a node, or starts it again after {@linkcode kill}.
+   *
+   * @param opens its groups at once; else the others reach it before it has them
+   */
+  start(node: ReplicaNode, opens = true): void {
     assert(!node.alive, "a node that lives is started");
     assert(node.storage.mount(1), "a node does not start");
     node.alive = true;
@@ -122,7 +126,7 @@ export class ReplicaCluster {
       if (other === node || !other.alive || this.#isCut(node.id, other.id)) continue;
       other.replication.onUp(node.id);
     }
-    for (const groupId of node.told.keys()) this.open(node, groupId);
+    if (opens) { for (const groupId of node.told.keys()) this.open(node, groupId); }
   }
 
   /** Makes the node's replica of a group that all nodes have. */
