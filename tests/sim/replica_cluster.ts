@@ -27,8 +27,8 @@ const BATCH_AT = 0;
 const FRAME_AT = 512 * 1024;
 const FRAME_MAX = 1024 * 1024;
 const STAGING_AT = FRAME_AT + FRAME_MAX;
-/** Frames that wait on one link. */
-const QUEUE_MAX = 64;
+/** Frames that wait on one link: fewer than a leader sends ahead, so that some are refused. */
+const QUEUE_MAX = 32;
 
 interface Frame {
   readonly type: number;
