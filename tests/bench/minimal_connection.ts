@@ -38,6 +38,8 @@ export interface MinimalShared {
   readonly log: MinimalLog;
   /** The connection has responses in the filling write. */
   readonly onLogged: (connection: MinimalConnection) => void;
+  /** The connection has ended, and the kernel reads its blocks no more: they may be given to another. */
+  readonly onGone: (connection: MinimalConnection) => void;
 }
 
 export class MinimalConnection {
@@ -67,6 +69,7 @@ export class MinimalConnection {
   #wrapAt = -1;
   #sending = 0;
   #nextOffset = 0;
+  #closed = false;
 
   /** @param frame a block of `frameSizeMax` bytes; `responses` one of {@linkcode RESPONSES_SIZE} */
   constructor(
@@ -94,17 +97,18 @@ export class MinimalConnection {
   /** Responses up to `mark` may leave. */
   release(mark: number): void {
     this.#durable = mark;
-    if (this.#sending === 0) this.#send();
+    if (this.#sending === 0 && !this.#closed) this.#send();
   }
 
   /** The log has room again. */
   resume(): void {
+    if (this.#closed) return;
     if (this.#heldBuffer >= 0) this.#take(this.#heldBuffer, this.#heldAt, this.#heldEnd);
     else if (this.#frameWanted > 0 && this.#frameBytes === this.#frameWanted) this.#takeBlock();
   }
 
   #received(result: number, flags: number): void {
-    if (result <= 0) return this.#shared.sockets.close(this.#socket);
+    if (result <= 0) return this.#close();
     const buffer = flags >>> 16;
     const at = this.#shared.sockets.bufferAddress(buffer);
     this.#take(buffer, at, at + result);
@@ -139,7 +143,7 @@ export class MinimalConnection {
     const { memory, sockets } = this.#shared;
     const sized = this.#frameBytes >= 4;
     this.#frameWanted = sized ? 4 + memory.view.getUint32(this.#frame, false) : 4;
-    if (this.#frameWanted > this.#frameSizeMax) return sockets.close(this.#socket);
+    if (this.#frameWanted > this.#frameSizeMax) return this.#close();
     const missing = this.#frameWanted - this.#frameBytes;
     const at = this.#frame + this.#frameBytes;
     const wanted = Math.min(missing, wantedMax);
@@ -147,7 +151,7 @@ export class MinimalConnection {
   }
 
   #receivedInto(result: number): void {
-    if (result <= 0) return this.#shared.sockets.close(this.#socket);
+    if (result <= 0) return this.#close();
     this.#frameBytes += result;
     if (this.#frameBytes < this.#frameWanted || this.#frameWanted === 4) {
       this.#receiveRest(RECEIVE_STEP_BYTES_MAX);
@@ -230,9 +234,15 @@ export class MinimalConnection {
 
   #wasSent(result: number): void {
     // A peer that is gone shows as the end of receiving.
-    if (result < 0) return;
-    this.#sent += result;
+    if (result > 0) this.#sent += result;
     this.#sending = 0;
-    this.#send();
+    if (this.#closed) this.#shared.onGone(this);
+    else if (result >= 0) this.#send();
+  }
+
+  #close(): void {
+    this.#closed = true;
+    this.#shared.sockets.close(this.#socket);
+    if (this.#sending === 0) this.#shared.onGone(this);
   }
 }

@@ -68,6 +68,7 @@ function main(directory: string, fileBytes: number): void {
 
   function serve(handle: number): void {
     const connections: MinimalConnection[] = [];
+    const blocksOf = new Map<MinimalConnection, { frame: number; responses: number }>();
     // Connections with responses in the filling write, and in the one in flight with its marks.
     let logged: MinimalConnection[] = [];
     let leaving: MinimalConnection[] = [];
@@ -93,6 +94,13 @@ function main(directory: string, fileBytes: number): void {
       sockets,
       log,
       onLogged: (connection) => logged.push(connection),
+      onGone: (connection) => {
+        connections.splice(connections.indexOf(connection), 1);
+        const blocks = blocksOf.get(connection)!;
+        blocksOf.delete(connection);
+        arena.release(blocks.frame);
+        arena.release(blocks.responses);
+      },
     };
     endTurn = () => {
       if (!log.flush()) return;
@@ -113,8 +121,10 @@ function main(directory: string, fileBytes: number): void {
           frameSizeMax: FRAME_SIZE_MAX,
           responses: arena.allocate(RESPONSES_SIZE),
         };
-        if (blocks.frame < 0 || blocks.responses < 0) sockets.close(socket);
-        else connections.push(new MinimalConnection(shared, socket, blocks));
+        check(Math.min(blocks.frame, blocks.responses), "allocate a connection's blocks");
+        const connection = new MinimalConnection(shared, socket, blocks);
+        connections.push(connection);
+        blocksOf.set(connection, blocks);
       },
     };
     ring.accept(listener.fd, onAccepted);
