@@ -31,12 +31,11 @@
  *    4 u32 payload bytes                      (all signed where a field may be -1)
  * ```
  *
- * What each field means in which type of record: `group_journal.ts`.
+ * What each field means in which type of record: `group_journal.ts`; `journal_record.ts` reads it by name.
  *
  * @module
  */
 
-import { getInt64Le } from "../bytes/int64.ts";
 import type { Memory } from "../bytes/memory.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
 
@@ -131,71 +130,4 @@ export function chainOfWrite(memory: Memory, address: number, blockCount: number
     digest = foldChain(digest, memory.view.getUint32(address + i * BLOCK_SIZE, true));
   }
   return digest;
-}
-
-/**
- * Reads one record of a write whose blocks' payloads lie together in the region.
- *
- * One instance is enough; it is valid until the next `wrap`, and its memory until the visitor returns.
- */
-export class JournalRecord {
-  view: DataView<ArrayBuffer>;
-  bytes: Uint8Array<ArrayBuffer>;
-  offset: number;
-  /** LSN of the write that carried it. */
-  lsn: number;
-  /** Where that write lies: an extent of the journal, and the position in it. */
-  path = "";
-  position = 0;
-
-  constructor(memory: Memory) {
-    this.view = memory.view;
-    this.bytes = memory.bytes;
-    this.offset = 0;
-    this.lsn = 0;
-  }
-
-  wrap(offset: number, lsn: number): this {
-    this.offset = offset;
-    this.lsn = lsn;
-    return this;
-  }
-
-  get type(): number {
-    return this.view.getUint8(this.offset + RECORD_TYPE_OFFSET);
-  }
-  get flags(): number {
-    return this.view.getUint8(this.offset + RECORD_FLAGS_OFFSET);
-  }
-  get small(): number {
-    return this.view.getUint16(this.offset + RECORD_SMALL_OFFSET, true);
-  }
-  get groupId(): number {
-    return getInt64Le(this.view, this.offset + RECORD_GROUP_OFFSET);
-  }
-  get incarnation(): number {
-    return this.view.getUint32(this.offset + RECORD_INCARNATION_OFFSET, true);
-  }
-  get term(): number {
-    return this.view.getUint32(this.offset + RECORD_TERM_OFFSET, true);
-  }
-  get a(): number {
-    return getInt64Le(this.view, this.offset + RECORD_A_OFFSET);
-  }
-  get b(): number {
-    return getInt64Le(this.view, this.offset + RECORD_B_OFFSET);
-  }
-  get c(): number {
-    return getInt64Le(this.view, this.offset + RECORD_C_OFFSET);
-  }
-  get d(): number {
-    return getInt64Le(this.view, this.offset + RECORD_D_OFFSET);
-  }
-  get payloadLength(): number {
-    return this.view.getUint32(this.offset + RECORD_PAYLOAD_LENGTH_OFFSET, true);
-  }
-  /** Address of the payload in the region, contiguous. */
-  get payloadAddress(): number {
-    return this.offset + RECORD_HEADER_SIZE;
-  }
 }

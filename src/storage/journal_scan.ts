@@ -46,7 +46,6 @@ import {
   chainOfWrite,
   JOURNAL_ID_OFFSET,
   JOURNAL_MAGIC,
-  JournalRecord,
   LSN_OFFSET,
   MAGIC_OFFSET,
   MOUNT_EPOCH_OFFSET,
@@ -59,6 +58,7 @@ import {
   RING_BLOCK_OFFSET,
   STABLE_LSN_OFFSET,
 } from "./journal_format.ts";
+import { JournalRecord } from "./journal_record.ts";
 import { JOURNAL_WRITE_BYTES_MAX } from "./journal.ts";
 import type { JournalExtent } from "./journal_ring.ts";
 

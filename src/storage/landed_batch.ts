@@ -16,7 +16,8 @@ import { BLOCK_SIZE } from "../io/disk.ts";
 import { EIO, ENOMEM } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import { batchMaxTimestamp, batchSize } from "../wire/record_batch.ts";
-import { type JournalRecord, REF_BLOCK_OFFSET, REF_HEADER_OFFSET } from "./journal_format.ts";
+import { REF_BLOCK_OFFSET } from "./journal_format.ts";
+import type { JournalRecord } from "./journal_record.ts";
 import type { LogParts } from "./log_parts.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import { isReference } from "./replay_check.ts";
@@ -36,13 +37,14 @@ export function landingKey(groupId: number, incarnation: number, generation: num
 /** Notes the blocks after the first, shared one of the batch that a REF record stands for. */
 export function noteLanding(landings: Landings, record: JournalRecord): void {
   if (!isReference(record)) return;
-  const length = batchSize(record.view, record.payloadAddress + REF_HEADER_OFFSET);
+  const { position, generation, referenceAddress } = record.batch;
+  const length = batchSize(record.view, referenceAddress);
   const landing = {
-    sequence: record.d,
-    from: roundUp(record.c),
-    to: roundUp(record.c + length),
+    sequence: record.sequence,
+    from: roundUp(position),
+    to: roundUp(position + length),
   };
-  const key = landingKey(record.groupId, record.incarnation, record.b);
+  const key = landingKey(record.groupId, record.incarnation, generation);
   const known = landings.get(key);
   if (known === undefined) landings.set(key, [landing]);
   else known.push(landing);
@@ -83,7 +85,7 @@ export function* replayLanded(
   record: JournalRecord,
 ): Task<DoubtfulBatch | null | number> {
   const { view } = parts.context.memory;
-  const header = record.payloadAddress + REF_HEADER_OFFSET;
+  const header = record.batch.referenceAddress;
   const length = batchSize(view, header);
   const checksum = view.getUint32(record.payloadAddress, true);
   const position = segment.sizeBytes;
@@ -92,7 +94,7 @@ export function* replayLanded(
   let result = 0;
   const block = roundDown(position);
   const taken = endBeforeLanding(segment.landings ?? [], block, block + BLOCK_SIZE) === block;
-  if (record.small > 0 && !taken) {
+  if (record.batch.carriedBytes > 0 && !taken) {
     result = yield* writeBlock(
       parts,
       handle,
@@ -114,7 +116,7 @@ export function* replayLanded(
     position,
     length,
     checksum,
-    firstIndex: record.a,
+    firstIndex: record.batch.firstIndex,
     baseOffset: log.endOffset,
   };
   log.positions.enterTerm(record.term);

@@ -20,7 +20,7 @@ import { decodeRow } from "./checkpoint_row.ts";
 import { closeSlots, openSlots, readSlots } from "./checkpoint_slots.ts";
 import { rebuildIndex } from "./index_rebuild.ts";
 import type { JournalExtent } from "./journal_ring.ts";
-import { type JournalRecord } from "./journal_format.ts";
+import type { JournalRecord } from "./journal_record.ts";
 import {
   type JournalDamage,
   type JournalScan,

@@ -16,7 +16,8 @@ import { io, type Task } from "../io/task.ts";
 import { batchMaxTimestamp } from "../wire/record_batch.ts";
 import { type Chunk, ChunkState } from "./chunk_cache.ts";
 import { decodeRow } from "./checkpoint_row.ts";
-import { type JournalRecord, JournalRecordType } from "./journal_format.ts";
+import { JournalRecordType } from "./journal_format.ts";
+import type { JournalRecord } from "./journal_record.ts";
 import type { JournalDamage, JournalVisitor } from "./journal_scan.ts";
 import {
   type DoubtfulBatch,
@@ -26,7 +27,6 @@ import {
   noteLanding,
   replayLanded,
 } from "./landed_batch.ts";
-import type { MetaKind } from "./log.ts";
 import { cutSegment } from "./log_cut.ts";
 import type { LogParts } from "./log_parts.ts";
 import { tailFor } from "./log_tail.ts";
@@ -49,7 +49,9 @@ export class ReplaySurvey implements JournalVisitor {
   record(record: JournalRecord): void {
     if (record.type === JournalRecordType.SEAL) return;
     const log = this.#logs.get(record.groupId);
-    if (log !== undefined && log.incarnation === record.incarnation && record.d <= log.sequence) {
+    if (
+      log !== undefined && log.incarnation === record.incarnation && record.sequence <= log.sequence
+    ) {
       return;
     }
     this.touched.add(record.groupId);
@@ -131,11 +133,11 @@ export class Replay implements JournalVisitor {
     // Of a group that was deleted, or whose first records are lost: its directory shows which.
     if (log === undefined) return;
     if (log.incarnation !== record.incarnation) return;
-    if (record.d <= log.sequence) {
+    if (record.sequence <= log.sequence) {
       this.#followed.set(log, record.lsn);
       return;
     }
-    if (record.d !== log.sequence + 1) {
+    if (record.sequence !== log.sequence + 1) {
       if (type === JournalRecordType.DELETE) this.#delete(log);
       else log.markSuspect();
       return;
@@ -146,7 +148,7 @@ export class Replay implements JournalVisitor {
       log.markSuspect();
       return;
     }
-    log.restoreSequence(record.d);
+    log.restoreSequence(record.sequence);
     this.#followed.set(log, record.lsn);
     this.records++;
     this.applied.add(log);
@@ -156,11 +158,15 @@ export class Replay implements JournalVisitor {
       if (!this.#append(log, record)) return this.#appendWithRoom(log, record);
     } else if (type === JournalRecordType.META) this.#meta(log, record);
     else if (type === JournalRecordType.HARD) {
-      log.hard.restore(record.term, record.a);
+      log.hard.restore(record.term, record.hard.vote);
     } else if (type === JournalRecordType.PREFIX) {
-      log.metas.trim(record.a, record.c, record.b);
+      const { startIndex, startTerm, startOffset } = record.prefix;
+      log.metas.trim(startIndex, startTerm, startOffset);
+      const { sequence } = record;
       this.#forget(
-        log.dropSegments((segment) => segment.endOffset <= record.b && !goesOn(segment, record.d)),
+        log.dropSegments((segment) =>
+          segment.endOffset <= startOffset && !goesOn(segment, sequence)
+        ),
       );
     } else this.#delete(log);
   }
@@ -171,7 +177,7 @@ export class Replay implements JournalVisitor {
     this.#parts.context.onDamage({
       file: record.path,
       position: record.position,
-      lost: `Journal record ${record.d} of group ${record.groupId} ${misfit}: ` +
+      lost: `Journal record ${record.sequence} of group ${record.groupId} ${misfit}: ` +
         `it and the group's records after it`,
       groupId: record.groupId,
     });
@@ -189,7 +195,7 @@ export class Replay implements JournalVisitor {
     const old = this.#logs.get(record.groupId);
     if (old !== undefined) {
       if (old.incarnation > record.incarnation) return;
-      if (old.incarnation === record.incarnation && old.sequence >= record.d) return;
+      if (old.incarnation === record.incarnation && old.sequence >= record.sequence) return;
     }
     const from = record.payloadAddress;
     const row = record.bytes.slice(from, from + record.payloadLength);
@@ -204,7 +210,7 @@ export class Replay implements JournalVisitor {
       if (old.directory !== log.directory) this.doomedDirectories.push(old.directory);
       log.hard.restore(Math.max(log.hardTerm, old.hardTerm), log.hardVote);
     }
-    log.restoreSequence(record.d);
+    log.restoreSequence(record.sequence);
     this.#protect(log);
     const last = log.segmentList.at(-1);
     if (last !== undefined && !last.indexLoaded) this.rebuildLater(last);
@@ -242,7 +248,7 @@ export class Replay implements JournalVisitor {
     const flushed = yield* this.#flush(this.applied);
     if (flushed < 0) return flushed;
     // The batch's own record is replayed: later records may be written after it and over it.
-    const later = segment.landings?.filter((each) => each.sequence > record.d) ?? [];
+    const later = segment.landings?.filter((each) => each.sequence > record.sequence) ?? [];
     segment.landings = later.length === 0 ? null : later;
     const replayed = yield* replayLanded(this.#parts, log, segment, record);
     if (typeof replayed === "number") return replayed;
@@ -256,13 +262,13 @@ export class Replay implements JournalVisitor {
     if (flushed < 0) return flushed;
     const segment = this.#segmentOf(log, record);
     const lead = segment.sizeBytes % BLOCK_SIZE;
-    if (lead > 0 && record.small !== lead && !holdsEnd(segment)) {
+    if (lead > 0 && record.batch.carriedBytes !== lead && !holdsEnd(segment)) {
       const loaded = yield* this.#loadLead(segment, lead);
       if (loaded === -ENOMEM) return loaded;
       if (loaded < 0) {
         this.#parts.writer.closeTail(segment, false);
         this.#refuse(record, "follows bytes that cannot be read");
-        log.restoreSequence(record.d - 1);
+        log.restoreSequence(record.sequence - 1);
         log.markSuspect();
         return 0;
       }
@@ -288,9 +294,7 @@ export class Replay implements JournalVisitor {
   /** False: not for want of memory, or of the bytes before it; nothing has changed then. */
   #append(log: PartitionLog, record: JournalRecord): boolean {
     const { context } = this.#parts;
-    const carry = record.small;
-    const source = record.payloadAddress + carry;
-    const length = record.payloadLength - carry;
+    const { carriedBytes: carry, address: source, length } = record.batch;
     const segment = this.#segmentOf(log, record);
     if (!this.#provideLead(segment, record, carry)) return false;
     const tail = tailFor(log.parts, segment, length);
@@ -328,13 +332,14 @@ export class Replay implements JournalVisitor {
 
   #segmentOf(log: PartitionLog, record: JournalRecord): Segment {
     const last = log.segmentList[log.segmentList.length - 1];
-    if (last !== undefined && last.generation === record.b) return last;
+    const { firstIndex, generation } = record.batch;
+    if (last !== undefined && last.generation === generation) return last;
     if (last !== undefined) log.closeSegment(last);
-    const key = landingKey(log.groupId, log.incarnation, record.b);
+    const key = landingKey(log.groupId, log.incarnation, generation);
     const landings = this.#landings.get(key) ?? null;
-    let segment = log.newSegment(log.endOffset, record.a, record.term, record.b);
+    let segment = log.newSegment(log.endOffset, firstIndex, record.term, generation);
     if (landings !== null && this.#parts.context.disk.size(segment.file.path) < 0) {
-      segment = this.#fileOf(log, record.b) ?? segment;
+      segment = this.#fileOf(log, generation) ?? segment;
     }
     segment.landings = landings;
     log.chain.add(segment);
@@ -356,11 +361,12 @@ export class Replay implements JournalVisitor {
 
   #meta(log: PartitionLog, record: JournalRecord): void {
     const from = record.payloadAddress;
+    const { kind, index, nextOffset } = record.meta;
     log.restoreMeta({
-      kind: record.small as MetaKind,
-      index: record.a,
+      kind,
+      index,
       term: record.term,
-      offset: record.b,
+      offset: nextOffset,
       payload: record.bytes.slice(from, from + record.payloadLength),
     });
   }
@@ -370,10 +376,10 @@ export class Replay implements JournalVisitor {
    * has torn. The record's bytes are gone once that is written.
    */
   *#truncate(log: PartitionLog, record: JournalRecord): Task<number> {
-    const { a: lastIndex, b: offset, c: position } = record;
+    const { lastIndex, endOffset, position } = record.cut;
     const flushed = yield* this.#flush(this.applied);
     if (flushed < 0) return flushed;
-    this.#cut(log, lastIndex, offset, position);
+    this.#cut(log, lastIndex, endOffset, position);
     return 0;
   }
 

@@ -11,12 +11,8 @@
 import { getInt64 } from "../bytes/int64.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
 import { BATCH_HEADER_SIZE, batchSize, LAST_OFFSET_DELTA_OFFSET } from "../wire/record_batch.ts";
-import {
-  type JournalRecord,
-  JournalRecordType,
-  REF_BLOCK_OFFSET,
-  REF_HEADER_OFFSET,
-} from "./journal_format.ts";
+import { JournalRecordType, REF_BLOCK_OFFSET } from "./journal_format.ts";
+import type { JournalRecord } from "./journal_record.ts";
 import type { PartitionLog } from "./partition_log.ts";
 
 /** The last of the types that a record may have. */
@@ -26,27 +22,27 @@ const TYPE_MAX = JournalRecordType.REF;
 export function misfitOf(log: PartitionLog, record: JournalRecord): string | null {
   switch (record.type) {
     case JournalRecordType.APPEND: {
-      const batch = record.payloadAddress + record.small;
-      return misfitOfBatch(log, record, batch, record.payloadLength - record.small) ??
-        (batchSize(record.view, batch) === record.payloadLength - record.small
-          ? misfitOfCarry(record)
-          : "is not one batch");
+      const { address, length } = record.batch;
+      return misfitOfBatch(log, record, address, length) ??
+        (batchSize(record.view, address) === length ? misfitOfCarry(record) : "is not one batch");
     }
     case JournalRecordType.REF: {
       if (!isReference(record)) return "has a payload of another length";
-      const batch = record.payloadAddress + REF_HEADER_OFFSET;
-      return misfitOfBatch(log, record, batch, batchSize(record.view, batch)) ??
+      const address = record.batch.referenceAddress;
+      return misfitOfBatch(log, record, address, batchSize(record.view, address)) ??
         misfitOfCarry(record);
     }
     case JournalRecordType.META: {
-      if (record.a !== log.lastIndex + 1) return "does not follow the last entry";
-      return record.b === log.endOffset ? null : "has another offset than the log's end";
+      const { index, nextOffset } = record.meta;
+      if (index !== log.lastIndex + 1) return "does not follow the last entry";
+      return nextOffset === log.endOffset ? null : "has another offset than the log's end";
     }
     case JournalRecordType.TRUNCATE:
       return misfitOfCut(log, record);
     case JournalRecordType.PREFIX: {
-      const inside = record.a >= log.startIndex && record.a <= log.lastIndex &&
-        record.b >= log.startOffset && record.b <= log.endOffset;
+      const { startIndex, startOffset } = record.prefix;
+      const inside = startIndex >= log.startIndex && startIndex <= log.lastIndex &&
+        startOffset >= log.startOffset && startOffset <= log.endOffset;
       return inside ? null : "moves the start out of the log";
     }
   }
@@ -57,7 +53,7 @@ export function misfitOf(log: PartitionLog, record: JournalRecord): string | nul
 
 /** Whether a REF record is complete: a checksum, a batch's header, the block before if there is one. */
 export function isReference(record: JournalRecord): boolean {
-  const block = record.small > 0 ? BLOCK_SIZE : 0;
+  const block = record.batch.carriedBytes > 0 ? BLOCK_SIZE : 0;
   return record.payloadLength === REF_BLOCK_OFFSET + block;
 }
 
@@ -68,33 +64,35 @@ function misfitOfBatch(
   at: number,
   length: number,
 ): string | null {
-  if (record.a !== log.lastIndex + 1) return "does not follow the last entry";
+  const { firstIndex, generation, position } = record.batch;
+  if (firstIndex !== log.lastIndex + 1) return "does not follow the last entry";
   if (length < BATCH_HEADER_SIZE) return "is not one batch";
   const { view } = record;
   if (view.getInt32(at + LAST_OFFSET_DELTA_OFFSET, false) < 0) return "is not one batch";
   if (getInt64(view, at) !== log.endOffset) return "has another offset than the log's end";
   const last = log.segmentList[log.segmentList.length - 1];
-  if (last !== undefined && last.generation === record.b) {
-    return record.c === last.sizeBytes ? null : "does not follow the last batch in the segment";
+  if (last !== undefined && last.generation === generation) {
+    return position === last.sizeBytes ? null : "does not follow the last batch in the segment";
   }
-  if (record.c !== 0) return "is of a segment that is not the last";
-  const known = log.segmentList.some((segment) => segment.generation === record.b);
+  if (position !== 0) return "is of a segment that is not the last";
+  const known = log.segmentList.some((segment) => segment.generation === generation);
   return known ? "is of a segment that is not the last" : null;
 }
 
 /** Why its carried bytes are wrong, or null: they are all bytes before the batch in its first block, or none. */
 function misfitOfCarry(record: JournalRecord): string | null {
-  return record.small === 0 || record.small === record.c % BLOCK_SIZE
+  const { carriedBytes, position } = record.batch;
+  return carriedBytes === 0 || carriedBytes === position % BLOCK_SIZE
     ? null
     : "carries other bytes than those before it";
 }
 
 function misfitOfCut(log: PartitionLog, record: JournalRecord): string | null {
-  const { a: lastIndex, b: offset, c: position } = record;
+  const { lastIndex, endOffset, position } = record.cut;
   const inside = lastIndex >= log.startIndex && lastIndex <= log.lastIndex &&
-    offset >= log.startOffset && offset <= log.endOffset;
+    endOffset >= log.startOffset && endOffset <= log.endOffset;
   if (!inside) return "cuts outside of the log";
-  const cut = log.segmentList.findLast((segment) => segment.baseOffset < offset);
-  if (cut === undefined || cut.endOffset <= offset) return null;
+  const cut = log.segmentList.findLast((segment) => segment.baseOffset < endOffset);
+  if (cut === undefined || cut.endOffset <= endOffset) return null;
   return position > 0 && position < cut.sizeBytes ? null : "cuts outside of the segment";
 }

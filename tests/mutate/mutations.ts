@@ -91,7 +91,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a log start passes the record of a large batch, and replay drops its segment",
     edits: [
       edit("log_cut.ts", "if (offset >= (log.unrecorded", "if (offset > (log.unrecorded"),
-      edit("replay.ts", " && !goesOn(segment, record.d)"),
+      edit("replay.ts", " && !goesOn(segment, sequence)"),
     ],
     seed: 89,
   },
@@ -206,7 +206,7 @@ export const MUTATIONS: readonly Mutation[] = [
         "      this.parts.prepare(this, next, length);\n      return null;\n    }\n    return next;",
         "      this.parts.prepare(this, next, length);\n      return null;\n    }\n    this.enter(next);\n    return next;",
       ),
-      edit("replay.ts", "segment = this.#fileOf(log, record.b) ?? segment;"),
+      edit("replay.ts", "segment = this.#fileOf(log, generation) ?? segment;"),
     ],
     test: {
       file: "src/storage/large_append_test.ts",

@@ -35,7 +35,6 @@ import {
   foldChain,
   JOURNAL_ID_OFFSET,
   JOURNAL_MAGIC,
-  JournalRecord,
   JournalRecordType,
   LSN_OFFSET,
   MAGIC_OFFSET,
@@ -46,10 +45,10 @@ import {
   RECORD_PAYLOAD_LENGTH_OFFSET,
   recordSize,
   recordStart,
-  REF_HEADER_OFFSET,
   RING_BLOCK_OFFSET,
   STABLE_LSN_OFFSET,
 } from "../../src/storage/journal_format.ts";
+import { JournalRecord } from "../../src/storage/journal_record.ts";
 import {
   decodeManifest,
   type Manifest,
@@ -311,19 +310,19 @@ function readRecord(record: JournalRecord): PictureRecord {
   let endOffset = -1;
   let landed = null;
   if (type === JournalRecordType.APPEND) {
-    endOffset = batchEndOffset(view, payloadAddress + record.small);
+    endOffset = batchEndOffset(view, record.batch.address);
   } else if (type === JournalRecordType.REF) {
-    const header = payloadAddress + REF_HEADER_OFFSET;
+    const { generation, position, referenceAddress: header } = record.batch;
     endOffset = batchEndOffset(view, header);
     landed = {
-      generation: record.b,
-      from: record.c,
-      to: record.c + batchSize(view, header),
+      generation,
+      from: position,
+      to: position + batchSize(view, header),
     };
-  } else if (type === JournalRecordType.TRUNCATE) endOffset = record.b;
+  } else if (type === JournalRecordType.TRUNCATE) endOffset = record.cut.endOffset;
   else if (type === JournalRecordType.CREATE) {
     const from = payloadAddress;
     endOffset = readRow(record.bytes.slice(from, from + record.payloadLength)).endOffset;
   }
-  return { type, groupId, sequence: record.d, endOffset, landed };
+  return { type, groupId, sequence: record.sequence, endOffset, landed };
 }

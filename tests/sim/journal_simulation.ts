@@ -22,11 +22,8 @@ import { BLOCK_SIZE } from "../../src/io/disk.ts";
 import { MemoryDisk } from "../../src/io/memory_disk.ts";
 import { io, runTask, type Task } from "../../src/io/task.ts";
 import { Journal } from "../../src/storage/journal.ts";
-import {
-  isReservedType,
-  type JournalRecord,
-  JournalRecordType,
-} from "../../src/storage/journal_format.ts";
+import { isReservedType, JournalRecordType } from "../../src/storage/journal_format.ts";
+import type { JournalRecord } from "../../src/storage/journal_record.ts";
 import type { JournalExtent } from "../../src/storage/journal_ring.ts";
 import {
   type JournalDamage,
@@ -344,8 +341,8 @@ function textOfRecord(memory: Memory, record: JournalRecord): string {
     record.groupId,
     record.incarnation,
     record.term,
-    record.a,
-    record.b,
+    record.batch.firstIndex,
+    record.batch.generation,
     memory,
     record.payloadAddress,
     record.payloadLength,
