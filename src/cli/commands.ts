@@ -68,6 +68,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   { name: "group delete", summary: "Delete groups", load: () => import("./group_delete.ts") },
   {
+    name: "cluster local",
+    summary: "Run a cluster on this machine, to develop against",
+    load: () => import("./cluster_local.ts"),
+  },
+  {
     name: "cluster info",
     summary: "Show the cluster's nodes",
     load: () => import("./cluster_info.ts"),

@@ -12,7 +12,7 @@ import { LogPrinter } from "../admin/log_printer.ts";
 import { EXIT_CANNOT_CREATE, EXIT_HOST_UNFIT, EXIT_OK } from "../base/exit_codes.ts";
 import { LogLevel } from "../base/logger.ts";
 import { loadShim, type Shim, ShimUnavailable } from "../io/shim.ts";
-import { Broker, type BrokerOptions } from "../shard/broker.ts";
+import { Broker, type BrokerOptions, type NodeProbe } from "../shard/broker.ts";
 import { obeyFaultFile } from "../shard/fault_file.ts";
 import { BrokerFailure, StartCutShort } from "../shard/supervisor.ts";
 import { command } from "./command.ts";
@@ -49,9 +49,13 @@ export const definition = command({
     const stopping = why.then(() => {});
     const startedMs = performance.now();
     let broker: Broker;
-    let admin: AdminServer;
+    const opened: AdminServer[] = [];
+    const onClaimed = (probe: NodeProbe): void => {
+      opened.push(openAdmin(options, probe));
+    };
     try {
-      broker = await Broker.start(shim, brokerOptions(options, stopping), logger);
+      const brokerStart = { ...brokerOptions(options, stopping), onClaimed };
+      broker = await Broker.start(shim, brokerStart, logger);
     } catch (error) {
       if (error instanceof StartCutShort) {
         logger.log(LogLevel.WARN, error.message);
@@ -59,16 +63,7 @@ export const definition = command({
       }
       throw asFailure(error);
     }
-    try {
-      admin = startAdmin(options.adminAddr.host, options.adminAddr.port, broker);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-      throw new Failure(
-        EXIT_CANNOT_CREATE,
-        `cannot listen on ${formatAddress(options.adminAddr)}`,
-        "Another process already listens there; choose another --admin-addr (port 0 = any free one).",
-      );
-    }
+    const admin = opened[0]!;
     const { started } = broker;
     const rpc = options.rpcAddr === null || broker.rpcPort === null
       ? "none"
@@ -115,7 +110,23 @@ export const definition = command({
   },
 });
 
-function brokerOptions(options: StartOptions, stopping: Promise<void>): BrokerOptions {
+function openAdmin({ adminAddr }: StartOptions, probe: NodeProbe): AdminServer {
+  try {
+    return startAdmin(adminAddr.host, adminAddr.port, probe);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    throw new Failure(
+      EXIT_CANNOT_CREATE,
+      `cannot listen on ${formatAddress(adminAddr)}`,
+      "Another process already listens there; choose another --admin-addr (port 0 = any free one).",
+    );
+  }
+}
+
+function brokerOptions(
+  options: StartOptions,
+  stopping: Promise<void>,
+): Omit<BrokerOptions, "onClaimed"> {
   const advertised = options.advertisedKafkaAddr ?? options.kafkaAddr;
   return {
     dataDir: options.dataDir,

@@ -36,6 +36,8 @@ import { newUuid } from "./ids.ts";
 /** Between two questions to a seed, before and after this node belongs to a cluster (ms). */
 export const HELLO_INTERVAL_MS = 200;
 export const HELLO_INTERVAL_FORMED_MS = 5_000;
+/** How long a node that could join a cluster listens whether its other seeds belong to another one (ms). */
+export const JOIN_PATIENCE_MS = 1_000;
 
 export interface RpcAddress {
   readonly host: string;
@@ -114,6 +116,8 @@ interface Target {
   answered: number;
   /** Of the last question. */
   askedMs: number;
+  /** Why nobody could be reached there the last time; empty: not known. */
+  trouble: string;
   warned: boolean;
 }
 
@@ -130,6 +134,8 @@ export class Founding {
   /** What is being written. */
   #saving: FoundingState | null = null;
   #sequence = 0;
+  /** Since when there is a cluster to join; -1: there is none. */
+  #joinableMs = -1;
   #stage: "deciding" | "formed" | "refused" = "deciding";
   #nowMs = 0;
 
@@ -159,6 +165,7 @@ export class Founding {
     for (const target of this.#targets.values()) {
       if (this.#isDue(target, nowMs)) this.#ask(target, nowMs);
     }
+    if (this.#joinableMs >= 0) this.#decide();
   }
 
   /** When `tick` has something to do (ms); Infinity: never. */
@@ -196,6 +203,12 @@ export class Founding {
     if (target !== undefined && !target.isSelf) this.#judge(target, node);
   }
 
+  /** Nobody could be reached at that address; `why` is for people. */
+  unreachable(address: RpcAddress, why: string): void {
+    const target = this.#targets.get(keyOf(address));
+    if (target !== undefined) target.trouble = why;
+  }
+
   /** That address leads back to this process. */
   isSelf(address: RpcAddress): void {
     const target = this.#targets.get(keyOf(address));
@@ -225,9 +238,7 @@ export class Founding {
     const silent = [...this.#targets.values()].filter((target) =>
       !target.isSelf && target.answer === null
     );
-    if (silent.length > 0) {
-      return `no answer yet from ${silent.map(({ address }) => nameOf(address)).join(", ")}`;
-    }
+    if (silent.length > 0) return `no answer yet from ${silent.map(describeSilent).join(", ")}`;
     const view = this.#view();
     if (typeof view === "string") return view;
     if (!this.#mayLeavePledge("")) {
@@ -297,6 +308,7 @@ export class Founding {
     if (this.#hasEnded) return;
     if (cluster !== null) {
       this.#proposal = null;
+      if (!this.#hasListened()) return;
       if (this.#mayLeavePledge(cluster.clusterId)) this.#save({ ...cluster, pledge: null });
       return;
     }
@@ -336,6 +348,15 @@ export class Founding {
 
   get #hasEnded(): boolean {
     return this.#stage !== "deciding";
+  }
+
+  /** Every seed has said where it belongs, or has had its time. */
+  #hasListened(): boolean {
+    if (this.#joinableMs < 0) this.#joinableMs = this.#nowMs;
+    if (this.#nowMs - this.#joinableMs >= JOIN_PATIENCE_MS) return true;
+    return [...this.#targets.values()].every(({ isSelf, answer, trouble }) =>
+      isSelf || answer !== null || trouble !== ""
+    );
   }
 
   /** The nodes at the seeds, by id, this one included; or what is missing, for people. */
@@ -452,6 +473,7 @@ export class Founding {
       answer: null,
       answered: -1,
       askedMs: -HELLO_INTERVAL_FORMED_MS,
+      trouble: "",
       warned: false,
     });
   }
@@ -523,6 +545,12 @@ function sameFounders(a: readonly Founder[], b: readonly Founder[]): boolean {
     const other = b[at]!;
     return nodeId === other.nodeId && incarnation === other.incarnation;
   });
+}
+
+/** An address that does not answer, and why, as far as known. */
+function describeSilent({ address, trouble }: Target): string {
+  if (trouble === "") return nameOf(address);
+  return `${nameOf(address)} (${trouble})`;
 }
 
 function keyOf({ host, port }: RpcAddress): string {

@@ -79,6 +79,9 @@ const TABLE_AT = GREETING_SIZE;
 const RING_AT = TABLE_AT + RANGES_MAX * RANGE_ENTRY_SIZE;
 const ANSWER_AT = PREAMBLE_SIZE;
 
+/** For people: what listens there may be something else than a node. */
+const NO_NODE = "; is that the --rpc-addr of a node?";
+
 /** Node ids below this are placeholders: whoever answers at the address. */
 export const ANY_NODE = -1;
 
@@ -354,7 +357,7 @@ export class OutgoingLink {
       return;
     }
     if (result <= 0) {
-      this.#end(result === 0 ? "it closed the connection" : `errno ${-result}`, true);
+      this.#end(result === 0 ? this.#closedWords : `errno ${-result}`, true);
       return;
     }
     if (this.#state === LinkState.UP) {
@@ -366,12 +369,19 @@ export class OutgoingLink {
     else this.#judge();
   }
 
+  get #closedWords(): string {
+    const isKnown = this.#state === LinkState.UP;
+    return `it closed the connection${isKnown ? "" : ` without an answer${NO_NODE}`}`;
+  }
+
   #judge(): void {
     const { memory, crc32c, nowMs, timers } = this.#host;
     const answer = readAnswer(memory, this.#block + ANSWER_AT, crc32c);
     if (answer === null || answer === "version") {
       this.#end(
-        answer === null ? "its answer makes no sense" : describeStatus(GreetingStatus.VERSION),
+        answer === null
+          ? `its answer makes no sense${NO_NODE}`
+          : describeStatus(GreetingStatus.VERSION),
         true,
       );
       return;

@@ -80,8 +80,11 @@ export interface PeerLinksListener {
     length: number,
   ): FrameVerdict;
   onUp(node: number, peer: NodeIdentity): void;
-  /** @param refused no connection can be made; else one broke, and may be made again within a moment */
-  onDown(node: number, refused: boolean): void;
+  /**
+   * @param refused no connection can be made; else one broke, and may be made again within a moment
+   * @param why for people
+   */
+  onDown(node: number, refused: boolean, why: string): void;
   onRefused(node: number, status: GreetingStatus, peer: NodeIdentity): void;
   onRoom(node: number, shard: number): void;
 }
@@ -340,7 +343,7 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
     const what = refused ? "Cannot connect to a node" : "Lost the connection to a node";
     this.#events.note(what, { ...fieldsOf(link, peer), why }, LogLevel.WARN);
     if (refused) peer.refused = true;
-    this.#listener.onDown(link.node, refused);
+    this.#listener.onDown(link.node, refused, why);
   }
 
   /** For links. */
@@ -451,5 +454,6 @@ function slotOf(shard: number, lane: Lane): number {
 
 function fieldsOf(link: OutgoingLink, peer: Peer): Record<string, string | number> {
   const { host, port } = peer.address ?? { host: "", port: 0 };
-  return { node: link.node, shard: link.shard, address: `${host}:${port}` };
+  const node = link.node < ANY_NODE ? {} : { node: link.node };
+  return { ...node, shard: link.shard, address: `${host}:${port}` };
 }

@@ -32,11 +32,14 @@ import { UringSockets } from "../io/uring_sockets.ts";
 import type { Manifest } from "../storage/manifest.ts";
 import type { Damage, ShardStorage, StorageContext } from "../storage/shard_storage.ts";
 import { Acceptor } from "./acceptor.ts";
+import { lacksController, unreachableNodes } from "./cluster_view.ts";
 import { ConnectionDealer } from "./connection_dealer.ts";
 import type { Boot, FromShard, ToShard } from "./control.ts";
 import { Mailboxes } from "./mailbox.ts";
+import { CONTROLLER_SHARD } from "../kafka/handler.ts";
 import { RareWarnings } from "./rare_warnings.ts";
 import { Reactor } from "./reactor.ts";
+import { ReplicaWatch } from "./replica_health.ts";
 import { Shard } from "./shard.ts";
 import { ShardMemory } from "./shard_memory.ts";
 import { ShardSteps } from "./shard_steps.ts";
@@ -126,6 +129,7 @@ export class RunningShard {
       journalBytes: extentBytes * settings.number("journal.extents"),
       make: (storage, manifest) => this.#make(storage, manifest),
       onVerifiedDamage: (damage) => this.#health.noteDamage(damage),
+      onWaiting: (why) => link.tell({ type: "waiting", why }),
       onProgress: (stage, done) => {
         link.tell({ type: "progress", text: `${stage} ${Math.round(done * 100)} %` });
       },
@@ -173,6 +177,7 @@ export class RunningShard {
         runTask(steps.serve(message.ballastBytes), () => tell({ type: "serving" }));
         this.#health.look();
         this.#health.start(this.#timers);
+        this.#watchReplicas(steps.shard!);
         return;
       case "accept":
         return this.#acceptClients(message.listener, message.connectionsMax);
@@ -200,6 +205,17 @@ export class RunningShard {
       case "boot":
         return;
     }
+  }
+
+  #watchReplicas(shard: Shard): void {
+    const isFirst = this.#boot.shard === CONTROLLER_SHARD;
+    const watch = new ReplicaWatch({
+      replicas: () => shard.partitions.watched(),
+      noController: () => isFirst && lacksController(shard),
+      down: () => isFirst ? unreachableNodes(shard) : [],
+      tell: (health) => this.#link.tell({ type: "replicas", health }),
+    });
+    watch.start(this.#timers, () => this.#reactor.nowMs);
   }
 
   #acceptClients(listener: number, connectionsMax: number): void {

@@ -35,7 +35,6 @@ import { type DescriptorShares, shareDescriptors } from "./descriptors.ts";
 import { limitFrames } from "./frame_limit.ts";
 import { mailboxesSize } from "./mailbox.ts";
 import { nodeSettings } from "./node_settings.ts";
-import type { HealthProblem } from "./node_health.ts";
 import type { StartedNode } from "./start_sequence.ts";
 import { BrokerFailure, Supervisor } from "./supervisor.ts";
 
@@ -69,6 +68,11 @@ export interface BrokerOptions {
   readonly verify: boolean;
   /** Resolves at a signal. */
   readonly stopping: Promise<void>;
+  /**
+   * Called when the data directory and the ports are this broker's, long before it serves: probes may be answered.
+   * A `Failure` that it throws ends the start.
+   */
+  readonly onClaimed: (probe: NodeProbe) => void;
   readonly cores: number;
   readonly memoryBytes: number;
   readonly memoryLimits: MemoryLimits;
@@ -77,6 +81,9 @@ export interface BrokerOptions {
   readonly idlePollUs: number;
   readonly settings: ReadonlyMap<string, string>;
 }
+
+/** What probes ask, from the start on. */
+export type NodeProbe = Pick<Supervisor, "problems" | "warnings" | "clusterId">;
 
 export class Broker {
   readonly #supervisor: Supervisor;
@@ -104,11 +111,6 @@ export class Broker {
     this.started = started;
   }
 
-  /** What keeps the node from serving all that it should; empty: nothing. */
-  problems(): HealthProblem[] {
-    return this.#supervisor.problems();
-  }
-
   /** Rejects when the broker must end. */
   get failed(): Promise<never> {
     return this.#supervisor.failed;
@@ -133,6 +135,8 @@ export class Broker {
     const { rpc } = options;
     const peers = rpc === null ? null : listen(shim, rpc.host, rpc.port, "--advertised-rpc-addr");
     if (peers !== null && "message" in peers) throw failureOf(peers, EXIT_CANNOT_CREATE);
+    const supervisor = new Supervisor(shim, logger, options.dataDir);
+    options.onClaimed(supervisor);
     const rpcEndpoint = rpc === null || peers === null ? null : {
       host: rpc.advertisedHost,
       port: rpc.advertisedPort === 0 ? peers.port : rpc.advertisedPort,
@@ -179,7 +183,6 @@ export class Broker {
         linksMax: descriptors.linksPerShard,
       });
     }
-    const supervisor = new Supervisor(shim, logger);
     const started = await supervisor.start(boots, {
       node: {
         host: options.advertisedHost,

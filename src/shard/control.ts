@@ -8,7 +8,7 @@
  *   recover         →           recovery … progress* → recovered
  *   verify          →           after a disk error: every byte read … progress* → verified
  *   open            →           logs opened → opened           logs opened → opened
- *   join            →           in a cluster, metadata loaded, and with everybody → joined
+ *   join            →           in a cluster, metadata loaded, and with everybody … waiting* → joined
  *   lead            →           controller active, or following one; node registered → leading
  *   serve           →           logs of deleted topics go,     logs of deleted topics go → serving
  *                               room for a start kept → serving
@@ -16,7 +16,7 @@
  *   acceptPeers     →           accepts connections of other nodes
  *   drain           →           nothing new, the open answered → drained
  *   stop            →           when all are: checkpoint → stopped
- *                               health: its storage changed ...
+ *                               health, replicas: its storage or its replicas changed ...
  *   trouble         →           problems of the node, for clients that ask this shard
  *                               resolve: the address of a name is wanted ...
  *   resolved        →           its address
@@ -40,6 +40,7 @@ import type {
   Recovered,
   VerifiedNode,
 } from "./start_sequence.ts";
+import type { ReplicaHealth } from "./replica_health.ts";
 import type { StorageHealth } from "./storage_health.ts";
 
 /** What a shard must know to come up. */
@@ -121,6 +122,8 @@ export type ToShard =
 export type FromShard =
   | { readonly type: "booted" }
   | { readonly type: "progress"; readonly text: string }
+  /** The start waits for other nodes; null: no longer. */
+  | { readonly type: "waiting"; readonly why: string | null }
   | ({ readonly type: "recovered" } & Recovered)
   | ({ readonly type: "verified" } & VerifiedNode)
   | ({ readonly type: "opened" } & Opened)
@@ -128,6 +131,7 @@ export type FromShard =
   | ({ readonly type: "leading" } & Led)
   | { readonly type: "serving" }
   | { readonly type: "health"; readonly health: StorageHealth }
+  | { readonly type: "replicas"; readonly health: ReplicaHealth }
   | { readonly type: "resolve"; readonly id: number; readonly host: string }
   | { readonly type: "drained" }
   | { readonly type: "stopped" }

@@ -65,6 +65,12 @@ export class HelloLinks implements HelloTransport {
     return true;
   }
 
+  /** Nobody answers at a placeholder's address. */
+  onDown(node: number, why: string): void {
+    const address = this.#addressOf(node);
+    if (address !== null) this.membership?.unreachable(address, why);
+  }
+
   /** Whoever has a placeholder's address wants no connection. */
   onRefused(node: number, status: GreetingStatus, peer: NodeIdentity): void {
     const address = this.#addressOf(node);

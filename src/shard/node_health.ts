@@ -1,11 +1,15 @@
 /**
- * The health of the whole node's storage, on the control thread: collected from the shards' reports, logged when
- * it changes, read by probes, and sent to every shard for requests of clients.
+ * The health of the whole node, on the control thread: collected from the shards' reports, logged when it changes,
+ * read by probes. What concerns storage is sent to every shard for requests of clients.
+ *
+ * A *problem* keeps this node from serving what it should. A *warning* is about the rest of the cluster: the node
+ * serves, and nobody gains if probes take it away.
  *
  * @module
  */
 
 import { type Logger, LogLevel } from "../base/logger.ts";
+import { type ReplicaHealth, replicaProblems, replicaWarnings } from "./replica_health.ts";
 import type { StorageHealth } from "./storage_health.ts";
 
 /** Changes of the damaged partitions are logged at most this often (ms): a broken disk hurts many, one by one. */
@@ -20,9 +24,16 @@ export const DAMAGE_REMEDY =
   "put back a copy of the files, or stop the broker, list the loss with gregor check, and accept it " +
   "by starting once with --accept-loss --verify";
 
-/** Something that keeps the node from serving all that it should. */
+/** Something that an operator should know, and what to do about it. */
 export interface HealthProblem {
-  readonly kind: "disk-full" | "damaged";
+  readonly kind:
+    | "starting"
+    | "disk-full"
+    | "damaged"
+    | "no-controller"
+    | "leaderless"
+    | "nodes-down"
+    | "under-replicated";
   readonly message: string;
   readonly remedy: string;
   /** Partitions concerned, the first few. */
@@ -40,6 +51,9 @@ export class NodeHealth {
   readonly #dataDir: string;
   readonly #nowMs: () => number;
   readonly #shards = new Map<number, StorageHealth>();
+  readonly #replicas = new Map<number, ReplicaHealth>();
+  /** Null: the node has started. */
+  #starting: string | null = null;
   #fullSinceMs = -1;
   #hurtCount = 0;
   #filledPercent = 0;
@@ -69,9 +83,47 @@ export class NodeHealth {
     this.logDamage();
   }
 
+  /** A shard reported how its replicas are. */
+  updateReplicas(shard: number, health: ReplicaHealth): void {
+    const before = new Set([...this.#clusterProblems()].map(({ message }) => message));
+    this.#replicas.set(shard, health);
+    for (const { message, remedy, partitions } of this.#clusterProblems()) {
+      if (before.delete(message)) continue;
+      const some = partitions.length === 0 ? {} : { partitions: someOf(partitions) };
+      this.#logger.log(LogLevel.WARN, message, { ...some, remedy });
+    }
+    if (before.size > 0 && this.#clusterProblems().length === 0) {
+      this.#logger.log(LogLevel.INFO, "The cluster is whole again, as far as this node knows");
+    }
+  }
+
+  /** What the start waits for; null: it is over. */
+  noteStarting(what: string | null): void {
+    this.#starting = what;
+  }
+
+  /** What is worth knowing though it keeps this node from nothing. */
+  warnings(): HealthProblem[] {
+    return replicaWarnings([...this.#replicas.values()]);
+  }
+
+  #clusterProblems(): HealthProblem[] {
+    const reports = [...this.#replicas.values()];
+    return [...replicaProblems(reports), ...replicaWarnings(reports)];
+  }
+
   /** What is wrong now; empty: nothing. */
   problems(): HealthProblem[] {
     const problems: HealthProblem[] = [];
+    if (this.#starting !== null) {
+      problems.push({
+        kind: "starting",
+        message: `Not started yet: ${this.#starting}`,
+        remedy: "wait, or look into the broker's log",
+        partitions: [],
+      });
+    }
+    problems.push(...replicaProblems([...this.#replicas.values()]));
     if (this.full) {
       problems.push({
         kind: "disk-full",

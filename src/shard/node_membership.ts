@@ -26,9 +26,6 @@ import type { NodeHello } from "../wire/generated/node_hello.ts";
 import { type Uuid, uuidToBase64 } from "../wire/uuid.ts";
 import type { JoinRefusal } from "./start_sequence.ts";
 
-/** How often a start that waits for other nodes says for what (ms). */
-const WAITING_TOLD_MS = 10_000;
-
 /** Carries hellos between nodes. */
 export interface HelloTransport {
   /** Sends to whoever has that address, or loses it. */
@@ -59,7 +56,6 @@ export class NodeMembership {
   #founding: Founding | null = null;
   #state: FoundingState;
   #ended: (refusal: JoinRefusal | null) => void = () => {};
-  #waitingToldMs: number;
 
   /** @param manifest as recovery wrote it */
   constructor(options: NodeMembershipOptions, manifest: Manifest) {
@@ -71,7 +67,6 @@ export class NodeMembership {
     this.incarnation = manifest.incarnation === ""
       ? candidate ?? newUuid(random)
       : manifest.incarnation;
-    this.#waitingToldMs = options.nowMs();
   }
 
   /** The cluster, and who founded it; known once {@linkcode decide} or {@linkcode adopt} has ended. */
@@ -168,6 +163,16 @@ export class NodeMembership {
     this.#founding?.met(address, node, this.#options.nowMs());
   }
 
+  /** Nobody could be reached at that address. */
+  unreachable(address: RpcAddress, why: string): void {
+    this.#founding?.unreachable(address, why);
+  }
+
+  /** What the start waits for, for people; null: it has not begun to wait, or does not any more. */
+  get waitsFor(): string | null {
+    return this.#state.clusterId === "" ? this.#founding?.waitsFor ?? null : null;
+  }
+
   stop(): void {
     this.#options.timers.cancel(this.#timer);
     this.#founding = null;
@@ -204,14 +209,10 @@ export class NodeMembership {
   }
 
   #tick(): void {
-    const { nowMs, logger } = this.#options;
+    const { nowMs } = this.#options;
     const founding = this.#founding;
     if (founding === null) return;
     founding.tick(nowMs());
-    if (this.#state.clusterId === "" && nowMs() - this.#waitingToldMs >= WAITING_TOLD_MS) {
-      this.#waitingToldMs = nowMs();
-      logger.log(LogLevel.WARN, "Waiting for the other nodes", { why: founding.waitsFor });
-    }
     this.#schedule();
   }
 

@@ -21,6 +21,8 @@ import { runTask } from "../io/task.ts";
 import { Partition, type PartitionDirectory, type PartitionOwner } from "../kafka/partition.ts";
 import { PartitionLimits } from "../kafka/partition_limits.ts";
 import type { MakeReplica } from "../replication/replica.ts";
+import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
+import type { WatchedReplica } from "./replica_health.ts";
 import { LOG_NO_SPACE } from "../storage/log.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 import { ErrorCode } from "../wire/errors.ts";
@@ -125,6 +127,13 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   *led(): Iterable<{ readonly groupId: number; readonly epoch: number }> {
     for (const { leading, leaderEpoch, image } of this.#partitions.values()) {
       if (leading) yield { groupId: image.groupId, epoch: leaderEpoch };
+    }
+  }
+
+  /** The replicas of topics' partitions, by name. */
+  *watched(): Iterable<WatchedReplica> {
+    for (const { image: { topic, index, groupId }, replica } of this.#partitions.values()) {
+      if (groupId !== CONTROLLER_GROUP_ID) yield { name: `${topic.name}/${index}`, replica };
     }
   }
 

@@ -16,6 +16,7 @@ import { EventLog } from "../base/event_log.ts";
 import { LogLevel } from "../base/logger.ts";
 import { Settings } from "../base/settings.ts";
 import { ControllerService } from "../cluster/controller_service.ts";
+import type { Founder } from "../cluster/founding.ts";
 import { ClusterImage } from "../cluster/image.ts";
 import { memberIncarnation } from "../cluster/members.ts";
 import { LeaderTable } from "../cluster/leaders.ts";
@@ -66,6 +67,7 @@ import {
 } from "./shard_options.ts";
 import { Registrar, registrationOf } from "./registrar.ts";
 import { ShardPeers } from "./shard_peers.ts";
+import { metadataWait } from "./start_wait.ts";
 import { TurnQueue } from "./turn_queue.ts";
 import type { AdvertisedNode, JoinRefusal } from "./start_sequence.ts";
 
@@ -112,6 +114,8 @@ export class Shard {
   readonly #later = new TurnQueue();
   #membership: NodeMembership | null = null;
   #metadata: MetadataFeed | null = null;
+  /** The nodes that keep the metadata, while this one waits for a leader among them. */
+  #awaited: readonly Founder[] = [];
   /** The controller, when this node is it; only on its shard. */
   controller: ControllerService | null = null;
   readonly registrar: Registrar;
@@ -264,6 +268,14 @@ export class Shard {
     timers.schedule(this.#expiration, nowMs() + this.#expirationIntervalMs);
   }
 
+  /** What {@linkcode Shard.join} waits for of other nodes, for people; null: for nothing. */
+  get waitsFor(): string | null {
+    if (this.#awaited.length < 2) return null;
+    const { links } = this.peers.nodeLinks;
+    const { nodeId } = this.options;
+    return metadataWait(this.#awaited, (other) => other === nodeId || links.isUp(other));
+  }
+
   /** Damage may have taken commands from the metadata log; known on the controller's shard. */
   get metadataReadOnly(): boolean {
     return this.#metadata?.isFrozen ?? false;
@@ -293,6 +305,7 @@ export class Shard {
     for (const founder of founders) this.peers.setAddress(founder.nodeId, founder);
     const voters = controllerMembers(founders);
     const partition = controllerPartition(this.partitions, this.settings, voters);
+    this.#awaited = founders.filter(({ nodeId }) => voters.some(({ node }) => node === nodeId));
     while (!partition.leading && !isFollowing(partition) && !partition.replica.readOnly) {
       if (partition.log.suspect && voters.length > 1) {
         const { directory } = partition.log;
@@ -302,6 +315,7 @@ export class Shard {
       }
       yield* this.#pause(1);
     }
+    this.#awaited = [];
     if (partition.replica.readOnly) {
       // Nobody leads it; clients find here why nothing can be changed.
       this.leaderNews.tell(CONTROLLER_GROUP_ID, this.options.nodeId, partition.leaderEpoch);

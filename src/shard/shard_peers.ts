@@ -27,7 +27,7 @@ import {
   type NodeIdentity,
   type PeerLinksListener,
 } from "../rpc/peer_links.ts";
-import type { GreetingStatus } from "../rpc/preamble.ts";
+import { describeStatus, type GreetingStatus } from "../rpc/preamble.ts";
 import { HelloLinks } from "./hello_links.ts";
 import { LeaderFeed, type LedGroup } from "./leader_feed.ts";
 import { NodeCalls, type ServeNode } from "./node_calls.ts";
@@ -139,8 +139,8 @@ export class ShardPeers implements PeerLinksListener {
     if (this.#isFirst) this.#options.nodeNews.tell(node, true);
   }
 
-  onDown(node: number, _refused: boolean): void {
-    if (node < ANY_NODE) return;
+  onDown(node: number, _refused: boolean, why: string): void {
+    if (node < ANY_NODE) return this.hellos.onDown(node, why);
     this.#options.replication.onDown(node);
     this.calls.onDown(node);
     if (this.nodeLinks.links.isUp(node)) return;
@@ -150,7 +150,7 @@ export class ShardPeers implements PeerLinksListener {
 
   onRefused(node: number, status: GreetingStatus, peer: NodeIdentity): void {
     if (node < ANY_NODE) this.hellos.onRefused(node, status, peer);
-    else this.onDown(node, true);
+    else this.onDown(node, true, describeStatus(status));
   }
 
   onRoom(node: number, _shard: number): void {

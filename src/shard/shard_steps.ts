@@ -17,6 +17,7 @@ import type { Damage, ShardStorage, StorageContext } from "../storage/shard_stor
 import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
 import { NodeMembership } from "./node_membership.ts";
 import type { Shard } from "./shard.ts";
+import { StartWait } from "./start_wait.ts";
 import type {
   AdvertisedNode,
   Joined,
@@ -44,6 +45,8 @@ export interface ShardStepsOptions {
   readonly make: (storage: ShardStorage, manifest: Manifest) => Shard;
   /** A verification, by whichever shard, found damage in a log of this one. */
   readonly onVerifiedDamage: (damage: Damage) => void;
+  /** What the step waits for of other nodes, for people; null: for nothing any more. */
+  readonly onWaiting: (why: string | null) => void;
   /** The present part of a long step, and a share from 0 to 1. */
   readonly onProgress: (stage: string, done: number) => void;
 }
@@ -109,7 +112,7 @@ export class ShardSteps {
   }
 
   *join(manifest: Manifest): Task<Joined> {
-    const { context, nodeId, rpcAddress: address, seeds, acceptLoss } = this.#options;
+    const { context, nodeId, rpcAddress: address, seeds, acceptLoss, onWaiting } = this.#options;
     const shard = this.#opened;
     const membership = new NodeMembership({
       ...shard.options,
@@ -121,7 +124,15 @@ export class ShardSteps {
       transport: shard.peers.hellos,
     }, manifest);
     shard.peers.hellos.membership = membership;
-    return { refusal: yield* shard.join(membership, acceptLoss) };
+    const wait = new StartWait({
+      ...shard.options,
+      reason: () => membership.waitsFor ?? shard.waitsFor,
+      tell: onWaiting,
+    });
+    wait.begin();
+    const refusal = yield* shard.join(membership, acceptLoss);
+    wait.end();
+    return { refusal };
   }
 
   *lead(node: AdvertisedNode, firstFreeGroupId: number): Task<Led> {

@@ -44,7 +44,7 @@ export class BrokerFailure extends Error {
   }
 }
 
-/** A signal came while the start was still verifying; nothing was served. */
+/** A signal came while the start was still verifying, or waiting for other nodes; nothing was served. */
 export class StartCutShort extends Error {
   override name = "StartCutShort";
 }
@@ -58,7 +58,7 @@ export interface BrokerStart {
   readonly peers: number | null;
   /** Read everything back before serving, though no mark asks for it. */
   readonly verify: boolean;
-  /** Resolves at a signal: a verification is cut short. */
+  /** Resolves at a signal: a step that may take long is cut short. */
   readonly stopping: Promise<void>;
 }
 
@@ -75,16 +75,20 @@ export class Supervisor {
   readonly #waiting: Waiting[] = [];
   readonly #fail: (failure: BrokerFailure) => void;
   #progressShownMs = 0;
-  #dataDir = "";
-  #health: NodeHealth | null = null;
+  readonly #dataDir: string;
+  readonly #health: NodeHealth;
+  #clusterId = "";
   /** Only the first reason to end is reported; shards answer nothing more. */
   #ending = false;
   /** Rejects when a shard says that the process must end. */
   readonly failed: Promise<never>;
 
-  constructor(shim: Shim, logger: Logger) {
+  constructor(shim: Shim, logger: Logger, dataDir: string) {
     this.#shim = shim;
     this.#logger = logger;
+    this.#dataDir = dataDir;
+    this.#health = new NodeHealth(logger, dataDir, () => performance.now());
+    this.#health.noteStarting("the broker reads its files");
     let fail: (failure: BrokerFailure) => void = () => {};
     this.failed = new Promise<never>((_resolve, reject) => fail = reject);
     // Callers that race it handle it; on its own it must not count as unhandled.
@@ -94,15 +98,13 @@ export class Supervisor {
 
   /**
    * Takes the shards from boot to serving; rejects with {@linkcode BrokerFailure}, or with
-   * {@linkcode StartCutShort} when it is to stop while it verifies.
+   * {@linkcode StartCutShort} when it is to stop while it verifies, or waits for other nodes.
    */
   async start(
     boots: readonly Boot[],
     { node, peers, verify, stopping }: BrokerStart,
   ): Promise<StartedNode> {
-    this.#dataDir = boots[0]!.dataDir;
     const nowMs = (): number => performance.now();
-    this.#health = new NodeHealth(this.#logger, this.#dataDir, nowMs);
     const script = new URL("./worker.ts", import.meta.url).href;
     for (const boot of boots) {
       const worker = new Worker(script, { type: "module", name: `shard ${boot.shard}` });
@@ -120,7 +122,11 @@ export class Supervisor {
     const cut = new Promise<never>((_resolve, reject) => cutShort = reject);
     const steps = this.#steps(peers, stopping, cutShort);
     const outcome = await Promise.race([this.#finish(startNode(order, steps)), cut]);
-    if (outcome.refused === null) return outcome;
+    if (outcome.refused === null) {
+      this.#health.noteStarting(null);
+      this.#clusterId = outcome.clusterId;
+      return outcome;
+    }
     this.#ending = true;
     const exitCode = exitCodeOf(outcome);
     const message = describeRefusal(outcome);
@@ -141,7 +147,8 @@ export class Supervisor {
       recover: () => this.#ask(first, { type: "recover" }, "recovered"),
       verify: (manifest) => {
         const verifying = this.#ask(first, { type: "verify", manifest }, "verified");
-        return unlessStopped(verifying, stopping, cutShort);
+        const message = "Stopped before everything was verified; nothing was served";
+        return unlessStopped(verifying, stopping, () => cutShort(new StartCutShort(message)));
       },
       open: (shard, manifest, damages) => {
         return this.#ask(shard, { type: "open", manifest, damages }, "opened");
@@ -149,7 +156,11 @@ export class Supervisor {
       listen: () => {
         if (peers !== null) this.#send(first, { type: "acceptPeers", listener: peers });
       },
-      join: (manifest) => this.#ask(first, { type: "join", manifest }, "joined"),
+      join: (manifest) => {
+        const joining = this.#ask(first, { type: "join", manifest }, "joined");
+        const message = "Stopped while waiting for the other nodes; nothing was served";
+        return unlessStopped(joining, stopping, () => cutShort(new StartCutShort(message)));
+      },
       lead: (node, firstFreeGroupId) => {
         return this.#ask(first, { type: "lead", node, firstFreeGroupId }, "leading");
       },
@@ -161,7 +172,17 @@ export class Supervisor {
 
   /** What keeps the node from serving all that it should. */
   problems(): HealthProblem[] {
-    return this.#health?.problems() ?? [];
+    return this.#health.problems();
+  }
+
+  /** What is worth knowing besides. */
+  warnings(): HealthProblem[] {
+    return this.#health.warnings();
+  }
+
+  /** Empty until the node has started. */
+  get clusterId(): string {
+    return this.#clusterId;
   }
 
   /** Shard 0 accepts from now on. */
@@ -209,6 +230,10 @@ export class Supervisor {
       case "progress":
         this.#showProgress(message.text);
         return;
+      case "waiting":
+        return this.#health.noteStarting(message.why ?? "the broker loads what it has");
+      case "replicas":
+        return this.#health.updateReplicas(shard, message.health);
       case "health":
         return this.#noteHealth(shard, message.health);
       case "resolve":
@@ -246,9 +271,9 @@ export class Supervisor {
 
   /** Clients ask any shard. */
   #noteHealth(shard: number, health: StorageHealth): void {
-    this.#health!.update(shard, health);
-    Deno.unrefTimer(setTimeout(() => this.#health!.logDamage(), DAMAGE_LOG_MS));
-    const { full: diskFull, hurtGroups: damagedGroups } = this.#health!;
+    this.#health.update(shard, health);
+    Deno.unrefTimer(setTimeout(() => this.#health.logDamage(), DAMAGE_LOG_MS));
+    const { full: diskFull, hurtGroups: damagedGroups } = this.#health;
     for (let other = 0; other < this.#workers.length; other++) {
       this.#send(other, { type: "trouble", diskFull, damagedGroups });
     }
@@ -267,21 +292,21 @@ export class Supervisor {
   }
 }
 
-/** A verification that a signal cuts short never ends. */
+/** A step that a signal cuts short never ends. */
 function* unlessStopped<T>(
-  verifying: Task<T>,
+  step: Task<T>,
   stopping: Promise<void>,
-  cutShort: (error: StartCutShort) => void,
+  cutShort: () => void,
 ): Task<T> {
   let isOver = false;
   let isCut = false;
   stopping.then(() => {
     if (isOver) return;
     isCut = true;
-    cutShort(new StartCutShort("Stopped before everything was verified; nothing was served"));
+    cutShort();
   });
-  const verified = yield* verifying;
+  const result = yield* step;
   isOver = true;
   if (isCut) yield* until<never>(() => {});
-  return verified;
+  return result;
 }

@@ -5,6 +5,7 @@
  */
 
 import { Broker } from "./broker.ts";
+import { freePorts } from "./free_ports.ts";
 
 export interface LocalClusterOptions {
   readonly nodes: number;
@@ -61,15 +62,4 @@ export class LocalCluster {
   async dispose(): Promise<void> {
     await Promise.all(this.brokers.map((broker) => broker.dispose()));
   }
-}
-
-/** Ports of which nobody listens on any at this moment. */
-function freePorts(count: number): number[] {
-  const listeners = Array.from(
-    { length: count },
-    () => Deno.listen({ hostname: "127.0.0.1", port: 0 }),
-  );
-  const ports = listeners.map(({ addr }) => addr.port);
-  for (const listener of listeners) listener.close();
-  return ports;
 }

@@ -492,6 +492,7 @@ export class SimNode {
       onDamage: (damage) => this.damages.push(damage),
     };
     each.steps = new ShardSteps({
+      onWaiting: () => {},
       shard: each.index,
       shardCount: this.shards.length,
       nodeId: this.nodeId,
