@@ -182,6 +182,15 @@ export class Founding {
     return this.#state;
   }
 
+  /** Nodes that answered, and where they said to be. */
+  get acquaintances(): readonly (RpcAddress & { readonly nodeId: number })[] {
+    return [...this.#targets.values()].flatMap(({ answer, isSelf }) =>
+      answer === null || isSelf
+        ? []
+        : [{ nodeId: answer.nodeId, host: answer.host, port: answer.port }]
+    );
+  }
+
   /** A message came. It is input: nothing in it is trusted. */
   received(hello: NodeHello, nowMs: number): void {
     this.#nowMs = nowMs;

@@ -19,24 +19,19 @@ import { unreachable } from "../base/assert.ts";
 import { Settings } from "../base/settings.ts";
 import { UUID_SIZE, uuidToBytes } from "../wire/uuid.ts";
 import { ALL_BROKERS, ConfigTable, ResourceType } from "./config_table.ts";
+import { PartitionImage } from "./partition_image.ts";
 import { recordProblem } from "./record_problem.ts";
 import { FIRST_GROUP_ID, type MetadataRecord, RecordType } from "./records.ts";
-import type { ConfigRecord, NodeRecord, PartitionRecord, TopicRecord } from "./records.ts";
+import type {
+  ConfigRecord,
+  NodeRecord,
+  PartitionChangeRecord,
+  PartitionRecord,
+  TopicRecord,
+} from "./records.ts";
 import { TopicConfig } from "./topic_config.ts";
 import { TopicLookup } from "./topic_lookup.ts";
 import { collisionKey, isInternalTopic } from "./topic_names.ts";
-
-/** One partition of a topic. */
-export interface PartitionImage {
-  readonly topic: TopicImage;
-  readonly index: number;
-  /** The Raft group that holds it. */
-  readonly groupId: number;
-  /** The nodes that hold it, the preferred leader first. */
-  readonly replicas: readonly number[];
-  /** Which life of each of these nodes is meant (`members.ts`); empty: any. */
-  readonly incarnations: readonly number[];
-}
 
 /** One topic. The object lives as long as the topic; its fields change as records are replayed. */
 export class TopicImage {
@@ -62,17 +57,31 @@ export class TopicImage {
   }
 }
 
+export { PartitionImage };
+
 /** Told what a replayed record changed, after the image changed. */
 export interface ImageListener {
   topicAdded?(topic: TopicImage): void;
   /** Partitions come after the topic's configuration. */
   partitionAdded?(partition: PartitionImage): void;
+  /** Its replicas are others, or on their way to be. */
+  partitionChanged?(partition: PartitionImage): void;
   /** The topic, and each of its partitions. */
   topicRemoved?(topic: TopicImage): void;
   topicConfigChanged?(topic: TopicImage): void;
   brokerConfigChanged?(): void;
   nodesChanged?(): void;
 }
+
+/** What a node takes part in; the numbers are in the records. */
+export const NodeState = {
+  ACTIVE: 0,
+  /** It leads nothing, as far as others can. */
+  MAINTENANCE: 1,
+  /** Its replicas move to other nodes, and it gets no new ones. */
+  DECOMMISSIONING: 2,
+} as const;
+export type NodeState = typeof NodeState[keyof typeof NodeState];
 
 /** How many replicas, and among them preferred leaders, a node has been given. */
 export interface NodeLoad {
@@ -97,6 +106,8 @@ export class ClusterImage {
   #epoch = 0;
   #clusterId = "";
   #nodes = new Map<number, NodeRecord>();
+  #removedNodes = new Set<number>();
+  #nodeStates = new Map<number, NodeState>();
   #features = new Map<string, number>();
   #topicsByName = new Map<string, TopicImage>();
   #topicsById = new Map<string, TopicImage>();
@@ -132,6 +143,16 @@ export class ClusterImage {
   /** Registered nodes, by id. */
   get nodes(): ReadonlyMap<number, NodeRecord> {
     return this.#nodes;
+  }
+
+  /** Nodes that left, and have not come back. */
+  get removedNodes(): ReadonlySet<number> {
+    return this.#removedNodes;
+  }
+
+  /** What a node takes part in. */
+  stateOf(nodeId: number): NodeState {
+    return this.#nodeStates.get(nodeId) ?? NodeState.ACTIVE;
   }
 
   get features(): ReadonlyMap<string, number> {
@@ -227,10 +248,13 @@ export class ClusterImage {
         return;
       case RecordType.NODE:
         this.#nodes.set(record.body.nodeId, record.body);
+        this.#removedNodes.delete(record.body.nodeId);
         this.#notify((listener) => listener.nodesChanged?.());
         return;
       case RecordType.NODE_REMOVED:
         this.#nodes.delete(record.body.nodeId);
+        this.#removedNodes.add(record.body.nodeId);
+        this.#nodeStates.delete(record.body.nodeId);
         this.#notify((listener) => listener.nodesChanged?.());
         return;
       case RecordType.TOPIC:
@@ -254,6 +278,12 @@ export class ClusterImage {
       case RecordType.GROUPS_REMOVED:
         for (const groupId of record.body.groupIds) this.#noteRemoved(groupId);
         return;
+      case RecordType.PARTITION_CHANGE:
+        return this.#replayPartitionChange(record.body);
+      case RecordType.NODE_STATE:
+        this.#nodeStates.set(record.body.nodeId, record.body.state as NodeState);
+        this.#notify((listener) => listener.nodesChanged?.());
+        return;
       default:
         unreachable("a metadata record has one of the known types");
     }
@@ -266,6 +296,12 @@ export class ClusterImage {
     }
     for (const nodeId of [...this.#nodes.keys()].sort((a, b) => a - b)) {
       yield { type: RecordType.NODE, body: this.#nodes.get(nodeId)! };
+    }
+    for (const nodeId of [...this.#removedNodes].sort((a, b) => a - b)) {
+      yield { type: RecordType.NODE_REMOVED, body: { nodeId } };
+    }
+    for (const nodeId of [...this.#nodeStates.keys()].sort((a, b) => a - b)) {
+      yield { type: RecordType.NODE_STATE, body: { nodeId, state: this.stateOf(nodeId) } };
     }
     for (const name of [...this.#features.keys()].sort()) {
       yield { type: RecordType.FEATURE_LEVEL, body: { name, level: this.#features.get(name)! } };
@@ -281,16 +317,7 @@ export class ClusterImage {
       for (const body of this.configs.snapshotOf(ResourceType.TOPIC, topic.name)) {
         yield { type: RecordType.CONFIG, body };
       }
-      for (const { index, groupId, replicas, incarnations } of topic.partitions) {
-        const body = {
-          topicId: topic.id,
-          partitionIndex: index,
-          groupId,
-          replicas: [...replicas],
-          incarnations: [...incarnations],
-        };
-        yield { type: RecordType.PARTITION, body };
-      }
+      for (const partition of topic.partitions) yield* partitionRecords(partition);
     }
     yield { type: RecordType.GROUP_IDS, body: { nextGroupId: this.#nextGroupId } };
     if (this.#removedGroups.size > 0) {
@@ -337,12 +364,20 @@ export class ClusterImage {
   #replayPartition(record: PartitionRecord): void {
     const topic = this.#topicsById.get(record.topicId)!;
     const { groupId, replicas, incarnations, partitionIndex: index } = record;
-    const partition = { topic, index, groupId, replicas, incarnations };
+    const partition = new PartitionImage({ topic, index, groupId, replicas, incarnations });
     topic.partitions.push(partition);
     this.#partitionsByGroup.set(groupId, partition);
     this.#addLoad(replicas, 1);
     this.#nextGroupId = Math.max(this.#nextGroupId, groupId + 1);
     this.#notify((listener) => listener.partitionAdded?.(partition));
+  }
+
+  #replayPartitionChange(record: PartitionChangeRecord): void {
+    const partition = this.#topicsById.get(record.topicId)!.partitions[record.partitionIndex]!;
+    this.#addLoad(partition.replicas, -1);
+    partition.apply(record);
+    this.#addLoad(partition.replicas, 1);
+    this.#notify((listener) => listener.partitionChanged?.(partition));
   }
 
   #noteRemoved(groupId: number): void {
@@ -387,4 +422,29 @@ export class ClusterImage {
     topic.config = this.#topicConfig(topic.name);
     this.#notify((listener) => listener.topicConfigChanged?.(topic));
   }
+}
+
+/** A partition as it was created, and what it has become since. */
+function* partitionRecords(partition: PartitionImage): Generator<MetadataRecord> {
+  const { topic, index, groupId, created, holders, adding, removing, change } = partition;
+  const body = {
+    topicId: topic.id,
+    partitionIndex: index,
+    groupId,
+    replicas: [...created.replicas],
+    incarnations: [...created.incarnations],
+  };
+  yield { type: RecordType.PARTITION, body };
+  if (change === 0) return;
+  yield {
+    type: RecordType.PARTITION_CHANGE,
+    body: {
+      topicId: topic.id,
+      partitionIndex: index,
+      change,
+      replicas: [...holders],
+      adding: [...adding],
+      removing: [...removing],
+    },
+  };
 }

@@ -28,6 +28,21 @@ export function memberIncarnation(incarnation: Uuid): number {
   return Math.max(1, Number.parseInt(incarnation.slice(0, 8), 16) & 0x7fffffff);
 }
 
+/** Changes of a partition that are told apart in a member's incarnation. */
+const CHANGES_TOLD = 256;
+
+/**
+ * The incarnation of a node as a member of a partition's group that it came to by a change, after it may have been one
+ * before.
+ *
+ * @param life of the node ({@linkcode memberIncarnation})
+ * @param since the change's number, from 1
+ */
+export function replicaIncarnation(life: number, since: number): number {
+  const low = life % CHANGES_TOLD;
+  return Math.max(1, life - low + (low + since) % CHANGES_TOLD);
+}
+
 /** Of nodes that are registered. */
 export function memberIncarnations(image: ClusterImage, nodes: readonly number[]): number[] {
   return nodes.map((nodeId) => memberIncarnation(image.nodes.get(nodeId)!.incarnation));

@@ -25,8 +25,7 @@ Deno.test("a partition keeps the lives that its nodes had when it was made; a sn
   cluster.run((context) => createTopics(context, [topicOn("before", 2, 0, 1)], false));
   cluster.run((context) => registerNode(context, { ...nodes[0]!, incarnation: NEW_LIFE }));
   cluster.run((context) => createTopics(context, [topicOn("after", 2, 0, 1)], false));
-  const membersOf = (name: string) =>
-    partitionMembers(cluster.image.topicByName(name)!.partitions[0]!);
+  const membersOf = (name: string) => cluster.image.topicByName(name)!.partitions[0]!.founders;
   const old = memberIncarnation(OLD_LIFE);
   assert.deepEqual(membersOf("before"), [
     { node: 2, incarnation: old },

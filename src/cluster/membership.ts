@@ -12,7 +12,7 @@ import { type NodeRecord, RecordType } from "./records.ts";
  * The newest cluster-wide behaviour that this program has. It is raised with each behaviour that a program without it
  * could not follow, which then waits until every node has it.
  */
-export const LOGICAL_VERSION = 1;
+export const LOGICAL_VERSION = 2;
 
 /** Gives a new cluster the id under which its nodes founded it; does nothing when it has one. */
 export function formCluster(context: CommandContext, clusterId: string): void {

@@ -11,11 +11,12 @@
 import { isSettingName, settingProblem } from "../base/settings.ts";
 import { ZERO_UUID } from "../wire/uuid.ts";
 import { ResourceType } from "./config_table.ts";
-import type { ClusterImage } from "./image.ts";
+import { type ClusterImage, NodeState } from "./image.ts";
 import {
   type ConfigRecord,
   FIRST_GROUP_ID,
   type MetadataRecord,
+  type PartitionChangeRecord,
   type PartitionRecord,
   RecordType,
   type TopicRecord,
@@ -42,6 +43,14 @@ export function recordProblem(image: ClusterImage, record: MetadataRecord): stri
     }
     case RecordType.PARTITION:
       return partitionProblem(image, record.body);
+    case RecordType.PARTITION_CHANGE:
+      return changeProblem(image, record.body);
+    case RecordType.NODE_STATE: {
+      const { nodeId, state } = record.body;
+      if (!image.nodes.has(nodeId)) return `the state of node ${nodeId}, which is unknown`;
+      const isKnown = state >= NodeState.ACTIVE && state <= NodeState.DECOMMISSIONING;
+      return isKnown ? null : `node ${nodeId} is in state ${state}`;
+    }
     case RecordType.CONFIG:
       return configProblem(record.body);
     case RecordType.PRODUCER_IDS: {
@@ -93,6 +102,25 @@ function partitionProblem(image: ClusterImage, record: PartitionRecord): string 
     (incarnations.length > 0 && incarnations.length !== replicas.length) ||
     new Set(replicas).size < replicas.length;
   return isOdd ? `${what} is on the nodes [${replicas}]` : null;
+}
+
+function changeProblem(image: ClusterImage, record: PartitionChangeRecord): string | null {
+  const { topicId, partitionIndex, change, replicas, adding, removing } = record;
+  const topic = image.topicById(topicId);
+  const partition = topic?.partitions[partitionIndex];
+  if (topic === undefined || partition === undefined) {
+    return `a change of partition ${partitionIndex} of topic id ${topicId}, which is unknown`;
+  }
+  const what = `change ${change} of partition ${partitionIndex} of '${topic.name}'`;
+  if (change <= partition.change) return `${what} comes after change ${partition.change}`;
+  const nodes = replicas.map(({ nodeId }) => nodeId);
+  const isHeld = (nodeId: number): boolean => nodes.includes(nodeId);
+  const isOdd = nodes.length <= removing.length || new Set(nodes).size < nodes.length ||
+    !adding.every(isHeld) || !removing.every(isHeld) ||
+    replicas.some(({ nodeId, life, since }) =>
+      nodeId < 0 || life < 0 || since < 0 || since > change
+    );
+  return isOdd ? `${what} puts it on the nodes [${nodes}], without [${removing}]` : null;
 }
 
 function configProblem(record: ConfigRecord): string | null {

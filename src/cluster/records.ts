@@ -59,6 +59,16 @@ import {
   type NodeRemovedRecord,
 } from "../wire/generated/node_removed_record.ts";
 import {
+  decodeNodeStateRecord,
+  encodeNodeStateRecord,
+  type NodeStateRecord,
+} from "../wire/generated/node_state_record.ts";
+import {
+  decodePartitionChangeRecord,
+  encodePartitionChangeRecord,
+  type PartitionChangeRecord,
+} from "../wire/generated/partition_change_record.ts";
+import {
   decodePartitionRecord,
   encodePartitionRecord,
   type PartitionRecord,
@@ -87,6 +97,8 @@ export type {
   GroupsRemovedRecord,
   NodeRecord,
   NodeRemovedRecord,
+  NodeStateRecord,
+  PartitionChangeRecord,
   PartitionRecord,
   ProducerIdsRecord,
   TopicRecord,
@@ -106,6 +118,8 @@ export const RecordType = {
   GROUP_IDS: 9,
   FEATURE_LEVEL: 10,
   GROUPS_REMOVED: 11,
+  PARTITION_CHANGE: 12,
+  NODE_STATE: 13,
 } as const;
 
 /** The controller's own group. */
@@ -131,7 +145,9 @@ export type MetadataRecord =
   | Entry<typeof RecordType.PRODUCER_IDS, ProducerIdsRecord>
   | Entry<typeof RecordType.GROUP_IDS, GroupIdsRecord>
   | Entry<typeof RecordType.FEATURE_LEVEL, FeatureLevelRecord>
-  | Entry<typeof RecordType.GROUPS_REMOVED, GroupsRemovedRecord>;
+  | Entry<typeof RecordType.GROUPS_REMOVED, GroupsRemovedRecord>
+  | Entry<typeof RecordType.PARTITION_CHANGE, PartitionChangeRecord>
+  | Entry<typeof RecordType.NODE_STATE, NodeStateRecord>;
 
 /** A command's records, or why they cannot be read. */
 export type DecodedCommand =
@@ -255,6 +271,10 @@ function encodeBody(writer: Writer, record: MetadataRecord): void {
       return encodeFeatureLevelRecord(writer, RECORD_VERSION, record.body);
     case RecordType.GROUPS_REMOVED:
       return encodeGroupsRemovedRecord(writer, RECORD_VERSION, record.body);
+    case RecordType.PARTITION_CHANGE:
+      return encodePartitionChangeRecord(writer, RECORD_VERSION, record.body);
+    case RecordType.NODE_STATE:
+      return encodeNodeStateRecord(writer, RECORD_VERSION, record.body);
     default:
       unreachable("a metadata record has one of the known types");
   }
@@ -285,6 +305,10 @@ function decodeBody(cursor: Cursor, type: number): MetadataRecord | null {
       return { type, body: decodeFeatureLevelRecord(cursor, RECORD_VERSION) };
     case RecordType.GROUPS_REMOVED:
       return { type, body: decodeGroupsRemovedRecord(cursor, RECORD_VERSION) };
+    case RecordType.PARTITION_CHANGE:
+      return { type, body: decodePartitionChangeRecord(cursor, RECORD_VERSION) };
+    case RecordType.NODE_STATE:
+      return { type, body: decodeNodeStateRecord(cursor, RECORD_VERSION) };
     default:
       return null;
   }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PartitionImage, TopicImage } from "../cluster/image.ts";
+import { PartitionImage, type TopicImage } from "../cluster/image.ts";
 import { NOT_LEADER, type Replica, type ReplicaListener } from "../replication/replica.ts";
 import type { Log } from "../storage/log.ts";
 import { Partition, type PartitionOwner } from "./partition.ts";
@@ -96,13 +96,13 @@ export class FakeReplica implements Replica {
 export function fakePartition(
   told: Partial<PartitionOwner> = {},
 ): { readonly partition: Partition; readonly replica: FakeReplica } {
-  const image: PartitionImage = {
+  const image = new PartitionImage({
     topic: {} as TopicImage,
     index: 0,
     groupId: 1,
     replicas: [0, 1],
     incarnations: [],
-  };
+  });
   const replica = new FakeReplica();
   const nothing = (): void => {};
   const owner = { onWritable: nothing, onLeading: nothing, onFollowing: nothing, ...told };

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PartitionImage, TopicImage } from "../cluster/image.ts";
+import { PartitionImage, type TopicImage } from "../cluster/image.ts";
 import { type Log, type LogListener, type MetaEntry, MetaKind } from "../storage/log.ts";
 import { groupOfOne } from "../replication/test_group_of_one.ts";
 import { Partition } from "./partition.ts";
@@ -89,13 +89,13 @@ export class ManualLog {
 /** A partition that leads. */
 export function testPartition(): { readonly partition: Partition; readonly log: ManualLog } {
   const log = new ManualLog();
-  const image: PartitionImage = {
+  const image = new PartitionImage({
     topic: {} as TopicImage,
     index: 0,
     groupId: 1,
     replicas: [0],
     incarnations: [],
-  };
+  });
   const owner = { onWritable: () => {}, onLeading: () => {}, onFollowing: () => {} };
   const replica = groupOfOne(log as unknown as Log, 0);
   const partition = new Partition(image, replica, owner);

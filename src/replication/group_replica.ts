@@ -25,6 +25,7 @@ import type { AppendRuns } from "../raft/append_runs.ts";
 import { type Configuration, memberOf } from "../raft/configuration.ts";
 import type { RaftTiming } from "../raft/limits.ts";
 import type { RaftMessage } from "../raft/message.ts";
+import { isAstray, isAsWanted, nextMembers, type WantedMembers } from "../raft/next_members.ts";
 import { NOTHING, RaftGroup } from "../raft/raft_group.ts";
 import type { RaftEffects, RaftLog, RaftMeta, StoredConfiguration } from "../raft/raft_log.ts";
 import {
@@ -93,13 +94,14 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   #cutResult: number | null = null;
   #settling = false;
 
-  constructor(host: ReplicaHost, log: Log, { voters, termFloor }: ReplicaGroup) {
+  constructor(host: ReplicaHost, log: Log, group: ReplicaGroup) {
     this.#host = host;
     this.log = log;
+    const { voters, termFloor } = group;
     // A member without an incarnation is whoever has that id.
     const isAny = voters.length === 0 ||
       memberOf(voters, host.nodeId)?.incarnation === ANY_INCARNATION;
-    const incarnation = isAny ? ANY_INCARNATION : host.incarnation;
+    const incarnation = group.incarnation ?? (isAny ? ANY_INCARNATION : host.incarnation);
     const self = { node: host.nodeId, incarnation };
     this.raft = new RaftGroup({
       self,
@@ -310,6 +312,25 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
       else this.raft.truncated(this.#host.nowMs());
     }
     this.#afterInput(false);
+  }
+
+  /** See `StewardedReplica` (`shard/member_steward.ts`): a step towards the members that the group should have. */
+  approach(wanted: WantedMembers): boolean {
+    const { raft } = this;
+    if (!this.#takesPart || !raft.isLeading) return false;
+    const nowMs = this.#host.nowMs();
+    const now = raft.configuration;
+    if (raft.isConfigurationSettled) {
+      if (isAsWanted(now, wanted)) return true;
+      const isReachable = (node: number): boolean =>
+        raft.peers.some((peer) => peer.node === node && peer.isUp);
+      const next = nextMembers(now, wanted, (node) => isReachable(node) && raft.isCaughtUp(node));
+      if (next === null) return false;
+      raft.proposeConfiguration(next.voters, next.learners, nowMs);
+    } else if (isAstray(now, wanted)) raft.cancelConfiguration(nowMs);
+    else return false;
+    this.#afterInput(false);
+    return false;
   }
 
   // Effects.

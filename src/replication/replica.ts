@@ -90,6 +90,8 @@ export interface ReplicaGroup {
   readonly groupId: number;
   /** The voters that it begins with, the preferred leader first; empty: this node alone. */
   readonly voters: readonly Member[];
+  /** Of this node as a member; where absent, that which the voters or the shard say. */
+  readonly incarnation?: number;
   /** The first term of a log that had none yet is above it. */
   readonly termFloor: number;
 }

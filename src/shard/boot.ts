@@ -164,11 +164,11 @@ export class RunningShard {
         const task = steps.open(message.manifest, message.damages);
         return runTask(task, (answer) => tell({ type: "opened", ...answer }));
       }
-      case "join":
-        return runTask(
-          steps.join(message.manifest),
-          (answer) => tell({ type: "joined", ...answer }),
-        );
+      case "join": {
+        const { manifest, node, firstFreeGroupId } = message;
+        const task = steps.join(manifest, node, firstFreeGroupId);
+        return runTask(task, (answer) => tell({ type: "joined", ...answer }));
+      }
       case "lead": {
         const task = steps.lead(message.node, message.firstFreeGroupId);
         return runTask(task, (answer) => tell({ type: "leading", ...answer }));

@@ -85,7 +85,13 @@ export type ToShard =
     /** What a verification found; given up where loss is accepted. */
     readonly damages: readonly Damage[];
   }
-  | { readonly type: "join"; readonly manifest: Manifest }
+  | {
+    readonly type: "join";
+    readonly manifest: Manifest;
+    readonly node: AdvertisedNode;
+    /** Above the group id of every log that was opened. */
+    readonly firstFreeGroupId: number;
+  }
   | {
     readonly type: "lead";
     readonly node: AdvertisedNode;

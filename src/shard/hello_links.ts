@@ -36,7 +36,7 @@ export class HelloLinks implements HelloTransport {
   }
 
   send(to: RpcAddress, hello: NodeHello): void {
-    const node = this.#nodeAt(to);
+    const node = this.nodeAt(to);
     const bytes = encodeHello(hello);
     this.#sender.send(node, CONTROLLER_SHARD, Lane.CONTROL, PeerFrame.HELLO, bytes);
   }
@@ -82,7 +82,8 @@ export class HelloLinks implements HelloTransport {
     this.membership?.met(address, { nodeId, incarnation, clusterId });
   }
 
-  #nodeAt(address: RpcAddress): number {
+  /** The number by which the links know whoever has that address. */
+  nodeAt(address: RpcAddress): number {
     const key = keyOf(address);
     const member = this.#members.get(key);
     if (member !== undefined) return member;

@@ -19,9 +19,10 @@
  *   CONNECTION              socket                                  a descriptor changes hands
  *   PEER_CONNECTION         socket, node, ...                       a connection of another node, see node_links.ts
  *   CALL_PART         call  address, length                         more of the answer follows
- *   METADATA          call  address, length, term                   committed records, to be replayed; the
+ *   METADATA          call  address, length, term, current          committed records, to be replayed, or none; the
  *                                                                   controller's term, negated where some
- *                                                                   may be missing
+ *                                                                   may be missing; whether what was
+ *                                                                   committed before this start is all there
  *   METADATA_REPLY    call                                          replayed, and its new partitions are led
  * ```
  *

@@ -29,6 +29,8 @@ import type { JoinRefusal } from "./start_sequence.ts";
 
 /** Records of a snapshot that are sent in one message, or written as one command. */
 const SNAPSHOT_RECORDS = 500;
+/** A message to the other shards that carries no command. */
+const NOTHING = new Uint8Array(0);
 
 /** Calls `done` when a shard's new partitions may be served, or will be soon. */
 export type WhenSettled = (done: () => void) => void;
@@ -56,11 +58,14 @@ export function replayCommand(image: ClusterImage, bytes: Uint8Array): CommandPr
 /** A command that is on its way to the other shards, and who waits until all have replayed it. */
 class Sending {
   readonly bytes: Uint8Array;
+  /** With it the other shards' image is not older than this start. */
+  readonly isCurrent: boolean;
   #arrived = false;
   readonly #waiters: (() => void)[] = [];
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, isCurrent: boolean) {
     this.bytes = bytes;
+    this.isCurrent = isCurrent;
   }
 
   arrived(): void {
@@ -96,6 +101,8 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
   #latest: Sending | null = null;
   /** The other shards have been given what was there before. */
   #sends = false;
+  /** The image is not older than this start. */
+  #isCurrent = false;
 
   /** @param whenSettled calls back when this shard's new partitions may be served */
   constructor(
@@ -183,6 +190,12 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
     if (last !== null) yield* until<void>((done) => last.whenArrived(done));
   }
 
+  /** Tells the other shards that the image is not older than this start. */
+  tellCurrent(): void {
+    this.#isCurrent = true;
+    if (this.#sends) this.#broadcast(NOTHING);
+  }
+
   onLeading(): void {
     const { controller } = this;
     if (controller === null) return;
@@ -214,7 +227,7 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
 
   /** Sends in the order of the calls; a command without memory or credit waits, and so do the ones after it. */
   #broadcast(bytes: Uint8Array): void {
-    this.#latest = new Sending(bytes);
+    this.#latest = new Sending(bytes, this.#isCurrent);
     this.#queue.push(this.#latest);
     if (this.#queue.length === 1) this.#drain();
   }
@@ -236,7 +249,7 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
       this.#calls.awaitCredit(() => this.#drain());
       return false;
     }
-    const block = this.#blocks.allocateResponse(bytes.length);
+    const block = this.#blocks.allocateResponse(Math.max(1, bytes.length));
     if (block < 0) {
       this.#blocks.whenReleased(() => this.#drain());
       return false;
@@ -253,7 +266,8 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
       const id = this.#calls.open(shard, { onReply });
       const { leaderEpoch } = this.#partition;
       const term = this.isFrozen ? -Math.max(1, leaderEpoch) : leaderEpoch;
-      mailboxes.send(shard, MessageType.METADATA, id, block, bytes.length, term);
+      const isCurrent = sending.isCurrent ? 1 : 0;
+      mailboxes.send(shard, MessageType.METADATA, id, block, bytes.length, term, isCurrent);
     }
     return true;
   }
@@ -273,7 +287,8 @@ export function onMetadata(
   const term = messageArgument(message.view, message.at, 2);
   partitions.controllerTerm = Math.abs(term);
   if (term < 0) partitions.freeze();
-  replayCommand(image, memory.bytes.slice(address, address + length));
+  if (length > 0) replayCommand(image, memory.bytes.slice(address, address + length));
+  if (messageArgument(message.view, message.at, 3) === 1) partitions.noteCurrent();
   const { fromShard, call } = message;
   whenSettled(() => calls.mailboxes.send(fromShard, MessageType.METADATA_REPLY, call));
 }

@@ -38,10 +38,10 @@ export interface NodeRequest {
   readonly body: Uint8Array;
 }
 
-/** Serves a request of another node; null: it cannot be answered. */
+/** Serves a request of another node; null: it cannot be answered. `to`: who is sent the answer, if not who asked. */
 export type ServeNode = (
   request: NodeRequest,
-  done: (response: Uint8Array | null) => void,
+  done: (response: Uint8Array | null, to?: number) => void,
 ) => void;
 
 export interface NodeCallsOptions {
@@ -126,10 +126,10 @@ export class NodeCalls {
       caller: { clientId: clientId.text, clientHost: host.text ?? "" },
       body: payload.slice(host.end),
     };
-    this.#options.serve(request, (response) => {
+    this.#options.serve(request, (response, to = node) => {
       this.#served--;
       // Nobody waits for it any more.
-      if (this.#options.nowMs() <= untilMs) this.#reply(node, fromShard, call, response);
+      if (this.#options.nowMs() <= untilMs) this.#reply(to, fromShard, call, response);
     });
     return true;
   }

@@ -75,6 +75,20 @@ export class NodeMembership {
   }
 
   /**
+   * Whether this is one of the nodes that founded the cluster, in its first life (or its only node). Others know the metadata only from
+   * when the cluster has taken them up.
+   */
+  get isFounder(): boolean {
+    const { founders } = this.#state;
+    return founders.length === 0 || isFounder(this.#state, this.incarnation);
+  }
+
+  /** Nodes that this one has met, and where. */
+  get acquaintances(): readonly (RpcAddress & { readonly nodeId: number })[] {
+    return this.#founding?.acquaintances ?? [];
+  }
+
+  /**
    * Finishes when the node durably belongs to a cluster; with seeds that may take until all of them are there.
    *
    * @param hasMetadata there is a metadata log already
@@ -113,13 +127,11 @@ export class NodeMembership {
     return { kind: "cluster", reason };
   }
 
-  /** The groups count on what a founder remembers; one that came back without its data has forgotten it. */
-  #judgeLife(state: FoundingState): JoinRefusal | null {
-    if (isFounder(state, this.incarnation)) return null;
-    const { clusterId } = state;
+  /** Who is added to a cluster has to know with whom its log began. */
+  #judgeFormed({ clusterId, founders }: FoundingState): JoinRefusal | null {
+    if (founders.length > 0) return null;
     const reason =
-      `this node is not one of those that founded the cluster ${clusterId}, or has lost its data ` +
-      "since: nodes cannot be added to a cluster yet, and a founder needs the data directory that it had";
+      `the nodes of the cluster ${clusterId} did not say who founded it: correct --seeds`;
     return { kind: "cluster", reason };
   }
 
@@ -137,7 +149,7 @@ export class NodeMembership {
       effects: {
         send: (to, hello) => transport.send(to, hello),
         save: (state) => runTask(this.#save(state), (refusal) => this.#saved(refusal)),
-        formed: (formed) => this.#end(this.#judgeLife(formed)),
+        formed: (formed) => this.#end(this.#judgeFormed(formed)),
         refuse: (reason) => this.#end({ kind: "cluster", reason }),
         warn: (problem) => this.#options.logger.log(LogLevel.ERROR, problem),
       },

@@ -15,10 +15,13 @@ const NODES_PER_MESSAGE = 3;
 export class NodeNews {
   readonly #mailboxes: Mailboxes;
   readonly #live: LiveNodes;
+  readonly #onChange: () => void;
   /** By shard: the newest news of each node that it has not been told yet. */
   readonly #untold: Map<number, boolean>[];
 
-  constructor(mailboxes: Mailboxes, live: LiveNodes) {
+  /** @param onChange a node can be reached that could not, or the other way round */
+  constructor(mailboxes: Mailboxes, live: LiveNodes, onChange: () => void = () => {}) {
+    this.#onChange = onChange;
     this.#mailboxes = mailboxes;
     this.#live = live;
     this.#untold = Array.from({ length: mailboxes.shardCount }, () => new Map());
@@ -27,6 +30,7 @@ export class NodeNews {
   tell(nodeId: number, isUp: boolean): void {
     if (this.#live.isAlive(nodeId) === isUp) return;
     this.#live.note(nodeId, isUp);
+    this.#onChange();
     for (const [shard, untold] of this.#untold.entries()) {
       if (shard !== this.#mailboxes.shard) untold.set(nodeId, isUp);
     }

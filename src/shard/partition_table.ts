@@ -5,6 +5,12 @@
  * cores spreads the groups differently. When the image gains a partition of this shard, its log is
  * taken from storage or created; when it loses one, the log is deleted.
  *
+ * The image may be older than the logs: a start replays what it knows to be committed, and learns the rest from others.
+ * So a log is created, or deleted because this node should not hold it, only when the image is not older than this
+ * start ({@linkcode PartitionTable.noteCurrent}): a replica that is made again after it was removed has forgotten its
+ * votes, and one that is deleted may have been wanted again. Whose log it is says its incarnation
+ * (`cluster/partition_image.ts`).
+ *
  * Leader epochs. A topic that reuses a name must be distinguishable from its predecessor by its epochs, or a
  * consumer of the old topic continues at its position and misses the records before it: clients ask where "their" epoch
  * ends (OffsetForLeaderEpoch) and read on from there. So a new partition begins above everything that
@@ -16,7 +22,6 @@
  */
 
 import type { ImageListener, PartitionImage, TopicImage } from "../cluster/image.ts";
-import { partitionMembers } from "../cluster/members.ts";
 import { runTask } from "../io/task.ts";
 import { Partition, type PartitionDirectory, type PartitionOwner } from "../kafka/partition.ts";
 import { PartitionLimits } from "../kafka/partition_limits.ts";
@@ -35,6 +40,11 @@ export function shardOfGroupId(groupId: number, shardCount: number): number {
   return groupId % shardCount;
 }
 
+/** Incarnation of the log of a replica. */
+function incarnationOfLog(since: number): number {
+  return 1 + since;
+}
+
 /** Told of partitions that this shard begins or ceases to own. */
 export interface OwnershipListener {
   partitionOpened(partition: Partition): void;
@@ -44,10 +54,12 @@ export interface OwnershipListener {
 /** What a table is told, and needs from its shard. */
 export interface PartitionTableOptions extends PartitionOwner {
   readonly nodeId: number;
+  /** Which life of the node this is (`memberIncarnation`). */
+  readonly life: number;
   readonly shardCount: number;
   readonly makeReplica: MakeReplica;
-  /** Whether the image has a partition of this group. */
-  readonly isKnown: (groupId: number) => boolean;
+  /** The image's partition of this group. */
+  readonly imageOf: (groupId: number) => PartitionImage | undefined;
 }
 
 export class PartitionTable implements PartitionDirectory, ImageListener {
@@ -59,8 +71,11 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   /** The controller's term of this start; known before the first partition is added. */
   controllerTerm = 0;
   #isFrozen = false;
+  #isCurrent = false;
   /** Partitions that have no log, and get none as long as it is so. */
   readonly #withoutLog = new Set<PartitionImage>();
+  /** Groups whose log is being deleted, and what is to follow. */
+  readonly #deleting = new Map<number, PartitionImage | null>();
   /** The position of the round of {@linkcode expireProducers}. */
   #expiring: MapIterator<Partition> | null = null;
   /** Opened, and its leader not known yet, oldest first, with the number of its opening. */
@@ -96,6 +111,28 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   /** The metadata is complete. */
   thaw(): void {
     this.#isFrozen = false;
+    this.#openWaiting();
+  }
+
+  /** The image knows everything that was committed before this start. */
+  noteCurrent(): void {
+    if (this.#isCurrent) return;
+    this.#isCurrent = true;
+    if (this.#isFrozen) return;
+    for (const groupId of [...this.#storage.logs.keys()]) {
+      const image = this.#options.imageOf(groupId);
+      if (image !== undefined && !this.#partitions.has(groupId)) this.#reconsider(image);
+    }
+    this.#openWaiting();
+  }
+
+  /** Logs may be created, and deleted where others hold the partition now. */
+  get #mayChangeLogs(): boolean {
+    return this.#isCurrent && !this.#isFrozen;
+  }
+
+  #openWaiting(): void {
+    if (!this.#mayChangeLogs) return;
     const waiting = [...this.#withoutLog];
     this.#withoutLog.clear();
     for (const image of waiting) this.partitionAdded(image);
@@ -110,7 +147,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   }
 
   absenceOf(groupId: number): ErrorCode {
-    return this.#options.isKnown(groupId)
+    return this.#options.imageOf(groupId) !== undefined
       ? ErrorCode.NOT_LEADER_OR_FOLLOWER
       : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
   }
@@ -139,13 +176,69 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
 
   partitionAdded(image: PartitionImage): void {
     if (shardOfGroupId(image.groupId, this.#options.shardCount) !== this.#storage.shard) return;
-    if (!image.replicas.includes(this.#options.nodeId)) return;
-    if (this.#isFrozen && !this.#storage.logs.has(image.groupId)) {
+    this.#reconsider(image);
+  }
+
+  partitionChanged(image: PartitionImage): void {
+    const { groupId } = image;
+    if (shardOfGroupId(groupId, this.#options.shardCount) !== this.#storage.shard) return;
+    const partition = this.#partitions.get(groupId);
+    const isHeld = partition !== undefined && this.#isOwnLog(image, partition.log.incarnation);
+    if (partition !== undefined && !isHeld) this.#close(partition);
+    if (!isHeld) this.#reconsider(image);
+  }
+
+  /** Whether a log of this incarnation is that of the replica which this node should hold. */
+  #isOwnLog(image: PartitionImage, incarnation: number): boolean {
+    const { nodeId, life } = this.#options;
+    const holder = image.incarnationOf(nodeId, life) === null ? null : image.holderOf(nodeId);
+    return holder !== null && incarnation === incarnationOfLog(holder.since);
+  }
+
+  /** Opens a partition that this node should hold, or deletes a log that it should not; what cannot be done yet waits. */
+  #reconsider(image: PartitionImage): void {
+    const { groupId } = image;
+    const { nodeId, life } = this.#options;
+    if (this.#deleting.has(groupId)) {
+      this.#deleting.set(groupId, image);
+      return;
+    }
+    const log = this.#storage.logs.get(groupId);
+    const incarnation = image.incarnationOf(nodeId, life);
+    if (log !== undefined && !this.#isOwnLog(image, log.incarnation)) {
+      this.#withoutLog.add(image);
+      // The image may not know yet whose log that is.
+      const last = image.holderOf(nodeId)?.since ?? image.change;
+      if (!this.#mayChangeLogs || log.incarnation > incarnationOfLog(last)) return;
+      return this.#deleteLog(groupId, image);
+    }
+    if (incarnation === null) return;
+    if (log === undefined && !this.#mayChangeLogs) {
       this.#withoutLog.add(image);
       return;
     }
-    const partition = this.open(image, new PartitionLimits(image.topic.config));
+    this.#withoutLog.delete(image);
+    const partition = this.open(image, new PartitionLimits(image.topic.config), incarnation);
     for (const listener of this.#listeners) listener.partitionOpened(partition);
+  }
+
+  #deleteLog(groupId: number, next: PartitionImage | null): void {
+    this.#deleting.set(groupId, next);
+    runTask(this.#storage.deleteLog(groupId), () => {
+      const image = this.#deleting.get(groupId);
+      this.#deleting.delete(groupId);
+      if (image === null || image === undefined) return;
+      this.#withoutLog.delete(image);
+      this.#reconsider(image);
+    });
+  }
+
+  #close(partition: Partition): void {
+    const { groupId } = partition.image;
+    this.#partitions.delete(groupId);
+    this.#settle(partition);
+    partition.close();
+    for (const listener of this.#listeners) listener.partitionClosed(partition);
   }
 
   topicRemoved(topic: TopicImage): void {
@@ -153,12 +246,9 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
       const { groupId } = image;
       this.#withoutLog.delete(image);
       const partition = this.#partitions.get(groupId);
-      if (partition === undefined) continue;
-      this.#partitions.delete(groupId);
-      this.#settle(partition);
-      partition.close();
-      for (const listener of this.#listeners) listener.partitionClosed(partition);
-      runTask(this.#storage.deleteLog(groupId), () => {});
+      if (partition !== undefined) this.#close(partition);
+      if (this.#deleting.has(groupId)) this.#deleting.set(groupId, null);
+      else if (this.#storage.logs.has(groupId)) this.#deleteLog(groupId, null);
     }
   }
 
@@ -168,19 +258,24 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
     }
   }
 
-  /** Takes over or creates the log of a group. */
-  open(image: PartitionImage, limits: PartitionLimits): Partition {
+  /**
+   * Takes over or creates the log of a group.
+   *
+   * @param incarnation of this node as a member of it; null: as the first configuration says
+   */
+  open(image: PartitionImage, limits: PartitionLimits, incarnation: number | null): Partition {
     const { groupId } = image;
     const log = this.#storage.logs.get(groupId) ?? this.#storage.createLog({
       groupId,
-      incarnation: 1,
+      incarnation: incarnationOfLog(image.holderOf(this.#options.nodeId)?.since ?? 0),
       name: `${image.topic.name}-${image.index}`,
       segmentLimits: limits.segments,
       listener: null,
     });
     const termFloor = this.controllerTerm === 0 ? 0 : this.controllerTerm + groupId;
-    const voters = partitionMembers(image);
-    const replica = this.#options.makeReplica(log, { groupId, voters, termFloor });
+    const voters = image.founders;
+    const self = incarnation === null ? {} : { incarnation };
+    const replica = this.#options.makeReplica(log, { groupId, voters, termFloor, ...self });
     const partition = new Partition(image, replica, this.#owner);
     partition.configure(limits);
     this.#partitions.set(groupId, partition);
@@ -219,7 +314,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
       if (removed.has(groupId)) {
         deleted++;
         runTask(this.#storage.deleteLog(groupId), () => {});
-      } else unowned.push(log.directory);
+      } else if (this.#options.imageOf(groupId) === undefined) unowned.push(log.directory);
     }
     return { deleted, unowned };
   }

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { Settings } from "../base/settings.ts";
-import { type PartitionImage, TopicImage } from "../cluster/image.ts";
+import { PartitionImage, TopicImage } from "../cluster/image.ts";
 import { TopicConfig } from "../cluster/topic_config.ts";
 import { ManualLog } from "../kafka/test_manual_log.ts";
 import { groupOfOne } from "../replication/test_group_of_one.ts";
@@ -10,9 +10,10 @@ import { PartitionTable, type PartitionTableOptions } from "./partition_table.ts
 
 const OPTIONS: PartitionTableOptions = {
   nodeId: 0,
+  life: 1,
   shardCount: 1,
   makeReplica: (log) => groupOfOne(log, 0),
-  isKnown: () => false,
+  imageOf: () => undefined,
   onWritable: () => {},
   onLeading: () => {},
   onFollowing: () => {},
@@ -35,16 +36,17 @@ function testTable(): {
     },
   } as unknown as ShardStorage;
   const table = new PartitionTable(storage, OPTIONS);
+  table.noteCurrent();
   const config = new TopicConfig(new Map(), new Settings(new Map()));
   const topic = new TopicImage({ topicId: ZERO_UUID, name: "t" }, 0, config);
   const open = (): void => {
-    const image: PartitionImage = {
+    const image = new PartitionImage({
       topic,
       index: logs.length,
       groupId: logs.length,
       replicas: [0],
       incarnations: [],
-    };
+    });
     table.partitionAdded(image);
   };
   return { table, logs, open };

@@ -4,12 +4,18 @@
  *
  * ```
  * REGISTER  := format:uint8 (1) firstFreeGroupId:int32 NodeRecord     a call of the API {@linkcode REGISTER_API}
- * response  := code:uint8 (0 done, 1 refused) reason:string            both big-endian, flexible encoding
+ * response  := code:uint8 (0 done, 1 refused) reason:string offset:int64    both big-endian, flexible encoding
  * ```
+ *
+ * A node that knows no controller asks any other node, which passes the call on, once: its version says so
+ * ({@linkcode RegisterVersion}). The answer goes to the address that is being registered, because the answering node may
+ * not know it yet. `offset` is what the controller has applied of the metadata log: when the node has that too, its metadata
+ * is not older than its start.
  *
  * @module
  */
 
+import { hostPort } from "../base/address.ts";
 import { Cursor } from "../bytes/cursor.ts";
 import { Writer } from "../bytes/writer.ts";
 import type { CommandContext } from "../cluster/command.ts";
@@ -22,6 +28,8 @@ import { decodeNodeRecord, encodeNodeRecord } from "../wire/generated/node_recor
 
 /** No API of Kafka's has this key. */
 export const REGISTER_API = -1;
+/** Of a call: as the node sent it, or passed on. */
+export const RegisterVersion = { DIRECT: 0, PASSED_ON: 1 } as const;
 const FORMAT = 1;
 const BODY_VERSION = 0;
 const DONE = 0;
@@ -38,6 +46,8 @@ export interface Registration {
 /** Refused for good, with a reason for people; or done. */
 export interface RegistrationAnswer {
   readonly refusal: string | null;
+  /** First offset of the metadata log that the controller has not applied. */
+  readonly offset: number;
 }
 
 export function encodeRegistration({ node, firstFreeGroupId }: Registration): Uint8Array {
@@ -59,10 +69,11 @@ export function decodeRegistration(bytes: Uint8Array): Registration | null {
   return { node, firstFreeGroupId };
 }
 
-export function encodeRegistrationAnswer({ refusal }: RegistrationAnswer): Uint8Array {
+export function encodeRegistrationAnswer({ refusal, offset }: RegistrationAnswer): Uint8Array {
   const writer = new Writer();
   writer.int8(refusal === null ? DONE : REFUSED);
   writer.string(refusal ?? "", true);
+  writer.int64(offset);
   return writer.copyBytes();
 }
 
@@ -71,8 +82,9 @@ export function decodeRegistrationAnswer(bytes: Uint8Array): RegistrationAnswer 
   const cursor = Cursor.of(bytes);
   const code = cursor.int8();
   const reason = cursor.string(true);
-  if (!cursor.atEnd() || (code !== DONE && code !== REFUSED)) return null;
-  return { refusal: code === REFUSED ? reason : null };
+  const offset = cursor.int64();
+  if (!cursor.atEnd() || (code !== DONE && code !== REFUSED) || offset < 0) return null;
+  return { refusal: code === REFUSED ? reason : null, offset };
 }
 
 export interface RegisterOptions {
@@ -80,17 +92,22 @@ export interface RegisterOptions {
   readonly clusterId: string;
   /** Whether a node can be reached at the address that it registered. */
   readonly isAlive: (nodeId: number) => boolean;
+  /** Whether there is a connection to that address at this moment. */
+  readonly isConnected?: (nodeId: number) => boolean;
+  /** First offset of the metadata log that is not applied here. */
+  readonly appliedOffset?: () => number;
   /** Ids that were given to producers may be unknown: many are passed by. */
   readonly skipsProducerIds?: boolean;
 }
 
 /** On the controller's node; null: it is not the controller (any more). */
 export function* register(
-  { controller, clusterId, isAlive, skipsProducerIds }: RegisterOptions,
+  options: RegisterOptions,
   { node, firstFreeGroupId }: Registration,
 ): Task<RegistrationAnswer | null> {
+  const { controller, clusterId, skipsProducerIds } = options;
   const executed = yield* controller.execute((context): string | null => {
-    const refusal = registrationProblem(context, node, isAlive);
+    const refusal = registrationProblem(context, node, options);
     if (refusal !== null) return refusal;
     formCluster(context, clusterId);
     reserveGroupIds(context, firstFreeGroupId);
@@ -98,18 +115,36 @@ export function* register(
     registerNode(context, node);
     return null;
   });
-  return executed === null ? null : { refusal: executed.result };
+  return executed === null
+    ? null
+    : { refusal: executed.result, offset: options.appliedOffset?.() ?? 0 };
 }
 
-/** Two nodes cannot have one id at once; one that lost its disk takes its place again. */
+/**
+ * Two nodes cannot have one id at once; one that lost its disk takes its place again. A node that comes back elsewhere is
+ * another one as long as there is a connection to where it was: the data directory was copied.
+ */
 function registrationProblem(
   { image }: CommandContext,
-  { nodeId, incarnation }: NodeRecord,
-  isAlive: (nodeId: number) => boolean,
+  node: NodeRecord,
+  { isAlive, isConnected = isAlive }: RegisterOptions,
 ): string | null {
+  const { nodeId, incarnation } = node;
   const known = image.nodes.get(nodeId);
-  if (known === undefined || known.incarnation === incarnation || !isAlive(nodeId)) return null;
-  const where = known.endpoints.find(({ name }) => name === "rpc");
-  const place = where === undefined ? "" : ` at ${where.host}:${where.port}`;
-  return `another node with the id ${nodeId} is running${place}: start this one with another --node-id`;
+  if (known === undefined) return null;
+  const where = placeOf(known);
+  if (known.incarnation !== incarnation) {
+    if (!isAlive(nodeId)) return null;
+    const place = where === "" ? "" : ` at ${where}`;
+    return `another node with the id ${nodeId} is running${place}: start this one with another --node-id`;
+  }
+  if (where === "" || where === placeOf(node) || !isConnected(nodeId)) return null;
+  return `the node ${nodeId} is running at ${where} with a copy of this data directory: stop one of the two; to add ` +
+    "a node, start it with an empty data directory and a --node-id of its own";
+}
+
+/** Where other nodes reach a node; empty: nowhere. */
+function placeOf({ endpoints }: NodeRecord): string {
+  const where = endpoints.find(({ name }) => name === "rpc");
+  return where === undefined ? "" : hostPort(where.host, where.port);
 }

@@ -11,6 +11,8 @@ import {
   type RegistrationAnswer,
 } from "./registration.ts";
 
+const DONE = { refusal: null, offset: 0 };
+
 function registered(
   cluster: TestCluster,
   registration: Registration,
@@ -28,12 +30,13 @@ Deno.test("a node registers, and again with what changed about it", () => {
   const { clusterId } = cluster.image;
   assert.deepEqual(registered(cluster, { node: testNode(3), firstFreeGroupId: 9 }), {
     refusal: null,
+    offset: 0,
   });
   assert.deepEqual(cluster.image.nodes.get(3), testNode(3));
   assert.equal(cluster.image.nextGroupId, 9);
   assert.equal(cluster.image.clusterId, clusterId, "a cluster keeps its id");
   const moved = { ...testNode(3), endpoints: [{ name: "rpc", host: "h", port: 7 }] };
-  assert.deepEqual(registered(cluster, { node: moved, firstFreeGroupId: 1 }), { refusal: null });
+  assert.deepEqual(registered(cluster, { node: moved, firstFreeGroupId: 1 }, () => false), DONE);
   assert.deepEqual(cluster.image.nodes.get(3), moved);
   const commands = cluster.commands.length;
   registered(cluster, { node: moved, firstFreeGroupId: 1 });
@@ -47,8 +50,21 @@ Deno.test("a second node with an id that runs is refused; after a lost disk the 
   assert.match(answer!.refusal!, /another node with the id 3 is running at 127.0.0.1:33148/);
   assert.deepEqual(cluster.image.nodes.get(3), testNode(3));
   const isAlive = (nodeId: number) => nodeId !== 3;
-  assert.deepEqual(registered(cluster, { node, firstFreeGroupId: 1 }, isAlive), { refusal: null });
+  assert.deepEqual(registered(cluster, { node, firstFreeGroupId: 1 }, isAlive), DONE);
   assert.deepEqual(cluster.image.nodes.get(3), node);
+});
+
+Deno.test("a copied data directory is refused while the other one runs, and taken when it does not", () => {
+  const cluster = new TestCluster({ nodes: [testNode(0), testNode(3)] });
+  const moved = { ...testNode(3), endpoints: [{ name: "rpc", host: "h", port: 7 }] };
+  const answer = registered(cluster, { node: moved, firstFreeGroupId: 1 });
+  assert.match(
+    answer!.refusal!,
+    /node 3 is running at 127.0.0.1:33148 with a copy of this data directory: stop one/,
+  );
+  assert.deepEqual(cluster.image.nodes.get(3), testNode(3));
+  assert.deepEqual(registered(cluster, { node: moved, firstFreeGroupId: 1 }, () => false), DONE);
+  assert.deepEqual(cluster.image.nodes.get(3), moved);
 });
 
 Deno.test("who is not the controller registers nobody", () => {
@@ -68,7 +84,7 @@ Deno.test("registrations and answers are read as written; what makes no sense is
     decodeRegistration(encodeRegistration({ ...registration, firstFreeGroupId: -1 })),
     null,
   );
-  for (const answer of [{ refusal: null }, { refusal: "no" }]) {
+  for (const answer of [{ refusal: null, offset: 7 }, { refusal: "no", offset: 0 }]) {
     assert.deepEqual(decodeRegistrationAnswer(encodeRegistrationAnswer(answer)), answer);
   }
   assert.equal(decodeRegistrationAnswer(new Uint8Array(0)), null);

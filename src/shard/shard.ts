@@ -5,23 +5,20 @@
  * It uses only seams (disk, sockets, clock, mailboxes), so that the simulator builds it too. The
  * loop that drives it is `reactor.ts`; `boot.ts` answers the control thread.
  *
- * Lifecycle: created over its logs → on the controller's shard {@linkcode Shard.join}, {@linkcode Shard.lead} →
+ * Lifecycle: created over its logs → on the controller's shard {@linkcode ClusterSeat.join}, {@linkcode ClusterSeat.lead} →
  * serving → {@linkcode Shard.drain} → {@linkcode Shard.stop}.
  *
  * @module
  */
 
-import { assert } from "../base/assert.ts";
 import { EventLog } from "../base/event_log.ts";
 import { LogLevel } from "../base/logger.ts";
 import { Settings } from "../base/settings.ts";
-import { ControllerService } from "../cluster/controller_service.ts";
-import type { Founder } from "../cluster/founding.ts";
+import type { ControllerService } from "../cluster/controller_service.ts";
 import { ClusterImage } from "../cluster/image.ts";
 import { memberIncarnation } from "../cluster/members.ts";
 import { LeaderTable } from "../cluster/leaders.ts";
 import { LiveNodes } from "../cluster/live_nodes.ts";
-import { controllerMembers } from "../cluster/members.ts";
 import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
 import { groupConfigOf } from "../group/config.ts";
 import { runTask, type Task, until } from "../io/task.ts";
@@ -29,7 +26,6 @@ import { Timer } from "../io/timers.ts";
 import type { AdminEvent } from "../kafka/admin_events.ts";
 import { FetchPath } from "../kafka/fetch.ts";
 import { FetchSessions } from "../kafka/fetch_session.ts";
-import { CONTROLLER_SHARD } from "../kafka/handler.ts";
 import type { Partition } from "../kafka/partition.ts";
 import { ProducePath } from "../kafka/produce.ts";
 import { ProduceAppender } from "../kafka/produce_append.ts";
@@ -37,45 +33,33 @@ import { RecordChecks } from "../kafka/record_checks.ts";
 import { type Caller, HandlerRegistry, Router } from "../kafka/router.ts";
 import { RequestHeap } from "../kafka/request_heap.ts";
 import { KafkaServer } from "../kafka/server.ts";
-import type { Services, StorageTrouble } from "../kafka/services.ts";
+import type { StorageTrouble } from "../kafka/services.ts";
 import type { MakeReplica } from "../replication/replica.ts";
 import { ShardReplication } from "../replication/shard_replication.ts";
 import { keepBallast } from "../storage/ballast.ts";
 import { LOG_BUSY } from "../storage/log.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 import { Calls } from "./calls.ts";
+import { ClusterSeat } from "./cluster_seat.ts";
 import { ShardRemoteFetch } from "./fetch_remote.ts";
 import { GroupRuntime } from "./group_runtime.ts";
 import { kafkaHandlers } from "./handlers.ts";
 import { LeaderNews } from "./leader_news.ts";
-import type { NodeMembership } from "./node_membership.ts";
 import { NodeNews } from "./node_news.ts";
-import { MetadataFeed } from "./metadata_feed.ts";
-import { controllerPartition } from "./metadata_partition.ts";
-import { PartitionTable, shardOfGroupId } from "./partition_table.ts";
+import { MemberSteward } from "./member_steward.ts";
+import { PartitionTable } from "./partition_table.ts";
 import { Outbox } from "./outbox.ts";
 import { ShardRemoteProduce } from "./produce_remote.ts";
 import { Receiver } from "./receiver.ts";
 import { ShardRemoteCalls } from "./remote_calls.ts";
 import { RemoteNews } from "./remote_news.ts";
-import { register } from "./registration.ts";
-import {
-  ALONE,
-  COORDINATOR_SNAPSHOTS,
-  METADATA_SNAPSHOTS,
-  type ShardOptions,
-} from "./shard_options.ts";
-import { Registrar, registrationOf } from "./registrar.ts";
+import { ALONE, COORDINATOR_SNAPSHOTS, type ShardOptions } from "./shard_options.ts";
 import { ShardPeers } from "./shard_peers.ts";
-import { metadataWait } from "./start_wait.ts";
+import { shardServices } from "./shard_services.ts";
 import { TurnQueue } from "./turn_queue.ts";
-import type { AdvertisedNode, JoinRefusal } from "./start_sequence.ts";
 
-const NO_CALLER: Caller = { clientId: null, clientHost: "" };
 /** How long a metadata command waits for its new partitions (ms). */
 const SETTLE_MS = 2_000;
-/** How long a start waits for the registration of its node (ms). */
-const REGISTER_MS = 2_000;
 /** How long a stop waits for open requests (ms), and at most half of `shutdown.timeout.ms`. */
 const DRAIN_MS = 2_000;
 /** Between two slices of a round that expires silent producers. */
@@ -112,13 +96,10 @@ export class Shard {
   readonly #receiver: Receiver;
   /** Requests that take many turns. */
   readonly #later = new TurnQueue();
-  #membership: NodeMembership | null = null;
-  #metadata: MetadataFeed | null = null;
-  /** The nodes that keep the metadata, while this one waits for a leader among them. */
-  #awaited: readonly Founder[] = [];
-  /** The controller, when this node is it; only on its shard. */
-  controller: ControllerService | null = null;
-  readonly registrar: Registrar;
+  /** This node in its cluster; of use on the controller's shard. */
+  readonly seat: ClusterSeat;
+  /** Brings the groups that this shard leads to the members that they should have. */
+  readonly steward: MemberSteward;
   /** Problems of the node's storage, as the control thread reports them. */
   trouble: StorageTrouble = { diskFull: false, damagedGroups: new Set() };
   /** Of batches that clients produce. */
@@ -159,11 +140,15 @@ export class Shard {
       ((log, group) => this.replication.makeReplica(log, group));
     this.partitions = new PartitionTable(storage, {
       nodeId: options.nodeId,
+      life: this.replication.incarnation,
       shardCount,
       makeReplica,
-      isKnown: (groupId) => this.image.partitionByGroup(groupId) !== undefined,
+      imageOf: (groupId) => this.image.partitionByGroup(groupId),
       onWritable: () => this.#writable = true,
-      onLeading: (partition) => this.#tellLeader(partition),
+      onLeading: (partition) => {
+        this.#tellLeader(partition);
+        this.steward.watch(partition.image.groupId);
+      },
       onFollowing: (partition) => {
         this.#writable = true;
         this.#tellLeader(partition);
@@ -230,7 +215,8 @@ export class Shard {
         : { client: clientId ?? "", from: clientHost };
       this.events.note(message, { ...fields, ...by });
     };
-    this.router = new Router(registry, this.#services(), this.remoteCalls, now, tellEvent);
+    const services = shardServices(this, () => this.#later.next());
+    this.router = new Router(registry, services, this.remoteCalls, now, tellEvent);
     this.server = new KafkaServer({
       memory,
       blocks,
@@ -246,7 +232,11 @@ export class Shard {
       idleMaxMs: this.settings.number("connections.max.idle.ms"),
       onConnectionClosed: () => mailboxes.noteConnections(shard, -1),
     });
-    this.nodeNews = new NodeNews(mailboxes, this.live);
+    this.nodeNews = new NodeNews(
+      mailboxes,
+      this.live,
+      () => this.steward.watch(CONTROLLER_GROUP_ID),
+    );
     this.peers = new ShardPeers({
       ...options,
       ...options.peering ?? ALONE,
@@ -256,11 +246,19 @@ export class Shard {
       replication: this.replication,
       led: () => partitions.led(),
       onLeader: (groupId, nodeId, epoch) => this.leaderNews.tell(groupId, nodeId, epoch),
-      serve: (request, done) => this.registrar.serve(request, done),
+      serve: (request, done) => this.seat.registrar.serve(request, done),
     });
     this.replication.connect(this.peers.nodeLinks.links);
-    this.registrar = new Registrar(this);
-    this.router.controllerCalls = this.registrar;
+    this.steward = new MemberSteward({
+      timers,
+      nowMs,
+      replicaOf: (groupId) => this.replication.replicaOf(groupId),
+      wanted: (groupId) => this.seat.wantedMembers(groupId),
+      onSettled: () => false,
+    });
+    this.seat = new ClusterSeat(this);
+    this.image.listen({ nodesChanged: () => this.steward.watch(CONTROLLER_GROUP_ID) });
+    this.router.controllerCalls = this.seat.registrar;
     this.#receiver = new Receiver(this);
     this.#retention = new Timer(() => this.#applyRetention());
     timers.schedule(this.#retention, nowMs() + this.#retentionIntervalMs);
@@ -268,129 +266,23 @@ export class Shard {
     timers.schedule(this.#expiration, nowMs() + this.#expirationIntervalMs);
   }
 
-  /** What {@linkcode Shard.join} waits for of other nodes, for people; null: for nothing. */
-  get waitsFor(): string | null {
-    if (this.#awaited.length < 2) return null;
-    const { links } = this.peers.nodeLinks;
-    const { nodeId } = this.options;
-    return metadataWait(this.#awaited, (other) => other === nodeId || links.isUp(other));
+  /** The controller, when this node is it; only on its shard. */
+  get controller(): ControllerService | null {
+    return this.seat.controller;
   }
 
   /** Damage may have taken commands from the metadata log; known on the controller's shard. */
   get metadataReadOnly(): boolean {
-    return this.#metadata?.isFrozen ?? false;
-  }
-
-  /** The metadata log lost commands, perhaps, and an operator has accepted that. */
-  get metadataLossAccepted(): boolean {
-    return this.#metadata?.isLossAccepted ?? false;
-  }
-
-  /**
-   * Controller's shard: joins or founds a cluster, opens the metadata log, loads it into the image, and sends that
-   * to the other shards. Where damage may have taken commands from the log, what is left of it is served, and
-   * nothing can be changed.
-   *
-   * @param membership in which cluster this node is
-   * @param acceptLoss also when a part of the metadata log cannot be read
-   * @returns why there is nothing that could be served; null when all is well
-   */
-  *join(membership: NodeMembership, acceptLoss: boolean): Task<JoinRefusal | null> {
-    assert(this.options.mailboxes.shard === CONTROLLER_SHARD, "metadata has a shard of its own");
-    const refused = yield* membership.decide(this.storage.logs.has(CONTROLLER_GROUP_ID));
-    if (refused !== null) return refused;
-    this.#membership = membership;
-    this.peers.hellos.formed();
-    const { founders } = membership.state;
-    for (const founder of founders) this.peers.setAddress(founder.nodeId, founder);
-    const voters = controllerMembers(founders);
-    const partition = controllerPartition(this.partitions, this.settings, voters);
-    this.#awaited = founders.filter(({ nodeId }) => voters.some(({ node }) => node === nodeId));
-    while (!partition.leading && !isFollowing(partition) && !partition.replica.readOnly) {
-      if (partition.log.suspect && voters.length > 1) {
-        const { directory } = partition.log;
-        const what =
-          `The cluster's metadata log (${directory}) cannot be used: damage may have cut it`;
-        return { kind: "damaged", reason: what };
-      }
-      yield* this.#pause(1);
-    }
-    this.#awaited = [];
-    if (partition.replica.readOnly) {
-      // Nobody leads it; clients find here why nothing can be changed.
-      this.leaderNews.tell(CONTROLLER_GROUP_ID, this.options.nodeId, partition.leaderEpoch);
-    }
-    this.partitions.controllerTerm = partition.leaderEpoch;
-    // Until it is known whether all of the log can be read.
-    this.partitions.freeze();
-    const feed = new MetadataFeed(this.image, partition, (done) => this.whenSettled(done), {
-      ...this.options,
-      calls: this.calls,
-      clockMs: () => this.options.clock.monotonicMs(),
-      snapshots: this.options.snapshots ?? METADATA_SNAPSHOTS,
-      wallMs: () => this.options.clock.wallMs(),
-    });
-    const loaded = yield* feed.log.load();
-    if (feed.newer !== null) return feed.refusal("newer", feed.newer);
-    this.#metadata = feed;
-    feed.isLossAccepted = acceptLoss;
-    const lost = loaded?.lostOffsets ?? 0;
-    const isFrozen = partition.replica.readOnly || (lost > 0 && !acceptLoss);
-    if (isFrozen && this.image.clusterId === "") {
-      const what = lost > 0 ? `${lost} of its commands cannot be read` : "damage may have cut it";
-      return feed.refusal("damaged", `${what}, and the cluster's id is not among the others`);
-    }
-    const strange = yield* membership.adopt(this.image.clusterId);
-    if (strange !== null) return strange;
-    if (isFrozen) feed.freeze(this.options.logger, lost);
-    else this.partitions.thaw();
-    yield* feed.sendSnapshot();
-    return null;
-  }
-
-  /**
-   * Controller's shard: becomes the controller or follows it, and registers this node. Finishes after a while even if that is
-   * not committed by then: clients are answered from the image meanwhile.
-   *
-   * @param firstFreeGroupId above the id of every log of the node
-   * @returns why the cluster does not take this node; null: it does, as far as is known
-   */
-  *lead(node: AdvertisedNode, firstFreeGroupId: number): Task<string | null> {
-    const membership = this.#membership;
-    assert(this.#metadata !== null && membership !== null, "who leads has joined");
-    const { random } = this.options;
-    const controller = new ControllerService(this.image, this.#metadata, {
-      random,
-      partitionsPerNodeMax: this.settings.number("max.partitions.per.node"),
-      isAlive: (nodeId) => this.live.isAlive(nodeId),
-    });
-    const registration = registrationOf(node, membership, this.options.nodeId, firstFreeGroupId);
-    if (this.metadataReadOnly) {
-      controller.activate();
-      const { clusterId } = this.image;
-      yield* register({ controller, clusterId, isAlive: () => false }, registration);
-      return null;
-    }
-    this.#metadata.controller = controller;
-    this.#metadata.onLeading();
-    this.controller = controller;
-    return yield* until<string | null>((done) =>
-      this.#within<string | null>(
-        REGISTER_MS,
-        done,
-        null,
-        (end) => runTask(this.registrar.register(registration, membership), end),
-      )
-    );
+    return this.seat.metadata?.isFrozen ?? false;
   }
 
   /** Calls `done` when new partitions may be served, and at the latest after a while (a full disk). */
   whenSettled(done: () => void): void {
-    this.#within(SETTLE_MS, done, null, (end) => this.partitions.whenSettled(() => end(null)));
+    this.within(SETTLE_MS, done, null, (end) => this.partitions.whenSettled(() => end(null)));
   }
 
   /** Calls `done` once: with the outcome of what `start` begins, or after `ms` with `late`. */
-  #within<T>(
+  within<T>(
     ms: number,
     done: (value: T) => void,
     late: T,
@@ -427,7 +319,7 @@ export class Shard {
     }
     if (writable) {
       this.groups.retry();
-      this.#metadata?.log.retry();
+      this.seat.metadata?.log.retry();
     }
     // Held connections wait for no log, but for room in the journal or in memory, of which nothing notifies them.
     this.server.resumeHeld();
@@ -500,7 +392,8 @@ export class Shard {
     timers.cancel(this.#retention);
     timers.cancel(this.#expiration);
     timers.cancel(this.#ballast);
-    this.registrar.stop();
+    this.seat.drain();
+    this.steward.stop();
     this.server.drain();
     const drainMs = Math.min(DRAIN_MS, this.settings.number("shutdown.timeout.ms") / 2);
     const deadlineMs = this.options.nowMs() + drainMs;
@@ -513,9 +406,9 @@ export class Shard {
 
   /** Writes everything out; every shard has drained. */
   *stop(): Task<void> {
-    this.#membership?.stop();
+    this.seat.leave();
     yield* this.groups.stop();
-    if (this.#metadata !== null) yield* this.#metadata.log.stop();
+    if (this.seat.metadata !== null) yield* this.seat.metadata.log.stop();
     yield* this.storage.stop();
     this.peers.stop();
   }
@@ -552,44 +445,4 @@ export class Shard {
   get #expirationIntervalMs(): number {
     return this.settings.number("producer.id.expiration.check.interval.ms");
   }
-
-  #services(): Services {
-    const { mailboxes, nodeId, disk, dataDir } = this.options;
-    const { shard, shardCount } = mailboxes;
-    const controller = (): ControllerService | null => this.controller;
-    const trouble = (): StorageTrouble => this.trouble;
-    const metadataReadOnly = (): boolean => this.metadataReadOnly;
-    return {
-      shard,
-      shardCount,
-      nodeId,
-      image: this.image,
-      leaders: this.leaders,
-      live: this.live,
-      get controller() {
-        return controller();
-      },
-      get metadataReadOnly() {
-        return metadataReadOnly();
-      },
-      get trouble() {
-        return trouble();
-      },
-      partitions: this.partitions,
-      groups: this.groups,
-      dataDirectory: {
-        path: dataDir,
-        freeBytes: () => disk.freeBytes(),
-        totalBytes: () => disk.totalBytes(),
-      },
-      nextTurn: () => this.#later.next(),
-      shardOfGroup: (groupId: number) => shardOfGroupId(groupId, shardCount),
-      call: (api, version, request) => this.router.call(api, version, NO_CALLER, request),
-    };
-  }
-}
-
-/** It knows who leads, and what is committed. */
-function isFollowing({ replica, log }: Partition): boolean {
-  return replica.leaderId >= 0 && !replica.leading && replica.commitOffset > log.startOffset;
 }

@@ -111,7 +111,7 @@ export class ShardSteps {
     return { errno: 0, logs: storage.logs.size, lastGroupId };
   }
 
-  *join(manifest: Manifest): Task<Joined> {
+  *join(manifest: Manifest, node: AdvertisedNode, firstFreeGroupId: number): Task<Joined> {
     const { context, nodeId, rpcAddress: address, seeds, acceptLoss, onWaiting } = this.#options;
     const shard = this.#opened;
     const membership = new NodeMembership({
@@ -126,18 +126,18 @@ export class ShardSteps {
     shard.peers.hellos.membership = membership;
     const wait = new StartWait({
       ...shard.options,
-      reason: () => membership.waitsFor ?? shard.waitsFor,
+      reason: () => membership.waitsFor ?? shard.seat.waitsFor,
       tell: onWaiting,
     });
     wait.begin();
-    const refusal = yield* shard.join(membership, acceptLoss);
+    const refusal = yield* shard.seat.join(membership, node, firstFreeGroupId, acceptLoss);
     wait.end();
     return { refusal };
   }
 
   *lead(node: AdvertisedNode, firstFreeGroupId: number): Task<Led> {
     const shard = this.#opened;
-    const refusal = yield* shard.lead(node, firstFreeGroupId);
+    const refusal = yield* shard.seat.lead(node, firstFreeGroupId);
     const { clusterId, topics, partitionCount } = shard.image;
     return { refusal, clusterId, topics: topics.size, partitions: partitionCount };
   }

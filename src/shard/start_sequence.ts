@@ -7,7 +7,8 @@
  *   verify    after a disk error, or when asked for: every byte is read back
  *   open      all: logs and journals
  *   listen    the controller's shard: other nodes can connect
- *   join      the controller's shard: the node belongs to a cluster, whose metadata is loaded and on every shard
+ *   join      the controller's shard: the node belongs to a cluster, whose metadata is loaded and on every shard;
+ *             one that did not found it registers first, because the metadata comes to members only
  *   lead      the controller's shard: leads the metadata or follows who does; the node is registered
  *   serve     all: the node is ready for clients
  * ```
@@ -86,8 +87,8 @@ export interface StartSteps {
   open(shard: number, manifest: Manifest, damages: readonly Damage[]): Task<Opened>;
   /** Other nodes may connect from now on. */
   listen(): void;
-  join(manifest: Manifest): Task<Joined>;
   /** @param firstFreeGroupId above the group id of every log that was opened */
+  join(manifest: Manifest, node: AdvertisedNode, firstFreeGroupId: number): Task<Joined>;
   lead(node: AdvertisedNode, firstFreeGroupId: number): Task<Led>;
   /** @param ballastBytes space to hold for the next start */
   serve(shard: number, ballastBytes: number): Task<unknown>;
@@ -152,11 +153,11 @@ export function* startNode(
     return refusedBy(problem, -opened[closed]!.errno, false);
   }
   steps.listen();
-  const { refusal } = yield* steps.join(manifest);
+  const firstFreeGroupId = 1 + Math.max(...opened.map(({ lastGroupId }) => lastGroupId));
+  const { refusal } = yield* steps.join(manifest, order.node, firstFreeGroupId);
   if (refusal !== null) {
     return { refused: refusal.kind, reason: refusal.reason, errno: 0, isDiskError: false };
   }
-  const firstFreeGroupId = 1 + Math.max(...opened.map(({ lastGroupId }) => lastGroupId));
   const led = yield* steps.lead(order.node, firstFreeGroupId);
   if (led.refusal !== null) {
     return { refused: "cluster", reason: led.refusal, errno: 0, isDiskError: false };

@@ -59,8 +59,8 @@ class ScriptedSteps implements StartSteps {
       `${shard} epoch ${manifest.mountEpoch} damages ${damages.length}`,
     );
   listen = () => void this.seen.push("listen");
-  join = (manifest: Manifest) =>
-    this.#step("join", { refusal: null }, `epoch ${manifest.mountEpoch}`);
+  join = (manifest: Manifest, _node: unknown, firstFreeGroupId: number) =>
+    this.#step("join", { refusal: null }, `epoch ${manifest.mountEpoch} ${firstFreeGroupId}`);
   lead = (_node: unknown, firstFreeGroupId: number) =>
     this.#step(
       "lead",
@@ -113,7 +113,7 @@ Deno.test("a start goes through its steps in order, and each waits for all shard
     "open 0 epoch 7 damages 0",
     "open 1 epoch 7 damages 0",
     "listen",
-    "join epoch 7",
+    "join epoch 7 12",
     "lead 12",
     "serve 0 holds 4096",
     "serve 1 holds 4096",

@@ -156,10 +156,11 @@ export class Supervisor {
       listen: () => {
         if (peers !== null) this.#send(first, { type: "acceptPeers", listener: peers });
       },
-      join: (manifest) => {
-        const joining = this.#ask(first, { type: "join", manifest }, "joined");
-        const message = "Stopped while waiting for the other nodes; nothing was served";
-        return unlessStopped(joining, stopping, () => cutShort(new StartCutShort(message)));
+      join: (manifest, node, firstFreeGroupId) => {
+        const message = { type: "join", manifest, node, firstFreeGroupId } as const;
+        const joining = this.#ask(first, message, "joined");
+        const why = "Stopped while waiting for the other nodes; nothing was served";
+        return unlessStopped(joining, stopping, () => cutShort(new StartCutShort(why)));
       },
       lead: (node, firstFreeGroupId) => {
         return this.#ask(first, { type: "lead", node, firstFreeGroupId }, "leading");

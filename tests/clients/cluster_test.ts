@@ -1,36 +1,10 @@
 import { strict as assert } from "node:assert";
 import { LocalCluster } from "../harness/local_cluster.ts";
 import { gregorCommand } from "../harness/broker.ts";
+import { run } from "../harness/program_output.ts";
 
 const TOPIC = "orders";
 const RECORDS = 1000;
-/** Bound of one run of a program. */
-const RUN_MS = 60_000;
-
-interface Output {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs a program with `input`, within {@linkcode RUN_MS}. */
-async function run(command: readonly string[], input = ""): Promise<Output> {
-  const [program, ...args] = command;
-  const child = new Deno.Command(program!, {
-    args,
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-    signal: AbortSignal.timeout(RUN_MS),
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(input));
-  await writer.close();
-  const { code, stdout, stderr } = await child.output();
-  const text = new TextDecoder();
-  return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
-}
-
 /** The node that leads partition 0. */
 async function leaderOf(cluster: LocalCluster): Promise<number> {
   const bootstrap = cluster.brokers.filter((broker) => broker.pid > 0).map(({ kafka }) => kafka);

@@ -16,36 +16,44 @@ export interface LocalClusterOptions {
 }
 
 export class LocalCluster {
-  readonly brokers: readonly Broker[];
+  readonly #brokers: Broker[];
+  readonly #options: LocalClusterOptions;
+  readonly #seeds: string;
 
-  private constructor(brokers: readonly Broker[]) {
-    this.brokers = brokers;
+  private constructor(brokers: Broker[], options: LocalClusterOptions, seeds: string) {
+    this.#brokers = brokers;
+    this.#options = options;
+    this.#seeds = seeds;
+  }
+
+  /** By node id. */
+  get brokers(): readonly Broker[] {
+    return this.#brokers;
   }
 
   /** Starts all nodes at once, because they found the cluster together. */
   static async start(options: LocalClusterOptions): Promise<LocalCluster> {
     const ports = freePorts(options.nodes);
     const seeds = ports.map((port) => `127.0.0.1:${port}`).join(",");
-    const starts = await Promise.allSettled(ports.map((port, node) =>
-      Broker.start({
-        cores: options.cores ?? 1,
-        memory: options.memory ?? "256MiB",
-        flags: [
-          ...options.flags ?? [],
-          `--node-id=${node}`,
-          `--rpc-addr=127.0.0.1:${port}`,
-          `--seeds=${seeds}`,
-        ],
-      })
-    ));
+    const starts = await Promise.allSettled(
+      ports.map((port, node) => startNode(options, seeds, node, port)),
+    );
     const brokers = starts.flatMap((start) => start.status === "fulfilled" ? [start.value] : []);
-    const cluster = new LocalCluster(brokers);
+    const cluster = new LocalCluster(brokers, options, seeds);
     const failed = starts.find((start) => start.status === "rejected");
     if (failed !== undefined) {
       await cluster.dispose();
       throw failed.reason;
     }
     return cluster;
+  }
+
+  /** Adds a node to the cluster. */
+  async join(): Promise<Broker> {
+    const [port] = freePorts(1);
+    const broker = await startNode(this.#options, this.#seeds, this.#brokers.length, port!);
+    this.#brokers.push(broker);
+    return broker;
   }
 
   /** `HOST:PORT,...` of all nodes, for clients. */
@@ -62,4 +70,22 @@ export class LocalCluster {
   async dispose(): Promise<void> {
     await Promise.all(this.brokers.map((broker) => broker.dispose()));
   }
+}
+
+function startNode(
+  options: LocalClusterOptions,
+  seeds: string,
+  node: number,
+  port: number,
+): Promise<Broker> {
+  return Broker.start({
+    cores: options.cores ?? 1,
+    memory: options.memory ?? "256MiB",
+    flags: [
+      ...options.flags ?? [],
+      `--node-id=${node}`,
+      `--rpc-addr=127.0.0.1:${port}`,
+      `--seeds=${seeds}`,
+    ],
+  });
 }

@@ -19,9 +19,22 @@ const SOON_MS = 20_000;
 export class ClusterBench {
   readonly cluster: SimCluster;
 
-  constructor(seed: number, nodes = 3, settings: Readonly<Record<string, string>> = {}) {
+  /** @param founders the first nodes, which found the cluster; the others join it when they are begun */
+  constructor(
+    seed: number,
+    nodes = 3,
+    settings: Readonly<Record<string, string>> = {},
+    founders = nodes,
+  ) {
     const node = { settings: { "offsets.topic.num.partitions": "3", ...settings } };
-    this.cluster = new SimCluster({ seed, nodes, node, founds: true });
+    this.cluster = new SimCluster({ seed, nodes, node, founds: true, founders });
+  }
+
+  /** Starts a node that was not, or has died. */
+  join(nodeId: number, shardCount = 1): void {
+    const node = this.cluster.nodes[nodeId]!;
+    node.begin(shardCount);
+    this.until(() => node.accepting, `the start of node ${nodeId}`);
   }
 
   start(...shardCounts: readonly number[]): void {

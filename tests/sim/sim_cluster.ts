@@ -31,6 +31,8 @@ export interface SimClusterOptions {
   readonly wallSkewsMs?: readonly number[];
   /** The nodes found one cluster together; else each is a cluster of its own. */
   readonly founds?: boolean;
+  /** How many of them found it, the first ones; the others join it. All when absent. */
+  readonly founders?: number;
   /** Takes the lines of a trace; null: there is none. */
   readonly print?: ((line: string) => void) | null;
 }
@@ -42,11 +44,19 @@ export class SimCluster implements SimWorld {
   nowMs = START_MS;
 
   constructor(
-    { seed, nodes, node, wallSkewsMs = [], founds = false, print = null }: SimClusterOptions,
+    {
+      seed,
+      nodes,
+      node,
+      wallSkewsMs = [],
+      founds = false,
+      founders = nodes,
+      print = null,
+    }: SimClusterOptions,
   ) {
     this.network = new SimNetwork(seed ^ NETWORK_SEED);
     this.trace = print === null ? null : new SimTrace(() => this.nowMs, print);
-    const seeds = Array.from({ length: nodes }, (_, nodeId) => simRpcAddress(nodeId));
+    const seeds = Array.from({ length: founders }, (_, nodeId) => simRpcAddress(nodeId));
     this.nodes = Array.from({ length: nodes }, (_, nodeId) =>
       new SimNode({
         ...node,

@@ -294,7 +294,7 @@ export class SimNode {
       verify: (manifest) => this.#verified(first.verify(manifest)),
       open: (shard, manifest, damages) => this.shards[shard]!.steps.open(manifest, damages),
       listen: () => this.#listen(),
-      join: (manifest) => first.join(manifest),
+      join: (manifest, node, firstFreeGroupId) => first.join(manifest, node, firstFreeGroupId),
       lead: (node, firstFreeGroupId) => first.lead(node, firstFreeGroupId),
       serve: (shard, ballastBytes) => this.shards[shard]!.steps.serve(ballastBytes),
     };

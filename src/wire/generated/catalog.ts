@@ -207,8 +207,10 @@ import * as groupsRemovedRecord from "./groups_removed_record.ts";
 import * as nodeHello from "./node_hello.ts";
 import * as nodeRecord from "./node_record.ts";
 import * as nodeRemovedRecord from "./node_removed_record.ts";
+import * as nodeStateRecord from "./node_state_record.ts";
 import * as offsetCommitKey from "./offset_commit_key.ts";
 import * as offsetCommitValue from "./offset_commit_value.ts";
+import * as partitionChangeRecord from "./partition_change_record.ts";
 import * as partitionRecord from "./partition_record.ts";
 import * as producerIdsRecord from "./producer_ids_record.ts";
 import * as topicRecord from "./topic_record.ts";
@@ -4211,6 +4213,16 @@ export const CATALOG: readonly CatalogEntry[] = [
     },
   },
   {
+    name: "NodeStateRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: nodeStateRecord.decodeNodeStateRecord, encode: nodeStateRecord.encodeNodeStateRecord,
+    structs: {
+      NodeStateRecord: { create: nodeStateRecord.newNodeStateRecord, fields: [
+        { name: "nodeId", type: "int32", versions: [0, 32767] },
+        { name: "state", type: "int8", versions: [0, 32767] },
+      ] },
+    },
+  },
+  {
     name: "OffsetCommitKey", minVersion: 0, maxVersion: 1, flexibleSince: NEVER_FLEXIBLE,
     decode: offsetCommitKey.decodeOffsetCommitKey, encode: offsetCommitKey.encodeOffsetCommitKey,
     structs: {
@@ -4232,6 +4244,25 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "commitTimestamp", type: "int64", versions: [0, 32767] },
         { name: "expireTimestamp", type: "int64", versions: [1, 1], ignorable: true },
         { name: "topicId", type: "uuid", versions: [4, 32767], tag: 0, ignorable: true },
+      ] },
+    },
+  },
+  {
+    name: "PartitionChangeRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: partitionChangeRecord.decodePartitionChangeRecord, encode: partitionChangeRecord.encodePartitionChangeRecord,
+    structs: {
+      PartitionChangeRecord: { create: partitionChangeRecord.newPartitionChangeRecord, fields: [
+        { name: "topicId", type: "uuid", versions: [0, 32767] },
+        { name: "partitionIndex", type: "int32", versions: [0, 32767] },
+        { name: "change", type: "int32", versions: [0, 32767] },
+        { name: "replicas", type: "[]PartitionReplica", versions: [0, 32767] },
+        { name: "adding", type: "[]int32", versions: [0, 32767] },
+        { name: "removing", type: "[]int32", versions: [0, 32767] },
+      ] },
+      PartitionReplica: { create: partitionChangeRecord.newPartitionReplica, fields: [
+        { name: "nodeId", type: "int32", versions: [0, 32767] },
+        { name: "life", type: "int32", versions: [0, 32767] },
+        { name: "since", type: "int32", versions: [0, 32767] },
       ] },
     },
   },

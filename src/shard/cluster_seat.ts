@@ -1,0 +1,258 @@
+/**
+ * This node in its cluster, on the controller's shard: which cluster that is, the metadata log, the controller where this
+ * node is it, and the registration.
+ *
+ * On other shards it is empty: they have their metadata from the controller's.
+ *
+ * @module
+ */
+
+import { assert } from "../base/assert.ts";
+import { ControllerService } from "../cluster/controller_service.ts";
+import { wantedControllerMembers } from "../cluster/controller_members.ts";
+import type { Founder } from "../cluster/founding.ts";
+import { controllerMembers, memberIncarnation } from "../cluster/members.ts";
+import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
+import { runTask, type Task, until } from "../io/task.ts";
+import { Timer } from "../io/timers.ts";
+import { CONTROLLER_SHARD } from "../kafka/handler.ts";
+import type { Partition } from "../kafka/partition.ts";
+import type { WantedMembers } from "../raft/next_members.ts";
+import { MetadataFeed } from "./metadata_feed.ts";
+import { controllerPartition } from "./metadata_partition.ts";
+import type { NodeMembership } from "./node_membership.ts";
+import { register, type Registration, type RegistrationAnswer } from "./registration.ts";
+import { Registrar, registrationOf } from "./registrar.ts";
+import type { Shard } from "./shard.ts";
+import { METADATA_SNAPSHOTS } from "./shard_options.ts";
+import type { AdvertisedNode, JoinRefusal } from "./start_sequence.ts";
+import { metadataWait } from "./start_wait.ts";
+
+/** How long a start waits for the registration of its node (ms). */
+const REGISTER_MS = 2_000;
+
+export class ClusterSeat {
+  readonly #shard: Shard;
+  readonly registrar: Registrar;
+  /** The nodes that keep the metadata, while this one waits for a leader among them. */
+  #awaited: readonly Founder[] = [];
+  #membership: NodeMembership | null = null;
+  /** Null until it is opened. */
+  metadata: MetadataFeed | null = null;
+  /** The controller, when this node is it. */
+  controller: ControllerService | null = null;
+
+  constructor(shard: Shard) {
+    this.#shard = shard;
+    this.registrar = new Registrar(shard);
+  }
+
+  /** What {@linkcode ClusterSeat.join} waits for of other nodes, for people; null: for nothing. */
+  get waitsFor(): string | null {
+    if (this.#awaited.length < 2) return null;
+    const { peers, options: { nodeId } } = this.#shard;
+    const { links } = peers.nodeLinks;
+    return metadataWait(this.#awaited, (other) => other === nodeId || links.isUp(other));
+  }
+
+  /**
+   * Joins or founds a cluster, opens the metadata log, loads it into the image, and sends that
+   * to the other shards. Where damage may have taken commands from the log, what is left of it is served, and
+   * nothing can be changed.
+   *
+   * A node that did not found the cluster registers with it: the log comes to its members only.
+   *
+   * @param membership in which cluster this node is
+   * @param firstFreeGroupId above the id of every log of the node
+   * @param acceptLoss also when a part of the metadata log cannot be read
+   * @returns why there is nothing that could be served; null when all is well
+   */
+  *join(
+    membership: NodeMembership,
+    node: AdvertisedNode,
+    firstFreeGroupId: number,
+    acceptLoss: boolean,
+  ): Task<JoinRefusal | null> {
+    assert(
+      this.#shard.options.mailboxes.shard === CONTROLLER_SHARD,
+      "metadata has a shard of its own",
+    );
+    const refused = yield* membership.decide(this.#shard.storage.logs.has(CONTROLLER_GROUP_ID));
+    if (refused !== null) return refused;
+    this.#membership = membership;
+    this.#shard.peers.hellos.formed();
+    const { founders } = membership.state;
+    // Those that have answered are where they say; founders may have moved since.
+    for (const other of [...founders, ...membership.acquaintances]) {
+      this.#shard.peers.setAddress(other.nodeId, other);
+    }
+    const voters = controllerMembers(founders);
+    const { isFounder } = membership;
+    const own = isFounder ? null : memberIncarnation(membership.incarnation);
+    const partition = controllerPartition(
+      this.#shard.partitions,
+      this.#shard.settings,
+      voters,
+      own,
+    );
+    let answer: RegistrationAnswer | null = null;
+    if (!isFounder) {
+      const registration = registrationOf(
+        node,
+        membership,
+        this.#shard.options.nodeId,
+        firstFreeGroupId,
+      );
+      runTask(this.registrar.register(registration, membership), (given) => answer = given);
+    }
+    this.#awaited = founders.filter(({ nodeId }) => voters.some(({ node }) => node === nodeId));
+    while (!partition.leading && !isFollowing(partition) && !partition.replica.readOnly) {
+      const reason = refusalIn(answer);
+      if (reason !== null) return { kind: "cluster", reason };
+      if (partition.log.suspect && voters.length > 1) {
+        const { directory } = partition.log;
+        const what =
+          `The cluster's metadata log (${directory}) cannot be used: damage may have cut it`;
+        return { kind: "damaged", reason: what };
+      }
+      yield* this.#pause(1);
+    }
+    this.#awaited = [];
+    if (partition.replica.readOnly) {
+      // Nobody leads it; clients find here why nothing can be changed.
+      this.#shard.leaderNews.tell(
+        CONTROLLER_GROUP_ID,
+        this.#shard.options.nodeId,
+        partition.leaderEpoch,
+      );
+    }
+    this.#shard.partitions.controllerTerm = partition.leaderEpoch;
+    // Until it is known whether all of the log can be read.
+    this.#shard.partitions.freeze();
+    const feed = new MetadataFeed(
+      this.#shard.image,
+      partition,
+      (done) => this.#shard.whenSettled(done),
+      {
+        ...this.#shard.options,
+        calls: this.#shard.calls,
+        clockMs: () => this.#shard.options.clock.monotonicMs(),
+        snapshots: this.#shard.options.snapshots ?? METADATA_SNAPSHOTS,
+        wallMs: () => this.#shard.options.clock.wallMs(),
+      },
+    );
+    const loaded = yield* feed.log.load();
+    if (feed.newer !== null) return feed.refusal("newer", feed.newer);
+    this.metadata = feed;
+    feed.isLossAccepted = acceptLoss;
+    const lost = loaded?.lostOffsets ?? 0;
+    const isFrozen = partition.replica.readOnly || (lost > 0 && !acceptLoss);
+    if (isFrozen && this.#shard.image.clusterId === "") {
+      const what = lost > 0 ? `${lost} of its commands cannot be read` : "damage may have cut it";
+      return feed.refusal("damaged", `${what}, and the cluster's id is not among the others`);
+    }
+    const strange = yield* membership.adopt(this.#shard.image.clusterId);
+    if (strange !== null) return strange;
+    if (isFrozen) feed.freeze(this.#shard.options.logger, lost);
+    else this.#shard.partitions.thaw();
+    yield* feed.sendSnapshot();
+    return null;
+  }
+
+  /**
+   * Becomes the controller or follows it, and registers this node. Finishes after a while even if that is
+   * not committed by then: clients are answered from the image meanwhile.
+   *
+   * @param firstFreeGroupId above the id of every log of the node
+   * @returns why the cluster does not take this node; null: it does, as far as is known
+   */
+  *lead(node: AdvertisedNode, firstFreeGroupId: number): Task<string | null> {
+    const membership = this.#membership;
+    assert(this.metadata !== null && membership !== null, "who leads has joined");
+    const { random } = this.#shard.options;
+    const controller = new ControllerService(this.#shard.image, this.metadata, {
+      random,
+      partitionsPerNodeMax: this.#shard.settings.number("max.partitions.per.node"),
+      isAlive: (nodeId) => this.#shard.live.isAlive(nodeId),
+    });
+    const registration = registrationOf(
+      node,
+      membership,
+      this.#shard.options.nodeId,
+      firstFreeGroupId,
+    );
+    if (this.#shard.metadataReadOnly) {
+      controller.activate();
+      const { clusterId } = this.#shard.image;
+      yield* register({ controller, clusterId, isAlive: () => false }, registration);
+      return null;
+    }
+    this.metadata.controller = controller;
+    this.metadata.onLeading();
+    this.controller = controller;
+    return yield* until<string | null>((done) =>
+      this.#shard.within<string | null>(
+        REGISTER_MS,
+        done,
+        null,
+        (end) => runTask(this.#register(registration, membership), end),
+      )
+    );
+  }
+
+  /** Finishes when the image is not older than this start, or the cluster does not take the node: then with the reason. */
+  *#register(registration: Registration, membership: NodeMembership): Task<string | null> {
+    const answer = yield* this.registrar.register(registration, membership);
+    if (answer === null || answer.refusal !== null) return refusalIn(answer);
+    while (this.metadataOffset < answer.offset && !this.registrar.isStopped) yield* this.#pause(1);
+    this.#shard.partitions.noteCurrent();
+    this.metadata?.tellCurrent();
+    return null;
+  }
+
+  /** First offset of the metadata log that is not in the image. */
+  get metadataOffset(): number {
+    return this.metadata?.log.appliedOffset ?? 0;
+  }
+
+  /** Who should belong to a group that this node leads; null: its members are as they should be. */
+  wantedMembers(groupId: number): WantedMembers | null {
+    const { replication, image, live } = this.#shard;
+    const founders = this.#membership?.state.founders ?? [];
+    const replica = replication.replicaOf(groupId);
+    if (groupId !== CONTROLLER_GROUP_ID || replica === undefined || founders.length === 0) {
+      return null;
+    }
+    return wantedControllerMembers({
+      nodes: image.nodes,
+      removedNodes: image.removedNodes,
+      founders,
+      voters: replica.raft.configuration.voters,
+      isAlive: (nodeId) => live.isAlive(nodeId),
+      isLeaving: () => false,
+    });
+  }
+
+  /** The node begins to stop. */
+  drain(): void {
+    this.registrar.stop();
+  }
+
+  leave(): void {
+    this.#membership?.stop();
+  }
+
+  *#pause(ms: number): Task<void> {
+    const { timers, nowMs } = this.#shard.options;
+    yield* until<void>((done) => timers.schedule(new Timer(done), nowMs() + ms));
+  }
+}
+
+function refusalIn(answer: RegistrationAnswer | null): string | null {
+  return answer?.refusal ?? null;
+}
+
+/** It knows who leads, and what is committed. */
+function isFollowing({ replica, log }: Partition): boolean {
+  return replica.leaderId >= 0 && !replica.leading && replica.commitOffset > log.startOffset;
+}

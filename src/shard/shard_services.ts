@@ -1,0 +1,47 @@
+/**
+ * What handlers may use of a shard, made of its parts.
+ *
+ * @module
+ */
+
+import type { ControllerService } from "../cluster/controller_service.ts";
+import type { Task } from "../io/task.ts";
+import type { Caller } from "../kafka/router.ts";
+import type { Services, StorageTrouble } from "../kafka/services.ts";
+import { shardOfGroupId } from "./partition_table.ts";
+import type { Shard } from "./shard.ts";
+
+const NO_CALLER: Caller = { clientId: null, clientHost: "" };
+
+/** @param nextTurn ends with the shard's next turn */
+export function shardServices(of: Shard, nextTurn: () => Task<void>): Services {
+  const { mailboxes, nodeId, disk, dataDir } = of.options;
+  const { shard, shardCount } = mailboxes;
+  return {
+    shard,
+    shardCount,
+    nodeId,
+    image: of.image,
+    leaders: of.leaders,
+    live: of.live,
+    get controller(): ControllerService | null {
+      return of.controller;
+    },
+    get metadataReadOnly(): boolean {
+      return of.metadataReadOnly;
+    },
+    get trouble(): StorageTrouble {
+      return of.trouble;
+    },
+    partitions: of.partitions,
+    groups: of.groups,
+    dataDirectory: {
+      path: dataDir,
+      freeBytes: () => disk.freeBytes(),
+      totalBytes: () => disk.totalBytes(),
+    },
+    nextTurn,
+    shardOfGroup: (groupId: number) => shardOfGroupId(groupId, shardCount),
+    call: (api, version, request) => of.router.call(api, version, NO_CALLER, request),
+  };
+}
