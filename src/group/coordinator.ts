@@ -4,7 +4,7 @@
  * Lives on the shard that leads the partition, from the moment it begins to lead until it stops: first
  * *loading* (every record of the partition is replayed), then *active* after
  * {@linkcode GroupCoordinator.loaded}, and *gone* after {@linkcode GroupCoordinator.unload}. A
- * later leadership creates a new one.
+ * later leadership creates a new one. Where nobody can lead the partition, it is *offline* from the beginning.
  *
  * Requests are answered through `respond`, exactly once each, at once or later: when their records are
  * committed and replayed, or when a rebalance ends. Pure: time comes with each call, chance from the
@@ -89,7 +89,7 @@ export interface GroupCoordinatorOptions {
   readonly onGroup?: GroupListener;
 }
 
-type Phase = "loading" | "active" | "gone";
+type Phase = "loading" | "active" | "gone" | "offline";
 
 export class GroupCoordinator {
   #table: GroupTable;
@@ -136,6 +136,12 @@ export class GroupCoordinator {
     this.#nextExpiryMs = nowMs + this.#table.config.offsetsRetentionCheckMs;
     startGroups(this.#table, this.#rebalancer);
     this.#table.flush();
+  }
+
+  /** Nobody can lead the partition before an operator has acted: clients are told that there is no coordinator. */
+  takeOffline(): void {
+    assert(this.#phase === "loading", "a coordinator that serves loses its partition first");
+    this.#phase = "offline";
   }
 
   /** The partition is led elsewhere: waiting members get NOT_COORDINATOR and look for their coordinator. */
@@ -253,7 +259,9 @@ export class GroupCoordinator {
     this.#table.flush();
   }
 
+  /** Offline: none, as where no node has the partition; the others are listed. */
   listGroups(context: GroupContext, request: ListGroupsRequest): ListGroupsResponse {
+    if (this.#phase === "offline") return newListGroupsResponse();
     const errorCode = this.#enter(context);
     if (errorCode !== ErrorCode.NONE) return newListGroupsResponse({ errorCode });
     return newListGroupsResponse({ groups: listGroups(this.#table, request) });
@@ -287,10 +295,16 @@ export class GroupCoordinator {
 
   #enter(context: GroupContext): number {
     this.#setTime(context.nowMs, context.wallMs);
-    if (this.#phase === "active") return ErrorCode.NONE;
-    return this.#phase === "loading"
-      ? ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
-      : ErrorCode.NOT_COORDINATOR;
+    switch (this.#phase) {
+      case "active":
+        return ErrorCode.NONE;
+      case "loading":
+        return ErrorCode.COORDINATOR_LOAD_IN_PROGRESS;
+      case "offline":
+        return ErrorCode.COORDINATOR_NOT_AVAILABLE;
+      case "gone":
+        return ErrorCode.NOT_COORDINATOR;
+    }
   }
 
   #setTime(nowMs: number, wallMs: number): void {

@@ -7,6 +7,7 @@
  *   commit          --> read what is new --> apply, batch by batch --> done(0) of its append
  *   append(records) --> log, wherever this node leads
  *   unload()        --> nothing is applied any more, and open appends are refused; load() may follow
+ *   unreadable      --> stalled: nothing is applied or appended, until the record can be read
  *   from time to time --> the state's records --> snapshot
  * ```
  *
@@ -24,8 +25,10 @@
  * A log's contents are input: clients once could write there, and disks return wrong bytes. So
  * - a record that the machine cannot apply is skipped, and reported with its offset;
  * - a read that fails is repeated, because some errors are temporary;
- * - a part of the log that stays unreadable is skipped, and reported with the lost offsets; the records after it
- *   still count.
+ * - while a state is loaded, a part of the log that stays unreadable is skipped, and reported with the lost offsets;
+ *   the records after it still count. Who loads decides what a state that lacks something may do.
+ * - later, nothing is skipped: others rely on the state, and on having heard of every change. It is *stalled* then,
+ *   which is reported, and tries again until the record can be read, or a start loads the state anew.
  *
  * @module
  */
@@ -57,6 +60,8 @@ import { batchOf, type StateRecord, visitRecords } from "./records_of.ts";
 const READ_SIZE = 1024 * 1024;
 /** Pauses before a read that failed is tried again (ms). */
 const READ_PAUSES_MS = [10, 50, 250];
+/** The same of a stalled state. */
+const STALLED_PAUSE_MS = 1_000;
 /** Skipped records that are reported one by one; the rest is counted. */
 const NAMED_RECORDS_MAX = 10;
 
@@ -148,6 +153,8 @@ export class AppliedLog {
   #retryAtMs = 0;
   #failing = false;
   #stopped = false;
+  /** Since when a record cannot be read (ms); negative: none. */
+  #stalledSinceMs = -1;
 
   constructor(partition: Partition, machine: StateMachine, options: AppliedLogOptions) {
     this.partition = partition;
@@ -163,13 +170,20 @@ export class AppliedLog {
     return this.#nextOffset;
   }
 
+  /** A committed record cannot be read: those after it wait, and so does who appended them; appends are refused. */
+  get stalled(): boolean {
+    return this.#stalledSinceMs >= 0;
+  }
+
   /**
    * Appends `records` as one batch. `done` is called once: with 0 when they are committed and applied, in
-   * the order of the appends and before anything later is applied; or with a refusal, when they never will be,
-   * or when this node lost the leadership or unloaded the state first.
+   * the order of the appends and before anything later is applied; or with a refusal, when they never will be
+   * (-EIO while the state is {@linkcode AppliedLog.stalled}), or when this node lost the leadership or unloaded the
+   * state first.
    */
   append(records: readonly StateRecord[], done: (result: number) => void): void {
     if (!this.#loaded) return done(NOT_LEADER);
+    if (this.stalled) return done(-EIO);
     const batch = batchOf(records, this.#options.wallMs());
     const tenure = this.#tenure;
     this.#appender.append(batch, (baseOffset) => {
@@ -238,6 +252,7 @@ export class AppliedLog {
   unload(): void {
     this.#tenure++;
     this.#loaded = false;
+    this.#stalledSinceMs = -1;
     this.#options.timers.cancel(this.#timer);
     for (const { done } of this.#parked.splice(0)) done(NOT_LEADER);
   }
@@ -370,7 +385,8 @@ export class AppliedLog {
     let tries = 0;
     while (tenure === this.#tenure && this.#nextOffset < partition.highWatermark) {
       if (this.#nextOffset < partition.startOffset) {
-        this.#skipTo(partition.startOffset);
+        if (this.#loaded) yield* this.#stall("it was removed before it was applied");
+        else this.#skipTo(partition.startOffset);
         continue;
       }
       read.offset = this.#nextOffset;
@@ -384,11 +400,16 @@ export class AppliedLog {
           this.#applyExtent(read.addresses[i]!, read.lengths[i]!, tenure);
         }
         tries = 0;
+        this.#endStall();
       }
       read.release();
       if (found || tenure !== this.#tenure) continue;
       if (tries < READ_PAUSES_MS.length) {
         yield* this.#pause(READ_PAUSES_MS[tries++]!);
+        continue;
+      }
+      if (this.#loaded) {
+        yield* this.#stall("its part of the log cannot be read");
         continue;
       }
       this.#skipTo(Math.min(partition.log.readableFrom(this.#nextOffset), partition.highWatermark));
@@ -415,7 +436,29 @@ export class AppliedLog {
     }
   }
 
-  /** Goes on without the records before `offset`. */
+  /** The next record cannot be had: waits before it is tried again. */
+  *#stall(problem: string): Task<void> {
+    if (!this.stalled) {
+      this.#stalledSinceMs = this.#options.nowMs();
+      this.#log(LogLevel.ERROR, "Cannot read a committed record: changes after it wait, and new ones are refused", {
+        directory: this.partition.log.directory,
+        offset: this.#nextOffset,
+        problem,
+        next: "it is tried again; gregor check --data-dir DIR names the file: put back a copy of it, or start with " +
+          "--accept-loss",
+      });
+    }
+    yield* this.#pause(STALLED_PAUSE_MS);
+  }
+
+  #endStall(): void {
+    if (!this.stalled) return;
+    const stalledMs = Math.round(this.#options.nowMs() - this.#stalledSinceMs);
+    this.#stalledSinceMs = -1;
+    this.#log(LogLevel.INFO, "The record can be read: changes continue", { stalledMs });
+  }
+
+  /** While it is loaded: goes on without the records before `offset`. */
   #skipTo(offset: number): void {
     this.#noteLost(this.#nextOffset, offset);
     this.#nextOffset = offset;

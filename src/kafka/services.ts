@@ -31,6 +31,8 @@ export interface StorageTrouble {
   readonly diskFull: boolean;
   /** Groups with records that cannot be read, or that cannot be written. */
   readonly damagedGroups: ReadonlySet<number>;
+  /** Those of them that cannot be written. */
+  readonly readOnlyGroups: ReadonlySet<number>;
 }
 
 export interface Services {

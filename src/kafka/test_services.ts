@@ -98,6 +98,8 @@ export class TestBroker {
   readonly partitions = new Map<number, TestPartition>();
   readonly shardCount: number;
   readonly groups: TestGroups;
+  /** Groups whose partitions damage made read-only. */
+  readonly readOnlyGroups = new Set<number>();
 
   constructor(options: TestClusterOptions & { readonly shardCount?: number } = {}) {
     this.cluster = new TestCluster(options);
@@ -148,7 +150,11 @@ export class TestBroker {
       metadataReadOnly: false,
       partitions: partitions as unknown as Services["partitions"],
       groups: this.groups.directory(shard),
-      trouble: { diskFull: false, damagedGroups: new Set() },
+      trouble: {
+        diskFull: false,
+        damagedGroups: new Set(),
+        readOnlyGroups: this.readOnlyGroups,
+      },
       dataDirectory: { path: "/data", freeBytes: () => 750, totalBytes: () => 1000 },
       *nextTurn() {},
       shardOfGroup: (groupId) => groupId % this.shardCount,

@@ -196,8 +196,10 @@ export class RunningShard {
         return runTask(steps.stop(), () => tell({ type: "stopped" }));
       case "trouble":
         if (steps.shard !== null) {
-          const { diskFull, damagedGroups } = message;
-          steps.shard.trouble = { diskFull, damagedGroups: new Set(damagedGroups) };
+          const { diskFull } = message;
+          const damagedGroups = new Set(message.damagedGroups);
+          const readOnlyGroups = new Set(message.readOnlyGroups);
+          steps.shard.trouble = { diskFull, damagedGroups, readOnlyGroups };
         }
         return;
       case "halt":

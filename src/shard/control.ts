@@ -123,6 +123,7 @@ export type ToShard =
     readonly type: "trouble";
     readonly diskFull: boolean;
     readonly damagedGroups: readonly number[];
+    readonly readOnlyGroups: readonly number[];
   };
 
 export type FromShard =

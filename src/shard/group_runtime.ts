@@ -8,6 +8,7 @@
  * @module
  */
 
+import { LogLevel } from "../base/logger.ts";
 import type { Random } from "../base/prng.ts";
 import type { EventLog } from "../base/event_log.ts";
 import type { ClusterImage } from "../cluster/image.ts";
@@ -17,12 +18,13 @@ import { GroupCoordinator } from "../group/coordinator.ts";
 import { groupPartition } from "../group/group_partition.ts";
 import type { CoordinatorLog } from "../group/group_table.ts";
 import type { GroupRecord } from "../group/records.ts";
-import { ENOSPC } from "../io/errno.ts";
+import { EIO, ENOSPC } from "../io/errno.ts";
 import { runTask, type Task } from "../io/task.ts";
 import { Timer } from "../io/timers.ts";
 import { AppliedLog, type AppliedLogOptions, type StateMachine } from "../kafka/applied_log.ts";
 import type { Partition, PartitionObserver } from "../kafka/partition.ts";
 import { ErrorCode } from "../wire/errors.ts";
+import { DAMAGE_REMEDY } from "./node_health.ts";
 import { type OwnershipListener, shardOfGroupId } from "./partition_table.ts";
 
 /** How often coordinators are asked whether something is due (ms). */
@@ -49,6 +51,7 @@ class CoordinatedPartition implements CoordinatorLog, PartitionObserver, StateMa
     this.coordinator = this.#newCoordinator();
     partition.observer = this;
     if (partition.leading) this.onLeading();
+    else if (partition.replica.readOnly) this.#takeOffline(partition);
   }
 
   apply(key: Uint8Array | null, value: Uint8Array | null): string | null {
@@ -61,8 +64,7 @@ class CoordinatedPartition implements CoordinatorLog, PartitionObserver, StateMa
 
   append(records: readonly GroupRecord[], done: (errorCode: number) => void): void {
     this.log.append(records, (result) => {
-      if (result === 0) done(ErrorCode.NONE);
-      else done(result === -ENOSPC ? ErrorCode.KAFKA_STORAGE_ERROR : ErrorCode.NOT_COORDINATOR);
+      done(appendErrorOf(result));
     });
   }
 
@@ -84,6 +86,19 @@ class CoordinatedPartition implements CoordinatorLog, PartitionObserver, StateMa
     this.log.onCommit();
   }
 
+  #takeOffline({ log, image }: Partition): void {
+    this.coordinator!.takeOffline();
+    this.#options.logger.log(
+      LogLevel.ERROR,
+      "Groups have no coordinator: the partition that keeps them is damaged, so nothing can be written to it",
+      {
+        partition: `${image.topic.name}-${image.index}`,
+        directory: log.directory,
+        remedy: DAMAGE_REMEDY,
+      },
+    );
+  }
+
   #newCoordinator(): GroupCoordinator {
     const { config, random, events } = this.#options;
     return new GroupCoordinator({
@@ -92,6 +107,20 @@ class CoordinatedPartition implements CoordinatorLog, PartitionObserver, StateMa
       log: this,
       onGroup: (message, fields) => events.note(message, fields),
     });
+  }
+}
+
+/** What the refusal of an append says of the coordinator. */
+function appendErrorOf(result: number): ErrorCode {
+  switch (result) {
+    case 0:
+      return ErrorCode.NONE;
+    case -ENOSPC:
+      return ErrorCode.KAFKA_STORAGE_ERROR;
+    case -EIO:
+      return ErrorCode.COORDINATOR_NOT_AVAILABLE;
+    default:
+      return ErrorCode.NOT_COORDINATOR;
   }
 }
 

@@ -75,6 +75,13 @@ export class NodeHealth {
     return [...this.#shards.values()].flatMap(({ hurt }) => hurt.map(({ groupId }) => groupId));
   }
 
+  /** Groups whose partitions cannot be written. */
+  get readOnlyGroups(): number[] {
+    return [...this.#shards.values()].flatMap(({ hurt }) =>
+      hurt.filter(({ readOnly }) => readOnly).map(({ groupId }) => groupId)
+    );
+  }
+
   /** A shard reported its state. */
   update(shard: number, health: StorageHealth): void {
     this.#shards.set(shard, health);

@@ -101,7 +101,11 @@ export class Shard {
   /** Brings the groups that this shard leads to the members that they should have. */
   readonly steward: MemberSteward;
   /** Problems of the node's storage, as the control thread reports them. */
-  trouble: StorageTrouble = { diskFull: false, damagedGroups: new Set() };
+  trouble: StorageTrouble = {
+    diskFull: false,
+    damagedGroups: new Set(),
+    readOnlyGroups: new Set(),
+  };
   /** Of batches that clients produce. */
   readonly #checks: RecordChecks;
   #writable = false;

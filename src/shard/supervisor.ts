@@ -274,9 +274,9 @@ export class Supervisor {
   #noteHealth(shard: number, health: StorageHealth): void {
     this.#health.update(shard, health);
     Deno.unrefTimer(setTimeout(() => this.#health.logDamage(), DAMAGE_LOG_MS));
-    const { full: diskFull, hurtGroups: damagedGroups } = this.#health;
+    const { full: diskFull, hurtGroups: damagedGroups, readOnlyGroups } = this.#health;
     for (let other = 0; other < this.#workers.length; other++) {
-      this.#send(other, { type: "trouble", diskFull, damagedGroups });
+      this.#send(other, { type: "trouble", diskFull, damagedGroups, readOnlyGroups });
     }
   }
 

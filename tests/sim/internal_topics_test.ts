@@ -4,32 +4,46 @@
  */
 
 import { strict as assert } from "node:assert";
+import { CONTROLLER_GROUP_ID } from "../../src/cluster/records.ts";
 import { groupRecord, offsetRecord } from "../../src/group/records.ts";
+import { BLOCK_SIZE } from "../../src/io/disk.ts";
 import { batchOf, type StateRecord } from "../../src/kafka/records_of.ts";
+import { ReadError } from "../../src/storage/log.ts";
+import type { LogRead } from "../../src/storage/log_read.ts";
 import type { Api } from "../../src/wire/api.ts";
 import { ErrorCode } from "../../src/wire/errors.ts";
 import {
   CREATE_TOPICS,
   DELETE_RECORDS,
   DELETE_TOPICS,
+  DESCRIBE_GROUPS,
   FIND_COORDINATOR,
+  HEARTBEAT,
+  JOIN_GROUP,
+  LIST_GROUPS,
   OFFSET_COMMIT,
   OFFSET_FETCH,
   PRODUCE,
 } from "../../src/wire/generated/apis.ts";
 import { newDeleteRecordsRequest } from "../../src/wire/generated/delete_records_request.ts";
 import { newDeleteTopicsRequest } from "../../src/wire/generated/delete_topics_request.ts";
+import { newDescribeGroupsRequest } from "../../src/wire/generated/describe_groups_request.ts";
 import { newFindCoordinatorRequest } from "../../src/wire/generated/find_coordinator_request.ts";
 import {
   newGroupMetadataValue,
   newMemberMetadata,
 } from "../../src/wire/generated/group_metadata_value.ts";
+import { newHeartbeatRequest } from "../../src/wire/generated/heartbeat_request.ts";
+import { newJoinGroupRequest } from "../../src/wire/generated/join_group_request.ts";
+import { newListGroupsRequest } from "../../src/wire/generated/list_groups_request.ts";
 import {
   newOffsetCommitRequest,
   newOffsetCommitRequestPartition,
+  type OffsetCommitRequest,
 } from "../../src/wire/generated/offset_commit_request.ts";
 import { newOffsetFetchRequest } from "../../src/wire/generated/offset_fetch_request.ts";
 import type { Partition } from "../../src/kafka/partition.ts";
+import { takePicture } from "./disk_picture.ts";
 import { SimClient } from "./sim_client.ts";
 import { SimNode, type SimNodeOptions } from "./sim_node.ts";
 import { produceRequest, SMALL_BATCH, topicRequest } from "./sim_requests.ts";
@@ -84,14 +98,18 @@ function offsetsPartition(node: SimNode): Partition {
   return partitions.byGroup(image.topicByName(OFFSETS_TOPIC)!.partitions[0]!.groupId)!;
 }
 
-function commit(node: SimNode, partitionIndex: number, committedOffset: number): void {
+function commitRequest(partitionIndex: number, committedOffset: number): OffsetCommitRequest {
   const partition = newOffsetCommitRequestPartition({
     partitionIndex,
     committedOffset,
     committedMetadata: NOTE,
   });
   const topics = [{ name: "t", topicId: "0".repeat(32), partitions: [partition] }];
-  const response = call(node, OFFSET_COMMIT, 8, newOffsetCommitRequest({ groupId: GROUP, topics }));
+  return newOffsetCommitRequest({ groupId: GROUP, topics });
+}
+
+function commit(node: SimNode, partitionIndex: number, committedOffset: number): void {
+  const response = call(node, OFFSET_COMMIT, 8, commitRequest(partitionIndex, committedOffset));
   assert.equal(response.topics[0]!.partitions[0]!.errorCode, 0);
 }
 
@@ -230,4 +248,135 @@ Deno.test("a read of the offsets topic that fails for a moment is tried again", 
   find(node);
   for (let i = 0; i < 60; i++) assert.equal(committed(node, i), 100 + i);
   assert.deepEqual(node.remarks.filter((each) => each.includes("Skipped")), []);
+});
+
+/** Reads of a partition's log fail as long as the returned switch is on. */
+function failingReads({ log }: Partition): { on: boolean } {
+  const failing = { on: true };
+  const read = log.read.bind(log);
+  log.read = (wanted: LogRead): boolean => {
+    if (!failing.on) return read(wanted);
+    wanted.begin();
+    wanted.error = ReadError.STORAGE;
+    return true;
+  };
+  return failing;
+}
+
+Deno.test("a committed record that cannot be read while a coordinator serves is not passed over, and comes late", () => {
+  const node = nodeWithGroup();
+  commit(node, 0, 11);
+  const failing = failingReads(offsetsPartition(node));
+  const [late, refused] = [new SimClient(node.connect(0)), new SimClient(node.connect(0))];
+  const answers: number[] = [];
+  const send = (client: SimClient, partition: number, offset: number): void =>
+    client.send(
+      OFFSET_COMMIT,
+      8,
+      commitRequest(partition, offset),
+      (response) => answers.push(response.topics[0]!.partitions[0]!.errorCode),
+    );
+  const poll = (): void => {
+    late.poll();
+    refused.poll();
+  };
+  send(late, 0, 12);
+  node.run(() => (poll(), false), 5_000);
+  assert.deepEqual(answers, [], "a record that nobody could read was answered");
+  const stalled = node.remarks.filter((each) => each.includes("Cannot read a committed record"));
+  assert.equal(stalled.length, 1, "it is told once");
+  assert.match(stalled[0]!, /"partition":"__consumer_offsets-0".*"offset":1.*--accept-loss/);
+  // What was read before is served, and what would come after is refused at once.
+  assert.equal(committed(node, 0), 11);
+  send(refused, 1, 5);
+  assert(node.run(() => (poll(), answers.length === 1), 1_000));
+  assert.deepEqual(answers.splice(0), [ErrorCode.COORDINATOR_NOT_AVAILABLE]);
+  failing.on = false;
+  assert(node.run(() => (poll(), answers.length === 1), 5_000));
+  assert.deepEqual(answers, [0]);
+  assert.equal(committed(node, 0), 12);
+  commit(node, 1, 6);
+  assert.equal(committed(node, 1), 6);
+  assert.deepEqual(node.remarks.filter((each) => each.includes("Skipped")), []);
+});
+
+Deno.test("a command whose record cannot be read is not passed over by the images, and no command is decided without it", () => {
+  const node = nodeWithGroup();
+  const { image, partitions } = node.shards[0]!.shard;
+  const failing = failingReads(partitions.byGroup(CONTROLLER_GROUP_ID)!);
+  const answers: number[] = [];
+  const clients = [0, 1, 2].map(() => new SimClient(node.connect(0)));
+  const create = (client: SimClient, name: string): void =>
+    client.send(
+      CREATE_TOPICS,
+      7,
+      topicRequest(name, 1),
+      (response) => answers.push(response.topics[0]!.errorCode),
+    );
+  const run = (done: () => boolean): boolean =>
+    node.run(() => {
+      for (const client of clients) client.poll();
+      return done();
+    }, 5_000);
+  create(clients[0]!, "late");
+  run(() => false);
+  create(clients[1]!, "late");
+  run(() => false);
+  assert.equal(image.topicByName("late"), undefined);
+  failing.on = false;
+  assert(run(() => answers.length === 2));
+  assert.deepEqual(answers.sort(), [0, ErrorCode.TOPIC_ALREADY_EXISTS]);
+  create(clients[2]!, "next");
+  assert(run(() => answers.length === 3));
+  assert.equal(answers[2], 0);
+  const groups = [...partitions.all()].map((each) => each.image.groupId);
+  assert.equal(new Set(groups).size, groups.length);
+  assert.deepEqual(node.remarks.filter((each) => each.includes("Skipped")), []);
+});
+
+Deno.test("groups of a partition that damage made read-only have no coordinator, and the log says so", () => {
+  const node = nodeWithGroup();
+  commit(node, 0, 11);
+  assert(node.stop());
+  node.crash();
+  assert(node.mount(1));
+  find(node);
+  commit(node, 0, 12);
+  const groupId = offsetsPartition(node).image.groupId;
+  node.crash();
+  // The newest journal writes rot, but for what a torn write could explain.
+  const { blocks } = takePicture(node.disk).shards[0]!;
+  for (const { path, block, lsn } of blocks.slice(-6, -1)) {
+    if (lsn > 0) node.disk.replaceBlock(path, block, new Uint8Array(BLOCK_SIZE).fill(7));
+  }
+  assert(node.mount(1), node.refusal ?? "");
+  assert.ok(node.report!.suspectGroups.includes(groupId), "the partition is sound");
+  const remarks = node.remarks.filter((each) => each.includes("Groups have no coordinator"));
+  assert.match(remarks[0]!, /"partition":"__consumer_offsets-0".*--accept-loss/);
+  node.pass(10_000);
+  const join = call(node, JOIN_GROUP, 5, newJoinGroupRequest({ groupId: GROUP }));
+  assert.equal(join.errorCode, ErrorCode.COORDINATOR_NOT_AVAILABLE);
+  const beat = call(node, HEARTBEAT, 3, newHeartbeatRequest({ groupId: GROUP }));
+  assert.equal(beat.errorCode, ErrorCode.COORDINATOR_NOT_AVAILABLE);
+  const fetched = call(node, OFFSET_FETCH, 7, newOffsetFetchRequest({ groupId: GROUP }));
+  assert.equal(fetched.errorCode, ErrorCode.COORDINATOR_NOT_AVAILABLE);
+  const described = call(node, DESCRIBE_GROUPS, 5, newDescribeGroupsRequest({ groups: [GROUP] }));
+  assert.equal(described.groups[0]!.errorCode, ErrorCode.COORDINATOR_NOT_AVAILABLE);
+  const listed = call(node, LIST_GROUPS, 4, newListGroupsRequest());
+  assert.deepEqual([listed.errorCode, listed.groups], [0, []]);
+  node.shards[0]!.shard.trouble = {
+    diskFull: false,
+    damagedGroups: new Set([groupId]),
+    readOnlyGroups: new Set([groupId]),
+  };
+  const request = newFindCoordinatorRequest({ coordinatorKeys: [GROUP] });
+  const [found] = call(node, FIND_COORDINATOR, 4, request).coordinators;
+  assert.equal(found!.errorCode, ErrorCode.COORDINATOR_NOT_AVAILABLE);
+  assert.match(found!.errorMessage!, /--accept-loss/);
+  assert(node.stop());
+  node.crash();
+  assert(node.mount(1, undefined, true));
+  find(node);
+  commit(node, 0, 13);
+  assert.equal(committed(node, 0), 13);
 });

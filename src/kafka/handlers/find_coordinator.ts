@@ -3,7 +3,8 @@
  *
  * - A group (type 0, all there is in v0): the leader of its partition of `__consumer_offsets`. The
  *   topic is created at the first request.
- * - COORDINATOR_NOT_AVAILABLE as long as the topic is being created or the leader's address is not known.
+ * - COORDINATOR_NOT_AVAILABLE as long as the topic is being created or the leader's address is not known, and
+ *   where the group's partition is damaged, so that nothing can be written to it.
  * - v4: many keys at once.
  *
  * Gaps: no transactions yet: a transactional id (type 1) is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED
@@ -13,6 +14,7 @@
  * @module
  */
 
+import type { PartitionImage } from "../../cluster/image.ts";
 import { OFFSETS_TOPIC } from "../../cluster/topic_names.ts";
 import { groupPartition } from "../../group/group_partition.ts";
 import type { Task } from "../../io/task.ts";
@@ -34,6 +36,10 @@ const KeyType = { GROUP: 0, TRANSACTION: 1 } as const;
 
 const NO_TRANSACTIONS_MESSAGE =
   "this broker has no transactions: produce without a transactional.id (idempotence works)";
+
+const READ_ONLY_MESSAGE =
+  "the partition that keeps the group is read-only, because damage may have taken some of its records: the " +
+  "broker's log has details, and a start with --accept-loss makes it writable";
 
 /** First version with many keys. */
 const KEYS_VERSION = 4;
@@ -67,7 +73,11 @@ function find(services: Services, keyType: number, key: string): Coordinator {
     return refused(key, errorCode, NO_TRANSACTIONS_MESSAGE);
   }
   if (keyType !== KeyType.GROUP) return refused(key, ErrorCode.INVALID_REQUEST);
-  const nodeId = groupNode(services, key);
+  const partition = partitionOf(services, key);
+  if (partition !== null && services.trouble.readOnlyGroups.has(partition.groupId)) {
+    return refused(key, ErrorCode.COORDINATOR_NOT_AVAILABLE, READ_ONLY_MESSAGE);
+  }
+  const nodeId = partition === null ? -1 : services.leaders.leaderOf(partition);
   if (nodeId < 0) return refused(key, ErrorCode.COORDINATOR_NOT_AVAILABLE);
   const node = services.image.nodes.get(nodeId);
   const address = node === undefined ? null : kafkaAddressOf(node);
@@ -76,12 +86,11 @@ function find(services: Services, keyType: number, key: string): Coordinator {
   return newCoordinator({ key, nodeId, host, port });
 }
 
-/** -1 as long as the topic does not exist, or nobody is known to lead the partition. */
-function groupNode(services: Services, key: string): number {
-  const topic = services.image.topicByName(OFFSETS_TOPIC);
-  if (topic === undefined || topic.partitions.length === 0) return -1;
-  const partition = topic.partitions[groupPartition(key, topic.partitions.length)]!;
-  return services.leaders.leaderOf(partition);
+/** The partition that keeps a group; null as long as the topic does not exist. */
+function partitionOf({ image }: Services, key: string): PartitionImage | null {
+  const topic = image.topicByName(OFFSETS_TOPIC);
+  if (topic === undefined || topic.partitions.length === 0) return null;
+  return topic.partitions[groupPartition(key, topic.partitions.length)]!;
 }
 
 function refused(
