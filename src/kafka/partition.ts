@@ -50,6 +50,7 @@ export interface PartitionOwner {
 
 interface Trim {
   readonly index: number;
+  readonly offset: number;
   readonly done: (result: number) => void;
 }
 
@@ -162,13 +163,14 @@ export class Partition implements ReplicaListener {
    * DeleteRecords: moves the log start to `offset` through the log itself, so that it stays moved.
    *
    * @param offset at most the high watermark
-   * @returns 0 once it is committed and done; NOT_LEADER, or the log's refusal
+   * @returns 0 once it is committed and done; NOT_LEADER, or the log's refusal: LOG_FAILED also where the log was
+   * damaged meanwhile, and did not move its start
    */
   *trimTo(offset: number): Task<number> {
     if (offset <= this.log.startOffset) return 0;
     const index = this.replica.proposeTrim(offset);
     if (index < 0) return index;
-    return yield* until<number>((done) => this.#trims.push({ index, done }));
+    return yield* until<number>((done) => this.#trims.push({ index, offset, done }));
   }
 
   onDurable(): void {
@@ -182,7 +184,8 @@ export class Partition implements ReplicaListener {
 
   onCommitted(): void {
     while (this.#trims.length > 0 && this.#trims[0]!.index <= this.replica.trimmedIndex) {
-      this.#trims.shift()!.done(0);
+      const { offset, done } = this.#trims.shift()!;
+      done(offset <= this.log.startOffset ? 0 : LOG_FAILED);
     }
     this.#commitWaits.reach(this.replica.commitOffset);
     this.observer?.onCommit();

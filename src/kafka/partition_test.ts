@@ -61,6 +61,18 @@ Deno.test("a trim is answered when it is applied, though the log had no room for
   assert.deepEqual([trims, partition.startOffset], [[0], 1]);
 });
 
+Deno.test("a trim of a log that is damaged before it is applied is refused", () => {
+  const { partition, log } = testPartition();
+  for (let i = 0; i < 3; i++) log.append();
+  log.reachDurable();
+  const trims: number[] = [];
+  runTask(partition.trimTo(2), (result) => trims.push(result));
+  log.trimRefusal = LOG_FAILED;
+  log.suspect = true;
+  log.reachDurable();
+  assert.deepEqual([trims, partition.startOffset], [[LOG_FAILED], 0]);
+});
+
 Deno.test("of two trims on their way the further one counts for both", () => {
   const { partition, log } = testPartition();
   for (let i = 0; i < 10; i++) log.append();

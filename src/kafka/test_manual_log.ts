@@ -28,7 +28,7 @@ export class ManualLog {
   appends = 0;
   /** What {@linkcode ManualLog.trimPrefix} answers instead of doing it. */
   trimRefusal = 0;
-  #trim: MetaEntry | null = null;
+  readonly #trims: MetaEntry[] = [];
   suspect = false;
   readonly busy = false;
   readonly appendBytesMax = 1_000_000;
@@ -69,7 +69,7 @@ export class ManualLog {
   appendMeta(kind: MetaKind, term: number, payload: Uint8Array<ArrayBuffer>): number {
     this.lastTerm = term;
     const index = ++this.lastIndex;
-    if (kind === MetaKind.PREFIX) this.#trim = { kind, index, term, offset: 0, payload };
+    if (kind === MetaKind.PREFIX) this.#trims.push({ kind, index, term, offset: 0, payload });
     return index;
   }
 
@@ -77,7 +77,7 @@ export class ManualLog {
 
   lastMeta(kind: MetaKind, index: number): MetaEntry | null {
     if (kind !== MetaKind.PREFIX) return null;
-    return this.#trim !== null && this.#trim.index <= index ? this.#trim : null;
+    return this.#trims.findLast((trim) => trim.index <= index) ?? null;
   }
 
   trimPrefix(offset: number): number {

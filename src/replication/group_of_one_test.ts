@@ -59,6 +59,27 @@ Deno.test("a group of one applies a trim of its predecessor, though the log had 
   assert.deepEqual(told.slice(-2), ["committed 5", "writable"]);
 });
 
+Deno.test("a trim does not take back one of a predecessor that has not taken effect", () => {
+  const log = new ManualLog();
+  const before = testReplica(log);
+  before.replica.start();
+  for (let i = 0; i < 5; i++) log.append();
+  log.reachDurable();
+  before.replica.proposeTrim(3);
+  before.replica.close();
+
+  log.trimRefusal = LOG_BUSY;
+  const { replica } = testReplica(log);
+  replica.start();
+  log.reachDurable();
+  const index = replica.proposeTrim(1);
+  log.reachDurable();
+  log.trimRefusal = 0;
+  log.listener!.onWritable(log as unknown as Log);
+  assert.equal(log.startOffset, 3);
+  assert(replica.trimmedIndex >= index);
+});
+
 Deno.test("a log that turns out to be damaged while it is led: what it had taken is committed", () => {
   const log = new ManualLog();
   const { replica, told } = testReplica(log);

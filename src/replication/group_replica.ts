@@ -34,11 +34,10 @@ import {
   type LogListener,
   MetaKind,
   type SnapshotPoint,
+  TRIM_PAYLOAD_SIZE,
 } from "../storage/log.ts";
 import { NOT_LEADER, type Replica, type ReplicaGroup, type ReplicaListener } from "./replica.ts";
 
-/** A trim's payload: the offset (int64). */
-const TRIM_PAYLOAD_SIZE = 8;
 const NOBODY = -1;
 const ANY_INCARNATION = 0;
 /** A voter that has not answered for this long does not count for `min.insync.replicas` (ms). */
@@ -74,8 +73,6 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   #leading = false;
   #commitIndex: number;
   #commitOffset: number;
-  /** The furthest log start that was proposed. */
-  #proposedStart = 0;
   /** There may be trims that are not committed, or that have not taken effect. */
   #trimsDue = true;
   #trimmedIndex = -1;
@@ -194,13 +191,12 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     if (!this.#leading) return NOT_LEADER;
     if (!this.raft.accepts) return LOG_BUSY;
     assert(offset <= this.#commitOffset, "a trim goes at most to the commit");
-    // The last entry counts: it must not take back what one before it asks for.
-    const furthest = Math.max(offset, this.#proposedStart);
+    // The last entry counts: it must not take back what one before it asks for, whoever proposed that one, and when.
+    const furthest = Math.max(offset, this.#lastTrim(this.log.lastIndex)?.offset ?? 0);
     const payload = new Uint8Array(TRIM_PAYLOAD_SIZE);
     setInt64(new DataView(payload.buffer), 0, furthest);
     const index = this.log.appendMeta(MetaKind.PREFIX, this.raft.term, payload);
     if (index < 0) return index;
-    this.#proposedStart = furthest;
     this.#trimsDue = true;
     this.appended();
     return index;
@@ -463,17 +459,27 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
    */
   #applyTrims(): boolean {
     const { log } = this;
-    const trim = log.lastMeta(MetaKind.PREFIX, this.#commitIndex);
+    const trim = this.#lastTrim(this.#commitIndex);
     if (trim !== null) {
-      const { buffer, byteOffset, byteLength } = trim.payload;
-      const offset = getInt64(new DataView(buffer, byteOffset, byteLength), 0);
+      const { offset } = trim;
       const isAhead = offset > log.startOffset && offset <= this.#commitOffset;
       if (isAhead && log.trimPrefix(offset) === LOG_BUSY) return false;
     }
     this.#trimmedIndex = this.#commitIndex;
-    const last = log.lastMeta(MetaKind.PREFIX, log.lastIndex);
+    const last = this.#lastTrim(log.lastIndex);
     this.#trimsDue = last !== null && last.index > this.#commitIndex;
     return true;
+  }
+
+  /** The last trim at or below `upToIndex`: its own index, and the log start that it asks for. */
+  #lastTrim(upToIndex: number): { readonly index: number; readonly offset: number } | null {
+    const entry = this.log.lastMeta(MetaKind.PREFIX, upToIndex);
+    if (entry === null) return null;
+    const { index, payload: { buffer, byteOffset, byteLength } } = entry;
+    // A peer's payload was checked before it was appended; what a disk returned may be anything.
+    const isSound = byteLength === TRIM_PAYLOAD_SIZE;
+    const view = new DataView(buffer, byteOffset, byteLength);
+    return { index, offset: isSound ? getInt64(view, 0) : 0 };
   }
 }
 

@@ -11,7 +11,7 @@ import type { Crc32c } from "../bytes/crc32c.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { AppendRuns } from "../raft/append_runs.ts";
 import { decodeConfiguration } from "../raft/configuration.ts";
-import { MetaKind } from "../storage/log.ts";
+import { MetaKind, TRIM_PAYLOAD_SIZE } from "../storage/log.ts";
 import {
   ATTRIBUTES_OFFSET,
   BATCH_HEADER_SIZE,
@@ -88,7 +88,9 @@ export class ReceivedAppend {
         runs.hasConfiguration = true;
       } else if (kind !== MetaKind.NO_OP && kind !== MetaKind.PREFIX) {
         return "a meta entry of an unknown kind";
-      } else if (kind === MetaKind.PREFIX && payloadBytes !== 8) return "a trim makes no sense";
+      } else if (kind === MetaKind.PREFIX && payloadBytes !== TRIM_PAYLOAD_SIZE) {
+        return "a trim makes no sense";
+      }
       if (!runs.add(1, metaTerm(view, at))) return "terms go back";
       at += metaSize(payloadBytes);
     }

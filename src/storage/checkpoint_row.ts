@@ -10,9 +10,10 @@
 import { assert } from "../base/assert.ts";
 import type { LargeAppend } from "./large_append.ts";
 import { packEntries, unpackEntries } from "./index_file.ts";
-import type { MetaKind, SegmentLimits } from "./log.ts";
+import type { SegmentLimits } from "./log.ts";
 import { encodeProducers } from "./log_producers.ts";
 import type { LogParts } from "./log_parts.ts";
+import { isMetaKind } from "./meta_table.ts";
 import { PartitionLog } from "./partition_log.ts";
 import { RowReader, RowWriter } from "./row_bytes.ts";
 import type { Segment } from "./segment.ts";
@@ -120,12 +121,13 @@ export function decodeRow(parts: LogParts, bytes: Uint8Array<ArrayBuffer>): Part
   log.chain.noteGeneration(row.int64() - 1);
   const metas = row.uint32();
   for (let i = 0; i < metas && i < COUNT_MAX && !row.bad; i++) {
-    const kind = row.uint32() as MetaKind;
+    const kind = row.uint32();
     const index = row.int64();
     const term = row.int64();
     const offset = row.int64();
     const payload = row.bytes();
     if (index <= (log.metas.entries.at(-1)?.index ?? -1)) return null;
+    if (!isMetaKind(kind)) return null;
     log.metas.push({ kind, index, term, offset, payload });
   }
   const segments = row.uint32();
@@ -139,12 +141,17 @@ export function decodeRow(parts: LogParts, bytes: Uint8Array<ArrayBuffer>): Part
 /** Whether what a row says of a log holds together: its bounds, and its segments, which follow each other. */
 function isPlausible(log: PartitionLog): boolean {
   if (log.startOffset > log.endOffset || log.startIndex > log.lastIndex) return false;
+  if (log.startTerm > log.lastTerm || !areTermsAscending(log)) return false;
   let end = -1;
   for (const { baseOffset, endOffset, sizeBytes } of log.segmentList) {
     if (baseOffset < end || endOffset < baseOffset || sizeBytes < 0) return false;
     end = endOffset;
   }
   return end <= log.endOffset;
+}
+
+function areTermsAscending({ metas: { entries }, lastTerm }: PartitionLog): boolean {
+  return entries.every(({ term }, i) => term <= (entries[i + 1]?.term ?? lastTerm));
 }
 
 function decodeSegment(row: RowReader, log: PartitionLog): void {

@@ -26,6 +26,9 @@ export const MetaKind = {
 } as const;
 export type MetaKind = typeof MetaKind[keyof typeof MetaKind];
 
+/** Payload of a {@linkcode MetaKind.PREFIX} entry: the offset (int64). */
+export const TRIM_PAYLOAD_SIZE = 8;
+
 /** An entry that takes an index and no offset. */
 export interface MetaEntry {
   readonly kind: MetaKind;

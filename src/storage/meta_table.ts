@@ -14,6 +14,11 @@
 import { assert } from "../base/assert.ts";
 import { type EpochEnd, type MetaEntry, MetaKind } from "./log.ts";
 
+/** Whether a kind that the disk gave is one. What an entry's payload says is for those to judge who use it. */
+export function isMetaKind(kind: number): kind is MetaKind {
+  return kind >= MetaKind.NO_OP && kind <= MetaKind.PREFIX;
+}
+
 export class MetaTable {
   /** The entry before the first one kept; its term; the first offset kept. */
   startIndex = 0;

@@ -13,6 +13,7 @@ import { BLOCK_SIZE } from "../io/disk.ts";
 import { BATCH_HEADER_SIZE, batchSize, LAST_OFFSET_DELTA_OFFSET } from "../wire/record_batch.ts";
 import { JournalRecordType, REF_BLOCK_OFFSET } from "./journal_format.ts";
 import type { JournalRecord } from "./journal_record.ts";
+import { isMetaKind } from "./meta_table.ts";
 import type { PartitionLog } from "./partition_log.ts";
 
 /** The last of the types that a record may have. */
@@ -32,11 +33,10 @@ export function misfitOf(log: PartitionLog, record: JournalRecord): string | nul
       return misfitOfBatch(log, record, address, batchSize(record.view, address)) ??
         misfitOfCarry(record);
     }
-    case JournalRecordType.META: {
-      const { index, nextOffset } = record.meta;
-      if (index !== log.lastIndex + 1) return "does not follow the last entry";
-      return nextOffset === log.endOffset ? null : "has another offset than the log's end";
-    }
+    case JournalRecordType.META:
+      return misfitOfMeta(log, record);
+    case JournalRecordType.HARD:
+      return record.term >= log.hardTerm ? null : "takes back a term";
     case JournalRecordType.TRUNCATE:
       return misfitOfCut(log, record);
     case JournalRecordType.PREFIX: {
@@ -57,6 +57,14 @@ export function isReference(record: JournalRecord): boolean {
   return record.payloadLength === REF_BLOCK_OFFSET + block;
 }
 
+function misfitOfMeta(log: PartitionLog, record: JournalRecord): string | null {
+  const { index, nextOffset, kind } = record.meta;
+  if (index !== log.lastIndex + 1) return "does not follow the last entry";
+  if (nextOffset !== log.endOffset) return "has another offset than the log's end";
+  if (record.term < log.lastTerm) return "goes back to an earlier term";
+  return isMetaKind(kind) ? null : `is an entry of the kind ${kind}, which is unknown`;
+}
+
 /** `at`: the batch's header in memory, at least as far as the record has room for it. */
 function misfitOfBatch(
   log: PartitionLog,
@@ -66,6 +74,7 @@ function misfitOfBatch(
 ): string | null {
   const { firstIndex, generation, position } = record.batch;
   if (firstIndex !== log.lastIndex + 1) return "does not follow the last entry";
+  if (record.term < log.lastTerm) return "goes back to an earlier term";
   if (length < BATCH_HEADER_SIZE) return "is not one batch";
   const { view } = record;
   if (view.getInt32(at + LAST_OFFSET_DELTA_OFFSET, false) < 0) return "is not one batch";

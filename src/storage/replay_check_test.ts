@@ -119,6 +119,7 @@ Deno.test("a directory where a log start was recorded before the large batch aft
 interface Nonsense {
   readonly name: string;
   readonly type: number;
+  readonly term?: number;
   readonly small?: number;
   readonly a?: number;
   readonly b?: number;
@@ -126,12 +127,22 @@ interface Nonsense {
   readonly payloadBytes?: number;
 }
 
-const { APPEND, CREATE, META, PREFIX, REF, TRUNCATE } = JournalRecordType;
+const { APPEND, CREATE, HARD, META, PREFIX, REF, TRUNCATE } = JournalRecordType;
 const NONSENSE: readonly Nonsense[] = [
   { name: "an unknown type", type: 77 },
   { name: "type 0", type: 0 },
   { name: "a meta entry beyond the end", type: META, a: 1000, b: 5 },
   { name: "a meta entry at another offset", type: META, a: 7, b: 1000 },
+  {
+    name: "a meta entry of an earlier term",
+    type: META,
+    small: MetaKind.NO_OP,
+    a: 7,
+    b: 5,
+    term: 0,
+  },
+  { name: "a meta entry of an unknown kind", type: META, small: 9, a: 7, b: 5 },
+  { name: "a term that was over", type: HARD, a: 1, term: 0 },
   { name: "a batch of another index", type: APPEND, a: 3, b: 1, payloadBytes: JUNK_BYTES },
   { name: "bytes that are no batch", type: APPEND, a: 7, b: 1, payloadBytes: JUNK_BYTES },
   { name: "a batch without bytes", type: APPEND, a: 7, b: 1, payloadBytes: 0 },
@@ -158,15 +169,16 @@ for (const nonsense of NONSENSE) {
     const { node, log } = mounted(7);
     const other = makeLog(node, 2);
     append(node, other, 500);
+    log.setHardState(1, 1);
     node.settle();
     const bytes = node.readAll(log, 0)!;
-    const { small = 0, a = 0, b = 0, c = 0, payloadBytes = 0 } = nonsense;
+    const { term = 2, small = 0, a = 0, b = 0, c = 0, payloadBytes = 0 } = nonsense;
     const at = node.engines[0]!.context.arena.allocate(4096);
     node.memory.bytes.fill(0x5a, at, at + 4096);
     const { journal } = log.parts.journal!;
     assert.equal(journal.hasRoom(payloadBytes, false), true);
     const d = log.nextSequence();
-    journal.record(nonsense.type as 1, 1, 1, 1, small, a, b, c, d, at, payloadBytes);
+    journal.record(nonsense.type as 1, 1, 1, term, small, a, b, c, d, at, payloadBytes);
     log.setHardState(9, 2);
     node.settle();
     append(node, other, 700);
@@ -181,7 +193,7 @@ for (const nonsense of NONSENSE) {
     assert.match(damage.file, /journal/);
     assert.match(damage.lost, new RegExp(`Journal record ${d} of group 1`));
     assert.deepEqual(node.readAll(node.log(1)!, 0), bytes);
-    assert.equal(node.log(1)!.hardTerm, 0);
+    assert.equal(node.log(1)!.hardTerm, 1);
     assert.deepEqual(node.readAll(node.log(2)!, 0), others);
   });
 }
