@@ -440,13 +440,18 @@ export class AppliedLog {
   *#stall(problem: string): Task<void> {
     if (!this.stalled) {
       this.#stalledSinceMs = this.#options.nowMs();
-      this.#log(LogLevel.ERROR, "Cannot read a committed record: changes after it wait, and new ones are refused", {
-        directory: this.partition.log.directory,
-        offset: this.#nextOffset,
-        problem,
-        next: "it is tried again; gregor check --data-dir DIR names the file: put back a copy of it, or start with " +
-          "--accept-loss",
-      });
+      this.#log(
+        LogLevel.ERROR,
+        "Cannot read a committed record: changes after it wait, and new ones are refused",
+        {
+          directory: this.partition.log.directory,
+          offset: this.#nextOffset,
+          problem,
+          next:
+            "it is tried again; gregor check --data-dir DIR names the file: put back a copy of it, or start with " +
+            "--accept-loss",
+        },
+      );
     }
     yield* this.#pause(STALLED_PAUSE_MS);
   }
