@@ -13,7 +13,7 @@ import { assert } from "../base/assert.ts";
 import type { PartitionImage } from "../cluster/image.ts";
 import { NOT_LEADER, type Replica, type ReplicaListener } from "../replication/replica.ts";
 import { type Task, until } from "../io/task.ts";
-import { type Log, LOG_BUSY, LOG_FAILED } from "../storage/log.ts";
+import { type Log, LOG_BUSY, LOG_FAILED, LOG_TOO_LARGE } from "../storage/log.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { type AppendWaiter, AppendWaits, Loss } from "./append_waits.ts";
 import type { PartitionLimits } from "./partition_limits.ts";
@@ -132,6 +132,7 @@ export class Partition implements ReplicaListener {
   /** Appends a checked batch as the leader; see {@linkcode Log.append}. */
   append(address: number, length: number, nowMs: number): number {
     if (this.replica.handingOver) return LOG_BUSY;
+    if (length > this.replica.batchBytesMax) return LOG_TOO_LARGE;
     const offset = this.log.append(address, length, this.replica.term, nowMs);
     if (offset >= 0) this.replica.appended();
     return offset;

@@ -169,7 +169,10 @@ export class ProduceAppender {
       this.outcome.waitOffset = log.endOffset;
       return ErrorCode.NONE;
     }
-    if (baseOffset === LOG_TOO_LARGE) return ErrorCode.MESSAGE_TOO_LARGE;
+    if (baseOffset === LOG_TOO_LARGE) {
+      this.outcome.refusal.overMemory(partition.replica.batchBytesMax);
+      return ErrorCode.MESSAGE_TOO_LARGE;
+    }
     if (baseOffset !== LOG_BUSY) {
       if (baseOffset === LOG_NO_SPACE) this.outcome.refusal.storage(Cause.NO_SPACE);
       else if (log.suspect) this.outcome.refusal.storage(Cause.READ_ONLY);

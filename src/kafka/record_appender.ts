@@ -119,7 +119,7 @@ export class RecordAppender implements AppendWaiter {
   #tryAppend(batch: Uint8Array): number {
     const { partition } = this;
     if (partition.gone || partition.replica.readOnly) return -EIO;
-    if (batch.length > partition.log.appendBytesMax) return LOG_TOO_LARGE;
+    if (batch.length > partition.replica.batchBytesMax) return LOG_TOO_LARGE;
     if (!partition.leading) return NOT_LEADER;
     const address = this.#blocks.allocateResponse(batch.length);
     if (address < 0) {

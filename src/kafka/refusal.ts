@@ -20,6 +20,7 @@ export const Cause = {
   STAMPED: 6,
   READ_ONLY: 7,
   NO_SPACE: 8,
+  OVER_MEMORY: 9,
 } as const;
 
 /** One refused record: its place in the batch, and why. */
@@ -38,7 +39,7 @@ export interface RefusalText {
 export class Refusal {
   /** One of {@linkcode Cause}. */
   cause: number = Cause.NONE;
-  /** Refused records, of which the first {@linkcode REFUSED_LISTED_MAX} are listed. */
+  /** Refused records, of which the first {@linkcode REFUSED_LISTED_MAX} are listed; of OVER_MEMORY the bytes that are taken. */
   count = 0;
   oldestMs = 0;
   newestMs = 0;
@@ -47,6 +48,7 @@ export class Refusal {
   readonly timestamps = new Float64Array(REFUSED_LISTED_MAX);
 
   get listed(): number {
+    if (this.cause === Cause.OVER_MEMORY) return 0;
     return Math.min(this.count, REFUSED_LISTED_MAX);
   }
 
@@ -67,6 +69,12 @@ export class Refusal {
   storage(cause: typeof Cause.READ_ONLY | typeof Cause.NO_SPACE): void {
     this.cause = cause;
     this.count = 0;
+  }
+
+  /** The batch is larger than `bytesMax`, which is what the memory of its replicas takes. */
+  overMemory(bytesMax: number): void {
+    this.cause = Cause.OVER_MEMORY;
+    this.count = bytesMax;
   }
 
   /** All `records` of a batch whose producer stamped it, as only the broker may. */
@@ -102,6 +110,9 @@ export class Refusal {
           "has details, and a start with --accept-loss makes it writable";
       case Cause.NO_SPACE:
         return "The broker's disk is full: unacknowledged records may be sent again when there is room";
+      case Cause.OVER_MEMORY:
+        return `The batch is larger than ${this.count} bytes, which is the most that the memory of all replicas of ` +
+          "the partition takes (--memory)";
       case Cause.RECORDS: {
         const more = this.count > this.listed ? `; the first ${this.listed} are named` : "";
         return `${this.count} ${this.count === 1 ? "record" : "records"} refused${more}`;

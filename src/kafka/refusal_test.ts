@@ -9,4 +9,7 @@ Deno.test("the text for a producer says why the storage refuses, and what to do"
   assert.match(refusal.text().message, /read-only.*damage.*log.*--accept-loss/);
   refusal.storage(Cause.NO_SPACE);
   assert.match(refusal.text().message, /disk is full/);
+  refusal.overMemory(16_777_000);
+  assert.deepEqual(refusal.text().records, []);
+  assert.match(refusal.text().message, /larger than 16777000 bytes.*--memory/);
 });

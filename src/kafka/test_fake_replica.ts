@@ -33,6 +33,10 @@ export class FakeReplica implements Replica {
     this.log = log as unknown as Log;
   }
 
+  get batchBytesMax(): number {
+    return this.manual.appendBytesMax;
+  }
+
   /** This node is elected, and its no-op is committed with everything before it. */
   lead(term: number): void {
     this.term = term;

@@ -60,6 +60,8 @@ export interface ReplicaHost {
   sendSnapshot(replica: GroupReplica, node: number): void;
   /** The members that the replica wants to hear of changed. */
   onMembers(replica: GroupReplica, before: readonly number[], now: readonly number[]): void;
+  /** The largest batch that a frame to a node can hold (bytes). */
+  batchBytesMaxOf(node: number): number;
   onClosed(replica: GroupReplica): void;
 }
 
@@ -70,6 +72,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   readonly #host: ReplicaHost;
   readonly #timer = new Timer(() => this.#tick());
   #others: readonly number[] = [];
+  #batchBytesMax: number;
   #leading = false;
   #commitIndex: number;
   #commitOffset: number;
@@ -95,6 +98,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     this.#host = host;
     this.log = log;
     const { voters, termFloor } = group;
+    this.#batchBytesMax = log.appendBytesMax;
     // A member without an incarnation is whoever has that id.
     const isAny = voters.length === 0 ||
       memberOf(voters, host.nodeId)?.incarnation === ANY_INCARNATION;
@@ -159,6 +163,10 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
 
   get voterCount(): number {
     return this.raft.configuration.voters.length;
+  }
+
+  get batchBytesMax(): number {
+    return this.#batchBytesMax;
   }
 
   /** The other members of the group. */
@@ -271,6 +279,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
 
   peerUp(node: number): void {
     if (!this.#takesPart) return;
+    this.#limitBatches();
     this.raft.peerUp(node, this.#host.nowMs());
     this.#afterInput(false);
   }
@@ -403,6 +412,14 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     const before = this.#others;
     this.#others = [...nodes];
     this.#host.onMembers(this, before, this.#others);
+    this.#limitBatches();
+  }
+
+  #limitBatches(): void {
+    this.#batchBytesMax = this.log.appendBytesMax;
+    for (const node of this.#others) {
+      this.#batchBytesMax = Math.min(this.#batchBytesMax, this.#host.batchBytesMaxOf(node));
+    }
   }
 
   /** May be called from inside the log. */

@@ -69,6 +69,8 @@ export interface Replica {
   readonly inSyncCount: number;
   /** Voters of the group, this node included. */
   readonly voterCount: number;
+  /** The largest batch that every replica takes, as far as is known (bytes); a leader appends none that is larger. */
+  readonly batchBytesMax: number;
 
   /** Begins to take part in the group; the listener is called from now on. */
   start(): void;

@@ -74,6 +74,36 @@ Deno.test("large batches, which bypass the journal, are replicated", () => {
   assertEqualLogs(cluster, end);
 });
 
+Deno.test("a leader sends no frame that a node would not take, however much its window allows", () => {
+  const { cluster, leader } = ledCluster(3, 12);
+  const late = cluster.nodes.find((node) => node !== leader)!;
+  for (const { id } of cluster.nodes) cluster.frameMaxOf.set(id, 60_000);
+  cluster.kill(late);
+  const end = appendMany(cluster, leader, 300, () => 2_000);
+  cluster.start(late);
+  committed(cluster, cluster.nodes, end);
+  assertEqualLogs(cluster, end);
+  assert.deepEqual(cluster.wrong, []);
+});
+
+Deno.test("a batch that one of the replicas would not take is not for the leader to append", () => {
+  const { cluster, leader } = ledCluster(3, 13);
+  const small = cluster.nodes.find((node) => node !== leader)!;
+  assert.ok(cluster.replica(leader, GROUP).batchBytesMax > 100_000);
+  cluster.kill(small);
+  cluster.frameMaxOf.set(small.id, 60_000);
+  cluster.start(small);
+  const { batchBytesMax } = cluster.replica(leader, GROUP);
+  assert.ok(batchBytesMax < 60_000 && batchBytesMax > 59_000, `${batchBytesMax}`);
+  // Appended before that was known: the others go on, and the node that cannot follow is named.
+  const end = appendMany(cluster, leader, 3, (i) => i === 1 ? 70_000 : 100);
+  const others = cluster.nodes.filter((node) => node !== small);
+  committed(cluster, others, end);
+  cluster.pass(500);
+  assert.ok(cluster.wrong.length > 0 && cluster.wrong.length <= 20);
+  assert.match(cluster.wrong[0]!, new RegExp(`"node":${small.id}.*"takes":60000`));
+});
+
 Deno.test("the leader is killed: another one continues, the old one is cut and catches up", () => {
   const { cluster, leader } = ledCluster(3, 4);
   const end = appendMany(cluster, leader, 200, () => 400);

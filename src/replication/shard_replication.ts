@@ -61,7 +61,7 @@ const TIMING: RaftTiming = { ...RAFT_TIMING, quietMs: Infinity };
 /** The links as replication uses them. */
 export type ReplicationLinks = Pick<
   PeerLinks,
-  "send" | "sendRanges" | "shardCountOf" | "contact"
+  "send" | "sendRanges" | "shardCountOf" | "frameMaxOf" | "contact"
 >;
 
 export interface ReplicationOptions {
@@ -242,7 +242,12 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
     if (queue.isFull) this.#sendRows(queue);
   }
 
-  replicate(replica: GroupReplica, node: number, fromIndex: number, bytesMax: number): void {
+  batchBytesMaxOf(node: number): number {
+    return (this.#links?.frameMaxOf(node) ?? Infinity) - APPEND_HEAD_SIZE;
+  }
+
+  replicate(replica: GroupReplica, node: number, fromIndex: number, room: number): void {
+    const bytesMax = Math.min(room, this.#links?.frameMaxOf(node) ?? room);
     const frame = this.#takeFrame();
     if (frame === null) {
       const { term } = replica.raft;
@@ -347,7 +352,19 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
       const frames = this.#full.get(node);
       if (frames === undefined) this.#full.set(node, [frame]);
       else frames.push(frame);
-    } else this.#giveUp(frame, false);
+    } else {
+      if (outcome === SendOutcome.TOO_LARGE) this.#noteTooLarge(frame, node);
+      this.#giveUp(frame, false);
+    }
+  }
+
+  /** One batch, which was appended when the node took more, or before it was a member. */
+  #noteTooLarge({ replica: { log }, bytes }: AppendFrame, node: number): void {
+    const takes = this.#links!.frameMaxOf(node);
+    if (bytes <= takes) return;
+    const fields = { node, log: log.directory, bytes, takes };
+    const what = "A replica lags behind: a batch is larger than its node takes, give it more --memory";
+    this.#options.events.note(what, fields, LogLevel.WARN);
   }
 
   // Receiving.

@@ -25,6 +25,7 @@ export function groupOfOne(log: Log, nodeId: number, termFloor = 0): GroupReplic
     replicate: () => {},
     sendSnapshot: () => {},
     onMembers: () => {},
+    batchBytesMaxOf: () => Infinity,
     onClosed: () => {},
   };
   return new GroupReplica(host, log, { groupId: log.groupId, voters: [], termFloor });

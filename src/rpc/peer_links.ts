@@ -53,6 +53,7 @@ import type { Memory } from "../bytes/memory.ts";
 import type { RangeList } from "../bytes/range_list.ts";
 import type { Sockets } from "../io/sockets.ts";
 import { Timer, type Timers } from "../io/timers.ts";
+import { frameMaxOf } from "./frame.ts";
 import type { FrameOwner } from "./frame_queue.ts";
 import { IncomingLink, type IncomingPeer, receiveBlockSize } from "./incoming_link.ts";
 import {
@@ -106,6 +107,8 @@ class Peer {
   shardCount = 0;
   /** An attempt has failed since it was last up. */
   refused = false;
+  /** Largest payload on the data lane, as it last said; Infinity: not known. */
+  frameMax = Infinity;
   /** By shard and lane. */
   readonly outgoing: (OutgoingLink | undefined)[] = [];
   readonly incoming: (IncomingLink | undefined)[] = [];
@@ -178,6 +181,12 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
   /** Shards of a node, as it last said; 0: not known yet (see {@linkcode contact}). */
   shardCountOf(node: number): number {
     return this.#peers.get(node)?.shardCount ?? 0;
+  }
+
+  /** The largest payload on the data lane that this node makes and a node takes, as it last said (bytes). */
+  frameMaxOf(node: number): number {
+    const own = frameMaxOf(Lane.DATA, this.blocks.peerFrameMax);
+    return Math.min(own, this.#peers.get(node)?.frameMax ?? own);
   }
 
   /** Who a node last said it is; null: it has not been reached yet. */
@@ -333,6 +342,7 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
     peer.refused = false;
     peer.identity = answer;
     peer.shardCount = shardCount;
+    if (link.lane === Lane.DATA) peer.frameMax = answer.frameSizeMax;
     this.#listener.onUp(link.node, answer);
   }
 

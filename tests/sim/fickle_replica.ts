@@ -38,6 +38,9 @@ export class FickleReplica implements Replica, ReplicaListener {
     this.#sole.listener = this;
   }
 
+  get batchBytesMax(): number {
+    return this.log.appendBytesMax;
+  }
   get term(): number {
     return this.#other?.term ?? this.#sole.term;
   }

@@ -79,6 +79,9 @@ export class ReplicaCluster {
   readonly #wantRoom = new Set<number>();
   /** Pairs between which records do not get on, as `from * 100 + to`; small messages do. */
   readonly clogged = new Set<number>();
+  /** The largest frame that any node takes (bytes), and of single nodes that take less. */
+  readonly frameMax = FRAME_MAX;
+  readonly frameMaxOf = new Map<number, number>();
   /** Memory for what is sent is short: one frame at a time. */
   hasPinRoom = true;
   nowMs = 1000;
@@ -277,6 +280,10 @@ export class ReplicaCluster {
     if (this.#wantRoom.delete(key)) this.nodes[from]!.replication.onRoom(to.id);
   }
 
+  #frameMax(node: number): number {
+    return this.frameMaxOf.get(node) ?? this.frameMax;
+  }
+
   #isCut(from: number, to: number): boolean {
     return this.#cut.has(from * 100 + to);
   }
@@ -292,6 +299,7 @@ export class ReplicaCluster {
   #linksOf(node: ReplicaNode): ReplicationLinks {
     const queue = (to: number, lane: Lane, frame: Frame): SendOutcome => {
       if (!this.nodes[to]!.alive || this.#isCut(node.id, to)) return SendOutcome.DOWN;
+      if (frame.bytes.length > this.#frameMax(to)) return SendOutcome.TOO_LARGE;
       const key = node.id * 100 + to * 2 + lane;
       let frames = this.#links.get(key);
       if (frames === undefined) {
@@ -308,6 +316,7 @@ export class ReplicaCluster {
     const { bytes } = node.storage.memory;
     return {
       shardCountOf: () => 1,
+      frameMaxOf: (to) => this.#frameMax(to),
       contact: () => {},
       send: (to, _shard, lane, type, address, length) =>
         queue(to, lane, { type, bytes: bytes.slice(address, address + length), owner: null }),
