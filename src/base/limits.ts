@@ -150,6 +150,12 @@ export const RPC_STEADY_MS = 1_000;
 /** Appends to other nodes that a shard reads from its logs or has in flight at once. */
 export const REPLICATION_FRAMES_MAX = 256;
 
+/** Snapshots of groups that a shard makes for other nodes or sends at once. */
+export const SNAPSHOTS_SENT_MAX = 16;
+
+/** State of producers in one of them (bytes): some 6,000 to 15,000 producers. */
+export const SNAPSHOT_PRODUCERS_BYTES_MAX = 1024 * 1024;
+
 /** Requests to other nodes that wait for answers, and requests of other nodes that are being served, on one shard. */
 export const NODE_CALLS_MAX = 256;
 export const NODE_CALLS_SERVED_MAX = 1_024;

@@ -106,6 +106,8 @@ export class AppendFrame implements Completion, FrameOwner {
       this.lastIndex++;
       meta = log.metaFrom(this.lastIndex + 1);
     }
+    // A batch in which the log starts is read from the log start on, and comes whole.
+    if (this.lastIndex < log.startIndex) this.lastIndex = log.startIndex;
     const next = this.lastIndex + 1;
     const room = bytesMax - this.headBytes;
     if (next > log.lastIndex || (room <= 0 && this.metas.length > 0)) {
@@ -133,7 +135,7 @@ export class AppendFrame implements Completion, FrameOwner {
     if (read.error === ReadError.NONE && read.extentCount > 0) {
       const base = batchBaseOffset(this.#view, read.addresses[0]!);
       // The batch that holds the first entry comes whole.
-      if (this.metas.length === 0) this.firstIndex -= read.offset - base;
+      if (this.metas.length === 0) this.firstIndex = this.lastIndex + 1 - (read.offset - base);
       this.lastIndex += read.nextOffset - read.offset;
       for (let i = 0; i < read.extentCount; i++) {
         this.ranges.push(read.addresses[i]!, read.lengths[i]!);

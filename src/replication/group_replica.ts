@@ -27,7 +27,7 @@ import type { RaftTiming } from "../raft/limits.ts";
 import type { RaftMessage } from "../raft/message.ts";
 import { isAstray, isAsWanted, nextMembers, type WantedMembers } from "../raft/next_members.ts";
 import { NOTHING, RaftGroup } from "../raft/raft_group.ts";
-import type { RaftEffects, RaftLog, RaftMeta, StoredConfiguration } from "../raft/raft_log.ts";
+import type { RaftEffects, RaftMeta } from "../raft/raft_log.ts";
 import {
   type Log,
   LOG_BUSY,
@@ -36,6 +36,7 @@ import {
   type SnapshotPoint,
   TRIM_PAYLOAD_SIZE,
 } from "../storage/log.ts";
+import { LogView } from "./log_view.ts";
 import { NOT_LEADER, type Replica, type ReplicaGroup, type ReplicaListener } from "./replica.ts";
 
 const NOBODY = -1;
@@ -70,6 +71,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   listener: ReplicaListener | null = null;
   readonly raft: RaftGroup;
   readonly #host: ReplicaHost;
+  readonly #view: LogView;
   readonly #timer = new Timer(() => this.#tick());
   #others: readonly number[] = [];
   #batchBytesMax: number;
@@ -104,9 +106,10 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
       memberOf(voters, host.nodeId)?.incarnation === ANY_INCARNATION;
     const incarnation = group.incarnation ?? (isAny ? ANY_INCARNATION : host.incarnation);
     const self = { node: host.nodeId, incarnation };
+    this.#view = new LogView(log);
     this.raft = new RaftGroup({
       self,
-      log: new LogView(log),
+      log: this.#view,
       effects: this,
       random: host.random,
       timing: host.timing,
@@ -167,6 +170,20 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
 
   get batchBytesMax(): number {
     return this.#batchBytesMax;
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  /** The first entry that can be sent: it begins a batch, in which the log may start, or is a meta entry. */
+  get firstIndex(): number {
+    return this.#view.startIndex + 1;
+  }
+
+  /** See {@linkcode LogView.noteBoundary}. */
+  noteBoundary(startIndex: number, index: number): void {
+    this.#view.noteBoundary(startIndex, index);
   }
 
   /** The other members of the group. */
@@ -497,53 +514,5 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     const isSound = byteLength === TRIM_PAYLOAD_SIZE;
     const view = new DataView(buffer, byteOffset, byteLength);
     return { index, offset: isSound ? getInt64(view, 0) : 0 };
-  }
-}
-
-/** The log as Raft sees it. */
-class LogView implements RaftLog {
-  readonly #log: Log;
-
-  constructor(log: Log) {
-    this.#log = log;
-  }
-
-  get lastIndex(): number {
-    return this.#log.lastIndex;
-  }
-  get lastTerm(): number {
-    return this.#log.lastTerm;
-  }
-  get startIndex(): number {
-    return this.#log.startIndex;
-  }
-  get startTerm(): number {
-    return this.#log.startTerm;
-  }
-  get durableIndex(): number {
-    return this.#log.durableIndex;
-  }
-  get hardTerm(): number {
-    return this.#log.hardTerm;
-  }
-  get hardVote(): number {
-    return this.#log.hardVote;
-  }
-  get hardVersion(): number {
-    return this.#log.hardVersion;
-  }
-  get durableHardVersion(): number {
-    return this.#log.durableHardVersion;
-  }
-  get suspect(): boolean {
-    return this.#log.suspect;
-  }
-
-  termAt(index: number): number {
-    return this.#log.termAt(index);
-  }
-
-  configurationAt(index: number): StoredConfiguration | null {
-    return this.#log.lastMeta(MetaKind.CONFIGURATION, index);
   }
 }

@@ -2,6 +2,7 @@ import { strict as assert } from "node:assert";
 import { ReplicaCluster, type ReplicaNode } from "../../tests/sim/replica_cluster.ts";
 import { LOG_BUSY } from "../storage/log.ts";
 import type { PartitionLog } from "../storage/partition_log.ts";
+import { ProducerCheck } from "../storage/producer_table.ts";
 
 const GROUP = 5;
 
@@ -148,6 +149,133 @@ Deno.test("a follower whose log ends before the leader's start gets a snapshot",
   committed(cluster, cluster.nodes, end);
   assert.equal(cluster.replica(late, GROUP).log.startOffset, trimAt);
   assertEqualLogs(cluster, end);
+});
+
+/** Stops a follower, and has the others trim the log to `offset`; the follower. */
+function lateAfterTrim(
+  cluster: ReplicaCluster,
+  leader: ReplicaNode,
+  fill: () => number,
+): { late: ReplicaNode; trimAt: number } {
+  const late = cluster.nodes.find((node) => node !== leader)!;
+  committed(cluster, cluster.nodes, appendMany(cluster, leader, 20, () => 100));
+  cluster.kill(late);
+  const trimAt = fill();
+  const others = cluster.nodes.filter(({ alive }) => alive);
+  committed(cluster, others, trimAt);
+  assert.ok(cluster.replica(leader, GROUP).proposeTrim(trimAt) > 0);
+  const startsThere = (node: ReplicaNode): boolean =>
+    cluster.replica(node, GROUP).log.startOffset === trimAt;
+  cluster.until("the trim", () => others.every(startsThere));
+  return { late, trimAt };
+}
+
+Deno.test("a log that starts within a batch is sent from that batch on, and trimmed again", () => {
+  const { cluster, leader } = ledCluster(3, 14);
+  const { late, trimAt } = lateAfterTrim(cluster, leader, () => {
+    appendMany(cluster, leader, 200, () => 900);
+    const before = cluster.append(leader, GROUP, 7, 100);
+    assert.ok(before > 0);
+    return before - 3;
+  });
+  const end = appendMany(cluster, leader, 10, () => 100);
+  cluster.start(late);
+  committed(cluster, cluster.nodes, end);
+  const isTrimmed = (node: ReplicaNode): boolean =>
+    cluster.replica(node, GROUP).log.startOffset === trimAt;
+  cluster.until("the trim everywhere", () => cluster.nodes.every(isTrimmed));
+  assertEqualLogs(cluster, end);
+  assert.deepEqual(cluster.wrong, []);
+});
+
+Deno.test("a follower with all but the batch in which the log starts gets that one", () => {
+  const { cluster, leader } = ledCluster(3, 15);
+  let end = 0;
+  const { late, trimAt } = lateAfterTrim(cluster, leader, () => {
+    end = cluster.append(leader, GROUP, 7, 100);
+    return end - 3;
+  });
+  cluster.start(late);
+  committed(cluster, cluster.nodes, end);
+  cluster.until("the trim", () => cluster.replica(late, GROUP).log.startOffset === trimAt);
+  assertEqualLogs(cluster, end);
+});
+
+Deno.test("entries that are not committed are not before the log start: they can still be cut off", () => {
+  const { cluster, leader } = ledCluster(3, 16);
+  const end = appendMany(cluster, leader, 20, () => 100);
+  committed(cluster, cluster.nodes, end);
+  const others = cluster.nodes.filter((node) => node !== leader);
+  const replica = cluster.replica(leader, GROUP);
+  // To its end, and then again: the second entry is not committed when the first one takes effect.
+  assert.ok(replica.proposeTrim(end) > 0);
+  cluster.step();
+  const second = replica.proposeTrim(end);
+  assert.ok(second > 0);
+  cluster.until("the trim", () => replica.log.startOffset === end);
+  assert.ok(replica.log.startIndex <= replica.commitIndex);
+  for (const node of others) {
+    cluster.cut(leader.id, node.id);
+    cluster.cut(node.id, leader.id);
+  }
+  replica.proposeTrim(end);
+  cluster.until("another leader", () => {
+    const next = cluster.leaderOf(GROUP);
+    return next !== null && next !== leader;
+  });
+  const newEnd = appendMany(cluster, cluster.leaderOf(GROUP)!, 5, () => 100);
+  for (const node of others) {
+    cluster.mend(leader.id, node.id);
+    cluster.mend(node.id, leader.id);
+  }
+  committed(cluster, cluster.nodes, newEnd);
+  assertEqualLogs(cluster, newEnd);
+});
+
+Deno.test("who got a snapshot and then leads knows the batches of idempotent producers from before it", () => {
+  const { cluster, leader } = ledCluster(3, 17);
+  const PRODUCERS = 40;
+  const sent: { readonly id: number; readonly sequence: number; readonly offset: number }[] = [];
+  const send = (id: number, sequence: number): void => {
+    const producer = { producerId: id, producerEpoch: 2, baseSequence: sequence };
+    let result = LOG_BUSY;
+    cluster.until(
+      "room",
+      () => (result = cluster.append(leader, GROUP, 3, 200, producer)) >= 0,
+    );
+    sent.push({ id, sequence, offset: result - 3 });
+  };
+  let end = 0;
+  const { late } = lateAfterTrim(cluster, leader, () => {
+    for (let round = 0; round < 8; round++) {
+      for (let id = 0; id < PRODUCERS; id++) send(id, round * 3);
+    }
+    const last = cluster.replica(leader, GROUP).log.endOffset;
+    // Within the batches of the last but one round: some of what producers are known for is before the log start.
+    const trimAt = last - 3 * PRODUCERS - 50;
+    return trimAt;
+  });
+  end = cluster.replica(leader, GROUP).log.endOffset;
+  cluster.start(late);
+  committed(cluster, cluster.nodes, end);
+  const third = cluster.nodes.find((node) => node !== leader && node !== late)!;
+  cluster.kill(third);
+  cluster.until("a commit", () => cluster.append(leader, GROUP, 1, 10) >= 0);
+  cluster.pass(200);
+  cluster.kill(leader);
+  cluster.start(third);
+  cluster.until("the late one leads", () => cluster.leaderOf(GROUP) === late);
+  const { producers } = cluster.replica(late, GROUP).log;
+  for (const { id, sequence, offset } of sent.slice(-5 * PRODUCERS)) {
+    const verdict = producers.check(id, 2, sequence, sequence + 2, cluster.nowMs);
+    assert.equal(verdict, ProducerCheck.DUPLICATE, `producer ${id}, sequence ${sequence}`);
+    assert.equal(producers.duplicateOffset, offset);
+  }
+  for (let id = 0; id < PRODUCERS; id++) {
+    assert.equal(producers.check(id, 2, 24, 26, cluster.nowMs), ProducerCheck.NEW);
+    assert.equal(producers.check(id, 2, 27, 29, cluster.nowMs), ProducerCheck.OUT_OF_ORDER);
+    assert.equal(producers.check(id, 1, 24, 26, cluster.nowMs), ProducerCheck.INVALID_EPOCH);
+  }
 });
 
 Deno.test("a leader that is cut off stops leading; nothing that it had alone is committed", () => {

@@ -22,12 +22,19 @@ import { LogLevel } from "../base/logger.ts";
 import type { Random } from "../base/prng.ts";
 import type { Crc32c } from "../bytes/crc32c.ts";
 import type { Memory } from "../bytes/memory.ts";
+import type { RangeList } from "../bytes/range_list.ts";
 import type { Timer, Timers } from "../io/timers.ts";
 import { AppendRuns } from "../raft/append_runs.ts";
 import { RAFT_TIMING, type RaftTiming } from "../raft/limits.ts";
 import { MessageKind, RaftMessage } from "../raft/message.ts";
 import { NOTHING } from "../raft/raft_group.ts";
-import { FrameVerdict, Lane, type PeerLinks, SendOutcome } from "../rpc/peer_links.ts";
+import {
+  type FrameOwner,
+  FrameVerdict,
+  Lane,
+  type PeerLinks,
+  SendOutcome,
+} from "../rpc/peer_links.ts";
 import { type Log, MetaKind, ReadError } from "../storage/log.ts";
 import { batchLastOffsetDelta, batchLeaderEpoch, batchSize } from "../wire/record_batch.ts";
 import { APPEND_HEAD_MAX, AppendFrame, type AppendFrameOwner } from "./append_frame.ts";
@@ -47,10 +54,11 @@ import { GroupReplica, type ReplicaHost } from "./group_replica.ts";
 import { ReceivedAppend } from "./received_append.ts";
 import type { ReplicaGroup } from "./replica.ts";
 import { RowQueue, ROWS_PER_FRAME_MAX } from "./row_queue.ts";
-import { decodeSnapshot, encodeSnapshot } from "./snapshot_frame.ts";
+import { decodeSnapshot } from "./snapshot_frame.ts";
+import { type SnapshotHost, SnapshotSender } from "./snapshot_sender.ts";
 
 /** Memory in which a frame's first bytes are put together. */
-const STAGING_SIZE = Math.max(APPEND_HEAD_MAX, ROWS_PER_FRAME_MAX * ROW_SIZE);
+export const STAGING_SIZE = Math.max(APPEND_HEAD_MAX, ROWS_PER_FRAME_MAX * ROW_SIZE);
 
 /**
  * Nothing says yet that a node which is connected and silent is dead, so no group relies on its connection: heartbeats
@@ -78,8 +86,9 @@ export interface ReplicationOptions {
   readonly events: EventLog;
   /** Bytes of records that may be pinned in addition. */
   readonly pinRoom: () => number;
-  /** Takes a block of memory for good; -1: none. */
+  /** Takes a block of memory, for good or until it is released; -1: none. */
   readonly allocate: (size: number) => number;
+  readonly release: (address: number) => void;
 }
 
 /** A request of a leader for which there was no frame. */
@@ -101,7 +110,10 @@ interface Unsent {
   readonly isGone: boolean;
 }
 
-export class ShardReplication implements ReplicaHost, AppendFrameOwner {
+export class ShardReplication implements ReplicaHost, AppendFrameOwner, SnapshotHost {
+  readonly memory: Memory;
+  readonly allocate: ReplicationOptions["allocate"];
+  readonly release: ReplicationOptions["release"];
   readonly nodeId: number;
   readonly incarnation: number;
   readonly random: Random;
@@ -127,6 +139,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
   readonly #unsent: Unsent[] = [];
   /** Read, and refused by a full link; by node. */
   readonly #full = new Map<number, AppendFrame[]>();
+  readonly #snapshots = new SnapshotSender(this);
 
   readonly #message = new RaftMessage();
   readonly #runs = new AppendRuns();
@@ -134,6 +147,9 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
 
   constructor(options: ReplicationOptions) {
     this.#options = options;
+    this.memory = options.memory;
+    this.allocate = options.allocate;
+    this.release = options.release;
     this.nodeId = options.nodeId;
     this.incarnation = options.incarnation;
     this.random = options.random;
@@ -262,13 +278,28 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
   }
 
   sendSnapshot(replica: GroupReplica, node: number): void {
-    const { log, raft } = replica;
-    const { term } = raft;
-    const shard = this.#shardOf(log.groupId, node);
-    const bytes = encodeSnapshot(log, raft.appendHeader(log.startIndex));
-    const sent = shard >= 0 && this.#send(node, shard, Lane.DATA, ReplicationFrame.SNAPSHOT, bytes);
-    if (sent) replica.snapshotSent(node, term, log.startIndex);
-    else this.#unsent.push({ replica, node, term, fromIndex: 0, isGone: false });
+    this.#snapshots.begin(replica, node);
+  }
+
+  sendSnapshotFrame(
+    { log: { groupId } }: GroupReplica,
+    node: number,
+    head: Uint8Array,
+    ranges: RangeList,
+    owner: FrameOwner,
+  ): boolean {
+    const shard = this.#shardOf(groupId, node);
+    const staging = this.#stage();
+    if (shard < 0 || staging < 0 || head.length > STAGING_SIZE) return false;
+    this.memory.bytes.set(head, staging);
+    const type = ReplicationFrame.SNAPSHOT;
+    const { length } = head;
+    const outcome = this.#links!.sendRanges(node, shard, type, staging, length, ranges, owner);
+    return outcome === SendOutcome.QUEUED;
+  }
+
+  onSnapshotUnsent(replica: GroupReplica, node: number, term: number): void {
+    this.#unsent.push({ replica, node, term, fromIndex: 0, isGone: false });
   }
 
   onMembers(replica: GroupReplica, before: readonly number[], now: readonly number[]): void {
@@ -335,11 +366,8 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
     const staging = this.#stage();
     const isStale = raft.term !== term || raft.leaderId !== this.nodeId;
     if (isStale || shard < 0 || staging < 0) return this.#giveUp(frame, false);
-    if (frame.firstIndex <= log.startIndex) {
-      // The log start moved past it while it was read, or waited. Or it lies within this batch, which cannot be sent
-      // in part: the peer waits until the log start has moved on.
-      return this.#giveUp(frame, frame.fromIndex <= log.startIndex);
-    }
+    // The log start moved past it, or into its first batch, while it was read, or waited.
+    if (frame.firstIndex < replica.firstIndex) return this.#giveUp(frame, true);
     const { view, bytes } = this.#options.memory;
     frame.encodeHead(view, bytes, staging);
     const { headBytes, ranges, fromIndex, lastIndex } = frame;
@@ -363,7 +391,8 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
     const takes = this.#links!.frameMaxOf(node);
     if (bytes <= takes) return;
     const fields = { node, log: log.directory, bytes, takes };
-    const what = "A replica lags behind: a batch is larger than its node takes, give it more --memory";
+    const what =
+      "A replica lags behind: a batch is larger than its node takes, give it more --memory";
     this.#options.events.note(what, fields, LogLevel.WARN);
   }
 
@@ -487,14 +516,6 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner {
     queue.take(bytes, staging);
     // A link that is full or down loses them, as Raft allows.
     this.#links.send(node, shard, Lane.CONTROL, ReplicationFrame.ROWS, staging, length);
-  }
-
-  #send(node: number, shard: number, lane: Lane, type: number, payload: Uint8Array): boolean {
-    const staging = this.#stage();
-    if (staging < 0 || this.#links === null || payload.length > STAGING_SIZE) return false;
-    this.#options.memory.bytes.set(payload, staging);
-    const outcome = this.#links.send(node, shard, lane, type, staging, payload.length);
-    return outcome === SendOutcome.QUEUED;
   }
 
   /** Address of the block in which frames are put together, taken when it is first needed; -1: no memory. */

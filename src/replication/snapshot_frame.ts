@@ -4,11 +4,13 @@
  * ```text
  *    0 row (kind SNAPSHOT): index and indexTerm of the last entry that it covers
  *   72 i64 first offset after it
- *   80 u32 number of meta entries   84 u32 zero
+ *   80 u32 number of meta entries   84 u32 bytes of the state of producers
  *   88 meta entries, as in an APPEND, each preceded by its index (i64) and its offset (i64)
+ *   .. state of producers, as in a checkpoint row
  * ```
  *
- * Records follow in APPENDs, from the log start on, and with them the state of their producers.
+ * Records follow in APPENDs, from the entry after `index` on. The state of producers is that of everything committed, so
+ * it is ahead of the first of them.
  *
  * @module
  */
@@ -25,16 +27,26 @@ import {
   metaTerm,
   ROW_SIZE,
 } from "./frames.ts";
-import { MessageKind, RaftMessage } from "../raft/message.ts";
+import type { RaftMessage } from "../raft/message.ts";
+import { isProducerTable } from "../storage/producer_snapshot.ts";
 
 const HEAD_SIZE = ROW_SIZE + 16;
 const PLACE_SIZE = 16;
 const METAS_MAX = 16;
 const KINDS: readonly MetaKind[] = [MetaKind.NO_OP, MetaKind.CONFIGURATION, MetaKind.PREFIX];
 
-/** The start of a log, with the last meta entry of each kind before it. */
-export function encodeSnapshot(log: Log, sender: RaftMessage): Uint8Array<ArrayBuffer> {
-  const index = log.startIndex;
+/**
+ * A snapshot without the state of producers, which follows: where a log begins, with the last meta entry of each kind
+ * before it.
+ *
+ * @param header names the last entry before the log
+ */
+export function encodeSnapshot(
+  log: Log,
+  header: RaftMessage,
+  { offset, producersBytes }: { readonly offset: number; readonly producersBytes: number },
+): Uint8Array<ArrayBuffer> {
+  const { index } = header;
   const metas: MetaEntry[] = [];
   for (const kind of KINDS) {
     const meta = log.lastMeta(kind, index);
@@ -45,13 +57,10 @@ export function encodeSnapshot(log: Log, sender: RaftMessage): Uint8Array<ArrayB
   for (const { payload } of metas) size += PLACE_SIZE + metaSize(payload.length);
   const bytes = new Uint8Array(size);
   const view = new DataView(bytes.buffer);
-  const row = new RaftMessage().copyFrom(sender);
-  row.kind = MessageKind.SNAPSHOT;
-  row.index = index;
-  row.indexTerm = log.startTerm;
-  encodeRow(view, 0, log.groupId, row);
-  setInt64Le(view, ROW_SIZE, log.startOffset);
+  encodeRow(view, 0, log.groupId, header);
+  setInt64Le(view, ROW_SIZE, offset);
   view.setUint32(ROW_SIZE + 8, metas.length, true);
+  view.setUint32(ROW_SIZE + 12, producersBytes, true);
   let at = HEAD_SIZE;
   for (const { kind, term, payload, index, offset } of metas) {
     setInt64Le(view, at, index);
@@ -73,8 +82,10 @@ export function decodeSnapshot(
   if (length < HEAD_SIZE) return null;
   const offset = getInt64Le(view, address + ROW_SIZE);
   const count = view.getUint32(address + ROW_SIZE + 8, true);
+  const producersBytes = view.getUint32(address + ROW_SIZE + 12, true);
   if (!(offset >= 0 && offset <= index) || count > METAS_MAX) return null;
-  const end = address + length;
+  if (producersBytes > length - HEAD_SIZE) return null;
+  const end = address + length - producersBytes;
   const metas: MetaEntry[] = [];
   let at = address + HEAD_SIZE;
   let last = 0;
@@ -95,5 +106,7 @@ export function decodeSnapshot(
     at += metaSize(payloadBytes);
   }
   if (at !== end) return null;
-  return { index, term: indexTerm, offset, metas, producers: null };
+  const producers = producersBytes === 0 ? null : bytes.slice(end, end + producersBytes);
+  if (producers !== null && !isProducerTable(producers)) return null;
+  return { index, term: indexTerm, offset, metas, producers };
 }

@@ -139,6 +139,7 @@ export class Shard {
       events: this.events,
       pinRoom: () => storage.pinRoom,
       allocate: (size) => blocks.arena.allocate(size),
+      release: (address) => blocks.arena.release(address),
     });
     const makeReplica: MakeReplica = options.makeReplica ??
       ((log, group) => this.replication.makeReplica(log, group));

@@ -23,6 +23,7 @@ import { INDEX_BLOCK_ENTRIES } from "./index_file.ts";
 import { awaitLarge } from "./large_append.ts";
 import { LOG_BUSY, LOG_FAILED, type SnapshotPoint } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
+import { fittedProducers } from "./producer_snapshot.ts";
 import type { Segment } from "./segment.ts";
 import { extentSeed } from "./write_behind.ts";
 
@@ -192,10 +193,22 @@ export function trimLog(log: PartitionLog, offset: number): number {
   return 0;
 }
 
-/** Moves the start of the log's arithmetic; the segments are the caller's. */
+/**
+ * Moves the start of the log's arithmetic; the segments are the caller's. Meta entries directly before `offset` go too,
+ * as far as they are committed: others may still be cut off.
+ */
 export function moveStart(log: PartitionLog, offset: number): void {
-  const startIndex = log.metas.indexAt(offset) - 1;
+  let startIndex = log.metas.indexAt(offset) - 1;
+  while (startIndex > log.committedIndex && log.metas.from(startIndex)?.index === startIndex) {
+    startIndex--;
+  }
   log.metas.trim(startIndex, log.metas.termAt(startIndex), offset);
+}
+
+/** The snapshot with as much state of producers as one record of the journal holds with the rest. */
+function withProducersOf(point: SnapshotPoint, bytesMax: number): SnapshotPoint {
+  if (point.producers === null) return point;
+  return { ...point, producers: fittedProducers(point.producers, bytesMax) };
 }
 
 /** See {@linkcode Log.reset}. */
@@ -206,15 +219,17 @@ export function* resetLog(log: PartitionLog, point: SnapshotPoint): Task<number>
   log.gate.hold();
   yield* awaitLarge(log);
   if (log.deleted) return LOG_FAILED;
-  let rowBytes = ROW_BYTES_MIN + (point.producers?.length ?? 0);
+  let rowBytes = ROW_BYTES_MIN;
   for (const meta of point.metas) rowBytes += META_ROW_BYTES + meta.payload.length;
+  const begun = withProducersOf(point, journal.payloadMax / 2 - rowBytes);
+  rowBytes += begun.producers?.length ?? 0;
   yield* freeze(
     log,
     -1,
     () => journal.hasRoom(rowBytes) && log.parts.cache.reclaim(rowBytes),
   );
   const dropped = log.dropSegments(() => true);
-  log.beginAfter(point);
+  log.beginAfter(begun);
   const row = encodeRow(log, log.sequence + 1);
   assert(row.length <= rowBytes && journal.create(log, row), "no room for a new beginning");
   yield* journal.durable(journal.recordedLsn);

@@ -34,7 +34,7 @@ export function admitProducer(log: PartitionLog, at: number, heardMs: number): v
   const epoch = view.getInt16(at + PRODUCER_EPOCH_OFFSET, false);
   const attributes = view.getInt16(at + ATTRIBUTES_OFFSET, false);
   if ((attributes & CONTROL_FLAG) !== 0) {
-    producers.appendMarker(lastIndex, producerId, epoch, timestamp, heardMs);
+    producers.appendMarker(lastIndex, producerId, epoch, baseOffset, timestamp, heardMs);
     return;
   }
   const first = view.getInt32(at + BASE_SEQUENCE_OFFSET, false);

@@ -453,7 +453,7 @@ export class PartitionLog implements Log {
     this.positions.reset(point.index, point.term, point.offset);
     this.#unnamed.cut(point.index, point.offset);
     this.producers.clear();
-    if (point.producers !== null) {
+    if (point.producers !== null && point.producers.length > 0) {
       const bytes = point.producers;
       this.producers.decode(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0);
     }

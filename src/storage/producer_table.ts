@@ -52,6 +52,8 @@ const COUNT = 4;
 const HEARD = 5;
 const BATCHES = 6;
 const BATCH_CELLS = 4;
+/** Of a batch. */
+const BASE_OFFSET_CELL = 2;
 const CELLS = BATCHES + BATCHES_PER_PRODUCER * BATCH_CELLS;
 const UNDO_CELLS = CELLS + 1;
 /** Version 1 lacks the time at which a producer was last heard of. Raised together with the manifest's. */
@@ -185,6 +187,7 @@ export class ProducerTable {
     transactional: boolean,
     heardMs: number,
   ): void {
+    if (this.#knows(producerId, baseOffset)) return;
     const at = this.#change(index, producerId, epoch, heardMs);
     const cells = this.#cells;
     cells[at + TIMESTAMP] = timestampMs;
@@ -207,12 +210,27 @@ export class ProducerTable {
     index: number,
     producerId: number,
     epoch: number,
+    baseOffset: number,
     timestampMs: number,
     heardMs: number,
   ): void {
+    if (this.#knows(producerId, baseOffset)) return;
     const at = this.#change(index, producerId, epoch, heardMs);
     this.#cells[at + TIMESTAMP] = timestampMs;
     this.#cells[at + TXN_FIRST] = -1;
+  }
+
+  /**
+   * A later batch of the producer is known: the state came with a snapshot, and is ahead of the records that
+   * follow it.
+   */
+  #knows(producerId: number, baseOffset: number): boolean {
+    const slot = this.#slots.get(producerId);
+    if (slot === undefined) return false;
+    const at = slot * CELLS;
+    const count = this.#cells[at + COUNT]!;
+    return count > 0 &&
+      this.#cells[at + BATCHES + (count - 1) * BATCH_CELLS + BASE_OFFSET_CELL]! >= baseOffset;
   }
 
   /** First offset of the oldest open transaction, -1 when there is none. */

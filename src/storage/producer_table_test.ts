@@ -102,7 +102,7 @@ Deno.test("producers expire by when they were last heard of, those with an open 
   assert.equal(table.epochOf(7), -1);
   assert.equal(table.epochOf(9), -1);
   assert.equal(table.epochOf(8), 0);
-  table.appendMarker(103, 8, 0, 1000, 20_000);
+  table.appendMarker(103, 8, 0, 103, 1000, 20_000);
   assert.equal(table.firstOpenTransaction(), -1);
   assert.equal(table.expire(29_999, 10_000), 0);
   assert.equal(table.expire(30_000, 10_000), 1);

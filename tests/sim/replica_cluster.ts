@@ -16,10 +16,11 @@ import type { ReplicaListener } from "../../src/replication/replica.ts";
 import {
   type ReplicationLinks,
   ShardReplication,
+  STAGING_SIZE,
 } from "../../src/replication/shard_replication.ts";
 import type { FrameOwner } from "../../src/rpc/frame_queue.ts";
 import { FrameVerdict, Lane, SendOutcome } from "../../src/rpc/peer_links.ts";
-import { writeSampleBatch } from "./sample_batch.ts";
+import { type SampleBatch, writeSampleBatch } from "./sample_batch.ts";
 import { TEST_LIMITS, TestNode } from "./storage_node.ts";
 
 /** Addresses in a test node's memory that belong to no arena: batches are made, frames arrive, heads are written. */
@@ -122,7 +123,10 @@ export class ReplicaCluster {
         later: (run, ms) => timers.schedule(new Timer(run), this.nowMs + ms),
       }),
       pinRoom: () => this.hasPinRoom ? storage.engines[0]!.pinRoom : 0,
-      allocate: () => STAGING_AT,
+      // Frames are put together outside of the arena.
+      allocate: (size) =>
+        size === STAGING_SIZE ? STAGING_AT : storage.engines[0]!.context.arena.allocate(size),
+      release: (address) => storage.engines[0]!.context.arena.release(address),
     });
     node.replication.connect(this.#linksOf(node));
     for (const other of this.nodes) {
@@ -199,7 +203,13 @@ export class ReplicaCluster {
   }
 
   /** Appends one batch on a node; its end offset, or the refusal. */
-  append(node: ReplicaNode, groupId: number, records: number, valueBytes: number): number {
+  append(
+    node: ReplicaNode,
+    groupId: number,
+    records: number,
+    valueBytes: number,
+    producer: Pick<SampleBatch, "producerId" | "producerEpoch" | "baseSequence"> = {},
+  ): number {
     const replica = this.replica(node, groupId);
     const { log } = replica;
     const { memory, crc32c } = node.storage;
@@ -208,6 +218,7 @@ export class ReplicaCluster {
       valueBytes,
       fill: (log.endOffset + 1) & 0xff,
       timestampMs: this.nowMs,
+      ...producer,
     };
     const size = writeSampleBatch(memory, crc32c, BATCH_AT, batch);
     const offset = log.append(BATCH_AT, size, replica.term, this.nowMs);

@@ -18,6 +18,8 @@ import { expect } from "./sim_failure.ts";
 const DISTURBED_MS = 3_000;
 const CALM_MS = 60_000;
 const GROUPS_MAX = 4;
+/** Idempotent ones, in a group. */
+const PRODUCERS = 4;
 
 export interface ReplicationResult {
   readonly hash: number;
@@ -46,6 +48,8 @@ export class ReplicationSimulation {
   readonly #kills: boolean;
   readonly #cuts: boolean;
   readonly #oneWay: boolean;
+  readonly #trims: boolean;
+  readonly #producers: boolean;
   #killed = 0;
   #hash = 7;
 
@@ -61,6 +65,8 @@ export class ReplicationSimulation {
     this.#kills = this.#chance(50);
     this.#cuts = this.#chance(50);
     this.#oneWay = this.#chance(50);
+    this.#trims = this.#chance(50);
+    this.#producers = this.#chance(50);
   }
 
   run(): ReplicationResult {
@@ -122,9 +128,31 @@ export class ReplicationSimulation {
         if (!node.alive || !this.#cluster.replica(node, groupId).leading) continue;
         const large = this.#oneIn(60);
         const records = 1 + this.#random.nextBelow(3);
-        this.#cluster.append(node, groupId, records, large ? 30_000 : this.#random.nextBelow(900));
+        const valueBytes = large ? 30_000 : this.#random.nextBelow(900);
+        const producer = this.#producers ? this.#nextOf(node, groupId) : {};
+        this.#cluster.append(node, groupId, records, valueBytes, producer);
+        if (this.#trims && this.#oneIn(150)) this.#trim(node, groupId);
       }
     }
+  }
+
+  /** The next batch of some idempotent producer, as its leader knows it. */
+  #nextOf(node: ReplicaNode, groupId: number) {
+    const producerId = 1 + this.#random.nextBelow(PRODUCERS);
+    const { producers } = this.#cluster.replica(node, groupId).log;
+    let baseSequence = 0;
+    for (const known of producers.summaries()) {
+      if (known.producerId === producerId) baseSequence = known.lastSequence + 1;
+    }
+    return { producerId, producerEpoch: 0, baseSequence };
+  }
+
+  /** To the commit, or near it: within a batch, too. */
+  #trim(node: ReplicaNode, groupId: number): void {
+    const replica = this.#cluster.replica(node, groupId);
+    const { commitOffset, log } = replica;
+    const offset = Math.max(log.startOffset, commitOffset - this.#random.nextBelow(40));
+    replica.proposeTrim(offset);
   }
 
   #look(): void {
@@ -184,6 +212,15 @@ export class ReplicationSimulation {
         });
       });
     cluster.until("rest", isCalm, CALM_MS);
+    for (const groupId of this.#groups) {
+      const append = (): boolean => {
+        const leader = cluster.leaderOf(groupId);
+        return leader !== null && cluster.append(leader, groupId, 2, 100) > 0;
+      };
+      cluster.until("an append in peace", append, CALM_MS);
+    }
+    cluster.until("rest again", isCalm, CALM_MS);
+    this.#look();
     for (const groupId of this.#groups) this.#compare(groupId);
     expect(cluster.wrong.length === 0, () => cluster.wrong.join("\n"));
   }
@@ -192,12 +229,21 @@ export class ReplicationSimulation {
     const cluster = this.#cluster;
     const book = this.#books.get(groupId)!;
     let first: Uint8Array | null = null;
+    let known: string | null = null;
     for (const node of cluster.nodes) {
       const { log } = cluster.replica(node, groupId);
       expect(
         log.endOffset >= book.committed,
         () =>
           `node ${node.id} group ${groupId} ends at ${log.endOffset}, ${book.committed} was committed`,
+      );
+      const producers = [...log.producers.summaries()]
+        .map(({ producerId, epoch, lastSequence }) => `${producerId}/${epoch}: ${lastSequence}`)
+        .sort().join(", ");
+      known ??= producers;
+      expect(
+        known === producers,
+        () => `the producers of group ${groupId} differ: ${known} and ${producers}`,
       );
       const bytes = node.storage.readAll(log, log.startOffset);
       expect(bytes !== null, () => `node ${node.id} cannot read group ${groupId}`);
