@@ -34,6 +34,8 @@ export interface MetadataLog {
    * appended by this leader.
    */
   append(command: Uint8Array, done: Completion): void;
+  /** Completes when the partitions that commands have made so far have leaders, and at the latest after a while. */
+  settle(done: Completion): void;
 }
 
 /** A command's answer, or null when this node is not (or no longer) the controller. */
@@ -122,6 +124,11 @@ export class ControllerService {
       this.#settle();
     }
     return reign === this.#reign ? { result } : null;
+  }
+
+  /** Waits for the leaders of new partitions: once for a request, however many commands it took. */
+  *settle(): Task<void> {
+    yield* io((done) => this.#log.settle(done));
   }
 
   #copyImage(): ClusterImage {

@@ -51,6 +51,8 @@ export class TestCluster implements MetadataLog {
   readonly service: ControllerService;
   /** Committed commands. */
   readonly commands: Uint8Array[] = [];
+  /** How often leaders of new partitions were waited for. */
+  settles = 0;
   /** Commits each command when it is appended. */
   autoCommit = true;
   #pending: { readonly command: Uint8Array; readonly done: Completion }[] = [];
@@ -72,6 +74,11 @@ export class TestCluster implements MetadataLog {
   append(command: Uint8Array, done: Completion): void {
     this.#pending.push({ command, done });
     if (this.autoCommit && !this.#delivering) this.commit(this.#pending.length);
+  }
+
+  settle(done: Completion): void {
+    this.settles++;
+    done.complete(0, 0);
   }
 
   /** Commands appended and not committed. */

@@ -31,6 +31,11 @@ export function controllerRefusal({ metadataReadOnly }: Services): ControllerRef
   };
 }
 
+/** Waits, for a while, until partitions that were just made have leaders: clients then find them ready. */
+export function* settle({ controller }: Services): Task<void> {
+  if (controller !== null) yield* controller.settle();
+}
+
 /** The command's committed result; null when this node is not, or ceased to be, the controller. */
 export function* onController<Result>(
   services: Services,

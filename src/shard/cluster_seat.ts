@@ -13,7 +13,7 @@ import { wantedControllerMembers } from "../cluster/controller_members.ts";
 import type { Founder } from "../cluster/founding.ts";
 import { controllerMembers, memberIncarnation } from "../cluster/members.ts";
 import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
-import { runTask, type Task, until } from "../io/task.ts";
+import { io, runTask, type Task, until } from "../io/task.ts";
 import { Timer } from "../io/timers.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
 import type { Partition } from "../kafka/partition.ts";
@@ -185,6 +185,7 @@ export class ClusterSeat {
       controller.activate();
       const { clusterId } = this.#shard.image;
       yield* register({ controller, clusterId, isAlive: () => false }, registration);
+      yield* this.#settled();
       return null;
     }
     this.metadata.controller = controller;
@@ -207,7 +208,14 @@ export class ClusterSeat {
     while (this.metadataOffset < answer.offset && !this.registrar.isStopped) yield* this.#pause(1);
     this.#shard.partitions.noteCurrent();
     this.metadata?.tellCurrent();
+    yield* this.#settled();
     return null;
+  }
+
+  /** The partitions of this node have leaders, or will not have them soon. */
+  *#settled(): Task<void> {
+    const { metadata } = this;
+    if (metadata !== null) yield* io((done) => metadata.settle(done));
   }
 
   /** First offset of the metadata log that is not in the image. */

@@ -19,11 +19,12 @@
  *   CONNECTION              socket                                  a descriptor changes hands
  *   PEER_CONNECTION         socket, node, ...                       a connection of another node, see node_links.ts
  *   CALL_PART         call  address, length                         more of the answer follows
- *   METADATA          call  address, length, term, current          committed records, to be replayed, or none; the
+ *   METADATA          call  address, length, term, flags            committed records, to be replayed, or none; the
  *                                                                   controller's term, negated where some
- *                                                                   may be missing; whether what was
- *                                                                   committed before this start is all there
- *   METADATA_REPLY    call                                          replayed, and its new partitions are led
+ *                                                                   may be missing; 1: what was committed before
+ *                                                                   this start is all there; 2: the reply waits
+ *                                                                   for the leaders of new partitions
+ *   METADATA_REPLY    call                                          replayed
  * ```
  *
  * A block or table belongs to the shard that allocated it, until the reply; the block of a CALL until

@@ -2,9 +2,9 @@
  * How committed metadata reaches every shard's image.
  *
  * The controller's shard follows group 0: every committed command, whoever proposed it, is replayed into this
- * shard's image and sent to the others. A command of this node is answered when all have replayed it and its
- * new partitions have leaders: a client that then asks any shard finds the topic ready. A shard that starts is
- * sent a snapshot first.
+ * shard's image and sent to the others. A command of this node is answered when all have replayed it; who made
+ * partitions then waits once, however many commands that took, for their leaders ({@linkcode MetadataFeed.settle}): a
+ * client that then asks any shard finds the topic ready. A shard that starts is sent a snapshot first.
  *
  * @module
  */
@@ -31,6 +31,9 @@ import type { JoinRefusal } from "./start_sequence.ts";
 const SNAPSHOT_RECORDS = 500;
 /** A message to the other shards that carries no command. */
 const NOTHING = new Uint8Array(0);
+/** Flags of METADATA. */
+const IS_CURRENT = 1;
+const SETTLES = 2;
 
 /** Calls `done` when a shard's new partitions may be served, or will be soon. */
 export type WhenSettled = (done: () => void) => void;
@@ -60,12 +63,15 @@ class Sending {
   readonly bytes: Uint8Array;
   /** With it the other shards' image is not older than this start. */
   readonly isCurrent: boolean;
+  /** It arrives when the shards' new partitions have leaders, or after a while. */
+  readonly settles: boolean;
   #arrived = false;
   readonly #waiters: (() => void)[] = [];
 
-  constructor(bytes: Uint8Array, isCurrent: boolean) {
+  constructor(bytes: Uint8Array, isCurrent: boolean, settles: boolean) {
     this.bytes = bytes;
     this.isCurrent = isCurrent;
+    this.settles = settles;
   }
 
   arrived(): void {
@@ -168,15 +174,19 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
     });
   }
 
-  /** Completes when every shard has the command that was applied just now. */
-  #whenTold(done: Completion): void {
+  settle(done: Completion): void {
     let waiting = 2;
     const settled = (): void => {
       waiting--;
       if (waiting === 0) done.complete(0, 0);
     };
     this.#whenSettled(settled);
-    this.#latest!.whenArrived(settled);
+    this.#broadcast(NOTHING, true).whenArrived(settled);
+  }
+
+  /** Completes when every shard has the command that was applied just now. */
+  #whenTold(done: Completion): void {
+    this.#latest!.whenArrived(() => done.complete(0, 0));
   }
 
   /**
@@ -226,10 +236,12 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
   }
 
   /** Sends in the order of the calls; a command without memory or credit waits, and so do the ones after it. */
-  #broadcast(bytes: Uint8Array): void {
-    this.#latest = new Sending(bytes, this.#isCurrent);
-    this.#queue.push(this.#latest);
+  #broadcast(bytes: Uint8Array, settles = false): Sending {
+    const sending = new Sending(bytes, this.#isCurrent, settles);
+    this.#latest = sending;
+    this.#queue.push(sending);
     if (this.#queue.length === 1) this.#drain();
+    return sending;
   }
 
   #drain(): void {
@@ -266,8 +278,8 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
       const id = this.#calls.open(shard, { onReply });
       const { leaderEpoch } = this.#partition;
       const term = this.isFrozen ? -Math.max(1, leaderEpoch) : leaderEpoch;
-      const isCurrent = sending.isCurrent ? 1 : 0;
-      mailboxes.send(shard, MessageType.METADATA, id, block, bytes.length, term, isCurrent);
+      const flags = (sending.isCurrent ? IS_CURRENT : 0) | (sending.settles ? SETTLES : 0);
+      mailboxes.send(shard, MessageType.METADATA, id, block, bytes.length, term, flags);
     }
     return true;
   }
@@ -288,7 +300,10 @@ export function onMetadata(
   partitions.controllerTerm = Math.abs(term);
   if (term < 0) partitions.freeze();
   if (length > 0) replayCommand(image, memory.bytes.slice(address, address + length));
-  if (messageArgument(message.view, message.at, 3) === 1) partitions.noteCurrent();
+  const flags = messageArgument(message.view, message.at, 3);
+  if ((flags & IS_CURRENT) !== 0) partitions.noteCurrent();
   const { fromShard, call } = message;
-  whenSettled(() => calls.mailboxes.send(fromShard, MessageType.METADATA_REPLY, call));
+  const reply = (): void => calls.mailboxes.send(fromShard, MessageType.METADATA_REPLY, call);
+  if ((flags & SETTLES) !== 0) whenSettled(reply);
+  else reply();
 }

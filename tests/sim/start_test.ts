@@ -5,7 +5,13 @@
 
 import { strict as assert } from "node:assert";
 import { ErrorCode } from "../../src/wire/errors.ts";
-import { CREATE_TOPICS, METADATA, PRODUCE } from "../../src/wire/generated/apis.ts";
+import {
+  CREATE_TOPICS,
+  INIT_PRODUCER_ID,
+  METADATA,
+  PRODUCE,
+} from "../../src/wire/generated/apis.ts";
+import { newInitProducerIdRequest } from "../../src/wire/generated/init_producer_id_request.ts";
 import { newMetadataRequest } from "../../src/wire/generated/metadata_request.ts";
 import type { MetadataResponse } from "../../src/wire/generated/metadata_response.ts";
 import type { Api } from "../../src/wire/api.ts";
@@ -75,3 +81,28 @@ Deno.test("a node whose disk hangs answers Metadata, and refuses what needs a le
   assert(after.leaderEpoch > before.topics[0]!.partitions[0]!.leaderEpoch);
   assert(node.stop());
 });
+
+/** A request's topics are made by several commands. */
+const TOPICS = 200;
+
+for (const shards of [1, 3]) {
+  Deno.test(`topics are made in one wait where a partition has no leader, on ${shards} shards`, () => {
+    const node = new SimNode({ seed: 12 });
+    assert(node.mount(shards));
+    const client = new SimClient(node.connect(0));
+    // As on a full disk: none of this shard's partitions comes to have a leader.
+    const stuck = node.shards.at(-1)!.shard.partitions;
+    stuck.whenSettled = () => {};
+    const topics = Array.from({ length: TOPICS }, (_, i) => topicRequest(`t${i}`, 1).topics[0]!);
+    const startedMs = node.nowMs;
+    const created = ask(node, client, CREATE_TOPICS, 7, { ...topicRequest("t", 1), topics });
+    assert.equal(created.topics.filter(({ errorCode }) => errorCode === 0).length, TOPICS);
+    const tookMs = node.nowMs - startedMs;
+    assert(tookMs > 1_900 && tookMs < 3_000, `${tookMs} ms`);
+    // What makes no partition waits for none.
+    const id = newInitProducerIdRequest({ transactionalId: null });
+    const beforeMs = node.nowMs;
+    assert.equal(ask(node, client, INIT_PRODUCER_ID, 4, id).errorCode, 0);
+    assert(node.nowMs - beforeMs < 100, `a producer's id took ${node.nowMs - beforeMs} ms`);
+  });
+}

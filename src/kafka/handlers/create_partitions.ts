@@ -11,13 +11,14 @@
  */
 
 import { createPartitions } from "../../cluster/create_topics.ts";
+import { ErrorCode } from "../../wire/errors.ts";
 import { CREATE_PARTITIONS } from "../../wire/generated/apis.ts";
 import type { CreatePartitionsRequest } from "../../wire/generated/create_partitions_request.ts";
 import {
   type CreatePartitionsResponse,
   newCreatePartitionsResponse,
 } from "../../wire/generated/create_partitions_response.ts";
-import { controllerRefusal, onController } from "../controller_answer.ts";
+import { controllerRefusal, onController, settle } from "../controller_answer.ts";
 import { type Handler, ON_CONTROLLER } from "../handler.ts";
 
 export const CREATE_PARTITIONS_HANDLER: Handler<
@@ -42,6 +43,8 @@ export const CREATE_PARTITIONS_HANDLER: Handler<
       name,
       ...controllerRefusal(services),
     }));
+    const isMade = results.some(({ error }) => error === ErrorCode.NONE);
+    if (isMade && !request.validateOnly) yield* settle(services);
     return newCreatePartitionsResponse({
       results: results.map(({ name, error, message }) => ({
         name,

@@ -2,7 +2,8 @@
  * CreateTopics (key 19), versions 0 to 7: makes topics.
  *
  * - Each topic succeeds or fails alone; those that succeed are entries of the metadata log, of up to
- *   {@linkcode TOPICS_PER_TURN} topics each, and the answer waits for their commit.
+ *   {@linkcode TOPICS_PER_TURN} topics each, and the answer waits for their commit, and then once, for a while, for the
+ *   leaders of all that was made.
  * - v1: may be a trial, and errors have words.
  * - v4: partitions and replication factor may be -1 for the defaults.
  * - v5: the answer has the partitions, the replication factor and every config in force.
@@ -25,7 +26,7 @@ import {
   newCreatableTopicResult,
   newCreateTopicsResponse,
 } from "../../wire/generated/create_topics_response.ts";
-import { controllerRefusal, onController } from "../controller_answer.ts";
+import { controllerRefusal, onController, settle } from "../controller_answer.ts";
 import { type Handler, ON_CONTROLLER } from "../handler.ts";
 import type { Services } from "../services.ts";
 
@@ -53,6 +54,8 @@ export const CREATE_TOPICS_HANDLER: Handler<CreateTopicsRequest, CreateTopicsRes
       const results = executed?.result ?? part.map(({ name }) => ({ name, error, message }));
       for (const result of results) topics.push(shown(services, result));
     }
+    const isMade = topics.some(({ errorCode }) => errorCode === ErrorCode.NONE);
+    if (isMade && !request.validateOnly) yield* settle(services);
     for (const result of creation.duplicates()) topics.push(shown(services, result));
     return newCreateTopicsResponse({ topics });
   },
