@@ -36,6 +36,8 @@ export class ClusterSeat {
   readonly registrar: Registrar;
   /** The nodes that keep the metadata, while this one waits for a leader among them. */
   #awaited: readonly Founder[] = [];
+  /** The cluster does not know this node yet, and the start waits for that. */
+  #isUnregistered = false;
   #membership: NodeMembership | null = null;
   /** Null until it is opened. */
   metadata: MetadataFeed | null = null;
@@ -47,8 +49,9 @@ export class ClusterSeat {
     this.registrar = new Registrar(shard);
   }
 
-  /** What {@linkcode ClusterSeat.join} waits for of other nodes, for people; null: for nothing. */
+  /** What a start waits for, for people; null: for nothing that takes long. */
   get waitsFor(): string | null {
+    if (this.#isUnregistered) return "this node is not written to the cluster's metadata yet";
     if (this.#awaited.length < 2) return null;
     const { peers, options: { nodeId } } = this.#shard;
     const { links } = peers.nodeLinks;
@@ -161,7 +164,8 @@ export class ClusterSeat {
 
   /**
    * Becomes the controller or follows it, and registers this node. Finishes after a while even if that is
-   * not committed by then: clients are answered from the image meanwhile.
+   * not committed by then: clients are answered from the image meanwhile. A node that is in no image yet waits as
+   * long as it takes: it could not even tell clients where to find it.
    *
    * @param firstFreeGroupId above the id of every log of the node
    * @returns why the cluster does not take this node; null: it does, as far as is known
@@ -191,6 +195,12 @@ export class ClusterSeat {
     this.metadata.controller = controller;
     this.metadata.onLeading();
     this.controller = controller;
+    if (!this.#shard.image.nodes.has(this.#shard.options.nodeId)) {
+      this.#isUnregistered = true;
+      const refusal = yield* this.#register(registration, membership);
+      this.#isUnregistered = false;
+      return refusal;
+    }
     return yield* until<string | null>((done) =>
       this.#shard.within<string | null>(
         REGISTER_MS,

@@ -112,7 +112,7 @@ export class ShardSteps {
   }
 
   *join(manifest: Manifest, node: AdvertisedNode, firstFreeGroupId: number): Task<Joined> {
-    const { context, nodeId, rpcAddress: address, seeds, acceptLoss, onWaiting } = this.#options;
+    const { context, nodeId, rpcAddress: address, seeds, acceptLoss } = this.#options;
     const shard = this.#opened;
     const membership = new NodeMembership({
       ...shard.options,
@@ -124,12 +124,7 @@ export class ShardSteps {
       transport: shard.peers.hellos,
     }, manifest);
     shard.peers.hellos.membership = membership;
-    const wait = new StartWait({
-      ...shard.options,
-      reason: () => membership.waitsFor ?? shard.seat.waitsFor,
-      tell: onWaiting,
-    });
-    wait.begin();
+    const wait = this.#wait(() => membership.waitsFor ?? shard.seat.waitsFor);
     const refusal = yield* shard.seat.join(membership, node, firstFreeGroupId, acceptLoss);
     wait.end();
     return { refusal };
@@ -137,7 +132,9 @@ export class ShardSteps {
 
   *lead(node: AdvertisedNode, firstFreeGroupId: number): Task<Led> {
     const shard = this.#opened;
+    const wait = this.#wait(() => shard.seat.waitsFor);
     const refusal = yield* shard.seat.lead(node, firstFreeGroupId);
+    wait.end();
     const { clusterId, topics, partitionCount } = shard.image;
     return { refusal, clusterId, topics: topics.size, partitions: partitionCount };
   }
@@ -155,6 +152,17 @@ export class ShardSteps {
 
   *stop(): Task<void> {
     if (this.#shard !== null) yield* this.#shard.stop();
+  }
+
+  /** Says from now on what the start waits for. */
+  #wait(reason: () => string | null): StartWait {
+    const wait = new StartWait({
+      ...this.#opened.options,
+      reason,
+      tell: this.#options.onWaiting,
+    });
+    wait.begin();
+    return wait;
   }
 
   get #opened(): Shard {

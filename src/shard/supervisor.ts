@@ -163,7 +163,9 @@ export class Supervisor {
         return unlessStopped(joining, stopping, () => cutShort(new StartCutShort(why)));
       },
       lead: (node, firstFreeGroupId) => {
-        return this.#ask(first, { type: "lead", node, firstFreeGroupId }, "leading");
+        const leading = this.#ask(first, { type: "lead", node, firstFreeGroupId }, "leading");
+        const why = "Stopped before the cluster knew this node; nothing was served";
+        return unlessStopped(leading, stopping, () => cutShort(new StartCutShort(why)));
       },
       serve: (shard, ballastBytes) => {
         return this.#ask(shard, { type: "serve", ballastBytes }, "serving");

@@ -4,6 +4,7 @@
  */
 
 import { strict as assert } from "node:assert";
+import { CONTROLLER_GROUP_ID } from "../../src/cluster/records.ts";
 import { ErrorCode } from "../../src/wire/errors.ts";
 import {
   CREATE_TOPICS,
@@ -16,7 +17,7 @@ import { newMetadataRequest } from "../../src/wire/generated/metadata_request.ts
 import type { MetadataResponse } from "../../src/wire/generated/metadata_response.ts";
 import type { Api } from "../../src/wire/api.ts";
 import { SimClient } from "./sim_client.ts";
-import { SimNode } from "./sim_node.ts";
+import { SimNode, STEP_MS } from "./sim_node.ts";
 import { produceRequest, SMALL_BATCH, topicRequest } from "./sim_requests.ts";
 
 /** How long the disk hangs (virtual ms): the two steps that need a leader are waited for, 2 s each. */
@@ -80,6 +81,35 @@ Deno.test("a node whose disk hangs answers Metadata, and refuses what needs a le
   const after = metadata(node, client).topics[0]!.partitions[0]!;
   assert(after.leaderEpoch > before.topics[0]!.partitions[0]!.leaderEpoch);
   assert(node.stop());
+});
+
+Deno.test("a node that its cluster does not know yet serves nobody, and says what it waits for", () => {
+  const node = new SimNode({ seed: 11, disk: { latencyMs: { min: 0.05, max: 0.05 } } });
+  const startedMs = node.nowMs;
+  node.begin(2);
+  // The metadata is led; the next write is the registration.
+  assert(
+    node.run(() => {
+      const shard = node.shards[0]!.steps.shard;
+      return shard?.partitions.byGroup(CONTROLLER_GROUP_ID)?.leading === true;
+    }),
+  );
+  const slow = { kind: "slow", delayMs: HANG_MS } as const;
+  node.disk.inject({ operation: "write", path: /journal-/, nth: 1, fault: slow });
+  assert(
+    !node.run(() => node.serving, (HANG_MS - 1_000) / STEP_MS),
+    "a node without address serves",
+  );
+  const said = node.remarks.filter((each) =>
+    each.includes("not written to the cluster's metadata")
+  );
+  assert(said.length >= 2 && said.length < 10, node.remarks.join());
+  assert(node.run(() => node.serving));
+  assert(node.nowMs >= startedMs + HANG_MS);
+  const found = metadata(node, new SimClient(node.connect(1)));
+  assert.equal(found.brokers.length, 1);
+  assert.notEqual(found.clusterId, null);
+  assert.equal(found.controllerId, found.brokers[0]!.nodeId);
 });
 
 /** A request's topics are made by several commands. */
