@@ -51,6 +51,11 @@ const TOPIC_SETTINGS = {
     "Replicas that must have flushed a record before acks=all is answered; never fewer than a majority.",
     { min: 1 },
   ),
+  "replica.lag.time.max.ms": longSetting(
+    30_000,
+    "A replica that has not had every record of its leader within this time is not in sync.",
+    { ...ms, ...fixed, min: 1 },
+  ),
   "unclean.leader.election.enable": booleanSetting(
     false,
     "Accepted for tools that set it. A Raft group never elects a leader that lacks committed records.",

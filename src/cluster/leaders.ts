@@ -1,5 +1,6 @@
 /**
- * Who leads each partition, as this shard last heard: volatile, reported by the replicas, not a record.
+ * Who leads each partition, and which of its replicas keep up, as this shard last heard: volatile, reported by the
+ * replicas, not a record.
  *
  * Raft groups elect their leaders themselves; the metadata log does not say. The reports come from this node's own
  * replicas and from the leaders on other nodes.
@@ -10,21 +11,28 @@
 import type { PartitionImage } from "./image.ts";
 
 const UNKNOWN = -1;
+/** Replicas in sync are a bit each, in the order of the partition's replicas; no bit: not known. */
+export const IN_SYNC_UNKNOWN = 0;
+export const IN_SYNC_BITS = 16;
 
 export class LeaderTable {
   #leaders = new Int32Array(64).fill(UNKNOWN);
   #epochs = new Int32Array(64).fill(UNKNOWN);
+  #inSync = new Uint16Array(64);
 
   /**
    * Notes a group's leader, -1 when nobody leads. Older epochs than the known one are ignored; and since an epoch has
    * one leader at most, who does not know it says nothing about an epoch whose leader is known.
+   *
+   * @param inSync the replicas that keep up, as the leader says; unknown: as before
    */
-  note(groupId: number, leaderId: number, epoch: number): void {
+  note(groupId: number, leaderId: number, epoch: number, inSync = IN_SYNC_UNKNOWN): void {
     if (groupId >= this.#leaders.length) this.#grow(groupId);
     const known = this.#epochs[groupId]!;
     if (epoch < known || (epoch === known && leaderId === UNKNOWN)) return;
     this.#leaders[groupId] = leaderId;
     this.#epochs[groupId] = epoch;
+    if (inSync !== IN_SYNC_UNKNOWN) this.#inSync[groupId] = inSync;
   }
 
   /** The node that leads a group, as far as this shard was told; else -1. */
@@ -39,6 +47,14 @@ export class LeaderTable {
     return leaderId === UNKNOWN && isOnOneNode ? partition.replicas[0]! : leaderId;
   }
 
+  /** The replicas that keep up with the leader, as the last one said; a leader always does, and so does a replica without others. */
+  inSyncOf(partition: PartitionImage): number[] {
+    const { groupId, replicas } = partition;
+    const inSync = this.#inSync[groupId] ?? IN_SYNC_UNKNOWN;
+    const leaderId = this.leaderOf(partition);
+    return replicas.filter((node, at) => (inSync >> at & 1) === 1 || node === leaderId);
+  }
+
   /** The leader's epoch, -1 when unknown. */
   epochOf(partition: PartitionImage): number {
     return this.#epochs[partition.groupId] ?? UNKNOWN;
@@ -49,9 +65,12 @@ export class LeaderTable {
     while (capacity <= groupId) capacity *= 2;
     const leaders = new Int32Array(capacity).fill(UNKNOWN);
     const epochs = new Int32Array(capacity).fill(UNKNOWN);
+    const inSync = new Uint16Array(capacity);
     leaders.set(this.#leaders);
     epochs.set(this.#epochs);
+    inSync.set(this.#inSync);
     this.#leaders = leaders;
     this.#epochs = epochs;
+    this.#inSync = inSync;
   }
 }

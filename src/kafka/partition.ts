@@ -63,8 +63,9 @@ export class Partition implements ReplicaListener {
   readonly #owner: PartitionOwner;
   #gone = false;
 
-  /** Waits of this leadership: for the commit, and for this node's disk. */
+  /** Waits of this leadership: for the commit, for more copies than that takes, and for this node's disk. */
   readonly #commitWaits = new AppendWaits();
+  readonly #copiesWaits = new AppendWaits();
   readonly #durableWaits = new AppendWaits();
   /** Trims that are not committed or have not taken effect yet, oldest first. */
   readonly #trims: Trim[] = [];
@@ -138,19 +139,67 @@ export class Partition implements ReplicaListener {
     return offset;
   }
 
+  /** As many replicas must have a record on their disks before acks=all is answered; a majority in any case. */
+  get #copiesMin(): number {
+    return Math.min(this.#limits?.insyncReplicasMin ?? 1, this.replica.voterCount);
+  }
+
+  /** That is more than a commit takes. */
+  get #asksBeyondCommit(): boolean {
+    return this.#copiesMin > (this.replica.voterCount >>> 1) + 1;
+  }
+
+  /** Fewer replicas keep up than acks=all asks for. */
+  get lacksReplicas(): boolean {
+    const copies = this.#copiesMin;
+    return copies > 1 && copies > this.replica.inSyncCount;
+  }
+
   /** Whether what `acks` asks for is so already for everything below `offset`. */
   hasReached(offset: number, acks: number): boolean {
-    return offset <= (acks === ACKS_ALL ? this.highWatermark : this.log.durableEndOffset);
+    if (acks !== ACKS_ALL) return offset <= this.log.durableEndOffset;
+    if (offset > this.highWatermark) return false;
+    return !this.#asksBeyondCommit || offset <= this.#safeOffset;
+  }
+
+  get #safeOffset(): number {
+    return Math.max(this.replica.safeOffset(this.#copiesMin), this.log.startOffset);
   }
 
   /**
    * Notifies `waiter` once that is so, or when it never will be; never from inside this call. `offset` is that of
    * an append of the present leadership, or of one before it.
+   *
+   * @param deadlineMs where there are other replicas, the wait for them ends then
    */
-  awaitAppend(offset: number, acks: number, waiter: AppendWaiter, token: number): void {
+  awaitAppend(
+    offset: number,
+    acks: number,
+    waiter: AppendWaiter,
+    token: number,
+    deadlineMs = Infinity,
+  ): void {
     assert(this.replica.leading, "an append is awaited within its leadership");
-    const waits = acks === ACKS_ALL ? this.#commitWaits : this.#durableWaits;
-    waits.add(offset, waiter, token);
+    if (acks !== ACKS_ALL) this.#durableWaits.add(offset, waiter, token);
+    else if (this.#asksBeyondCommit) this.#copiesWaits.add(offset, waiter, token, deadlineMs);
+    else this.#commitWaits.add(offset, waiter, token, deadlineMs);
+  }
+
+  /** The same for the commit alone, whatever `min.insync.replicas` says: of records of the broker's own. */
+  awaitCommit(offset: number, waiter: AppendWaiter, token: number): void {
+    assert(this.replica.leading, "an append is awaited within its leadership");
+    this.#commitWaits.add(offset, waiter, token);
+  }
+
+  /**
+   * Ends waits that nothing else ends: those whose time is over, and those for replicas that do not keep up, once the
+   * record is committed. Only where there are other replicas.
+   */
+  checkWaits(nowMs: number): void {
+    if (this.#commitWaits.count > 0) this.#commitWaits.expire(nowMs);
+    if (this.#copiesWaits.count === 0) return;
+    this.#copiesWaits.expire(nowMs);
+    if (this.lacksReplicas) this.#copiesWaits.lose(Loss.TOO_FEW, this.replica.commitOffset);
   }
 
   /** Registers `waiter` until its `waitEpoch` changes. */
@@ -189,8 +238,13 @@ export class Partition implements ReplicaListener {
       done(offset <= this.log.startOffset ? 0 : LOG_FAILED);
     }
     this.#commitWaits.reach(this.replica.commitOffset);
+    this.onReplicated();
     this.observer?.onCommit();
     this.#notifyData();
+  }
+
+  onReplicated(): void {
+    if (this.#copiesWaits.count > 0) this.#copiesWaits.reach(this.#safeOffset);
   }
 
   onFollowing(): void {
@@ -215,6 +269,7 @@ export class Partition implements ReplicaListener {
     for (const { done } of this.#trims.splice(0)) done(LOG_FAILED);
     this.#durableWaits.lose(Loss.GONE);
     this.#commitWaits.lose(Loss.GONE);
+    this.#copiesWaits.lose(Loss.GONE);
     this.#notifyData();
   }
 
@@ -223,6 +278,7 @@ export class Partition implements ReplicaListener {
     for (const { done } of this.#trims.splice(0)) done(NOT_LEADER);
     this.#durableWaits.lose(Loss.NOT_LEADER);
     this.#commitWaits.lose(Loss.NOT_LEADER);
+    this.#copiesWaits.lose(Loss.NOT_LEADER);
   }
 
   #notifyData(): void {

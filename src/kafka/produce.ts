@@ -2,9 +2,12 @@
  * Produce (key 0), versions 3 to 13 (0 to 2 are advertised for old librdkafka, and refused).
  *
  * Behaviour:
- * - acks 0, 1 and all; every acknowledgement waits until the records are durable on this node (acks=1)
- *   or committed (acks=all), which is the same in a group of one. acks=0 has no response; an error
- *   closes the connection.
+ * - acks 0, 1 and all; every acknowledgement waits until the records are durable on this node (acks=1), or committed
+ *   and durable on `min.insync.replicas` replicas (acks=all), which is the same in a group of one. acks=0 has no
+ *   response; an error closes the connection.
+ * - acks=all is refused with NOT_ENOUGH_REPLICAS when fewer replicas keep up. When that happens behind the append, it is
+ *   NOT_ENOUGH_REPLICAS_AFTER_APPEND once the records are committed. When the request's timeout is over:
+ *   REQUEST_TIMED_OUT. Consumers see what is committed, whatever the acks.
  * - A partition that another node leads is refused with NOT_LEADER_OR_FOLLOWER, and so is what waits when this
  *   node ceases to lead. From version 10 on the answer names the leader (KIP-951).
  * - Requests of a connection are taken one after the other and may wait for their commits together.
@@ -74,6 +77,7 @@ export interface ProduceOptions {
   readonly room: ProduceRoom;
   readonly shard: number;
   readonly shardCount: number;
+  readonly nowMs: () => number;
   readonly wallMs: () => number;
   readonly heap: RequestHeap;
 }
@@ -118,7 +122,9 @@ export class ProducePath implements InPlacePath, OperationPool {
     if (body < 0 || !reader.open(memory, body, end, version)) return false;
     if (reader.partitionTotal > PARTITIONS_PER_REQUEST_MAX) return false;
     const operation = this.#pool.pop() ?? new ProduceOperation(this);
-    operation.begin(connection, slot, reader.acks, this.#options.wallMs());
+    const { nowMs, wallMs } = this.#options;
+    const deadlineMs = nowMs() + Math.max(0, reader.timeoutMs);
+    operation.begin(connection, slot, reader.acks, wallMs(), deadlineMs);
     while (reader.nextTopic()) this.#takeTopic(operation);
     operation.heapBytes = PRODUCE_PART_HEAP * (operation.partCount + operation.topicCount);
     this.#options.heap.take(HeapLane.PRODUCE, operation.heapBytes);

@@ -145,10 +145,7 @@ export class ProduceAppender {
     }
     if (!partition.leading) return ErrorCode.NOT_LEADER_OR_FOLLOWER;
     this.outcome.logStartOffset = partition.startOffset;
-    // At most all replicas there are, as in Kafka: a topic with one replica takes records whatever it says.
-    const { inSyncCount, voterCount } = partition.replica;
-    const wanted = Math.min(partition.limits.insyncReplicasMin, voterCount);
-    if (request.acks === ACKS_ALL && wanted > inSyncCount) return ErrorCode.NOT_ENOUGH_REPLICAS;
+    if (request.acks === ACKS_ALL && partition.lacksReplicas) return ErrorCode.NOT_ENOUGH_REPLICAS;
     // Asked first: checking a batch reads all of it, and it would be checked again.
     const checks = this.#checks;
     if (checks.waits(address) || (partition.busy && !checks.hasEnded(address))) {

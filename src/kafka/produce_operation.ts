@@ -51,6 +51,8 @@ export class ProduceOperation implements StreamedResponse, AppendWaiter {
   version = 0;
   acks = 0;
   wallMs = 0;
+  /** When it stops waiting for other replicas (monotonic). */
+  deadlineMs = 0;
 
   // Topics, in the request's order.
   topicCount = 0;
@@ -97,12 +99,19 @@ export class ProduceOperation implements StreamedResponse, AppendWaiter {
     this.#pool = pool;
   }
 
-  begin(connection: Connection, slot: ResponseSlot, acks: number, wallMs: number): void {
+  begin(
+    connection: Connection,
+    slot: ResponseSlot,
+    acks: number,
+    wallMs: number,
+    deadlineMs: number,
+  ): void {
     this.connection = connection;
     this.slot = slot;
     this.version = slot.apiVersion;
     this.acks = acks;
     this.wallMs = wallMs;
+    this.deadlineMs = deadlineMs;
     this.topicCount = 0;
     this.partCount = 0;
     this.#nameBytes = 0;
@@ -166,7 +175,7 @@ export class ProduceOperation implements StreamedResponse, AppendWaiter {
   awaitPart(part: number, partition: Partition, offset: number): void {
     if (partition.hasReached(offset, this.acks)) return;
     this.pending++;
-    partition.awaitAppend(offset, this.acks, this, part);
+    partition.awaitAppend(offset, this.acks, this, part, this.deadlineMs);
   }
 
   onReached(_part: number): void {

@@ -13,7 +13,7 @@ import { EIO, ENOBUFS } from "../io/errno.ts";
 import { LOG_BUSY, LOG_TOO_LARGE } from "../storage/log.ts";
 import { NOT_LEADER } from "../replication/replica.ts";
 import { type AppendWaiter, Loss } from "./append_waits.ts";
-import { ACKS_ALL, type Partition } from "./partition.ts";
+import type { Partition } from "./partition.ts";
 
 /** Batches queued or uncommitted at one partition. */
 export const APPENDS_QUEUED_MAX = 100_000;
@@ -97,7 +97,7 @@ export class RecordAppender implements AppendWaiter {
       this.#queue.shift();
       const token = this.#nextToken++ & 0x7fffffff;
       this.#waiting.set(token, { baseOffset, done });
-      this.partition.awaitAppend(this.partition.log.endOffset, ACKS_ALL, this, token);
+      this.partition.awaitCommit(this.partition.log.endOffset, this, token);
     }
   }
 

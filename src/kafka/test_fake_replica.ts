@@ -24,6 +24,8 @@ export class FakeReplica implements Replica {
   trimmedIndex = -1;
   inSyncCount = 1;
   voterCount = 1;
+  /** By number of copies: what is as safe as that; everything committed where it is not said. */
+  readonly safe = new Map<number, number>();
   /** Batches of which it was told. */
   appends = 0;
   closed = false;
@@ -78,6 +80,19 @@ export class FakeReplica implements Replica {
     this.commitIndex = this.manual.lastIndex;
     this.commitOffset = this.manual.endOffset;
     this.listener!.onCommitted();
+  }
+
+  /** A follower acknowledged something. */
+  replicate(): void {
+    this.listener!.onReplicated();
+  }
+
+  inSyncOffset(node: number): number {
+    return node < this.inSyncCount ? this.manual.endOffset : -1;
+  }
+
+  safeOffset(copies: number): number {
+    return Math.min(this.commitOffset, this.safe.get(copies) ?? Infinity);
   }
 
   start(): void {}

@@ -54,17 +54,26 @@ export interface PartitionView {
   readonly offlineReplicas: number[];
 }
 
+/** The node that clients should ask about a partition; -1: nobody is known who leads it and can be reached. */
+export function reachableLeader(
+  { leaders, live, nodeId }: Services,
+  partition: PartitionImage,
+): number {
+  const leaderId = leaders.leaderOf(partition);
+  return leaderId === nodeId || live.isAlive(leaderId) ? leaderId : -1;
+}
+
 /** The node that leads the metadata log; -1 while that is not known. */
 export function controllerIdOf({ leaders }: Services): number {
   return leaders.knownLeaderOf(CONTROLLER_GROUP_ID);
 }
 
-/** One partition; replicas on nodes that can be reached count as in sync, as their Raft group keeps them. */
+/** One partition. A leader that cannot be reached from here is none: it is dead, or will not lead for long. */
 export function viewPartition(services: Services, partition: PartitionImage): PartitionView {
   const { leaders, live, trouble, nodeId } = services;
   const { groupId, index, replicas } = partition;
-  const leaderId = leaders.leaderOf(partition);
-  const isAlive = (replica: number): boolean => replica === leaderId || live.isAlive(replica);
+  const leaderId = reachableLeader(services, partition);
+  const isAlive = (replica: number): boolean => replica === nodeId || live.isAlive(replica);
   // Kafka's word also for a replica whose disk does not give it.
   const isOffline = (replica: number): boolean =>
     !isAlive(replica) || (replica === nodeId && trouble.damagedGroups.has(groupId));
@@ -74,7 +83,7 @@ export function viewPartition(services: Services, partition: PartitionImage): Pa
     leaderId,
     leaderEpoch: leaders.epochOf(partition),
     replicaNodes: [...replicas],
-    isrNodes: replicas.filter(isAlive),
+    isrNodes: leaders.inSyncOf(partition),
     offlineReplicas: replicas.filter(isOffline),
   };
 }

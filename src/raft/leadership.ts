@@ -243,8 +243,8 @@ export class Leadership {
   onAppendReply(peer: Peer, reply: RaftMessage, nowMs: number): void {
     const { lastIndex } = this.#state.log;
     const accepted = Math.min(reply.accepted, lastIndex);
-    peer.heardMs = nowMs;
     const isNews = peer.noteMatch(Math.min(reply.match, lastIndex));
+    peer.noteHeard(lastIndex, nowMs);
     if (reply.outcome === Outcome.OK) {
       peer.isBusy = false;
       this.#resume(peer, accepted);
@@ -291,8 +291,8 @@ export class Leadership {
     const state = this.#state;
     const { lastIndex } = state.log;
     const accepted = Math.min(reply.accepted, lastIndex);
-    peer.heardMs = nowMs;
     const isNews = peer.noteMatch(Math.min(reply.match, lastIndex));
+    peer.noteHeard(lastIndex, nowMs);
     peer.isBusy = reply.outcome === Outcome.BUSY;
     if (!peer.isBusy) this.#reconcile(peer, accepted, reply.index, nowMs);
     if (reply.quiet && this.#mayBeQuiet(peer, nowMs)) {
@@ -387,6 +387,7 @@ export class Leadership {
       peer.isQuiet = false;
       peer.heardMs = nowMs;
     }
+    peer.caughtUpMs = -Infinity;
     peer.probe(peer.match + 1);
     peer.isBusy = false;
     this.#keepHeartbeats(nowMs);

@@ -116,7 +116,14 @@ export class Membership {
     return this.isJoint ? Math.min(index, this.#matchIn(true, own)) : index;
   }
 
-  #matchIn(isOutgoing: boolean, own: number): number {
+  /** The last index that `copies` voters have, or all where there are fewer; the lower one of both sets. */
+  matchOfVoters(copies: number, own: number): number {
+    const index = this.#matchIn(false, own, copies);
+    return this.isJoint ? Math.min(index, this.#matchIn(true, own, copies)) : index;
+  }
+
+  /** @param copies as many have it; 0: a majority */
+  #matchIn(isOutgoing: boolean, own: number, copies = 0): number {
     const matches = this.#matches;
     let count = 0;
     if (isOutgoing ? this.#isOutgoing : this.#isVoter) matches[count++] = own;
@@ -128,7 +135,8 @@ export class Membership {
       for (; to > 0 && matches[to - 1]! < peer.match; to--) matches[to] = matches[to - 1]!;
       matches[to] = peer.match;
     }
-    return count === 0 ? 0 : matches[count >>> 1]!;
+    if (count === 0) return 0;
+    return matches[copies === 0 ? count >>> 1 : Math.min(copies, count) - 1]!;
   }
 
   /** A majority (of each set) granted its vote. This node grants its own. */

@@ -45,6 +45,10 @@ export class Peer {
   #stuckAt = 0;
   /** When it last answered; -Infinity before a leader took it over. */
   heardMs = -Infinity;
+  /** When it last had everything that the leader had by then; -Infinity: not since its connection was made. */
+  caughtUpMs = -Infinity;
+  /** Last entry of the leader when it last answered. */
+  #heardLast = 0;
   /** The last round of reads that it answered. */
   readToken = 0;
   /** It knows that all is said: it expects no heartbeats. */
@@ -86,6 +90,8 @@ export class Peer {
     this.match = 0;
     this.isBusy = false;
     this.heardMs = nowMs;
+    this.caughtUpMs = this.isUp ? nowMs : -Infinity;
+    this.#heardLast = lastIndex;
     this.readToken = 0;
     this.isQuiet = false;
     this.#stuckBeats = 0;
@@ -135,6 +141,22 @@ export class Peer {
     this.#count++;
     this.#bytesInFlight += bytes;
     this.next = lastIndex + 1;
+  }
+
+  /** It answered, and {@linkcode Peer.match} is what it said; the leader's own log ends at `lastIndex`. */
+  noteHeard(lastIndex: number, nowMs: number): void {
+    if (this.match >= lastIndex) this.caughtUpMs = nowMs;
+    else if (this.match >= this.#heardLast) {
+      // It has what there was when it answered the time before.
+      this.caughtUpMs = Math.max(this.caughtUpMs, this.heardMs);
+    }
+    this.#heardLast = lastIndex;
+    this.heardMs = nowMs;
+  }
+
+  /** It can be reached, and had everything at a moment not before `sinceMs`. */
+  isInSync(sinceMs: number): boolean {
+    return this.isUp && (this.isQuiet || this.caughtUpMs >= sinceMs);
   }
 
   /** Everything up to `index` is durable there; returns whether that is news. */

@@ -129,6 +129,12 @@ export class RaftGroup {
     return this.#state.membership.peers;
   }
 
+  /** A leader: the last entry that is durable on `copies` voters, this node's own disk included. */
+  matchOfVoters(copies: number): number {
+    const { ballot, log, membership } = this.#state;
+    return membership.matchOfVoters(copies, ballot.isDurable ? log.durableIndex : 0);
+  }
+
   /** A leader: whether the node could become a voter now. */
   isCaughtUp(node: number): boolean {
     return this.#leadership.isActive && this.#change.isCaughtUp(node);

@@ -24,7 +24,7 @@ import { Timer } from "../io/timers.ts";
 import type { AppendRuns } from "../raft/append_runs.ts";
 import { type Configuration, memberOf } from "../raft/configuration.ts";
 import type { RaftTiming } from "../raft/limits.ts";
-import type { RaftMessage } from "../raft/message.ts";
+import { MessageKind, type RaftMessage } from "../raft/message.ts";
 import { isAstray, isAsWanted, nextMembers, type WantedMembers } from "../raft/next_members.ts";
 import { NOTHING, RaftGroup } from "../raft/raft_group.ts";
 import type { RaftEffects, RaftMeta } from "../raft/raft_log.ts";
@@ -41,8 +41,6 @@ import { NOT_LEADER, type Replica, type ReplicaGroup, type ReplicaListener } fro
 
 const NOBODY = -1;
 const ANY_INCARNATION = 0;
-/** A voter that has not answered for this long does not count for `min.insync.replicas` (ms). */
-const IN_SYNC_MS = 10_000;
 
 /** What replicas need of their shard; `shard_replication.ts` is it. */
 export interface ReplicaHost {
@@ -51,6 +49,8 @@ export interface ReplicaHost {
   readonly incarnation: number;
   readonly random: Random;
   readonly timing: RaftTiming;
+  /** `replica.lag.time.max.ms`. */
+  readonly inSyncMs: number;
   nowMs(): number;
   schedule(timer: Timer, atMs: number): void;
   cancel(timer: Timer): void;
@@ -156,12 +156,35 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   }
 
   get inSyncCount(): number {
-    const sinceMs = this.#host.nowMs() - IN_SYNC_MS;
+    const sinceMs = this.#host.nowMs() - this.#host.inSyncMs;
+    const { peers } = this.raft;
     let count = 1;
-    for (const peer of this.raft.peers) {
-      if (peer.isVoter && peer.isUp && (peer.isQuiet || peer.heardMs >= sinceMs)) count++;
+    for (let at = 0; at < peers.length; at++) {
+      if (peers[at]!.isVoter && peers[at]!.isInSync(sinceMs)) count++;
     }
     return count;
+  }
+
+  inSyncOffset(node: number): number {
+    const { log, raft } = this;
+    if (!this.#leading) return -1;
+    if (node === this.#host.nodeId) return log.durableEndOffset;
+    const sinceMs = this.#host.nowMs() - this.#host.inSyncMs;
+    const peer = raft.peers.find((one) => one.node === node);
+    if (peer === undefined || !peer.isVoter || !peer.isInSync(sinceMs)) return -1;
+    return this.#offsetBehind(peer.match);
+  }
+
+  safeOffset(copies: number): number {
+    if (copies <= (this.voterCount >>> 1) + 1) return this.#commitOffset;
+    const index = this.raft.matchOfVoters(copies);
+    return index >= this.#commitIndex ? this.#commitOffset : this.#offsetBehind(index);
+  }
+
+  /** The first offset behind an entry. */
+  #offsetBehind(index: number): number {
+    const { log } = this;
+    return index <= log.startIndex ? log.startOffset : log.offsetAt(index + 1);
   }
 
   get voterCount(): number {
@@ -264,6 +287,9 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     if (!this.#takesPart) return;
     this.raft.step(message, this.#host.nowMs());
     this.#afterInput(false);
+    const { kind } = message;
+    const isReply = kind === MessageKind.APPEND_REPLY || kind === MessageKind.HEARTBEAT_REPLY;
+    if (isReply && this.#leading) this.listener?.onReplicated();
   }
 
   /** The first entry of an APPEND that is to be appended, with `received` to follow, or NOTHING. */

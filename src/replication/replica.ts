@@ -39,6 +39,8 @@ export interface ReplicaListener {
   onFollowing(term: number, leaderId: number): void;
   /** Every entry beyond `index` is cut off; none of them was committed. */
   onCut(index: number): void;
+  /** The leader heard of a follower: {@linkcode Replica.safeOffset} of more than a majority may have advanced. */
+  onReplicated(): void;
   /** Appends and trims that were refused with LOG_BUSY may be tried again. */
   onWritable(): void;
 }
@@ -67,6 +69,13 @@ export interface Replica {
   readonly trimmedIndex: number;
   /** Voters that keep up, this node included: what `min.insync.replicas` counts. Only of use on the leader. */
   readonly inSyncCount: number;
+  /**
+   * The leader: the first offset that is not known to be durable on a voter that keeps up; -1 of others. To keep up is
+   * to be connected, and to have had everything within `replica.lag.time.max.ms`.
+   */
+  inSyncOffset(node: number): number;
+  /** The leader: records below it are committed, and durable on `copies` voters (on all, if there are fewer). */
+  safeOffset(copies: number): number;
   /** Voters of the group, this node included. */
   readonly voterCount: number;
   /** The largest batch that every replica takes, as far as is known (bytes); a leader appends none that is larger. */

@@ -81,6 +81,8 @@ export interface ReplicationOptions {
   readonly random: Random;
   readonly timers: Timers;
   readonly timing?: RaftTiming;
+  /** A replica that has not had everything for this long is out of sync (ms). */
+  readonly inSyncMs: number;
   readonly nowMs: () => number;
   readonly wallMs: () => number;
   readonly events: EventLog;
@@ -118,6 +120,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   readonly incarnation: number;
   readonly random: Random;
   readonly timing: RaftTiming;
+  readonly inSyncMs: number;
   readonly #options: ReplicationOptions;
   readonly #replicas = new Map<number, GroupReplica>();
   /** Groups with a member on a node, by node. */
@@ -154,6 +157,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     this.incarnation = options.incarnation;
     this.random = options.random;
     this.timing = options.timing ?? TIMING;
+    this.inSyncMs = options.inSyncMs;
     this.#received = new ReceivedAppend(options.memory, options.crc32c);
   }
 

@@ -16,6 +16,7 @@ export function groupOfOne(log: Log, nodeId: number, termFloor = 0): GroupReplic
     incarnation: 1,
     random: new Xoshiro128(1),
     timing: RAFT_TIMING,
+    inSyncMs: 30_000,
     nowMs: () => 0,
     schedule: () => {},
     cancel: () => {},

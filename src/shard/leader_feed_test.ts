@@ -9,13 +9,16 @@ class Bench {
   readonly heard: [number, number, number][] = [];
   readonly feed = new LeaderFeed({
     sender: this.sender,
-    led: () => [...this.led].map(([groupId, epoch]) => ({ groupId, epoch })),
-    onLeader: (groupId, node, epoch) => this.heard.push([groupId, node, epoch]),
+    led: () => [...this.led].map(([groupId, epoch]) => ({ groupId, epoch, inSync: 5 })),
+    onLeader: (groupId, node, epoch, inSync) => {
+      assert.equal(inSync, 5);
+      this.heard.push([groupId, node, epoch]);
+    },
   });
 
   lead(groupId: number, epoch: number): void {
     this.led.set(groupId, epoch);
-    this.feed.tell(groupId, epoch);
+    this.feed.tell({ groupId, epoch, inSync: 5 });
   }
 
   /** Hands every frame to the same feed, as if node 9 had sent it. */
@@ -77,7 +80,10 @@ Deno.test("many groups are many frames", () => {
 Deno.test("a frame that makes no sense is refused", () => {
   const { feed } = new Bench();
   const view = new DataView(new ArrayBuffer(16));
-  assert.equal(feed.onFrame(1, view, 0, 12), false);
-  view.setUint32(4, 0x80000000, true);
   assert.equal(feed.onFrame(1, view, 0, 8), false);
+  view.setUint32(8, 0x10000, true);
+  assert.equal(feed.onFrame(1, view, 0, 12), false);
+  view.setUint32(8, 5, true);
+  view.setUint32(4, 0x80000000, true);
+  assert.equal(feed.onFrame(1, view, 0, 12), false);
 });

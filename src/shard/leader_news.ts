@@ -5,13 +5,15 @@
  * @module
  */
 
-import type { LeaderTable } from "../cluster/leaders.ts";
+import { IN_SYNC_BITS, IN_SYNC_UNKNOWN, type LeaderTable } from "../cluster/leaders.ts";
 import { type Mailboxes, messageArgument } from "./mailbox.ts";
 import { MessageType } from "./messages.ts";
 
-/** Group id, leader and epoch in one message, so often; unused group ids are -1. */
+/** Group id, leader with replicas in sync, and epoch in one message, so often; unused group ids are -1. */
 const LEADERS_PER_MESSAGE = 2;
 const WORDS = 3;
+/** A word has room for both: the leader, counted from 1, above the bits of the replicas. */
+const LEADER_AT = 2 ** IN_SYNC_BITS;
 
 export class LeaderNews {
   readonly #mailboxes: Mailboxes;
@@ -24,11 +26,12 @@ export class LeaderNews {
     this.#queues = Array.from({ length: mailboxes.shardCount }, () => []);
   }
 
-  /** `leaderId` leads a group of this shard, or nobody does (-1). */
-  tell(groupId: number, leaderId: number, epoch: number): void {
-    this.#leaders.note(groupId, leaderId, epoch);
+  /** `leaderId` leads a group, or nobody does (-1); as `LeaderTable.note`. */
+  tell(groupId: number, leaderId: number, epoch: number, inSync = IN_SYNC_UNKNOWN): void {
+    this.#leaders.note(groupId, leaderId, epoch, inSync);
+    const word = (leaderId + 1) * LEADER_AT + inSync;
     for (let shard = 0; shard < this.#queues.length; shard++) {
-      if (shard !== this.#mailboxes.shard) this.#queues[shard]!.push(groupId, leaderId, epoch);
+      if (shard !== this.#mailboxes.shard) this.#queues[shard]!.push(groupId, word, epoch);
     }
   }
 
@@ -37,8 +40,10 @@ export class LeaderNews {
     for (let i = 0; i < LEADERS_PER_MESSAGE; i++) {
       const groupId = messageArgument(view, at, WORDS * i);
       if (groupId < 0) return;
-      const leaderId = messageArgument(view, at, WORDS * i + 1);
-      this.#leaders.note(groupId, leaderId, messageArgument(view, at, WORDS * i + 2));
+      const word = messageArgument(view, at, WORDS * i + 1);
+      const epoch = messageArgument(view, at, WORDS * i + 2);
+      const leaderId = Math.floor(word / LEADER_AT) - 1;
+      this.#leaders.note(groupId, leaderId, epoch, word % LEADER_AT);
     }
   }
 

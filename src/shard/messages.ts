@@ -6,7 +6,7 @@
  *   CALL_TAKEN        call                                          read, and answered later: the credit is free
  *   CALL_REPLY        call  address, length (-1: refused)           reply block of the callee
  *   RELEASE_BLOCK           address                                 the caller has read the reply
- *   PRODUCE           call  address, count, acks, version           table of the caller, see produce_remote.ts
+ *   PRODUCE           call  address, count, acks, version, timeout  table of the caller, see produce_remote.ts
  *   PRODUCE_TAKEN     call                                          the records are copied
  *   PRODUCE_REPLY     call                                          results stand in the same table
  *   FETCH             call  address, count, maxBytes, isolation     table of the caller, see fetch_remote.ts
@@ -14,7 +14,8 @@
  *   FETCH_RELEASE           pinned                                  the caller has sent the extents
  *   WATCH                   up to 3 x (group, high watermark), -1   send NEWS when there is more
  *   NEWS                    up to 7 x group, -1                     there is more to read
- *   LEADERS                 up to 2 x (group, leader, epoch), -1    who leads these groups; -1: nobody
+ *   LEADERS                 up to 2 x (group, leader, epoch), -1    who leads these groups, with the replicas in
+ *                                                                   sync, see leader_news.ts
  *   NODES                   up to 3 x (node, 1: reachable or 0), -1 which nodes can be reached
  *   CONNECTION              socket                                  a descriptor changes hands
  *   PEER_CONNECTION         socket, node, ...                       a connection of another node, see node_links.ts

@@ -22,6 +22,7 @@
  */
 
 import type { ImageListener, PartitionImage, TopicImage } from "../cluster/image.ts";
+import { IN_SYNC_BITS } from "../cluster/leaders.ts";
 import { runTask } from "../io/task.ts";
 import { Partition, type PartitionDirectory, type PartitionOwner } from "../kafka/partition.ts";
 import { PartitionLimits } from "../kafka/partition_limits.ts";
@@ -31,6 +32,7 @@ import type { WatchedReplica } from "./replica_health.ts";
 import { LOG_NO_SPACE } from "../storage/log.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 import { ErrorCode } from "../wire/errors.ts";
+import type { LedGroup } from "./leader_feed.ts";
 
 /** Logs looked at by one call of {@linkcode PartitionTable.expireProducers}. */
 const EXPIRE_SLICE_LOGS = 256;
@@ -60,6 +62,15 @@ export interface PartitionTableOptions extends PartitionOwner {
   readonly makeReplica: MakeReplica;
   /** The image's partition of this group. */
   readonly imageOf: (groupId: number) => PartitionImage | undefined;
+}
+
+/** A partition that this node leads, as other nodes are told of it. */
+export function ledGroup({ image, leaderEpoch, replica }: Partition): LedGroup {
+  let inSync = 0;
+  for (const [at, node] of image.replicas.slice(0, IN_SYNC_BITS).entries()) {
+    if (replica.inSyncOffset(node) >= 0) inSync |= 1 << at;
+  }
+  return { groupId: image.groupId, epoch: leaderEpoch, inSync };
 }
 
 export class PartitionTable implements PartitionDirectory, ImageListener {
@@ -160,10 +171,10 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
     return this.#partitions.size;
   }
 
-  /** The groups that this node leads, with their terms. */
-  *led(): Iterable<{ readonly groupId: number; readonly epoch: number }> {
-    for (const { leading, leaderEpoch, image } of this.#partitions.values()) {
-      if (leading) yield { groupId: image.groupId, epoch: leaderEpoch };
+  /** The groups that this node leads, with their terms and the replicas that keep up. */
+  *led(): Iterable<LedGroup> {
+    for (const partition of this.#partitions.values()) {
+      if (partition.leading) yield ledGroup(partition);
     }
   }
 

@@ -118,6 +118,7 @@ class ServedTable implements AppendWaiter, AppendRequest {
   version = 0;
   acks = 0;
   wallMs = 0;
+  deadlineMs = 0;
 
   constructor(owner: ShardRemoteProduce) {
     this.#owner = owner;
@@ -138,13 +139,19 @@ class ServedTable implements AppendWaiter, AppendRequest {
   }
 }
 
+/** Monotonic time of the present turn, and the wall clock (ms). */
+export interface ProduceClock {
+  readonly nowMs: () => number;
+  readonly wallMs: () => number;
+}
+
 export class ShardRemoteProduce implements RemoteProduce {
   readonly #memory: Memory;
   readonly #blocks: ShardMemory;
   readonly #calls: Calls;
   readonly #partitions: PartitionDirectory;
   readonly #appender: ProduceAppender;
-  readonly #wallMs: () => number;
+  readonly #now: ProduceClock;
   readonly #outgoing: Outgoing[];
   readonly #sentPool: SentTable[] = [];
   readonly #servedPool: ServedTable[] = [];
@@ -157,14 +164,14 @@ export class ShardRemoteProduce implements RemoteProduce {
     carriers: { readonly memory: Memory; readonly blocks: ShardMemory; readonly calls: Calls },
     partitions: PartitionDirectory,
     appender: ProduceAppender,
-    wallMs: () => number,
+    now: ProduceClock,
   ) {
     this.#memory = carriers.memory;
     this.#blocks = carriers.blocks;
     this.#calls = carriers.calls;
     this.#partitions = partitions;
     this.#appender = appender;
-    this.#wallMs = wallMs;
+    this.#now = now;
     const shards = this.#calls.mailboxes.shardCount;
     this.#outgoing = Array.from({ length: shards }, () => new Outgoing());
   }
@@ -242,7 +249,8 @@ export class ShardRemoteProduce implements RemoteProduce {
     served.count = messageArgument(view, at, 1);
     served.acks = messageArgument(view, at, 2);
     served.version = messageArgument(view, at, 3);
-    served.wallMs = this.#wallMs();
+    served.deadlineMs = this.#now.nowMs() + messageArgument(view, at, 4);
+    served.wallMs = this.#now.wallMs();
     served.next = 0;
     served.pending = 1;
     if (!this.#serve(served)) this.#held.push(served);
@@ -308,6 +316,7 @@ export class ShardRemoteProduce implements RemoteProduce {
       outgoing.parts.length,
       operation.acks,
       operation.version,
+      Math.max(0, operation.deadlineMs - this.#now.nowMs()),
     );
   }
 
@@ -349,7 +358,7 @@ export class ShardRemoteProduce implements RemoteProduce {
       const { waitOffset } = outcome;
       if (error === ErrorCode.NONE && !partition!.hasReached(waitOffset, served.acks)) {
         served.pending++;
-        partition!.awaitAppend(waitOffset, served.acks, served, entry);
+        partition!.awaitAppend(waitOffset, served.acks, served, entry, served.deadlineMs);
       }
       if (waiting === 0) served.next = entry + 1;
     }

@@ -50,7 +50,10 @@ class ProducingPair {
       const arena = new Arena(mailboxesSize(2) + shard * ARENA, ARENA);
       const blocks = new ShardMemory(arena, 2 ** 20);
       const calls = this.#calls[shard]!;
-      return new ShardRemoteProduce({ memory, blocks, calls }, partitions, appender, () => 0);
+      return new ShardRemoteProduce({ memory, blocks, calls }, partitions, appender, {
+        nowMs: () => 0,
+        wallMs: () => 0,
+      });
     });
   }
 

@@ -44,16 +44,18 @@ import { ClusterSeat } from "./cluster_seat.ts";
 import { ShardRemoteFetch } from "./fetch_remote.ts";
 import { GroupRuntime } from "./group_runtime.ts";
 import { kafkaHandlers } from "./handlers.ts";
+import type { LedGroup } from "./leader_feed.ts";
 import { LeaderNews } from "./leader_news.ts";
 import { NodeNews } from "./node_news.ts";
 import { MemberSteward } from "./member_steward.ts";
-import { PartitionTable } from "./partition_table.ts";
+import { ledGroup, PartitionTable } from "./partition_table.ts";
 import { Outbox } from "./outbox.ts";
 import { ShardRemoteProduce } from "./produce_remote.ts";
 import { Receiver } from "./receiver.ts";
 import { ShardRemoteCalls } from "./remote_calls.ts";
 import { RemoteNews } from "./remote_news.ts";
 import { ALONE, COORDINATOR_SNAPSHOTS, type ShardOptions } from "./shard_options.ts";
+import { ReplicaWatch } from "./replica_watch.ts";
 import { ShardPeers } from "./shard_peers.ts";
 import { shardServices } from "./shard_services.ts";
 import { TurnQueue } from "./turn_queue.ts";
@@ -94,6 +96,7 @@ export class Shard {
   readonly nodeNews: NodeNews;
   readonly peers: ShardPeers;
   readonly #receiver: Receiver;
+  readonly #watch: ReplicaWatch;
   /** Requests that take many turns. */
   readonly #later = new TurnQueue();
   /** This node in its cluster; of use on the controller's shard. */
@@ -136,6 +139,7 @@ export class Shard {
       ...options,
       incarnation: memberIncarnation((options.peering ?? ALONE).incarnation),
       wallMs,
+      inSyncMs: this.settings.number("replica.lag.time.max.ms"),
       events: this.events,
       pinRoom: () => storage.pinRoom,
       allocate: (size) => blocks.arena.allocate(size),
@@ -171,7 +175,7 @@ export class Shard {
       checks: this.#checks,
       checkCompressed: this.settings.text("produce.records.check") === "all",
     });
-    this.remoteProduce = new ShardRemoteProduce(carriers, partitions, appender, wallMs);
+    this.remoteProduce = new ShardRemoteProduce(carriers, partitions, appender, { nowMs, wallMs });
     this.remoteFetch = new ShardRemoteFetch(
       carriers,
       partitions,
@@ -197,6 +201,7 @@ export class Shard {
       appender,
       remote: this.remoteProduce,
       room: storage,
+      nowMs,
       wallMs,
     });
     const slots = this.settings.number("max.incremental.fetch.session.cache.slots");
@@ -250,7 +255,7 @@ export class Shard {
       nodeNews: this.nodeNews,
       replication: this.replication,
       led: () => partitions.led(),
-      onLeader: (groupId, nodeId, epoch) => this.leaderNews.tell(groupId, nodeId, epoch),
+      onLeader: (...leader) => this.leaderNews.tell(...leader),
       serve: (request, done) => this.seat.registrar.serve(request, done),
     });
     this.replication.connect(this.peers.nodeLinks.links);
@@ -265,6 +270,13 @@ export class Shard {
     this.image.listen({ nodesChanged: () => this.steward.watch(CONTROLLER_GROUP_ID) });
     this.router.controllerCalls = this.seat.registrar;
     this.#receiver = new Receiver(this);
+    this.#watch = new ReplicaWatch({
+      timers,
+      nowMs,
+      partitions: () => partitions.all(),
+      tell: (led) => this.#tellLed(led),
+      onLooked: () => this.#writable = true,
+    });
     this.#retention = new Timer(() => this.#applyRetention());
     timers.schedule(this.#retention, nowMs() + this.#retentionIntervalMs);
     this.#expiration = new Timer(() => this.#expireProducers());
@@ -399,6 +411,7 @@ export class Shard {
     timers.cancel(this.#ballast);
     this.seat.drain();
     this.steward.stop();
+    this.#watch.stop();
     this.server.drain();
     const drainMs = Math.min(DRAIN_MS, this.settings.number("shutdown.timeout.ms") / 2);
     const deadlineMs = this.options.nowMs() + drainMs;
@@ -418,9 +431,15 @@ export class Shard {
     this.peers.stop();
   }
 
-  #tellLeader({ image, replica }: Partition): void {
-    this.leaderNews.tell(image.groupId, replica.leaderId, replica.term);
-    if (replica.leading) this.peers.feed.tell(image.groupId, replica.term);
+  #tellLeader(partition: Partition): void {
+    const { image, replica } = partition;
+    if (replica.leading) this.#tellLed(ledGroup(partition));
+    else this.leaderNews.tell(image.groupId, replica.leaderId, replica.term);
+  }
+
+  #tellLed(led: LedGroup): void {
+    this.leaderNews.tell(led.groupId, this.options.nodeId, led.epoch, led.inSync);
+    this.peers.feed.tell(led);
   }
 
   *#pause(ms: number): Task<void> {

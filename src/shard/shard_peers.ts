@@ -29,7 +29,7 @@ import {
 } from "../rpc/peer_links.ts";
 import { describeStatus, type GreetingStatus } from "../rpc/preamble.ts";
 import { HelloLinks } from "./hello_links.ts";
-import { LeaderFeed, type LedGroup } from "./leader_feed.ts";
+import { LeaderFeed, type LedGroup, type OnLeader } from "./leader_feed.ts";
 import { NodeCalls, type ServeNode } from "./node_calls.ts";
 import { NodeLinks, type NodeLinksOptions } from "./node_links.ts";
 import type { NodeNews } from "./node_news.ts";
@@ -38,7 +38,7 @@ import { LinkSender, PeerFrame } from "./peer_sender.ts";
 export interface ShardPeersOptions extends NodeLinksOptions {
   /** The groups that this shard leads now. */
   readonly led: () => Iterable<LedGroup>;
-  readonly onLeader: (groupId: number, nodeId: number, epoch: number) => void;
+  readonly onLeader: OnLeader;
   readonly serve: ServeNode;
   readonly nodeNews: NodeNews;
   /** Gets its own frames, and hears of the nodes that groups are on. */
@@ -65,9 +65,9 @@ export class ShardPeers implements PeerLinksListener {
       ...options,
       sender,
       // A table has room for every group up to the largest.
-      onLeader: (groupId, nodeId, epoch) => {
+      onLeader: (groupId, nodeId, epoch, inSync) => {
         if (groupId < image.nextGroupId + LEADER_GROUPS_AHEAD_MAX) {
-          onLeader(groupId, nodeId, epoch);
+          onLeader(groupId, nodeId, epoch, inSync);
         }
       },
     });

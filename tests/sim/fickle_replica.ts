@@ -63,6 +63,14 @@ export class FickleReplica implements Replica, ReplicaListener {
     return this.#sole.trimmedIndex;
   }
 
+  inSyncOffset(node: number): number {
+    return this.leading ? this.#sole.inSyncOffset(node) : -1;
+  }
+
+  safeOffset(): number {
+    return this.commitOffset;
+  }
+
   /** Another node is elected, or the group has no leader (-1). */
   stepDown(leaderId: number): void {
     assert(this.leading, "only a leader steps down");
@@ -103,6 +111,9 @@ export class FickleReplica implements Replica, ReplicaListener {
   }
   onCommitted(): void {
     if (this.#other === null) this.listener?.onCommitted();
+  }
+  onReplicated(): void {
+    assert(false, "a group of one hears of nobody");
   }
   onLeading(term: number): void {
     this.listener?.onLeading(term);

@@ -42,6 +42,7 @@ export class Told implements ReplicaListener {
   readonly lines: string[] = [];
   onDurable(): void {}
   onCommitted(): void {}
+  onReplicated(): void {}
   onLeading(term: number): void {
     this.lines.push(`leading ${term}`);
   }
@@ -113,6 +114,7 @@ export class ReplicaCluster {
       crc32c: storage.crc32c,
       random: new Xoshiro128(this.#random.nextBelow(1e9)),
       timers,
+      inSyncMs: 1_000,
       nowMs: () => this.nowMs,
       wallMs: () => this.nowMs,
       events: new EventLog({

@@ -30,7 +30,7 @@ import {
 import { type Handler, LOCAL } from "../handler.ts";
 import type { Services } from "../services.ts";
 import { createOnDemand } from "../topic_creation.ts";
-import { kafkaAddressOf } from "../topic_views.ts";
+import { kafkaAddressOf, reachableLeader } from "../topic_views.ts";
 
 const KeyType = { GROUP: 0, TRANSACTION: 1 } as const;
 
@@ -77,7 +77,7 @@ function find(services: Services, keyType: number, key: string): Coordinator {
   if (partition !== null && services.trouble.readOnlyGroups.has(partition.groupId)) {
     return refused(key, ErrorCode.COORDINATOR_NOT_AVAILABLE, READ_ONLY_MESSAGE);
   }
-  const nodeId = partition === null ? -1 : services.leaders.leaderOf(partition);
+  const nodeId = partition === null ? -1 : reachableLeader(services, partition);
   if (nodeId < 0) return refused(key, ErrorCode.COORDINATOR_NOT_AVAILABLE);
   const node = services.image.nodes.get(nodeId);
   const address = node === undefined ? null : kafkaAddressOf(node);

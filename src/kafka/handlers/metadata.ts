@@ -7,10 +7,10 @@
  * - By topic id from v12 on: UNKNOWN_TOPIC_ID without a name. In v10 and v11 a request with an id is refused.
  * - Authorized operations are all there are when asked for (v8), else the value for "not asked".
  *
- * - Nodes that cannot be reached are left out, unless they lead one of the partitions. A partition of which no
- *   leader is known: leader -1 and LEADER_NOT_AVAILABLE. The controller is -1 while none is known.
- *
- * Gaps: every replica on a node that can be reached is shown in sync.
+ * - Nodes that cannot be reached are left out. A partition of which no leader is known that can be reached: leader -1
+ *   and LEADER_NOT_AVAILABLE. The controller is -1 while none is known.
+ * - In sync are the replicas that had everything within `replica.lag.time.max.ms`, as the leader tells every node; of a
+ *   partition without a leader those that the last one named.
  *
  * @module
  */
@@ -69,11 +69,8 @@ export const METADATA_HANDLER: Handler<MetadataRequest, MetadataResponse> = {
         (topic) => viewTopic(context, request, topic),
       )
       : yield* namedTopics(context, request);
-    const leaders = new Set(topics.flatMap(({ partitions }) => partitions.map((p) => p.leaderId)));
-    const isShown = (nodeId: number): boolean =>
-      services.live.isAlive(nodeId) || leaders.has(nodeId);
     return newMetadataResponse({
-      brokers: kafkaAddresses(image, isShown),
+      brokers: kafkaAddresses(image, (nodeId) => services.live.isAlive(nodeId)),
       clusterId: image.clusterId === "" ? null : image.clusterId,
       controllerId: controllerIdOf(services),
       topics,

@@ -186,7 +186,7 @@ Deno.test("Metadata says why a topic cannot be made", () => {
   assert.equal(topic!.errorCode, ErrorCode.INVALID_REPLICATION_FACTOR);
 });
 
-Deno.test("Metadata shows no leader where none is known, and nodes that can be reached or lead", () => {
+Deno.test("Metadata shows no leader where none is known that can be reached, and the replicas in sync that leaders tell of", () => {
   const broker = new TestBroker({ nodes: [testNode(0), testNode(1), testNode(2)] });
   broker.cluster.run((context) =>
     createTopics(context, [{ ...topic("t"), numPartitions: 3, replicationFactor: 3 }], false)
@@ -194,23 +194,30 @@ Deno.test("Metadata shows no leader where none is known, and nodes that can be r
   const { partitions } = broker.cluster.image.topicByName("t")!;
   broker.live.note(1, false);
   broker.live.note(2, false);
-  broker.leaders.note(partitions[0]!.groupId, 0, 4);
-  broker.leaders.note(partitions[1]!.groupId, 2, 4);
+  const bit = (partition: number, node: number): number =>
+    1 << partitions[partition]!.replicas.indexOf(node);
+  broker.leaders.note(partitions[0]!.groupId, 0, 4, bit(0, 0) | bit(0, 2));
+  broker.leaders.note(partitions[1]!.groupId, 2, 4, bit(1, 0) | bit(1, 2));
   const request = newMetadataRequest({ topics: named("t") });
   const response = broker.ask(METADATA_HANDLER, 12, request);
-  assert.deepEqual(response.brokers.map(({ nodeId }) => nodeId), [0, 2]);
+  assert.deepEqual(response.brokers.map(({ nodeId }) => nodeId), [0]);
   const views = response.topics[0]!.partitions;
   assert.deepEqual(views.map(({ errorCode, leaderId }) => [errorCode, leaderId]), [
     [ErrorCode.NONE, 0],
-    [ErrorCode.NONE, 2],
+    [ErrorCode.LEADER_NOT_AVAILABLE, -1],
     [ErrorCode.LEADER_NOT_AVAILABLE, -1],
   ]);
-  assert.deepEqual(views.map(({ isrNodes }) => isrNodes.toSorted()), [[0], [0, 2], [0]]);
+  assert.deepEqual(views.map(({ isrNodes }) => isrNodes.toSorted()), [[0, 2], [0, 2], []]);
   assert.deepEqual(views.map(({ offlineReplicas }) => offlineReplicas.toSorted()), [
     [1, 2],
-    [1],
+    [1, 2],
     [1, 2],
   ]);
+  // Another epoch, whose leader has not said yet who keeps up.
+  broker.leaders.note(partitions[1]!.groupId, 1, 5);
+  broker.live.note(1, true);
+  const [, next] = broker.ask(METADATA_HANDLER, 12, request).topics[0]!.partitions;
+  assert.deepEqual([next!.leaderId, next!.isrNodes.toSorted()], [1, [0, 1, 2]]);
   broker.leaders.note(0, 1, 9);
   assert.equal(broker.ask(METADATA_HANDLER, 12, request).controllerId, 1);
   broker.leaders.note(0, -1, 10);

@@ -1,0 +1,62 @@
+/**
+ * Looks after the partitions of a shard that have several replicas, from time to time: tells everybody when others
+ * of them keep up than before, and ends the waits of producers that nothing else ends.
+ *
+ * @module
+ */
+
+import { Timer, type Timers } from "../io/timers.ts";
+import type { Partition } from "../kafka/partition.ts";
+import type { LedGroup } from "./leader_feed.ts";
+import { ledGroup } from "./partition_table.ts";
+
+/** Between two looks (ms): by how much a wait may exceed its deadline. */
+const LOOK_MS = 100;
+
+export interface ReplicaWatchOptions {
+  readonly timers: Timers;
+  readonly nowMs: () => number;
+  readonly partitions: () => Iterable<Partition>;
+  /** A group that is led here has other replicas in sync than before. */
+  readonly tell: (led: LedGroup) => void;
+  /** After each look. */
+  readonly onLooked: () => void;
+}
+
+export class ReplicaWatch {
+  readonly #options: ReplicaWatchOptions;
+  readonly #timer = new Timer(() => this.#look());
+  /** By group: what was told last, with its term. */
+  #told = new Map<number, LedGroup>();
+
+  constructor(options: ReplicaWatchOptions) {
+    this.#options = options;
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.#options.timers.cancel(this.#timer);
+  }
+
+  #schedule(): void {
+    const { timers, nowMs } = this.#options;
+    timers.schedule(this.#timer, nowMs() + LOOK_MS);
+  }
+
+  #look(): void {
+    const { nowMs, partitions, tell, onLooked } = this.#options;
+    const now = nowMs();
+    const told = new Map<number, LedGroup>();
+    for (const partition of partitions()) {
+      if (!partition.leading || partition.replica.voterCount === 1) continue;
+      partition.checkWaits(now);
+      const led = ledGroup(partition);
+      const before = this.#told.get(led.groupId);
+      told.set(led.groupId, led);
+      if (before?.inSync !== led.inSync || before.epoch !== led.epoch) tell(led);
+    }
+    this.#told = told;
+    onLooked();
+    this.#schedule();
+  }
+}
