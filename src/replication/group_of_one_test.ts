@@ -15,6 +15,7 @@ function testReplica(log: ManualLog): { replica: Replica; told: string[] } {
     onLeading: (term) => told.push(`leading ${term}`),
     onFollowing: () => assert.fail("nobody else could lead"),
     onCut: () => assert.fail("nothing is cut"),
+    onReplicated: () => assert.fail("there is nobody to hear of"),
     onWritable: () => told.push("writable"),
   };
   replica.listener = listener;
