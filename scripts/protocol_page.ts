@@ -7,7 +7,7 @@
 
 import type { AnyHandler } from "../src/kafka/router.ts";
 import { kafkaHandlers } from "../src/shard/handlers.ts";
-import type { Api } from "../src/wire/api.ts";
+import { type Api, OWN_KEY_MIN } from "../src/wire/api.ts";
 import { FETCH_VERSION_MAX, FETCH_VERSION_MIN } from "../src/wire/fetch_reader.ts";
 import { APIS, FETCH, PRODUCE } from "../src/wire/generated/apis.ts";
 import { PRODUCE_VERSION_MAX, PRODUCE_VERSION_MIN } from "../src/wire/produce_reader.ts";
@@ -50,6 +50,9 @@ export async function protocolPage(banner: string): Promise<string> {
     "Produce is advertised from version 0 on, although versions 0 to 2 are refused",
     "([ADR 0013](adr/0013-produce-versions-advertised.md)).",
     "",
+    "Keys from 20000 on are Gregor's own: what its command line asks, and Kafka has no API for. No other client is",
+    "told of them.",
+    "",
     "| Key | API | Kafka | Here | Runs on | Left out |",
     "| ---: | --- | --- | --- | --- | --- |",
   ];
@@ -57,7 +60,7 @@ export async function protocolPage(banner: string): Promise<string> {
     const name = `[${api.name}](../${file})`;
     // A version that is not final is not advertised.
     const newest = api.latestVersionUnstable ? api.maxVersion - 1 : api.maxVersion;
-    const kafka = `${api.minVersion}–${newest}`;
+    const kafka = api.key < OWN_KEY_MIN ? `${api.minVersion}–${newest}` : "";
     const gaps = await gapsOf(file);
     lines.push(
       `| ${api.key} | ${name} | ${kafka} | ${minVersion}–${maxVersion} | ${where} | ${gaps} |`,

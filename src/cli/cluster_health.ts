@@ -6,7 +6,8 @@
 
 import { DAMAGE_REMEDY, FULL_DISK_REMEDY } from "../shard/node_health.ts";
 import { ErrorCode } from "../wire/errors.ts";
-import { DESCRIBE_LOG_DIRS } from "../wire/generated/apis.ts";
+import { DESCRIBE_LOG_DIRS, DESCRIBE_NODES } from "../wire/generated/apis.ts";
+import { newDescribeNodesRequest } from "../wire/generated/describe_nodes_request.ts";
 import { newDescribeLogDirsRequest } from "../wire/generated/describe_log_dirs_request.ts";
 import type { Cluster, ClusterPlaces } from "./client/cluster.ts";
 import { CLIENT_FLAGS, FORMAT_FLAG, printJson, withCluster } from "./client_flags.ts";
@@ -26,7 +27,7 @@ export interface Health {
   readonly leaderless: readonly string[];
   /** They work, with fewer replicas than they should have. */
   readonly underReplicated: readonly string[];
-  /** Nodes that hold replicas and are missing. */
+  /** Nodes that cannot be reached. */
   readonly missingNodes: readonly number[];
   /** A replica's disk does not give all of it, or takes nothing more. */
   readonly damaged: readonly string[];
@@ -44,9 +45,9 @@ export interface FullDisk {
 export const definition = command({
   name: "cluster health",
   about:
-    "Looks for partitions that are damaged, without a leader, or with replicas that lag, for disks " +
-    "that are full and for missing nodes. " +
-    "Exits with 0 when there are none, with 1 otherwise.",
+    "Looks for nodes that cannot be reached, a missing controller, partitions that are damaged, " +
+    "without a leader, or with replicas that are missing, and disks that are full; says what to do " +
+    "next. Exits with 0 when there are none, with 1 otherwise.",
   positionals: [],
   flags: { ...CLIENT_FLAGS, ...FORMAT_FLAG },
   examples: [
@@ -59,7 +60,8 @@ export const definition = command({
   run: async ({ values, terminal }) => {
     const health = await withCluster(values, async (cluster) => {
       const places = await cluster.places(null);
-      return judge(places, await fullDisks(cluster, places));
+      const down = await unreachable(cluster);
+      return judge(places, await fullDisks(cluster, places, down), down);
     });
     if (values.format === "json") printJson(terminal, health);
     else {
@@ -73,6 +75,23 @@ export const definition = command({
         ["full disks", some(health.fullDisks.map(describeDisk))],
       ]));
       const remedies: [string, boolean][] = [
+        [
+          `${
+            health.missingNodes.length === 1 ? "Start the missing node" : "Start missing nodes"
+          } ` +
+          "again; `gregor cluster nodes` shows since when each is gone.",
+          health.missingNodes.length > 0,
+        ],
+        [
+          "The cluster's metadata has no leader: a majority of the nodes that keep it is needed, see " +
+          "`gregor partition describe __cluster_metadata`.",
+          !health.hasController,
+        ],
+        [
+          "A partition without a leader needs a majority of its replicas: `gregor partition describe " +
+          `${health.leaderless[0] ?? ""}` + "` shows which are missing.",
+          health.leaderless.length > 0,
+        ],
         [`To make room: ${FULL_DISK_REMEDY}.`, health.fullDisks.length > 0],
         [`To mend what is damaged: ${DAMAGE_REMEDY}.`, health.damaged.length > 0],
       ];
@@ -83,9 +102,14 @@ export const definition = command({
 });
 
 /** Asks every node whether its disk takes appends; a node without that API is skipped. */
-async function fullDisks(cluster: Cluster, places: ClusterPlaces): Promise<FullDisk[]> {
+async function fullDisks(
+  cluster: Cluster,
+  places: ClusterPlaces,
+  down: ReadonlySet<number>,
+): Promise<FullDisk[]> {
   const found: FullDisk[] = [];
   for (const { nodeId } of places.brokers) {
+    if (down.has(nodeId)) continue;
     const connection = await cluster.node(nodeId);
     if (connection.versionOf(DESCRIBE_LOG_DIRS, LOG_DIRS_VERSION_MAX) < 0) continue;
     const request = newDescribeLogDirsRequest({ topics: [] });
@@ -101,28 +125,43 @@ async function fullDisks(cluster: Cluster, places: ClusterPlaces): Promise<FullD
   return found;
 }
 
+/** Nodes that the answering one cannot reach; none where it does not know that question. */
+async function unreachable(cluster: Cluster): Promise<Set<number>> {
+  if (cluster.any.versionOf(DESCRIBE_NODES) < 0) return new Set();
+  const { nodes } = await cluster.any.call(DESCRIBE_NODES, newDescribeNodesRequest());
+  return new Set(nodes.filter(({ isUp }) => !isUp).map(({ nodeId }) => nodeId));
+}
+
 function describeDisk({ node, directory, freeBytes }: FullDisk): string {
   const free = freeBytes < 0 ? "" : ` (${formatSize(freeBytes)} free)`;
   return `${directory} of node ${node}${free}`;
 }
 
-/** Judges a cluster by its metadata, and by disks known to be full. */
-export function judge(places: ClusterPlaces, fullDisks: readonly FullDisk[] = []): Health {
+/** Judges a cluster by its metadata, by disks known to be full, and nodes known to be down. */
+export function judge(
+  places: ClusterPlaces,
+  fullDisks: readonly FullDisk[] = [],
+  down: ReadonlySet<number> = new Set(),
+): Health {
   const leaderless: string[] = [];
   const underReplicated: string[] = [];
   const damaged: string[] = [];
-  const present = new Set(places.brokers.map((broker) => broker.nodeId));
-  const missing = new Set<number>();
+  const present = new Set(
+    places.brokers.map(({ nodeId }) => nodeId).filter((nodeId) => !down.has(nodeId)),
+  );
+  const missing = new Set(down);
   for (const topic of places.topics) {
     for (const one of topic.partitions) {
       const name = `${topic.name}/${one.partition}`;
-      if (one.leader < 0) leaderless.push(name);
-      if (one.inSync.length < one.replicas.length) underReplicated.push(name);
+      if (!present.has(one.leader)) leaderless.push(name);
+      if (one.inSync.filter((node) => present.has(node)).length < one.replicas.length) {
+        underReplicated.push(name);
+      }
       if (one.offline.some((node) => present.has(node))) damaged.push(name);
       for (const replica of one.replicas) if (!present.has(replica)) missing.add(replica);
     }
   }
-  const hasController = places.controllerId >= 0;
+  const hasController = places.controllerId >= 0 && !down.has(places.controllerId);
   return {
     isHealthy: hasController && missing.size + fullDisks.length === 0 &&
       leaderless.length + underReplicated.length + damaged.length === 0,

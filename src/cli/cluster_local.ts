@@ -221,7 +221,8 @@ function obituary(exit: LocalExit, left: number, plan: Plan): string {
   const majority = Math.floor(plan.nodes / 2) + 1;
   const rest = left >= majority
     ? `The other ${left === 1 ? "one goes" : `${left} go`} on.`
-    : `The other ${left} of ${plan.nodes} are no majority: nothing can be written until it is back.`;
+    : `${left} of ${plan.nodes} ${left === 1 ? "is" : "are"} no majority: nothing can be written ` +
+      "until one is back.";
   return `Node ${exit.node} (pid ${exit.pid}) has ended: ${describeExit(exit)}. ${rest}\n` +
     "To start it again, in another terminal:\n" +
     `  gregor start ${startFlags(plan, exit.node).join(" ")}\n`;

@@ -55,6 +55,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "Delete records before an offset",
     load: () => import("./topic_trim.ts"),
   },
+  {
+    name: "partition describe",
+    summary: "Show how each replica of partitions is",
+    load: () => import("./partition_describe.ts"),
+  },
+  {
+    name: "partition transfer",
+    summary: "Hand the leadership of partitions to a node",
+    load: () => import("./partition_transfer.ts"),
+  },
   { name: "group list", summary: "List groups", load: () => import("./group_list.ts") },
   {
     name: "group describe",
@@ -76,6 +86,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: "cluster info",
     summary: "Show the cluster's nodes",
     load: () => import("./cluster_info.ts"),
+  },
+  {
+    name: "cluster nodes",
+    summary: "Show each node: up or down, addresses, version, partitions",
+    load: () => import("./cluster_nodes.ts"),
   },
   {
     name: "cluster health",

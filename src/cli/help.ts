@@ -16,7 +16,7 @@ import { VERSION } from "./version.ts";
 const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ["Run", ["start", "check"]],
   ["Use", ["produce", "consume", "bench"]],
-  ["Administer", ["topic", "group", "cluster"]],
+  ["Administer", ["topic", "partition", "group", "cluster"]],
 ];
 
 /** `gregor help`. */
@@ -33,7 +33,7 @@ export function topHelp(terminal: Terminal): string {
     lines.push("", bold(terminal, title));
     for (const entry of COMMANDS) {
       if (!names.includes(entry.name.split(" ")[0]!)) continue;
-      lines.push(`  ${entry.name.padEnd(16)}  ${entry.summary}`);
+      lines.push(`  ${entry.name.padEnd(18)}  ${entry.summary}`);
     }
   }
   lines.push(

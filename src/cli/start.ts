@@ -129,6 +129,7 @@ function brokerOptions(
 ): Omit<BrokerOptions, "onClaimed"> {
   const advertised = options.advertisedKafkaAddr ?? options.kafkaAddr;
   return {
+    version: VERSION,
     dataDir: options.dataDir,
     kafkaHost: options.kafkaAddr.host,
     kafkaPort: options.kafkaAddr.port,

@@ -16,20 +16,29 @@ export const IN_SYNC_UNKNOWN = 0;
 export const IN_SYNC_BITS = 16;
 
 export class LeaderTable {
+  readonly #nodeId: number;
   #leaders = new Int32Array(64).fill(UNKNOWN);
   #epochs = new Int32Array(64).fill(UNKNOWN);
   #inSync = new Uint16Array(64);
 
+  /** @param nodeId this node: nobody else says that it leads no longer */
+  constructor(nodeId = UNKNOWN) {
+    this.#nodeId = nodeId;
+  }
+
   /**
    * Notes a group's leader, -1 when nobody leads. Older epochs than the known one are ignored; and since an epoch has
-   * one leader at most, who does not know it says nothing about an epoch whose leader is known.
+   * one leader at most, who does not know it says nothing about an epoch whose leader is known: unless that is this
+   * node, which then has stopped leading within the epoch.
    *
    * @param inSync the replicas that keep up, as the leader says; unknown: as before
    */
   note(groupId: number, leaderId: number, epoch: number, inSync = IN_SYNC_UNKNOWN): void {
     if (groupId >= this.#leaders.length) this.#grow(groupId);
     const known = this.#epochs[groupId]!;
-    if (epoch < known || (epoch === known && leaderId === UNKNOWN)) return;
+    if (epoch < known) return;
+    const isOwn = this.#leaders[groupId] === this.#nodeId;
+    if (epoch === known && leaderId === UNKNOWN && !isOwn) return;
     this.#leaders[groupId] = leaderId;
     this.#epochs[groupId] = epoch;
     if (inSync !== IN_SYNC_UNKNOWN) this.#inSync[groupId] = inSync;

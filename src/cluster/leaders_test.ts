@@ -20,6 +20,17 @@ Deno.test("the newest epoch counts, and who does not know its leader changes not
   assert.deepEqual([leaders.leaderOf(on), leaders.epochOf(on)], [1, 6]);
 });
 
+Deno.test("a leader that stops leading within its epoch is none any more", () => {
+  const leaders = new LeaderTable(1);
+  const on = partition(3, [1, 2]);
+  leaders.note(3, 1, 5);
+  leaders.note(3, -1, 5);
+  assert.deepEqual([leaders.leaderOf(on), leaders.epochOf(on)], [-1, 5]);
+  leaders.note(3, 2, 6);
+  leaders.note(3, -1, 6);
+  assert.equal(leaders.leaderOf(on), 2);
+});
+
 Deno.test("a partition on one node is led by nobody else, heard of or not", () => {
   const leaders = new LeaderTable();
   assert.equal(leaders.leaderOf(partition(70, [4])), 4);

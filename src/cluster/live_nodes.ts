@@ -7,15 +7,31 @@
  * @module
  */
 
+/** What was heard of a node last, and when that was first so (ms since the epoch). */
+interface Heard {
+  readonly isUp: boolean;
+  readonly sinceMs: number;
+}
+
 export class LiveNodes {
-  readonly #down = new Set<number>();
+  readonly #wallMs: () => number;
+  readonly #heard = new Map<number, Heard>();
+
+  constructor(wallMs: () => number = () => -1) {
+    this.#wallMs = wallMs;
+  }
 
   note(nodeId: number, isUp: boolean): void {
-    if (isUp) this.#down.delete(nodeId);
-    else this.#down.add(nodeId);
+    if (this.#heard.get(nodeId)?.isUp === isUp) return;
+    this.#heard.set(nodeId, { isUp, sinceMs: this.#wallMs() });
   }
 
   isAlive(nodeId: number): boolean {
-    return !this.#down.has(nodeId);
+    return this.#heard.get(nodeId)?.isUp !== false;
+  }
+
+  /** Since when {@linkcode isAlive} is as it is (ms since the epoch); -1: nothing was heard. */
+  sinceMs(nodeId: number): number {
+    return this.#heard.get(nodeId)?.sinceMs ?? -1;
   }
 }

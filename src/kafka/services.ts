@@ -35,6 +35,13 @@ export interface StorageTrouble {
   readonly readOnlyGroups: ReadonlySet<number>;
 }
 
+/** This process, for people. */
+export interface ProgramFacts {
+  readonly version: string;
+  /** When it was started (ms since the epoch); -1: not known. */
+  readonly startedMs: number;
+}
+
 export interface Services {
   /** This shard's index. */
   readonly shard: number;
@@ -47,6 +54,7 @@ export interface Services {
   readonly leaders: LeaderTable;
   /** Which nodes can be reached. */
   readonly live: LiveNodes;
+  readonly program: ProgramFacts;
   /** The controller, where this node is it; only on its shard. */
   readonly controller: ControllerService | null;
   /** Damage may have taken commands from the metadata log: it is served as it is, and takes no more. */

@@ -5,7 +5,12 @@
  */
 
 import { PartitionImage, type TopicImage } from "../cluster/image.ts";
-import { NOT_LEADER, type Replica, type ReplicaListener } from "../replication/replica.ts";
+import {
+  NOT_LEADER,
+  type Replica,
+  type ReplicaListener,
+  type ReplicaStatus,
+} from "../replication/replica.ts";
 import type { Log } from "../storage/log.ts";
 import { Partition, type PartitionOwner } from "./partition.ts";
 import { ManualLog } from "./test_manual_log.ts";
@@ -96,6 +101,14 @@ export class FakeReplica implements Replica {
   }
 
   start(): void {}
+
+  transfer(): number {
+    return NOT_LEADER;
+  }
+
+  status(): ReplicaStatus {
+    return { role: this.leading ? "leader" : "follower", isChanging: false, members: [] };
+  }
 
   appended(): void {
     this.appends++;

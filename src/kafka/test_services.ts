@@ -146,6 +146,7 @@ export class TestBroker {
       image: this.cluster.image,
       leaders: this.leaders,
       live: this.live,
+      program: { version: "1.2.3", startedMs: 1_000 },
       controller: shard === 0 ? this.cluster.service : null,
       metadataReadOnly: false,
       partitions: partitions as unknown as Services["partitions"],

@@ -63,9 +63,10 @@ export function reachableLeader(
   return leaderId === nodeId || live.isAlive(leaderId) ? leaderId : -1;
 }
 
-/** The node that leads the metadata log; -1 while that is not known. */
-export function controllerIdOf({ leaders }: Services): number {
-  return leaders.knownLeaderOf(CONTROLLER_GROUP_ID);
+/** The node that leads the metadata log; -1 while that is not known, or it cannot be reached. */
+export function controllerIdOf({ leaders, live, nodeId }: Services): number {
+  const leader = leaders.knownLeaderOf(CONTROLLER_GROUP_ID);
+  return leader === nodeId || live.isAlive(leader) ? leader : -1;
 }
 
 /** One partition. A leader that cannot be reached from here is none: it is dead, or will not lead for long. */

@@ -37,7 +37,14 @@ import {
   TRIM_PAYLOAD_SIZE,
 } from "../storage/log.ts";
 import { LogView } from "./log_view.ts";
-import { NOT_LEADER, type Replica, type ReplicaGroup, type ReplicaListener } from "./replica.ts";
+import {
+  NOT_LEADER,
+  type Replica,
+  type ReplicaGroup,
+  type ReplicaListener,
+  type ReplicaStatus,
+} from "./replica.ts";
+import { statusOf } from "./replica_status.ts";
 
 const NOBODY = -1;
 const ANY_INCARNATION = 0;
@@ -248,6 +255,18 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     this.#trimsDue = true;
     this.appended();
     return index;
+  }
+
+  transfer(node: number): number {
+    if (!this.#leading) return NOT_LEADER;
+    const result = this.raft.transfer(node, this.#host.nowMs());
+    this.#afterInput(false);
+    return result;
+  }
+
+  status(): ReplicaStatus {
+    const nowMs = this.#host.nowMs();
+    return statusOf(this.raft, this.log, { nodeId: this.#host.nodeId, nowMs }, this.#isFrozen);
   }
 
   close(): void {

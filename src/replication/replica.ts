@@ -45,6 +45,29 @@ export interface ReplicaListener {
   onWritable(): void;
 }
 
+/** One member of a group, as a replica sees it; for people. */
+export interface MemberStatus {
+  readonly node: number;
+  /** Leaving: a voter of the set before, while the voters change. */
+  readonly part: "voter" | "leaving" | "learner";
+  /** Of a leader's peers how they are replicated to; else empty, or "leader" of itself. */
+  readonly state: "" | "leader" | "probing" | "following" | "snapshot";
+  /** Messages to it may arrive. */
+  readonly isUp: boolean;
+  /** First offset that is not known to be durable there; -1: not known. */
+  readonly matchOffset: number;
+  /** How long ago it answered last (ms); -1: not known. */
+  readonly heardMs: number;
+}
+
+/** How a group is, as a replica sees it; for people. */
+export interface ReplicaStatus {
+  readonly role: "leader" | "follower" | "candidate" | "read-only";
+  /** The voters change: a joint configuration is in force, or one that is not committed. */
+  readonly isChanging: boolean;
+  readonly members: readonly MemberStatus[];
+}
+
 export interface Replica {
   readonly log: Log;
   /** Set by who uses the replica, before {@linkcode Replica.start}. */
@@ -92,6 +115,14 @@ export interface Replica {
    * or a refusal
    */
   proposeTrim(offset: number): number;
+  /**
+   * Leader: hands leadership to a voter. `onFollowing` reports success; appends may wait a moment for it.
+   *
+   * @returns 0: it begins; NOT_LEADER, or a negative number when that node cannot lead
+   */
+  transfer(node: number): number;
+  /** How the group is, as far as this replica knows. */
+  status(): ReplicaStatus;
   /** Ends its part in the group, for good: the listener is not called any more. */
   close(): void;
 }

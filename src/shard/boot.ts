@@ -262,6 +262,7 @@ export class RunningShard {
   #make(storage: ShardStorage, manifest: Manifest): Shard {
     return new Shard({
       nodeId: this.#boot.nodeId,
+      program: this.#boot.program,
       settings: this.#boot.settings,
       dataDir: this.#boot.dataDir,
       memory: this.#memory,

@@ -44,6 +44,8 @@ const RPC_PORT_USUAL = 33145;
 
 /** What a broker is started with; from the command line (`src/cli/start.ts`). */
 export interface BrokerOptions {
+  /** The program's version. */
+  readonly version: string;
   readonly dataDir: string;
   readonly kafkaHost: string;
   /** 0 for any free one. */
@@ -160,10 +162,12 @@ export class Broker {
     );
     const incarnation = newIncarnation();
     const process = crypto.getRandomValues(new Uint32Array(1))[0]!;
+    const program = { version: options.version, startedMs: Date.now() };
     const boots: Boot[] = [];
     for (let shard = 0; shard < options.cores; shard++) {
       boots.push({
         shard,
+        program,
         shardCount: options.cores,
         nodeId: options.nodeId,
         rpcAddress: rpcEndpoint ?? { host: options.advertisedHost, port: RPC_PORT_USUAL },

@@ -30,6 +30,7 @@
  */
 
 import type { LogFields, LogLevel } from "../base/logger.ts";
+import type { ProgramFacts } from "../kafka/services.ts";
 import type { Manifest } from "../storage/manifest.ts";
 import type { Damage } from "../storage/shard_storage.ts";
 import type {
@@ -46,6 +47,7 @@ import type { StorageHealth } from "./storage_health.ts";
 /** What a shard must know to come up. */
 export interface Boot {
   readonly shard: number;
+  readonly program: ProgramFacts;
   readonly shardCount: number;
   readonly nodeId: number;
   /** Where other nodes reach this one. */

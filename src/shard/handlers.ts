@@ -14,7 +14,9 @@ import { DESCRIBE_CLUSTER_HANDLER } from "../kafka/handlers/describe_cluster.ts"
 import { DESCRIBE_CONFIGS_HANDLER } from "../kafka/handlers/describe_configs.ts";
 import { DESCRIBE_GROUPS_HANDLER } from "../kafka/handlers/describe_groups.ts";
 import { DESCRIBE_LOG_DIRS_HANDLER } from "../kafka/handlers/describe_log_dirs.ts";
+import { DESCRIBE_NODES_HANDLER } from "../kafka/handlers/describe_nodes.ts";
 import { DESCRIBE_PRODUCERS_HANDLER } from "../kafka/handlers/describe_producers.ts";
+import { DESCRIBE_REPLICAS_HANDLER } from "../kafka/handlers/describe_replicas.ts";
 import { DESCRIBE_TOPIC_PARTITIONS_HANDLER } from "../kafka/handlers/describe_topic_partitions.ts";
 import { ELECT_LEADERS_HANDLER } from "../kafka/handlers/elect_leaders.ts";
 import { FIND_COORDINATOR_HANDLER } from "../kafka/handlers/find_coordinator.ts";
@@ -33,6 +35,7 @@ import { OFFSET_DELETE_HANDLER } from "../kafka/handlers/offset_delete.ts";
 import { OFFSET_FETCH_HANDLER } from "../kafka/handlers/offset_fetch.ts";
 import { OFFSET_FOR_LEADER_EPOCH_HANDLER } from "../kafka/handlers/offset_for_leader_epoch.ts";
 import { SYNC_GROUP_HANDLER } from "../kafka/handlers/sync_group.ts";
+import { TRANSFER_LEADERSHIP_HANDLER } from "../kafka/handlers/transfer_leadership.ts";
 import { apiVersionsHandler } from "../kafka/handlers/api_versions.ts";
 import type { AnyHandler } from "../kafka/router.ts";
 import { FETCH_VERSION_MAX, FETCH_VERSION_MIN } from "../wire/fetch_reader.ts";
@@ -77,7 +80,9 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
     DESCRIBE_CONFIGS_HANDLER,
     DESCRIBE_GROUPS_HANDLER,
     DESCRIBE_LOG_DIRS_HANDLER,
+    DESCRIBE_NODES_HANDLER,
     DESCRIBE_PRODUCERS_HANDLER,
+    DESCRIBE_REPLICAS_HANDLER,
     DESCRIBE_TOPIC_PARTITIONS_HANDLER,
     ELECT_LEADERS_HANDLER,
     FIND_COORDINATOR_HANDLER,
@@ -96,5 +101,6 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
     OFFSET_FETCH_HANDLER,
     OFFSET_FOR_LEADER_EPOCH_HANDLER,
     SYNC_GROUP_HANDLER,
+    TRANSFER_LEADERSHIP_HANDLER,
   ];
 }

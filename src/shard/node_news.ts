@@ -28,8 +28,9 @@ export class NodeNews {
   }
 
   tell(nodeId: number, isUp: boolean): void {
-    if (this.#live.isAlive(nodeId) === isUp) return;
+    const wasUp = this.#live.isAlive(nodeId);
     this.#live.note(nodeId, isUp);
+    if (wasUp === isUp) return;
     this.#onChange();
     for (const [shard, untold] of this.#untold.entries()) {
       if (shard !== this.#mailboxes.shard) untold.set(nodeId, isUp);

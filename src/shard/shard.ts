@@ -76,7 +76,7 @@ export class Shard {
   readonly calls: Calls;
   readonly outbox: Outbox;
   readonly image: ClusterImage;
-  readonly leaders = new LeaderTable();
+  readonly leaders: LeaderTable;
   readonly storage: ShardStorage;
   readonly replication: ShardReplication;
   readonly partitions: PartitionTable;
@@ -92,7 +92,7 @@ export class Shard {
   readonly router: Router;
   readonly server: KafkaServer;
   /** Which nodes can be reached. */
-  readonly live = new LiveNodes();
+  readonly live: LiveNodes;
   readonly nodeNews: NodeNews;
   readonly peers: ShardPeers;
   readonly #receiver: Receiver;
@@ -134,6 +134,8 @@ export class Shard {
     this.calls = new Calls(mailboxes);
     this.outbox = new Outbox(mailboxes);
     this.image = new ClusterImage(options.nodeId, options.settings);
+    this.leaders = new LeaderTable(options.nodeId);
+    this.live = new LiveNodes(wallMs);
     this.leaderNews = new LeaderNews(mailboxes, this.leaders);
     this.replication = new ShardReplication({
       ...options,

@@ -15,6 +15,7 @@ import type { Sockets } from "../io/sockets.ts";
 import type { Timers } from "../io/timers.ts";
 import type { SnapshotPolicy } from "../kafka/applied_log.ts";
 import type { MakeReplica } from "../replication/replica.ts";
+import type { ProgramFacts } from "../kafka/services.ts";
 import { ZERO_UUID } from "../wire/uuid.ts";
 import type { Mailboxes } from "./mailbox.ts";
 import type { Peering } from "./node_links.ts";
@@ -41,8 +42,13 @@ export const ALONE: Peering = {
   resolve: () => {},
 };
 
+/** A program that says nothing of itself. */
+export const UNNAMED: ProgramFacts = { version: "", startedMs: -1 };
+
 export interface ShardOptions {
   readonly nodeId: number;
+  /** What is told of it where somebody asks. */
+  readonly program?: ProgramFacts;
   readonly settings: ReadonlyMap<string, string>;
   readonly dataDir: string;
   readonly memory: Memory;

@@ -10,6 +10,7 @@ import type { Caller } from "../kafka/router.ts";
 import type { Services, StorageTrouble } from "../kafka/services.ts";
 import { shardOfGroupId } from "./partition_table.ts";
 import type { Shard } from "./shard.ts";
+import { UNNAMED } from "./shard_options.ts";
 
 const NO_CALLER: Caller = { clientId: null, clientHost: "" };
 
@@ -24,6 +25,7 @@ export function shardServices(of: Shard, nextTurn: () => Task<void>): Services {
     image: of.image,
     leaders: of.leaders,
     live: of.live,
+    program: of.options.program ?? UNNAMED,
     get controller(): ControllerService | null {
       return of.controller;
     },

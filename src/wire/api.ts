@@ -10,6 +10,12 @@ import type { Writer } from "../bytes/writer.ts";
 /** `flexibleSince` of a message that has no flexible version: higher than any version. */
 export const NEVER_FLEXIBLE = 32768;
 
+/**
+ * Keys from here on are Gregor's own: what an operator asks for, and Kafka has no API for. Only our own command line is
+ * told of them.
+ */
+export const OWN_KEY_MIN = 20_000;
+
 /** One API of the Kafka protocol. */
 export interface Api<Request, Response> {
   readonly key: number;

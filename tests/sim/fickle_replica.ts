@@ -13,6 +13,7 @@ import {
   NOT_LEADER,
   type Replica,
   type ReplicaListener,
+  type ReplicaStatus,
 } from "../../src/replication/replica.ts";
 import { groupOfOne } from "../../src/replication/test_group_of_one.ts";
 import type { Log } from "../../src/storage/log.ts";
@@ -69,6 +70,14 @@ export class FickleReplica implements Replica, ReplicaListener {
 
   safeOffset(): number {
     return this.commitOffset;
+  }
+
+  transfer(node: number): number {
+    return this.#sole.transfer(node);
+  }
+
+  status(): ReplicaStatus {
+    return this.#sole.status();
   }
 
   /** Another node is elected, or the group has no leader (-1). */

@@ -49,7 +49,18 @@ function eachVersion<Request, Response>(
 const API_VERSIONS_HANDLER = apiVersionsHandler(() => [
   { apiKey: 18, minVersion: 0, maxVersion: 5 },
   { apiKey: 0, minVersion: 0, maxVersion: 13 },
+  { apiKey: 20_000, minVersion: 0, maxVersion: 0 },
 ]);
+
+Deno.test("ApiVersions shows Gregor's own APIs to its command line alone", () => {
+  const broker = new TestBroker();
+  const keysFor = (clientSoftwareName: string): number[] => {
+    const request = newApiVersionsRequest({ clientSoftwareName, clientSoftwareVersion: "1" });
+    return broker.ask(API_VERSIONS_HANDLER, 3, request).apiKeys.map(({ apiKey }) => apiKey);
+  };
+  assert.deepEqual(keysFor("librdkafka"), [0, 18]);
+  assert.deepEqual(keysFor("gregor-cli"), [0, 18, 20_000]);
+});
 
 eachVersion(API_VERSIONS_HANDLER, "advertises what is served, by key", (version) => {
   const broker = new TestBroker();

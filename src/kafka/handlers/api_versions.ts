@@ -9,6 +9,8 @@
  * - v5: a client that names another cluster or node gets REBOOTSTRAP_REQUIRED (KIP-1242), and one that
  *   names only one of the two INVALID_REQUEST.
  *
+ * - Gregor's own APIs are shown to its own command line, which names itself from v3 on; other clients might take
+ *   such keys amiss.
  * - v4: the features of Kafka that clients look for, each at level 0, which is the protocol before it: no
  *   new group protocol, no transactions of the second kind (KIP-584, KIP-1022).
  *
@@ -19,6 +21,7 @@
  */
 
 import { Writer } from "../../bytes/writer.ts";
+import { OWN_KEY_MIN } from "../../wire/api.ts";
 import { ErrorCode } from "../../wire/errors.ts";
 import { API_VERSIONS } from "../../wire/generated/apis.ts";
 import type { ApiVersionsRequest } from "../../wire/generated/api_versions_request.ts";
@@ -43,6 +46,8 @@ const SUPPORTED_FEATURES = ["group.version", "transaction.version"].map((name) =
   maxVersion: 0,
 }));
 
+/** The command line, as it names itself. */
+const OWN_CLIENT = "gregor-cli";
 const SOFTWARE_NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/;
 
 /** @param advertised everything that is served, in any order */
@@ -65,8 +70,9 @@ export function apiVersionsHandler(
         maxVersionLevel: level,
         minVersionLevel: level,
       }));
+      const isOwn = context.version >= 3 && request.clientSoftwareName === OWN_CLIENT;
       return newApiVersionsResponse({
-        apiKeys: apiKeys(),
+        apiKeys: apiKeys().filter(({ apiKey }) => isOwn || apiKey < OWN_KEY_MIN),
         supportedFeatures: context.version >= LEVEL_ZERO_SINCE ? SUPPORTED_FEATURES : [],
         finalizedFeaturesEpoch: context.version >= 3 ? image.epoch : -1,
         finalizedFeatures: context.version >= 3 ? features : [],
@@ -78,7 +84,10 @@ export function apiVersionsHandler(
       API_VERSIONS.encodeResponse(
         writer,
         0,
-        newApiVersionsResponse({ errorCode, apiKeys: apiKeys() }),
+        newApiVersionsResponse({
+          errorCode,
+          apiKeys: apiKeys().filter(({ apiKey }) => apiKey < OWN_KEY_MIN),
+        }),
       );
       return writer.copyBytes();
     },

@@ -219,6 +219,9 @@ Deno.test("Metadata shows no leader where none is known that can be reached, and
   const [, next] = broker.ask(METADATA_HANDLER, 12, request).topics[0]!.partitions;
   assert.deepEqual([next!.leaderId, next!.isrNodes.toSorted()], [1, [0, 1, 2]]);
   broker.leaders.note(0, 1, 9);
+  broker.live.note(1, false);
+  assert.equal(broker.ask(METADATA_HANDLER, 12, request).controllerId, -1, "it is not there");
+  broker.live.note(1, true);
   assert.equal(broker.ask(METADATA_HANDLER, 12, request).controllerId, 1);
   broker.leaders.note(0, -1, 10);
   assert.equal(broker.ask(METADATA_HANDLER, 12, request).controllerId, -1);

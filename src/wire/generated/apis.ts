@@ -183,6 +183,12 @@ import { type StreamsGroupTopologyDescriptionUpdateRequest, decodeStreamsGroupTo
 import { type StreamsGroupTopologyDescriptionUpdateResponse, decodeStreamsGroupTopologyDescriptionUpdateResponse, encodeStreamsGroupTopologyDescriptionUpdateResponse } from "./streams_group_topology_description_update_response.ts";
 import { type UnregisterControllerRequest, decodeUnregisterControllerRequest, encodeUnregisterControllerRequest } from "./unregister_controller_request.ts";
 import { type UnregisterControllerResponse, decodeUnregisterControllerResponse, encodeUnregisterControllerResponse } from "./unregister_controller_response.ts";
+import { type DescribeNodesRequest, decodeDescribeNodesRequest, encodeDescribeNodesRequest } from "./describe_nodes_request.ts";
+import { type DescribeNodesResponse, decodeDescribeNodesResponse, encodeDescribeNodesResponse } from "./describe_nodes_response.ts";
+import { type DescribeReplicasRequest, decodeDescribeReplicasRequest, encodeDescribeReplicasRequest } from "./describe_replicas_request.ts";
+import { type DescribeReplicasResponse, decodeDescribeReplicasResponse, encodeDescribeReplicasResponse } from "./describe_replicas_response.ts";
+import { type TransferLeadershipRequest, decodeTransferLeadershipRequest, encodeTransferLeadershipRequest } from "./transfer_leadership_request.ts";
+import { type TransferLeadershipResponse, decodeTransferLeadershipResponse, encodeTransferLeadershipResponse } from "./transfer_leadership_response.ts";
 
 export type { Api } from "../api.ts";
 
@@ -1460,6 +1466,48 @@ export const UNREGISTER_CONTROLLER: Api<UnregisterControllerRequest, UnregisterC
   encodeResponse: encodeUnregisterControllerResponse,
 };
 
+export const DESCRIBE_NODES: Api<DescribeNodesRequest, DescribeNodesResponse> = {
+  key: 20000,
+  name: "DescribeNodes",
+  minVersion: 0,
+  maxVersion: 0,
+  flexibleSince: 0,
+  latestVersionUnstable: false,
+  listeners: ["broker"],
+  decodeRequest: decodeDescribeNodesRequest,
+  encodeRequest: encodeDescribeNodesRequest,
+  decodeResponse: decodeDescribeNodesResponse,
+  encodeResponse: encodeDescribeNodesResponse,
+};
+
+export const DESCRIBE_REPLICAS: Api<DescribeReplicasRequest, DescribeReplicasResponse> = {
+  key: 20001,
+  name: "DescribeReplicas",
+  minVersion: 0,
+  maxVersion: 0,
+  flexibleSince: 0,
+  latestVersionUnstable: false,
+  listeners: ["broker"],
+  decodeRequest: decodeDescribeReplicasRequest,
+  encodeRequest: encodeDescribeReplicasRequest,
+  decodeResponse: decodeDescribeReplicasResponse,
+  encodeResponse: encodeDescribeReplicasResponse,
+};
+
+export const TRANSFER_LEADERSHIP: Api<TransferLeadershipRequest, TransferLeadershipResponse> = {
+  key: 20002,
+  name: "TransferLeadership",
+  minVersion: 0,
+  maxVersion: 0,
+  flexibleSince: 0,
+  latestVersionUnstable: false,
+  listeners: ["broker"],
+  decodeRequest: decodeTransferLeadershipRequest,
+  encodeRequest: encodeTransferLeadershipRequest,
+  decodeResponse: decodeTransferLeadershipResponse,
+  encodeResponse: encodeTransferLeadershipResponse,
+};
+
 /** Every API that has a schema, by ascending key. */
 export const APIS: readonly Api<unknown, unknown>[] = [
   PRODUCE,
@@ -1553,6 +1601,9 @@ export const APIS: readonly Api<unknown, unknown>[] = [
   DELETE_SHARE_GROUP_OFFSETS,
   STREAMS_GROUP_TOPOLOGY_DESCRIPTION_UPDATE,
   UNREGISTER_CONTROLLER,
+  DESCRIBE_NODES,
+  DESCRIBE_REPLICAS,
+  TRANSFER_LEADERSHIP,
 ];
 
 const BY_KEY = new Map(APIS.map((api) => [api.key, api]));

@@ -199,6 +199,10 @@ import * as writeTxnMarkersRequest from "./write_txn_markers_request.ts";
 import * as writeTxnMarkersResponse from "./write_txn_markers_response.ts";
 import * as clusterRecord from "./cluster_record.ts";
 import * as configRecord from "./config_record.ts";
+import * as describeNodesRequest from "./describe_nodes_request.ts";
+import * as describeNodesResponse from "./describe_nodes_response.ts";
+import * as describeReplicasRequest from "./describe_replicas_request.ts";
+import * as describeReplicasResponse from "./describe_replicas_response.ts";
 import * as featureLevelRecord from "./feature_level_record.ts";
 import * as groupIdsRecord from "./group_ids_record.ts";
 import * as groupMetadataKey from "./group_metadata_key.ts";
@@ -217,6 +221,8 @@ import * as topicRecord from "./topic_record.ts";
 import * as topicRemovedRecord from "./topic_removed_record.ts";
 import * as transactionLogKey from "./transaction_log_key.ts";
 import * as transactionLogValue from "./transaction_log_value.ts";
+import * as transferLeadershipRequest from "./transfer_leadership_request.ts";
+import * as transferLeadershipResponse from "./transfer_leadership_response.ts";
 
 /** Every message with its fields; for tests and tools, nothing on the way of a request needs it. */
 export const CATALOG: readonly CatalogEntry[] = [
@@ -4097,6 +4103,86 @@ export const CATALOG: readonly CatalogEntry[] = [
     },
   },
   {
+    name: "DescribeNodesRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: describeNodesRequest.decodeDescribeNodesRequest, encode: describeNodesRequest.encodeDescribeNodesRequest,
+    structs: {
+      DescribeNodesRequest: { create: describeNodesRequest.newDescribeNodesRequest, fields: [] },
+    },
+  },
+  {
+    name: "DescribeNodesResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: describeNodesResponse.decodeDescribeNodesResponse, encode: describeNodesResponse.encodeDescribeNodesResponse,
+    structs: {
+      DescribeNodesResponse: { create: describeNodesResponse.newDescribeNodesResponse, fields: [
+        { name: "nodeId", type: "int32", versions: [0, 32767] },
+        { name: "programVersion", type: "string", versions: [0, 32767] },
+        { name: "startedMs", type: "int64", versions: [0, 32767] },
+        { name: "controllerId", type: "int32", versions: [0, 32767] },
+        { name: "nodes", type: "[]DescribedNode", versions: [0, 32767] },
+      ] },
+      DescribedNode: { create: describeNodesResponse.newDescribedNode, fields: [
+        { name: "nodeId", type: "int32", versions: [0, 32767] },
+        { name: "rack", type: "string", versions: [0, 32767], nullable: [0, 32767] },
+        { name: "endpoints", type: "[]DescribedEndpoint", versions: [0, 32767] },
+        { name: "isUp", type: "bool", versions: [0, 32767] },
+        { name: "sinceMs", type: "int64", versions: [0, 32767] },
+      ] },
+      DescribedEndpoint: { create: describeNodesResponse.newDescribedEndpoint, fields: [
+        { name: "name", type: "string", versions: [0, 32767] },
+        { name: "host", type: "string", versions: [0, 32767] },
+        { name: "port", type: "int32", versions: [0, 32767] },
+      ] },
+    },
+  },
+  {
+    name: "DescribeReplicasRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: describeReplicasRequest.decodeDescribeReplicasRequest, encode: describeReplicasRequest.encodeDescribeReplicasRequest,
+    structs: {
+      DescribeReplicasRequest: { create: describeReplicasRequest.newDescribeReplicasRequest, fields: [
+        { name: "topics", type: "[]ReplicasOfTopic", versions: [0, 32767] },
+      ] },
+      ReplicasOfTopic: { create: describeReplicasRequest.newReplicasOfTopic, fields: [
+        { name: "name", type: "string", versions: [0, 32767] },
+        { name: "partitions", type: "[]int32", versions: [0, 32767] },
+      ] },
+    },
+  },
+  {
+    name: "DescribeReplicasResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: describeReplicasResponse.decodeDescribeReplicasResponse, encode: describeReplicasResponse.encodeDescribeReplicasResponse,
+    structs: {
+      DescribeReplicasResponse: { create: describeReplicasResponse.newDescribeReplicasResponse, fields: [
+        { name: "topics", type: "[]DescribedTopic", versions: [0, 32767] },
+      ] },
+      DescribedTopic: { create: describeReplicasResponse.newDescribedTopic, fields: [
+        { name: "name", type: "string", versions: [0, 32767] },
+        { name: "partitions", type: "[]DescribedReplica", versions: [0, 32767] },
+      ] },
+      DescribedReplica: { create: describeReplicasResponse.newDescribedReplica, fields: [
+        { name: "partitionIndex", type: "int32", versions: [0, 32767] },
+        { name: "errorCode", type: "int16", versions: [0, 32767] },
+        { name: "role", type: "string", versions: [0, 32767] },
+        { name: "term", type: "int32", versions: [0, 32767] },
+        { name: "leaderId", type: "int32", versions: [0, 32767] },
+        { name: "startOffset", type: "int64", versions: [0, 32767] },
+        { name: "commitOffset", type: "int64", versions: [0, 32767] },
+        { name: "endOffset", type: "int64", versions: [0, 32767] },
+        { name: "lastIndex", type: "int64", versions: [0, 32767] },
+        { name: "lastTerm", type: "int32", versions: [0, 32767] },
+        { name: "isChanging", type: "bool", versions: [0, 32767] },
+        { name: "members", type: "[]DescribedMember", versions: [0, 32767] },
+      ] },
+      DescribedMember: { create: describeReplicasResponse.newDescribedMember, fields: [
+        { name: "nodeId", type: "int32", versions: [0, 32767] },
+        { name: "part", type: "string", versions: [0, 32767] },
+        { name: "state", type: "string", versions: [0, 32767] },
+        { name: "isUp", type: "bool", versions: [0, 32767] },
+        { name: "matchOffset", type: "int64", versions: [0, 32767] },
+        { name: "heardMs", type: "int64", versions: [0, 32767] },
+      ] },
+    },
+  },
+  {
     name: "FeatureLevelRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
     decode: featureLevelRecord.decodeFeatureLevelRecord, encode: featureLevelRecord.encodeFeatureLevelRecord,
     structs: {
@@ -4336,6 +4422,27 @@ export const CATALOG: readonly CatalogEntry[] = [
       PartitionsSchema: { create: transactionLogValue.newPartitionsSchema, fields: [
         { name: "topic", type: "string", versions: [0, 32767] },
         { name: "partitionIds", type: "[]int32", versions: [0, 32767] },
+      ] },
+    },
+  },
+  {
+    name: "TransferLeadershipRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: transferLeadershipRequest.decodeTransferLeadershipRequest, encode: transferLeadershipRequest.encodeTransferLeadershipRequest,
+    structs: {
+      TransferLeadershipRequest: { create: transferLeadershipRequest.newTransferLeadershipRequest, fields: [
+        { name: "topic", type: "string", versions: [0, 32767] },
+        { name: "partition", type: "int32", versions: [0, 32767] },
+        { name: "nodeId", type: "int32", versions: [0, 32767] },
+      ] },
+    },
+  },
+  {
+    name: "TransferLeadershipResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: transferLeadershipResponse.decodeTransferLeadershipResponse, encode: transferLeadershipResponse.encodeTransferLeadershipResponse,
+    structs: {
+      TransferLeadershipResponse: { create: transferLeadershipResponse.newTransferLeadershipResponse, fields: [
+        { name: "errorCode", type: "int16", versions: [0, 32767] },
+        { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
       ] },
     },
   },

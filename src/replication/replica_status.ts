@@ -1,0 +1,74 @@
+/**
+ * A group in words, as one of its replicas sees it: for people who look after a cluster.
+ *
+ * @module
+ */
+
+import { memberOf } from "../raft/configuration.ts";
+import { type Peer, PeerState } from "../raft/peer.ts";
+import { type RaftGroup, Role } from "../raft/raft_group.ts";
+import type { Log } from "../storage/log.ts";
+import type { MemberStatus, ReplicaStatus } from "./replica.ts";
+
+const UNKNOWN = -1;
+
+const ROLES: Readonly<Record<Role, ReplicaStatus["role"]>> = {
+  [Role.FOLLOWER]: "follower",
+  [Role.PRE_CANDIDATE]: "candidate",
+  [Role.CANDIDATE]: "candidate",
+  [Role.LEADER]: "leader",
+};
+
+const STATES: Readonly<Record<PeerState, MemberStatus["state"]>> = {
+  [PeerState.PROBE]: "probing",
+  [PeerState.REPLICATE]: "following",
+  [PeerState.SNAPSHOT]: "snapshot",
+};
+
+/** @param isFrozen the log is damaged, and takes part in nothing */
+export function statusOf(
+  raft: RaftGroup,
+  log: Pick<Log, "durableEndOffset" | "startIndex" | "lastIndex" | "offsetAt">,
+  { nodeId, nowMs }: { readonly nodeId: number; readonly nowMs: number },
+  isFrozen: boolean,
+): ReplicaStatus {
+  const { voters, outgoing, learners } = raft.configuration;
+  const nodes = new Set([...voters, ...outgoing, ...learners].map(({ node }) => node));
+  const leads = raft.role === Role.LEADER;
+  return {
+    role: isFrozen ? "read-only" : ROLES[raft.role],
+    isChanging: !raft.isConfigurationSettled,
+    members: [...nodes].map((node) => {
+      const part = memberOf(voters, node) !== null
+        ? "voter"
+        : memberOf(outgoing, node) !== null
+        ? "leaving"
+        : "learner";
+      if (node === nodeId) {
+        const state = leads ? "leader" : "";
+        return { node, part, state, isUp: true, matchOffset: log.durableEndOffset, heardMs: 0 };
+      }
+      const peer = raft.peers.find((one) => one.node === node);
+      const isUp = peer?.isUp ?? false;
+      if (!leads || peer === undefined) {
+        return { node, part, state: "", isUp, matchOffset: UNKNOWN, heardMs: UNKNOWN };
+      }
+      return {
+        node,
+        part,
+        state: STATES[peer.state],
+        isUp,
+        matchOffset: matchOffsetOf(peer, log),
+        heardMs: peer.heardMs === -Infinity ? UNKNOWN : Math.max(0, nowMs - peer.heardMs),
+      };
+    }),
+  };
+}
+
+function matchOffsetOf(
+  { match }: Peer,
+  log: Pick<Log, "startIndex" | "lastIndex" | "offsetAt">,
+): number {
+  // Before the log start nothing is known of which record an entry was.
+  return match < log.startIndex ? UNKNOWN : log.offsetAt(Math.min(match, log.lastIndex) + 1);
+}
