@@ -18,12 +18,11 @@
  * @module
  */
 
-import { assert } from "../base/assert.ts";
 import type { Arena } from "../bytes/arena.ts";
 import { crc32cOfBytes } from "../bytes/crc32c.ts";
 import type { Memory } from "../bytes/memory.ts";
 import { BLOCK_SIZE, type Disk } from "../io/disk.ts";
-import { EIO, ENOENT, ENOMEM } from "../io/errno.ts";
+import { EFBIG, EIO, ENOENT, ENOMEM } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 
 /**
@@ -44,6 +43,10 @@ export const MANIFEST_PATHS: readonly string[] = [
 ];
 /** Shards of earlier runs that are kept at a time, each with the files of its ring. */
 export const KEPT_SHARDS_MAX = 256;
+/** Largest manifest (bytes): that of as many kept shards, each with 3,000 groups. */
+export const MANIFEST_BYTES_MAX = 8 * 2 ** 20;
+/** Memory from which the manifest of an open node is written, piece by piece. */
+const UPDATE_BUFFER_BYTES = 64 * 1024;
 const FIRST_LINE = /^gregor manifest crc32c=([0-9a-f]{8}) bytes=([0-9]{1,9})\n/;
 
 /** The files of one shard. */
@@ -124,7 +127,7 @@ export type ManifestRead =
 export interface ManifestBuffer {
   readonly disk: Disk;
   readonly memory: Memory;
-  /** A buffer in the region, aligned to the block; larger than the manifest. */
+  /** A buffer in the region, aligned to the block; one block at least, whatever the manifest's size. */
   readonly bufferAddress: number;
   readonly bufferBytes: number;
 }
@@ -155,15 +158,37 @@ export function* readManifest(
   options: ManifestBuffer,
   path: string = MANIFEST_PATH,
 ): Task<ManifestRead> {
-  const { disk, memory, bufferAddress, bufferBytes } = options;
+  const { disk, memory, bufferAddress } = options;
   const handle = yield* io((done) => disk.open(path, false, done));
   if (handle === -ENOENT) return { kind: "none" };
   if (handle < 0) return { kind: "error", errno: -handle };
-  const length = Math.floor(bufferBytes / BLOCK_SIZE) * BLOCK_SIZE;
-  const read = yield* io((done) => disk.read(handle, 0, bufferAddress, length, done));
+  const pieces: Uint8Array[] = [];
+  const pieceBytes = pieceBytesOf(options);
+  let position = 0;
+  let read = pieceBytes;
+  while (read === pieceBytes && position < MANIFEST_BYTES_MAX) {
+    read = yield* io((done) => disk.read(handle, position, bufferAddress, pieceBytes, done));
+    if (read > 0) pieces.push(memory.bytes.slice(bufferAddress, bufferAddress + read));
+    position += read;
+  }
   yield* io((done) => disk.close(handle, done));
   if (read < 0) return { kind: "error", errno: -read };
-  return decodeManifest(memory.bytes.slice(bufferAddress, bufferAddress + read));
+  return decodeManifest(joined(pieces));
+}
+
+/** The part of a buffer that is whole blocks. */
+function pieceBytesOf({ bufferBytes }: ManifestBuffer): number {
+  return Math.floor(bufferBytes / BLOCK_SIZE) * BLOCK_SIZE;
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
 }
 
 /**
@@ -177,31 +202,44 @@ export function* writeManifestCopy(options: ManifestBuffer, manifest: Manifest):
   yield* io((done) => disk.unlink(MANIFEST_COPY_PATH, done));
 }
 
-/** Replaces the manifest (or its copy); zero when the new one is durable, or a negative errno. */
+/**
+ * Replaces the manifest (or its copy); zero when the new one is durable, or a negative errno: EFBIG where it would be
+ * larger than {@linkcode MANIFEST_BYTES_MAX}.
+ */
 export function* writeManifest(
   options: ManifestBuffer,
   manifest: Manifest,
   path: string = MANIFEST_PATH,
 ): Task<number> {
-  const { disk, memory, bufferAddress, bufferBytes } = options;
+  const { disk } = options;
   const bytes = encodeManifest(manifest);
-  assert(bytes.length <= bufferBytes, "the manifest is larger than the buffer to write it from");
-  memory.bytes.set(bytes, bufferAddress);
+  if (bytes.length > MANIFEST_BYTES_MAX) return -EFBIG;
   const handle = yield* io((done) => disk.open(TEMPORARY_PATH, true, done));
   if (handle < 0) return handle;
   let result = yield* io((done) => disk.truncate(handle, 0, done));
-  if (result === 0) {
-    result = yield* io((done) => {
-      disk.write(handle, 0, bufferAddress, bytes.length, true, done);
-    });
-    if (result >= 0) result = result === bytes.length ? 0 : -EIO;
-  }
+  if (result === 0) result = yield* writePieces(options, handle, bytes);
   if (result === 0) result = yield* io((done) => disk.sync(handle, done));
   yield* io((done) => disk.close(handle, done));
   if (result !== 0) return result;
   result = yield* io((done) => disk.rename(TEMPORARY_PATH, path, done));
   if (result !== 0) return result;
   return yield* io((done) => disk.syncDirectory("", done));
+}
+
+/** Writes `bytes`, which are whole blocks, as a file's contents; zero or a negative errno. */
+function* writePieces(options: ManifestBuffer, handle: number, bytes: Uint8Array): Task<number> {
+  const { disk, memory, bufferAddress } = options;
+  const pieceBytes = pieceBytesOf(options);
+  for (let position = 0; position < bytes.length; position += pieceBytes) {
+    const piece = bytes.subarray(position, position + pieceBytes);
+    memory.bytes.set(piece, bufferAddress);
+    const written = yield* io((done) =>
+      disk.write(handle, position, bufferAddress, piece.length, true, done)
+    );
+    if (written < 0) return written;
+    if (written < piece.length) return -EIO;
+  }
+  return 0;
 }
 
 /**
@@ -216,7 +254,7 @@ export function* updateManifest(
   },
   manifest: Manifest,
 ): Task<number> {
-  const bufferBytes = encodeManifest(manifest).length;
+  const bufferBytes = Math.min(UPDATE_BUFFER_BYTES, arena.blockSizeMax);
   const bufferAddress = arena.allocate(bufferBytes);
   if (bufferAddress < 0) return -ENOMEM;
   const place = { disk, memory, bufferAddress, bufferBytes };

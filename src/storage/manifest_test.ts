@@ -3,7 +3,7 @@ import { Xoshiro128 } from "../base/prng.ts";
 import { Arena } from "../bytes/arena.ts";
 import { wrapMemory } from "../bytes/memory.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
-import { EIO, ENOMEM } from "../io/errno.ts";
+import { EFBIG, EIO, ENOMEM } from "../io/errno.ts";
 import { MemoryDisk } from "../io/memory_disk.ts";
 import { runTask, type Task } from "../io/task.ts";
 import { ROW_VERSION } from "./checkpoint_row.ts";
@@ -12,7 +12,9 @@ import {
   encodeManifest,
   findManifest,
   identityOf,
+  KEPT_SHARDS_MAX,
   type Manifest,
+  MANIFEST_BYTES_MAX,
   MANIFEST_COPY_PATH,
   MANIFEST_FORMAT_VERSION,
   type ManifestRead,
@@ -169,6 +171,54 @@ Deno.test("updateManifest() replaces the manifest and its copy, whatever its siz
   assert.deepEqual(reading(finish(options.disk, readManifest(all, MANIFEST_COPY_PATH))), manifest);
   while (arena.allocate(4096) >= 0);
   assert.equal(finish(options.disk, updateManifest({ ...options, arena }, manifest)), -ENOMEM);
+});
+
+/** `kept` shards, each with `groups` groups of the longest number. */
+function keeping(kept: number, groups: number): Manifest {
+  const [shard] = manifestOf(1, 1).shards;
+  const numbers = Array.from({ length: groups }, (_, i) => 999_000_000 + i);
+  return {
+    ...manifestOf(9, 64),
+    kept: Array.from({ length: kept }, () => ({ ...shard!, mountEpoch: 8, groups: numbers })),
+  };
+}
+
+Deno.test("a manifest of as many kept shards and groups as there may be is written and read in pieces", () => {
+  const { options, buffer } = newDisk(2);
+  const all = { ...options, ...buffer };
+  const largest = keeping(KEPT_SHARDS_MAX, 3_000);
+  const bytes = encodeManifest(largest).length;
+  assert.ok(bytes > MANIFEST_BYTES_MAX * 0.9 && bytes <= MANIFEST_BYTES_MAX, `${bytes}`);
+  assert.equal(finish(options.disk, writeManifest(all, largest)), 0);
+  assert.deepEqual(reading(finish(options.disk, readManifest(all))), largest);
+  const arena = new Arena(0, 64 * 1024);
+  assert.equal(finish(options.disk, updateManifest({ ...options, arena }, largest)), 0);
+  assert.deepEqual(reading(finish(options.disk, readManifest(all, MANIFEST_COPY_PATH))), largest);
+  // One more is refused, and leaves what there was.
+  const tooLarge = keeping(KEPT_SHARDS_MAX, 4_000);
+  assert.equal(finish(options.disk, writeManifest(all, tooLarge)), -EFBIG);
+  assert.equal(reading(finish(options.disk, readManifest(all))).kept!.length, KEPT_SHARDS_MAX);
+  // A smaller one takes its place whole.
+  assert.equal(finish(options.disk, writeManifest(all, manifestOf(10, 2))), 0);
+  assert.deepEqual(reading(finish(options.disk, readManifest(all))), manifestOf(10, 2));
+});
+
+Deno.test("a crash at every boundary of a manifest of many pieces leaves the old one or the new one", () => {
+  const seen = new Set<number>();
+  for (let crashAt = 0; crashAt < 16; crashAt++) {
+    const { options, buffer } = newDisk(crashAt);
+    const all = { ...options, ...buffer, bufferBytes: 3 * BLOCK_SIZE };
+    assert.equal(finish(options.disk, writeManifest(all, keeping(3, 2000))), 0);
+    options.disk.crashAfterOps(crashAt);
+    runTask(writeManifest(all, { ...keeping(4, 2000), mountEpoch: 10 }), () => {});
+    options.disk.run();
+    options.disk.crash();
+    const disk = options.disk.restart();
+    const { mountEpoch, kept } = reading(finish(disk, readManifest({ ...all, disk })));
+    assert.equal(kept!.length, mountEpoch === 10 ? 4 : 3);
+    seen.add(mountEpoch);
+  }
+  assert.deepEqual([...seen].sort(), [10, 9]);
 });
 
 Deno.test("a failed write leaves the old manifest", () => {

@@ -18,7 +18,7 @@
 
 import { assert } from "../base/assert.ts";
 import { namesIn } from "../io/disk.ts";
-import { EEXIST, EIO, ENOMEM } from "../io/errno.ts";
+import { EEXIST, EFBIG, EIO, ENOMEM } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import { ballastBytesFor, dropBallast } from "./ballast.ts";
 import {
@@ -49,7 +49,7 @@ import { recoverKept, shardsToKeep } from "./recovery_kept.ts";
 import { provideRings, type Rings, SHARDS_DIRECTORY } from "./recovery_rings.ts";
 import { OldShards, type RecoveryBuffer } from "./recovery_shards.ts";
 import { RecoveryStore } from "./recovery_store.ts";
-import { waitsFor, type Withheld } from "./recovery_words.ts";
+import { tooMuchKept, waitsFor, type Withheld } from "./recovery_words.ts";
 import { salvageLogs } from "./salvage.ts";
 import type { Damage, StorageContext } from "./shard_storage.ts";
 
@@ -207,6 +207,7 @@ class Recovery {
     if (result === -ENOMEM) return this.#shortOfMemory();
     const withheld = this.#withheld;
     if (withheld !== null) return this.#stop("error", waitsFor(withheld), withheld.errno);
+    if (result === -EFBIG) return this.#stop("error", tooMuchKept(this.#kept), EFBIG);
     if (result < 0) return this.#stop("error", `Recovery failed: errno ${-result}`, -result);
     return this.#report("ready", "", 0);
   }

@@ -8,7 +8,12 @@ import { ENOENT } from "../io/errno.ts";
 import type { CheckpointRead, CheckpointSlot } from "./checkpoint_file.ts";
 import type { JournalDamage, UnreadableExtent } from "./journal_scan.ts";
 import type { DoubtfulBatch } from "./landed_batch.ts";
-import { KEPT_SHARDS_MAX, type KeptShard, type ShardManifest } from "./manifest.ts";
+import {
+  KEPT_SHARDS_MAX,
+  type KeptShard,
+  MANIFEST_BYTES_MAX,
+  type ShardManifest,
+} from "./manifest.ts";
 import type { Damage } from "./shard_storage.ts";
 
 export function lostSlots({ checkpoints }: ShardManifest): Damage {
@@ -63,6 +68,14 @@ export function waitsFor({ file, errno }: Withheld): string {
   return `${file} cannot be read (errno ${errno}), what it may hold is nowhere else, and the files of ` +
     `${KEPT_SHARDS_MAX} shards are kept already: nothing was changed, and only a start with ` +
     `--accept-loss goes on without it`;
+}
+
+/** The same of a start that would have to name too many groups of kept shards. */
+export function tooMuchKept(kept: readonly KeptShard[]): string {
+  const groups = kept.reduce((sum, shard) => sum + shard.groups.length, 0);
+  const mebibytes = MANIFEST_BYTES_MAX / 2 ** 20;
+  return `The files of ${kept.length} shards are kept for ${groups} partitions, more than a manifest of ` +
+    `${mebibytes} MiB can name: nothing was changed, and only a start with --accept-loss goes on without them`;
 }
 
 /** Files that are missed are kept, with all that belongs to them, until the device gives them back. */
