@@ -10,10 +10,19 @@ export const CI: boolean = Deno.env.get("CI") === "true";
 /** A broker that runs already. */
 export const EXTERNAL: string | undefined = Deno.env.get("BROKERS");
 
-/** The words of a variable, in the order of `all`; all of them where it is not set. */
+/**
+ * The words of a variable, in the order of `all`; all of them where it is not set.
+ *
+ * @throws {Error} where a word is none of them: a misspelt one would run nothing, and pass
+ */
 export function chosen<T extends string>(variable: string, all: readonly T[]): T[] {
   const words = Deno.env.get(variable)?.split(",");
-  return words === undefined ? [...all] : all.filter((word) => words.includes(word));
+  if (words === undefined) return [...all];
+  const unknown = words.filter((word) => !all.some((each) => each === word));
+  if (unknown.length > 0) {
+    throw new Error(`${variable}: no ${unknown.join()}; there are ${all.join()}`);
+  }
+  return all.filter((word) => words.includes(word));
 }
 
 export const SCENARIOS: readonly string[] = chosen("SCENARIOS", [

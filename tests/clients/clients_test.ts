@@ -7,6 +7,7 @@
  * @module
  */
 
+import { strict as assert } from "node:assert";
 import { Broker } from "../harness/broker.ts";
 import { parseAddress } from "../crash/link.ts";
 import { runProgram } from "../harness/program.ts";
@@ -127,7 +128,10 @@ function crossReads(site: Site, label: string): void {
   });
 }
 
-/** Groups mostly wait for timeouts, so some run at once; each has its test, which awaits its end. */
+/**
+ * Groups mostly wait for timeouts, so some run at once. Each has its test, which awaits its end: one that has ended
+ * meanwhile takes its test no time.
+ */
 function groups(site: Site, label: string): void {
   const available = CLIENTS.filter((client) => client.hasAdmin && whyMissing(client) === null);
   const cast = clients.flatMap((client) =>
@@ -142,8 +146,9 @@ function groups(site: Site, label: string): void {
       const topic = `group-${key}${RUN_ID}`;
       const brokers = await site.brokers();
       const story = new GroupStory({ brokers, client, admin, protocol, topic, baseMs: BASE_MS });
-      await story.run();
+      const processed = await story.run();
       stories.set(key, story);
+      return processed;
     }];
   }));
   const resumptions = new Outcomes(runnable.map(({ client, protocol }) => {
@@ -151,7 +156,7 @@ function groups(site: Site, label: string): void {
     return [key, async () => {
       const story = stories.get(key);
       if (story === undefined) throw new Error("The group's first part failed");
-      await story.resume(await site.brokers());
+      return await story.resume(await site.brokers());
     }];
   }));
   for (const { client, protocol } of cast) {
@@ -184,7 +189,7 @@ function recreations(site: Site, label: string): void {
       const broker = parseAddress(await site.brokers());
       const counts = [FIRST_RECORDS, ...client.recreations];
       const topic = `recreate-${key}`;
-      await new RecreationStory({ broker, client, subscribes, topic, counts }).run();
+      return await new RecreationStory({ broker, client, subscribes, topic, counts }).run();
     }];
   }));
   for (const { client, key } of cast) {
@@ -193,27 +198,33 @@ function recreations(site: Site, label: string): void {
   }
 }
 
-/** Work started together, a few at once, when the first outcome is asked for. */
+/**
+ * Work started together, a few at once, when the first outcome is asked for. Each piece gives the number of records that
+ * its clients read: none is a failure, whatever else it says.
+ */
 class Outcomes {
-  readonly #work: Map<string, () => Promise<void>>;
-  #started: Map<string, Promise<void>> | null = null;
+  readonly #work: Map<string, () => Promise<number>>;
+  #started: Map<string, Promise<number>> | null = null;
 
-  constructor(work: readonly (readonly [string, () => Promise<void>])[]) {
+  constructor(work: readonly (readonly [string, () => Promise<number>])[]) {
     this.#work = new Map(work);
   }
 
-  of(key: string): Promise<void> {
-    return this.#start().get(key)!;
+  async of(key: string): Promise<void> {
+    const outcome = this.#start().get(key);
+    assert(outcome !== undefined, `nothing was started for ${key}`);
+    const records = await outcome;
+    assert(records > 0, `${key} ended without a record`);
   }
 
   async all(): Promise<void> {
     await Promise.allSettled(this.#start().values());
   }
 
-  #start(): Map<string, Promise<void>> {
+  #start(): Map<string, Promise<number>> {
     if (this.#started !== null) return this.#started;
     this.#started = new Map();
-    const lanes: Promise<void>[] = new Array(STORIES_AT_ONCE).fill(Promise.resolve());
+    const lanes: Promise<unknown>[] = new Array(STORIES_AT_ONCE).fill(Promise.resolve());
     let next = 0;
     for (const [key, run] of this.#work) {
       const lane = next++ % STORIES_AT_ONCE;

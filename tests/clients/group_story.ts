@@ -54,7 +54,8 @@ export class GroupStory {
     this.#options = options;
   }
 
-  async run(): Promise<void> {
+  /** Gives how many records its members have processed. */
+  async run(): Promise<number> {
     try {
       await this.#admin("create", {});
       const [first, second] = [this.#join(), this.#join()];
@@ -71,13 +72,14 @@ export class GroupStory {
       await this.#write();
       await this.#leave(third);
       await this.#committedToEnd();
+      return this.#written - this.#missing();
     } finally {
       await this.stop();
     }
   }
 
-  /** A new member of the group, after a restart of the broker: it gets what is new, nothing old. */
-  async resume(brokers: string): Promise<void> {
+  /** A new member of the group, after a restart of the broker: it gets what is new, nothing old. Gives how much. */
+  async resume(brokers: string): Promise<number> {
     try {
       const earlierEnd = this.#written / PARTITIONS;
       const member = this.#join(brokers);
@@ -89,6 +91,7 @@ export class GroupStory {
       assert.deepEqual(old, [], "processed again after the restart");
       await this.#leave(member);
       await this.#committedToEnd(brokers);
+      return member.processed.reduce((sum, { from, to }) => sum + to - from, 0);
     } finally {
       await this.stop();
     }

@@ -60,7 +60,8 @@ export class RecreationStory {
     this.#options = options;
   }
 
-  async run(): Promise<void> {
+  /** Gives how many records the consumer has read. */
+  async run(): Promise<number> {
     const { broker, client, topic, subscribes, counts } = this.#options;
     const connection = await Connection.open(broker, { timeoutMs: ANSWER_MS });
     let program: Program | null = null;
@@ -78,6 +79,7 @@ export class RecreationStory {
         await this.#untilRead(program, generation, count);
       }
       this.#checkOrder();
+      return this.#reads.length;
     } finally {
       connection.close();
       await program?.kill();
