@@ -13,8 +13,21 @@ import SnappyCodec from "kafkajs-snappy";
 import { compressFrame, decompressFrame } from "lz4-napi";
 import { administrate } from "./administration.mjs";
 import { transact } from "./transaction.mjs";
-import { headersOf, keyOf, Mismatch, timestampOf, valueOf, verify } from "../shared/records.mjs";
-import { bounded, Reading, runProgram, say, untilTerminated } from "../shared/program.mjs";
+import {
+  headersOf,
+  keyOf,
+  Mismatch,
+  timestampOf,
+  valueOf,
+  verify,
+} from "../shared/records.mjs";
+import {
+  bounded,
+  Reading,
+  runProgram,
+  say,
+  untilTerminated,
+} from "../shared/program.mjs";
 
 const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = kafkajs;
 
@@ -37,11 +50,19 @@ const CODECS = {
 };
 const ACKS = { all: -1, 1: 1, 0: 0 };
 const SEND_RECORDS = 2000;
+/**
+ * kafkajs gives an attempt to connect up after a second by default, also where this process alone was not given the CPU
+ * for that long. The late events of such a socket then end the next one, with the requests that are on their way.
+ */
+const CONNECT_MS = 20_000;
+/** A member whose request was lost in this way holds its group up for as long. */
+const SESSION_MS = 6_000;
 
 function kafkaOf(options) {
   return new Kafka({
     clientId: "gregor-tests",
     brokers: [options.brokers],
+    connectionTimeout: CONNECT_MS,
     logLevel: logLevel.NOTHING,
   });
 }
@@ -57,7 +78,11 @@ async function withAdmin(options, work) {
 }
 
 async function create(options) {
-  const topic = { topic: options.topic, numPartitions: options.partitions, replicationFactor: 1 };
+  const topic = {
+    topic: options.topic,
+    numPartitions: options.partitions,
+    replicationFactor: 1,
+  };
   const made = await withAdmin(
     options,
     (admin) => admin.createTopics({ topics: [topic], waitForLeaders: true }),
@@ -68,7 +93,10 @@ async function create(options) {
 
 async function produce(options) {
   const all = options.acks === "all";
-  const producer = kafkaOf(options).producer({ idempotent: all, maxInFlightRequests: 1 });
+  const producer = kafkaOf(options).producer({
+    idempotent: all,
+    maxInFlightRequests: 1,
+  });
   await producer.connect();
   const end = options.first + options.count;
   for (let first = options.first; first < end; first += SEND_RECORDS) {
@@ -98,36 +126,57 @@ function messageOf(options, i) {
 }
 
 function recordOf({ key, value, headers, timestamp }) {
-  return { key, value, headers: Object.entries(headers), timestampMs: Number(timestamp) };
+  return {
+    key,
+    value,
+    headers: Object.entries(headers),
+    timestampMs: Number(timestamp),
+  };
 }
 
 async function consume(options) {
   const reading = new Reading(options);
   const consumer = kafkaOf(options).consumer({
     groupId: `${options.topic}-${process.pid}-alone`,
+    sessionTimeout: SESSION_MS,
+    heartbeatInterval: SESSION_MS / 6,
+    rebalanceTimeout: SESSION_MS,
     maxWaitTimeInMs: 200,
   });
-  consumer.on(consumer.events.CRASH, ({ payload }) => reading.fail(payload.error));
+  consumer.on(
+    consumer.events.CRASH,
+    ({ payload }) => reading.fail(payload.error),
+  );
   await consumer.connect();
   await consumer.subscribe({ topics: [options.topic], fromBeginning: true });
   await consumer.run({
     autoCommit: false,
     eachBatch: ({ batch }) => {
       for (const message of batch.messages) {
-        reading.take(batch.partition, Number(message.offset), recordOf(message));
+        reading.take(
+          batch.partition,
+          Number(message.offset),
+          recordOf(message),
+        );
       }
       return Promise.resolve();
     },
   });
+  say({ event: "joined" });
   await reading.done;
-  reading.checkEnds(await withAdmin(options, (admin) => endsOf(options, admin)));
+  say({ event: "read" });
+  reading.checkEnds(
+    await withAdmin(options, (admin) => endsOf(options, admin)),
+  );
   await consumer.disconnect();
   return { records: reading.read };
 }
 
 async function endsOf(options, admin) {
   const ends = new Array(options.partitions).fill(-1);
-  for (const { partition, high } of await admin.fetchTopicOffsets(options.topic)) {
+  for (
+    const { partition, high } of await admin.fetchTopicOffsets(options.topic)
+  ) {
     ends[partition] = Number(high);
   }
   return ends;
@@ -135,7 +184,9 @@ async function endsOf(options, admin) {
 
 async function roundtrip(options) {
   await create(options);
+  say({ event: "created" });
   await produce(options);
+  say({ event: "produced" });
   return await consume(options);
 }
 
@@ -153,7 +204,10 @@ async function member(options) {
     });
   });
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-    say({ event: "assigned", partitions: payload.memberAssignment[options.topic] ?? [] });
+    say({
+      event: "assigned",
+      partitions: payload.memberAssignment[options.topic] ?? [],
+    });
   });
   const stopped = untilTerminated();
   await consumer.connect();
@@ -164,7 +218,9 @@ async function member(options) {
       const { topic, partition, messages } = batch;
       const from = Number(messages[0].offset);
       messages.forEach((message, at) => {
-        if (Number(message.offset) !== from + at) throw new Mismatch("offsets are not contiguous");
+        if (Number(message.offset) !== from + at) {
+          throw new Mismatch("offsets are not contiguous");
+        }
         verify(options, partition, from + at, recordOf(message));
       });
       const to = from + messages.length;
@@ -181,8 +237,13 @@ async function member(options) {
 async function committed(options) {
   return await withAdmin(options, async (admin) => {
     const offsets = new Array(options.partitions).fill(-1);
-    const [topic] = await admin.fetchOffsets({ groupId: options.group, topics: [options.topic] });
-    for (const { partition, offset } of topic.partitions) offsets[partition] = Number(offset);
+    const [topic] = await admin.fetchOffsets({
+      groupId: options.group,
+      topics: [options.topic],
+    });
+    for (const { partition, offset } of topic.partitions) {
+      offsets[partition] = Number(offset);
+    }
     return { committed: offsets, end: await endsOf(options, admin) };
   });
 }
@@ -190,12 +251,19 @@ async function committed(options) {
 async function admin(options) {
   await create(options);
   await produce(options);
-  return await withAdmin(options, (connected) => administrate(options, connected));
+  say({ event: "produced" });
+  return await withAdmin(
+    options,
+    (connected) => administrate(options, connected),
+  );
 }
 
 async function transaction(options) {
   await create(options);
-  const messages = Array.from({ length: options.count }, (_, i) => messageOf(options, i));
+  const messages = Array.from(
+    { length: options.count },
+    (_, i) => messageOf(options, i),
+  );
   return await transact(options, kafkaOf(options), messages);
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { bounded } from "./program.mjs";
+import { bounded, say } from "./program.mjs";
 
 const STEP_MS_MAX = 20_000;
 
@@ -23,6 +23,7 @@ export class Steps {
   async must(name, step) {
     await bounded(step(), STEP_MS_MAX);
     this.#done.push(name);
+    say({ event: "step", name });
   }
 
   /**
