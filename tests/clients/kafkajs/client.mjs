@@ -13,21 +13,8 @@ import SnappyCodec from "kafkajs-snappy";
 import { compressFrame, decompressFrame } from "lz4-napi";
 import { administrate } from "./administration.mjs";
 import { transact } from "./transaction.mjs";
-import {
-  headersOf,
-  keyOf,
-  Mismatch,
-  timestampOf,
-  valueOf,
-  verify,
-} from "../shared/records.mjs";
-import {
-  bounded,
-  Reading,
-  runProgram,
-  say,
-  untilTerminated,
-} from "../shared/program.mjs";
+import { headersOf, keyOf, Mismatch, timestampOf, valueOf, verify } from "../shared/records.mjs";
+import { bounded, Reading, runProgram, say, untilTerminated } from "../shared/program.mjs";
 
 const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = kafkajs;
 
