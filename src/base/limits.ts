@@ -150,6 +150,16 @@ export const RPC_STEADY_MS = 1_000;
 /** Appends to other nodes that a shard reads from its logs or has in flight at once. */
 export const REPLICATION_FRAMES_MAX = 256;
 
+/** Between two signs of life to a shard of another node; a shard that was not heard for so long is taken for dead (ms). */
+export const LIFE_INTERVAL_MS = 100;
+export const LIFE_SILENT_MS = 800;
+
+/** A write of the journal that takes longer than this makes the shard's replicas stop leading and voting (ms). */
+export const DISK_OVERDUE_MS = 1_500;
+
+/** When a node dies, so many of a shard's groups begin an election in a ms: thousands at once would hold each other up. */
+export const ELECTIONS_PER_MS = 20;
+
 /** Snapshots of groups that a shard makes for other nodes or sends at once. */
 export const SNAPSHOTS_SENT_MAX = 16;
 

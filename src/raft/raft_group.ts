@@ -356,8 +356,12 @@ export class RaftGroup {
     this.#settle(nowMs);
   }
 
-  /** The node is not heard any more, or cannot be reached: if it leads, somebody else must. */
-  peerDown(node: number, nowMs: number): void {
+  /**
+   * The node is not heard any more, or cannot be reached: if it leads, somebody else must.
+   *
+   * @param delayMs before a campaign, where very many groups lose their leaders at the same time
+   */
+  peerDown(node: number, nowMs: number, delayMs = 0): void {
     const state = this.#state;
     const peer = state.membership.peerOf(node);
     if (peer !== null && peer.isUp) {
@@ -365,7 +369,7 @@ export class RaftGroup {
       if (state.role === Role.LEADER) this.#leadership.peerDown(peer, nowMs);
     }
     if (node === state.leaderId && state.role !== Role.LEADER) {
-      state.scheduleElection(nowMs, 0);
+      state.scheduleElection(nowMs, delayMs);
       state.setLeader(NO_NODE);
       state.isQuiet = false;
       state.heardMs = -Infinity;

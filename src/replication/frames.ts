@@ -36,10 +36,12 @@ import { getInt64Le, setInt64Le } from "../bytes/int64.ts";
 import { MessageKind, Outcome, type RaftMessage } from "../raft/message.ts";
 
 /** Types of frames (`src/rpc/frame.ts`) that belong to replication. */
-export const ReplicationFrame = { ROWS: 16, APPEND: 17, SNAPSHOT: 18 } as const;
+export const ReplicationFrame = { ROWS: 16, APPEND: 17, SNAPSHOT: 18, LIFE: 19 } as const;
 export type ReplicationFrame = typeof ReplicationFrame[keyof typeof ReplicationFrame];
 
 export const ROW_SIZE = 72;
+/** A LIFE frame: the sender's shard, and a zero (u32 each). */
+export const LIFE_SIZE = 8;
 /** Bytes of an APPEND before its meta entries. */
 export const APPEND_HEAD_SIZE = 88;
 /** Bytes of a meta entry before its payload. */

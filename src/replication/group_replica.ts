@@ -58,6 +58,8 @@ export interface ReplicaHost {
   readonly timing: RaftTiming;
   /** `replica.lag.time.max.ms`. */
   readonly inSyncMs: number;
+  /** The disk is overdue. */
+  readonly isStalled: boolean;
   nowMs(): number;
   schedule(timer: Timer, atMs: number): void;
   cancel(timer: Timer): void;
@@ -202,6 +204,10 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     return this.#batchBytesMax;
   }
 
+  get groupId(): number {
+    return this.log.groupId;
+  }
+
   get isClosed(): boolean {
     return this.#closed;
   }
@@ -233,6 +239,9 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
       return;
     }
     this.raft.start(this.#host.nowMs());
+    if (this.#host.isStalled && this.#others.length > 0) {
+      this.raft.stalled(true, this.#host.nowMs());
+    }
     this.#afterInput(true);
   }
 
@@ -346,9 +355,17 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     this.#afterInput(false);
   }
 
-  peerDown(node: number): void {
+  /** @param delayMs before a campaign, if the node led */
+  peerDown(node: number, delayMs: number): void {
     if (!this.#takesPart) return;
-    this.raft.peerDown(node, this.#host.nowMs());
+    this.raft.peerDown(node, this.#host.nowMs(), delayMs);
+    this.#afterInput(false);
+  }
+
+  /** The disk is overdue, or works again. A group of one goes on: nobody else could. */
+  stalled(isStalled: boolean): void {
+    if (!this.#takesPart || (isStalled && this.#others.length === 0)) return;
+    this.raft.stalled(isStalled, this.#host.nowMs());
     this.#afterInput(false);
   }
 

@@ -35,6 +35,7 @@ import {
   metaTerm,
   recordsAtOf,
 } from "./frames.ts";
+import type { GroupReplica } from "./group_replica.ts";
 
 /** One that is valid until the frame's memory is given back. */
 export class ReceivedAppend {
@@ -114,6 +115,51 @@ export class ReceivedAppend {
       if (term <= 0 || !runs.add(entries, term)) return "terms go back";
       offset += entries;
       at += size;
+    }
+    return null;
+  }
+
+  /**
+   * Appends the entries from `first` on, until the log refuses one.
+   *
+   * @param frameFirst the first entry of the frame
+   * @param nowMs wall clock
+   * @returns what is wrong with them, for the log, or null
+   */
+  appendTo(
+    replica: GroupReplica,
+    frameFirst: number,
+    first: number,
+    nowMs: number,
+  ): string | null {
+    const { view, bytes } = this.#memory;
+    const { log } = replica;
+    let index = frameFirst;
+    let at = this.address + APPEND_HEAD_SIZE;
+    for (let i = 0; i < this.metaCount; i++) {
+      const payloadBytes = metaPayloadBytes(view, at);
+      if (index >= first) {
+        const payload = bytes.slice(at + META_HEAD_SIZE, at + META_HEAD_SIZE + payloadBytes);
+        const entryTerm = metaTerm(view, at);
+        if (entryTerm < log.lastTerm) return `entry ${index} of group ${log.groupId} is too old`;
+        const kind = metaKind(view, at) as MetaKind;
+        if (replica.appendReceived(kind, entryTerm, payload) < 0) return null;
+      }
+      index++;
+      at += metaSize(payloadBytes);
+    }
+    let offset = this.firstOffset;
+    for (at = this.recordsAt; at < this.end; at += batchSize(view, at)) {
+      const entries = batchLastOffsetDelta(view, at) + 1;
+      if (index >= first) {
+        // Equal entries before it mean equal offsets, and a term opens with an entry of its own.
+        if (log.endOffset !== offset || batchLeaderEpoch(view, at) !== log.lastTerm) {
+          return `entry ${index} of group ${log.groupId} does not follow`;
+        }
+        if (log.append(at, batchSize(view, at), log.lastTerm, nowMs) < 0) return null;
+      } else if (index + entries > first) return "a batch that is there in part";
+      index += entries;
+      offset += entries;
     }
     return null;
   }

@@ -17,7 +17,7 @@
  */
 
 import type { EventLog } from "../base/event_log.ts";
-import { REPLICATION_FRAMES_MAX } from "../base/limits.ts";
+import { ELECTIONS_PER_MS, REPLICATION_FRAMES_MAX } from "../base/limits.ts";
 import { LogLevel } from "../base/logger.ts";
 import type { Random } from "../base/prng.ts";
 import type { Crc32c } from "../bytes/crc32c.ts";
@@ -35,22 +35,18 @@ import {
   type PeerLinks,
   SendOutcome,
 } from "../rpc/peer_links.ts";
-import { type Log, MetaKind, ReadError } from "../storage/log.ts";
-import { batchLastOffsetDelta, batchLeaderEpoch, batchSize } from "../wire/record_batch.ts";
+import { type Log, ReadError } from "../storage/log.ts";
 import { APPEND_HEAD_MAX, AppendFrame, type AppendFrameOwner } from "./append_frame.ts";
 import {
   APPEND_HEAD_SIZE,
   decodeRow,
   groupOfRow,
-  META_HEAD_SIZE,
-  metaKind,
-  metaPayloadBytes,
-  metaSize,
-  metaTerm,
+  LIFE_SIZE,
   ReplicationFrame,
   ROW_SIZE,
 } from "./frames.ts";
 import { GroupReplica, type ReplicaHost } from "./group_replica.ts";
+import { Liveness } from "./liveness.ts";
 import { ReceivedAppend } from "./received_append.ts";
 import type { ReplicaGroup } from "./replica.ts";
 import { RowQueue, ROWS_PER_FRAME_MAX } from "./row_queue.ts";
@@ -60,20 +56,15 @@ import { type SnapshotHost, SnapshotSender } from "./snapshot_sender.ts";
 /** Memory in which a frame's first bytes are put together. */
 export const STAGING_SIZE = Math.max(APPEND_HEAD_MAX, ROWS_PER_FRAME_MAX * ROW_SIZE);
 
-/**
- * Nothing says yet that a node which is connected and silent is dead, so no group relies on its connection: heartbeats
- * go on.
- */
-const TIMING: RaftTiming = { ...RAFT_TIMING, quietMs: Infinity };
-
 /** The links as replication uses them. */
 export type ReplicationLinks = Pick<
   PeerLinks,
-  "send" | "sendRanges" | "shardCountOf" | "frameMaxOf" | "contact"
+  "send" | "sendRanges" | "shardCountOf" | "frameMaxOf" | "isUp" | "contact"
 >;
 
 export interface ReplicationOptions {
   readonly nodeId: number;
+  readonly shard: number;
   /** Of this node, as a member of groups; see `cluster/members.ts`. */
   readonly incarnation: number;
   readonly memory: Memory;
@@ -86,6 +77,8 @@ export interface ReplicationOptions {
   readonly nowMs: () => number;
   readonly wallMs: () => number;
   readonly events: EventLog;
+  /** How long the journal's present write has been under way (ms); 0: there is none. */
+  readonly flushWaitMs: () => number;
   /** Bytes of records that may be pinned in addition. */
   readonly pinRoom: () => number;
   /** Takes a block of memory, for good or until it is released; -1: none. */
@@ -143,6 +136,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   /** Read, and refused by a full link; by node. */
   readonly #full = new Map<number, AppendFrame[]>();
   readonly #snapshots = new SnapshotSender(this);
+  readonly #liveness: Liveness;
 
   readonly #message = new RaftMessage();
   readonly #runs = new AppendRuns();
@@ -156,9 +150,18 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     this.nodeId = options.nodeId;
     this.incarnation = options.incarnation;
     this.random = options.random;
-    this.timing = options.timing ?? TIMING;
     this.inSyncMs = options.inSyncMs;
+    this.timing = options.timing ?? RAFT_TIMING;
     this.#received = new ReceivedAppend(options.memory, options.crc32c);
+    this.#liveness = new Liveness({
+      ...options,
+      groupsByNode: this.#byNode,
+      shardCountOf: (node) => this.#links?.shardCountOf(node) ?? 0,
+      sendLife: (node, shard) => this.#sendLife(node, shard),
+      onSilent: (node, shard) => this.#onSilent(node, shard),
+      onHeard: (node, shard) => this.#onHeard(node, shard),
+      onStalled: (isStalled) => this.#onStalled(isStalled),
+    });
   }
 
   /** Joins the other nodes; without links every group of several replicas is without a leader. */
@@ -198,6 +201,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   // Events of the links.
 
   onUp(node: number): void {
+    this.#liveness.onUp(node);
     for (const replica of this.#byNode.get(node) ?? []) replica.peerUp(node);
     this.onRoom(node);
   }
@@ -206,7 +210,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     const frames = this.#full.get(node);
     this.#full.delete(node);
     for (const frame of frames ?? []) this.#giveUp(frame, false);
-    for (const replica of this.#byNode.get(node) ?? []) replica.peerDown(node);
+    this.#loseNode(node, this.#byNode.get(node) ?? []);
   }
 
   onRoom(node: number): void {
@@ -222,6 +226,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     if (type === ReplicationFrame.ROWS) problem = this.#onRows(node, address, length);
     else if (type === ReplicationFrame.APPEND) problem = this.#onAppend(node, address, length);
     else if (type === ReplicationFrame.SNAPSHOT) problem = this.#onSnapshot(node, address, length);
+    else if (type === ReplicationFrame.LIFE) problem = this.#onLife(node, address, length);
     else problem = `a frame of the unknown type ${type}`;
     if (problem === null) return FrameVerdict.TAKEN;
     this.#options.events.note("A node sent what makes no sense", { node, problem }, LogLevel.WARN);
@@ -229,6 +234,10 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   }
 
   // For replicas.
+
+  get isStalled(): boolean {
+    return this.#liveness.isStalled;
+  }
 
   nowMs(): number {
     return this.#options.nowMs();
@@ -307,7 +316,11 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   }
 
   onMembers(replica: GroupReplica, before: readonly number[], now: readonly number[]): void {
-    for (const node of before) if (!now.includes(node)) this.#byNode.get(node)?.delete(replica);
+    for (const node of before) {
+      if (now.includes(node)) continue;
+      this.#byNode.get(node)?.delete(replica);
+      this.#liveness.noteGroups(node);
+    }
     for (const node of now) {
       let replicas = this.#byNode.get(node);
       if (replicas === undefined) {
@@ -315,6 +328,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
         this.#byNode.set(node, replicas);
       }
       replicas.add(replica);
+      this.#liveness.noteGroups(node);
       this.#links?.contact(node);
     }
   }
@@ -400,6 +414,67 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     this.#options.events.note(what, fields, LogLevel.WARN);
   }
 
+  // Life and death of other nodes, and of the disk.
+
+  #sendLife(node: number, shard: number): void {
+    const staging = this.#stage();
+    if (staging < 0) return;
+    const { view } = this.memory;
+    view.setUint32(staging, this.#options.shard, true);
+    view.setUint32(staging + 4, 0, true);
+    this.#links?.send(node, shard, Lane.CONTROL, ReplicationFrame.LIFE, staging, LIFE_SIZE);
+  }
+
+  #onLife(node: number, address: number, length: number): string | null {
+    if (length !== LIFE_SIZE) return "a sign of life that has no meaning";
+    this.#liveness.heard(node, this.memory.view.getUint32(address, true));
+    return null;
+  }
+
+  /** The groups that are on a shard of a node. */
+  #groupsOn(node: number, shard: number): GroupReplica[] {
+    const shardCount = this.#links?.shardCountOf(node) ?? 0;
+    return [...this.#byNode.get(node) ?? []].filter(({ groupId }) =>
+      groupId % shardCount === shard
+    );
+  }
+
+  /** Where there is no connection, its end was the news. */
+  #onSilent(node: number, shard: number): void {
+    if (this.#links?.isUp(node) !== true) return;
+    const what = "A node is connected and gives no sign of life";
+    this.#options.events.note(what, { node, fromShard: shard }, LogLevel.WARN);
+    this.#loseNode(node, this.#groupsOn(node, shard));
+  }
+
+  /** Where there is no connection to the node, its groups hear when there is. */
+  #onHeard(node: number, shard: number): void {
+    if (this.#links?.isUp(node) !== true) return;
+    this.#options.events.note("A node gives signs of life again", { node, fromShard: shard });
+    for (const replica of this.#groupsOn(node, shard)) replica.peerUp(node);
+  }
+
+  /** Groups that the node led elect others, one after another. */
+  #loseNode(node: number, replicas: Iterable<GroupReplica>): void {
+    let led = 0;
+    for (const replica of replicas) {
+      const delayMs = led / ELECTIONS_PER_MS;
+      if (replica.raft.leaderId === node) led++;
+      replica.peerDown(node, delayMs);
+    }
+  }
+
+  #onStalled(isStalled: boolean): void {
+    const { events, flushWaitMs } = this.#options;
+    if (isStalled) {
+      const fields = { waitedMs: Math.round(flushWaitMs()) };
+      const what =
+        "The disk does not get on with a write: partitions with other replicas are led there";
+      events.note(what, fields, LogLevel.WARN);
+    } else events.note("The disk gets on with its writes again", {});
+    for (const replica of this.#replicas.values()) replica.stalled(isStalled);
+  }
+
   // Receiving.
 
   #onRows(node: number, address: number, length: number): string | null {
@@ -431,46 +506,10 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     const prevIndex = message.index;
     const first = replica.stepAppend(message, runs);
     if (first === NOTHING) return null;
-    const wrong = this.#append(replica, prevIndex + 1, first);
+    const nowMs = this.#options.wallMs();
+    const wrong = this.#received.appendTo(replica, prevIndex + 1, first, nowMs);
     replica.received();
     return wrong;
-  }
-
-  /** Appends the entries of the received frame from `first` on, until the log refuses one. */
-  #append(replica: GroupReplica, frameFirst: number, first: number): string | null {
-    const { memory, wallMs } = this.#options;
-    const { view, bytes } = memory;
-    const { log } = replica;
-    const received = this.#received;
-    let index = frameFirst;
-    let at = received.address + APPEND_HEAD_SIZE;
-    for (let i = 0; i < received.metaCount; i++) {
-      const payloadBytes = metaPayloadBytes(view, at);
-      if (index >= first) {
-        const payload = bytes.slice(at + META_HEAD_SIZE, at + META_HEAD_SIZE + payloadBytes);
-        const entryTerm = metaTerm(view, at);
-        if (entryTerm < log.lastTerm) return `entry ${index} of group ${log.groupId} is too old`;
-        const kind = metaKind(view, at) as MetaKind;
-        if (replica.appendReceived(kind, entryTerm, payload) < 0) return null;
-      }
-      index++;
-      at += metaSize(payloadBytes);
-    }
-    let offset = received.firstOffset;
-    const nowMs = wallMs();
-    for (at = received.recordsAt; at < received.end; at += batchSize(view, at)) {
-      const entries = batchLastOffsetDelta(view, at) + 1;
-      if (index >= first) {
-        // Equal entries before it mean equal offsets, and a term opens with an entry of its own.
-        if (log.endOffset !== offset || batchLeaderEpoch(view, at) !== log.lastTerm) {
-          return `entry ${index} of group ${log.groupId} does not follow`;
-        }
-        if (log.append(at, batchSize(view, at), log.lastTerm, nowMs) < 0) return null;
-      } else if (index + entries > first) return "a batch that is there in part";
-      index += entries;
-      offset += entries;
-    }
-    return null;
   }
 
   #onSnapshot(node: number, address: number, length: number): string | null {

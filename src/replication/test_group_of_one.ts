@@ -17,6 +17,7 @@ export function groupOfOne(log: Log, nodeId: number, termFloor = 0): GroupReplic
     random: new Xoshiro128(1),
     timing: RAFT_TIMING,
     inSyncMs: 30_000,
+    isStalled: false,
     nowMs: () => 0,
     schedule: () => {},
     cancel: () => {},

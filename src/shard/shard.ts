@@ -143,6 +143,8 @@ export class Shard {
       wallMs,
       inSyncMs: this.settings.number("replica.lag.time.max.ms"),
       events: this.events,
+      shard,
+      flushWaitMs: () => storage.flushWaitMs(nowMs()),
       pinRoom: () => storage.pinRoom,
       allocate: (size) => blocks.arena.allocate(size),
       release: (address) => blocks.arena.release(address),

@@ -105,6 +105,9 @@ export class Engine implements ShardStorage, LogParts {
   #toldMs = 0;
   #nowMs = 0;
   #idleSinceMs = -1;
+  /** The journal's write in flight, as the last turn left it, and since when. */
+  #flightLsn = 0;
+  #flightSinceMs = 0;
   #checkpointing = false;
   #checkpoints = 0;
   #checkpointRetryMs = 0;
@@ -234,6 +237,15 @@ export class Engine implements ShardStorage, LogParts {
     if (!this.#checkpointing && !this.#stopping && this.#wantsCheckpoint()) this.#checkpoint();
     this.#sealWhenIdle();
     this.#journal.flush();
+    const { flightLsn } = this.#journal;
+    if (flightLsn === this.#flightLsn) return;
+    this.#flightLsn = flightLsn;
+    this.#flightSinceMs = nowMs;
+  }
+
+  flushWaitMs(nowMs: number): number {
+    const { flightLsn } = this.#journal;
+    return flightLsn === 0 || flightLsn !== this.#flightLsn ? 0 : nowMs - this.#flightSinceMs;
   }
 
   *stop(): Task<number> {

@@ -145,6 +145,10 @@ export class Journal {
   get idle(): boolean {
     return this.#flightBlocks === 0 && this.#filling.streamBytes === 0;
   }
+  /** LSN of the write in flight, or 0. */
+  get flightLsn(): number {
+    return this.#flightBlocks === 0 ? 0 : this.#ring.nextLsn - 1;
+  }
   /** The errno of the write that ended this journal, or zero. */
   get failure(): number {
     return this.#failure;

@@ -98,6 +98,8 @@ export interface ShardStorage {
   readonly pinRoom: number;
   /** Ends a turn of the loop: journal flush, write-behind, checkpoint slices, notices. */
   turnEnd(nowMs: number): void;
+  /** How long the journal's present write has been under way (ms); 0: there is none. */
+  flushWaitMs(nowMs: number): number;
   /** Writes everything out: clean checkpoint, SEAL. No append may follow. */
   stop(): Task<number>;
   stats(): StorageStats;

@@ -31,6 +31,9 @@ const STAGING_AT = FRAME_AT + FRAME_MAX;
 /** Frames that wait on one link: fewer than a leader sends ahead, so that some are refused. */
 const QUEUE_MAX = 32;
 
+/** Message of a node that got a wrong frame. */
+const WRONG = "A node sent what makes no sense";
+
 interface Frame {
   readonly type: number;
   readonly bytes: Uint8Array;
@@ -84,10 +87,16 @@ export class ReplicaCluster {
   /** The largest frame that any node takes (bytes), and of single nodes that take less. */
   readonly frameMax = FRAME_MAX;
   readonly frameMaxOf = new Map<number, number>();
+  /** Nodes whose disks do nothing. */
+  readonly frozen = new Set<ReplicaNode>();
+  /** Pairs of which nothing arrives though they are connected, as `from * 100 + to`. */
+  readonly mute = new Set<number>();
   /** Memory for what is sent is short: one frame at a time. */
   hasPinRoom = true;
   nowMs = 1000;
   framesDelivered = 0;
+  /** What nodes wrote to their logs, but for frames that a receiver found wrong. */
+  readonly remarks: string[] = [];
   /** Frames that a receiver found wrong. */
   readonly wrong: string[] = [];
 
@@ -119,11 +128,16 @@ export class ReplicaCluster {
       wallMs: () => this.nowMs,
       events: new EventLog({
         logger: {
-          log: (_level, message, fields) => this.wrong.push(`${message} ${JSON.stringify(fields)}`),
+          log: (_level, message, fields) => {
+            const lines = message === WRONG ? this.wrong : this.remarks;
+            lines.push(`${message} ${JSON.stringify(fields)}`);
+          },
         },
         nowMs: () => this.nowMs,
         later: (run, ms) => timers.schedule(new Timer(run), this.nowMs + ms),
       }),
+      shard: 0,
+      flushWaitMs: () => storage.engines[0]!.flushWaitMs(storage.nowMs),
       pinRoom: () => this.hasPinRoom ? storage.engines[0]!.pinRoom : 0,
       // Frames are put together outside of the arena.
       allocate: (size) =>
@@ -240,7 +254,7 @@ export class ReplicaCluster {
     }
     for (const node of this.nodes) {
       if (!node.alive) continue;
-      for (let i = 0; i < 3; i++) node.storage.disk.step();
+      if (!this.frozen.has(node)) { for (let i = 0; i < 3; i++) node.storage.disk.step(); }
       node.timers.run(this.nowMs);
       node.storage.turn();
       node.replication.flush();
@@ -282,7 +296,7 @@ export class ReplicaCluster {
     const to = this.nodes[Math.floor((key % 100) / 2)]!;
     const from = Math.floor(key / 100);
     const { type, bytes, owner } = frames[0]!;
-    if (to.alive) {
+    if (to.alive && !this.mute.has(pairOf(key))) {
       to.storage.memory.bytes.set(bytes, FRAME_AT);
       const verdict = to.replication.onFrame(from, type, FRAME_AT, bytes.length);
       assert(verdict === FrameVerdict.TAKEN, `a frame is wrong: ${this.wrong.at(-1)}`);
@@ -330,6 +344,7 @@ export class ReplicaCluster {
     return {
       shardCountOf: () => 1,
       frameMaxOf: (to) => this.#frameMax(to),
+      isUp: (to) => this.nodes[to]!.alive && !this.#isCut(node.id, to),
       contact: () => {},
       send: (to, _shard, lane, type, address, length) =>
         queue(to, lane, { type, bytes: bytes.slice(address, address + length), owner: null }),

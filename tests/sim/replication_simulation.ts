@@ -1,6 +1,6 @@
 /**
- * One seed, one run: groups on three or five nodes, with kills, power cuts, cut and one-way links, and slow moments;
- * then everything heals.
+ * One seed, one run: groups on two to five nodes, with kills, power cuts, cut and one-way links, links on which nothing
+ * arrives though they stand, disks that hang, and trims; then everything heals.
  *
  * Checked all the time: what a leader reported as committed is never lost or changed, commits never go back within a
  * life, two replicas never lead in one term. Checked at the end: every group has a leader again, all logs are
@@ -49,6 +49,8 @@ export class ReplicationSimulation {
   readonly #cuts: boolean;
   readonly #oneWay: boolean;
   readonly #trims: boolean;
+  readonly #freezes: boolean;
+  readonly #mutes: boolean;
   readonly #producers: boolean;
   #killed = 0;
   #hash = 7;
@@ -67,6 +69,8 @@ export class ReplicationSimulation {
     this.#oneWay = this.#chance(50);
     this.#trims = this.#chance(50);
     this.#producers = this.#chance(50);
+    this.#freezes = this.#chance(40);
+    this.#mutes = this.#chance(40);
   }
 
   run(): ReplicationResult {
@@ -105,6 +109,21 @@ export class ReplicationSimulation {
           this.#killed++;
           for (const groupId of this.#groups) this.#commits.delete(`${node.id} ${groupId}`);
         } else if (!node.alive && this.#oneIn(400)) this.#cluster.start(node);
+      }
+    }
+    if (this.#freezes) {
+      for (const node of nodes) {
+        if (this.#cluster.frozen.has(node)) {
+          if (this.#oneIn(1200)) this.#cluster.frozen.delete(node);
+        } else if (this.#oneIn(2500)) this.#cluster.frozen.add(node);
+      }
+    }
+    if (this.#mutes) {
+      if (this.#oneIn(700)) this.#cluster.mute.clear();
+      if (this.#oneIn(700)) {
+        this.#cluster.mute.add(
+          this.#random.nextBelow(nodes.length) * 100 + this.#random.nextBelow(nodes.length),
+        );
       }
     }
     if (this.#cuts && this.#oneIn(500)) {
@@ -193,6 +212,8 @@ export class ReplicationSimulation {
 
   #heal(): void {
     const { nodes } = this.#cluster;
+    this.#cluster.frozen.clear();
+    this.#cluster.mute.clear();
     for (const { id: from } of nodes) {
       for (const { id: to } of nodes) if (from !== to) this.#cluster.mend(from, to);
     }
