@@ -5,7 +5,10 @@
  */
 
 import { assert } from "../base/assert.ts";
-import type { CommandContext } from "./command.ts";
+import { ErrorCode } from "../wire/errors.ts";
+import { type CommandContext, type Outcome, refuse, SUCCESS } from "./command.ts";
+import { NodeState } from "./image.ts";
+import { knowChanges } from "./reassign.ts";
 import { type NodeRecord, RecordType } from "./records.ts";
 
 /**
@@ -35,6 +38,51 @@ export function registerNode(context: CommandContext, node: NodeRecord): void {
   const known = context.image.nodes.get(node.nodeId);
   if (known !== undefined && sameNode(known, node)) return;
   context.emit([{ type: RecordType.NODE, body: node }]);
+}
+
+/** Says what a node takes part in. */
+export function setNodeState(
+  { image, emit }: CommandContext,
+  nodeId: number,
+  state: NodeState,
+): Outcome {
+  if (!image.nodes.has(nodeId)) {
+    return refuse(
+      ErrorCode.BROKER_ID_NOT_REGISTERED,
+      `Broker ID ${nodeId} is not currently registered.`,
+    );
+  }
+  if (image.stateOf(nodeId) === state) return SUCCESS;
+  if (!knowChanges(image)) {
+    const message = "not every node of the cluster has a program that knows what this means";
+    return refuse(ErrorCode.UNSUPPORTED_VERSION, message);
+  }
+  const others = [...image.nodes.keys()].filter((other) =>
+    other !== nodeId && image.stateOf(other) !== NodeState.DECOMMISSIONING
+  );
+  if (state === NodeState.DECOMMISSIONING && others.length === 0) {
+    return refuse(ErrorCode.INVALID_REQUEST, "no other node is there to take its place");
+  }
+  emit([{ type: RecordType.NODE_STATE, body: { nodeId, state } }]);
+  return SUCCESS;
+}
+
+/** UnregisterBroker: forgets a node, which must hold nothing. A node that runs on becomes a member again when it starts. */
+export function removeNode({ image, emit }: CommandContext, nodeId: number): Outcome {
+  if (!image.nodes.has(nodeId)) {
+    return refuse(
+      ErrorCode.BROKER_ID_NOT_REGISTERED,
+      `Broker ID ${nodeId} is not currently registered.`,
+    );
+  }
+  const { replicas } = image.loadOf(nodeId);
+  if (replicas > 0) {
+    const message =
+      `Broker ID ${nodeId} still has ${replicas} replica(s): decommission it, or reassign them, first`;
+    return refuse(ErrorCode.INVALID_REQUEST, message);
+  }
+  emit([{ type: RecordType.NODE_REMOVED, body: { nodeId } }]);
+  return SUCCESS;
 }
 
 /** Sets the cluster-wide level of a feature; 0 switches it off. */

@@ -2,13 +2,13 @@
  * Where new partitions go: on the nodes that hold least, one replica per rack as long as racks last,
  * led by the replica that leads least. Nodes that cannot be reached come last, and lead only where there is no other.
  *
- * A node is *full* when it holds as many replicas as it may. Placement is deterministic: equal loads
+ * Nodes that are being decommissioned get nothing. A node is *full* when it holds as many replicas as it may. Placement is deterministic: equal loads
  * are broken by node id, so that the same image and request give the same records.
  *
  * @module
  */
 
-import type { ClusterImage } from "./image.ts";
+import { type ClusterImage, NodeState } from "./image.ts";
 
 /** What one node holds; counts go up as partitions are placed. */
 interface NodeLoad {
@@ -30,6 +30,7 @@ export class Placement {
   ) {
     this.#replicasPerNodeMax = replicasPerNodeMax;
     for (const { nodeId, rack } of image.nodes.values()) {
+      if (image.stateOf(nodeId) === NodeState.DECOMMISSIONING) continue;
       this.#loads.push({ nodeId, rack, isAlive: isAlive(nodeId), ...image.loadOf(nodeId) });
     }
   }

@@ -8,6 +8,7 @@
  */
 
 import { assert } from "../base/assert.ts";
+import { NodeState } from "../cluster/image.ts";
 import { ControllerService } from "../cluster/controller_service.ts";
 import { wantedControllerMembers } from "../cluster/controller_members.ts";
 import type { Founder } from "../cluster/founding.ts";
@@ -18,6 +19,7 @@ import { Timer } from "../io/timers.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
 import type { Partition } from "../kafka/partition.ts";
 import type { WantedMembers } from "../raft/next_members.ts";
+import { ControllerSteward } from "./controller_steward.ts";
 import { MetadataFeed } from "./metadata_feed.ts";
 import { controllerPartition } from "./metadata_partition.ts";
 import type { NodeMembership } from "./node_membership.ts";
@@ -43,6 +45,7 @@ export class ClusterSeat {
   metadata: MetadataFeed | null = null;
   /** The controller, when this node is it. */
   controller: ControllerService | null = null;
+  #steward: ControllerSteward | null = null;
 
   constructor(shard: Shard) {
     this.#shard = shard;
@@ -99,7 +102,8 @@ export class ClusterSeat {
       own,
     );
     let answer: RegistrationAnswer | null = null;
-    if (!isFounder) {
+    // Of many founders only the first vote.
+    if (!isFounder || !voters.some((voter) => voter.node === this.#shard.options.nodeId)) {
       const registration = registrationOf(
         node,
         membership,
@@ -195,6 +199,7 @@ export class ClusterSeat {
     this.metadata.controller = controller;
     this.metadata.onLeading();
     this.controller = controller;
+    this.#steward = new ControllerSteward({ ...this.#shard.options, ...this.#shard, controller });
     if (!this.#shard.image.nodes.has(this.#shard.options.nodeId)) {
       this.#isUnregistered = true;
       const refusal = yield* this.#register(registration, membership);
@@ -235,7 +240,12 @@ export class ClusterSeat {
 
   /** Who should belong to a group that this node leads; null: its members are as they should be. */
   wantedMembers(groupId: number): WantedMembers | null {
-    const { replication, image, live } = this.#shard;
+    const { replication, image, live, partitions } = this.#shard;
+    const partition = image.partitionByGroup(groupId);
+    if (partition !== undefined) {
+      // An older image may want what has been changed since.
+      return partitions.isCurrent ? { voters: partition.wantedMembers, learners: [] } : null;
+    }
     const founders = this.#membership?.state.founders ?? [];
     const replica = replication.replicaOf(groupId);
     if (groupId !== CONTROLLER_GROUP_ID || replica === undefined || founders.length === 0) {
@@ -247,13 +257,14 @@ export class ClusterSeat {
       founders,
       voters: replica.raft.configuration.voters,
       isAlive: (nodeId) => live.isAlive(nodeId),
-      isLeaving: () => false,
+      isLeaving: (nodeId) => image.stateOf(nodeId) === NodeState.DECOMMISSIONING,
     });
   }
 
   /** The node begins to stop. */
   drain(): void {
     this.registrar.stop();
+    this.#steward?.stop();
   }
 
   leave(): void {

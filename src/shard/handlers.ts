@@ -5,6 +5,7 @@
  */
 
 import { ALTER_CONFIGS_HANDLER } from "../kafka/handlers/alter_configs.ts";
+import { ALTER_PARTITION_REASSIGNMENTS_HANDLER } from "../kafka/handlers/alter_partition_reassignments.ts";
 import { CREATE_PARTITIONS_HANDLER } from "../kafka/handlers/create_partitions.ts";
 import { CREATE_TOPICS_HANDLER } from "../kafka/handlers/create_topics.ts";
 import { DELETE_GROUPS_HANDLER } from "../kafka/handlers/delete_groups.ts";
@@ -36,6 +37,7 @@ import { OFFSET_FETCH_HANDLER } from "../kafka/handlers/offset_fetch.ts";
 import { OFFSET_FOR_LEADER_EPOCH_HANDLER } from "../kafka/handlers/offset_for_leader_epoch.ts";
 import { SYNC_GROUP_HANDLER } from "../kafka/handlers/sync_group.ts";
 import { TRANSFER_LEADERSHIP_HANDLER } from "../kafka/handlers/transfer_leadership.ts";
+import { UNREGISTER_BROKER_HANDLER } from "../kafka/handlers/unregister_broker.ts";
 import { apiVersionsHandler } from "../kafka/handlers/api_versions.ts";
 import type { AnyHandler } from "../kafka/router.ts";
 import { FETCH_VERSION_MAX, FETCH_VERSION_MIN } from "../wire/fetch_reader.ts";
@@ -71,6 +73,7 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
   return [
     apiVersionsHandler(advertised),
     ALTER_CONFIGS_HANDLER,
+    ALTER_PARTITION_REASSIGNMENTS_HANDLER,
     CREATE_PARTITIONS_HANDLER,
     CREATE_TOPICS_HANDLER,
     DELETE_GROUPS_HANDLER,
@@ -102,5 +105,6 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
     OFFSET_FOR_LEADER_EPOCH_HANDLER,
     SYNC_GROUP_HANDLER,
     TRANSFER_LEADERSHIP_HANDLER,
+    UNREGISTER_BROKER_HANDLER,
   ];
 }

@@ -60,6 +60,8 @@ export interface PartitionTableOptions extends PartitionOwner {
   readonly life: number;
   readonly shardCount: number;
   readonly makeReplica: MakeReplica;
+  /** Told when the image is not older than this start. */
+  readonly onCurrent: () => void;
   /** The image's partition of this group. */
   readonly imageOf: (groupId: number) => PartitionImage | undefined;
 }
@@ -135,6 +137,11 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
       if (image !== undefined && !this.#partitions.has(groupId)) this.#reconsider(image);
     }
     this.#openWaiting();
+    this.#options.onCurrent();
+  }
+
+  get isCurrent(): boolean {
+    return this.#isCurrent;
   }
 
   /** Logs may be created, and deleted where others hold the partition now. */

@@ -14,6 +14,7 @@ const OPTIONS: PartitionTableOptions = {
   shardCount: 1,
   makeReplica: (log) => groupOfOne(log, 0),
   imageOf: () => undefined,
+  onCurrent: () => {},
   onWritable: () => {},
   onLeading: () => {},
   onFollowing: () => {},

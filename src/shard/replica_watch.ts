@@ -34,6 +34,14 @@ export class ReplicaWatch {
     this.#schedule();
   }
 
+  /** Rows that one node is told: where others were told something else, all hear what is so with the next look. */
+  *telling(rows: Iterable<LedGroup>): Iterable<LedGroup> {
+    for (const led of rows) {
+      if (this.#told.get(led.groupId)?.inSync !== led.inSync) this.#told.delete(led.groupId);
+      yield led;
+    }
+  }
+
   stop(): void {
     this.#options.timers.cancel(this.#timer);
   }

@@ -26,6 +26,7 @@ import { Timer } from "../io/timers.ts";
 import type { AdminEvent } from "../kafka/admin_events.ts";
 import { FetchPath } from "../kafka/fetch.ts";
 import { FetchSessions } from "../kafka/fetch_session.ts";
+import { MEMBERS_SETTLED, NODE_HANDLERS } from "../kafka/node_apis.ts";
 import type { Partition } from "../kafka/partition.ts";
 import { ProducePath } from "../kafka/produce.ts";
 import { ProduceAppender } from "../kafka/produce_append.ts";
@@ -57,7 +58,7 @@ import { RemoteNews } from "./remote_news.ts";
 import { ALONE, COORDINATOR_SNAPSHOTS, type ShardOptions } from "./shard_options.ts";
 import { ReplicaWatch } from "./replica_watch.ts";
 import { ShardPeers } from "./shard_peers.ts";
-import { shardServices } from "./shard_services.ts";
+import { NO_CALLER, shardServices } from "./shard_services.ts";
 import { TurnQueue } from "./turn_queue.ts";
 
 /** How long a metadata command waits for its new partitions (ms). */
@@ -103,6 +104,8 @@ export class Shard {
   readonly seat: ClusterSeat;
   /** Brings the groups that this shard leads to the members that they should have. */
   readonly steward: MemberSteward;
+  /** Groups of which the controller is being told that their members have settled. */
+  readonly #settling = new Set<number>();
   /** Problems of the node's storage, as the control thread reports them. */
   trouble: StorageTrouble = {
     diskFull: false,
@@ -157,6 +160,9 @@ export class Shard {
       shardCount,
       makeReplica,
       imageOf: (groupId) => this.image.partitionByGroup(groupId),
+      onCurrent: () => {
+        for (const { groupId } of this.partitions.led()) this.steward.watch(groupId);
+      },
       onWritable: () => this.#writable = true,
       onLeading: (partition) => {
         this.#tellLeader(partition);
@@ -230,7 +236,8 @@ export class Shard {
       this.events.note(message, { ...fields, ...by });
     };
     const services = shardServices(this, () => this.#later.next());
-    this.router = new Router(registry, services, this.remoteCalls, now, tellEvent);
+    const all = new HandlerRegistry([...registry.all(), ...NODE_HANDLERS]);
+    this.router = new Router(all, services, this.remoteCalls, now, tellEvent);
     this.server = new KafkaServer({
       memory,
       blocks,
@@ -258,7 +265,7 @@ export class Shard {
       events: this.events,
       nodeNews: this.nodeNews,
       replication: this.replication,
-      led: () => partitions.led(),
+      led: () => this.#watch.telling(partitions.led()),
       onLeader: (...leader) => this.leaderNews.tell(...leader),
       serve: (request, done) => this.seat.registrar.serve(request, done),
     });
@@ -268,10 +275,13 @@ export class Shard {
       nowMs,
       replicaOf: (groupId) => this.replication.replicaOf(groupId),
       wanted: (groupId) => this.seat.wantedMembers(groupId),
-      onSettled: () => false,
+      onSettled: (groupId) => this.#settleMembers(groupId),
     });
     this.seat = new ClusterSeat(this);
-    this.image.listen({ nodesChanged: () => this.steward.watch(CONTROLLER_GROUP_ID) });
+    this.image.listen({
+      nodesChanged: () => this.steward.watch(CONTROLLER_GROUP_ID),
+      partitionChanged: ({ groupId }) => this.steward.watch(groupId),
+    });
     this.router.controllerCalls = this.seat.registrar;
     this.#receiver = new Receiver(this);
     this.#watch = new ReplicaWatch({
@@ -433,6 +443,18 @@ export class Shard {
     if (this.seat.metadata !== null) yield* this.seat.metadata.log.stop();
     yield* this.storage.stop();
     this.peers.stop();
+  }
+
+  /** The members of a group that this shard leads are as wanted: the controller is told where it waits for that. */
+  #settleMembers(groupId: number): boolean {
+    const partition = this.image.partitionByGroup(groupId);
+    if (partition === undefined || !partition.isChanging) return false;
+    const { change } = partition;
+    if (this.#settling.has(groupId)) return true;
+    this.#settling.add(groupId);
+    const told = this.router.call(MEMBERS_SETTLED, 0, NO_CALLER, { groupId, change });
+    runTask(told, () => this.#settling.delete(groupId));
+    return true;
   }
 
   #tellLeader(partition: Partition): void {

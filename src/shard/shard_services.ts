@@ -12,7 +12,8 @@ import { shardOfGroupId } from "./partition_table.ts";
 import type { Shard } from "./shard.ts";
 import { UNNAMED } from "./shard_options.ts";
 
-const NO_CALLER: Caller = { clientId: null, clientHost: "" };
+/** Whoever asks is this node itself. */
+export const NO_CALLER: Caller = { clientId: null, clientHost: "" };
 
 /** @param nextTurn ends with the shard's next turn */
 export function shardServices(of: Shard, nextTurn: () => Task<void>): Services {

@@ -18,6 +18,8 @@ const SOON_MS = 20_000;
 
 export class ClusterBench {
   readonly cluster: SimCluster;
+  /** A connection to each node, which later questions take too. */
+  readonly #clients = new Map<number, SimClient>();
 
   /** @param founders the first nodes, which found the cluster; the others join it when they are begun */
   constructor(
@@ -62,10 +64,15 @@ export class ClusterBench {
     request: Request,
   ): Response {
     const { network, nodes } = this.cluster;
-    const client = new SimClient(network.dial(`client-of-${nodeId}`, nodes[nodeId]!.address));
+    let client = this.#clients.get(nodeId);
+    if (client === undefined || client.end.closed || client.open > 0) {
+      client = new SimClient(network.dial(`client-of-${nodeId}`, nodes[nodeId]!.address));
+      this.#clients.set(nodeId, client);
+    }
     let answer: Response | undefined;
     client.send(api, version, request, (response) => answer = response);
-    this.until(() => (client.poll(), answer !== undefined), api.name);
+    const asked = client;
+    this.until(() => (asked.poll(), answer !== undefined), api.name);
     return answer!;
   }
 

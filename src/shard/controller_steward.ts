@@ -1,0 +1,65 @@
+/**
+ * Makes the controller do what nobody asks for (`cluster/moves.ts`): looks now and then whether replicas should be
+ * elsewhere, and records that they should. On the controller's shard.
+ *
+ * @module
+ */
+
+import type { ControllerService } from "../cluster/controller_service.ts";
+import type { ClusterImage } from "../cluster/image.ts";
+import type { LiveNodes } from "../cluster/live_nodes.ts";
+import { planChanges } from "../cluster/moves.ts";
+import { emitChange, knowChanges } from "../cluster/reassign.ts";
+import { runTask } from "../io/task.ts";
+import { Timer, type Timers } from "../io/timers.ts";
+import { ErrorCode } from "../wire/errors.ts";
+
+/** Between two looks, and how old what was seen may be when the metadata has not changed (ms). */
+const LOOK_MS = 200;
+const LOOK_AGAIN_MS = 2_000;
+
+export interface ControllerStewardOptions {
+  readonly controller: ControllerService;
+  readonly image: ClusterImage;
+  readonly live: LiveNodes;
+  readonly timers: Timers;
+  readonly nowMs: () => number;
+}
+
+export class ControllerSteward {
+  readonly #options: ControllerStewardOptions;
+  readonly #timer = new Timer(() => this.#look());
+  #seenEpoch = -1;
+  #seenMs = -Infinity;
+
+  constructor(options: ControllerStewardOptions) {
+    this.#options = options;
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.#options.timers.cancel(this.#timer);
+  }
+
+  #look(): void {
+    const { controller, image, live, nowMs } = this.#options;
+    const isNews = image.epoch !== this.#seenEpoch || nowMs() - this.#seenMs >= LOOK_AGAIN_MS;
+    if (!controller.active || !isNews) return this.#schedule();
+    this.#seenEpoch = image.epoch;
+    this.#seenMs = nowMs();
+    const isAlive = (nodeId: number): boolean => live.isAlive(nodeId);
+    if (!knowChanges(image) || planChanges(image, isAlive).length === 0) return this.#schedule();
+    const command = controller.execute((context) => {
+      for (const { partition, target } of planChanges(context.image, isAlive)) {
+        // What does not fit into this command comes with the next.
+        if (emitChange(context, partition, target).error !== ErrorCode.NONE) return;
+      }
+    });
+    runTask(command, () => this.#schedule());
+  }
+
+  #schedule(): void {
+    const { timers, nowMs } = this.#options;
+    timers.schedule(this.#timer, nowMs() + LOOK_MS);
+  }
+}
