@@ -13,6 +13,7 @@ import { strict as assert } from "node:assert";
 import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
 
 import { Broker } from "../harness/broker.ts";
+import { OneBroker } from "./brokers.ts";
 import { checkData } from "./check_data.ts";
 import { SMALL_RINGS } from "./faulty_broker.ts";
 import { Problems } from "./ledger.ts";
@@ -129,7 +130,8 @@ Deno.test(`A broker killed ${KILLS} times keeps all that it acknowledged`, async
   const startedMs = performance.now();
   await using broker = await Broker.start({ cores: 2, flags: SMALL_RINGS });
   const problems = new Problems();
-  const workload = new Workload(parseAddress(broker.kafka), random.nextUint32(), problems);
+  const brokers = new OneBroker(parseAddress(broker.kafka));
+  const workload = new Workload(brokers, random.nextUint32(), problems);
   const kills = new Kills(broker, random, problems);
   const verify: Workload["verify"] = (options) => {
     kills.step = `verification ${JSON.stringify(options ?? {})}`;

@@ -1,7 +1,7 @@
 /**
- * One idempotent producer's stream to one partition: up to five requests on the way, and after a lost
- * connection or a passing refusal everything unacknowledged again, in order, under the same sequence
- * numbers.
+ * One producer's stream to one partition. An idempotent one has up to five requests on the way, and after a lost
+ * connection or a passing refusal it sends everything unacknowledged again, in order, under the same sequence
+ * numbers. An ordinary one has one request on the way, and sends nothing twice.
  *
  * @module
  */
@@ -24,6 +24,7 @@ import { makePayload } from "./payload.ts";
 const PRODUCE_NAMES = 12;
 /** What Kafka promises to keep in order and recognize as a duplicate. */
 const IN_FLIGHT_MAX = 5;
+const NO_IDENTITY: ProducerIdentity = { producerId: -1, producerEpoch: -1 };
 const REFUSED_PAUSE_MS = 50;
 const TIMEOUT_MS = 20_000;
 
@@ -37,7 +38,8 @@ interface Batch {
 export interface LaneOptions {
   readonly id: number;
   readonly link: Link;
-  readonly identity: ProducerIdentity;
+  /** Null: an ordinary producer, which has one request in flight and sends nothing twice. */
+  readonly identity: ProducerIdentity | null;
   readonly ledger: Ledger;
   readonly random: Random;
   /** Records of a batch, and bytes of a record, are drawn up to these. */
@@ -71,6 +73,7 @@ export class Lane {
 
   constructor(options: LaneOptions) {
     this.#options = options;
+    if (options.identity === null) options.ledger.noteOnce(options.id);
   }
 
   get ledger(): Ledger {
@@ -104,15 +107,20 @@ export class Lane {
     const { link, random, pauseMs } = this.#options;
     while (!this.#ended && (!stopped() || !this.idle)) {
       if (stopped()) this.#open = false;
-      if (this.#open && this.#unacked.length < IN_FLIGHT_MAX) this.#unacked.push(this.#make());
+      if (this.#mayMake) this.#unacked.push(this.#make());
       await link.open();
       this.#sendUnsent();
-      if (this.#open && this.#unacked.length < IN_FLIGHT_MAX) {
+      if (this.#mayMake) {
         await pause(random.nextBelow(pauseMs + 1));
       } else {
         await this.#change();
       }
     }
+  }
+
+  get #mayMake(): boolean {
+    const most = this.#options.identity === null ? 1 : IN_FLIGHT_MAX;
+    return this.#open && this.#unacked.length < most;
   }
 
   #make(): Batch {
@@ -127,7 +135,9 @@ export class Lane {
       builder.add({ key: null, value: makePayload(id, firstSequence + i, size), timestamp: 1 });
     }
     this.#nextSequence += count;
-    const bytes = builder.build({ ...identity, baseSequence: firstSequence });
+    const bytes = builder.build(
+      identity === null ? NO_IDENTITY : { ...identity, baseSequence: firstSequence },
+    );
     return { firstSequence, count, bytes, sent: false };
   }
 
@@ -190,11 +200,16 @@ export class Lane {
       this.#ended = true;
       return;
     }
+    link.elsewhere();
     await this.#sendAgain();
   }
 
   /** Everything unacknowledged goes out again, once all that is on the way has ended. */
   async #sendAgain(): Promise<void> {
+    if (this.#options.identity === null) {
+      this.#unacked.length = 0;
+      return await pause(REFUSED_PAUSE_MS);
+    }
     if (this.#holding) return;
     this.#holding = true;
     // The caller itself is still counted.

@@ -13,13 +13,16 @@ const RETRY_MS = 25;
 /** One answer may take this long: a broker under test may be stopped by the scheduler, or slow by order. */
 const ANSWER_MS = 30_000;
 
+/** Says where the broker is that a link's requests belong to; asked before each connection, and may throw its failure. */
+export type Locate = () => Promise<Address>;
+
 /** The load has ended while a caller waited for the broker. */
 export class LinkClosed extends Error {
   override name = "LinkClosed";
 }
 
 export class Link {
-  readonly #address: Address;
+  readonly #where: Address | Locate;
   readonly #clientId: string;
   #connection: Promise<Connection> | null = null;
   #closed = false;
@@ -28,8 +31,8 @@ export class Link {
   /** Counts connections: a caller that sees another number than before has lost its requests. */
   generation = 0;
 
-  constructor(address: Address, clientId: string) {
-    this.#address = address;
+  constructor(where: Address | Locate, clientId: string) {
+    this.#where = where;
     this.#clientId = clientId;
   }
 
@@ -83,6 +86,12 @@ export class Link {
     }
   }
 
+  /** The broker does not have what is asked for: the next call looks for the one that has. */
+  elsewhere(): void {
+    if (typeof this.#where !== "function") return;
+    this.#connection?.then((connection) => connection.close(), () => {});
+  }
+
   close(): void {
     this.#closed = true;
     this.#connection?.then((connection) => connection.close(), () => {});
@@ -92,7 +101,8 @@ export class Link {
     for (;;) {
       if (this.#closed) throw new LinkClosed("closed while the broker was away");
       try {
-        const connection = await Connection.open(this.#address, {
+        const address = typeof this.#where === "function" ? await this.#where() : this.#where;
+        const connection = await Connection.open(address, {
           timeoutMs: ANSWER_MS,
           clientId: this.#clientId,
         });

@@ -39,6 +39,7 @@ import {
   newOffsetFetchRequestTopic,
 } from "../../src/wire/generated/offset_fetch_request.ts";
 import type { ProducerIdentity } from "../../src/cli/client/producer.ts";
+import type { About } from "./brokers.ts";
 import { Lane } from "./lane.ts";
 import { Ledger, type Problems } from "./ledger.ts";
 import { type Link, pause } from "./link.ts";
@@ -46,6 +47,9 @@ import { range, UNVERIFIED, verifyPartition } from "./verify.ts";
 
 /** A kind of load: runs until it is stopped. */
 export type SideLoad = (stopped: () => boolean) => Promise<void>;
+
+/** The link for requests about something. */
+export type LinkTo = (about: About) => Link;
 
 const RETRY_MS = 20;
 const TIMEOUT_MS = 20_000;
@@ -70,6 +74,7 @@ export async function newProducer(link: Link): Promise<ProducerIdentity> {
       const { errorCode, producerId, producerEpoch } = response;
       if (errorCode === 0) return { producerId, producerEpoch };
       give.refused(errorCode);
+      link.elsewhere();
     }
     await pause(RETRY_MS);
   }
@@ -92,7 +97,8 @@ export async function createTopic(
           newCreatableTopic({
             name,
             numPartitions: partitions,
-            replicationFactor: 1,
+            // The broker's default.
+            replicationFactor: -1,
             configs: Object.entries(configs).map(([key, value]) =>
               newCreatableTopicConfig({ name: key, value })
             ),
@@ -107,6 +113,9 @@ export async function createTopic(
       if (errorCode === 0) return;
       if (errorCode === ErrorCode.TOPIC_ALREADY_EXISTS && unanswered) return;
       give.refused(errorCode);
+      // Who ceased to be the controller cannot say what becomes of it.
+      unanswered = true;
+      link.elsewhere();
     }
     await pause(RETRY_MS);
   }
@@ -126,6 +135,8 @@ export async function deleteTopic(link: Link, name: string): Promise<void> {
       if (errorCode === 0) return;
       if (errorCode === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION && unanswered) return;
       give.refused(errorCode);
+      unanswered = true;
+      link.elsewhere();
     }
     await pause(RETRY_MS);
   }
@@ -187,7 +198,10 @@ export class CommitLoad {
         this.acked = Math.max(this.acked, found);
         return;
       }
-      if (errorCode > 0) give.refused(errorCode);
+      if (errorCode > 0) {
+        give.refused(errorCode);
+        this.#link.elsewhere();
+      }
       await pause(RETRY_MS);
     }
   }
@@ -235,19 +249,19 @@ export class CommitLoad {
     if (errorCode === 0) this.acked = offset;
     else if (!errorInfo(errorCode).retriable) {
       this.#problems.add(`group ${this.#group}: commit refused with ${errorInfo(errorCode).name}`);
-    }
+    } else this.#link.elsewhere();
   }
 }
 
 /** Asks for the ends of partitions again and again. */
-export function watchLoad(link: Link, ledgers: readonly Ledger[]): SideLoad {
+export function watchLoad(linkTo: LinkTo, ledgers: readonly Ledger[]): SideLoad {
   return async (stopped) => {
     while (!stopped()) {
       for (const ledger of ledgers) {
         if (stopped()) return;
         // Acknowledgements that come meanwhile may cover more: only earlier ones count.
         const before = ledger.highWatermark;
-        const { end } = await range(link, ledger);
+        const { end } = await range(linkTo(ledger), ledger);
         if (end < before) ledger.complain(`watcher: high watermark ${end} after ${before}`);
       }
       await pause(20);
@@ -257,14 +271,14 @@ export function watchLoad(link: Link, ledgers: readonly Ledger[]): SideLoad {
 
 /** Deletes records of a partition now and then, up to somewhere in what is there. */
 export class TrimLoad {
-  readonly #link: Link;
+  readonly #linkTo: LinkTo;
   readonly #ledgers: readonly Ledger[];
   readonly #random: Random;
   #held = false;
   #busy = false;
 
-  constructor(link: Link, ledgers: readonly Ledger[], random: Random) {
-    this.#link = link;
+  constructor(linkTo: LinkTo, ledgers: readonly Ledger[], random: Random) {
+    this.#linkTo = linkTo;
     this.#ledgers = ledgers;
     this.#random = random;
   }
@@ -279,7 +293,8 @@ export class TrimLoad {
       if (span < 2) continue;
       this.#busy = true;
       try {
-        await trim(this.#link, ledger, ledger.trimSent + 1 + random.nextBelow(Math.ceil(span / 2)));
+        const offset = ledger.trimSent + 1 + random.nextBelow(Math.ceil(span / 2));
+        await trim(this.#linkTo(ledger), ledger, offset);
       } finally {
         this.#busy = false;
       }
@@ -322,14 +337,16 @@ export async function trim(link: Link, ledger: Ledger, offset: number): Promise<
     ledger.trimAcked = offset;
   } else if (!errorInfo(errorCode).retriable) {
     ledger.complain(`deletion of records refused with ${errorInfo(errorCode).name}`);
-  }
+  } else link.elsewhere();
 }
 /**
  * Topics that come and go under a few names: each is made, written, read, deleted. A new one under an
- * old name must be empty, and an old one must not be there when its name is used again.
+ * old name must be empty, and an old one must not be there when its name is used again. In a cluster names are not used
+ * again: a node may hear later than others that a topic is gone.
  */
 export class ChurnLoad {
-  readonly #link: Link;
+  readonly #linkTo: LinkTo;
+  readonly #names: number;
   readonly #random: Random;
   readonly #problems: Problems;
   /** Numbers lanes from here on. */
@@ -337,8 +354,16 @@ export class ChurnLoad {
   lives = 0;
   acked = 0;
 
-  constructor(link: Link, random: Random, firstLane: number, problems: Problems) {
-    this.#link = link;
+  /** @param names how many names there are */
+  constructor(
+    linkTo: LinkTo,
+    random: Random,
+    firstLane: number,
+    problems: Problems,
+    names: number,
+  ) {
+    this.#linkTo = linkTo;
+    this.#names = names;
     this.#random = random;
     this.#nextLane = firstLane;
     this.#problems = problems;
@@ -346,7 +371,7 @@ export class ChurnLoad {
 
   async run(stopped: () => boolean): Promise<void> {
     for (let turn = 0; !stopped() && !this.#problems.any; turn++) {
-      await this.#life(`churn-${turn % 3}`);
+      await this.#life(`churn-${turn % this.#names}`);
       await pause(this.#random.nextBelow(100));
     }
   }
@@ -354,15 +379,17 @@ export class ChurnLoad {
   async #life(topic: string): Promise<void> {
     const random = this.#random;
     const partitions = 1 + random.nextBelow(3);
-    await createTopic(this.#link, topic, partitions);
-    const identity = await newProducer(this.#link);
+    const anybody = this.#linkTo(null);
+    await createTopic(anybody, topic, partitions);
+    const identity = await newProducer(anybody);
     for (let partition = 0; partition < partitions; partition++) {
       const ledger = new Ledger(topic, partition, this.#problems);
-      const { start, end } = await range(this.#link, ledger);
+      const link = this.#linkTo(ledger);
+      const { start, end } = await range(link, ledger);
       if (end !== 0 || start !== 0) ledger.complain(`new, and holds [${start}, ${end})`);
       const lane = new Lane({
         id: this.#nextLane++,
-        link: this.#link,
+        link,
         identity,
         ledger,
         random,
@@ -375,9 +402,9 @@ export class ChurnLoad {
       const untilMs = performance.now() + random.nextBelow(150);
       await lane.run(() => performance.now() > untilMs);
       this.acked += lane.acked;
-      await verifyPartition(this.#link, ledger, UNVERIFIED);
+      await verifyPartition(link, ledger, UNVERIFIED);
     }
-    await deleteTopic(this.#link, topic);
+    await deleteTopic(anybody, topic);
     this.lives++;
   }
 }

@@ -34,9 +34,11 @@ const EARLIEST = -2;
 export interface Verified {
   readonly offset: number;
   readonly nextByLane: ReadonlyMap<number, number>;
+  /** Of what was read ({@linkcode LedgerCheck.digest}). */
+  readonly digest: number;
 }
 
-export const UNVERIFIED: Verified = { offset: 0, nextByLane: new Map() };
+export const UNVERIFIED: Verified = { offset: 0, nextByLane: new Map(), digest: 0 };
 
 /** Start and end of a partition; retries what may pass. */
 export async function range(
@@ -70,6 +72,7 @@ async function offsetAt(link: Link, ledger: Ledger, timestamp: number): Promise<
       const { errorCode, offset } = response.topics[0]!.partitions[0]!;
       if (errorCode === 0) return offset;
       const { name, retriable } = errorInfo(errorCode);
+      link.elsewhere();
       if (!retriable || performance.now() > deadlineMs) {
         throw new Error(`Cannot list offsets of ${ledger.name}: ${name}`);
       }
@@ -109,7 +112,7 @@ export async function verifyPartition(
       offset = record.offset + 1;
     }
   }
-  return { offset, nextByLane: check.end() };
+  return { offset, nextByLane: check.end(), digest: check.digest };
 }
 
 /** The error code of a fetch at `offset`. */
@@ -120,7 +123,7 @@ export async function errorAt(link: Link, ledger: Ledger, offset: number): Promi
 }
 
 /** What a fetch at `offset` brings; null when it brought nothing. */
-async function fetchRecords(link: Link, ledger: Ledger, offset: number) {
+export async function fetchRecords(link: Link, ledger: Ledger, offset: number) {
   const { topic, partition } = ledger;
   const response = await fetchAt(link, ledger, offset);
   if (response === null) return null;
@@ -128,7 +131,10 @@ async function fetchRecords(link: Link, ledger: Ledger, offset: number) {
   if (response.errorCode !== 0 || answer === undefined) return null;
   if (answer.errorCode !== 0) {
     const { name, retriable } = errorInfo(answer.errorCode);
-    if (retriable) return null;
+    if (retriable) {
+      link.elsewhere();
+      return null;
+    }
     throw new Error(`Cannot read ${ledger.name} at ${offset}: ${name}`);
   }
   const where = { topic, partition, offset };

@@ -6,10 +6,10 @@
  */
 
 import { Xoshiro128 } from "../../src/base/prng.ts";
-import type { Address } from "../../src/cli/flags.ts";
+import type { About, Brokers } from "./brokers.ts";
 import { Lane } from "./lane.ts";
 import { Ledger, type Problems } from "./ledger.ts";
-import { Link, LinkClosed, pause } from "./link.ts";
+import { type Link, LinkClosed, pause } from "./link.ts";
 import {
   ChurnLoad,
   CommitLoad,
@@ -19,6 +19,7 @@ import {
   TrimLoad,
   watchLoad,
 } from "./side_loads.ts";
+import { TailLoad } from "./tail_load.ts";
 import { UNVERIFIED, type Verified, verifyPartition } from "./verify.ts";
 
 const PRODUCERS = 3;
@@ -64,10 +65,21 @@ const TOPICS: readonly TopicShape[] = [
   },
 ];
 
+export interface WorkloadOptions {
+  /** Producers without an id, besides the idempotent ones. */
+  readonly plainProducers?: number;
+  /** Pauses between batches are so many times as long. */
+  readonly slowness?: number;
+  /** Names under which topics come and go. */
+  readonly churnNames?: number;
+}
+
 export interface WorkloadTotals {
   readonly ackedRecords: number;
   readonly resentBatches: number;
   readonly committed: number;
+  /** Records that consumers read along. */
+  readonly followed: number;
   readonly topicLives: number;
   readonly deletedUpTo: number;
   readonly refusals: Readonly<Record<string, number>>;
@@ -75,58 +87,75 @@ export interface WorkloadTotals {
 
 export class Workload {
   readonly problems: Problems;
-  readonly #address: Address;
+  readonly #brokers: Brokers;
+  readonly #options: WorkloadOptions;
   readonly #random: Xoshiro128;
-  readonly #links: Link[] = [];
   readonly #lanes: Lane[] = [];
   readonly #ledgers: Ledger[] = [];
   readonly #trimmed: Ledger[] = [];
   readonly #verified = new Map<Ledger, Verified>();
   readonly #commits: CommitLoad[] = [];
+  readonly #tails: TailLoad[] = [];
   readonly #running: Promise<void>[] = [];
-  readonly #control: Link;
   #churn: ChurnLoad | null = null;
   #trims: TrimLoad | null = null;
   #stopped = false;
 
-  constructor(address: Address, seed: number, problems: Problems) {
-    this.#address = address;
+  constructor(brokers: Brokers, seed: number, problems: Problems, options: WorkloadOptions = {}) {
+    this.#brokers = brokers;
+    this.#options = options;
     this.#random = new Xoshiro128(seed);
     this.problems = problems;
-    this.#control = this.#link("control");
     problems.whenAny(() => this.#close());
   }
 
   /** Makes topics and producers, and starts the load. */
   async start(): Promise<void> {
     for (const shape of TOPICS) {
-      await createTopic(this.#control, shape.name, shape.partitions, shape.configs);
+      await createTopic(this.#link("control", null), shape.name, shape.partitions, shape.configs);
       for (let partition = 0; partition < shape.partitions; partition++) {
         const ledger = new Ledger(shape.name, partition, this.problems);
         this.#ledgers.push(ledger);
         if (shape.trimmed) this.#trimmed.push(ledger);
       }
     }
-    for (let producer = 0; producer < PRODUCERS; producer++) {
-      const link = this.#link(`producer-${producer}`);
-      const identity = await newProducer(link);
+    const { plainProducers = 0, slowness = 1, churnNames = 3 } = this.#options;
+    for (let producer = 0; producer < PRODUCERS + plainProducers; producer++) {
+      const name = `producer-${producer}`;
+      const identity = producer < PRODUCERS ? await newProducer(this.#link(name, null)) : null;
       for (const ledger of this.#ledgers) {
         const shape = TOPICS.find((one) => one.name === ledger.topic)!;
         const id = this.#lanes.length;
-        this.#lanes.push(new Lane({ id, link, identity, ledger, random: this.#fork(), ...shape }));
+        const link = this.#link(name, ledger);
+        const pauseMs = shape.pauseMs * slowness;
+        const random = this.#fork();
+        this.#lanes.push(new Lane({ ...shape, id, link, identity, ledger, random, pauseMs }));
       }
+    }
+    for (const ledger of this.#ledgers) {
+      if (this.#trimmed.includes(ledger)) continue;
+      const tail = new TailLoad(this.#link("follower", ledger), ledger);
+      this.#tails.push(tail);
+      this.#run((stopped) => tail.run(stopped));
     }
     for (const lane of this.#lanes) this.#run((stopped) => lane.run(stopped));
     for (const group of ["readers-a", "readers-b"]) {
-      const commits = new CommitLoad(this.#link(group), group, "small", this.problems);
+      const commits = new CommitLoad(this.#link(group, { group }), group, "small", this.problems);
       this.#commits.push(commits);
       this.#run((stopped) => commits.run(stopped));
     }
-    this.#run(watchLoad(this.#link("watcher"), this.#ledgers));
-    const trims = new TrimLoad(this.#link("trimmer"), this.#trimmed, this.#fork());
+    const linksOf = (client: string) => (about: About) => this.#link(client, about);
+    this.#run(watchLoad(linksOf("watcher"), this.#ledgers));
+    const trims = new TrimLoad(linksOf("trimmer"), this.#trimmed, this.#fork());
     this.#trims = trims;
     this.#run((stopped) => trims.run(stopped));
-    const churn = new ChurnLoad(this.#link("churn"), this.#fork(), CHURN_LANES, this.problems);
+    const churn = new ChurnLoad(
+      linksOf("churn"),
+      this.#fork(),
+      CHURN_LANES,
+      this.problems,
+      churnNames,
+    );
     this.#churn = churn;
     this.#run((stopped) => churn.run(stopped));
   }
@@ -149,7 +178,10 @@ export class Workload {
     }
     for (const ledger of this.#ledgers) {
       const from = options.whole ? UNVERIFIED : this.#verified.get(ledger) ?? UNVERIFIED;
-      this.#verified.set(ledger, await verifyPartition(this.#control, ledger, from));
+      const verified = await verifyPartition(this.#link("control", ledger), ledger, from);
+      this.#verified.set(ledger, verified);
+      const tail = this.#tails.find((one) => one.ledger === ledger);
+      if (tail !== undefined) await tail.check(verified, from === UNVERIFIED);
     }
     for (const commits of this.#commits) await commits.check();
     if (options.end) return;
@@ -167,7 +199,7 @@ export class Workload {
   get state(): string {
     return [
       ...this.#lanes.map((lane) => `${lane.ledger.name}: ${lane.state}`),
-      ...this.#links.map((link) => `${link.name}: ${link.state}`),
+      ...this.#brokers.links.map((link) => `${link.name}: ${link.state}`),
     ].join("\n");
   }
 
@@ -179,6 +211,7 @@ export class Workload {
     return {
       ackedRecords: this.#lanes.reduce((sum, lane) => sum + lane.acked, this.#churn?.acked ?? 0),
       resentBatches: this.#lanes.reduce((sum, lane) => sum + lane.resent, 0),
+      followed: this.#tails.reduce((sum, one) => sum + one.next, 0),
       committed: this.#commits.reduce((sum, one) => sum + one.acked, 0),
       topicLives: this.#churn?.lives ?? 0,
       deletedUpTo: this.#trimmed.reduce((sum, one) => sum + one.trimAcked, 0),
@@ -189,7 +222,7 @@ export class Workload {
   #close(): void {
     this.#stopped = true;
     for (const lane of this.#lanes) lane.hold();
-    for (const link of this.#links) link.close();
+    for (const link of this.#brokers.links) link.close();
   }
 
   #run(load: SideLoad): void {
@@ -200,10 +233,13 @@ export class Workload {
     );
   }
 
-  #link(clientId: string): Link {
-    const link = new Link(this.#address, clientId);
-    this.#links.push(link);
-    return link;
+  #link(client: string, about: About): Link {
+    return this.#brokers.link(client, about);
+  }
+
+  /** The partitions, with what was promised of each. */
+  get ledgers(): readonly Ledger[] {
+    return this.#ledgers;
   }
 
   #fork(): Xoshiro128 {
