@@ -18,7 +18,8 @@
  *   listener.onFrame(node, fromShard, type, address, length) → TAKEN | HELD | WRONG
  *           .onUp(node, peer)          a link to the node was made (for each link)
  *           .onDown(node, refused)     a link broke (false, each time), or an attempt failed (true, once until the next onUp)
- *           .onRefused(node, status, peer)   the node answered and does not want us
+ *           .onRefused(node, status, peer)   the node answered and does not want us; of NO_SUCH_SHARD: it runs with fewer
+ *                                      shards now, and the link, with what was sent over it, is over for good
  *           .onRoom(node, shard)       a send that was FULL may be tried again
  * ```
  *
@@ -65,7 +66,7 @@ import {
   type PeerAddress,
 } from "./link_host.ts";
 import { ANY_NODE, OutgoingLink, SendOutcome } from "./outgoing_link.ts";
-import { type Answer, type GreetingStatus, Lane, type NodeIdentity } from "./preamble.ts";
+import { type Answer, GreetingStatus, Lane, type NodeIdentity } from "./preamble.ts";
 
 export { ANY_NODE, FrameVerdict, Lane, SendOutcome };
 export type { FrameOwner, IncomingPeer, NodeIdentity };
@@ -364,11 +365,12 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
       const fields = { ...fieldsOf(link, peer), id: answer.nodeId, why };
       this.#events.note("A node refused a connection", fields, LogLevel.WARN);
     }
-    peer.refused = true;
     if (link.node < ANY_NODE || answer.nodeId === link.node) {
       peer.identity = answer;
       peer.shardCount = answer.shardCount;
     }
+    if (answer.status === GreetingStatus.NO_SUCH_SHARD) this.#dropLink(peer, link);
+    else peer.refused = true;
     this.#listener.onRefused(link.node, answer.status, answer);
   }
 
@@ -440,6 +442,13 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
     if (link === undefined) return;
     link.stop();
     if (!link.isOver) this.#ending.push(link);
+  }
+
+  /** The shard that the link is for is gone: it would be refused again and again. */
+  #dropLink(peer: Peer, link: OutgoingLink): void {
+    const slot = slotOf(link.shard, link.lane);
+    if (peer.outgoing[slot] === link) peer.outgoing[slot] = undefined;
+    this.#stopLink(link);
   }
 
   #awaken(): void {

@@ -283,6 +283,13 @@ Deno.test("PeerLinks go from any shard to any shard, and learn how many there ar
     () => from.news.includes(`status 2 ${GreetingStatus.NO_SUCH_SHARD}`),
     "no such shard",
   );
+  assert(!from.news.includes("refused 2"), "the node itself is there");
+  // A shard that is gone is not looked for again.
+  const { length } = from.news;
+  bench.pass(60_000, 10);
+  assert.deepEqual(from.news.slice(length), []);
+  from.send(2, 1, bytesOf(5, 9), Lane.DATA, 2);
+  bench.until(() => bench.shardOf(2, 2)!.arrived.length === 2, "a frame to a shard that is there");
   bench.end();
 });
 

@@ -27,7 +27,7 @@ import {
   type NodeIdentity,
   type PeerLinksListener,
 } from "../rpc/peer_links.ts";
-import { describeStatus, type GreetingStatus } from "../rpc/preamble.ts";
+import { describeStatus, GreetingStatus } from "../rpc/preamble.ts";
 import { HelloLinks } from "./hello_links.ts";
 import { LeaderFeed, type LedGroup, type OnLeader } from "./leader_feed.ts";
 import { NodeCalls, type ServeNode } from "./node_calls.ts";
@@ -149,8 +149,11 @@ export class ShardPeers implements PeerLinksListener {
   }
 
   onRefused(node: number, status: GreetingStatus, peer: NodeIdentity): void {
-    if (node < ANY_NODE) this.hellos.onRefused(node, status, peer);
-    else this.onDown(node, true, describeStatus(status));
+    if (node < ANY_NODE) return this.hellos.onRefused(node, status, peer);
+    this.onDown(node, true, describeStatus(status));
+    // The node is there, with fewer shards than before: only what was sent to one that is gone is lost.
+    const isThere = status === GreetingStatus.NO_SUCH_SHARD && this.nodeLinks.links.isUp(node);
+    if (isThere) this.#options.replication.onUp(node);
   }
 
   onRoom(node: number, _shard: number): void {

@@ -28,6 +28,35 @@ function logOf(bench: ClusterBench, nodeId: number, topicId: string) {
   return node.logOf(node.groupOf(topicId, 0))!;
 }
 
+Deno.test("a node that returns with fewer shards is heard, leads, and disturbs nobody", () => {
+  const bench = new ClusterBench(5);
+  bench.start(2, 2, 2);
+  bench.until(() => bench.metadata(0).brokers.length === 3);
+  assert.equal(bench.create(0, TOPIC, 3, 4).errorCode, ErrorCode.NONE);
+  bench.settled(TOPIC, [0, 1, 2]);
+  bench.cluster.nodes[2]!.crash();
+  bench.settled(TOPIC, [0, 1]);
+  bench.cluster.nodes[2]!.begin(1);
+  bench.until(() => bench.cluster.nodes[2]!.accepting, "the return of a node");
+  bench.settled(TOPIC, [0, 1, 2]);
+  bench.cluster.rest(5_000);
+  const before = bench.settled(TOPIC, [0, 1, 2]);
+  bench.cluster.rest(20_000);
+  assert.deepEqual(bench.settled(TOPIC, [0, 1, 2]), before, "nobody campaigns without need");
+  // Whoever follows gets its records from it, and it gets theirs.
+  for (const { leaderId, partitionIndex } of before.partitions) {
+    const request = produceRequest(TOPIC, partitionIndex, SMALL_BATCH);
+    const answer = bench.ask(leaderId, PRODUCE, 9, request);
+    assert.equal(answer.responses[0]!.partitionResponses[0]!.errorCode, ErrorCode.NONE);
+    const endOn = (id: number): number => {
+      const node = bench.cluster.nodes[id]!;
+      return node.logOf(node.groupOf(before.topicId, partitionIndex))!.durableEndOffset;
+    };
+    const caughtUp = (): boolean => [0, 1, 2].every((id) => endOn(id) === BATCH_RECORDS);
+    bench.until(caughtUp, `records on all nodes, of ${partitionIndex}`);
+  }
+});
+
 for (const seed of [1, 2, 3, 4]) {
   Deno.test(`acknowledged records outlive the leader, and the one that returns catches up (seed ${seed})`, () => {
     const bench = new ClusterBench(seed);
