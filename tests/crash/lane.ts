@@ -33,6 +33,8 @@ interface Batch {
   readonly count: number;
   readonly bytes: Uint8Array;
   sent: boolean;
+  /** A broker that ceased to lead may have it all the same: it, or the next leader, may take what follows. */
+  refused: boolean;
 }
 
 export interface LaneOptions {
@@ -138,7 +140,7 @@ export class Lane {
     const bytes = builder.build(
       identity === null ? NO_IDENTITY : { ...identity, baseSequence: firstSequence },
     );
-    return { firstSequence, count, bytes, sent: false };
+    return { firstSequence, count, bytes, sent: false, refused: false };
   }
 
   #sendUnsent(): void {
@@ -184,7 +186,8 @@ export class Lane {
     const { errorCode, baseOffset } = response.responses[0]!.partitionResponses[0]!;
     if (errorCode === 0) {
       const at = this.#unacked.indexOf(batch);
-      if (at !== 0) ledger.complain(`lane ${id}: ${batch.firstSequence} acknowledged out of order`);
+      const isNext = this.#unacked.slice(0, at).every(({ refused }) => refused);
+      if (!isNext) ledger.complain(`lane ${id}: ${batch.firstSequence} acknowledged out of order`);
       this.#unacked.splice(at, 1);
       this.acked += batch.count;
       ledger.acknowledge(id, batch.firstSequence, batch.count, baseOffset);
@@ -200,6 +203,7 @@ export class Lane {
       this.#ended = true;
       return;
     }
+    batch.refused = errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER;
     link.elsewhere();
     await this.#sendAgain();
   }
@@ -215,7 +219,10 @@ export class Lane {
     // The caller itself is still counted.
     while (this.#inFlight > 1) await pause(1);
     await pause(REFUSED_PAUSE_MS);
-    for (const batch of this.#unacked) batch.sent = false;
+    for (const batch of this.#unacked) {
+      batch.sent = false;
+      batch.refused = false;
+    }
     this.resent += this.#unacked.length;
     this.#holding = false;
   }
