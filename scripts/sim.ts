@@ -1,7 +1,8 @@
 /**
- * Runs simulations of a whole cluster: `deno task sim [--seed N] [--seeds K] [--damage] [--trace]`.
+ * Runs simulations: `deno task sim [--nodes N] [--seed N] [--seeds K] [--damage] [--trace]`.
  *
- * With `--damage` the disk is damaged between lives, for certain. Each seed is run twice, and must be equal both
+ * Of one node, or of a cluster of several (`--nodes 3`; `--nodes any`: as the seed decides). With `--damage` the disk of
+ * one node is damaged between lives, for certain. Each seed is run twice, and must be equal both
  * times. One line per failure, with the command that shows it again. With `--trace` each seed is run once, and what
  * happened is printed: virtual time (ms), who, what; a failure comes last. Exit codes: 0 all held, 1 the broker
  * crashed, 2 somebody waited for ever, 3 a client got a wrong answer, 4 two runs of a seed differed, 64 bad flags.
@@ -11,7 +12,8 @@
 
 import { parseArgs } from "node:util";
 import { type FailureKind, SimFailure } from "../tests/sim/sim_failure.ts";
-import { runOnce, runSeed, type WorkloadResult } from "../tests/sim/workload.ts";
+import { runCluster, runClusterTwice } from "../tests/sim/cluster_workload.ts";
+import { runOnce, runSeed } from "../tests/sim/workload.ts";
 
 const EXIT_CODES: Readonly<Record<FailureKind, number>> = {
   crash: 1,
@@ -20,10 +22,13 @@ const EXIT_CODES: Readonly<Record<FailureKind, number>> = {
   nondeterminism: 4,
 };
 const EXIT_USAGE = 64;
+const NODES_MAX = 9;
 /** Interval at which a longer run prints its progress. */
 const PROGRESS_MS = 1_000;
 
 interface Flags {
+  /** Null: the seed decides. */
+  readonly nodes: number | null;
   readonly seed: number;
   readonly seeds: number;
   readonly damage: boolean;
@@ -50,8 +55,7 @@ function main(): number {
       failures++;
       if (exitCode === 0) exitCode = EXIT_CODES[error.kind];
       console.log(`seed ${seed + i}: ${error.kind}: ${error.message}`);
-      const damage = flags.damage ? " --damage" : "";
-      console.log(`  again: deno task sim --seed ${seed + i}${damage} --trace`);
+      console.log(`  again: deno task sim${kindOf(flags)} --seed ${seed + i} --trace`);
     }
     const nowMs = performance.now();
     if (nowMs - toldMs < PROGRESS_MS) continue;
@@ -69,7 +73,24 @@ function main(): number {
   return exitCode;
 }
 
-function run(seed: number, { damage, trace }: Flags): WorkloadResult {
+/** The flags, other than the seed, that a run depends on. */
+function kindOf({ nodes, damage }: Flags): string {
+  if (nodes !== 1) return ` --nodes ${nodes ?? "any"}`;
+  return damage ? " --damage" : "";
+}
+
+interface Ran {
+  readonly acknowledgements: number;
+  readonly virtualMs: number;
+}
+
+function run(seed: number, { nodes, damage, trace }: Flags): Ran {
+  if (nodes !== 1) {
+    const options = nodes === null ? {} : { nodes };
+    return trace
+      ? runCluster(seed, { ...options, print: (line) => console.log(line) })
+      : runClusterTwice(seed, options);
+  }
   return trace
     ? runOnce(seed, { damage, print: (line) => console.log(line) })
     : runSeed(seed, { damage });
@@ -79,6 +100,7 @@ function readFlags(): Flags | null {
   try {
     const { values } = parseArgs({
       options: {
+        nodes: { type: "string", default: "1" },
         seed: { type: "string" },
         seeds: { type: "string" },
         count: { type: "string" },
@@ -91,10 +113,17 @@ function readFlags(): Flags | null {
     if (!Number.isSafeInteger(seed) || !Number.isSafeInteger(seeds) || seeds < 1) {
       throw new TypeError("--seed and --seeds take whole numbers");
     }
-    return { seed, seeds, damage: values.damage, trace: values.trace };
+    const nodes = values.nodes === "any" ? null : Number(values.nodes);
+    if (nodes !== null && !(nodes >= 1 && nodes <= NODES_MAX)) {
+      throw new TypeError(`--nodes takes a number up to ${NODES_MAX}, or any`);
+    }
+    if (nodes !== 1 && values.damage) throw new TypeError("--damage is for one node");
+    return { nodes, seed, seeds, damage: values.damage, trace: values.trace };
   } catch (error) {
     console.error(`Cannot run: ${error instanceof Error ? error.message : error}`);
-    console.error("Usage: deno task sim [--seed N] [--seeds K] [--damage] [--trace]");
+    console.error(
+      "Usage: deno task sim [--nodes N] [--seed N] [--seeds K] [--damage] [--trace]",
+    );
     return null;
   }
 }

@@ -176,6 +176,11 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     return replica;
   }
 
+  /** The block of the shard's memory that it keeps for good; -1: none yet. */
+  get stagingAddress(): number {
+    return this.#staging;
+  }
+
   replicaOf(groupId: number): GroupReplica | undefined {
     return this.#replicas.get(groupId);
   }

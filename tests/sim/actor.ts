@@ -36,14 +36,19 @@ const PROMPT_APIS = ["Produce", "Fetch"];
 const MISLED: ReadonlySet<number> = new Set([
   ErrorCode.NOT_LEADER_OR_FOLLOWER,
   ErrorCode.FENCED_LEADER_EPOCH,
+  ErrorCode.UNKNOWN_LEADER_EPOCH,
   ErrorCode.NOT_COORDINATOR,
   ErrorCode.NOT_CONTROLLER,
 ]);
 
 const METADATA_VERSION = 12;
 const FIND_COORDINATOR_VERSION = 2;
-/** Pause between two questions of who leads what (virtual ms). */
+/** Pause between two questions of who leads what (virtual ms), in a cluster of one and of several nodes. */
 const DISCOVERY_PAUSE_MS = 5;
+const REDISCOVERY_PAUSE_MS = 50;
+/** One pause in this many is this much longer. */
+const REST_ONE_IN = 50;
+const REST_TIMES = 20;
 
 /** A topic that actors use. */
 export interface SimTopic {
@@ -54,6 +59,8 @@ export interface SimTopic {
   readonly mortal: boolean;
   readonly trimmed: boolean;
   deleting: boolean;
+  /** The cluster said that it is gone. */
+  deleted: boolean;
 }
 
 export interface Stage {
@@ -71,6 +78,12 @@ export interface Stage {
   readonly discovers: boolean;
   /** No new work: what is open is brought to its end. */
   draining: boolean;
+  /** Since when nothing goes wrong any more (virtual ms): what is sent from then on must be answered. */
+  calmSinceMs: number;
+  /** After this time without an answer a client gives up what was sent before that (ms). */
+  readonly patienceMs: number;
+  /** Clients pause for about this long between two actions (ms); 0: they act in every step. */
+  readonly thinkMs: number;
   /** Clients so far: each has a host of its own. */
   clients: number;
 }
@@ -100,6 +113,7 @@ export abstract class Actor {
   #openRequests = 0;
   #discovering = false;
   #discoverAtMs = 0;
+  #actAtMs = 0;
 
   constructor(stage: Stage, seed: number) {
     this.stage = stage;
@@ -137,12 +151,37 @@ export abstract class Actor {
         this.lose();
         return;
       }
-      const oldest = open[0];
-      if (oldest !== undefined && cluster.nowMs - oldest.sentMs > oldest.maxMs) {
-        throw new SimFailure("liveness", `${oldest.name} is not answered in ${oldest.maxMs} ms`);
+      if (open[0] !== undefined && !this.#isPatient(open[0])) {
+        this.#giveUp();
+        return;
       }
     }
+    if (cluster.nowMs < this.#actAtMs) return;
+    this.#think();
     this.act();
+  }
+
+  /** Whether it goes on waiting for an answer; throws where that must have come. */
+  #isPatient({ name, sentMs, maxMs }: OpenRequest): boolean {
+    const { cluster, calmSinceMs, patienceMs } = this.stage;
+    const waitedMs = cluster.nowMs - sentMs;
+    if (sentMs < calmSinceMs) return waitedMs <= patienceMs;
+    if (waitedMs <= maxMs) return true;
+    throw new SimFailure("liveness", `${name} of ${this.name} is not answered in ${maxMs} ms`);
+  }
+
+  /** No answer comes: what is on its way to the brokers is lost as well. */
+  #giveUp(): void {
+    this.note(() => "gives up");
+    for (const { client } of this.#lines.values()) client.end.abort();
+    this.#endAll();
+  }
+
+  #think(): void {
+    const { thinkMs, draining, cluster } = this.stage;
+    if (thinkMs === 0 || draining) return;
+    const times = this.random.nextBelow(REST_ONE_IN) === 0 ? REST_TIMES : 1;
+    this.#actAtMs = cluster.nowMs + times * this.random.nextBelow(2 * thinkMs);
   }
 
   /** A node has died, or goes: it takes no more of what was sent to it. */
@@ -246,6 +285,11 @@ export abstract class Actor {
     return nodeId;
   }
 
+  /** The epoch in which a partition is led, as this client knows; -1: it does not. */
+  protected epochOf(topicId: string, index: number): number {
+    return this.#directory.epochOf(topicId, index);
+  }
+
   /** The controller; -1 as above. */
   protected controller(): number {
     if (!this.stage.discovers) return this.#home;
@@ -288,10 +332,10 @@ export abstract class Actor {
 
   /** One question at a time, and not too often. */
   #mayDiscover(): boolean {
-    const { nowMs } = this.stage.cluster;
+    const { nowMs, nodes } = this.stage.cluster;
     if (this.#discovering || nowMs < this.#discoverAtMs) return false;
     this.#discovering = true;
-    this.#discoverAtMs = nowMs + DISCOVERY_PAUSE_MS;
+    this.#discoverAtMs = nowMs + (nodes.length === 1 ? DISCOVERY_PAUSE_MS : REDISCOVERY_PAUSE_MS);
     return true;
   }
 

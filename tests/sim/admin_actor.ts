@@ -35,6 +35,8 @@ export interface AdminShape {
   /** Replicas of each partition. */
   readonly replication: number;
   readonly partitionsMax: number;
+  /** `min.insync.replicas` of topics. */
+  readonly minInsync: number;
 }
 
 export class AdminActor extends Actor {
@@ -105,6 +107,7 @@ export class AdminActor extends Actor {
       mortal: true,
       trimmed: this.chance(50),
       deleting: false,
+      deleted: false,
     });
   }
 
@@ -125,10 +128,11 @@ export class AdminActor extends Actor {
   #create(topic: SimTopic): void {
     const controller = this.controller();
     if (controller < 0) return;
-    const { segmentBytes, retention, replication } = this.#shape;
+    const { segmentBytes, retention, replication, minInsync } = this.#shape;
     const request = topicRequest(topic.name, topic.partitions, replication);
     request.topics[0]!.configs = [
       { name: "segment.bytes", value: `${Math.max(segmentBytes, 2 ** 20)}` },
+      ...(minInsync > 1 ? [{ name: "min.insync.replicas", value: `${minInsync}` }] : []),
       ...(retention ? [{ name: "retention.bytes", value: `${segmentBytes}` }] : []),
     ];
     this.ask(CREATE_TOPICS, 7, request, (response) => {
@@ -158,6 +162,7 @@ export class AdminActor extends Actor {
     this.ask(DELETE_TOPICS, 6, request, (response) => {
       const { errorCode } = response.responses[0]!;
       this.stage.checker.observe(errorCode);
+      if (errorCode === ErrorCode.NONE) topic.deleted = true;
       this.misled(errorCode);
     }, controller);
   }

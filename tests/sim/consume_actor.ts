@@ -24,7 +24,17 @@ import { expect } from "./sim_failure.ts";
 
 const TOPIC_IDS_SINCE = 13;
 const SESSIONS_SINCE = 7;
+const EPOCHS_SINCE = 9;
+const LIST_EPOCHS_SINCE = 4;
 const EARLIEST = -2;
+
+/** Refusals of a node that does not lead in the epoch that the client knows; or does not lead, or not know what is committed. */
+const EPOCHS: readonly number[] = [ErrorCode.FENCED_LEADER_EPOCH, ErrorCode.UNKNOWN_LEADER_EPOCH];
+const ELSEWHERE: readonly number[] = [
+  ...EPOCHS,
+  ErrorCode.NOT_LEADER_OR_FOLLOWER,
+  ErrorCode.OFFSET_NOT_AVAILABLE,
+];
 
 interface Position {
   readonly topic: SimTopic;
@@ -35,6 +45,8 @@ interface Position {
   /** What the session holds; -1: not there. */
   sessionOffset: number;
   asking: boolean;
+  /** Nobody told it that there is such an offset. */
+  guessed: boolean;
   readonly from: "start" | "anywhere" | "time";
 }
 
@@ -97,6 +109,7 @@ export class ConsumeActor extends Actor {
       offset: -1,
       sessionOffset: -1,
       asking: false,
+      guessed: false,
       from: this.pick(["start", "anywhere", "time"]),
     });
   }
@@ -106,6 +119,7 @@ export class ConsumeActor extends Actor {
     if (topic.mortal || from === "anywhere") {
       const end = Math.max(1, model.highWatermark);
       position.offset = from === "anywhere" ? this.random.nextBelow(end) : 0;
+      position.guessed = true;
       return;
     }
     const leader = this.leaderOf(topic.id, model.index);
@@ -118,7 +132,10 @@ export class ConsumeActor extends Actor {
     const timestamp = from === "time" && known ? BATCH_TIME_MS + batch.number : EARLIEST;
     position.asking = true;
     const version = 1 + this.random.nextBelow(11);
-    const partitions = [newListOffsetsPartition({ partitionIndex: model.index, timestamp })];
+    const currentLeaderEpoch = version >= LIST_EPOCHS_SINCE ? this.#epochOf(position) : -1;
+    const partitions = [
+      newListOffsetsPartition({ partitionIndex: model.index, timestamp, currentLeaderEpoch }),
+    ];
     const request = newListOffsetsRequest({
       replicaId: -1,
       topics: [{ name: topic.name, partitions }],
@@ -149,17 +166,19 @@ export class ConsumeActor extends Actor {
     const asked = incremental
       ? positions.filter(({ offset, sessionOffset }) => offset !== sessionOffset)
       : positions;
-    const topics = asked.map(({ topic, model, offset }) =>
-      newFetchTopic({
+    const topics = asked.map((position) => {
+      const { topic, model, offset } = position;
+      return newFetchTopic({
         topic: byId ? "" : topic.name,
         topicId: byId ? topic.id : "0".repeat(32),
         partitions: [newFetchPartition({
           partition: model.index,
           fetchOffset: offset,
           partitionMaxBytes: this.#partitionMaxBytes,
+          currentLeaderEpoch: this.#version >= EPOCHS_SINCE ? this.#epochOf(position) : -1,
         })],
-      })
-    );
+      });
+    });
     for (const position of asked) position.sessionOffset = position.offset;
     const request = newFetchRequest({
       replicaId: -1,
@@ -204,7 +223,7 @@ export class ConsumeActor extends Actor {
 
   /** A session holds to its node, until others lead something that is read here. */
   #otherNode(leader: number): void {
-    if (this.stage.cluster.nodes.length === 1) return;
+    if (!this.#isCluster) return;
     for (const { topic, model } of this.#positions.values()) {
       const nodeId = this.leaderOf(topic.id, model.index);
       if (nodeId < 0 || nodeId === leader) continue;
@@ -244,6 +263,7 @@ export class ConsumeActor extends Actor {
         batches += countBatches(records);
         const from = position.offset;
         position.offset = checker.read(model, from, records);
+        position.guessed = false;
         this.note(() => `${model.name}: read ${from} to ${position.offset}`);
         expect(
           position.offset <= partition.highWatermark || records.length === 0,
@@ -259,7 +279,7 @@ export class ConsumeActor extends Actor {
     switch (errorCode) {
       case ErrorCode.OFFSET_OUT_OF_RANGE: {
         const allowed = model.retention || position.offset < model.startMax ||
-          position.offset > model.lossFrom;
+          position.offset > model.lossFrom || (position.guessed && this.#isCluster);
         expect(allowed, () => `${model.name}: ${position.offset} is out of range`);
         position.offset = -1;
         if (position.from === "anywhere" || topic.mortal) this.#positions.delete(keyOf(position));
@@ -280,11 +300,21 @@ export class ConsumeActor extends Actor {
         return;
       default:
         this.misled(errorCode);
+        // A session would go on in the epoch in which it was told of the partition.
+        if (EPOCHS.includes(errorCode)) this.#dropSession();
         expect(
-          errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER,
+          ELSEWHERE.includes(errorCode),
           () => `${model.name}: a fetch at ${position.offset} is refused with ${errorCode}`,
         );
     }
+  }
+
+  get #isCluster(): boolean {
+    return this.stage.cluster.nodes.length > 1;
+  }
+
+  #epochOf({ topic, model }: Position): number {
+    return this.epochOf(topic.id, model.index);
   }
 
   #checkUnreadable({ model, offset }: Position): void {

@@ -1,6 +1,7 @@
 /**
  * What a simulated client knows of the cluster, as answers told it: addresses of nodes, leaders of partitions, the
- * controller, coordinators of groups. All of it may be out of date: a client asks again where it was refused.
+ * controller, coordinators of groups. All of it may be out of date: a client asks again where it was refused. A leader of
+ * an epoch before one that it knows is not believed.
  *
  * @module
  */
@@ -13,6 +14,8 @@ export const UNKNOWN_NODE = -1;
 export class Directory {
   readonly #addresses = new Map<number, string>();
   readonly #leaders = new Map<string, number>();
+  /** The latest epoch of each partition that any answer named. */
+  readonly #epochs = new Map<string, number>();
   readonly #coordinators = new Map<string, number>();
   #controllerId = UNKNOWN_NODE;
 
@@ -22,8 +25,12 @@ export class Directory {
     this.#controllerId = response.controllerId;
     this.#leaders.clear();
     for (const { topicId, partitions } of response.topics) {
-      for (const { partitionIndex, leaderId } of partitions) {
-        this.#leaders.set(`${topicId}/${partitionIndex}`, leaderId);
+      for (const { partitionIndex, leaderId, leaderEpoch } of partitions) {
+        const key = `${topicId}/${partitionIndex}`;
+        const known = this.#epochs.get(key) ?? -1;
+        if (leaderEpoch < known) continue;
+        this.#epochs.set(key, leaderEpoch);
+        this.#leaders.set(key, leaderId);
       }
     }
   }
@@ -42,6 +49,11 @@ export class Directory {
 
   leaderOf(topicId: string, index: number): number {
     return this.#known(this.#leaders.get(`${topicId}/${index}`));
+  }
+
+  /** The latest epoch that is known; -1: none. */
+  epochOf(topicId: string, index: number): number {
+    return this.#epochs.get(`${topicId}/${index}`) ?? -1;
   }
 
   coordinatorOf(group: string): number {

@@ -5,9 +5,13 @@ import { Directory, UNKNOWN_NODE } from "./directory.ts";
 
 const TOPIC = "1".repeat(32);
 
-function metadata(leaders: readonly number[], controllerId: number): MetadataResponse {
+function metadata(
+  leaders: readonly number[],
+  controllerId: number,
+  leaderEpoch = 1,
+): MetadataResponse {
   const brokers = [1, 2].map((nodeId) => ({ nodeId, host: `h${nodeId}`, port: 9, rack: null }));
-  const partitions = leaders.map((leaderId, partitionIndex) => ({ leaderId, partitionIndex }));
+  const partitions = leaders.map((leaderId, partitionIndex) => ({ leaderId, partitionIndex, leaderEpoch }));
   const topics = [{ topicId: TOPIC, name: "t", partitions }];
   return { ...newMetadataResponse(), brokers, controllerId, topics } as unknown as MetadataResponse;
 }
@@ -22,6 +26,18 @@ Deno.test("Directory follows what the last metadata says, and knows nobody witho
   directory.take(metadata([2], -1));
   assert.deepEqual([0, 1].map((index) => directory.leaderOf(TOPIC, index)), [2, -1]);
   assert.equal(directory.controllerId, UNKNOWN_NODE);
+});
+
+Deno.test("Directory does not believe in a leader of an earlier epoch", () => {
+  const directory = new Directory();
+  assert.equal(directory.epochOf(TOPIC, 0), -1);
+  directory.take(metadata([1], 1, 6));
+  directory.take(metadata([2], 1, 5));
+  assert.equal(directory.leaderOf(TOPIC, 0), UNKNOWN_NODE);
+  directory.forget();
+  directory.take(metadata([2], 1, 7));
+  assert.equal(directory.leaderOf(TOPIC, 0), 2);
+  assert.equal(directory.epochOf(TOPIC, 0), 7);
 });
 
 Deno.test("Directory forgets leaders, coordinators and the controller after a refusal, not addresses", () => {

@@ -107,6 +107,7 @@ export class ForgeActor extends Actor {
       // Before the topic is made.
       ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
       ErrorCode.NOT_CONTROLLER,
+      ErrorCode.NOT_LEADER_OR_FOLLOWER,
     ];
     expect(refusals.includes(errorCode), () => `a forged write is answered with ${errorCode}`);
   }

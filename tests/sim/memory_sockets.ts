@@ -48,6 +48,8 @@ export class ClientEnd {
   /** From the client to the server, and back. */
   uplink: Transit | null = null;
   downlink: Transit | null = null;
+  /** Resets the connection: what is on its way is lost. */
+  abort: () => void = () => {};
 
   send(bytes: Uint8Array): void {
     if (this.uplink === null) this.toServer.push(bytes.slice());

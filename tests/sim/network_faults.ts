@@ -1,7 +1,7 @@
 /**
  * What goes wrong in the network of a simulated cluster while its clients work: links that are slow, links that are cut
- * (one way, both ways, all of a node's at once or one after the other), connections that are reset. Each family is
- * absent from about half of the runs.
+ * (one way, both ways, all of a node's at once or one after the other), nodes that are split into two sides,
+ * connections that are reset. Each family is absent from about half of the runs.
  *
  * @module
  */
@@ -16,6 +16,12 @@ export interface NetworkPlan {
   readonly slowLinks: boolean;
   readonly cuts: boolean;
   readonly resets: boolean;
+  /** The nodes are split into sides that do not reach each other. */
+  readonly splits: boolean;
+  /** Pause between two faults at most, and how long a few of them last at most (virtual ms). */
+  readonly pauseMsMax: number;
+  readonly longMsMax: number;
+  readonly longPercent: number;
 }
 
 export const PEACEFUL: NetworkPlan = {
@@ -23,6 +29,11 @@ export const PEACEFUL: NetworkPlan = {
   slowLinks: false,
   cuts: false,
   resets: false,
+  splits: false,
+  // Lives of a node are short where it is alone.
+  pauseMsMax: 60,
+  longMsMax: 1_500,
+  longPercent: 5,
 };
 
 /** Every second run has a network without any fault. */
@@ -31,6 +42,7 @@ export function networkPlanOf(random: Random): NetworkPlan {
   if (half()) return PEACEFUL;
   const longest = [0.5, 2, 10][random.nextBelow(3)]!;
   return {
+    ...PEACEFUL,
     delayMs: half() ? { min: 0, max: longest } : null,
     slowLinks: half(),
     cuts: half(),
@@ -38,12 +50,21 @@ export function networkPlanOf(random: Random): NetworkPlan {
   };
 }
 
-/** Pause between two faults (virtual ms), at most. */
-const PAUSE_MS_MAX = 60;
-/** How long most faults last, and a few (virtual ms). */
+/** The same for several nodes, whose elections and clients need longer faults to be disturbed. */
+export function clusterNetworkPlanOf(random: Random): NetworkPlan {
+  const pick = (...values: readonly number[]): number => values[random.nextBelow(values.length)]!;
+  const plan = networkPlanOf(random);
+  return {
+    ...plan,
+    splits: plan !== PEACEFUL && random.nextBelow(2) === 0,
+    pauseMsMax: pick(200, 1_000, 4_000),
+    longMsMax: pick(500, 3_000, 10_000),
+    longPercent: pick(10, 40),
+  };
+}
+
+/** How long most faults last at most (virtual ms). */
 const SHORT_MS_MAX = 40;
-const LONG_MS_MAX = 1_500;
-const LONG_PERCENT = 5;
 /** Of a slow link, at most. */
 const BYTES_PER_MS_MAX = 200;
 
@@ -71,8 +92,8 @@ export class NetworkFaults {
 
   /** Ends what is over, begins something now and then. */
   tick(): void {
-    const { slowLinks, cuts, resets } = this.#plan;
-    if (!slowLinks && !cuts && !resets) return;
+    const { slowLinks, cuts, resets, splits, pauseMsMax } = this.#plan;
+    if (!slowLinks && !cuts && !resets && !splits) return;
     const { nowMs } = this.#cluster;
     if (this.#agenda.some(({ atMs }) => atMs <= nowMs)) {
       const due = this.#agenda.filter(({ atMs }) => atMs <= nowMs);
@@ -80,10 +101,11 @@ export class NetworkFaults {
       for (const { act } of due) act();
     }
     if (nowMs < this.#nextMs) return;
-    this.#nextMs = nowMs + 1 + this.#random.nextBelow(PAUSE_MS_MAX);
+    this.#nextMs = nowMs + 1 + this.#random.nextBelow(pauseMsMax);
     const kinds = [
       ...(slowLinks ? [() => this.#slow()] : []),
       ...(cuts ? [() => this.#cutPair(), () => this.#cutWay(), () => this.#swizzle()] : []),
+      ...(splits ? [() => this.#split()] : []),
       ...(resets ? [() => this.#reset()] : []),
     ];
     this.#pick(kinds)();
@@ -128,6 +150,21 @@ export class NetworkFaults {
     }
   }
 
+  /** Some nodes do not reach the others for a while; in one direction only, now and then. */
+  #split(): void {
+    const nodes = this.#nodes;
+    const side = nodes.filter(() => this.#random.nextBelow(2) === 0);
+    const isOneWay = this.#random.nextBelow(4) === 0;
+    const lastsMs = this.#lastsMs();
+    for (const from of side) {
+      for (const to of nodes) {
+        if (side.includes(to)) continue;
+        this.#cut(from, to, 0, lastsMs);
+        if (!isOneWay) this.#cut(to, from, 0, lastsMs);
+      }
+    }
+  }
+
   #reset(): void {
     const { connections } = this.#cluster.network;
     if (connections.length === 0) return;
@@ -168,8 +205,9 @@ export class NetworkFaults {
   }
 
   #lastsMs(): number {
-    const isLong = this.#random.nextBelow(100) < LONG_PERCENT;
-    return 1 + this.#random.nextBelow(isLong ? LONG_MS_MAX : SHORT_MS_MAX);
+    const { longPercent, longMsMax } = this.#plan;
+    const isLong = this.#random.nextBelow(100) < longPercent;
+    return 1 + this.#random.nextBelow(isLong ? longMsMax : SHORT_MS_MAX);
   }
 
   #later(ms: number, act: () => void): void {

@@ -3,6 +3,9 @@
  * between. Written as generators that give way once per step of the cluster, so that each node of several has a fate of
  * its own.
  *
+ * A node of several lives until a given time, and its start may take as long as there is no majority; one that is alone
+ * lives a given number of lives.
+ *
  * ```text
  *   life:   mount ─ (power cut during recovery: again) ─ serves ─ cut, fatal error, or clean stop
  * ```
@@ -25,6 +28,7 @@ const MEMORIES_PER_LIFE = 2;
 /** Fewest disk operations before a planned power cut, during recovery and in service. */
 const CUT_IN_RECOVERY = 400;
 const CUT_IN_SERVICE = 3_000;
+const CUT_AMONG_SEVERAL = 12_000;
 /** One read or write in so many ends short, after at most so many bytes. */
 const SHORT_ONE_IN = 8;
 const SHORT_BYTES_MAX = 20_000;
@@ -76,6 +80,35 @@ export class NodeFate {
   /** All lives that the plan gives it. */
   *run(): Steps<void> {
     for (let life = 0; life < this.#plan.lives; life++) yield* this.#life();
+  }
+
+  /** Life after life until that time; what it is doing then is left unfinished. */
+  *runUntil(untilMs: number): Steps<void> {
+    const lives = this.#livesOn();
+    while (this.node.nowMs < untilMs) {
+      lives.next();
+      yield;
+    }
+  }
+
+  /** Nothing goes wrong any more: it serves on, or starts. */
+  *settle(): Steps<void> {
+    const { node } = this;
+    node.frozenUntilMs = node.pausedUntilMs = 0;
+    if (this.lives + this.mounts > 0 && !node.disk.crashed) {
+      node.disk.crashAfterOps(Infinity);
+      node.disk.clearFaults();
+      if (!node.stopping) {
+        yield* this.#while(() => node.starting, "a start does not end");
+        if (node.serving) return;
+      }
+      this.endLife();
+    }
+    yield* this.mountSurely();
+  }
+
+  *#livesOn(): Steps<void> {
+    for (;;) yield* this.#life();
   }
 
   /** One life, cut at exactly this operation; then one whose recovery is cut, if that is asked for. */
@@ -152,7 +185,8 @@ export class NodeFate {
     const plan = this.#plan;
     const { disk } = yield* this.#begin();
     if (plan.powerCuts && this.#chance(60)) {
-      disk.crashAfterOps(this.#random.nextBelow(CUT_IN_SERVICE));
+      const cutMax = this.#isOneOfSeveral ? CUT_AMONG_SEVERAL : CUT_IN_SERVICE;
+      disk.crashAfterOps(this.#random.nextBelow(cutMax));
     }
     for (let i = 0; i < plan.slowMoments; i++) {
       const nth = 1 + this.#random.nextBelow(300);
@@ -205,14 +239,25 @@ export class NodeFate {
     const parts = this.#plan.damage ? MEMORIES_PER_LIFE + 1 : 1;
     for (let part = 0; part < parts; part++) {
       if (part > 0) this.#damager.remember(this.node.disk);
-      const until = this.node.nowMs + this.#plan.lifeMs / parts;
+      const until = this.node.nowMs + this.#lifeMs / parts;
       while (this.node.nowMs < until && !this.over) yield;
     }
   }
 
+  get #isOneOfSeveral(): boolean {
+    return this.#plan.nodes > 1;
+  }
+
+  get #lifeMs(): number {
+    const { lifeMs } = this.#plan;
+    return this.#isOneOfSeveral && lifeMs < Infinity ? this.#random.nextBelow(2 * lifeMs) : lifeMs;
+  }
+
   *#while(goesOn: () => boolean, what: string): Steps<void> {
-    const lateMs = this.node.nowMs + STEP_MS_MAX;
+    const sinceMs = this.node.nowMs;
     while (goesOn()) {
+      // Without a majority, a start waits for others.
+      const lateMs = Math.max(sinceMs, this.#stage.calmSinceMs) + STEP_MS_MAX;
       if (this.node.nowMs > lateMs) throw new SimFailure("liveness", what);
       yield;
     }
@@ -223,7 +268,8 @@ export class NodeFate {
     const node = this.node;
     const { topics, damage, checker, cluster } = this.#stage;
     for (const { id, name, partitions, deleting } of topics) {
-      if (id === "" || deleting) continue;
+      // What others have changed meanwhile comes later.
+      if (id === "" || deleting || this.#isOneOfSeveral) continue;
       const last = node.groupOf(id, partitions - 1);
       expect(last >= 0, () => `${name} with ${partitions} partitions is gone`);
     }
@@ -256,7 +302,8 @@ export class NodeFate {
   #checkRemarks(): void {
     for (const remark of this.node.remarks) {
       if (this.#stage.stalls && remark.includes(RECLAIMED)) continue;
-      if (remark.startsWith("Closed a connection")) throw new SimFailure("correctness", remark);
+      const isWrong = remark.startsWith("Closed a connection") || remark.includes(SENSELESS);
+      if (isWrong) throw new SimFailure("correctness", `${this.node.name}: ${remark}`);
     }
     this.node.remarks.length = 0;
   }
@@ -266,5 +313,7 @@ export class NodeFate {
   }
 }
 
+/** What another node sent, or what is in a log. */
+const SENSELESS = "makes no sense";
 /** Of a connection that stalled where memory was short; nuisances do, and cut links. */
 const RECLAIMED = "the memory that it holds is needed";

@@ -34,6 +34,12 @@ const SHARED_BYTES_MAX = 100 * 1024;
 /** From here on topics are named by id. */
 const TOPIC_IDS_SINCE = 13;
 const ZSTD_SINCE = 7;
+/** Refusals of a leader without enough followers. */
+const LACKING: readonly number[] = [
+  ErrorCode.NOT_ENOUGH_REPLICAS,
+  ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+  ErrorCode.REQUEST_TIMED_OUT,
+];
 /** How much older than its records a batch claims to be (ms). */
 const LIE_MS = 1e9;
 
@@ -78,7 +84,9 @@ export class ProduceActor extends Actor {
     super(stage, seed);
     this.#shape = shape;
     this.#version = 3 + this.random.nextBelow(11);
-    const acks = [-1, -1, 1, ...(shape.idempotent ? [] : [0])];
+    // What one disk alone has may be lost with its node: idempotence needs more, as in Kafka.
+    const isSafe = shape.idempotent && stage.cluster.nodes.length > 1;
+    const acks = isSafe ? [-1] : [-1, -1, 1, ...(shape.idempotent ? [] : [0])];
     this.#acks = this.pick(acks);
   }
 
@@ -265,7 +273,10 @@ export class ProduceActor extends Actor {
         this.stage.checker.observe(errorCode);
         if (errorCode === ErrorCode.NONE) {
           this.note(() => `${nameOf(queued)} is at ${baseOffset}`);
-          this.stage.checker.acknowledged(queued.batch, baseOffset);
+          const { checker, cluster } = this.stage;
+          if (this.#acks === -1 || cluster.nodes.length === 1) {
+            checker.acknowledged(queued.batch, baseOffset);
+          } else checker.observe(baseOffset);
           lane.known = true;
           lane.last = queued;
           remove(lane, queued);
@@ -297,6 +308,7 @@ export class ProduceActor extends Actor {
     const known = lane.last === queued;
     const failing = this.stage.failingDisk || lane.topic.deleting || this.#isSuspect(lane);
     const expected = (errorCode === ErrorCode.KAFKA_STORAGE_ERROR && failing) ||
+      (LACKING.includes(errorCode) && this.stage.cluster.nodes.length > 1) ||
       errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER || gone ||
       (errorCode === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER && !first && !known);
     expect(

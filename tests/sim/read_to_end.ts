@@ -11,15 +11,24 @@ import { LogRead } from "../../src/storage/log_read.ts";
 /** Read at once (bytes). */
 const READ_BYTES = 100_000;
 
-/** The offset where a reader can go no further, or -1. */
-export function* readToEnd(log: Log): Task<number> {
+/**
+ * The offset where a reader can go no further, or -1.
+ *
+ * @param take given each extent that was read, while it is there
+ */
+export function* readToEnd(
+  log: Log,
+  from = log.startOffset,
+  take: (address: number, length: number) => void = () => {},
+): Task<number> {
   let resume: (bytes: number) => void = () => {};
   const read = new LogRead({ complete: (bytes) => resume(bytes) });
-  for (let offset = log.startOffset; offset < log.endOffset;) {
+  for (let offset = from; offset < log.endOffset;) {
     read.offset = offset;
     read.maxBytes = READ_BYTES;
     read.limitOffset = log.endOffset;
     if (!log.read(read)) yield* until<number>((done) => resume = done);
+    for (let i = 0; i < read.extentCount; i++) take(read.addresses[i]!, read.lengths[i]!);
     const stuck = read.error !== 0 || read.nextOffset === offset;
     read.release();
     if (stuck) return offset;

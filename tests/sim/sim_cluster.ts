@@ -7,15 +7,9 @@
 
 import type { PartitionLog } from "../../src/storage/partition_log.ts";
 import { SimNetwork } from "./sim_network.ts";
-import {
-  SimNode,
-  type SimNodeOptions,
-  simRpcAddress,
-  type SimWorld,
-  START_MS,
-  STEP_MS,
-} from "./sim_node.ts";
+import { SimNode, type SimNodeOptions } from "./sim_node.ts";
 import { SimTrace } from "./sim_trace.ts";
+import { simRpcAddress, type SimWorld, START_MS, STEP_MS } from "./sim_world.ts";
 
 /** What makes the seeds of the nodes and of the network differ. */
 const NODE_SEEDS = 0x9e3779b9;
@@ -33,6 +27,8 @@ export interface SimClusterOptions {
   readonly founds?: boolean;
   /** How many of them found it, the first ones; the others join it. All when absent. */
   readonly founders?: number;
+  /** Virtual time of one step (ms); more happens in a longer one. */
+  readonly stepMs?: number;
   /** Takes the lines of a trace; null: there is none. */
   readonly print?: ((line: string) => void) | null;
 }
@@ -41,19 +37,15 @@ export class SimCluster implements SimWorld {
   readonly network: SimNetwork;
   readonly nodes: readonly SimNode[];
   readonly trace: SimTrace | null;
+  readonly stepMs: number;
+  readonly pace: number;
   nowMs = START_MS;
 
-  constructor(
-    {
-      seed,
-      nodes,
-      node,
-      wallSkewsMs = [],
-      founds = false,
-      founders = nodes,
-      print = null,
-    }: SimClusterOptions,
-  ) {
+  constructor(options: SimClusterOptions) {
+    const { seed, nodes, node, wallSkewsMs = [], founds = false, print = null } = options;
+    const { founders = nodes } = options;
+    this.stepMs = options.stepMs ?? STEP_MS;
+    this.pace = Math.round(this.stepMs / STEP_MS);
     this.network = new SimNetwork(seed ^ NETWORK_SEED);
     this.trace = print === null ? null : new SimTrace(() => this.nowMs, print);
     const seeds = Array.from({ length: founders }, (_, nodeId) => simRpcAddress(nodeId));
@@ -75,7 +67,7 @@ export class SimCluster implements SimWorld {
   }
 
   /** One step of everything. */
-  step(ms = STEP_MS): void {
+  step(ms = this.stepMs): void {
     this.nowMs += ms;
     this.network.step(this.nowMs);
     for (const node of this.nodes) node.turn();

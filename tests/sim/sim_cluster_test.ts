@@ -5,7 +5,6 @@ import { newMetadataRequest } from "../../src/wire/generated/metadata_request.ts
 import { SimClient } from "./sim_client.ts";
 import { SimCluster } from "./sim_cluster.ts";
 import { produceRequest, SMALL_BATCH, topicRequest } from "./sim_requests.ts";
-import { runSeed } from "./workload.ts";
 
 /** Longest time for anything (virtual ms). */
 const SOON_MS = 5_000;
@@ -96,35 +95,4 @@ Deno.test("a link of a SimCluster that is cut delays its client alone", () => {
   assert.equal(answered, 0);
   network.heal();
   bench.until(() => (far!.poll(), answered === 1));
-});
-
-Deno.test("three nodes of a workload live and die by themselves, and do so the same twice", () => {
-  const nobody = {
-    idempotentProducers: 0,
-    plainProducers: 0,
-    consumers: 0,
-    groupMembers: 0,
-    admins: 0,
-    spoilers: 0,
-    forgers: 0,
-    nuisances: 0,
-    topics: 0,
-  };
-  const plan = {
-    ...nobody,
-    nodes: 3,
-    lives: 3,
-    lifeMs: 50,
-    downMsMax: 30,
-    powerCuts: true,
-    ioErrors: false,
-    spareBytes: null,
-    damage: false,
-    network: { delayMs: { min: 0, max: 1 }, slowLinks: true, cuts: true, resets: true },
-    skewMsMax: 1_000,
-  };
-  const result = runSeed(5, { plan });
-  // Each comes up once more at the end.
-  assert.equal(result.lives, 12);
-  assert(result.mounts >= result.lives);
 });

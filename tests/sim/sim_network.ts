@@ -146,6 +146,7 @@ export class SimNetwork extends MemoryNetwork {
       client.ended = client.gone = client.closed = true;
       this.#connections.delete(connection);
     });
+    client.abort = () => connection.reset();
     this.#connections.add(connection);
     up.opening(() => {
       // The address may belong to somebody else by now, or to nobody.

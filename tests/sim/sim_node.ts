@@ -10,7 +10,6 @@
 
 import { hostPort } from "../../src/base/address.ts";
 import { assert } from "../../src/base/assert.ts";
-import { RECEIVE_BUFFER_SIZE } from "../../src/base/limits.ts";
 import { type Logger, LogLevel } from "../../src/base/logger.ts";
 import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
 import { Settings } from "../../src/base/settings.ts";
@@ -26,13 +25,12 @@ import { runTask, type Task } from "../../src/io/task.ts";
 import type { RecordWalk } from "../../src/io/record_walk.ts";
 import { loadShim } from "../../src/io/shim.ts";
 import { openBufferWalk, type ShimWalk } from "../../src/io/shim_walk.ts";
-import { Timer, Timers } from "../../src/io/timers.ts";
+import { Timer, type Timers } from "../../src/io/timers.ts";
 import type { SnapshotPolicy } from "../../src/kafka/applied_log.ts";
 import type { MakeReplica } from "../../src/replication/replica.ts";
 import { Mailboxes, mailboxesSize } from "../../src/shard/mailbox.ts";
 import type { Peering } from "../../src/shard/node_links.ts";
 import { Shard } from "../../src/shard/shard.ts";
-import { ShardMemory } from "../../src/shard/shard_memory.ts";
 import { ShardSteps } from "../../src/shard/shard_steps.ts";
 import {
   type Recovered,
@@ -46,18 +44,13 @@ import type { PartitionLog } from "../../src/storage/partition_log.ts";
 import type { RecoveryReport } from "../../src/storage/recovery.ts";
 import type { Damage, ShardStorage, StorageContext } from "../../src/storage/shard_storage.ts";
 import { readToEnd } from "./read_to_end.ts";
-import { ClientEnd, MemoryDescriptors, MemorySockets } from "./memory_sockets.ts";
-import { SimNetwork } from "./sim_network.ts";
-import type { SimTrace } from "./sim_trace.ts";
+import { ClientEnd, MemoryDescriptors } from "./memory_sockets.ts";
+import { SimShard } from "./sim_shard.ts";
+import { newWorld, RPC_PORT, simRpcAddress, type SimWorld, STEP_MS } from "./sim_world.ts";
 
-const RECEIVE_BUFFERS = 16;
 /** Lives are short: after a few records the next snapshot is due. */
 const SNAPSHOTS: SnapshotPolicy = { bytesMin: 300, intervalMs: 5, restMs: 30 };
 const WALL_START_MS = 1_700_000_000_000;
-/** Virtual time of the first step, and of each (ms). */
-export const START_MS = 1000;
-export const STEP_MS = 0.25;
-const RPC_PORT = 33145;
 
 /** Loaded once: that takes longer than many a simulation. */
 const SHIM = loadShim();
@@ -82,56 +75,6 @@ export interface SimNodeOptions {
   readonly makeReplica?: MakeReplica;
   /** Where the first nodes of its cluster listen for each other; absent: it knows of no other nodes. */
   readonly seeds?: readonly RpcAddress[];
-}
-
-/** One clock, one network. */
-export interface SimWorld {
-  /** Monotonic virtual time (ms). */
-  nowMs: number;
-  readonly network: SimNetwork;
-  readonly trace: SimTrace | null;
-}
-
-/** What a shard of production has from its thread, and the shard once it is open. */
-class SimShard {
-  readonly index: number;
-  readonly timers = new Timers();
-  readonly arena: Arena;
-  readonly blocks: ShardMemory;
-  readonly sockets: MemorySockets;
-  steps!: ShardSteps;
-
-  /** @param descriptors of the process */
-  constructor(
-    index: number,
-    arena: Arena,
-    requestMax: number,
-    memory: Memory,
-    random: Random,
-    descriptors: MemoryDescriptors,
-  ) {
-    this.index = index;
-    this.arena = arena;
-    this.blocks = new ShardMemory(arena, requestMax);
-    const buffers = Array.from(
-      { length: RECEIVE_BUFFERS },
-      () => arena.allocate(RECEIVE_BUFFER_SIZE),
-    );
-    this.sockets = new MemorySockets(
-      memory,
-      buffers,
-      RECEIVE_BUFFER_SIZE,
-      random,
-      descriptors,
-    );
-    this.sockets.onRecycled = () => this.blocks.noteReleased();
-  }
-
-  get shard(): Shard {
-    const { shard } = this.steps;
-    assert(shard !== null, "the shard is not open");
-    return shard;
-  }
 }
 
 export class SimNode {
@@ -171,7 +114,10 @@ export class SimNode {
   #process = 0;
   #incarnation = "";
   #stopping = false;
-  readonly #wallOffsetMs: number;
+  #wallOffsetMs: number;
+  /** Its disk carries out nothing until then, and its process does nothing (virtual ms). */
+  frozenUntilMs = 0;
+  pausedUntilMs = 0;
 
   constructor(options: SimNodeOptions) {
     this.#options = options;
@@ -362,18 +308,28 @@ export class SimNode {
 
   /** This node's part of a step. */
   turn(): void {
-    if (this.#bulk === null || this.disk.crashed) return;
-    if (this.diskOptions.latencyMs === undefined) this.disk.step();
-    else this.disk.advance(this.nowMs);
+    if (this.#bulk === null || this.disk.crashed || this.nowMs < this.pausedUntilMs) return;
+    const { pace } = this.#world;
+    if (this.nowMs >= this.frozenUntilMs) this.#turnDisk(pace);
     for (const { steps, timers, sockets } of this.shards) {
       if (this.disk.crashed) return;
-      for (let i = 0; i < 4 && sockets.step(); i++);
+      for (let i = 0; i < 4 * pace && sockets.step(); i++);
       steps.shard?.drainMessages();
       timers.run(this.nowMs);
       steps.shard?.endTurn(this.nowMs);
       const logs = steps.shard?.storage.logs.values() ?? [];
       for (const log of logs) (log as PartitionLog).invariants();
     }
+  }
+
+  #turnDisk(pace: number): void {
+    if (this.diskOptions.latencyMs !== undefined) return this.disk.advance(this.nowMs);
+    for (let i = 0; i < pace && this.disk.step(); i++);
+  }
+
+  /** Its wall clock jumps. */
+  jumpWall(ms: number): void {
+    this.#wallOffsetMs += ms;
   }
 
   /** Steps until `done`; false when the disk crashed or it never came. */
@@ -579,14 +535,4 @@ export class SimNode {
       ...this.#options.settings,
     }));
   }
-}
-
-/** Where a node listens for others. */
-export function simRpcAddress(nodeId: number): RpcAddress {
-  return { host: `10.0.0.${nodeId + 1}`, port: RPC_PORT };
-}
-
-/** A world of one node. */
-function newWorld(seed: number): SimWorld {
-  return { nowMs: START_MS, network: new SimNetwork(seed), trace: null };
 }

@@ -47,6 +47,7 @@ const SMALL: WorkloadOptions = {
   plan: {
     nodes: 1,
     replication: 1,
+    minInsync: 1,
     downMsMax: 0,
     skewMsMax: 0,
     network: PEACEFUL,

@@ -50,6 +50,7 @@ const REFUSALS: readonly number[] = [
   ErrorCode.UNKNOWN_TOPIC_ID,
   ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
   ErrorCode.NOT_LEADER_OR_FOLLOWER,
+  ErrorCode.NOT_ENOUGH_REPLICAS,
   ErrorCode.KAFKA_STORAGE_ERROR,
 ];
 

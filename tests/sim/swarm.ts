@@ -18,6 +18,8 @@ export interface SwarmPlan {
   readonly nodes: number;
   /** Replicas of each partition of the clients' topics. */
   readonly replication: number;
+  /** `min.insync.replicas` of the clients' topics. */
+  readonly minInsync: number;
   /** For how long a node stays away between two lives, at most (virtual ms). */
   readonly downMsMax: number;
   /** The wall clocks of the nodes differ by up to this (ms). */
@@ -75,6 +77,7 @@ export function planOf(random: Random): SwarmPlan {
   const plan: SwarmPlan = {
     nodes: 1,
     replication: 1,
+    minInsync: 1,
     downMsMax: 0,
     skewMsMax: 0,
     network: PEACEFUL,

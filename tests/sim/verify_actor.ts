@@ -35,6 +35,8 @@ interface Reading {
 export class VerifyActor extends Actor {
   readonly #left: PartitionModel[] = [];
   #reading = false;
+  /** What it reads at present. */
+  #model: PartitionModel | null = null;
 
   constructor(stage: Stage, seed: number) {
     super(stage, seed);
@@ -57,12 +59,15 @@ export class VerifyActor extends Actor {
     const model = this.#left.at(-1)!;
     if (this.leaderOf(model.topicId, model.index) < 0) return;
     this.#reading = true;
+    this.#model = model;
     this.#left.pop();
     const reading = { model, horizon: new Horizon(), read: new Set<number>() };
     this.#read({ ...reading, unreadable: new Set() }, BEFORE_START);
   }
 
-  protected override forget(): void {}
+  protected override forget(): void {
+    if (this.#reading) this.#again(this.#model!);
+  }
 
   #read(reading: Reading, offset: number): void {
     const { model, horizon } = reading;
@@ -80,6 +85,7 @@ export class VerifyActor extends Actor {
       this.misled(answer.errorCode);
       switch (answer.errorCode) {
         case ErrorCode.NOT_LEADER_OR_FOLLOWER:
+        case ErrorCode.OFFSET_NOT_AVAILABLE:
           this.#again(model);
           return;
         case ErrorCode.OFFSET_OUT_OF_RANGE: {

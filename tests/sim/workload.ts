@@ -1,5 +1,5 @@
 /**
- * One seed, one run: a cluster with clients of every kind, over several lives of its nodes (`node_fate.ts`); then
+ * One seed, one run: one node with clients of every kind, over several of its lives (`node_fate.ts`); then
  * everything is brought to rest and checked.
  *
  * ```text
@@ -11,26 +11,22 @@
  */
 
 import { assert } from "../../src/base/assert.ts";
-import { RECEIVE_BUFFER_SIZE } from "../../src/base/limits.ts";
 import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
 import { OFFSETS_TOPIC } from "../../src/cluster/topic_names.ts";
 import { groupPartition } from "../../src/group/group_partition.ts";
-import { HeapLane } from "../../src/kafka/request_heap.ts";
 import type { Actor, SimTopic, Stage } from "./actor.ts";
 import { AdminActor } from "./admin_actor.ts";
+import { castOf } from "./cast.ts";
 import { Checker } from "./checker.ts";
-import { ConsumeActor } from "./consume_actor.ts";
 import { DamageBook } from "./damage_book.ts";
-import { ForgeActor } from "./forge_actor.ts";
 import { GroupActor } from "./group_actor.ts";
+import { checkBudgets, checkMemory } from "./memory_check.ts";
 import { NetworkFaults } from "./network_faults.ts";
 import { NodeFate, StartRefused, type Steps } from "./node_fate.ts";
-import { NuisanceActor, POLL_BEHIND_MS } from "./nuisance_actor.ts";
+import { POLL_BEHIND_MS } from "./nuisance_actor.ts";
 import { ProduceActor } from "./produce_actor.ts";
-import { expect, SimFailure } from "./sim_failure.ts";
+import { SimFailure } from "./sim_failure.ts";
 import { SimCluster } from "./sim_cluster.ts";
-import type { SimNode } from "./sim_node.ts";
-import { SpoilActor } from "./spoil_actor.ts";
 import { damagedPlanOf, forgersOf, nuisancesOf, planOf, type SwarmPlan, worldOf } from "./swarm.ts";
 import { VerifyActor } from "./verify_actor.ts";
 
@@ -40,8 +36,6 @@ const DRAIN_MS = 120_000;
 const REST_MS = 3_000;
 /** Steps between two looks at the budgets. */
 const BUDGET_STEPS = 16;
-/** What one request may exceed its heap lane by: it is counted when it has been decoded. */
-const HEAP_EXCESS_MAX = 32 * 1024 * 1024;
 /** What a run is beside its seed; for tests that want one shape. */
 export interface WorkloadOptions {
   readonly plan?: Partial<SwarmPlan>;
@@ -101,7 +95,7 @@ export class Workload {
     const plan = { ...shape, ...worldOf(weather), nuisances, forgers, ...options.plan };
     this.plan = plan;
     const { nodes, skewMsMax, network } = plan;
-    assert(nodes === 1 || !plan.damage, "the book of damages is of one node");
+    assert(nodes === 1, "several nodes have a workload of their own (cluster_workload.ts)");
     const skews = Array.from({ length: nodes }, () => weather.nextBelow(skewMsMax + 1));
     this.cluster = new SimCluster({
       seed,
@@ -127,8 +121,11 @@ export class Workload {
       failingDisk: plan.spareBytes !== null || plan.ioErrors,
       nuisances: plan.nuisances > 0,
       stalls: plan.nuisances > 0 || network.cuts || network.slowLinks,
-      discovers: plan.discovers || nodes > 1,
+      discovers: plan.discovers,
       draining: false,
+      calmSinceMs: 0,
+      patienceMs: Infinity,
+      thinkMs: 0,
       clients: 0,
     };
     this.#fates = this.cluster.nodes.map((node) =>
@@ -148,9 +145,12 @@ export class Workload {
       segmentBytes: plan.segmentBytes,
       retention: plan.retention,
       replication: plan.replication,
+      minInsync: plan.minInsync,
       partitionsMax: plan.partitionsMax + 2,
     });
-    this.#cast();
+    const next = (): number => this.#next();
+    const seeds = { next, mischief: this.#mischief, forgery: this.#forgery };
+    this.#actors.push(this.#admin, ...castOf(this.#stage, plan, seeds));
   }
 
   /** Runs the seed; throws what is wrong. */
@@ -214,31 +214,7 @@ export class Workload {
     this.#faults.tick();
     for (const actor of this.#actors) actor.tick();
     if (++this.#steps % BUDGET_STEPS !== 0) return;
-    for (const node of this.cluster.accepting) this.#checkBudgets(node);
-  }
-
-  /** What clients can make us allocate stays within what it may. */
-  #checkBudgets({ shards }: SimNode): void {
-    shards.forEach(({ blocks, shard }, index) => {
-      const { waitingWindows, begunFrames, smallFrames, largeFrames, responses } = blocks;
-      for (
-        const { name, used, limit } of [
-          waitingWindows,
-          begunFrames,
-          smallFrames,
-          largeFrames,
-          responses,
-        ]
-      ) {
-        expect(used <= limit, () => `shard ${index}: ${used} bytes of ${name}, of ${limit}`);
-      }
-      const { heap } = shard.server;
-      for (const lane of Object.values(HeapLane)) {
-        const used = heap.used(lane);
-        const isBounded = used >= 0 && used <= heap.limit + HEAP_EXCESS_MAX;
-        expect(isBounded, () => `shard ${index}: ${used} bytes of heap lane ${lane}`);
-      }
-    });
+    for (const node of this.cluster.accepting) checkBudgets(node);
   }
 
   #finish(): void {
@@ -302,7 +278,7 @@ export class Workload {
     for (const actor of this.#actors) actor.hangUp();
     this.cluster.rest(REST_MS + (this.plan.nuisances > 0 ? POLL_BEHIND_MS : 0));
     for (const { node } of this.#fates) {
-      this.#checkMemory(node);
+      checkMemory(node);
       if (!this.plan.ioErrors) this.#stage.damage.checkNamed(node);
       for (const { shard } of node.shards) {
         for (const log of shard.storage.logs.values()) if (log.suspect) this.#suspects++;
@@ -349,40 +325,6 @@ export class Workload {
     return !this.#stage.damage.isHurt(cluster.holderOf(groupId)!, groupId);
   }
 
-  #checkMemory({ shards }: SimNode): void {
-    shards.forEach(({ blocks, sockets, shard }, index) => {
-      const { waitingWindows, begunFrames, smallFrames, largeFrames, responses } = blocks;
-      const budgets = [waitingWindows, begunFrames, smallFrames, largeFrames, responses];
-      for (const { name, used } of budgets) {
-        expect(used === 0, () => `shard ${index}: ${used} bytes of ${name} are not given back`);
-      }
-      expect(
-        sockets.freeBuffers === sockets.bufferCount,
-        () => `shard ${index}: ${sockets.bufferCount - sockets.freeBuffers} receive buffers lost`,
-      );
-      for (const lane of Object.values(HeapLane)) {
-        const used = shard.server.heap.used(lane);
-        expect(used === 0, () => `shard ${index}: ${used} bytes of heap lane ${lane} stay counted`);
-      }
-      expect(blocks.waitingCount === 0, () => `shard ${index}: somebody waits for memory`);
-      expect(shard.server.connectionCount === 0, () => `shard ${index}: a connection is left`);
-      const stats = shard.storage.stats();
-      expect(
-        stats.pinnedBytes === 0,
-        () => `shard ${index}: ${stats.pinnedBytes} bytes stay pinned`,
-      );
-      const stored = stats.cachedBytes + stats.dirtyBytes + stats.journalBufferBytes +
-        stats.checkpointBufferBytes;
-      const receiving = sockets.bufferCount * RECEIVE_BUFFER_SIZE;
-      const { arena } = blocks;
-      const known = arena.freeBytes + stored + receiving;
-      expect(
-        known === arena.size,
-        () => `shard ${index}: ${arena.size - known} bytes of the arena are lost`,
-      );
-    });
-  }
-
   #topic(number: number): SimTopic {
     const { partitionsMax } = this.plan;
     return {
@@ -392,38 +334,8 @@ export class Workload {
       mortal: false,
       trimmed: this.#chance(40),
       deleting: false,
+      deleted: false,
     };
-  }
-
-  #cast(): void {
-    const { plan } = this;
-    const { batchBytesMax, pipelining, oddBatches: odd } = plan;
-    this.#actors.push(this.#admin);
-    for (let i = 0; i < plan.idempotentProducers; i++) {
-      const shape = { idempotent: true, batchBytesMax, pipelining, odd };
-      this.#actors.push(new ProduceActor(this.#stage, this.#next(), shape));
-    }
-    for (let i = 0; i < plan.plainProducers; i++) {
-      const shape = { idempotent: false, batchBytesMax, pipelining, odd };
-      this.#actors.push(new ProduceActor(this.#stage, this.#next(), shape));
-    }
-    for (let i = 0; i < plan.spoilers; i++) {
-      this.#actors.push(new SpoilActor(this.#stage, this.#next()));
-    }
-    for (let i = 0; i < plan.consumers; i++) {
-      this.#actors.push(new ConsumeActor(this.#stage, this.#next()));
-    }
-    for (let i = 0; i < plan.groupMembers; i++) {
-      const group = `group-${i % 2}`;
-      const topic = this.#stage.topics[0]!;
-      this.#actors.push(new GroupActor(this.#stage, this.#next(), group, topic, i));
-    }
-    for (let i = 0; i < plan.nuisances; i++) {
-      this.#actors.push(new NuisanceActor(this.#stage, this.#mischief.nextUint32()));
-    }
-    for (let i = 0; i < plan.forgers; i++) {
-      this.#actors.push(new ForgeActor(this.#stage, this.#forgery.nextUint32()));
-    }
   }
 
   #next(): number {

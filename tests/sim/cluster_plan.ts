@@ -1,0 +1,92 @@
+/**
+ * What one seed of a cluster of several nodes decides. Each family of faults is absent from about half of the seeds.
+ *
+ * @module
+ */
+
+import type { Random } from "../../src/base/prng.ts";
+import { clusterNetworkPlanOf } from "./network_faults.ts";
+import { planOf, type SwarmPlan } from "./swarm.ts";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+/** The shortest run, and how much longer some are (virtual ms). */
+const RUN_MS = 60_000;
+const LONGER_MS_MAX = 15_000;
+const SKEW_MS_MAX = 600_000;
+
+export interface ClusterPlan extends SwarmPlan {
+  /** For how long things go wrong (virtual ms). */
+  readonly runMs: number;
+  readonly stepMs: number;
+  readonly thinkMs: number;
+  readonly patienceMs: number;
+  /** Nodes live and die; else each has one life. */
+  readonly restarts: boolean;
+  /** A node dies again as soon as it serves, several times. */
+  readonly storms: boolean;
+  /** A disk stands still for a while, and the network does not. */
+  readonly freezes: boolean;
+  /** A process does nothing for a while. */
+  readonly pauses: boolean;
+  /** Wall clocks jump. */
+  readonly clockJumps: boolean;
+  /** Links, disks and clocks are sound until there is a cluster. */
+  readonly calmFounding: boolean;
+  /** Clients are served by a majority alone before the others come back. */
+  readonly minorityStaysAway: boolean;
+}
+
+export function clusterPlanOf(random: Random, nodes: number | null): ClusterPlan {
+  const half = (): boolean => random.nextBelow(2) === 0;
+  const pick = <T>(...values: readonly T[]): T => values[random.nextBelow(values.length)]!;
+  const one = planOf(random);
+  const count = nodes ?? pick(3, 3, 3, 5);
+  const restarts = half();
+  const replication = pick(count, count, 3, 2, Math.min(4, count));
+  const batchBytesMax = pick(200, 4 * KIB, 40 * KIB, 150 * KIB);
+  const journalBytes = batchBytesMax > 100 * KIB ? 4 * MIB : pick(MIB, 2 * MIB);
+  return {
+    ...one,
+    nodes: count,
+    replication: Math.min(count, replication),
+    minInsync: replication > 2 && half() ? 2 : 1,
+    downMsMax: pick(50, 2_000, 10_000),
+    skewMsMax: half() ? SKEW_MS_MAX : 0,
+    network: clusterNetworkPlanOf(random),
+    discovers: true,
+    lifeMs: restarts ? pick(1_500, 6_000, 20_000) : Infinity,
+    shardsMax: pick(1, 1, 2, 3),
+    arenaBytes: pick(8, 16) * MIB,
+    journalBytes,
+    extentBytes: journalBytes / (batchBytesMax > 100 * KIB ? 4 : 8),
+    batchBytesMax,
+    latencyMs: half() ? { min: 0.1, max: pick(1, 5, 20) } : null,
+    slowMoments: half() ? 1 + random.nextBelow(3) : 0,
+    spareBytes: null,
+    ioErrors: false,
+    damage: false,
+    powerCuts: restarts && half(),
+    topics: 1 + random.nextBelow(2),
+    partitionsMax: pick(1, 2, 4),
+    idempotentProducers: 1 + random.nextBelow(2),
+    plainProducers: random.nextBelow(2),
+    consumers: 1 + random.nextBelow(2),
+    groupMembers: random.nextBelow(4),
+    admins: half() ? 1 : 0,
+    retention: random.nextBelow(4) === 0,
+    nuisances: 0,
+    forgers: random.nextBelow(4) === 0 ? 1 : 0,
+    runMs: RUN_MS + random.nextBelow(LONGER_MS_MAX),
+    stepMs: pick(0.5, 1, 1, 2),
+    thinkMs: pick(20, 60, 200),
+    patienceMs: pick(1_500, 5_000, 20_000),
+    restarts,
+    storms: restarts && half(),
+    freezes: half(),
+    pauses: half(),
+    clockJumps: half(),
+    calmFounding: half(),
+    minorityStaysAway: half(),
+  };
+}
