@@ -8,9 +8,11 @@ import { strict as assert } from "node:assert";
 import { runCluster, runClusterTwice } from "./cluster_workload.ts";
 
 /** The comment of each says what it found. */
-const PAST_SEEDS: readonly number[] = [];
+const PAST_SEEDS: readonly number[] = [
+  1, // a node that came back with fewer shards was taken for down again and again, and got no records
+];
 
-const FRESH = Number(Deno.env.get("GREGOR_SIM_CLUSTER_SEEDS") ?? 40);
+const FRESH = Number(Deno.env.get("GREGOR_SIM_CLUSTER_SEEDS") ?? 8);
 const FIRST = Number(
   Deno.env.get("GREGOR_SIM_FIRST_SEED") ?? Math.floor(Math.random() * 2 ** 30),
 );
@@ -39,7 +41,9 @@ Deno.test("clusters: fresh seeds hold, and those that are run twice run the same
   assert(idle <= FRESH / 10, `in ${idle} of ${FRESH} runs no client did any work`);
   const seconds = (performance.now() - startedMs) / 1000;
   console.log(
-    `seeds ${FIRST} to ${FIRST + FRESH - 1}: ${acknowledgements} acknowledgements and ${elections} elections in ` +
+    `seeds ${FIRST} to ${
+      FIRST + FRESH - 1
+    }: ${acknowledgements} acknowledgements and ${elections} elections in ` +
       `${(virtualMs / 3_600_000).toFixed(2)} simulated hours, ${seconds.toFixed(0)} s`,
   );
 });

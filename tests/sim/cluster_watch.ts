@@ -216,7 +216,10 @@ export class ClusterWatch {
     const lateMs = this.#cluster.nowMs + READ_MS_MAX;
     while (stuckAt === null && this.#cluster.nowMs < lateMs) this.#cluster.step();
     if (stuckAt !== -1) {
-      throw new SimFailure("correctness", `${node.name} cannot read ${log.directory} at ${stuckAt}`);
+      throw new SimFailure(
+        "correctness",
+        `${node.name} cannot read ${log.directory} at ${stuckAt}`,
+      );
     }
     return concat(parts);
   }
@@ -246,9 +249,10 @@ export class ClusterWatch {
 function isEven(replicas: readonly Held[]): boolean {
   const last = Math.max(...replicas.map(({ replica }) => replica.log.lastIndex));
   const leaders = replicas.filter(({ replica }) => replica.leading);
-  return leaders.length === 1 && replicas.every(({ replica: { log, commitIndex } }) =>
-    log.lastIndex === last && commitIndex === last && log.durableIndex === last
-  );
+  return leaders.length === 1 &&
+    replicas.every(({ replica: { log, commitIndex } }) =>
+      log.lastIndex === last && commitIndex === last && log.durableIndex === last
+    );
 }
 
 function stateOf(node: SimNode): string {

@@ -11,7 +11,11 @@ function metadata(
   leaderEpoch = 1,
 ): MetadataResponse {
   const brokers = [1, 2].map((nodeId) => ({ nodeId, host: `h${nodeId}`, port: 9, rack: null }));
-  const partitions = leaders.map((leaderId, partitionIndex) => ({ leaderId, partitionIndex, leaderEpoch }));
+  const partitions = leaders.map((leaderId, partitionIndex) => ({
+    leaderId,
+    partitionIndex,
+    leaderEpoch,
+  }));
   const topics = [{ topicId: TOPIC, name: "t", partitions }];
   return { ...newMetadataResponse(), brokers, controllerId, topics } as unknown as MetadataResponse;
 }

@@ -17,7 +17,8 @@ import { newMetadataRequest } from "../../src/wire/generated/metadata_request.ts
 import type { MetadataResponse } from "../../src/wire/generated/metadata_response.ts";
 import type { Api } from "../../src/wire/api.ts";
 import { SimClient } from "./sim_client.ts";
-import { SimNode, STEP_MS } from "./sim_node.ts";
+import { SimNode } from "./sim_node.ts";
+import { STEP_MS } from "./sim_world.ts";
 import { produceRequest, SMALL_BATCH, topicRequest } from "./sim_requests.ts";
 
 /** How long the disk hangs (virtual ms): the two steps that need a leader are waited for, 2 s each. */
