@@ -44,7 +44,7 @@ const WALKERS_MAX: usize = 1024;
 /// What a finished walk found; read by TypeScript (`src/io/shim_walk.ts`), little-endian.
 #[repr(C)]
 pub struct Verdict {
-    /// 0 sound, 1 malformed, 2 wrong offsets, 3 undecodable, 4 too large, 5 refused records.
+    /// 0 sound, 1 malformed, 2 wrong offsets, 3 undecodable, 4 too large, 5 refused records, 6 too large a window.
     status: i32,
     records: u32,
     max_timestamp: f64,
@@ -82,7 +82,7 @@ pub struct Limits {
 }
 
 impl Walker {
-    fn new() -> Self {
+    fn new(window_max: usize) -> Self {
         Self {
             verdict: Verdict {
                 status: 0,
@@ -93,7 +93,7 @@ impl Walker {
                 listed: [Listed { index: 0, reason: 0, timestamp: 0.0 }; REFUSED_MAX],
             },
             walk: Walk::new(Rules::default()),
-            unpacker: Unpacker::new(),
+            unpacker: Unpacker::new(window_max),
             at: 0,
             compression: NONE,
             active: false,
@@ -167,6 +167,7 @@ impl Walker {
             Err(Fault::Offsets) => 2,
             Err(Fault::Undecodable) => 3,
             Err(Fault::TooLarge) => 4,
+            Err(Fault::Window) => 6,
         };
         verdict.records = walk.records;
         verdict.max_timestamp = (walk.max_timestamp as f64).min(TIMESTAMP_MAX);
@@ -186,9 +187,10 @@ impl Walker {
 static WALKERS: [AtomicPtr<Walker>; WALKERS_MAX] =
     [const { AtomicPtr::new(null_mut()) }; WALKERS_MAX];
 
-/// Opens a walker for the calling thread; its number. EMFILE: there are as many as there may be.
-pub fn open() -> Outcome<i32> {
-    let walker = Box::into_raw(Box::new(Walker::new()));
+/// Opens a walker for the calling thread; its number. Its decoders take windows and blocks of at most `window_max`
+/// bytes. EMFILE: there are as many as there may be.
+pub fn open(window_max: usize) -> Outcome<i32> {
+    let walker = Box::into_raw(Box::new(Walker::new(window_max)));
     for (index, place) in WALKERS.iter().enumerate() {
         let free = place.compare_exchange(null_mut(), walker, Ordering::AcqRel, Ordering::Relaxed);
         if free.is_ok() {

@@ -76,8 +76,8 @@ pub extern "C" fn gregor_copy(target: f64, source: f64, length: u32) -> i32 {
 // Records of batches.
 
 #[unsafe(no_mangle)]
-pub extern "C" fn gregor_walker_open() -> i32 {
-    to_c(batch::open())
+pub extern "C" fn gregor_walker_open(window_max: f64) -> i32 {
+    to_c(batch::open(window_max as usize))
 }
 
 #[unsafe(no_mangle)]

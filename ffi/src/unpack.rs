@@ -1,8 +1,9 @@
 //! Decoders of the four compressions of record batches, which pass their output to a walk, piece by piece.
 //!
 //! Memory does not depend on the output's size: gzip and zstd have a window, lz4 a block of at most 4 MiB, and
-//! snappy a block of the size that it announces, in proportion to its input. Memory kept between batches is
-//! bounded by [`KEPT_BYTES`]. One check is stricter than Kafka's: nothing may follow the stream, because not
+//! snappy a block of the size that it announces, in proportion to its input. Windows of zstd and blocks of snappy are
+//! no larger than the owner allows; beside that a decoder takes less than [`DECODER_BYTES`]. Memory kept between
+//! batches is bounded by [`KEPT_BYTES`]. One check is stricter than Kafka's: nothing may follow the stream, because not
 //! every consumer reads bytes after it.
 
 use crate::walk::{Fault, Walk};
@@ -19,6 +20,13 @@ const KEPT_BYTES: usize = 1 << 20;
 const ZSTD_KEPT_BYTES: usize = 9 << 20;
 /// Largest window of zstd that is read, as a power of two; that of Kafka's own clients.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+/// Smallest window or block that an owner may allow: more than any encoder asks for up to zstd's level 19.
+pub const WINDOW_BYTES_MIN: usize = 8 << 20;
+/// What a decoder takes beside its window or block: its state, and a piece of input and output.
+#[cfg(test)]
+const DECODER_BYTES: usize = 1 << 20;
+/// zstd's words for a frame whose window is larger than allowed.
+const ZSTD_WINDOW_TOO_LARGE: &str = "Frame requires too much memory for decoding";
 /// A frame up to this size is first tried in one go, without a window.
 const ZSTD_SMALL_BYTES: usize = 64 << 10;
 /// In the byte after a frame's magic: it has no byte that says how large its window is.
@@ -82,11 +90,15 @@ pub struct Unpacker {
     buffer: Vec<u8>,
     inflate: Option<Inflate>,
     zstd: Option<DCtx<'static>>,
+    /// Largest window or block (bytes).
+    window_max: usize,
 }
 
 impl Unpacker {
-    pub fn new() -> Self {
+    /// `window_max` counts as [`WINDOW_BYTES_MIN`] at least.
+    pub fn new(window_max: usize) -> Self {
         Self {
+            window_max: window_max.max(WINDOW_BYTES_MIN),
             compression: NONE,
             state: State::Start,
             at: 0,
@@ -220,6 +232,10 @@ impl Unpacker {
             return Err(Fault::Undecodable);
         }
         self.note(size)?;
+        if size > self.window_max {
+            // In smaller batches it fits.
+            return Err(Fault::TooLarge);
+        }
         self.reserve(size);
         let given = snap::raw::Decoder::new()
             .decompress(block, &mut self.buffer[..size])
@@ -321,7 +337,8 @@ impl Unpacker {
         self.reserve(PIECE_BYTES);
         if self.zstd.is_none() {
             let mut context = DCtx::try_create().ok_or(Fault::Undecodable)?;
-            context.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX)).map_err(broken)?;
+            let log = self.window_max.ilog2().min(ZSTD_WINDOW_LOG_MAX);
+            context.set_parameter(DParameter::WindowLogMax(log)).map_err(broken)?;
             self.zstd = Some(context);
         }
         let Some(context) = &mut self.zstd else { return Err(Fault::Undecodable) };
@@ -343,7 +360,10 @@ impl Unpacker {
         }
         let mut source = InBuffer::around(&input[self.at..]);
         let mut target = OutBuffer::around(&mut self.buffer[..]);
-        let hint = context.decompress_stream(&mut target, &mut source).map_err(broken)?;
+        let hint = context.decompress_stream(&mut target, &mut source).map_err(|code| {
+            let words = zstd_safe::get_error_name(code);
+            if words == ZSTD_WINDOW_TOO_LARGE { Fault::Window } else { Fault::Undecodable }
+        })?;
         let (taken, given) = (source.pos(), target.pos());
         self.at += taken;
         *whole = hint == 0;
@@ -402,4 +422,42 @@ fn little32(bytes: &[u8]) -> u32 {
 
 fn big32(bytes: &[u8]) -> u32 {
     u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::walk::Rules;
+
+    /// A zstd frame of one stored byte that asks for a window of 2^`log` bytes.
+    fn frame(log: u8) -> Vec<u8> {
+        let mut bytes = vec![0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3, 9, 0, 0, 0xff];
+        // A frame to be skipped: too much for one go.
+        bytes.extend([0x50, 0x2a, 0x4d, 0x18]);
+        bytes.extend((ZSTD_SMALL_BYTES as u32).to_le_bytes());
+        bytes.extend(vec![0; ZSTD_SMALL_BYTES]);
+        bytes
+    }
+
+    fn fault_of(unpacker: &mut Unpacker, log: u8) -> Option<Fault> {
+        unpacker.begin(ZSTD, 1 << 20);
+        unpacker.step(&frame(log), u64::MAX, &mut Walk::new(Rules::default())).err()
+    }
+
+    #[test]
+    fn decoders_take_no_more_than_their_window() {
+        for (log, window_max) in [(23, 0), (23, 8 << 20), (24, 16 << 20), (27, 128 << 20)] {
+            let mut unpacker = Unpacker::new(window_max);
+            assert_eq!(fault_of(&mut unpacker, log), None);
+            let taken = unpacker.zstd.as_ref().map_or(0, |context| context.sizeof());
+            let allowed = unpacker.window_max + DECODER_BYTES;
+            assert!(taken > unpacker.window_max && taken < allowed, "{taken} for 2^{log}");
+            unpacker.rest();
+            let kept = unpacker.zstd.as_ref().map_or(0, |context| context.sizeof());
+            assert!(kept <= ZSTD_KEPT_BYTES, "{kept} bytes are kept");
+            assert_eq!(fault_of(&mut unpacker, log + 1), Some(Fault::Window));
+        }
+        let mut unpacker = Unpacker::new(1 << 30);
+        assert_eq!(fault_of(&mut unpacker, 28), Some(Fault::Window));
+    }
 }

@@ -20,8 +20,10 @@ pub enum Fault {
     Offsets,
     /// The compressed stream is not one, is cut, or something follows it.
     Undecodable,
-    /// More would come out of it than a batch may hold.
+    /// More would come out of it than a batch may hold, or at once than there may be memory for.
     TooLarge,
+    /// The compressed stream asks for a larger window than there may be.
+    Window,
 }
 
 /// Why one record may not be stored.

@@ -6,6 +6,8 @@
  */
 
 import { isSettingName, settingProblem, SETTINGS, suggestSetting } from "../base/settings.ts";
+import { REGION_SHARE_MAX } from "../io/host_problem.ts";
+import { decoderBytesMax } from "../io/record_walk.ts";
 import { SEEDS_MAX } from "../cluster/hello.ts";
 import type { Command } from "./command.ts";
 import {
@@ -68,7 +70,9 @@ export const START_FLAGS = {
   "memory": size({
     value: "SIZE",
     min: 64 * 2 ** 20,
-    help: "Memory to lock for data; default 80 % of the host's or container's, in dev mode 256MiB",
+    help:
+      "Memory to lock for data; default 80 % of the host's or container's, in dev mode 256MiB. Decoders of " +
+      "compressed batches take up to an eighth as much beside it, 16MiB for each core at least",
   }),
   "idle-poll-us": integer({
     value: "N",
@@ -210,7 +214,11 @@ export function startOptions(values: FlagValues<typeof START_FLAGS>, host: Host)
 
 function defaultMemory(isDev: boolean, cores: number, host: Host): number {
   const least = SHARD_MEMORY_MIN * cores;
-  const wanted = isDev ? DEV_MEMORY : host.memoryBytes * PRODUCTION_MEMORY_SHARE;
+  // On a small host with many cores, decoders take more beside it than the rest of the share leaves.
+  const wanted = isDev ? DEV_MEMORY : Math.min(
+    host.memoryBytes * PRODUCTION_MEMORY_SHARE,
+    host.memoryBytes * REGION_SHARE_MAX - cores * decoderBytesMax(least / cores),
+  );
   return Math.max(least, Math.floor(wanted / (2 * MIB)) * 2 * MIB);
 }
 

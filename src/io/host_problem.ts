@@ -24,23 +24,27 @@ export interface MemoryLimits {
 }
 
 /** Share of what there is that a broker's region may take: the runtime and the kernel need the rest. */
-const REGION_SHARE_MAX = 0.9;
+export const REGION_SHARE_MAX = 0.9;
 
 /**
  * Why a region of `sizeBytes` must not even be tried, or null: the kernel would grant it, and kill the
  * process (or another one) when the pages are touched.
  *
+ * @param besideBytes what the broker may take beside the region: decoders
  * @param locked all of it is touched at the start, and never swapped
  */
 export function memorySizeProblem(
   sizeBytes: number,
+  besideBytes: number,
   limits: MemoryLimits,
   locked: boolean,
 ): HostProblem | null {
   const wanted = `--memory ${inMebibytes(sizeBytes)}`;
   const { ramBytes, availableBytes, cgroupBytes, cgroupFile } = limits;
-  const most = (bytes: number): string => inMebibytes(bytes * REGION_SHARE_MAX);
-  if (sizeBytes > cgroupBytes * REGION_SHARE_MAX) {
+  const largest = (bytes: number): number =>
+    Math.min(bytes * REGION_SHARE_MAX, bytes - besideBytes);
+  const most = (bytes: number): string => inMebibytes(largest(bytes));
+  if (sizeBytes > largest(cgroupBytes)) {
     return {
       message: `${wanted} is too much: this container may use ${inMebibytes(cgroupBytes)} ` +
         `(${cgroupFile}), and the broker needs some more.`,
@@ -48,7 +52,7 @@ export function memorySizeProblem(
         `(docker run --memory, MemoryMax= in the systemd unit).`,
     };
   }
-  if (sizeBytes > ramBytes * REGION_SHARE_MAX) {
+  if (sizeBytes > largest(ramBytes)) {
     return {
       message: `${wanted} is too much: this host has ${inMebibytes(ramBytes)}, and the broker ` +
         `and the kernel need some more.`,
@@ -59,7 +63,10 @@ export function memorySizeProblem(
     return {
       message: `${wanted} is too much: of this host's ${inMebibytes(ramBytes)}, other programs ` +
         `leave ${inMebibytes(availableBytes)}.`,
-      hint: `Set --memory to ${most(availableBytes)} at most, end other programs, or start with ` +
+      hint:
+        `Set --memory to ${
+          inMebibytes(availableBytes * REGION_SHARE_MAX)
+        } at most, end other programs, or start with ` +
         `--mode dev, which takes memory as it needs it.`,
     };
   }

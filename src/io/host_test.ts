@@ -104,32 +104,39 @@ const LIMITS = {
 
 Deno.test("memory that is not there is refused in both modes, with what would do", () => {
   for (const locked of [true, false]) {
-    const problem = memorySizeProblem(100 * GIB, LIMITS, locked)!;
+    const problem = memorySizeProblem(100 * GIB, 0, LIMITS, locked)!;
     assert.equal(
       problem.message,
       "--memory 102400MiB is too much: this host has 23552MiB, and the broker and the kernel need some " +
         "more.",
     );
     assert.equal(problem.hint, "Set --memory to 21197MiB at most.");
-    assert.equal(memorySizeProblem(19 * GIB, LIMITS, locked), null);
+    assert.equal(memorySizeProblem(19 * GIB, 0, LIMITS, locked), null);
   }
 });
 
 Deno.test("what a container may use counts, and the file that says so is named", () => {
   const cgroupFile = "/sys/fs/cgroup/memory.max";
   const limits = { ...LIMITS, cgroupBytes: 2 * GIB, cgroupFile };
-  const problem = memorySizeProblem(2 * GIB, limits, false)!;
+  const problem = memorySizeProblem(2 * GIB, 0, limits, false)!;
   assert.match(problem.message, /container may use 2048MiB \(\/sys\/fs\/cgroup\/memory\.max\)/);
   assert.match(problem.hint, /--memory to 1844MiB at most.*docker run --memory.*MemoryMax=/);
-  assert.equal(memorySizeProblem(1.8 * GIB, limits, true), null);
+  assert.equal(memorySizeProblem(1.8 * GIB, 0, limits, true), null);
+});
+
+Deno.test("what decoders may take beside the region counts", () => {
+  const limits = { ...LIMITS, cgroupBytes: GIB, cgroupFile: "/sys/fs/cgroup/memory.max" };
+  assert.equal(memorySizeProblem(0.8 * GIB, 0.1 * GIB, limits, true), null);
+  const problem = memorySizeProblem(0.8 * GIB, 0.25 * GIB, limits, true)!;
+  assert.match(problem.hint, /--memory to 768MiB at most/);
 });
 
 Deno.test("locked memory must be free now; in dev mode it need not", () => {
   const limits = { ...LIMITS, availableBytes: 4 * GIB };
-  const problem = memorySizeProblem(5 * GIB, limits, true)!;
+  const problem = memorySizeProblem(5 * GIB, 0, limits, true)!;
   assert.match(problem.message, /other programs leave 4096MiB/);
   assert.match(problem.hint, /--mode dev/);
-  assert.equal(memorySizeProblem(5 * GIB, limits, false), null);
+  assert.equal(memorySizeProblem(5 * GIB, 0, limits, false), null);
 });
 
 Deno.test("a ring that the limit of locked memory forbids names ulimit -l, not memory", () => {

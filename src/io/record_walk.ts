@@ -21,6 +21,8 @@ export const WalkStatus = {
   TOO_LARGE: 4,
   /** Whole, but records of it may not be stored: {@linkcode RecordWalk.refusedCount}. */
   REFUSED: 5,
+  /** The compressed stream asks for a larger window than {@linkcode windowBytesMax}. */
+  WINDOW: 6,
 } as const;
 export type WalkStatus = (typeof WalkStatus)[keyof typeof WalkStatus];
 
@@ -37,6 +39,28 @@ export const RefusalReason = {
 export const UNPACKED_RATIO_MAX = 100;
 export const UNPACKED_BYTES_MIN = 16 * 1024 * 1024;
 export const UNPACKED_BYTES_MAX = 256 * 1024 * 1024;
+/**
+ * Memory outside of the region that one walk may take for a window (bytes): what zstd asks for up to its level 19, and
+ * for its largest one. A decoder takes a megabyte beside it.
+ */
+const WINDOW_BYTES_MIN = 8 * 1024 * 1024;
+const WINDOW_BYTES_MAX = 128 * 1024 * 1024;
+/** The same as a share of a shard's memory. */
+const WINDOW_SHARE = 1 / 16;
+/** Walks that a shard has under way at a time. */
+const WALKS = 2;
+
+/** The largest window of one walk (bytes): a power of two, because windows nearly are. */
+export function windowBytesMax(arenaBytes: number): number {
+  const share = 2 ** Math.floor(Math.log2(Math.max(1, arenaBytes * WINDOW_SHARE)));
+  return Math.min(WINDOW_BYTES_MAX, Math.max(WINDOW_BYTES_MIN, share));
+}
+
+/** What the decoders of a shard may take outside of the region (bytes). */
+export function decoderBytesMax(arenaBytes: number): number {
+  return WALKS * windowBytesMax(arenaBytes);
+}
+
 /** Refused records of one batch that are listed one by one. */
 export const REFUSED_LISTED_MAX = 3;
 

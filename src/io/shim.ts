@@ -13,7 +13,7 @@ const SYMBOLS = {
   gregor_region_pointer: { parameters: [], result: "pointer" },
   gregor_region_size: { parameters: [], result: "f64" },
   gregor_crc32c: { parameters: ["u32", "f64", "u32"], result: "u32" },
-  gregor_walker_open: { parameters: [], result: "i32" },
+  gregor_walker_open: { parameters: ["f64"], result: "i32" },
   gregor_walker_close: { parameters: ["u32"], result: "i32" },
   gregor_walker_verdict: { parameters: ["u32"], result: "pointer" },
   gregor_walk: { parameters: ["u32", "f64", "u32", "u32", "f64", "f64"], result: "i32" },

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { RecordRules, RecordWalk } from "./record_walk.ts";
+import { type RecordRules, type RecordWalk, windowBytesMax } from "./record_walk.ts";
 import type { Shim } from "./shim.ts";
 
 const KEYS_REQUIRED = 1;
@@ -23,15 +23,19 @@ const LISTED = 24;
 const LISTED_SIZE = 16;
 
 /** Opens a walk over the shim's memory region, for the calling thread. */
-export function openRegionWalk(shim: Shim): ShimWalk {
-  return new ShimWalk(shim, (walker, address, length, flags, oldestMs, newestMs) => {
+export function openRegionWalk(shim: Shim, windowMax: number): ShimWalk {
+  return new ShimWalk(shim, windowMax, (walker, address, length, flags, oldestMs, newestMs) => {
     return shim.gregor_walk(walker, address, length, flags, oldestMs, newestMs);
   });
 }
 
 /** Opens a walk over `bytes`, in which addresses are positions: for the simulator and tests. */
-export function openBufferWalk(shim: Shim, bytes: Uint8Array<ArrayBuffer>): ShimWalk {
-  return new ShimWalk(shim, (walker, address, length, flags, oldestMs, newestMs) => {
+export function openBufferWalk(
+  shim: Shim,
+  bytes: Uint8Array<ArrayBuffer>,
+  windowMax: number = windowBytesMax(Infinity),
+): ShimWalk {
+  return new ShimWalk(shim, windowMax, (walker, address, length, flags, oldestMs, newestMs) => {
     const batch = bytes.subarray(address, address + length);
     return shim.gregor_walk_bytes(walker, batch, length, flags, oldestMs, newestMs);
   });
@@ -53,11 +57,14 @@ export class ShimWalk implements RecordWalk {
   readonly #walker: number;
   readonly #verdict: DataView;
 
-  /** @throws {TypeError} when there is no walker left: more than a thousand are open */
-  constructor(shim: Shim, slice: Slice) {
+  /**
+   * @param windowMax largest window of a compressed stream (bytes)
+   * @throws {TypeError} when there is no walker left: more than a thousand are open
+   */
+  constructor(shim: Shim, windowMax: number, slice: Slice) {
     this.#shim = shim;
     this.#slice = slice;
-    this.#walker = shim.gregor_walker_open();
+    this.#walker = shim.gregor_walker_open(windowMax);
     if (this.#walker < 0) throw new TypeError(`Cannot open a walk of records: ${this.#walker}`);
     const verdict = shim.gregor_walker_verdict(this.#walker)!;
     this.#verdict = new DataView(Deno.UnsafePointerView.getArrayBuffer(verdict, VERDICT_SIZE));

@@ -7,6 +7,7 @@
 import { compress, COMPRESSION_NAMES } from "../bytes/compression.ts";
 import { Compression } from "../wire/record_batch.ts";
 import { RecordBatchBuilder } from "../wire/record_batch_builder.ts";
+import { windowBytesMax } from "./record_walk.ts";
 import { mapRegion, wrapRegion } from "./region.ts";
 import { loadShim } from "./shim.ts";
 import { openRegionWalk } from "./shim_walk.ts";
@@ -22,7 +23,7 @@ const SIZES = [
 const shim = loadShim();
 mapRegion(shim, 1024 * 1024);
 const { bytes } = wrapRegion(shim);
-const walk = openRegionWalk(shim);
+const walk = openRegionWalk(shim, windowBytesMax(Infinity));
 
 /** Lines as services log them: words that come again, and numbers that do not. */
 function batchOf(sizeBytes: number, valueBytes: number, compression: Compression): Uint8Array {

@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { Xoshiro128 } from "../base/prng.ts";
 import { compress } from "../bytes/compression.ts";
 import { xxHash32 } from "../bytes/xxhash32.ts";
-import { WalkStatus } from "./record_walk.ts";
+import { decoderBytesMax, WalkStatus, windowBytesMax } from "./record_walk.ts";
 import { loadShim } from "./shim.ts";
 import { openBufferWalk } from "./shim_walk.ts";
 
@@ -38,9 +38,9 @@ function batch(compression: number, packed: Uint8Array): Uint8Array<ArrayBuffer>
   return bytes;
 }
 
-function statusOf(compression: number, packed: Uint8Array): number {
+function statusOf(compression: number, packed: Uint8Array, windowMax?: number): number {
   const bytes = batch(compression, packed);
-  const walk = openBufferWalk(shim, bytes);
+  const walk = openBufferWalk(shim, bytes, windowMax);
   try {
     let ended = walk.begin(0, bytes.length, NO_RULES);
     while (!ended) ended = walk.resume(0, bytes.length, NO_RULES);
@@ -175,4 +175,42 @@ Deno.test("the checksums and the size that an lz4 frame carries are held against
 
 Deno.test("walks are opened, closed, and opened again", () => {
   for (let i = 0; i < 3000; i++) openBufferWalk(shim, new Uint8Array(0)).close();
+});
+
+/** A zstd frame that asks for a window of 2^`log` bytes, with a frame to be skipped that makes it large. */
+function windowed(log: number, plain: Uint8Array): Uint8Array {
+  const size = plain.length << 3 | 1;
+  const block = [size & 0xff, (size >> 8) & 0xff, size >> 16];
+  const skipped = concat([0x50, 0x2a, 0x4d, 0x18], little32(70_000), new Uint8Array(70_000));
+  return concat([0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3], block, plain, skipped);
+}
+
+Deno.test("a zstd window is no larger than the shard's memory allows, and never than that of Kafka's clients", () => {
+  const plain = someRecords();
+  for (
+    const [arenaMib, log] of [[16, 23], [64, 23], [128, 23], [255, 23], [256, 24], [1024, 26], [
+      8192,
+      27,
+    ], [2 ** 20, 27]] as const
+  ) {
+    const windowMax = windowBytesMax(arenaMib * 2 ** 20);
+    assert.equal(windowMax, 2 ** log);
+    assert.equal(statusOf(ZSTD, windowed(log, plain), windowMax), WalkStatus.SOUND);
+    assert.equal(statusOf(ZSTD, windowed(log + 1, plain), windowMax), WalkStatus.WINDOW);
+    assert.equal(decoderBytesMax(arenaMib * 2 ** 20), 2 * windowMax);
+  }
+});
+
+Deno.test("a snappy block that would take more memory than the shard has for it is too large", () => {
+  const size = 9 * 2 ** 20;
+  const varint = [
+    (size & 0x7f) | 0x80,
+    ((size >> 7) & 0x7f) | 0x80,
+    ((size >> 14) & 0x7f) | 0x80,
+    size >> 21,
+  ];
+  const packed = concat(varint, new Uint8Array(size / 20));
+  assert.equal(statusOf(SNAPPY, packed, windowBytesMax(0)), WalkStatus.TOO_LARGE);
+  // Decoding is tried where there is room, and finds that it is none.
+  assert.equal(statusOf(SNAPPY, packed, windowBytesMax(2 ** 30)), WalkStatus.UNDECODABLE);
 });

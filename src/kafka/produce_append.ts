@@ -61,6 +61,7 @@ const CAUSES: readonly number[] = [
   Cause.UNDECODABLE,
   Cause.TOO_LARGE,
   Cause.RECORDS,
+  Cause.WINDOW,
 ];
 
 /** What became of a batch; one per shard, valid until the next append. */

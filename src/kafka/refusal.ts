@@ -21,6 +21,7 @@ export const Cause = {
   READ_ONLY: 7,
   NO_SPACE: 8,
   OVER_MEMORY: 9,
+  WINDOW: 10,
 } as const;
 
 /** One refused record: its place in the batch, and why. */
@@ -103,6 +104,9 @@ export class Refusal {
         return "The batch's records cannot be decompressed";
       case Cause.TOO_LARGE:
         return "The batch's records are too large when they are decompressed";
+      case Cause.WINDOW:
+        return "The batch was compressed with a larger window than the broker has memory for: compress with a " +
+          "lower level (zstd's up to 19 always fit), or raise the broker's --memory";
       case Cause.STAMPED:
         return "Only the broker may set a batch's timestamp type to LogAppendTime";
       case Cause.READ_ONLY:

@@ -20,6 +20,7 @@ import type { Memory } from "../bytes/memory.ts";
 import type { Disk } from "../io/disk.ts";
 import { peerAddress } from "../io/host.ts";
 import { PatientDisk } from "../io/patient_disk.ts";
+import { windowBytesMax } from "../io/record_walk.ts";
 import { wrapRegion } from "../io/region.ts";
 import type { Shim } from "../io/shim.ts";
 import { openRegionWalk } from "../io/shim_walk.ts";
@@ -274,7 +275,7 @@ export class RunningShard {
       timers: this.#timers,
       random: new Xoshiro128(this.#boot.seed),
       crc32c: this.#storageContext.crc32c,
-      openWalk: () => openRegionWalk(this.#shim),
+      openWalk: () => openRegionWalk(this.#shim, windowBytesMax(this.#boot.arenaBytes)),
       logger: this.#logger,
       nowMs: () => this.#reactor.nowMs,
       peerOf: (socket) => peerAddress(this.#shim, socket),

@@ -29,6 +29,7 @@ import {
   type MemoryLimits,
   memorySizeProblem,
 } from "../io/host_problem.ts";
+import { decoderBytesMax } from "../io/record_walk.ts";
 import type { Shim } from "../io/shim.ts";
 import type { Boot } from "./control.ts";
 import { type DescriptorShares, shareDescriptors } from "./descriptors.ts";
@@ -125,8 +126,9 @@ export class Broker {
    */
   static async start(shim: Shim, options: BrokerOptions, logger: Logger): Promise<Broker> {
     refuse(uringProblem(shim), EXIT_HOST_UNFIT);
+    const besideBytes = options.cores * decoderBytesMax(options.memoryBytes / options.cores);
     refuse(
-      memorySizeProblem(options.memoryBytes, options.memoryLimits, options.strict),
+      memorySizeProblem(options.memoryBytes, besideBytes, options.memoryLimits, options.strict),
       EXIT_HOST_UNFIT,
     );
     if (options.strict) refuse(lockProblem(shim, options.memoryBytes), EXIT_HOST_UNFIT);

@@ -266,6 +266,27 @@ Deno.test("a batch that decompresses to more than a consumer should hold is refu
   }
 });
 
+Deno.test("a batch whose window the broker has no memory for is refused with what to do, from whichever shard", () => {
+  const node = new SimNode({ seed: 6 });
+  assert(node.mount(2));
+  create(node, "t", 2);
+  // A zstd frame of one stored byte with a window of 16 MiB, and a frame to be skipped: too much for one go.
+  const skipped = [...new Uint8Array(70_000)];
+  const frame = [0x28, 0xb5, 0x2f, 0xfd, 0, 14 << 3, 9, 0, 0, 0xff];
+  const packed = Uint8Array.from([...frame, 0x50, 0x2a, 0x4d, 0x18, 0x70, 0x11, 1, 0, ...skipped]);
+  const batch = handMadeBatch({
+    records: [{}],
+    compression: Compression.ZSTD,
+    baseTimestamp: 0,
+    packed: () => packed,
+  });
+  for (const partition of [0, 1]) {
+    const { errorCode, errorMessage } = produce(node, partition, batch);
+    assert.equal(errorCode, ErrorCode.INVALID_RECORD);
+    assert.match(errorMessage!, /lower level.*--memory/);
+  }
+});
+
 Deno.test("with produce.records.check=uncompressed the records of compressed batches are not looked at", () => {
   const node = new SimNode({ seed: 4, settings: { "produce.records.check": "uncompressed" } });
   assert(node.mount(1));

@@ -22,7 +22,7 @@ import type { Disk } from "../../src/io/disk.ts";
 import { MemoryDisk, type MemoryDiskOptions } from "../../src/io/memory_disk.ts";
 import { PatientDisk } from "../../src/io/patient_disk.ts";
 import { runTask, type Task } from "../../src/io/task.ts";
-import type { RecordWalk } from "../../src/io/record_walk.ts";
+import { type RecordWalk, windowBytesMax } from "../../src/io/record_walk.ts";
 import { loadShim } from "../../src/io/shim.ts";
 import { openBufferWalk, type ShimWalk } from "../../src/io/shim_walk.ts";
 import { Timer, type Timers } from "../../src/io/timers.ts";
@@ -475,7 +475,11 @@ export class SimNode {
 
   /** The shim's own walk: it computes and touches nothing else. */
   #openWalk(): RecordWalk {
-    const walk = openBufferWalk(SHIM, this.#memory.bytes);
+    const walk = openBufferWalk(
+      SHIM,
+      this.#memory.bytes,
+      windowBytesMax(this.#options.arenaBytes ?? 0),
+    );
     this.#walks.push(walk);
     return walk;
   }
