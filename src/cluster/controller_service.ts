@@ -75,6 +75,11 @@ export class ControllerService {
     this.#isAlive = rest.isAlive ?? (() => true);
   }
 
+  /** The metadata as far as it is committed. */
+  get committed(): ClusterImage {
+    return this.#image;
+  }
+
   /** Whether this node is the controller. */
   get active(): boolean {
     return this.#leads;

@@ -44,8 +44,9 @@ export function registerNode(context: CommandContext, node: NodeRecord): void {
 export function setNodeState(
   { image, emit }: CommandContext,
   nodeId: number,
-  state: NodeState,
+  state: number,
 ): Outcome {
+  if (!isNodeState(state)) return refuse(ErrorCode.INVALID_REQUEST, `there is no state ${state}`);
   if (!image.nodes.has(nodeId)) {
     return refuse(
       ErrorCode.BROKER_ID_NOT_REGISTERED,
@@ -65,6 +66,10 @@ export function setNodeState(
   }
   emit([{ type: RecordType.NODE_STATE, body: { nodeId, state } }]);
   return SUCCESS;
+}
+
+function isNodeState(state: number): state is NodeState {
+  return Object.values<number>(NodeState).includes(state);
 }
 
 /** UnregisterBroker: forgets a node, which must hold nothing. A node that runs on becomes a member again when it starts. */

@@ -6,8 +6,6 @@
  */
 
 import { completeChange } from "../cluster/reassign.ts";
-import { setNodeState } from "../cluster/membership.ts";
-import type { NodeState } from "../cluster/image.ts";
 import type { Cursor } from "../bytes/cursor.ts";
 import type { Writer } from "../bytes/writer.ts";
 import type { Api } from "../wire/api.ts";
@@ -50,28 +48,6 @@ export const MEMBERS_SETTLED: Api<MembersSettled, NodeAnswer> = {
   decodeResponse: decodeAnswer,
 };
 
-/** A node is to take part in everything, or not. */
-export interface NodeStateWanted {
-  readonly nodeId: number;
-  readonly state: NodeState;
-}
-
-export const SET_NODE_STATE: Api<NodeStateWanted, NodeAnswer> = {
-  ...COMMON,
-  key: -3,
-  name: "SetNodeState",
-  encodeRequest(writer: Writer, _version: number, { nodeId, state }: NodeStateWanted): void {
-    writer.int32(nodeId);
-    writer.int8(state);
-  },
-  decodeRequest: (cursor: Cursor) => ({
-    nodeId: cursor.int32(),
-    state: cursor.int8() as NodeState,
-  }),
-  encodeResponse: encodeAnswer,
-  decodeResponse: decodeAnswer,
-};
-
 function encodeAnswer(writer: Writer, _version: number, { error, message }: NodeAnswer): void {
   writer.int16(error);
   writer.nullableString(message, true);
@@ -96,21 +72,4 @@ const MEMBERS_SETTLED_HANDLER: Handler<MembersSettled, NodeAnswer> = {
   },
 };
 
-const SET_NODE_STATE_HANDLER: Handler<NodeStateWanted, NodeAnswer> = {
-  api: SET_NODE_STATE,
-  minVersion: 0,
-  maxVersion: 0,
-  route: ON_CONTROLLER,
-  *handle({ services }, { nodeId, state }) {
-    const executed = yield* onController(
-      services,
-      (command) => setNodeState(command, nodeId, state),
-    );
-    return executed?.result ?? controllerRefusal(services);
-  },
-};
-
-export const NODE_HANDLERS: readonly AnyHandler[] = [
-  MEMBERS_SETTLED_HANDLER,
-  SET_NODE_STATE_HANDLER,
-];
+export const NODE_HANDLERS: readonly AnyHandler[] = [MEMBERS_SETTLED_HANDLER];

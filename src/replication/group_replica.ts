@@ -417,6 +417,18 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     return false;
   }
 
+  /** The other voter that could lead best; -1: none of those that `may` picks can be reached. */
+  heir(may: (node: number) => boolean): number {
+    let best = NOBODY;
+    let match = -1;
+    for (const peer of this.raft.peers) {
+      if (!peer.isVoter || !peer.isUp || peer.match <= match || !may(peer.node)) continue;
+      best = peer.node;
+      match = peer.match;
+    }
+    return best;
+  }
+
   // Effects.
 
   setHardState(term: number, vote: number): number {

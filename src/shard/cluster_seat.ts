@@ -32,6 +32,8 @@ import { metadataWait } from "./start_wait.ts";
 
 /** How long a start waits for the registration of its node (ms). */
 const REGISTER_MS = 2_000;
+/** A founder that hears of no leader for this long asks to be a member (ms). */
+const PATIENCE_MS = 1_500;
 
 export class ClusterSeat {
   readonly #shard: Shard;
@@ -102,8 +104,9 @@ export class ClusterSeat {
       own,
     );
     let answer: RegistrationAnswer | null = null;
-    // Of many founders only the first vote.
-    if (!isFounder || !voters.some((voter) => voter.node === this.#shard.options.nodeId)) {
+    let isRegistering = false;
+    const register = (): void => {
+      isRegistering = true;
       const registration = registrationOf(
         node,
         membership,
@@ -111,11 +114,19 @@ export class ClusterSeat {
         firstFreeGroupId,
       );
       runTask(this.registrar.register(registration, membership), (given) => answer = given);
+    };
+    const impatientMs = this.#shard.options.nowMs() + PATIENCE_MS;
+    // Of many founders only the first vote.
+    if (!isFounder || !voters.some((voter) => voter.node === this.#shard.options.nodeId)) {
+      register();
     }
     this.#awaited = founders.filter(({ nodeId }) => voters.some(({ node }) => node === nodeId));
     while (!partition.leading && !isFollowing(partition) && !partition.replica.readOnly) {
       const reason = refusalIn(answer);
       if (reason !== null) return { kind: "cluster", reason };
+      // A founder that the others have removed since is told nothing before it is a member again.
+      const isLate = this.#shard.options.nowMs() >= impatientMs;
+      if (isLate && !isRegistering && founders.length > 0) register();
       if (partition.log.suspect && voters.length > 1) {
         const { directory } = partition.log;
         const what =

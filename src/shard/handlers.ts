@@ -5,6 +5,7 @@
  */
 
 import { ALTER_CONFIGS_HANDLER } from "../kafka/handlers/alter_configs.ts";
+import { ALTER_NODE_STATE_HANDLER } from "../kafka/handlers/alter_node_state.ts";
 import { ALTER_PARTITION_REASSIGNMENTS_HANDLER } from "../kafka/handlers/alter_partition_reassignments.ts";
 import { CREATE_PARTITIONS_HANDLER } from "../kafka/handlers/create_partitions.ts";
 import { CREATE_TOPICS_HANDLER } from "../kafka/handlers/create_topics.ts";
@@ -73,6 +74,7 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
   return [
     apiVersionsHandler(advertised),
     ALTER_CONFIGS_HANDLER,
+    ALTER_NODE_STATE_HANDLER,
     ALTER_PARTITION_REASSIGNMENTS_HANDLER,
     CREATE_PARTITIONS_HANDLER,
     CREATE_TOPICS_HANDLER,

@@ -160,7 +160,11 @@ export class Registrar implements ControllerCalls {
       controller,
       clusterId,
       isAlive: (nodeId) => isSelf(nodeId) ? !isOwn : live.isAlive(nodeId),
-      isConnected: (nodeId) => isSelf(nodeId) ? !isOwn : links.isUp(nodeId),
+      isConnected: (nodeId) => {
+        if (isSelf(nodeId)) return !isOwn;
+        const life = controller.committed.nodes.get(nodeId)?.incarnation;
+        return links.isUp(nodeId) && links.identityOf(nodeId)?.incarnation === life;
+      },
       skipsProducerIds: isOwn && this.#shard.seat.metadata?.isLossAccepted === true,
       appliedOffset: () => this.#shard.seat.metadataOffset,
     }, registration);

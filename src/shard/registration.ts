@@ -92,7 +92,7 @@ export interface RegisterOptions {
   readonly clusterId: string;
   /** Whether a node can be reached at the address that it registered. */
   readonly isAlive: (nodeId: number) => boolean;
-  /** Whether there is a connection to that address at this moment. */
+  /** Whether there is a connection to that node, in the life in which it is registered, at this moment. */
   readonly isConnected?: (nodeId: number) => boolean;
   /** First offset of the metadata log that is not applied here. */
   readonly appliedOffset?: () => number;
@@ -100,12 +100,13 @@ export interface RegisterOptions {
   readonly skipsProducerIds?: boolean;
 }
 
-/** On the controller's node; null: it is not the controller (any more). */
+/** On the controller's node; null: it is not the controller (any more), or cannot tell yet who else has that id. */
 export function* register(
   options: RegisterOptions,
   { node, firstFreeGroupId }: Registration,
 ): Task<RegistrationAnswer | null> {
   const { controller, clusterId, skipsProducerIds } = options;
+  if (isUndecided(controller, node, options)) return null;
   const executed = yield* controller.execute((context): string | null => {
     const refusal = registrationProblem(context, node, options);
     if (refusal !== null) return refusal;
@@ -118,6 +119,17 @@ export function* register(
   return executed === null
     ? null
     : { refusal: executed.result, offset: options.appliedOffset?.() ?? 0 };
+}
+
+/** Another life of the node is registered elsewhere, and nothing is known of it yet. */
+function isUndecided(
+  { committed }: ControllerService,
+  node: NodeRecord,
+  { isAlive, isConnected = isAlive }: RegisterOptions,
+): boolean {
+  const known = committed.nodes.get(node.nodeId);
+  return known !== undefined && known.incarnation !== node.incarnation &&
+    placeOf(known) !== placeOf(node) && isAlive(node.nodeId) && !isConnected(node.nodeId);
 }
 
 /**
@@ -134,7 +146,7 @@ function registrationProblem(
   if (known === undefined) return null;
   const where = placeOf(known);
   if (known.incarnation !== incarnation) {
-    if (!isAlive(nodeId)) return null;
+    if (!isConnected(nodeId)) return null;
     const place = where === "" ? "" : ` at ${where}`;
     return `another node with the id ${nodeId} is running${place}: start this one with another --node-id`;
   }

@@ -54,6 +54,27 @@ Deno.test("a second node with an id that runs is refused; after a lost disk the 
   assert.deepEqual(cluster.image.nodes.get(3), node);
 });
 
+Deno.test("whether another life of a node runs is waited for, unless this one is where that was", () => {
+  const cluster = new TestCluster({ nodes: [testNode(0), testNode(3)] });
+  const again = { ...testNode(3), incarnation: "f".repeat(32) };
+  const elsewhere = { ...again, endpoints: [{ name: "rpc", host: "h", port: 7 }] };
+  const asked = (node: typeof again, isAlive: boolean) => {
+    let answer: RegistrationAnswer | null | undefined;
+    const options = {
+      controller: cluster.service,
+      clusterId: "A".repeat(22),
+      isAlive: () => isAlive,
+      isConnected: () => false,
+    };
+    runTask(register(options, { node, firstFreeGroupId: 1 }), (value) => answer = value);
+    return answer;
+  };
+  assert.equal(asked(elsewhere, true), null);
+  assert.deepEqual(cluster.image.nodes.get(3), testNode(3));
+  assert.deepEqual(asked(elsewhere, false), DONE);
+  assert.deepEqual(asked(again, true), DONE, "the address leads to another process now");
+});
+
 Deno.test("a copied data directory is refused while the other one runs, and taken when it does not", () => {
   const cluster = new TestCluster({ nodes: [testNode(0), testNode(3)] });
   const moved = { ...testNode(3), endpoints: [{ name: "rpc", host: "h", port: 7 }] };

@@ -15,7 +15,7 @@ import { EventLog } from "../base/event_log.ts";
 import { LogLevel } from "../base/logger.ts";
 import { Settings } from "../base/settings.ts";
 import type { ControllerService } from "../cluster/controller_service.ts";
-import { ClusterImage } from "../cluster/image.ts";
+import { ClusterImage, NodeState } from "../cluster/image.ts";
 import { memberIncarnation } from "../cluster/members.ts";
 import { LeaderTable } from "../cluster/leaders.ts";
 import { LiveNodes } from "../cluster/live_nodes.ts";
@@ -160,9 +160,7 @@ export class Shard {
       shardCount,
       makeReplica,
       imageOf: (groupId) => this.image.partitionByGroup(groupId),
-      onCurrent: () => {
-        for (const { groupId } of this.partitions.led()) this.steward.watch(groupId);
-      },
+      onCurrent: () => this.#watchLed(),
       onWritable: () => this.#writable = true,
       onLeading: (partition) => {
         this.#tellLeader(partition);
@@ -275,11 +273,14 @@ export class Shard {
       nowMs,
       replicaOf: (groupId) => this.replication.replicaOf(groupId),
       wanted: (groupId) => this.seat.wantedMembers(groupId),
-      onSettled: (groupId) => this.#settleMembers(groupId),
+      onSettled: (groupId) => this.#settleMembers(groupId) || this.#handsOver(groupId),
     });
     this.seat = new ClusterSeat(this);
     this.image.listen({
-      nodesChanged: () => this.steward.watch(CONTROLLER_GROUP_ID),
+      nodesChanged: () => {
+        this.steward.watch(CONTROLLER_GROUP_ID);
+        if (this.#isInMaintenance) this.#watchLed();
+      },
       partitionChanged: ({ groupId }) => this.steward.watch(groupId),
     });
     this.router.controllerCalls = this.seat.registrar;
@@ -443,6 +444,23 @@ export class Shard {
     if (this.seat.metadata !== null) yield* this.seat.metadata.log.stop();
     yield* this.storage.stop();
     this.peers.stop();
+  }
+
+  #watchLed(): void {
+    for (const { groupId } of this.partitions.led()) this.steward.watch(groupId);
+  }
+
+  get #isInMaintenance(): boolean {
+    return this.image.stateOf(this.options.nodeId) === NodeState.MAINTENANCE;
+  }
+
+  /** A node in maintenance leads nothing that another one can lead. Returns whether it has to try again. */
+  #handsOver(groupId: number): boolean {
+    const replica = this.replication.replicaOf(groupId);
+    if (replica === undefined || !this.#isInMaintenance || replica.voterCount === 1) return false;
+    const heir = replica.heir((nodeId) => this.image.stateOf(nodeId) === NodeState.ACTIVE);
+    if (heir >= 0) replica.transfer(heir);
+    return true;
   }
 
   /** The members of a group that this shard leads are as wanted: the controller is told where it waits for that. */

@@ -365,6 +365,13 @@ export class SimNode {
     this.shards = [];
   }
 
+  /** The node that has crashed gets an empty disk. */
+  wipe(): void {
+    assert(this.disk.crashed, "a disk that somebody uses");
+    this.#bulk = null;
+    this.shards = [];
+  }
+
   /** A group's log, on whichever shard it is. */
   logOf(groupId: number): PartitionLog | undefined {
     return this.#ownerOf(groupId)?.storage.logs.get(groupId) as PartitionLog | undefined;

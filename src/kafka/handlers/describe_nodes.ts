@@ -3,11 +3,13 @@
  *
  * - Since when a node can be reached, or cannot, is what the answering node noticed; of a node that was never tried,
  *   nothing is known.
+ * - How far a decommissioning is: what the node holds still, and how many of these replicas are on their way.
  * - Version and start are those of the answering node: who wants all asks all.
  *
  * @module
  */
 
+import type { ClusterImage } from "../../cluster/image.ts";
 import { DESCRIBE_NODES } from "../../wire/generated/apis.ts";
 import type { DescribeNodesRequest } from "../../wire/generated/describe_nodes_request.ts";
 import {
@@ -26,6 +28,7 @@ export const DESCRIBE_NODES_HANDLER: Handler<DescribeNodesRequest, DescribeNodes
   // deno-lint-ignore require-yield -- answered from memory.
   *handle({ services }) {
     const { image, live, nodeId, program } = services;
+    const moving = movingOf(image);
     const nodes = [...image.nodes.values()].sort((a, b) => a.nodeId - b.nodeId);
     return newDescribeNodesResponse({
       nodeId,
@@ -38,7 +41,24 @@ export const DESCRIBE_NODES_HANDLER: Handler<DescribeNodesRequest, DescribeNodes
         endpoints: node.endpoints.map(({ name, host, port }) => ({ name, host, port })),
         isUp: node.nodeId === nodeId || live.isAlive(node.nodeId),
         sinceMs: node.nodeId === nodeId ? program.startedMs : live.sinceMs(node.nodeId),
+        state: image.stateOf(node.nodeId),
+        replicas: image.loadOf(node.nodeId).replicas,
+        moving: moving.get(node.nodeId) ?? 0,
       })),
     });
   },
 };
+
+/** Partitions that are on their way to a node, or away from it. */
+function movingOf(image: ClusterImage): Map<number, number> {
+  const moving = new Map<number, number>();
+  for (const { partitions } of image.topics.values()) {
+    for (const { isChanging, adding, removing } of partitions) {
+      if (!isChanging) continue;
+      for (const nodeId of [...adding, ...removing]) {
+        moving.set(nodeId, (moving.get(nodeId) ?? 0) + 1);
+      }
+    }
+  }
+  return moving;
+}

@@ -189,6 +189,8 @@ import { type DescribeReplicasRequest, decodeDescribeReplicasRequest, encodeDesc
 import { type DescribeReplicasResponse, decodeDescribeReplicasResponse, encodeDescribeReplicasResponse } from "./describe_replicas_response.ts";
 import { type TransferLeadershipRequest, decodeTransferLeadershipRequest, encodeTransferLeadershipRequest } from "./transfer_leadership_request.ts";
 import { type TransferLeadershipResponse, decodeTransferLeadershipResponse, encodeTransferLeadershipResponse } from "./transfer_leadership_response.ts";
+import { type AlterNodeStateRequest, decodeAlterNodeStateRequest, encodeAlterNodeStateRequest } from "./alter_node_state_request.ts";
+import { type AlterNodeStateResponse, decodeAlterNodeStateResponse, encodeAlterNodeStateResponse } from "./alter_node_state_response.ts";
 
 export type { Api } from "../api.ts";
 
@@ -1508,6 +1510,20 @@ export const TRANSFER_LEADERSHIP: Api<TransferLeadershipRequest, TransferLeaders
   encodeResponse: encodeTransferLeadershipResponse,
 };
 
+export const ALTER_NODE_STATE: Api<AlterNodeStateRequest, AlterNodeStateResponse> = {
+  key: 20010,
+  name: "AlterNodeState",
+  minVersion: 0,
+  maxVersion: 0,
+  flexibleSince: 0,
+  latestVersionUnstable: false,
+  listeners: ["broker"],
+  decodeRequest: decodeAlterNodeStateRequest,
+  encodeRequest: encodeAlterNodeStateRequest,
+  decodeResponse: decodeAlterNodeStateResponse,
+  encodeResponse: encodeAlterNodeStateResponse,
+};
+
 /** Every API that has a schema, by ascending key. */
 export const APIS: readonly Api<unknown, unknown>[] = [
   PRODUCE,
@@ -1604,6 +1620,7 @@ export const APIS: readonly Api<unknown, unknown>[] = [
   DESCRIBE_NODES,
   DESCRIBE_REPLICAS,
   TRANSFER_LEADERSHIP,
+  ALTER_NODE_STATE,
 ];
 
 const BY_KEY = new Map(APIS.map((api) => [api.key, api]));

@@ -197,6 +197,8 @@ import * as writeShareGroupStateRequest from "./write_share_group_state_request.
 import * as writeShareGroupStateResponse from "./write_share_group_state_response.ts";
 import * as writeTxnMarkersRequest from "./write_txn_markers_request.ts";
 import * as writeTxnMarkersResponse from "./write_txn_markers_response.ts";
+import * as alterNodeStateRequest from "./alter_node_state_request.ts";
+import * as alterNodeStateResponse from "./alter_node_state_response.ts";
 import * as clusterRecord from "./cluster_record.ts";
 import * as configRecord from "./config_record.ts";
 import * as describeNodesRequest from "./describe_nodes_request.ts";
@@ -4082,6 +4084,26 @@ export const CATALOG: readonly CatalogEntry[] = [
     },
   },
   {
+    name: "AlterNodeStateRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: alterNodeStateRequest.decodeAlterNodeStateRequest, encode: alterNodeStateRequest.encodeAlterNodeStateRequest,
+    structs: {
+      AlterNodeStateRequest: { create: alterNodeStateRequest.newAlterNodeStateRequest, fields: [
+        { name: "nodeId", type: "int32", versions: [0, 32767] },
+        { name: "state", type: "int8", versions: [0, 32767] },
+      ] },
+    },
+  },
+  {
+    name: "AlterNodeStateResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: alterNodeStateResponse.decodeAlterNodeStateResponse, encode: alterNodeStateResponse.encodeAlterNodeStateResponse,
+    structs: {
+      AlterNodeStateResponse: { create: alterNodeStateResponse.newAlterNodeStateResponse, fields: [
+        { name: "errorCode", type: "int16", versions: [0, 32767] },
+        { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
+      ] },
+    },
+  },
+  {
     name: "ClusterRecord", minVersion: 0, maxVersion: 0, flexibleSince: 0,
     decode: clusterRecord.decodeClusterRecord, encode: clusterRecord.encodeClusterRecord,
     structs: {
@@ -4126,6 +4148,9 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "endpoints", type: "[]DescribedEndpoint", versions: [0, 32767] },
         { name: "isUp", type: "bool", versions: [0, 32767] },
         { name: "sinceMs", type: "int64", versions: [0, 32767] },
+        { name: "state", type: "int8", versions: [0, 32767] },
+        { name: "replicas", type: "int32", versions: [0, 32767] },
+        { name: "moving", type: "int32", versions: [0, 32767] },
       ] },
       DescribedEndpoint: { create: describeNodesResponse.newDescribedEndpoint, fields: [
         { name: "name", type: "string", versions: [0, 32767] },

@@ -65,6 +65,12 @@ export interface DescribedNode {
   isUp: boolean;
   /** Since when that is so (ms since the epoch); -1: not known. */
   sinceMs: number;
+  /** 0: it takes part in everything. 1: maintenance, it leads nothing. 2: it is decommissioned. */
+  state: number;
+  /** Partitions that it holds, or is to hold. */
+  replicas: number;
+  /** Of them, those that are on their way to it or away from it. */
+  moving: number;
 }
 
 /** Every field at its default, except `fields`. */
@@ -75,6 +81,9 @@ export function newDescribedNode(fields?: Partial<DescribedNode>): DescribedNode
     endpoints: [],
     isUp: false,
     sinceMs: -1,
+    state: 0,
+    replicas: 0,
+    moving: 0,
   };
   return fields === undefined ? message : Object.assign(message, fields);
 }
@@ -86,6 +95,9 @@ function decodeDescribedNode(cursor: Cursor, version: number): DescribedNode {
   message.endpoints = readStructs(cursor, version, cursor.arrayLength(true), decodeDescribedEndpoint);
   message.isUp = cursor.bool();
   message.sinceMs = cursor.int64();
+  message.state = cursor.int8();
+  message.replicas = cursor.int32();
+  message.moving = cursor.int32();
   cursor.skipTags();
   return message;
 }
@@ -96,6 +108,9 @@ function encodeDescribedNode(writer: Writer, version: number, message: Described
   writeStructs(writer, version, true, message.endpoints, encodeDescribedEndpoint);
   writer.bool(message.isUp);
   writer.int64(message.sinceMs);
+  writer.int8(message.state);
+  writer.int32(message.replicas);
+  writer.int32(message.moving);
   writer.unsignedVarint(0);
 }
 
