@@ -56,6 +56,16 @@ const TOPIC_SETTINGS = {
     "A replica that has not had every record of its leader within this time is not in sync.",
     { ...ms, ...fixed, min: 1 },
   ),
+  "auto.leader.rebalance.enable": booleanSetting(
+    true,
+    "Give leadership back to the preferred replica of a partition when that has returned and keeps up.",
+    fixed,
+  ),
+  "leader.imbalance.check.interval.seconds": longSetting(
+    300,
+    "How often that is looked at.",
+    { ...fixed, min: 1 },
+  ),
   "unclean.leader.election.enable": booleanSetting(
     false,
     "Accepted for tools that set it. A Raft group never elects a leader that lacks committed records.",

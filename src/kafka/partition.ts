@@ -108,6 +108,11 @@ export class Partition implements ReplicaListener {
     return (this.replica.leading || this.replica.readOnly) && !this.#gone;
   }
 
+  /** Nobody leads yet, and that is over in a moment: appends wait. */
+  get undecided(): boolean {
+    return this.replica.undecided && !this.#gone;
+  }
+
   /** Any append would get LOG_BUSY now: cheap to ask before a batch is checked. */
   get busy(): boolean {
     return this.replica.handingOver || this.log.busy;

@@ -144,7 +144,9 @@ export class ProduceAppender {
       this.outcome.refusal.storage(Cause.READ_ONLY);
       return ErrorCode.KAFKA_STORAGE_ERROR;
     }
-    if (!partition.leading) return ErrorCode.NOT_LEADER_OR_FOLLOWER;
+    if (!partition.leading) {
+      return partition.undecided ? APPEND_BUSY : ErrorCode.NOT_LEADER_OR_FOLLOWER;
+    }
     this.outcome.logStartOffset = partition.startOffset;
     if (request.acks === ACKS_ALL && partition.lacksReplicas) return ErrorCode.NOT_ENOUGH_REPLICAS;
     // Asked first: checking a batch reads all of it, and it would be checked again.

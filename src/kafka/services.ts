@@ -8,12 +8,13 @@
  */
 
 import type { ControllerService } from "../cluster/controller_service.ts";
-import type { ClusterImage } from "../cluster/image.ts";
+import type { ClusterImage, PartitionImage } from "../cluster/image.ts";
 import type { LeaderTable } from "../cluster/leaders.ts";
 import type { LiveNodes } from "../cluster/live_nodes.ts";
 import type { GroupDirectory } from "../group/directory.ts";
 import type { Task } from "../io/task.ts";
 import type { Api } from "../wire/api.ts";
+import type { ErrorCode } from "../wire/errors.ts";
 import type { PartitionDirectory } from "./partition.ts";
 
 /** Where the node keeps its data, for those who report on it. */
@@ -69,6 +70,13 @@ export interface Services {
 
   /** Ends with the next turn: what takes long leaves the others their turns. */
   nextTurn(): Task<void>;
+
+  /**
+   * Has another replica lead a partition of a group that belongs to this shard, wherever it is led.
+   *
+   * @returns NONE when it does; PREFERRED_LEADER_NOT_AVAILABLE where it does not keep up; REQUEST_TIMED_OUT
+   */
+  moveLeader(partition: PartitionImage, target: number, waitMs: number): Task<ErrorCode>;
 
   /** The shard that owns a Raft group. */
   shardOfGroup(groupId: number): number;

@@ -23,6 +23,11 @@ export class FakeReplica implements Replica {
   leaderId = -1;
   leading = false;
   handingOver = false;
+  undecided = false;
+  transferring = false;
+  successor = -1;
+  /** To whom leadership was to be handed. */
+  readonly transfers: number[] = [];
   readonly readOnly = false;
   commitIndex = 0;
   commitOffset = 0;
@@ -100,11 +105,12 @@ export class FakeReplica implements Replica {
     return Math.min(this.commitOffset, this.safe.get(copies) ?? Infinity);
   }
 
-  start(): void {}
-
-  transfer(): number {
-    return NOT_LEADER;
+  transfer(node: number): number {
+    this.transfers.push(node);
+    return 0;
   }
+
+  start(): void {}
 
   status(): ReplicaStatus {
     return { role: this.leading ? "leader" : "follower", isChanging: false, members: [] };

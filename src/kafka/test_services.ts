@@ -15,6 +15,7 @@ import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
 import { runTask, type Task } from "../io/task.ts";
 import { ProducerTable } from "../storage/producer_table.ts";
 import type { Api } from "../wire/api.ts";
+import { ErrorCode } from "../wire/errors.ts";
 import type { Handler, RequestContext } from "./handler.ts";
 import { CREATE_TOPICS_HANDLER } from "./handlers/create_topics.ts";
 import type { Partition } from "./partition.ts";
@@ -97,6 +98,8 @@ export class TestBroker {
   readonly live = new LiveNodes();
   readonly partitions = new Map<number, TestPartition>();
   readonly shardCount: number;
+  /** Groups whose leadership stays where it is, and why. */
+  readonly unmovable = new Map<number, ErrorCode>();
   readonly groups: TestGroups;
   /** Groups whose partitions damage made read-only. */
   readonly readOnlyGroups = new Set<number>();
@@ -139,6 +142,11 @@ export class TestBroker {
       byGroup: (groupId: number) => owned(groupId) ? this.partitions.get(groupId) : undefined,
       all: () => [...this.partitions.values()].filter(({ image }) => owned(image.groupId)),
     };
+    const moved = (groupId: number, target: number): ErrorCode => {
+      const error = this.unmovable.get(groupId) ?? ErrorCode.NONE;
+      if (error === ErrorCode.NONE) this.leaders.note(groupId, target, 1_000);
+      return error;
+    };
     return {
       shard,
       shardCount: this.shardCount,
@@ -158,6 +166,10 @@ export class TestBroker {
       },
       dataDirectory: { path: "/data", freeBytes: () => 750, totalBytes: () => 1000 },
       *nextTurn() {},
+      // deno-lint-ignore require-yield -- elections are immediate.
+      moveLeader: function* (this: unknown, { groupId }, target) {
+        return moved(groupId, target);
+      },
       shardOfGroup: (groupId) => groupId % this.shardCount,
       call: (api, version, request) => {
         assert(api.key === CREATE_TOPICS_HANDLER.api.key, "handlers call CreateTopics alone");

@@ -56,7 +56,7 @@ export interface PartitionView {
 
 /** The node that clients should ask about a partition; -1: nobody is known who leads it and can be reached. */
 export function reachableLeader(
-  { leaders, live, nodeId }: Services,
+  { leaders, live, nodeId }: Pick<Services, "leaders" | "live" | "nodeId">,
   partition: PartitionImage,
 ): number {
   const leaderId = leaders.leaderOf(partition);

@@ -31,6 +31,8 @@ export class Leadership {
   readonly transfer: Transfer;
   readonly #change: ConfigurationChange;
   #isActive = false;
+  /** When this leadership began (ms). */
+  beganMs = -Infinity;
   /** The own entry that opens the term; negative while the log has no room for it. */
   #noOpIndex = -1;
   #heartbeatAtMs = 0;
@@ -69,6 +71,7 @@ export class Leadership {
     state.electionAtMs = Infinity;
     state.failedCampaigns = 0;
     this.#isActive = true;
+    this.beganMs = nowMs;
     this.#noOpIndex = -1;
     this.#activityMs = nowMs;
     this.#hasQuiet = false;
@@ -175,6 +178,7 @@ export class Leadership {
     const wasCommitted = this.isCommitted;
     state.commitTo(index);
     if (!wasCommitted) state.tellLeading();
+    this.transfer.check();
     if (this.#change.isToProceed) this.open(nowMs);
     else if (this.#change.mustLeave) this.handOver(nowMs);
   }

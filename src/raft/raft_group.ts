@@ -102,6 +102,17 @@ export class RaftGroup {
     return this.#leadership.isCommitted && !this.#leadership.transfer.isClosing;
   }
 
+  /** When this node was elected, if no entry of its own term is committed yet; else -Infinity (ms). */
+  get openingSinceMs(): number {
+    const { isActive, isCommitted, beganMs } = this.#leadership;
+    return isActive && !isCommitted ? beganMs : -Infinity;
+  }
+
+  /** Leadership is being handed over; afterwards another one leads, or it failed. */
+  get isTransferring(): boolean {
+    return this.#leadership.transfer.isUnderWay;
+  }
+
   /** The configuration in force, committed or not. */
   get configuration(): Configuration {
     return this.#state.membership.configuration;

@@ -2,7 +2,10 @@
  * Handing leadership to a named voter: it is brought up to date, appends are held back for the moment that the rest
  * takes, and it campaigns at once.
  *
- *     asked → (all is sent to it) closing → (all is durable there) TIMEOUT_NOW → its campaign, or the deadline
+ *     asked → (all is sent to it) closing → (all is durable there, and committed) TIMEOUT_NOW → its campaign, or the
+ *     deadline
+ *
+ * What is committed before the transfer is over can be answered by the old leader.
  *
  * @module
  */
@@ -55,7 +58,7 @@ export class Transfer {
     const peer = state.membership.peerOf(this.#target);
     if (peer === null || !peer.isVoter) return this.#giveUp();
     if (peer.state === PeerState.REPLICATE && peer.next > lastIndex) this.#isClosing = true;
-    if (!this.#isClosing || peer.match < lastIndex) return;
+    if (!this.#isClosing || peer.match < lastIndex || state.commitIndex < lastIndex) return;
     this.#hasAsked = true;
     state.message(MessageKind.TIMEOUT_NOW);
     state.send(peer.node);

@@ -26,6 +26,7 @@ import { type Configuration, memberOf } from "../raft/configuration.ts";
 import type { RaftTiming } from "../raft/limits.ts";
 import { MessageKind, type RaftMessage } from "../raft/message.ts";
 import { isAstray, isAsWanted, nextMembers, type WantedMembers } from "../raft/next_members.ts";
+import type { Peer } from "../raft/peer.ts";
 import { NOTHING, RaftGroup } from "../raft/raft_group.ts";
 import type { RaftEffects, RaftMeta } from "../raft/raft_log.ts";
 import {
@@ -47,6 +48,8 @@ import {
 import { statusOf } from "./replica_status.ts";
 
 const NOBODY = -1;
+/** Behind the longest transfer, appends wait so long for the next leader to be known (ms). */
+const SUCCESSION_MS = 200;
 const ANY_INCARNATION = 0;
 
 /** What replicas need of their shard; `shard_replication.ts` is it. */
@@ -85,6 +88,8 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   #others: readonly number[] = [];
   #batchBytesMax: number;
   #leading = false;
+  /** It handed leadership over, and does not know to whom yet: until then that is expected. */
+  #succeededByMs = -Infinity;
   #commitIndex: number;
   #commitOffset: number;
   /** There may be trims that are not committed, or that have not taken effect. */
@@ -148,6 +153,18 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     return this.#leading && !this.raft.accepts;
   }
 
+  get undecided(): boolean {
+    if (this.#leading || this.#others.length === 0) return false;
+    const nowMs = this.#host.nowMs();
+    if (this.raft.leaderId < 0) return nowMs < this.#succeededByMs;
+    // A disk that takes no entry keeps nobody waiting.
+    return nowMs < this.raft.openingSinceMs + SUCCESSION_MS;
+  }
+
+  get transferring(): boolean {
+    return this.#leading && this.raft.isTransferring;
+  }
+
   get readOnly(): boolean {
     return this.log.suspect && this.#others.length === 0;
   }
@@ -188,6 +205,25 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     if (copies <= (this.voterCount >>> 1) + 1) return this.#commitOffset;
     const index = this.raft.matchOfVoters(copies);
     return index >= this.#commitIndex ? this.#commitOffset : this.#offsetBehind(index);
+  }
+
+  get successor(): number {
+    const sinceMs = this.#host.nowMs() - this.#host.inSyncMs;
+    let best: Peer | null = null;
+    for (const peer of this.raft.peers) {
+      if (!peer.isVoter || !peer.isInSync(sinceMs)) continue;
+      if (best === null || peer.match > best.match) best = peer;
+    }
+    return this.#leading && best !== null ? best.node : NOBODY;
+  }
+
+  transfer(node: number): number {
+    if (!this.#leading) return NOT_LEADER;
+    const nowMs = this.#host.nowMs();
+    const result = this.raft.transfer(node, nowMs);
+    if (result === 0) this.#succeededByMs = nowMs + this.#host.timing.electionMs + SUCCESSION_MS;
+    this.#afterInput(true);
+    return result;
   }
 
   /** The first offset behind an entry. */
@@ -264,13 +300,6 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     this.#trimsDue = true;
     this.appended();
     return index;
-  }
-
-  transfer(node: number): number {
-    if (!this.#leading) return NOT_LEADER;
-    const result = this.raft.transfer(node, this.#host.nowMs());
-    this.#afterInput(false);
-    return result;
   }
 
   status(): ReplicaStatus {

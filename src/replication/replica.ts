@@ -83,6 +83,10 @@ export interface Replica {
    * It leads, and is handing leadership over: appends wait. `onFollowing` or `onWritable` ends the wait.
    */
   readonly handingOver: boolean;
+  /** Who leads is about to be known, after an election or a transfer: whoever appends waits instead of being refused. */
+  readonly undecided: boolean;
+  /** A {@linkcode Replica.transfer} is under way. */
+  readonly transferring: boolean;
   /** The log is damaged and nobody else has it: what is there may be read, nothing may be added. */
   readonly readOnly: boolean;
   /** Last committed entry, and the first offset that is not committed (the high watermark). */
@@ -104,6 +108,9 @@ export interface Replica {
   /** The largest batch that every replica takes, as far as is known (bytes); a leader appends none that is larger. */
   readonly batchBytesMax: number;
 
+  /** The leader: who should lead after it, the voter that keeps up best; -1: nobody could. */
+  readonly successor: number;
+
   /** Begins to take part in the group; the listener is called from now on. */
   start(): void;
   /** The leader's log grew by a batch, in {@linkcode Replica.term}. */
@@ -116,7 +123,8 @@ export interface Replica {
    */
   proposeTrim(offset: number): number;
   /**
-   * Leader: hands leadership to a voter. `onFollowing` reports success; appends may wait a moment for it.
+   * Leader: hands leadership to a voter. `onFollowing` reports success; appends may wait a moment for it. If this node still
+   * leads when {@linkcode Replica.transferring} ends, it failed.
    *
    * @returns 0: it begins; NOT_LEADER, or a negative number when that node cannot lead
    */

@@ -46,6 +46,7 @@ import { ShardRemoteFetch } from "./fetch_remote.ts";
 import { GroupRuntime } from "./group_runtime.ts";
 import { kafkaHandlers } from "./handlers.ts";
 import type { LedGroup } from "./leader_feed.ts";
+import { ShardLeadership, TRANSFER_API } from "./leadership.ts";
 import { LeaderNews } from "./leader_news.ts";
 import { NodeNews } from "./node_news.ts";
 import { MemberSteward } from "./member_steward.ts";
@@ -106,6 +107,8 @@ export class Shard {
   readonly steward: MemberSteward;
   /** Groups of which the controller is being told that their members have settled. */
   readonly #settling = new Set<number>();
+  /** Hands leadership of groups from node to node. */
+  readonly leadership: ShardLeadership;
   /** Problems of the node's storage, as the control thread reports them. */
   trouble: StorageTrouble = {
     diskFull: false,
@@ -163,6 +166,7 @@ export class Shard {
       onCurrent: () => this.#watchLed(),
       onWritable: () => this.#writable = true,
       onLeading: (partition) => {
+        this.#writable = true;
         this.#tellLeader(partition);
         this.steward.watch(partition.image.groupId);
       },
@@ -265,7 +269,10 @@ export class Shard {
       replication: this.replication,
       led: () => this.#watch.telling(partitions.led()),
       onLeader: (...leader) => this.leaderNews.tell(...leader),
-      serve: (request, done) => this.seat.registrar.serve(request, done),
+      serve: (request, done) => {
+        if (request.apiKey === TRANSFER_API) this.leadership.serve(request, done);
+        else this.seat.registrar.serve(request, done);
+      },
     });
     this.replication.connect(this.peers.nodeLinks.links);
     this.steward = new MemberSteward({
@@ -276,6 +283,7 @@ export class Shard {
       onSettled: (groupId) => this.#settleMembers(groupId) || this.#handsOver(groupId),
     });
     this.seat = new ClusterSeat(this);
+    this.leadership = new ShardLeadership(this);
     this.image.listen({
       nodesChanged: () => {
         this.steward.watch(CONTROLLER_GROUP_ID);
@@ -421,6 +429,8 @@ export class Shard {
    */
   *drain(): Task<void> {
     const { timers } = this.options;
+    // Clients go where leadership went, while they are still answered here.
+    yield* this.leadership.handOver();
     timers.cancel(this.#retention);
     timers.cancel(this.#expiration);
     timers.cancel(this.#ballast);

@@ -44,6 +44,7 @@ export function shardServices(of: Shard, nextTurn: () => Task<void>): Services {
       totalBytes: () => disk.totalBytes(),
     },
     nextTurn,
+    moveLeader: (partition, target, waitMs) => of.leadership.moveTo(partition, target, waitMs),
     shardOfGroup: (groupId: number) => shardOfGroupId(groupId, shardCount),
     call: (api, version, request) => of.router.call(api, version, NO_CALLER, request),
   };

@@ -26,6 +26,9 @@ export class FickleReplica implements Replica, ReplicaListener {
   readonly inSyncCount = 1;
   readonly voterCount = 1;
   readonly handingOver = false;
+  readonly undecided = false;
+  readonly transferring = false;
+  readonly successor = -1;
   #sole: Replica;
   /** The term in which another node leads, and which one; null while this one does. */
   #other: { readonly term: number; readonly leaderId: number } | null = null;

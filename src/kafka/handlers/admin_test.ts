@@ -448,34 +448,49 @@ eachVersion(LIST_CONFIG_RESOURCES_HANDLER, "lists resources by type", (version) 
   assert.equal(ask([77]).errorCode, ErrorCode.UNSUPPORTED_VERSION);
 });
 
-eachVersion(ELECT_LEADERS_HANDLER, "says which elections are not needed", (version) => {
-  const broker = new TestBroker({ nodes: [testNode(0), testNode(1)] });
-  broker.addTopic("t", 3);
-  const { groupId } = broker.cluster.image.topicByName("t")!.partitions[1]!;
-  broker.leaders.note(groupId, 1, 4);
-  const ask = (topicPartitions: { topic: string; partitions: number[] }[] | null, type = 0) =>
-    broker.ask(
-      ELECT_LEADERS_HANDLER,
-      version,
-      newElectLeadersRequest({ topicPartitions, electionType: type }),
-    );
-  const resultsOf = (response: ReturnType<typeof ask>) =>
-    response.replicaElectionResults.flatMap(({ partitionResult }) =>
-      partitionResult.map(({ partitionId, errorCode }) => [partitionId, errorCode])
-    );
-  assert.deepEqual(resultsOf(ask([{ topic: "t", partitions: [0, 1, 9] }])), [
-    [0, ErrorCode.ELECTION_NOT_NEEDED],
-    [1, ErrorCode.PREFERRED_LEADER_NOT_AVAILABLE],
-    [9, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION],
-  ]);
-  assert.deepEqual(resultsOf(ask(null)), [[1, ErrorCode.PREFERRED_LEADER_NOT_AVAILABLE]]);
-  if (version < 1) return;
-  assert.deepEqual(resultsOf(ask(null, 1)), []);
-  assert.deepEqual(resultsOf(ask([{ topic: "t", partitions: [0] }], 7)), [
-    [0, ErrorCode.INVALID_REQUEST],
-  ]);
-  assert.equal(ask([], 7).errorCode, ErrorCode.NONE);
-});
+eachVersion(
+  ELECT_LEADERS_HANDLER,
+  "moves leaders to preferred replicas, and says where that is not needed or cannot be",
+  (version) => {
+    const broker = new TestBroker({ nodes: [testNode(0), testNode(1)] });
+    broker.addTopic("t", 3);
+    const [, moved, stuck] = broker.cluster.image.topicByName("t")!.partitions;
+    broker.leaders.note(moved!.groupId, 1, 4);
+    broker.leaders.note(stuck!.groupId, 1, 4);
+    broker.unmovable.set(stuck!.groupId, ErrorCode.REQUEST_TIMED_OUT);
+    const ask = (topicPartitions: { topic: string; partitions: number[] }[] | null, type = 0) =>
+      broker.ask(
+        ELECT_LEADERS_HANDLER,
+        version,
+        newElectLeadersRequest({ topicPartitions, electionType: type }),
+      );
+    const resultsOf = (response: ReturnType<typeof ask>) =>
+      response.replicaElectionResults.flatMap(({ partitionResult }) =>
+        partitionResult.map(({ partitionId, errorCode }) => [partitionId, errorCode])
+      );
+    assert.deepEqual(resultsOf(ask([{ topic: "t", partitions: [0, 1, 2, 9] }])), [
+      [0, ErrorCode.ELECTION_NOT_NEEDED],
+      [1, ErrorCode.NONE],
+      [2, ErrorCode.REQUEST_TIMED_OUT],
+      [9, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION],
+    ]);
+    assert.equal(broker.leaders.knownLeaderOf(moved!.groupId), 0);
+    assert.deepEqual(resultsOf(ask(null)), [[2, ErrorCode.REQUEST_TIMED_OUT]]);
+    broker.live.note(1, false);
+    assert.deepEqual(resultsOf(ask([{ topic: "t", partitions: [2] }])), [
+      [2, ErrorCode.PREFERRED_LEADER_NOT_AVAILABLE],
+    ]);
+    if (version < 1) return;
+    assert.deepEqual(resultsOf(ask(null, 1)), [[2, ErrorCode.ELIGIBLE_LEADERS_NOT_AVAILABLE]]);
+    assert.deepEqual(resultsOf(ask([{ topic: "t", partitions: [1] }], 1)), [
+      [1, ErrorCode.ELECTION_NOT_NEEDED],
+    ]);
+    assert.deepEqual(resultsOf(ask([{ topic: "t", partitions: [0] }], 7)), [
+      [0, ErrorCode.INVALID_REQUEST],
+    ]);
+    assert.equal(ask([], 7).errorCode, ErrorCode.NONE);
+  },
+);
 
 Deno.test("ListPartitionReassignments v0 has none", () => {
   const request = newListPartitionReassignmentsRequest({ topics: null });
