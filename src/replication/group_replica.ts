@@ -26,7 +26,6 @@ import { type Configuration, memberOf } from "../raft/configuration.ts";
 import type { RaftTiming } from "../raft/limits.ts";
 import { MessageKind, type RaftMessage } from "../raft/message.ts";
 import { isAstray, isAsWanted, nextMembers, type WantedMembers } from "../raft/next_members.ts";
-import type { Peer } from "../raft/peer.ts";
 import { NOTHING, RaftGroup } from "../raft/raft_group.ts";
 import type { RaftEffects, RaftMeta } from "../raft/raft_log.ts";
 import {
@@ -37,6 +36,7 @@ import {
   type SnapshotPoint,
   TRIM_PAYLOAD_SIZE,
 } from "../storage/log.ts";
+import { Followers } from "./followers.ts";
 import { LogView } from "./log_view.ts";
 import {
   NOT_LEADER,
@@ -84,6 +84,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   readonly raft: RaftGroup;
   readonly #host: ReplicaHost;
   readonly #view: LogView;
+  readonly #followers: Followers;
   readonly #timer = new Timer(() => this.#tick());
   #others: readonly number[] = [];
   #batchBytesMax: number;
@@ -131,6 +132,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
       termFloor,
       commitIndex: log.startIndex,
     });
+    this.#followers = new Followers(this.raft, log, host);
     this.#commitIndex = log.startIndex;
     this.#commitOffset = log.startOffset;
   }
@@ -182,54 +184,20 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   }
 
   get inSyncCount(): number {
-    const sinceMs = this.#host.nowMs() - this.#host.inSyncMs;
-    const { peers } = this.raft;
-    let count = 1;
-    for (let at = 0; at < peers.length; at++) {
-      if (peers[at]!.isVoter && peers[at]!.isInSync(sinceMs)) count++;
-    }
-    return count;
+    return this.#followers.inSyncCount;
   }
 
   inSyncOffset(node: number): number {
-    const { log, raft } = this;
-    if (!this.#leading) return -1;
-    if (node === this.#host.nodeId) return log.durableEndOffset;
-    const sinceMs = this.#host.nowMs() - this.#host.inSyncMs;
-    const peer = raft.peers.find((one) => one.node === node);
-    if (peer === undefined || !peer.isVoter || !peer.isInSync(sinceMs)) return -1;
-    return this.#offsetBehind(peer.match);
+    return this.#leading ? this.#followers.inSyncOffset(node) : -1;
   }
 
   safeOffset(copies: number): number {
     if (copies <= (this.voterCount >>> 1) + 1) return this.#commitOffset;
-    const index = this.raft.matchOfVoters(copies);
-    return index >= this.#commitIndex ? this.#commitOffset : this.#offsetBehind(index);
+    return Math.min(this.#commitOffset, this.#followers.durableOffset(copies));
   }
 
   get successor(): number {
-    const sinceMs = this.#host.nowMs() - this.#host.inSyncMs;
-    let best: Peer | null = null;
-    for (const peer of this.raft.peers) {
-      if (!peer.isVoter || !peer.isInSync(sinceMs)) continue;
-      if (best === null || peer.match > best.match) best = peer;
-    }
-    return this.#leading && best !== null ? best.node : NOBODY;
-  }
-
-  transfer(node: number): number {
-    if (!this.#leading) return NOT_LEADER;
-    const nowMs = this.#host.nowMs();
-    const result = this.raft.transfer(node, nowMs);
-    if (result === 0) this.#succeededByMs = nowMs + this.#host.timing.electionMs + SUCCESSION_MS;
-    this.#afterInput(true);
-    return result;
-  }
-
-  /** The first offset behind an entry. */
-  #offsetBehind(index: number): number {
-    const { log } = this;
-    return index <= log.startIndex ? log.startOffset : log.offsetAt(index + 1);
+    return this.#leading ? this.#followers.furthest : NOBODY;
   }
 
   get voterCount(): number {
@@ -242,6 +210,15 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
 
   get groupId(): number {
     return this.log.groupId;
+  }
+
+  transfer(node: number): number {
+    if (!this.#leading) return NOT_LEADER;
+    const nowMs = this.#host.nowMs();
+    const result = this.raft.transfer(node, nowMs);
+    if (result === 0) this.#succeededByMs = nowMs + this.#host.timing.electionMs + SUCCESSION_MS;
+    this.#afterInput(true);
+    return result;
   }
 
   get isClosed(): boolean {
