@@ -86,10 +86,7 @@ export class PatientDisk implements Disk {
   }
 
   open(path: string, create: boolean, done: Completion): void {
-    const attempt = this.#take(Kind.OPEN, done);
-    attempt.path = path;
-    attempt.flag = create;
-    this.start(attempt);
+    this.#onPath(create ? CREATE : OPEN, path, "", done);
   }
 
   /** Not repeated: a descriptor is closed whatever the call says. */
@@ -104,12 +101,7 @@ export class PatientDisk implements Disk {
     length: number,
     done: Completion,
   ): void {
-    const attempt = this.#take(Kind.READ, done);
-    attempt.handle = handle;
-    attempt.position = position;
-    attempt.address = address;
-    attempt.length = length;
-    this.start(attempt);
+    this.#onFile(READ, handle, position, address, length, done);
   }
 
   write(
@@ -120,13 +112,7 @@ export class PatientDisk implements Disk {
     durable: boolean,
     done: Completion,
   ): void {
-    const attempt = this.#take(Kind.WRITE, done);
-    attempt.handle = handle;
-    attempt.position = position;
-    attempt.address = address;
-    attempt.length = length;
-    attempt.flag = durable;
-    this.start(attempt);
+    this.#onFile(durable ? WRITE_DURABLE : WRITE, handle, position, address, length, done);
   }
 
   writeSealed(
@@ -136,68 +122,43 @@ export class PatientDisk implements Disk {
     length: number,
     done: Completion,
   ): void {
-    const attempt = this.#take(Kind.WRITE_SEALED, done);
-    attempt.handle = handle;
-    attempt.position = position;
-    attempt.address = address;
-    attempt.length = length;
-    this.start(attempt);
+    this.#onFile(WRITE_SEALED, handle, position, address, length, done);
   }
 
   sync(handle: number, done: Completion): void {
-    const attempt = this.#take(Kind.SYNC, done);
-    attempt.handle = handle;
-    this.start(attempt);
+    this.#onFile(SYNC, handle, 0, 0, 0, done);
   }
 
   syncFileSystem(done: Completion): void {
-    this.start(this.#take(Kind.SYNC_FILE_SYSTEM, done));
+    this.#onFile(SYNC_ALL, -1, 0, 0, 0, done);
   }
 
   syncDirectory(path: string, done: Completion): void {
-    const attempt = this.#take(Kind.SYNC_DIRECTORY, done);
-    attempt.path = path;
-    this.start(attempt);
+    this.#onPath(SYNC_NAMES, path, "", done);
   }
 
   allocate(handle: number, position: number, length: number, done: Completion): void {
-    const attempt = this.#take(Kind.ALLOCATE, done);
-    attempt.handle = handle;
-    attempt.position = position;
-    attempt.length = length;
-    this.start(attempt);
+    this.#onFile(ALLOCATE, handle, position, 0, length, done);
   }
 
   truncate(handle: number, size: number, done: Completion): void {
-    const attempt = this.#take(Kind.TRUNCATE, done);
-    attempt.handle = handle;
-    attempt.length = size;
-    this.start(attempt);
+    this.#onFile(TRUNCATE, handle, 0, 0, size, done);
   }
 
   rename(from: string, to: string, done: Completion): void {
-    const attempt = this.#take(Kind.RENAME, done);
-    attempt.path = from;
-    attempt.second = to;
-    this.start(attempt);
+    this.#onPath(RENAME, from, to, done);
   }
 
   unlink(path: string, done: Completion): void {
-    const attempt = this.#take(Kind.UNLINK, done);
-    attempt.path = path;
-    this.start(attempt);
+    this.#onPath(UNLINK, path, "", done);
   }
 
   makeDirectory(path: string, done: Completion): void {
-    const attempt = this.#take(Kind.MAKE_DIRECTORY, done);
-    attempt.path = path;
-    this.start(attempt);
+    this.#onPath(MAKE_DIRECTORY, path, "", done);
   }
 
   removeDirectory(path: string, done: Completion): void {
-    const attempt = this.#take(Kind.REMOVE_DIRECTORY, done);
-    attempt.path = path;
-    this.start(attempt);
+    this.#onPath(REMOVE_DIRECTORY, path, "", done);
   }
 
   list(path: string): string[] | number {
@@ -218,39 +179,7 @@ export class PatientDisk implements Disk {
 
   /** @internal Hands an attempt to the disk, for the first time or again. */
   start(attempt: Attempt): void {
-    const disk = this.#disk;
-    const { path, handle, moved } = attempt;
-    const position = attempt.position + moved;
-    const address = attempt.address + moved;
-    const length = attempt.length - moved;
-    switch (attempt.kind) {
-      case Kind.OPEN:
-        return disk.open(path, attempt.flag, attempt);
-      case Kind.READ:
-        return disk.read(handle, position, address, length, attempt);
-      case Kind.WRITE:
-        return disk.write(handle, position, address, length, attempt.flag, attempt);
-      case Kind.WRITE_SEALED:
-        return disk.writeSealed(handle, position, address, length, attempt);
-      case Kind.SYNC:
-        return disk.sync(handle, attempt);
-      case Kind.SYNC_FILE_SYSTEM:
-        return disk.syncFileSystem(attempt);
-      case Kind.SYNC_DIRECTORY:
-        return disk.syncDirectory(path, attempt);
-      case Kind.ALLOCATE:
-        return disk.allocate(handle, position, length, attempt);
-      case Kind.TRUNCATE:
-        return disk.truncate(handle, length, attempt);
-      case Kind.RENAME:
-        return disk.rename(path, attempt.second, attempt);
-      case Kind.UNLINK:
-        return disk.unlink(path, attempt);
-      case Kind.MAKE_DIRECTORY:
-        return disk.makeDirectory(path, attempt);
-      case Kind.REMOVE_DIRECTORY:
-        return disk.removeDirectory(path, attempt);
-    }
+    attempt.operation.start(this.#disk, attempt);
   }
 
   /** @internal */
@@ -258,12 +187,12 @@ export class PatientDisk implements Disk {
     if (result < 0) {
       if (diskTroubleOf(result) === DiskTrouble.TRANSIENT) return this.#wait(attempt, -result);
       if (result === -EDQUOT) result = -ENOSPC;
-    } else if (attempt.kind === Kind.READ) {
+    } else if (attempt.operation.moves === Moves.IN) {
       const isEnd = result === 0;
       result += attempt.moved;
       if (result < attempt.length && !isEnd && this.#readsOn(attempt, result)) return;
       result = Math.max(result, attempt.total);
-    } else if (attempt.kind === Kind.WRITE || attempt.kind === Kind.WRITE_SEALED) {
+    } else if (attempt.operation.moves === Moves.OUT) {
       result += attempt.moved;
       if (result < attempt.length) {
         if (this.#writesOn(attempt, result)) return;
@@ -299,9 +228,32 @@ export class PatientDisk implements Disk {
     return true;
   }
 
-  #take(kind: Kind, done: Completion): Attempt {
+  #onPath(operation: Operation, path: string, second: string, done: Completion): void {
+    const attempt = this.#take(operation, done);
+    attempt.path = path;
+    attempt.second = second;
+    this.start(attempt);
+  }
+
+  #onFile(
+    operation: Operation,
+    handle: number,
+    position: number,
+    address: number,
+    length: number,
+    done: Completion,
+  ): void {
+    const attempt = this.#take(operation, done);
+    attempt.handle = handle;
+    attempt.position = position;
+    attempt.address = address;
+    attempt.length = length;
+    this.start(attempt);
+  }
+
+  #take(operation: Operation, done: Completion): Attempt {
     const attempt = this.#pool.pop() ?? new Attempt(this);
-    attempt.kind = kind;
+    attempt.operation = operation;
     attempt.done = done;
     attempt.pauseMs = 0;
     attempt.moved = 0;
@@ -335,7 +287,12 @@ export class PatientDisk implements Disk {
     this.#told = true;
     this.#toldMs = nowMs;
     const reason = describeHiccup(errno);
-    this.#options.onHiccup({ reason, operation: attempt.kind, file: attempt.path, errno });
+    this.#options.onHiccup({
+      reason,
+      operation: attempt.operation.name,
+      file: attempt.path,
+      errno,
+    });
   }
 }
 
@@ -355,26 +312,65 @@ function describeHiccup(errno: number): string {
   }
 }
 
-const Kind = {
-  OPEN: "open",
-  READ: "read",
-  WRITE: "write",
-  WRITE_SEALED: "durable write",
-  SYNC: "sync",
-  SYNC_FILE_SYSTEM: "sync of the file system",
-  SYNC_DIRECTORY: "sync of a directory",
-  ALLOCATE: "allocation",
-  TRUNCATE: "truncation",
-  RENAME: "rename",
-  UNLINK: "removal",
-  MAKE_DIRECTORY: "making a directory",
-  REMOVE_DIRECTORY: "removing a directory",
-} as const;
-type Kind = typeof Kind[keyof typeof Kind];
+/** Which way an operation moves bytes, some of which may be left over. */
+const Moves = { NOTHING: 0, IN: 1, OUT: 2 } as const;
+type Moves = typeof Moves[keyof typeof Moves];
+
+/** What can be attempted. */
+interface Operation {
+  /** For people. */
+  readonly name: string;
+  readonly moves: Moves;
+  /** Hands what is left of an attempt to a disk. */
+  readonly start: (disk: Disk, attempt: Attempt) => void;
+}
+
+function operation(
+  name: string,
+  start: Operation["start"],
+  moves: Moves = Moves.NOTHING,
+): Operation {
+  return { name, moves, start };
+}
+
+const { IN, OUT } = Moves;
+const OPEN = operation("open", (disk, a) => disk.open(a.path, false, a));
+const CREATE = operation("open", (disk, a) => disk.open(a.path, true, a));
+const READ = operation("read", (disk, a) => disk.read(a.handle, a.at, a.from, a.left, a), IN);
+const WRITE = operation(
+  "write",
+  (disk, a) => disk.write(a.handle, a.at, a.from, a.left, false, a),
+  OUT,
+);
+const WRITE_DURABLE = operation(
+  "durable write",
+  (disk, a) => disk.write(a.handle, a.at, a.from, a.left, true, a),
+  OUT,
+);
+const WRITE_SEALED = operation(
+  "durable write",
+  (disk, a) => disk.writeSealed(a.handle, a.at, a.from, a.left, a),
+  OUT,
+);
+const SYNC = operation("sync", (disk, a) => disk.sync(a.handle, a));
+const SYNC_ALL = operation("sync of the file system", (disk, a) => disk.syncFileSystem(a));
+const SYNC_NAMES = operation("sync of a directory", (disk, a) => disk.syncDirectory(a.path, a));
+const ALLOCATE = operation(
+  "allocation",
+  (disk, a) => disk.allocate(a.handle, a.position, a.length, a),
+);
+const TRUNCATE = operation("truncation", (disk, a) => disk.truncate(a.handle, a.length, a));
+const RENAME = operation("rename", (disk, a) => disk.rename(a.path, a.second, a));
+const UNLINK = operation("removal", (disk, a) => disk.unlink(a.path, a));
+const MAKE_DIRECTORY = operation("making a directory", (disk, a) => disk.makeDirectory(a.path, a));
+const REMOVE_DIRECTORY = operation(
+  "removing a directory",
+  (disk, a) => disk.removeDirectory(a.path, a),
+);
 
 /** One operation, from its start to its end; pooled. */
 class Attempt implements Completion {
-  kind: Kind = Kind.OPEN;
+  operation: Operation = OPEN;
   done: Completion | null = null;
   path = "";
   second = "";
@@ -382,7 +378,6 @@ class Attempt implements Completion {
   position = 0;
   address = 0;
   length = 0;
-  flag = false;
   /** Bytes of whole blocks that have been moved: where a transfer continues. */
   moved = 0;
   /** Bytes that have been read. */
@@ -393,6 +388,17 @@ class Attempt implements Completion {
   pauseMs = 0;
   readonly again: () => void;
   readonly #owner: PatientDisk;
+
+  /** Where a transfer continues in the file and in memory, and what is left of it. */
+  get at(): number {
+    return this.position + this.moved;
+  }
+  get from(): number {
+    return this.address + this.moved;
+  }
+  get left(): number {
+    return this.length - this.moved;
+  }
 
   constructor(owner: PatientDisk) {
     this.#owner = owner;

@@ -4,64 +4,31 @@ import { wrapMemory } from "../bytes/memory.ts";
 import type { Completion } from "./completion.ts";
 import { BLOCK_SIZE } from "./disk.ts";
 import { testDisk } from "./disk_suite.ts";
-import {
-  EAGAIN,
-  ECANCELED,
-  EDQUOT,
-  EINTR,
-  EIO,
-  EMFILE,
-  ENFILE,
-  ENOENT,
-  ENOMEM,
-  ENOSPC,
-} from "./errno.ts";
+import { EDQUOT, EIO, EMFILE, ENOENT, ENOMEM, ENOSPC } from "./errno.ts";
 import { type DiskOperation, MemoryDisk } from "./memory_disk.ts";
-import { type DiskHiccup, PatientDisk } from "./patient_disk.ts";
-import { Timer, Timers } from "./timers.ts";
-
-const OPERATIONS: readonly DiskOperation[] = [
-  "open",
-  "read",
-  "write",
-  "sync",
-  "syncFileSystem",
-  "syncDirectory",
-  "allocate",
-  "truncate",
-  "rename",
-  "unlink",
-  "makeDirectory",
-  "removeDirectory",
-];
-const PASSING = [EINTR, EAGAIN, ENOMEM, ENFILE, EMFILE, ECANCELED];
+import { DISK_OPERATIONS, failOnce, PASSING_ERRNOS, TestPatience } from "./test_patience.ts";
 
 class Scene {
   readonly memory = wrapMemory(new ArrayBuffer(256 * 1024));
   readonly below = new MemoryDisk({ memory: this.memory, random: new Xoshiro128(3) });
-  readonly hiccups: DiskHiccup[] = [];
-  readonly over: number[] = [];
-  readonly #timers = new Timers();
   nowMs = 0;
-  readonly disk = new PatientDisk(this.below, {
-    later: (delayMs, again) => this.#timers.schedule(new Timer(again), this.nowMs + delayMs),
-    nowMs: () => this.nowMs,
-    onHiccup: (hiccup) => this.hiccups.push(hiccup),
-    onOver: (_tookMs, retries) => this.over.push(retries),
-  });
+  readonly patience = new TestPatience(() => this.nowMs);
+  readonly disk = this.patience.wrap(this.below);
+  readonly hiccups = this.patience.hiccups;
+  readonly over = this.patience.over;
 
   fail(operation: DiskOperation, errno: number, nth = 1): void {
-    this.below.inject({ operation, nth, fault: { kind: "error", errno } });
+    failOnce(this.below, operation, errno, nth);
   }
 
   /** Until nothing is in flight and nothing waits. */
   run(): void {
     for (let i = 0; i < 10_000; i++) {
       this.below.run();
-      const nextMs = this.#timers.nextDeadlineMs();
+      const { nextMs } = this.patience;
       if (nextMs === Infinity) return;
       this.nowMs = nextMs;
-      this.#timers.run(nextMs);
+      this.patience.run();
     }
     assert.fail("an operation is tried again for ever");
   }
@@ -69,8 +36,8 @@ class Scene {
 
 testDisk("patient disk", () => {
   const scene = new Scene();
-  for (const operation of OPERATIONS) {
-    for (const [i, errno] of PASSING.entries()) scene.fail(operation, errno, i + 1);
+  for (const operation of DISK_OPERATIONS) {
+    for (const [i, errno] of PASSING_ERRNOS.entries()) scene.fail(operation, errno, i + 1);
   }
   const { disk, memory } = scene;
   return { disk, memory, scratchAddress: 0, run: () => scene.run(), close: () => {} };

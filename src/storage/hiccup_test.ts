@@ -1,26 +1,10 @@
 import { strict as assert } from "node:assert";
-import { EAGAIN, ECANCELED, EDQUOT, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../io/errno.ts";
-import type { DiskOperation } from "../io/memory_disk.ts";
+import { EDQUOT } from "../io/errno.ts";
+import { DISK_OPERATIONS, failOnce, PASSING_ERRNOS } from "../io/test_patience.ts";
 import { LOG_BUSY, LOG_NO_SPACE, MetaKind } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
 import { TEST_LIMITS, TestNode } from "../../tests/sim/storage_node.ts";
-
-const PASSING = [EINTR, EAGAIN, ENOMEM, ENFILE, EMFILE, ENOBUFS, ECANCELED];
-const OPERATIONS: readonly DiskOperation[] = [
-  "open",
-  "read",
-  "write",
-  "sync",
-  "syncFileSystem",
-  "syncDirectory",
-  "allocate",
-  "truncate",
-  "rename",
-  "unlink",
-  "makeDirectory",
-  "removeDirectory",
-];
 
 function append(node: TestNode, log: PartitionLog, valueBytes: number): number {
   const { memory, crc32c } = node;
@@ -64,13 +48,12 @@ function live(node: TestNode): void {
   for (let i = 0; i < 4; i++) node.settle();
 }
 
-for (const operation of OPERATIONS) {
+for (const operation of DISK_OPERATIONS) {
   Deno.test(`hiccups of "${operation}" damage nothing and end nothing`, () => {
     let met = 0;
-    for (const [i, errno] of PASSING.entries()) {
+    for (const [i, errno] of PASSING_ERRNOS.entries()) {
       const node = new TestNode({ seed: 40 + i });
-      const arm = (nth: number): void =>
-        node.disk.inject({ operation, nth, fault: { kind: "error", errno } });
+      const arm = (nth: number): void => failOnce(node.disk, operation, errno, nth);
       for (let nth = 1; nth < 30; nth += 2) arm(nth);
       assert.equal(node.mount(1), true);
       live(node);
@@ -81,7 +64,7 @@ for (const operation of OPERATIONS) {
       assert.equal(log.endOffset, 80);
       assert.notEqual(node.readAll(log, 40), null);
       assert.equal(append(node, log, 10), 80);
-      met += node.hiccups.length;
+      met += node.patience.hiccups.length;
       assert.deepEqual(node.damages, [], `errno ${errno}`);
       assert.deepEqual(node.fatals, [], `errno ${errno}`);
       assert.equal(log.suspect, false);
@@ -97,7 +80,7 @@ Deno.test("a full quota refuses appends as a full disk does, until there is room
   assert.ok(append(node, log, 100) >= 0);
   const end = log.endOffset;
   for (let nth = 1; nth <= 60; nth++) {
-    node.disk.inject({ operation: "allocate", nth, fault: { kind: "error", errno: EDQUOT } });
+    failOnce(node.disk, "allocate", EDQUOT, nth);
   }
   let offset = 0;
   for (let i = 0; i < 60 && offset >= 0; i++) offset = append(node, log, 3000);

@@ -10,9 +10,8 @@ import { Arena } from "../../src/bytes/arena.ts";
 import { type Crc32c, softwareCrc32c } from "../../src/bytes/crc32c.ts";
 import { type Memory, wrapMemory } from "../../src/bytes/memory.ts";
 import { MemoryDisk, type MemoryDiskOptions } from "../../src/io/memory_disk.ts";
-import { type DiskHiccup, PatientDisk } from "../../src/io/patient_disk.ts";
 import { runTask, type Task } from "../../src/io/task.ts";
-import { Timer, Timers } from "../../src/io/timers.ts";
+import { TestPatience } from "../../src/io/test_patience.ts";
 import type { Engine } from "../../src/storage/engine.ts";
 import type { Log, SegmentLimits } from "../../src/storage/log.ts";
 import { LogRead } from "../../src/storage/log_read.ts";
@@ -45,10 +44,7 @@ export class TestNode {
   strays: string[] = [];
   fatals: string[] = [];
   nowMs = 1000;
-  /** Hiccups that were reported. */
-  hiccups: DiskHiccup[] = [];
-  hiccupsOver = 0;
-  readonly #timers = new Timers();
+  readonly patience = new TestPatience(() => this.nowMs);
 
   constructor(options: TestNodeOptions) {
     this.#options = options;
@@ -63,12 +59,7 @@ export class TestNode {
 
   context(shard: number): StorageContext {
     return {
-      disk: new PatientDisk(this.disk, {
-        later: (delayMs, again) => this.#timers.schedule(new Timer(again), this.nowMs + delayMs),
-        nowMs: () => this.nowMs,
-        onHiccup: (hiccup) => this.hiccups.push(hiccup),
-        onOver: () => this.hiccupsOver++,
-      }),
+      disk: this.patience.wrap(this.disk),
       memory: this.memory,
       arena: new Arena(SCRATCH_BYTES + shard * ARENA_BYTES, ARENA_BYTES),
       crc32c: this.crc32c,
@@ -121,7 +112,7 @@ export class TestNode {
   /** One turn of every shard, one millisecond later. */
   turn(): void {
     this.nowMs++;
-    this.#timers.run(this.nowMs);
+    this.patience.run();
     for (const engine of this.engines) {
       engine.turnEnd(this.nowMs);
       for (const log of engine.logs.values()) log.invariants();
