@@ -164,7 +164,6 @@ export const KAFKA_ONLY_SETTINGS = {
   "replica.fetch.response.max.bytes": intSetting(10 * MIB, NO_REPLICATION, { ...fixed, min: 0 }),
   "replica.fetch.wait.max.ms": intSetting(500, NO_REPLICATION, fixed),
   "replica.high.watermark.checkpoint.interval.ms": longSetting(5000, NO_REPLICATION, fixed),
-  "replica.selector.class": stringSetting(null, NO_REPLICATION, fixed),
   "replica.socket.receive.buffer.bytes": intSetting(65_536, NO_REPLICATION, fixed),
   "replica.socket.timeout.ms": intSetting(30_000, NO_REPLICATION, fixed),
   "replication.quota.window.num": intSetting(11, NO_QUOTAS, { ...fixed, min: 1 }),

@@ -56,6 +56,18 @@ const TOPIC_SETTINGS = {
     "A replica that has not had every record of its leader within this time is not in sync.",
     { ...ms, ...fixed, min: 1 },
   ),
+  "replica.selector.class": stringSetting(
+    null,
+    "Which replica a consumer with a client.rack is told to read from: RackAwareReplicaSelector one in its rack (--rack " +
+      "of a node) that keeps up, LeaderSelector (and no value) the leader.",
+    {
+      ...fixed,
+      choices: [
+        "org.apache.kafka.common.replica.LeaderSelector",
+        "org.apache.kafka.common.replica.RackAwareReplicaSelector",
+      ],
+    },
+  ),
   "auto.leader.rebalance.enable": booleanSetting(
     true,
     "Give leadership back to the preferred replica of a partition when that has returned and keeps up.",

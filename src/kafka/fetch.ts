@@ -10,11 +10,15 @@
  * - Leader epoch fencing (KIP-320) and divergence by the last fetched epoch (KIP-595).
  * - A partition that another node leads is refused with NOT_LEADER_OR_FOLLOWER; from version 16 on the answer
  *   names the leader (KIP-951).
+ * - Reading near by (KIP-392): a client with a rack is told by the leader which replica to ask, one in that rack that is in
+ *   sync and has the offset (`replica.selector.class`); that answer has no records. A follower serves such clients what it
+ *   knows to be committed, with its own high watermark. Beyond that OFFSET_NOT_AVAILABLE, beyond its log
+ *   OFFSET_OUT_OF_RANGE, after which clients ask the leader.
  * - A session that names topics finds the topic that has the name at each request, one recreated after a
  *   deletion too; a session of ids knows only one incarnation. They do not mix
  *   (FETCH_SESSION_TOPIC_ID_ERROR).
  *
- * Deliberate gaps: no follower fetching (one node): `preferred_read_replica` is -1; a request with a
+ * Deliberate gaps: a follower refuses clients without a rack, which can only have come by mistake. A request with a
  * replica id is refused per partition with NOT_LEADER_OR_FOLLOWER, because replicas use another protocol.
  *
  * @module
@@ -37,6 +41,7 @@ import type { Connection } from "./connection.ts";
 import { FetchFolds } from "./fetch_folds.ts";
 import { FetchOperation } from "./fetch_operation.ts";
 import type { FetchPart } from "./fetch_part.ts";
+import { NO_RACK } from "./fetch_read.ts";
 import {
   EPOCH_FINAL,
   EPOCH_INITIAL,
@@ -78,6 +83,8 @@ export interface FetchOptions {
   readonly nowMs: () => number;
   /** `fetch.max.bytes`. */
   readonly responseBytesMax: number;
+  /** Clients are sent to replicas in their rack. */
+  readonly isRackAware: boolean;
   readonly shard: number;
   readonly shardCount: number;
   readonly heap: RequestHeap;
@@ -135,6 +142,7 @@ export class FetchPath implements InPlacePath {
     operation.minBytes = reader.minBytes;
     operation.maxBytes = Math.min(Math.max(0, reader.maxBytes), this.#options.responseBytesMax);
     operation.isolation = reader.isolationLevel;
+    operation.rack = reader.rackIdLength > 0 ? this.#rack() : "";
     operation.deadlineMs = this.nowMs() + operation.maxWaitMs;
     operation.sessionError = ErrorCode.NONE;
     operation.sessionId = 0;
@@ -351,6 +359,23 @@ export class FetchPath implements InPlacePath {
     return handle;
   }
 
+  #rack(): string {
+    const { rackIdAddress: from, rackIdLength: length } = this.#reader;
+    return decodeUtf8Lossy(this.#options.memory.bytes, from, from + length);
+  }
+
+  /** The replicas of a partition in the client's rack, a bit each, if clients are sent there. */
+  #near({ topicHandle, partition }: FetchPartition, rack: string): number {
+    if (rack === "") return NO_RACK;
+    const { image, isRackAware } = this.#options;
+    const replicas = image.topicByHandle(topicHandle)?.partitions[partition]?.replicas ?? [];
+    let near = 0;
+    for (let at = 0; isRackAware && at < replicas.length; at++) {
+      if (image.nodes.get(replicas[at]!)?.rack === rack) near |= 1 << at;
+    }
+    return near;
+  }
+
   #topicKey(): string {
     return this.#reader.topicIdAddress >= 0 ? this.#topicId : this.#topicName;
   }
@@ -374,6 +399,7 @@ export class FetchPath implements InPlacePath {
     const byId = operation.version >= TOPIC_IDS_SINCE;
     if (image.topicByHandle(asked.topicHandle) === undefined) this.#resolve(asked, byId);
     part.groupId = image.groupIdOf(asked.topicHandle, asked.partition);
+    part.near = this.#near(asked, operation.rack);
     part.isRemote = false;
     if (part.groupId < 0) {
       const unknownTopic = image.topicByHandle(asked.topicHandle) === undefined;

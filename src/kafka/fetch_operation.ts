@@ -33,7 +33,7 @@ import {
 import type { Connection, ParkedRequest } from "./connection.ts";
 import type { FetchPath } from "./fetch.ts";
 import { FetchPart } from "./fetch_part.ts";
-import type { FetchReadOwner } from "./fetch_read.ts";
+import { type FetchReadOwner, NO_RACK } from "./fetch_read.ts";
 import { type FetchPartition, fetchPartitionKey, type FetchSession } from "./fetch_session.ts";
 import { NO_LEADER, ResponseLeaders } from "./leader_hints.ts";
 import { type DataWaiter, hasNews } from "./partition.ts";
@@ -58,6 +58,8 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
   minBytes = 0;
   maxBytes = 0;
   isolation = 0;
+  /** Where the client is; empty: it has not said. */
+  rack = "";
   session: FetchSession | null = null;
   /** The session answers only changes. */
   incremental = false;
@@ -232,6 +234,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     read.isolation = this.isolation;
     read.currentLeaderEpoch = asked.currentLeaderEpoch;
     read.lastFetchedEpoch = asked.lastFetchedEpoch;
+    read.near = part.near;
   }
 
   #decide(): void {
@@ -250,7 +253,9 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
       // has a deleted partition would ask again and again without a pause otherwise.
       if (part.unknown) continue;
       known++;
-      if (part.error !== ErrorCode.NONE || part.diverges) urgent = true;
+      if (part.error !== ErrorCode.NONE || part.diverges || part.preferredReplica >= 0) {
+        urgent = true;
+      }
       if (part.isRemote && part.knownError === ErrorCode.NONE) {
         unread ||= part.remote.unread;
         lacksCredit ||= part.remote.lacksCredit;
@@ -288,7 +293,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
         continue;
       }
       const partition = this.#path.partitions.byGroup(part.groupId);
-      if (hasNews(partition, part.read.highWatermark)) {
+      if (hasNews(partition, part.read.highWatermark, part.near !== NO_RACK)) {
         this.#readAgain();
         return;
       }
@@ -410,7 +415,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     result.leaderEpoch = leader.leaderEpoch;
     writer.partition(result, this.isolation === 0 ? -1 : 0);
     const bytes = part.bytes;
-    writer.records(-1, bytes);
+    writer.records(part.preferredReplica, bytes);
     if (bytes === 0) {
       writer.endPartition(result);
       return from;
@@ -449,6 +454,7 @@ function isMisdirected(error: number): boolean {
 function isNews(part: FetchPart): boolean {
   const { asked } = part;
   return part.bytes > 0 || part.error !== ErrorCode.NONE || part.diverges ||
+    part.preferredReplica >= 0 ||
     part.highWatermark !== asked.sentHighWatermark || part.startOffset !== asked.sentStartOffset ||
     asked.sentError !== ErrorCode.NONE;
 }

@@ -5,7 +5,7 @@
  */
 
 import { ErrorCode } from "../wire/errors.ts";
-import { FetchRead } from "./fetch_read.ts";
+import { FetchRead, NO_RACK } from "./fetch_read.ts";
 import type { FetchPartition } from "./fetch_session.ts";
 
 /** What another shard answered about one partition. */
@@ -20,6 +20,7 @@ export interface RemoteFetchResult {
   startOffset: number;
   divergingEpoch: number;
   divergingEndOffset: number;
+  preferredReplica: number;
   bytes: number;
   readonly addresses: number[];
   readonly lengths: number[];
@@ -31,6 +32,8 @@ export class FetchPart {
   asked!: FetchPartition;
   groupId = -1;
   shard = -1;
+  /** As `FetchRead.near`. */
+  near = NO_RACK;
   /** Known before anything is read (unknown topic). */
   knownError = 0;
   isRemote = false;
@@ -73,6 +76,12 @@ export class FetchPart {
     return this.isRemote ? this.remote.startOffset : this.read.startOffset;
   }
 
+  /** The replica that the client should ask instead; -1: none. */
+  get preferredReplica(): number {
+    if (this.knownError !== ErrorCode.NONE) return -1;
+    return this.isRemote ? this.remote.preferredReplica : this.read.preferredReplica;
+  }
+
   get diverges(): boolean {
     return (this.isRemote ? this.remote.divergingEpoch : this.read.divergingEpoch) >= 0;
   }
@@ -104,6 +113,7 @@ function newRemoteResult(): RemoteFetchResult {
     startOffset: -1,
     divergingEpoch: -1,
     divergingEndOffset: -1,
+    preferredReplica: -1,
     bytes: 0,
     addresses: [],
     lengths: [],

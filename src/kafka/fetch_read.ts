@@ -23,6 +23,9 @@ export interface FetchReadOwner {
 export const READ_UNCOMMITTED = 0;
 export const READ_COMMITTED = 1;
 
+/** Of a reader that asks leaders only. */
+export const NO_RACK = -1;
+
 const epochEnd: EpochEnd = { term: -1, endOffset: -1 };
 
 export class FetchRead implements Completion {
@@ -34,6 +37,8 @@ export class FetchRead implements Completion {
   isolation = READ_UNCOMMITTED;
   currentLeaderEpoch = -1;
   lastFetchedEpoch = -1;
+  /** The replicas that are near the reader, a bit each; {@linkcode NO_RACK}: it has not said where it is. */
+  near = NO_RACK;
 
   // The answer.
   error = 0;
@@ -43,6 +48,8 @@ export class FetchRead implements Completion {
   /** The epoch and offset where the reader's log parts from this one; -1 when it does not. */
   divergingEpoch = -1;
   divergingEndOffset = -1;
+  /** The replica that the reader should ask instead; -1: this one. */
+  preferredReplica = -1;
   readonly log = new LogRead(this);
 
   #owner: FetchReadOwner | null = null;
@@ -62,6 +69,9 @@ export class FetchRead implements Completion {
       return true;
     }
     this.error = refusalOf(partition, Math.max(-1, this.currentLeaderEpoch));
+    const follows = this.error === ErrorCode.NOT_LEADER_OR_FOLLOWER && this.near !== NO_RACK &&
+      partition.followable;
+    if (follows) this.error = ErrorCode.NONE;
     if (this.error !== ErrorCode.NONE) return true;
     if (this.lastFetchedEpoch >= 0 && this.#diverges(partition)) return true;
     const { startOffset, highWatermark } = partition;
@@ -69,7 +79,16 @@ export class FetchRead implements Completion {
       this.error = ErrorCode.OFFSET_OUT_OF_RANGE;
       return true;
     }
+    if (follows && this.fetchOffset > highWatermark) {
+      // It may be committed: this replica will hear of it.
+      this.error = ErrorCode.OFFSET_NOT_AVAILABLE;
+      return true;
+    }
     this.#noteOffsets(partition);
+    if (this.near > 0 && !follows) {
+      this.preferredReplica = partition.preferredReplica(this.near, this.fetchOffset);
+      if (this.preferredReplica >= 0) return true;
+    }
     const limit = this.isolation === READ_COMMITTED ? this.lastStableOffset : highWatermark;
     if (this.fetchOffset >= limit || (this.maxBytes === 0 && !this.minOneBatch)) return true;
     return this.#read(partition, limit, owner);
@@ -83,7 +102,7 @@ export class FetchRead implements Completion {
   /** There are records that the answer does not hold, and no error. */
   get hasMore(): boolean {
     return this.error === ErrorCode.NONE && this.divergingEpoch < 0 && this.bytes === 0 &&
-      this.fetchOffset < this.highWatermark;
+      this.preferredReplica < 0 && this.fetchOffset < this.highWatermark;
   }
 
   release(): void {
@@ -156,6 +175,7 @@ export class FetchRead implements Completion {
     this.startOffset = -1;
     this.divergingEpoch = -1;
     this.divergingEndOffset = -1;
+    this.preferredReplica = -1;
   }
 }
 

@@ -118,6 +118,34 @@ export class Partition implements ReplicaListener {
     return this.replica.handingOver || this.log.busy;
   }
 
+  /** May be read by clients that want a replica near them: it follows a leader, and serves what it knows to be committed. */
+  get followable(): boolean {
+    const { leaderId, leading } = this.replica;
+    return leaderId >= 0 && !leading && !this.log.suspect && !this.#gone;
+  }
+
+  /**
+   * The leader: which of some replicas a client at `offset` should read from.
+   *
+   * @param wanted a bit each, in the order of the replicas
+   * @returns -1: this one, because it is one of them, or none of them keeps up and has what is asked for
+   */
+  preferredReplica(wanted: number, offset: number): number {
+    const { image: { replicas }, replica } = this;
+    let preferred = -1;
+    let furthest = offset - 1;
+    for (let at = 0; at < replicas.length; at++) {
+      if ((wanted >> at & 1) === 0) continue;
+      const node = replicas[at]!;
+      if (node === replica.leaderId) return -1;
+      const has = replica.inSyncOffset(node);
+      if (has <= furthest) continue;
+      furthest = has;
+      preferred = node;
+    }
+    return preferred;
+  }
+
   get leaderEpoch(): number {
     return this.replica.term;
   }
@@ -329,9 +357,18 @@ export function refusalOf(
   return readable ? ErrorCode.NONE : ErrorCode.NOT_LEADER_OR_FOLLOWER;
 }
 
-/** Whether a reader that saw a partition up to `highWatermark` would find something new, or that it is gone. */
-export function hasNews(partition: Partition | undefined, highWatermark: number): boolean {
-  return partition === undefined || !partition.readable || partition.highWatermark > highWatermark;
+/**
+ * Whether a reader that saw a partition up to `highWatermark` would find something new, or that it is gone.
+ *
+ * @param mayFollow the reader takes a follower
+ */
+export function hasNews(
+  partition: Partition | undefined,
+  highWatermark: number,
+  mayFollow = false,
+): boolean {
+  if (partition === undefined || partition.highWatermark > highWatermark) return true;
+  return !partition.readable && !(mayFollow && partition.followable);
 }
 
 /** The partitions that a shard owns. */

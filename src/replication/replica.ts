@@ -58,6 +58,8 @@ export interface MemberStatus {
   readonly matchOffset: number;
   /** How long ago it answered last (ms); -1: not known. */
   readonly heardMs: number;
+  /** How long ago it had everything that its leader had (ms); -1: not known. */
+  readonly caughtUpMs: number;
 }
 
 /** How a group is, as a replica sees it; for people. */

@@ -46,12 +46,28 @@ export function statusOf(
         : "learner";
       if (node === nodeId) {
         const state = leads ? "leader" : "";
-        return { node, part, state, isUp: true, matchOffset: log.durableEndOffset, heardMs: 0 };
+        return {
+          node,
+          part,
+          state,
+          isUp: true,
+          matchOffset: log.durableEndOffset,
+          heardMs: 0,
+          caughtUpMs: 0,
+        };
       }
       const peer = raft.peers.find((one) => one.node === node);
       const isUp = peer?.isUp ?? false;
       if (!leads || peer === undefined) {
-        return { node, part, state: "", isUp, matchOffset: UNKNOWN, heardMs: UNKNOWN };
+        return {
+          node,
+          part,
+          state: "",
+          isUp,
+          matchOffset: UNKNOWN,
+          heardMs: UNKNOWN,
+          caughtUpMs: UNKNOWN,
+        };
       }
       return {
         node,
@@ -59,10 +75,15 @@ export function statusOf(
         state: STATES[peer.state],
         isUp,
         matchOffset: matchOffsetOf(peer, log),
-        heardMs: peer.heardMs === -Infinity ? UNKNOWN : Math.max(0, nowMs - peer.heardMs),
+        heardMs: agoMs(peer.heardMs, nowMs),
+        caughtUpMs: agoMs(peer.caughtUpMs, nowMs),
       };
     }),
   };
+}
+
+function agoMs(atMs: number, nowMs: number): number {
+  return atMs === -Infinity ? UNKNOWN : Math.max(0, nowMs - atMs);
 }
 
 function matchOffsetOf(

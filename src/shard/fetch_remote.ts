@@ -13,6 +13,7 @@
  *   16 i32 max bytes            56 f64 log start offset     84 u32 first extent
  *   20 i32 current epoch        64 f64 bytes                88 u32 extents
  *   24 i32 last fetched epoch   28 i32 error                92 u32 1: records were left out for want of room
+ *   96 i32 replicas near by                                100 i32 preferred replica, or -1
  *
  *   extents: pairs of f64 address, f64 length
  * ```
@@ -24,7 +25,7 @@ import type { Memory } from "../bytes/memory.ts";
 import type { RemoteFetch } from "../kafka/fetch.ts";
 import type { FetchOperation } from "../kafka/fetch_operation.ts";
 import type { FetchPart } from "../kafka/fetch_part.ts";
-import { FetchRead, type FetchReadOwner } from "../kafka/fetch_read.ts";
+import { FetchRead, type FetchReadOwner, NO_RACK } from "../kafka/fetch_read.ts";
 import type { DataWaiter, PartitionDirectory } from "../kafka/partition.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import type { Calls, OpenCall } from "./calls.ts";
@@ -175,7 +176,8 @@ export class ShardRemoteFetch implements RemoteFetch {
       this.#awaitQuestion(part.shard, waiter);
       return;
     }
-    this.#news.awaitData(part.shard, part.groupId, part.remote.highWatermark, waiter);
+    const { shard, groupId, remote, near } = part;
+    this.#news.awaitData(shard, groupId, remote.highWatermark, waiter, near !== NO_RACK);
   }
 
   /** The other shard has read. */
@@ -194,6 +196,7 @@ export class ShardRemoteFetch implements RemoteFetch {
       result.bytes = view.getFloat64(at + 64, true);
       result.divergingEndOffset = view.getFloat64(at + 72, true);
       result.divergingEpoch = view.getInt32(at + 80, true);
+      result.preferredReplica = view.getInt32(at + 100, true);
       const first = view.getUint32(at + 84, true);
       const count = view.getUint32(at + 88, true);
       result.addresses.length = 0;
@@ -231,6 +234,7 @@ export class ShardRemoteFetch implements RemoteFetch {
       read.maxBytes = Math.max(0, Math.min(room, region.getInt32(from + 16, true)));
       read.currentLeaderEpoch = region.getInt32(from + 20, true);
       read.lastFetchedEpoch = region.getInt32(from + 24, true);
+      read.near = region.getInt32(from + 96, true);
       read.isolation = isolation;
       read.minOneBatch = first;
       served.reads.push(read);
@@ -284,6 +288,7 @@ export class ShardRemoteFetch implements RemoteFetch {
       view.setUint32(at + 84, extent, true);
       view.setUint32(at + 88, read.log.extentCount, true);
       view.setUint32(at + 92, served.starved && read.hasMore ? 1 : 0, true);
+      view.setInt32(at + 100, read.preferredReplica, true);
       for (let i = 0; i < read.log.extentCount; i++) {
         const to = served.extents + extent * EXTENT_SIZE;
         view.setFloat64(to, read.log.addresses[i]!, true);
@@ -326,12 +331,13 @@ export class ShardRemoteFetch implements RemoteFetch {
     const { view } = this.#memory;
     for (let entry = 0; entry < parts.length; entry++) {
       const at = table + entry * ENTRY_SIZE;
-      const { asked, groupId } = parts[entry]!;
+      const { asked, groupId, near } = parts[entry]!;
       view.setFloat64(at, groupId, true);
       view.setFloat64(at + 8, asked.fetchOffset, true);
       view.setInt32(at + 16, asked.maxBytes, true);
       view.setInt32(at + 20, asked.currentLeaderEpoch, true);
       view.setInt32(at + 24, asked.lastFetchedEpoch, true);
+      view.setInt32(at + 96, near, true);
     }
     const call = this.#calls.open(shard, new SentTable(this, operation, parts, table));
     this.#calls.mailboxes.send(
@@ -358,6 +364,7 @@ function noteNothing(part: FetchPart, lacksCredit: boolean): void {
   result.startOffset = part.asked.sentStartOffset;
   result.divergingEpoch = -1;
   result.divergingEndOffset = -1;
+  result.preferredReplica = -1;
   result.bytes = 0;
   result.addresses.length = 0;
   result.lengths.length = 0;

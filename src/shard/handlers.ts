@@ -18,6 +18,7 @@ import { DESCRIBE_GROUPS_HANDLER } from "../kafka/handlers/describe_groups.ts";
 import { DESCRIBE_LOG_DIRS_HANDLER } from "../kafka/handlers/describe_log_dirs.ts";
 import { DESCRIBE_NODES_HANDLER } from "../kafka/handlers/describe_nodes.ts";
 import { DESCRIBE_PRODUCERS_HANDLER } from "../kafka/handlers/describe_producers.ts";
+import { DESCRIBE_QUORUM_HANDLER } from "../kafka/handlers/describe_quorum.ts";
 import { DESCRIBE_REPLICAS_HANDLER } from "../kafka/handlers/describe_replicas.ts";
 import { DESCRIBE_TOPIC_PARTITIONS_HANDLER } from "../kafka/handlers/describe_topic_partitions.ts";
 import { ELECT_LEADERS_HANDLER } from "../kafka/handlers/elect_leaders.ts";
@@ -87,6 +88,7 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
     DESCRIBE_LOG_DIRS_HANDLER,
     DESCRIBE_NODES_HANDLER,
     DESCRIBE_PRODUCERS_HANDLER,
+    DESCRIBE_QUORUM_HANDLER,
     DESCRIBE_REPLICAS_HANDLER,
     DESCRIBE_TOPIC_PARTITIONS_HANDLER,
     ELECT_LEADERS_HANDLER,

@@ -12,7 +12,8 @@
  *   FETCH             call  address, count, maxBytes, isolation     table of the caller, see fetch_remote.ts
  *   FETCH_REPLY       call  pinned                                  results in the table; extents are pinned
  *   FETCH_RELEASE           pinned                                  the caller has sent the extents
- *   WATCH                   up to 3 x (group, high watermark), -1   send NEWS when there is more
+ *   WATCH                   up to 3 x (group, high watermark), -1   send NEWS when there is more; see remote_news.ts for
+ *                                                                   readers that take a follower
  *   NEWS                    up to 7 x group, -1                     there is more to read
  *   LEADERS                 up to 2 x (group, leader, epoch), -1    who leads these groups, with the replicas in
  *                                                                   sync, see leader_news.ts

@@ -18,6 +18,8 @@ import { MessageType } from "./messages.ts";
 const NEWS_PER_MESSAGE = 7;
 /** Waiters of a partition from which on those that wait no longer are dropped. */
 const PURGE_AT_MIN = 16;
+/** High watermarks of readers that take a follower are subtracted from it; others are above. */
+const FOLLOWING = -2;
 /** Pairs of group id and high watermark in one WATCH message. */
 const WATCHES_PER_MESSAGE = 3;
 
@@ -70,8 +72,18 @@ export class RemoteNews {
     this.#questions = perShard(() => []);
   }
 
-  /** Registers `waiter` for news of another shard's partition beyond `highWatermark`. */
-  awaitData(shard: number, groupId: number, highWatermark: number, waiter: DataWaiter): void {
+  /**
+   * Registers `waiter` for news of another shard's partition beyond `highWatermark`.
+   *
+   * @param mayFollow it takes a follower
+   */
+  awaitData(
+    shard: number,
+    groupId: number,
+    highWatermark: number,
+    waiter: DataWaiter,
+    mayFollow = false,
+  ): void {
     let watched = this.#watched.get(groupId);
     if (watched === undefined) {
       watched = new Watched();
@@ -82,7 +94,7 @@ export class RemoteNews {
     watched.epochs.push(waiter.waitEpoch);
     if (highWatermark >= watched.askedFrom) return;
     watched.askedFrom = highWatermark;
-    this.#questions[shard]!.push(groupId, highWatermark);
+    this.#questions[shard]!.push(groupId, mayFollow ? FOLLOWING - highWatermark : highWatermark);
   }
 
   /** A WATCH message came. */
@@ -91,7 +103,9 @@ export class RemoteNews {
       const groupId = messageArgument(view, at, 2 * i);
       if (groupId < 0) return;
       const partition = this.#partitions.byGroup(groupId);
-      if (hasNews(partition, messageArgument(view, at, 2 * i + 1))) {
+      const seen = messageArgument(view, at, 2 * i + 1);
+      const mayFollow = seen <= FOLLOWING;
+      if (hasNews(partition, mayFollow ? FOLLOWING - seen : seen, mayFollow)) {
         this.tell(fromShard, groupId);
         continue;
       }

@@ -62,6 +62,8 @@ import { ShardPeers } from "./shard_peers.ts";
 import { NO_CALLER, shardServices } from "./shard_services.ts";
 import { TurnQueue } from "./turn_queue.ts";
 
+/** A value of `replica.selector.class`. */
+const RACK_AWARE = ".RackAwareReplicaSelector";
 /** How long a metadata command waits for its new partitions (ms). */
 const SETTLE_MS = 2_000;
 /** How long a stop waits for open requests (ms), and at most half of `shutdown.timeout.ms`. */
@@ -225,6 +227,7 @@ export class Shard {
       timers,
       nowMs,
       responseBytesMax: this.settings.number("fetch.max.bytes"),
+      isRackAware: this.settings.text("replica.selector.class")?.endsWith(RACK_AWARE) === true,
       pinRoom: () => storage.pinRoom,
       whenReleased: (again) => blocks.whenReleased(again),
     });

@@ -218,7 +218,7 @@ export class SimNode {
     this.refusal = null;
     this.#starting = true;
     const order = {
-      node: { host: this.host, port: this.port, rack: null, rpc: this.#rpcAddress },
+      node: { host: this.host, port: this.port, rack: this.name, rpc: this.#rpcAddress },
       verify: false,
       logger: this.#logger,
       nowMs: () => this.nowMs,

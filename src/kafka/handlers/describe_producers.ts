@@ -3,6 +3,7 @@
  *
  * - Answers every producer that the partition remembers, in the order of their ids. No coordinator has
  *   written for them: the coordinator epoch is -1.
+ * - A follower answers too, from what it has, as in Kafka.
  * - Runs on the shards that own the partitions.
  *
  * @module
@@ -62,8 +63,10 @@ export const DESCRIBE_PRODUCERS_HANDLER: Handler<
 };
 
 function describe(services: Services, name: string, partitionIndex: number): PartitionResponse {
-  const { partition, error } = findPartition(services, name, partitionIndex, -1);
-  if (partition === null) {
+  const { partition: led, error } = findPartition(services, name, partitionIndex, -1);
+  const groupId = services.image.topicByName(name)?.partitions[partitionIndex]?.groupId ?? -1;
+  const partition = led ?? services.partitions.byGroup(groupId);
+  if (partition === undefined) {
     return newPartitionResponse({ partitionIndex, ...refusalOf(services, name, error) });
   }
   const activeProducers = [...partition.log.producers.summaries()].map((producer) => ({

@@ -101,6 +101,6 @@ function describeReplica(
     lastIndex: log.lastIndex,
     lastTerm: log.lastTerm,
     isChanging,
-    members: members.map(({ node, ...member }) => ({ nodeId: node, ...member })),
+    members: members.map(({ node: nodeId, caughtUpMs: _, ...member }) => ({ nodeId, ...member })),
   });
 }
