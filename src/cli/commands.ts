@@ -65,6 +65,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "Hand the leadership of partitions to a node",
     load: () => import("./partition_transfer.ts"),
   },
+  {
+    name: "partition recover",
+    summary: "Go on with one replica, after the majority is lost for good",
+    load: () => import("./partition_recover.ts"),
+  },
   { name: "group list", summary: "List groups", load: () => import("./group_list.ts") },
   {
     name: "group describe",

@@ -426,7 +426,7 @@ export class ClusterImage {
 
 /** A partition as it was created, and what it has become since. */
 function* partitionRecords(partition: PartitionImage): Generator<MetadataRecord> {
-  const { topic, index, groupId, created, holders, adding, removing, change } = partition;
+  const { topic, index, groupId, created, holders, adding, removing, change, isForced } = partition;
   const body = {
     topicId: topic.id,
     partitionIndex: index,
@@ -445,6 +445,7 @@ function* partitionRecords(partition: PartitionImage): Generator<MetadataRecord>
       replicas: [...holders],
       adding: [...adding],
       removing: [...removing],
+      forced: isForced,
     },
   };
 }

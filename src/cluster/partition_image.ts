@@ -9,6 +9,8 @@
  *   replicas 1 2 3                                     as created
  *   replicas 1 2 4 3   adding 4   removing 3           a change is wanted: node 4 makes a log, node 3 keeps its own
  *   replicas 1 2 4                                     the group's members are 1 2 4: node 3 deletes its log
+ *
+ *   replicas 2         forced                          the majority was given up: node 2 goes on alone
  * ```
  *
  * A node that leaves and comes back to a partition is another member of the group, because it has deleted what it once
@@ -56,6 +58,7 @@ export class PartitionImage {
   #adding: readonly number[] = [];
   #removing: readonly number[] = [];
   #change = 0;
+  #isForced = false;
 
   constructor({ topic, index, groupId, replicas, incarnations }: PartitionCreation) {
     this.topic = topic;
@@ -95,6 +98,11 @@ export class PartitionImage {
     return this.#change;
   }
 
+  /** Its majority was given up: the one replica that is left goes on alone, without asking the others. */
+  get isForced(): boolean {
+    return this.#isForced;
+  }
+
   /** The members of its group are on their way to what is wanted. */
   get isChanging(): boolean {
     return this.#adding.length > 0 || this.#removing.length > 0;
@@ -130,8 +138,9 @@ export class PartitionImage {
   }
 
   /** For `ClusterImage.replay`. */
-  apply({ change, replicas, adding, removing }: PartitionChangeRecord): void {
+  apply({ change, replicas, adding, removing, forced }: PartitionChangeRecord): void {
     this.#change = change;
+    this.#isForced = forced;
     this.#holders = replicas;
     this.#replicas = replicas.map(({ nodeId }) => nodeId);
     this.#adding = adding;

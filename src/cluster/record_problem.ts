@@ -105,7 +105,7 @@ function partitionProblem(image: ClusterImage, record: PartitionRecord): string 
 }
 
 function changeProblem(image: ClusterImage, record: PartitionChangeRecord): string | null {
-  const { topicId, partitionIndex, change, replicas, adding, removing } = record;
+  const { topicId, partitionIndex, change, replicas, adding, removing, forced } = record;
   const topic = image.topicById(topicId);
   const partition = topic?.partitions[partitionIndex];
   if (topic === undefined || partition === undefined) {
@@ -116,7 +116,7 @@ function changeProblem(image: ClusterImage, record: PartitionChangeRecord): stri
   const nodes = replicas.map(({ nodeId }) => nodeId);
   const isHeld = (nodeId: number): boolean => nodes.includes(nodeId);
   const isOdd = nodes.length <= removing.length || new Set(nodes).size < nodes.length ||
-    !adding.every(isHeld) || !removing.every(isHeld) ||
+    !adding.every(isHeld) || !removing.every(isHeld) || (forced && nodes.length !== 1) ||
     replicas.some(({ nodeId, life, since }) =>
       nodeId < 0 || life < 0 || since < 0 || since > change
     );

@@ -112,6 +112,8 @@ export class FakeReplica implements Replica {
 
   start(): void {}
 
+  force(): void {}
+
   status(): ReplicaStatus {
     return { role: this.leading ? "leader" : "follower", isChanging: false, members: [] };
   }

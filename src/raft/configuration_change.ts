@@ -83,6 +83,12 @@ export class ConfigurationChange {
     return this.#append(next);
   }
 
+  /** Writes down that this node is the only member; returns whether the log took it. */
+  force(): boolean {
+    const { node, incarnation } = this.#state;
+    return this.#append({ voters: [{ node, incarnation }], outgoing: [], learners: [] }) >= 0;
+  }
+
   /** Goes back to the voters before a joint configuration. */
   cancel(): number {
     const { configuration, isJoint } = this.#state.membership;

@@ -40,6 +40,8 @@ export class Leadership {
   /** When something was appended, or asked for, last. */
   #activityMs = 0;
   #hasQuiet = false;
+  /** It was made the only voter, and the entry that says so is not in the log. */
+  isForced = false;
 
   constructor(state: GroupState, change: ConfigurationChange) {
     this.#state = state;
@@ -123,10 +125,18 @@ export class Leadership {
       const index = state.effects.appendMeta(RaftMeta.NO_OP, state.term, NO_PAYLOAD);
       if (index < 0) return state.noteRefusal(index);
       this.#noOpIndex = index;
+      if (this.isForced) this.#writeForced();
       this.appended(nowMs);
       return;
     }
-    if (this.isCommitted && this.#change.proceed()) this.configured(nowMs);
+    if (this.isForced) {
+      if (this.#writeForced()) this.configured(nowMs);
+    } else if (this.isCommitted && this.#change.proceed()) this.configured(nowMs);
+  }
+
+  #writeForced(): boolean {
+    this.isForced = !this.#change.force();
+    return !this.isForced;
   }
 
   /** The configuration changed, by an entry of this leader. */

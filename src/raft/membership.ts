@@ -61,6 +61,18 @@ export class Membership {
     return this.#peers.length === 0 && this.isVoter;
   }
 
+  /** Nobody else elects or commits. */
+  get isSole(): boolean {
+    return this.#isVoter && this.#configuration.voters.length === 1 && !this.isJoint;
+  }
+
+  /** Puts in force that this node is the only member; the entry that says so follows. */
+  takeOver(): void {
+    const self = { node: this.#node, incarnation: this.#incarnation };
+    const alone = { voters: [self], outgoing: [], learners: [] };
+    this.activate(alone, this.#index, alone);
+  }
+
   peerOf(node: number): Peer | null {
     const peers = this.#peers;
     for (let at = 0; at < peers.length; at++) {

@@ -337,6 +337,25 @@ export class RaftGroup {
     return this.#configured(this.#change.propose(voters, learners), nowMs);
   }
 
+  /**
+   * Makes this voter the only one, whoever the others were: for a group whose majority is lost for good, because somebody
+   * decided so. What only the others have is lost; what this log has is kept, committed or not. `onLeading` follows
+   * when that is durable; if this replica is restarted before, it is to be asked again.
+   *
+   * @returns 0 or a refusal
+   */
+  force(nowMs: number): number {
+    const state = this.#state;
+    if (!state.isAble || state.isCutting) return Refusal.NOT_READY;
+    if (!state.membership.isVoter) return Refusal.INVALID;
+    state.membership.takeOver();
+    this.#leadership.isForced = true;
+    if (state.role === Role.LEADER) this.#leadership.open(nowMs);
+    else this.#election.campaign(nowMs, false);
+    this.#settle(nowMs);
+    return 0;
+  }
+
   /** Goes back to the voters before a joint configuration, while that is not left. */
   cancelConfiguration(nowMs: number): number {
     if (!this.#leadership.isActive) return Refusal.NOT_LEADER;
@@ -394,6 +413,7 @@ export class RaftGroup {
   step(message: RaftMessage, nowMs: number): void {
     const { kind, from, term } = message;
     const state = this.#state;
+    if (this.#isFromBefore(term)) return;
     if (kind === MessageKind.VOTE_REQUEST) this.#onVoteRequest(message, nowMs);
     else if (term > state.term && !(kind === MessageKind.VOTE_REPLY && message.granted)) {
       this.#enterTerm(term, nowMs);
@@ -443,6 +463,7 @@ export class RaftGroup {
   stepAppend(message: RaftMessage, runs: AppendRuns, nowMs: number): number {
     const state = this.#state;
     if (!runs.isSound(message.indexTerm, message.term)) return NOTHING;
+    if (this.#isFromBefore(message.term)) return NOTHING;
     if (message.term > state.term) this.#enterTerm(message.term, nowMs);
     let first: number = NOTHING;
     if (this.#hears(message, nowMs)) {
@@ -467,6 +488,7 @@ export class RaftGroup {
    */
   stepSnapshot(message: RaftMessage, nowMs: number): boolean {
     const state = this.#state;
+    if (this.#isFromBefore(message.term)) return false;
     if (message.term > state.term) this.#enterTerm(message.term, nowMs);
     let isNeeded = false;
     if (this.#hears(message, nowMs)) {
@@ -475,6 +497,15 @@ export class RaftGroup {
     } else if (message.term < state.term) this.#replyStale(message.from);
     this.#settle(nowMs);
     return isNeeded;
+  }
+
+  /**
+   * Whether a message of that term comes from a member of before. Where this is the only voter, nobody else was elected in
+   * a later term: whoever says so has missed that this replica was made the only one ({@linkcode RaftGroup.force}).
+   */
+  #isFromBefore(term: number): boolean {
+    const { membership, commitIndex, term: ownTerm } = this.#state;
+    return term > ownTerm && membership.isSole && membership.index <= commitIndex;
   }
 
   #leads(term: number): boolean {

@@ -110,6 +110,8 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   /** The result of a cut or reset that has ended. */
   #cutResult: number | null = null;
   #settling = false;
+  /** The others were given up, and this log does not say so yet. */
+  #mustForce = false;
 
   constructor(host: ReplicaHost, log: Log, group: ReplicaGroup) {
     this.#host = host;
@@ -277,6 +279,12 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     this.#trimsDue = true;
     this.appended();
     return index;
+  }
+
+  force(): void {
+    this.#mustForce = true;
+    this.#forceIfDue();
+    this.#afterInput(false);
   }
 
   status(): ReplicaStatus {
@@ -495,11 +503,22 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   #tick(): void {
     if (!this.#takesPart) return;
     this.raft.tick(this.#host.nowMs());
+    this.#forceIfDue();
     this.#afterInput(false);
     const { deadlineMs } = this.raft;
     if (deadlineMs < Infinity && !this.#timer.scheduled) {
       this.#host.schedule(this.#timer, deadlineMs);
     }
+  }
+
+  /** Until it is alone by its configuration. A log that takes nothing now is asked again with each tick. */
+  #forceIfDue(): void {
+    if (!this.#mustForce || !this.#takesPart) return;
+    const { voters, outgoing } = this.raft.configuration;
+    const isAlone = outgoing.length === 0 && voters.length === 1 &&
+      voters[0]!.node === this.#host.nodeId;
+    if (isAlone) this.#mustForce = false;
+    else this.raft.force(this.#host.nowMs());
   }
 
   #noteMembers({ voters, outgoing, learners }: Configuration): void {

@@ -131,6 +131,11 @@ export interface Replica {
    * @returns 0: it begins; NOT_LEADER, or a negative number when that node cannot lead
    */
   transfer(node: number): number;
+  /**
+   * Makes this voter the only one, whoever the others were; does nothing where it is that already. For a group whose
+   * majority was given up by somebody who may: what only the others have is lost (`RaftGroup.force`).
+   */
+  force(): void;
   /** How the group is, as far as this replica knows. */
   status(): ReplicaStatus;
   /** Ends its part in the group, for good: the listener is not called any more. */

@@ -37,6 +37,8 @@ import { OFFSET_COMMIT_HANDLER } from "../kafka/handlers/offset_commit.ts";
 import { OFFSET_DELETE_HANDLER } from "../kafka/handlers/offset_delete.ts";
 import { OFFSET_FETCH_HANDLER } from "../kafka/handlers/offset_fetch.ts";
 import { OFFSET_FOR_LEADER_EPOCH_HANDLER } from "../kafka/handlers/offset_for_leader_epoch.ts";
+import { RECOVER_METADATA_HANDLER } from "../kafka/handlers/recover_metadata.ts";
+import { RECOVER_PARTITION_HANDLER } from "../kafka/handlers/recover_partition.ts";
 import { SYNC_GROUP_HANDLER } from "../kafka/handlers/sync_group.ts";
 import { TRANSFER_LEADERSHIP_HANDLER } from "../kafka/handlers/transfer_leadership.ts";
 import { UNREGISTER_BROKER_HANDLER } from "../kafka/handlers/unregister_broker.ts";
@@ -107,6 +109,8 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
     OFFSET_DELETE_HANDLER,
     OFFSET_FETCH_HANDLER,
     OFFSET_FOR_LEADER_EPOCH_HANDLER,
+    RECOVER_METADATA_HANDLER,
+    RECOVER_PARTITION_HANDLER,
     SYNC_GROUP_HANDLER,
     TRANSFER_LEADERSHIP_HANDLER,
     UNREGISTER_BROKER_HANDLER,

@@ -204,6 +204,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
     const isHeld = partition !== undefined && this.#isOwnLog(image, partition.log.incarnation);
     if (partition !== undefined && !isHeld) this.#close(partition);
     if (!isHeld) this.#reconsider(image);
+    else if (image.isForced) partition.replica.force();
   }
 
   /** Whether a log of this incarnation is that of the replica which this node should hold. */
@@ -238,6 +239,8 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
     this.#withoutLog.delete(image);
     const partition = this.open(image, new PartitionLimits(image.topic.config), incarnation);
     for (const listener of this.#listeners) listener.partitionOpened(partition);
+    // The start before may have been cut short.
+    if (image.isForced) partition.replica.force();
   }
 
   #deleteLog(groupId: number, next: PartitionImage | null): void {

@@ -417,4 +417,22 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
     )],
     test: { file: "src/raft/cluster_test.ts", name: "a leader whose disk stalls hands over" },
   },
+  {
+    name: "a replica that was made the only voter does not write that down",
+    edits: [edit(
+      "leadership.ts",
+      "    this.isForced = !this.#change.force();",
+      "    this.isForced = false;",
+    )],
+    test: { file: "src/raft/force_test.ts", name: "it goes on after a restart" },
+  },
+  {
+    name: "members of before take a replica back that was made the only voter",
+    edits: [edit(
+      "raft_group.ts",
+      "return term > ownTerm && membership.isSole && membership.index <= commitIndex;",
+      "return term > ownTerm && membership.isSole && membership.index > commitIndex;",
+    )],
+    test: { file: "src/raft/force_test.ts", name: "those who were members before" },
+  },
 ];

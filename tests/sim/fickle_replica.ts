@@ -79,6 +79,10 @@ export class FickleReplica implements Replica, ReplicaListener {
     return this.#sole.transfer(node);
   }
 
+  force(): void {
+    this.#sole.force();
+  }
+
   status(): ReplicaStatus {
     return this.#sole.status();
   }

@@ -189,6 +189,10 @@ import { type DescribeReplicasRequest, decodeDescribeReplicasRequest, encodeDesc
 import { type DescribeReplicasResponse, decodeDescribeReplicasResponse, encodeDescribeReplicasResponse } from "./describe_replicas_response.ts";
 import { type TransferLeadershipRequest, decodeTransferLeadershipRequest, encodeTransferLeadershipRequest } from "./transfer_leadership_request.ts";
 import { type TransferLeadershipResponse, decodeTransferLeadershipResponse, encodeTransferLeadershipResponse } from "./transfer_leadership_response.ts";
+import { type RecoverPartitionRequest, decodeRecoverPartitionRequest, encodeRecoverPartitionRequest } from "./recover_partition_request.ts";
+import { type RecoverPartitionResponse, decodeRecoverPartitionResponse, encodeRecoverPartitionResponse } from "./recover_partition_response.ts";
+import { type RecoverMetadataRequest, decodeRecoverMetadataRequest, encodeRecoverMetadataRequest } from "./recover_metadata_request.ts";
+import { type RecoverMetadataResponse, decodeRecoverMetadataResponse, encodeRecoverMetadataResponse } from "./recover_metadata_response.ts";
 import { type AlterNodeStateRequest, decodeAlterNodeStateRequest, encodeAlterNodeStateRequest } from "./alter_node_state_request.ts";
 import { type AlterNodeStateResponse, decodeAlterNodeStateResponse, encodeAlterNodeStateResponse } from "./alter_node_state_response.ts";
 
@@ -1510,6 +1514,34 @@ export const TRANSFER_LEADERSHIP: Api<TransferLeadershipRequest, TransferLeaders
   encodeResponse: encodeTransferLeadershipResponse,
 };
 
+export const RECOVER_PARTITION: Api<RecoverPartitionRequest, RecoverPartitionResponse> = {
+  key: 20003,
+  name: "RecoverPartition",
+  minVersion: 0,
+  maxVersion: 0,
+  flexibleSince: 0,
+  latestVersionUnstable: false,
+  listeners: ["broker"],
+  decodeRequest: decodeRecoverPartitionRequest,
+  encodeRequest: encodeRecoverPartitionRequest,
+  decodeResponse: decodeRecoverPartitionResponse,
+  encodeResponse: encodeRecoverPartitionResponse,
+};
+
+export const RECOVER_METADATA: Api<RecoverMetadataRequest, RecoverMetadataResponse> = {
+  key: 20004,
+  name: "RecoverMetadata",
+  minVersion: 0,
+  maxVersion: 0,
+  flexibleSince: 0,
+  latestVersionUnstable: false,
+  listeners: ["broker"],
+  decodeRequest: decodeRecoverMetadataRequest,
+  encodeRequest: encodeRecoverMetadataRequest,
+  decodeResponse: decodeRecoverMetadataResponse,
+  encodeResponse: encodeRecoverMetadataResponse,
+};
+
 export const ALTER_NODE_STATE: Api<AlterNodeStateRequest, AlterNodeStateResponse> = {
   key: 20010,
   name: "AlterNodeState",
@@ -1620,6 +1652,8 @@ export const APIS: readonly Api<unknown, unknown>[] = [
   DESCRIBE_NODES,
   DESCRIBE_REPLICAS,
   TRANSFER_LEADERSHIP,
+  RECOVER_PARTITION,
+  RECOVER_METADATA,
   ALTER_NODE_STATE,
 ];
 

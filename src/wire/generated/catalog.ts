@@ -219,6 +219,10 @@ import * as offsetCommitValue from "./offset_commit_value.ts";
 import * as partitionChangeRecord from "./partition_change_record.ts";
 import * as partitionRecord from "./partition_record.ts";
 import * as producerIdsRecord from "./producer_ids_record.ts";
+import * as recoverMetadataRequest from "./recover_metadata_request.ts";
+import * as recoverMetadataResponse from "./recover_metadata_response.ts";
+import * as recoverPartitionRequest from "./recover_partition_request.ts";
+import * as recoverPartitionResponse from "./recover_partition_response.ts";
 import * as topicRecord from "./topic_record.ts";
 import * as topicRemovedRecord from "./topic_removed_record.ts";
 import * as transactionLogKey from "./transaction_log_key.ts";
@@ -4369,6 +4373,7 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "replicas", type: "[]PartitionReplica", versions: [0, 32767] },
         { name: "adding", type: "[]int32", versions: [0, 32767] },
         { name: "removing", type: "[]int32", versions: [0, 32767] },
+        { name: "forced", type: "bool", versions: [0, 32767], tag: 0, ignorable: true },
       ] },
       PartitionReplica: { create: partitionChangeRecord.newPartitionReplica, fields: [
         { name: "nodeId", type: "int32", versions: [0, 32767] },
@@ -4396,6 +4401,46 @@ export const CATALOG: readonly CatalogEntry[] = [
     structs: {
       ProducerIdsRecord: { create: producerIdsRecord.newProducerIdsRecord, fields: [
         { name: "nextProducerId", type: "int64", versions: [0, 32767] },
+      ] },
+    },
+  },
+  {
+    name: "RecoverMetadataRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: recoverMetadataRequest.decodeRecoverMetadataRequest, encode: recoverMetadataRequest.encodeRecoverMetadataRequest,
+    structs: {
+      RecoverMetadataRequest: { create: recoverMetadataRequest.newRecoverMetadataRequest, fields: [
+        { name: "nodeId", type: "int32", versions: [0, 32767] },
+      ] },
+    },
+  },
+  {
+    name: "RecoverMetadataResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: recoverMetadataResponse.decodeRecoverMetadataResponse, encode: recoverMetadataResponse.encodeRecoverMetadataResponse,
+    structs: {
+      RecoverMetadataResponse: { create: recoverMetadataResponse.newRecoverMetadataResponse, fields: [
+        { name: "errorCode", type: "int16", versions: [0, 32767] },
+        { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
+      ] },
+    },
+  },
+  {
+    name: "RecoverPartitionRequest", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: recoverPartitionRequest.decodeRecoverPartitionRequest, encode: recoverPartitionRequest.encodeRecoverPartitionRequest,
+    structs: {
+      RecoverPartitionRequest: { create: recoverPartitionRequest.newRecoverPartitionRequest, fields: [
+        { name: "topic", type: "string", versions: [0, 32767] },
+        { name: "partition", type: "int32", versions: [0, 32767] },
+        { name: "nodeId", type: "int32", versions: [0, 32767] },
+      ] },
+    },
+  },
+  {
+    name: "RecoverPartitionResponse", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: recoverPartitionResponse.decodeRecoverPartitionResponse, encode: recoverPartitionResponse.encodeRecoverPartitionResponse,
+    structs: {
+      RecoverPartitionResponse: { create: recoverPartitionResponse.newRecoverPartitionResponse, fields: [
+        { name: "errorCode", type: "int16", versions: [0, 32767] },
+        { name: "errorMessage", type: "string", versions: [0, 32767], nullable: [0, 32767] },
       ] },
     },
   },

@@ -30,6 +30,8 @@ export interface PartitionChangeRecord {
   adding: number[];
   /** Nodes among them that are on their way out. */
   removing: number[];
+  /** The majority was given up: the one replica goes on alone, without asking the others. */
+  forced: boolean;
 }
 
 /** Every field at its default, except `fields`. */
@@ -41,6 +43,7 @@ export function newPartitionChangeRecord(fields?: Partial<PartitionChangeRecord>
     replicas: [],
     adding: [],
     removing: [],
+    forced: false,
   };
   return fields === undefined ? message : Object.assign(message, fields);
 }
@@ -55,7 +58,14 @@ export function decodePartitionChangeRecord(cursor: Cursor, version: number): Pa
   message.replicas = readStructs(cursor, version, cursor.arrayLength(true), decodePartitionReplica);
   message.adding = readElements(cursor, true, cursor.arrayLength(true), readInt32);
   message.removing = readElements(cursor, true, cursor.arrayLength(true), readInt32);
-  cursor.skipTags();
+  for (let left = cursor.tagCount(); left > 0 && !cursor.bad; left--) {
+    const tag = cursor.unsignedVarint();
+    const end = cursor.tagEnd();
+    if (tag === 0) {
+      message.forced = cursor.bool();
+    }
+    cursor.leaveTag(end);
+  }
   return message;
 }
 
@@ -68,7 +78,13 @@ export function encodePartitionChangeRecord(writer: Writer, version: number, mes
   writeStructs(writer, version, true, message.replicas, encodePartitionReplica);
   writeElements(writer, true, message.adding, writeInt32);
   writeElements(writer, true, message.removing, writeInt32);
-  writer.unsignedVarint(0);
+  const hasForced = message.forced;
+  writer.unsignedVarint((hasForced ? 1 : 0));
+  if (hasForced) {
+    const start = writer.beginTag(0);
+    writer.bool(message.forced);
+    writer.endTag(start);
+  }
 }
 
 export interface PartitionReplica {
