@@ -93,6 +93,8 @@ export interface FoundingEffects {
   refuse(reason: string): void;
   /** Something that an operator should know, once the node belongs to a cluster; for people. */
   warn(problem: string): void;
+  /** The cluster has given this node up: it must end. For people, with what to do. */
+  expel(reason: string): void;
 }
 
 /** What is known of a node that was met. */
@@ -168,6 +170,13 @@ export class Founding {
     if (this.#joinableMs >= 0) this.#decide();
   }
 
+  /** Asks everybody now: what was asked over connections that have ended is lost. */
+  askAll(nowMs: number): void {
+    this.#nowMs = nowMs;
+    if (this.#stage === "refused") return;
+    for (const target of this.#targets.values()) if (!target.isSelf) this.#ask(target, nowMs);
+  }
+
   /** When `tick` has something to do (ms); Infinity: never. */
   get nextTickMs(): number {
     if (this.#stage === "refused") return Infinity;
@@ -202,7 +211,22 @@ export class Founding {
     target.answer = hello;
     target.answered = Math.max(target.answered, hello.answersSequence);
     this.#judge(target, hello);
+    this.#judgeFounders(target, hello);
     this.#decide();
+  }
+
+  /**
+   * The cluster goes on without the other founders: who comes back as one of them hears that it is none any more. They
+   * keep their ids, and are named in a life that none of them has.
+   */
+  giveUpFounders(): void {
+    const { nodeId, incarnation } = this.#self;
+    const founders = this.#state.founders.map((founder) =>
+      founder.nodeId === nodeId && founder.incarnation === incarnation
+        ? founder
+        : { ...founder, incarnation: newUuid(this.#options.random) }
+    );
+    this.#save({ ...this.#state, founders });
   }
 
   /** Whoever has that address does not talk to this node. */
@@ -233,8 +257,8 @@ export class Founding {
     if (state === null || this.#stage === "refused") return;
     this.#saving = null;
     this.#state = state;
-    if (state.clusterId !== "") this.#becomeFormed();
-    else this.#addPledgedTargets();
+    if (state.clusterId === "") this.#addPledgedTargets();
+    else if (!this.#hasEnded) this.#becomeFormed();
     // Whoever waits for this hears of it at once.
     for (const target of this.#targets.values()) {
       if (!target.isSelf) this.#ask(target, this.#nowMs);
@@ -309,6 +333,22 @@ export class Founding {
     if (this.#stage === "deciding") this.#refuse(problem);
     else if (!target.warned) this.#effects.warn(problem);
     target.warned = true;
+  }
+
+  /** A founder that the others have given up would be a second cluster of the same name. */
+  #judgeFounders({ address }: Target, { clusterId, founders }: NodeHello): void {
+    const { incarnation } = this.#self;
+    if (clusterId === "" || clusterId !== this.#state.clusterId || founders.length === 0) return;
+    if (!isFounder(this.#state, incarnation)) return;
+    if (founders.some((founder) => founder.incarnation === incarnation)) return;
+    this.#effects.expel(
+      `the cluster ${clusterId} went on without this node: its metadata was recovered after the ` +
+        `node was given up, as the one at ${
+          nameOf(address)
+        } says. What this node has is of no use ` +
+        "there: keep a copy of its data directory if you need one, empty it, and start the node " +
+        "again, which then joins as a new one",
+    );
   }
 
   #decide(): void {

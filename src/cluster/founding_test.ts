@@ -34,6 +34,7 @@ interface Process {
   formed: FoundingState | null;
   refused: string;
   warnings: string[];
+  expulsions: string[];
 }
 
 const SEED_PORTS = [1, 2, 3];
@@ -86,10 +87,12 @@ class World {
             process.refused = reason;
           },
           warn: (problem) => process.warnings.push(problem),
+          expel: (reason) => process.expulsions.push(reason),
         },
       }),
       pending: null,
       formed: null,
+      expulsions: [],
       refused: "",
       warnings: [],
     };
@@ -527,4 +530,33 @@ Deno.test("never two clusters when disks are lost, and one again when all seeds 
     }),
     { numRuns: 300 },
   );
+});
+
+Deno.test("founders that were given up are told so, and the one that goes on is not", () => {
+  const world = new World();
+  const [, , three] = started(world, 1, 2, 3);
+  world.settle();
+  const before = three!.formed!.founders;
+  for (const port of [1, 2]) world.kill(world.place(port), true);
+  three!.founding.giveUpFounders();
+  world.settle();
+  const kept = world.place(3).state.founders;
+  assert.deepEqual(kept.map(({ nodeId }) => nodeId), [1, 2, 3]);
+  assert.equal(kept[2]!.incarnation, before[2]!.incarnation);
+  assert.notEqual(kept[0]!.incarnation, before[0]!.incarnation);
+  assert.notEqual(kept[0]!.incarnation, kept[1]!.incarnation);
+  // They ask when they start.
+  const returned = started(world, 1, 2);
+  world.settle();
+  for (const { expulsions } of returned) {
+    assert.match(expulsions[0]!, /went on without this node: its metadata was recovered/);
+  }
+  assert.deepEqual(three!.expulsions, []);
+  // One that has lost what it had is another node, and joins.
+  const place = world.place(1);
+  world.wipe(place);
+  const joined = world.start(place);
+  world.settle();
+  assert.equal(joined.formed!.clusterId, three!.formed!.clusterId);
+  assert.deepEqual(joined.expulsions, []);
 });

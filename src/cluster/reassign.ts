@@ -163,6 +163,7 @@ function changeRecord(
       replicas: [...replicas],
       adding: [...adding],
       removing: [...removing],
+      forced: false,
     },
   };
 }

@@ -68,6 +68,9 @@ export interface Services {
   /** The same on every shard. */
   readonly trouble: StorageTrouble;
 
+  /** The metadata lost its majority for good: this node goes on with its copy, alone. On the controller's shard. */
+  recoverMetadata(): void;
+
   /** Ends with the next turn: what takes long leaves the others their turns. */
   nextTurn(): Task<void>;
 

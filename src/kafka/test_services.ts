@@ -165,6 +165,7 @@ export class TestBroker {
         readOnlyGroups: this.readOnlyGroups,
       },
       dataDirectory: { path: "/data", freeBytes: () => 750, totalBytes: () => 1000 },
+      recoverMetadata() {},
       *nextTurn() {},
       // deno-lint-ignore require-yield -- elections are immediate.
       moveLeader: function* (this: unknown, { groupId }, target) {

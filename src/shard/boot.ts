@@ -5,7 +5,7 @@
  * @module
  */
 
-import { EXIT_DISK_ERROR } from "../base/exit_codes.ts";
+import { EXIT_CANNOT_CREATE, EXIT_DISK_ERROR } from "../base/exit_codes.ts";
 import {
   RECEIVE_BUFFER_SIZE,
   RECEIVE_BUFFERS_SHARE,
@@ -131,6 +131,10 @@ export class RunningShard {
       make: (storage, manifest) => this.#make(storage, manifest),
       onVerifiedDamage: (damage) => this.#health.noteDamage(damage),
       onWaiting: (why) => link.tell({ type: "waiting", why }),
+      onExpelled: (reason) => {
+        const exitCode = EXIT_CANNOT_CREATE;
+        link.tell({ type: "fatal", exitCode, message: `${reason}.`, diskError: false });
+      },
       onProgress: (stage, done) => {
         link.tell({ type: "progress", text: `${stage} ${Math.round(done * 100)} %` });
       },

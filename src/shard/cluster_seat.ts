@@ -54,6 +54,12 @@ export class ClusterSeat {
     this.registrar = new Registrar(shard);
   }
 
+  /** The metadata lost its majority for good: this node's copy goes on, and the other founders are given up. */
+  recoverMetadata(): void {
+    this.#shard.partitions.byGroup(CONTROLLER_GROUP_ID)?.replica.force();
+    this.#membership?.giveUpFounders();
+  }
+
   /** What a start waits for, for people; null: for nothing that takes long. */
   get waitsFor(): string | null {
     if (this.#isUnregistered) return "this node is not written to the cluster's metadata yet";
@@ -94,6 +100,7 @@ export class ClusterSeat {
     for (const other of [...founders, ...membership.acquaintances]) {
       this.#shard.peers.setAddress(other.nodeId, other);
     }
+    membership.greet();
     const voters = controllerMembers(founders);
     const { isFounder } = membership;
     const own = isFounder ? null : memberIncarnation(membership.incarnation);

@@ -46,6 +46,8 @@ export interface NodeMembershipOptions {
   readonly timers: Timers;
   readonly nowMs: () => number;
   readonly logger: Logger;
+  /** The cluster has given this node up: it must end. */
+  readonly onExpelled: (reason: string) => void;
 }
 
 export class NodeMembership {
@@ -152,6 +154,7 @@ export class NodeMembership {
         formed: (formed) => this.#end(this.#judgeFormed(formed)),
         refuse: (reason) => this.#end({ kind: "cluster", reason }),
         warn: (problem) => this.#options.logger.log(LogLevel.ERROR, problem),
+        expel: (reason) => this.#options.onExpelled(reason),
       },
     });
     this.#founding = founding;
@@ -183,6 +186,18 @@ export class NodeMembership {
   /** What the start waits for, for people; null: it has not begun to wait, or does not any more. */
   get waitsFor(): string | null {
     return this.#state.clusterId === "" ? this.#founding?.waitsFor ?? null : null;
+  }
+
+  /** Asks the seeds again, over the connections of a member: whether this node was given up, it must know before it acts. */
+  greet(): void {
+    this.#founding?.askAll(this.#options.nowMs());
+    this.#schedule();
+  }
+
+  /** The cluster goes on without the other founders. */
+  giveUpFounders(): void {
+    this.#founding?.giveUpFounders();
+    this.#schedule();
   }
 
   stop(): void {

@@ -40,6 +40,7 @@ function decided(
     timers: new Timers(),
     nowMs: () => 0,
     logger: { log: () => {} },
+    onExpelled: () => {},
   }, manifest);
   let refusal: JoinRefusal | null | undefined;
   runTask(membership.decide(true), (answer) => refusal = answer);

@@ -43,6 +43,7 @@ export function shardServices(of: Shard, nextTurn: () => Task<void>): Services {
       freeBytes: () => disk.freeBytes(),
       totalBytes: () => disk.totalBytes(),
     },
+    recoverMetadata: () => of.seat.recoverMetadata(),
     nextTurn,
     moveLeader: (partition, target, waitMs) => of.leadership.moveTo(partition, target, waitMs),
     shardOfGroup: (groupId: number) => shardOfGroupId(groupId, shardCount),

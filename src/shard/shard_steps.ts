@@ -47,6 +47,8 @@ export interface ShardStepsOptions {
   readonly onVerifiedDamage: (damage: Damage) => void;
   /** What the step waits for of other nodes, for people; null: for nothing any more. */
   readonly onWaiting: (why: string | null) => void;
+  /** The cluster has given this node up, and says so: it must end. For people. */
+  readonly onExpelled: (reason: string) => void;
   /** The present part of a long step, and a share from 0 to 1. */
   readonly onProgress: (stage: string, done: number) => void;
 }
@@ -122,6 +124,7 @@ export class ShardSteps {
       candidate: shard.options.peering?.incarnation ?? null,
       seeds,
       transport: shard.peers.hellos,
+      onExpelled: this.#options.onExpelled,
     }, manifest);
     shard.peers.hellos.membership = membership;
     const wait = this.#wait(() => membership.waitsFor ?? shard.seat.waitsFor);

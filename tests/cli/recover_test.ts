@@ -6,6 +6,7 @@
  */
 
 import { strict as assert } from "node:assert";
+import { EXIT_CANNOT_CREATE } from "../../src/base/exit_codes.ts";
 import { type Ran, runGregor } from "../../src/cli/testing.ts";
 import { LocalCluster } from "../harness/local_cluster.ts";
 
@@ -78,6 +79,20 @@ Deno.test("the metadata and a partition go on with the last node, by command onl
     assert.equal(await good("consume orders --until-end"), "one\ntwo\nthree\nfour\n");
     const again = await gregor("partition recover orders/0 --accept-loss");
     assert.match(again.remarks, /has a leader, node 0: there is nothing to recover/);
+
+    // Who was given up hears of it, and returns as a new node.
+    const returned = cluster.brokers[1]!;
+    assert.equal((await returned.restartAndFail()).code, EXIT_CANNOT_CREATE);
+    assert.match(returned.stderr, /the cluster [\w-]{22} went on without this node/);
+    assert.match(
+      returned.stderr,
+      /empty it, and start the node again, which then joins as a new one/,
+    );
+    Deno.removeSync(returned.dataDir, { recursive: true });
+    Deno.mkdirSync(returned.dataDir);
+    await returned.restart();
+    await until("cluster nodes", ({ out }) => /^ +1 +up for /m.test(out));
+    assert.equal(await good("consume orders --until-end"), "one\ntwo\nthree\nfour\n");
   } finally {
     await cluster.dispose();
   }

@@ -456,6 +456,7 @@ export class SimNode {
     };
     each.steps = new ShardSteps({
       onWaiting: () => {},
+      onExpelled: (reason) => this.fatals.push(reason),
       shard: each.index,
       shardCount: this.shards.length,
       nodeId: this.nodeId,

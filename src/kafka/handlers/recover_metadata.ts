@@ -44,7 +44,7 @@ export const RECOVER_METADATA_HANDLER: Handler<RecoverMetadataRequest, RecoverMe
         "can be reached";
       return refused(ErrorCode.ELECTION_NOT_NEEDED, message);
     }
-    replica.force();
+    services.recoverMetadata();
     return newRecoverMetadataResponse();
   },
 };
