@@ -32,17 +32,23 @@ import type { Random } from "../base/prng.ts";
 import { type HelloFounder, newNodeHello, type NodeHello } from "../wire/generated/node_hello.ts";
 import { type Uuid, uuidToBase64 } from "../wire/uuid.ts";
 import { newUuid } from "./ids.ts";
+import {
+  describeSilent,
+  isLater,
+  isNews,
+  keyOf,
+  nameOf,
+  type RpcAddress,
+  type Target,
+} from "./seed_target.ts";
+
+export type { RpcAddress };
 
 /** Between two questions to a seed, before and after this node belongs to a cluster (ms). */
 export const HELLO_INTERVAL_MS = 200;
 export const HELLO_INTERVAL_FORMED_MS = 5_000;
 /** How long a node that could join a cluster listens whether its other seeds belong to another one (ms). */
 export const JOIN_PATIENCE_MS = 1_000;
-
-export interface RpcAddress {
-  readonly host: string;
-  readonly port: number;
-}
 
 /** One of the nodes that found a cluster, and where it was then. */
 export type Founder = Readonly<HelloFounder>;
@@ -103,24 +109,6 @@ export interface MetNode {
   readonly incarnation: Uuid;
   /** Empty: it belongs to no cluster. */
   readonly clusterId: string;
-}
-
-/** An address that is asked. */
-interface Target {
-  readonly address: RpcAddress;
-  /** Given with `--seeds`; else only a founder of the proposal that this node has agreed to. */
-  readonly isSeed: boolean;
-  /** It leads back to this process. */
-  isSelf: boolean;
-  /** The newest answer; null: none yet. */
-  answer: NodeHello | null;
-  /** The question that it answered. */
-  answered: number;
-  /** Of the last question. */
-  askedMs: number;
-  /** Why nobody could be reached there the last time; empty: not known. */
-  trouble: string;
-  warned: boolean;
 }
 
 export class Founding {
@@ -576,36 +564,9 @@ export function isFounder(state: FoundingState, incarnation: Uuid): boolean {
   return state.founders.some((founder) => founder.incarnation === incarnation);
 }
 
-/** Answers come in any order: of the same node the later one counts, of another one the later question. */
-function isNews({ answer, answered }: Target, hello: NodeHello): boolean {
-  if (answer === null) return true;
-  return hello.incarnation === answer.incarnation
-    ? isLater(hello, answer)
-    : hello.answersSequence > answered;
-}
-
-/** Both are of one incarnation. */
-function isLater(a: NodeHello, b: NodeHello): boolean {
-  return a.run > b.run || (a.run === b.run && a.sequence > b.sequence);
-}
-
 function sameFounders(a: readonly Founder[], b: readonly Founder[]): boolean {
   return a.length === b.length && a.every(({ nodeId, incarnation }, at) => {
     const other = b[at]!;
     return nodeId === other.nodeId && incarnation === other.incarnation;
   });
-}
-
-/** An address that does not answer, and why, as far as known. */
-function describeSilent({ address, trouble }: Target): string {
-  if (trouble === "") return nameOf(address);
-  return `${nameOf(address)} (${trouble})`;
-}
-
-function keyOf({ host, port }: RpcAddress): string {
-  return `${host} ${port}`;
-}
-
-function nameOf({ host, port }: RpcAddress): string {
-  return hostPort(host, port);
 }

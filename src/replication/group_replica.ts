@@ -17,13 +17,11 @@
  */
 
 import { assert } from "../base/assert.ts";
-import type { Random } from "../base/prng.ts";
 import { getInt64, setInt64 } from "../bytes/int64.ts";
 import { runTask } from "../io/task.ts";
 import { Timer } from "../io/timers.ts";
 import type { AppendRuns } from "../raft/append_runs.ts";
 import { type Configuration, memberOf } from "../raft/configuration.ts";
-import type { RaftTiming } from "../raft/limits.ts";
 import { MessageKind, type RaftMessage } from "../raft/message.ts";
 import { isAstray, isAsWanted, nextMembers, type WantedMembers } from "../raft/next_members.ts";
 import { NOTHING, RaftGroup } from "../raft/raft_group.ts";
@@ -45,43 +43,20 @@ import {
   type ReplicaListener,
   type ReplicaStatus,
 } from "./replica.ts";
+import type { ReplicaHost } from "./replica_host.ts";
 import { statusOf } from "./replica_status.ts";
+import { Takeover } from "./takeover.ts";
 
 const NOBODY = -1;
 /** Behind the longest transfer, appends wait so long for the next leader to be known (ms). */
 const SUCCESSION_MS = 200;
 const ANY_INCARNATION = 0;
 
-/** What replicas need of their shard; `shard_replication.ts` is it. */
-export interface ReplicaHost {
-  readonly nodeId: number;
-  /** Of this node, as a member of groups. */
-  readonly incarnation: number;
-  readonly random: Random;
-  readonly timing: RaftTiming;
-  /** `replica.lag.time.max.ms`. */
-  readonly inSyncMs: number;
-  /** The disk is overdue. */
-  readonly isStalled: boolean;
-  nowMs(): number;
-  schedule(timer: Timer, atMs: number): void;
-  cancel(timer: Timer): void;
-  /** Calls {@linkcode GroupReplica.settle} at the end of this turn. */
-  settleLater(replica: GroupReplica): void;
-  sendRow(replica: GroupReplica, node: number, message: RaftMessage): void;
-  replicate(replica: GroupReplica, node: number, fromIndex: number, bytesMax: number): void;
-  sendSnapshot(replica: GroupReplica, node: number): void;
-  /** The members that the replica wants to hear of changed. */
-  onMembers(replica: GroupReplica, before: readonly number[], now: readonly number[]): void;
-  /** The largest batch that a frame to a node can hold (bytes). */
-  batchBytesMaxOf(node: number): number;
-  onClosed(replica: GroupReplica): void;
-}
-
 export class GroupReplica implements Replica, LogListener, RaftEffects {
   readonly log: Log;
   listener: ReplicaListener | null = null;
   readonly raft: RaftGroup;
+  readonly #takeover: Takeover;
   readonly #host: ReplicaHost;
   readonly #view: LogView;
   readonly #followers: Followers;
@@ -110,8 +85,6 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   /** The result of a cut or reset that has ended. */
   #cutResult: number | null = null;
   #settling = false;
-  /** The others were given up, and this log does not say so yet. */
-  #mustForce = false;
 
   constructor(host: ReplicaHost, log: Log, group: ReplicaGroup) {
     this.#host = host;
@@ -134,6 +107,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
       termFloor,
       commitIndex: log.startIndex,
     });
+    this.#takeover = new Takeover(this.raft);
     this.#followers = new Followers(this.raft, log, host);
     this.#commitIndex = log.startIndex;
     this.#commitOffset = log.startOffset;
@@ -282,14 +256,12 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   }
 
   force(): void {
-    this.#mustForce = true;
-    this.#forceIfDue();
+    if (!this.#isFrozen) this.#takeover.want(this.#host.nodeId, this.#host.nowMs());
     this.#afterInput(false);
   }
 
   status(): ReplicaStatus {
-    const nowMs = this.#host.nowMs();
-    return statusOf(this.raft, this.log, { nodeId: this.#host.nodeId, nowMs }, this.#isFrozen);
+    return statusOf(this.raft, this.log, this.#host, this.#isFrozen);
   }
 
   close(): void {
@@ -503,22 +475,12 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   #tick(): void {
     if (!this.#takesPart) return;
     this.raft.tick(this.#host.nowMs());
-    this.#forceIfDue();
+    this.#takeover.tick(this.#host.nodeId, this.#host.nowMs());
     this.#afterInput(false);
     const { deadlineMs } = this.raft;
     if (deadlineMs < Infinity && !this.#timer.scheduled) {
       this.#host.schedule(this.#timer, deadlineMs);
     }
-  }
-
-  /** Until it is alone by its configuration. A log that takes nothing now is asked again with each tick. */
-  #forceIfDue(): void {
-    if (!this.#mustForce || !this.#takesPart) return;
-    const { voters, outgoing } = this.raft.configuration;
-    const isAlone = outgoing.length === 0 && voters.length === 1 &&
-      voters[0]!.node === this.#host.nodeId;
-    if (isAlone) this.#mustForce = false;
-    else this.raft.force(this.#host.nowMs());
   }
 
   #noteMembers({ voters, outgoing, learners }: Configuration): void {

@@ -29,9 +29,10 @@ const STATES: Readonly<Record<PeerState, MemberStatus["state"]>> = {
 export function statusOf(
   raft: RaftGroup,
   log: Pick<Log, "durableEndOffset" | "startIndex" | "lastIndex" | "offsetAt">,
-  { nodeId, nowMs }: { readonly nodeId: number; readonly nowMs: number },
+  host: { readonly nodeId: number; nowMs(): number },
   isFrozen: boolean,
 ): ReplicaStatus {
+  const { nodeId } = host;
   const { voters, outgoing, learners } = raft.configuration;
   const nodes = new Set([...voters, ...outgoing, ...learners].map(({ node }) => node));
   const leads = raft.role === Role.LEADER;
@@ -75,8 +76,8 @@ export function statusOf(
         state: STATES[peer.state],
         isUp,
         matchOffset: matchOffsetOf(peer, log),
-        heardMs: agoMs(peer.heardMs, nowMs),
-        caughtUpMs: agoMs(peer.caughtUpMs, nowMs),
+        heardMs: agoMs(peer.heardMs, host.nowMs()),
+        caughtUpMs: agoMs(peer.caughtUpMs, host.nowMs()),
       };
     }),
   };

@@ -45,10 +45,11 @@ import {
   ReplicationFrame,
   ROW_SIZE,
 } from "./frames.ts";
-import { GroupReplica, type ReplicaHost } from "./group_replica.ts";
+import { GroupReplica } from "./group_replica.ts";
 import { Liveness } from "./liveness.ts";
 import { ReceivedAppend } from "./received_append.ts";
 import type { ReplicaGroup } from "./replica.ts";
+import type { ReplicaHost } from "./replica_host.ts";
 import { RowQueue, ROWS_PER_FRAME_MAX } from "./row_queue.ts";
 import { decodeSnapshot } from "./snapshot_frame.ts";
 import { type SnapshotHost, SnapshotSender } from "./snapshot_sender.ts";

@@ -7,7 +7,8 @@
 import { Xoshiro128 } from "../base/prng.ts";
 import { RAFT_TIMING } from "../raft/limits.ts";
 import type { Log } from "../storage/log.ts";
-import { GroupReplica, type ReplicaHost } from "./group_replica.ts";
+import { GroupReplica } from "./group_replica.ts";
+import type { ReplicaHost } from "./replica_host.ts";
 
 /** @param termFloor the first term of a log that had none yet is above it */
 export function groupOfOne(log: Log, nodeId: number, termFloor = 0): GroupReplica {
