@@ -173,5 +173,9 @@ export const NODE_CALLS_SERVED_MAX = 1_024;
 /** Addresses to which the controller's shard sends hellos; further ones replace the oldest. */
 export const HELLO_ADDRESSES_MAX = 64;
 
+/** What one shard sends to learners, in the long run (bytes per ms), and at once (bytes). */
+export const RECOVERY_BYTES_PER_MS = 50 * 1024;
+export const RECOVERY_BURST_BYTES = 8 * 1024 * 1024;
+
 /** Leaders that other nodes announce are believed up to so many groups beyond those that are known here. */
 export const LEADER_GROUPS_AHEAD_MAX = 1_000_000;

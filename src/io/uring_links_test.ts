@@ -87,6 +87,7 @@ class RingNode implements PeerLinksListener, Disposable {
       incomingMax: 64,
     }, this);
     this.greeter = new Greeter({
+      isTaken: () => false,
       ...common,
       hand: (socket, { nodeId, ...rest }) => {
         this.links.adopt(socket, { ...rest, node: nodeId });

@@ -146,6 +146,11 @@ export class RaftGroup {
     return membership.matchOfVoters(copies, ballot.isDurable ? log.durableIndex : 0);
   }
 
+  /** Whether the node is a member that does not vote. */
+  isLearner(node: number): boolean {
+    return this.#state.membership.peerOf(node)?.isLearner === true;
+  }
+
   /** A leader: whether the node could become a voter now. */
   isCaughtUp(node: number): boolean {
     return this.#leadership.isActive && this.#change.isCaughtUp(node);

@@ -384,7 +384,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     this.#afterInput(false);
   }
 
-  /** See `StewardedReplica` (`shard/member_steward.ts`): a step towards the members that the group should have. */
+  /** A step towards the members that the group should have (`shard/member_steward.ts`). */
   approach(wanted: WantedMembers): boolean {
     const { raft } = this;
     if (!this.#takesPart || !raft.isLeading) return false;
@@ -401,6 +401,11 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     else return false;
     this.#afterInput(false);
     return false;
+  }
+
+  /** Of this leader: a member that does not vote. */
+  isLearner(node: number): boolean {
+    return this.raft.isLearner(node);
   }
 
   /** The other voter that could lead best; -1: none of those that `may` picks can be reached. */

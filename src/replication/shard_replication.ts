@@ -47,6 +47,7 @@ import {
 } from "./frames.ts";
 import { GroupReplica } from "./group_replica.ts";
 import { Liveness } from "./liveness.ts";
+import { RecoveryPace } from "./recovery_pace.ts";
 import { ReceivedAppend } from "./received_append.ts";
 import type { ReplicaGroup } from "./replica.ts";
 import type { ReplicaHost } from "./replica_host.ts";
@@ -133,6 +134,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   #frameCount = 0;
   #pinnedBytes = 0;
   readonly #wanted: Wanted[] = [];
+  readonly #pace: RecoveryPace;
   readonly #unsent: Unsent[] = [];
   /** Read, and refused by a full link; by node. */
   readonly #full = new Map<number, AppendFrame[]>();
@@ -145,6 +147,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
 
   constructor(options: ReplicationOptions) {
     this.#options = options;
+    this.#pace = new RecoveryPace(options);
     this.memory = options.memory;
     this.allocate = options.allocate;
     this.release = options.release;
@@ -282,6 +285,17 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   }
 
   replicate(replica: GroupReplica, node: number, fromIndex: number, room: number): void {
+    if (!replica.isLearner(node)) return this.#replicate(replica, node, fromIndex, room);
+    const { term } = replica.raft;
+    const go = (): void => {
+      if (replica.raft.term === term && replica.raft.leaderId === this.nodeId) {
+        this.#replicate(replica, node, fromIndex, room);
+      }
+    };
+    if (!this.#pace.holdsBack(`${replica.log.groupId} ${node}`, go)) go();
+  }
+
+  #replicate(replica: GroupReplica, node: number, fromIndex: number, room: number): void {
     const bytesMax = Math.min(room, this.#links?.frameMaxOf(node) ?? room);
     const frame = this.#takeFrame();
     if (frame === null) {
@@ -399,6 +413,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     const type = ReplicationFrame.APPEND;
     const outcome = this.#links!.sendRanges(node, shard, type, staging, headBytes, ranges, frame);
     if (outcome === SendOutcome.QUEUED) {
+      if (replica.isLearner(node)) this.#pace.sent(total);
       replica.sent(node, term, fromIndex, lastIndex, total);
     } else if (outcome === SendOutcome.FULL) {
       const frames = this.#full.get(node);

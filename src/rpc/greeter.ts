@@ -40,6 +40,8 @@ export interface GreeterOptions {
   readonly events: EventLog;
   /** Gives the connection to its shard; false: the shard has no room now. */
   readonly hand: (socket: number, preamble: Preamble) => boolean;
+  /** Another process with the same node id is there, and connected: answered with SAME_ID. */
+  readonly isTaken: (preamble: Preamble) => boolean;
 }
 
 /** What {@linkcode Greeter} keeps for connections that wait (bytes). */
@@ -164,7 +166,7 @@ class Greeting implements Completion {
   }
 
   #judge(): void {
-    const { memory, crc32c, identity, hand } = this.#greeter.options;
+    const { memory, crc32c, identity, hand, isTaken } = this.#greeter.options;
     const preamble = readPreamble(memory, this.address, crc32c);
     if (preamble === null) {
       this.#note("it is no node: its first bytes make no sense");
@@ -174,6 +176,7 @@ class Greeting implements Completion {
     if (preamble === "version") return this.#answer(GreetingStatus.VERSION, -1);
     const status = judgePreamble(preamble, identity());
     if (status !== GreetingStatus.OK) return this.#answer(status, preamble.nodeId);
+    if (isTaken(preamble)) return this.#answer(GreetingStatus.SAME_ID, preamble.nodeId);
     if (!hand(this.#socket, preamble)) return this.#answer(GreetingStatus.BUSY, preamble.nodeId);
     this.#greeter.over(this);
   }

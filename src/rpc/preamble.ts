@@ -85,7 +85,7 @@ export const GreetingStatus = {
   BUSY: 4,
   /** The node has connected to itself. */
   SELF: 5,
-  /** Two nodes have the same id. */
+  /** Two nodes have the same id: the one that answers, or one that is connected to it, and the one that asks. */
   SAME_ID: 6,
   /** It does not know this version of the protocol. */
   VERSION: 7,
@@ -99,7 +99,7 @@ const STATUS_WORDS: Readonly<Record<GreetingStatus, string>> = {
   [GreetingStatus.OTHER_NODE]: "another node has this address",
   [GreetingStatus.BUSY]: "there is no room for another connection",
   [GreetingStatus.SELF]: "the node has connected to itself",
-  [GreetingStatus.SAME_ID]: "both nodes have the same id",
+  [GreetingStatus.SAME_ID]: "another node with the same id is there",
   [GreetingStatus.VERSION]: "the two speak different versions of the protocol",
 };
 

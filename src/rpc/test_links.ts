@@ -101,6 +101,7 @@ export class TestShard implements PeerLinksListener {
       incomingMax: 64,
     }, this);
     this.greeter = new Greeter({
+      isTaken: () => false,
       ...common,
       hand: (socket, preamble) => {
         const { targetShard, nodeId: node, ...rest } = preamble;

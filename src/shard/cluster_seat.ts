@@ -129,7 +129,7 @@ export class ClusterSeat {
     }
     this.#awaited = founders.filter(({ nodeId }) => voters.some(({ node }) => node === nodeId));
     while (!partition.leading && !isFollowing(partition) && !partition.replica.readOnly) {
-      const reason = refusalIn(answer);
+      const reason = membership.twin ?? refusalIn(answer);
       if (reason !== null) return { kind: "cluster", reason };
       // A founder that the others have removed since is told nothing before it is a member again.
       const isLate = this.#shard.options.nowMs() >= impatientMs;

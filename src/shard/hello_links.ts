@@ -78,8 +78,14 @@ export class HelloLinks implements HelloTransport {
     if (status === GreetingStatus.SELF) this.membership?.isSelf(address);
     if (status !== GreetingStatus.SAME_ID && status !== GreetingStatus.OTHER_CLUSTER) return;
     const { nodeId, incarnation } = peer;
+    this.refused(address, status, peer);
     const clusterId = peer.clusterId === ZERO_ID ? "" : uuidToBase64(peer.clusterId);
     this.membership?.met(address, { nodeId, incarnation, clusterId });
+  }
+
+  /** Another node says that somebody else has this node's id. */
+  refused(address: RpcAddress, status: GreetingStatus, { nodeId }: NodeIdentity): void {
+    if (status === GreetingStatus.SAME_ID) this.membership?.isTaken(nodeId, address);
   }
 
   /** The number by which the links know whoever has that address. */

@@ -112,7 +112,15 @@ export class NodeLinks {
     if (block < 0) return null;
     const identity = (): NodeIdentity => this.identity;
     const hand = (socket: number, preamble: Preamble): boolean => this.#hand(socket, preamble);
-    return new Greeter({ ...this.#options, identity, hand }, block);
+    const isTaken = (preamble: Preamble): boolean => this.#isTaken(preamble);
+    return new Greeter({ ...this.#options, identity, hand, isTaken }, block);
+  }
+
+  /** A process that ends breaks its connections; as long as there is one to it, nobody else is that node. */
+  #isTaken({ nodeId, process }: Preamble): boolean {
+    if (!this.links.isUp(nodeId)) return false;
+    const known = this.links.identityOf(nodeId);
+    return known !== null && known.nodeId === nodeId && known.process !== process;
   }
 
   #hand(socket: number, preamble: Preamble): boolean {

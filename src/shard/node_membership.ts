@@ -8,6 +8,7 @@
  * @module
  */
 
+import { hostPort } from "../base/address.ts";
 import { type Logger, LogLevel } from "../base/logger.ts";
 import type { Random } from "../base/prng.ts";
 import {
@@ -25,6 +26,10 @@ import type { StorageContext } from "../storage/shard_storage.ts";
 import type { NodeHello } from "../wire/generated/node_hello.ts";
 import { type Uuid, uuidToBase64 } from "../wire/uuid.ts";
 import type { JoinRefusal } from "./start_sequence.ts";
+
+/** Others may be connected to this node's last process for so long, and say so after such a pause at the latest (ms). */
+const TAKEN_MS = 5_000;
+const TAKEN_GAP_MS = 3_000;
 
 /** Carries hellos between nodes. */
 export interface HelloTransport {
@@ -58,6 +63,11 @@ export class NodeMembership {
   #founding: Founding | null = null;
   #state: FoundingState;
   #ended: (refusal: JoinRefusal | null) => void = () => {};
+  /** Why this node must not go on: somebody else is it, as others say. */
+  twin: string | null = null;
+  /** When that was said last, and since when it has been. */
+  #takenMs = -Infinity;
+  #takenSinceMs = -Infinity;
 
   /** @param manifest as recovery wrote it */
   constructor(options: NodeMembershipOptions, manifest: Manifest) {
@@ -159,6 +169,24 @@ export class NodeMembership {
     });
     this.#founding = founding;
     return founding;
+  }
+
+  /**
+   * Node `by` is connected to another process that has this node's id. For a moment that may be this node's last process;
+   * for longer it ends the start.
+   */
+  isTaken(by: number, { host, port }: RpcAddress): void {
+    const { nodeId, nowMs } = this.#options;
+    if (by === nodeId) return;
+    const now = nowMs();
+    if (now - this.#takenMs > TAKEN_GAP_MS) this.#takenSinceMs = now;
+    this.#takenMs = now;
+    if (now - this.#takenSinceMs < TAKEN_MS) return;
+    const reason =
+      `node ${by} at ${hostPort(host, port)} is connected to another process with the ` +
+      `id ${nodeId}: start this node with another --node-id; if its data directory is a copy, empty it first`;
+    this.twin = reason;
+    this.#end({ kind: "cluster", reason });
   }
 
   /** A hello of another node came. */

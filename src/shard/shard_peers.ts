@@ -150,6 +150,8 @@ export class ShardPeers implements PeerLinksListener {
 
   onRefused(node: number, status: GreetingStatus, peer: NodeIdentity): void {
     if (node < ANY_NODE) return this.hellos.onRefused(node, status, peer);
+    const address = this.nodeLinks.links.addressOf(node);
+    if (this.#isFirst && address !== null) this.hellos.refused(address, status, peer);
     this.onDown(node, true, describeStatus(status));
     // The node is there, with fewer shards than before: only what was sent to one that is gone is lost.
     const isThere = status === GreetingStatus.NO_SUCH_SHARD && this.nodeLinks.links.isUp(node);

@@ -1,0 +1,46 @@
+import { strict as assert } from "node:assert";
+import { RECOVERY_BURST_BYTES, RECOVERY_BYTES_PER_MS } from "../base/limits.ts";
+import { Timers } from "../io/timers.ts";
+import { RecoveryPace } from "./recovery_pace.ts";
+
+const FRAME = 256 * 1024;
+
+Deno.test("learners get so many bytes in a second, however many ask, and all get some", () => {
+  const timers = new Timers();
+  let nowMs = 0;
+  const pace = new RecoveryPace({ timers, nowMs: () => nowMs });
+  const sent = [0, 0, 0, 0];
+  const send = (learner: number): void => {
+    sent[learner]! += FRAME;
+    pace.sent(FRAME);
+  };
+  const LAST_MS = 2_000;
+  for (; nowMs < LAST_MS; nowMs++) {
+    for (const learner of sent.keys()) {
+      if (!pace.holdsBack(`${learner}`, () => send(learner))) send(learner);
+    }
+    timers.run(nowMs);
+  }
+  const all = sent.reduce((sum, bytes) => sum + bytes, 0);
+  const allowed = RECOVERY_BURST_BYTES + LAST_MS * RECOVERY_BYTES_PER_MS;
+  assert(all > allowed * 0.9 && all <= allowed + FRAME, `${all} of ${allowed}`);
+  assert(Math.min(...sent) > 0.8 * Math.max(...sent), `${sent}`);
+});
+
+Deno.test("what waits comes once, and a later request takes the place of the earlier", () => {
+  const timers = new Timers();
+  let nowMs = 0;
+  const pace = new RecoveryPace({ timers, nowMs: () => nowMs });
+  assert(!pace.holdsBack("1", () => assert.fail("it need not wait")));
+  pace.sent(RECOVERY_BURST_BYTES + 100 * RECOVERY_BYTES_PER_MS);
+  const came: string[] = [];
+  assert(pace.holdsBack("1", () => came.push("early")));
+  assert(pace.holdsBack("1", () => came.push("late")));
+  assert(pace.holdsBack("2", () => came.push("other")));
+  timers.run(nowMs = 50);
+  assert.deepEqual(came, []);
+  timers.run(nowMs = 102);
+  assert.deepEqual(came, ["late", "other"]);
+  timers.run(nowMs = 1_000);
+  assert.equal(came.length, 2);
+});
