@@ -11,6 +11,7 @@ import type {
   DescribeNodesResponse,
 } from "../wire/generated/describe_nodes_response.ts";
 import type { Cluster } from "./client/cluster.ts";
+import { stateWords } from "./client/node_states.ts";
 import { askNode } from "./client/replicas.ts";
 import { CLIENT_FLAGS, FORMAT_FLAG, printRows, withCluster } from "./client_flags.ts";
 import { command } from "./command.ts";
@@ -24,6 +25,7 @@ interface NodeRow {
   readonly state: string;
   /** How long it has been so (ms); null: not known. */
   readonly forMs: number | null;
+  readonly work: string;
   readonly rack: string | null;
   readonly kafka: string | null;
   readonly rpc: string | null;
@@ -58,6 +60,7 @@ export const definition = command({
         show: ({ state, forMs }) =>
           forMs === null ? state : `${state} for ${formatDuration(forMs)}`,
       },
+      { heading: "WORK", key: "work", of: (row) => row.work },
       { heading: "RACK", key: "rack", of: (row) => row.rack },
       { heading: "KAFKA", key: "kafka", of: (row) => row.kafka },
       { heading: "RPC", key: "rpc", of: (row) => row.rpc },
@@ -84,6 +87,7 @@ async function nodeRows(cluster: Cluster): Promise<NodeRow[]> {
       role: isUp && nodeId === view.controllerId ? "controller" : "",
       state: isUp ? "up" : "down",
       forMs: fromMs < 0 ? null : Math.max(0, nowMs - fromMs),
+      work: stateWords(node),
       rack,
       kafka: endpointOf(node, "kafka"),
       rpc: endpointOf(node, "rpc"),

@@ -46,6 +46,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./topic_alter.ts"),
   },
   {
+    name: "topic reassign",
+    summary: "Move partitions to other nodes",
+    load: () => import("./topic_reassign.ts"),
+  },
+  {
     name: "topic delete",
     summary: "Delete topics and their records",
     load: () => import("./topic_delete.ts"),
@@ -96,6 +101,26 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: "cluster nodes",
     summary: "Show each node: up or down, addresses, version, partitions",
     load: () => import("./cluster_nodes.ts"),
+  },
+  {
+    name: "cluster maintenance",
+    summary: "Have a node lead nothing for a while",
+    load: () => import("./cluster_maintenance.ts"),
+  },
+  {
+    name: "cluster decommission",
+    summary: "Move everything off a node, for good",
+    load: () => import("./cluster_decommission.ts"),
+  },
+  {
+    name: "cluster recommission",
+    summary: "Keep a node after all",
+    load: () => import("./cluster_recommission.ts"),
+  },
+  {
+    name: "cluster forget",
+    summary: "Take an empty, stopped node out of the metadata",
+    load: () => import("./cluster_forget.ts"),
   },
   {
     name: "cluster health",

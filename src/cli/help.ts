@@ -33,7 +33,7 @@ export function topHelp(terminal: Terminal): string {
     lines.push("", bold(terminal, title));
     for (const entry of COMMANDS) {
       if (!names.includes(entry.name.split(" ")[0]!)) continue;
-      lines.push(`  ${entry.name.padEnd(18)}  ${entry.summary}`);
+      lines.push(`  ${entry.name.padEnd(20)}  ${entry.summary}`);
     }
   }
   lines.push(
