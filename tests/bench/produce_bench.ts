@@ -1,8 +1,8 @@
 /**
  * Measures the broker's durable produce path against the minimal loop that does the same work.
  *
- *     deno task bench [--rounds 3] [--seconds 5] [--dir DIR] [--only loop,partitions,large,records] \
- *         [--cells "1 KiB"] [--checkout DIR] [--write]
+ *     deno task bench [--rounds 3] [--seconds 5] [--dir DIR] [--only loop,partitions,large,records,failover] \
+ *         [--failovers 20] [--cells "1 KiB"] [--checkout DIR] [--write]
  *
  * Server and load generator have a processor each. What is compared alternates within one run (A B A B ...),
  * because machines are noisy: only ratios within a run mean anything, and each cell is the median of the
@@ -17,6 +17,7 @@
 import { parseArgs } from "node:util";
 import { join } from "node:path";
 import { compareLargeFrame, compareLoop, comparePartitions } from "./comparisons.ts";
+import { compareFailover } from "./failover.ts";
 import { compareRecords } from "./record_comparison.ts";
 import { hostLine, writePage } from "./page.ts";
 import { buildLoadgen, type ServerPlace } from "./servers.ts";
@@ -28,7 +29,8 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "5" },
     warmup: { type: "string", default: "1" },
     dir: { type: "string", default: Deno.env.get("TMPDIR") ?? "/tmp" },
-    only: { type: "string", default: "loop,partitions,large,records" },
+    only: { type: "string", default: "loop,partitions,large,records,failover" },
+    failovers: { type: "string", default: "20" },
     cells: { type: "string", default: "" },
     checkout: { type: "string" },
     write: { type: "boolean", default: false },
@@ -60,6 +62,9 @@ try {
   if (wanted.includes("large")) sections.push(await compareLargeFrame(context));
   if (wanted.includes("records")) {
     sections.push(await compareRecords(context, values.checkout ?? null));
+  }
+  if (wanted.includes("failover")) {
+    sections.push(await compareFailover(context, Number(values.failovers)));
   }
 } finally {
   await Deno.remove(parentDir, { recursive: true });

@@ -13,6 +13,10 @@ export interface LocalClusterOptions {
   readonly memory?: string;
   /** More flags for every broker. */
   readonly flags?: readonly string[];
+  /** Where the data directories go, which its owner removes; absent: temporary ones, which are removed here. */
+  readonly parentDir?: string;
+  /** As `BrokerOptions.program`. */
+  readonly program?: readonly string[];
 }
 
 export class LocalCluster {
@@ -78,7 +82,12 @@ function startNode(
   node: number,
   port: number,
 ): Promise<Broker> {
+  const { parentDir, program } = options;
   return Broker.start({
+    ...parentDir === undefined
+      ? {}
+      : { dataDir: Deno.makeTempDirSync({ dir: parentDir, prefix: `node-${node}-` }) },
+    ...program === undefined ? {} : { program },
     cores: options.cores ?? 1,
     memory: options.memory ?? "256MiB",
     flags: [
