@@ -4,7 +4,7 @@ import { strict as assert } from "node:assert";
 import { RAFT_TIMING } from "./limits.ts";
 import { MessageKind } from "./message.ts";
 import { Role } from "./raft_group.ts";
-import { type ClusterOptions, members, simple, TestCluster } from "./test_cluster.ts";
+import { CALM, type ClusterOptions, members, simple, TestCluster } from "./test_cluster.ts";
 import type { TestNode } from "./test_node.ts";
 
 /** A cluster whose leader serves. */
@@ -44,6 +44,48 @@ Deno.test("a broken connection is news: the next leader serves within 300 ms", (
   times.sort((a, b) => a - b);
   assert.ok(times[25]! < 200, `median ${times[25]} ms`);
   assert.ok(times[49]! < 500, `worst ${times[49]} ms`);
+});
+
+Deno.test("two that campaign at once share no votes, or try again at once, however slow the nodes are", () => {
+  const times: number[] = [];
+  for (let seed = 1; seed <= 300; seed++) {
+    // As on a machine with more to do than it can: whoever is asked answers late.
+    const link = { ...CALM, delayMinMs: 5, delayMaxMs: 60 };
+    const cluster = led(3, { seed, flush: [2, 40], link });
+    cluster.run(1_000);
+    const leader = cluster.leader!;
+    const startMs = cluster.queue.nowMs;
+    cluster.crash(leader.id);
+    assert.ok(isReplaced(cluster, leader, 5_000));
+    times.push(cluster.queue.nowMs - startMs);
+  }
+  times.sort((a, b) => a - b);
+  assert.ok(times[270]! < 550, `nine of ten: ${times[270]} ms`);
+  assert.ok(times.at(-1)! < 900, `worst ${times.slice(-8)} ms`);
+});
+
+Deno.test("a heartbeat that was on its way when its leader died makes nobody quiet", () => {
+  const cluster = led(3);
+  const leader = cluster.leader!;
+  cluster.run(RAFT_TIMING.quietMs + 2_000);
+  const node = follower(cluster);
+  assert.ok(node.group.isQuiet);
+  cluster.crash(leader.id, true);
+  for (const { group, now } of cluster.nodes.values()) {
+    if (group !== leader.group) group.peerDown(leader.id, now);
+  }
+  const late = leader.group.appendHeader(0);
+  late.clear(MessageKind.HEARTBEAT);
+  const { lastIndex } = node.log;
+  Object.assign(late, { from: leader.id, term: leader.group.term, commit: lastIndex });
+  Object.assign(late, { index: lastIndex, quiet: true });
+  for (const other of cluster.nodes.values()) {
+    if (other !== leader) other.group.step(late, other.now);
+    other.after();
+  }
+  assert.equal(node.group.leaderId, leader.id);
+  assert.equal(node.group.isQuiet, false);
+  assert.ok(isReplaced(cluster, leader, 1_000));
 });
 
 Deno.test("a leader that falls silent is replaced within 1.5 s", () => {

@@ -16,6 +16,7 @@ import { NO_NODE } from "./ballot.ts";
 import { type GroupState, Role } from "./group_state.ts";
 import { CAMPAIGN_BACKOFF_MAX } from "./limits.ts";
 import { MessageKind, type RaftMessage } from "./message.ts";
+import type { Peer } from "./peer.ts";
 
 export class Election {
   readonly #state: GroupState;
@@ -93,7 +94,10 @@ export class Election {
   }
 
   #forgetGrants(): void {
-    for (const peer of this.#state.membership.peers) peer.hasGranted = false;
+    for (const peer of this.#state.membership.peers) {
+      peer.hasGranted = false;
+      peer.hasRefused = false;
+    }
   }
 
   #ask(lastIndex: number, lastTerm: number, pre: boolean): void {
@@ -160,6 +164,7 @@ export class Election {
     }
     const isFree = term > ballot.term || ballot.vote === NO_NODE || ballot.vote === from;
     const isGranted = isFree && this.#isUpToDate(request);
+    if (pre && isGranted) this.#yieldTo(from, nowMs);
     if (pre) return this.#reply(from, isGranted, true, isGranted ? term : ballot.term);
     if (term > ballot.term) {
       this.forget();
@@ -172,6 +177,14 @@ export class Election {
     ballot.cast(from);
     this.#voteOwedTo = from;
     state.scheduleElection(nowMs, state.timing.electionMs);
+  }
+
+  /** Of two that ask at the same time only the preferred one goes on: they would share the votes. */
+  #yieldTo(node: number, nowMs: number): void {
+    const state = this.#state;
+    if (state.role !== Role.PRE_CANDIDATE || !state.membership.isPreferred(node)) return;
+    state.role = Role.FOLLOWER;
+    state.scheduleElection(nowMs, state.timing.heartbeatMs);
   }
 
   /** The candidate's log is at least as far as ours. */
@@ -190,6 +203,14 @@ export class Election {
     state.send(node);
   }
 
+  /** Votes were shared, or somebody else is elected: who cannot win any more asks again soon, in the order of ranks. */
+  #onRefusal(peer: Peer, reply: RaftMessage, nowMs: number): void {
+    const state = this.#state;
+    if (reply.pre || state.role !== Role.CANDIDATE || peer.hasRefused) return;
+    peer.hasRefused = true;
+    if (state.membership.isRefused) state.scheduleElection(nowMs, 0);
+  }
+
   /**
    * An answer to a request of ours; refusals of a later term have been dealt with.
    *
@@ -199,7 +220,11 @@ export class Election {
     const state = this.#state;
     const { membership, ballot } = state;
     const peer = membership.peerOf(reply.from);
-    if (!reply.granted || peer === null || peer.incarnation !== reply.incarnation) return false;
+    if (peer === null || peer.incarnation !== reply.incarnation) return false;
+    if (!reply.granted) {
+      this.#onRefusal(peer, reply, nowMs);
+      return false;
+    }
     if (reply.pre) {
       if (state.role !== Role.PRE_CANDIDATE || reply.term !== ballot.term + 1) return false;
       peer.hasGranted = true;

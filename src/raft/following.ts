@@ -182,7 +182,9 @@ export class Following {
     this.#leaderCommit = Math.max(this.#leaderCommit, commit);
     this.#advance();
     const isBusy = this.#isBusy;
-    state.isQuiet = message.quiet && !isBusy && message.index === log.lastIndex &&
+    // Who is quiet relies on the connection to the leader.
+    const isConnected = state.membership.peerOf(message.from)?.isUp ?? false;
+    state.isQuiet = message.quiet && isConnected && !isBusy && message.index === log.lastIndex &&
       this.#durable === log.lastIndex && state.commitIndex === log.lastIndex;
     if (state.isQuiet) state.electionAtMs = Infinity;
     const reply = state.message(MessageKind.HEARTBEAT_REPLY);

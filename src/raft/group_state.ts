@@ -16,7 +16,7 @@ import { decodeConfiguration } from "./configuration.ts";
 import { Membership } from "./membership.ts";
 import { MessageKind, RaftMessage } from "./message.ts";
 import type { Configuration, Member } from "./configuration.ts";
-import type { RaftTiming } from "./limits.ts";
+import { BEATS_OF_DISCONNECTED, type RaftTiming } from "./limits.ts";
 import {
   type RaftEffects,
   type RaftLog,
@@ -142,14 +142,24 @@ export class GroupState {
     this.heardMs = nowMs;
     this.isQuiet = false;
     this.failedCampaigns = 0;
-    this.scheduleElection(nowMs, this.timing.electionMs);
+    this.scheduleElection(nowMs, this.leaderMs);
+  }
+
+  /**
+   * How long a leader is believed in that says nothing. What is heard of one whose connection is broken may have been on
+   * its way when it died.
+   */
+  get leaderMs(): number {
+    const { timing, leaderId } = this;
+    const isUp = this.membership.peerOf(leaderId)?.isUp ?? true;
+    return isUp ? timing.electionMs : timing.heartbeatMs * BEATS_OF_DISCONNECTED;
   }
 
   /** A leader of this term was heard within the election timeout, or is quiet and connected. */
   isLeaderFresh(nowMs: number): boolean {
     if (this.leaderId === NO_NODE) return false;
     if (this.role === Role.LEADER) return true;
-    return this.isQuiet || nowMs - this.heardMs < this.timing.electionMs;
+    return this.isQuiet || nowMs - this.heardMs < this.leaderMs;
   }
 
   /** Notes who leads the present term. */

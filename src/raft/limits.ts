@@ -29,6 +29,9 @@ export const RAFT_TIMING: RaftTiming = {
 /** Waits between campaigns that found no majority double up to this many times the election timeout. */
 export const CAMPAIGN_BACKOFF_MAX = 16;
 
+/** A follower that hears its leader, and has no connection to it, campaigns after so many heartbeats without one. */
+export const BEATS_OF_DISCONNECTED = 2;
+
 /** Bytes on their way to one peer of one group: sent, and not yet durable there. */
 export const PEER_WINDOW_BYTES = 4 * 1024 * 1024;
 

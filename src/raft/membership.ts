@@ -156,6 +156,20 @@ export class Membership {
     return this.#isMajority(grants, 0);
   }
 
+  /** So many refused their vote, or are not connected, that no majority is left. */
+  get isRefused(): boolean {
+    return !this.#isMajority(mayGrant, 0);
+  }
+
+  /** The node is before this one among the voters: it should rather lead. */
+  isPreferred(node: number): boolean {
+    for (const voter of this.#configuration.voters) {
+      if (voter.node === node) return true;
+      if (voter.node === this.#node) return false;
+    }
+    return false;
+  }
+
   /** A majority was heard since, this node included. */
   isHeardSince(sinceMs: number): boolean {
     return this.#isMajority(wasHeard, sinceMs);
@@ -191,6 +205,10 @@ export class Membership {
 
 function grants(peer: Peer): boolean {
   return peer.hasGranted;
+}
+
+function mayGrant(peer: Peer): boolean {
+  return peer.hasGranted || (peer.isUp && !peer.hasRefused);
 }
 
 /** A quiet peer whose connection stands has nothing to say. */

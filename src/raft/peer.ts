@@ -26,6 +26,8 @@ export class Peer {
   isUp = true;
   /** A candidate: it granted its vote, for real or not, in this campaign. */
   hasGranted = false;
+  /** Refused its vote in this campaign. */
+  hasRefused = false;
 
   // From here on: a leader's, in its term.
   state: PeerState = PeerState.PROBE;

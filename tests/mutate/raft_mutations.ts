@@ -341,8 +341,8 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
       edit("leadership.ts", "state.commitIndex === lastIndex && peer.match === lastIndex &&", ""),
       edit(
         "following.ts",
-        "message.quiet && !isBusy && message.index === log.lastIndex &&\n      this.#durable === log.lastIndex && state.commitIndex === log.lastIndex",
-        "message.quiet",
+        "isConnected && !isBusy && message.index === log.lastIndex &&\n      this.#durable === log.lastIndex && state.commitIndex === log.lastIndex",
+        "isConnected",
       ),
     ],
   },
@@ -350,7 +350,7 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
     name: "a quiet follower does not miss its leader",
     edits: [edit(
       "raft_group.ts",
-      "      state.scheduleElection(nowMs, 0);\n      state.setLeader(NO_NODE);",
+      "      state.scheduleElection(nowMs, delayMs);\n      state.setLeader(NO_NODE);",
       "      state.setLeader(NO_NODE);",
     )],
   },
@@ -403,6 +403,11 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
     name: "votes are given while a leader is heard",
     edits: [edit("election.ts", "!request.transfer && state.isLeaderFresh(nowMs)", "false")],
     test: { file: "src/raft/cluster_test.ts", name: "a node that hears no leader" },
+  },
+  {
+    name: "a late heartbeat of a leader that is gone makes its followers quiet",
+    edits: [edit("following.ts", "message.quiet && isConnected &&", "message.quiet &&")],
+    test: { file: "src/raft/cluster_test.ts", name: "a heartbeat that was on its way" },
   },
   {
     name: "appends are not held back for a transfer",
