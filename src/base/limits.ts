@@ -160,6 +160,10 @@ export const DISK_OVERDUE_MS = 1_500;
 /** When a node dies, so many of a shard's groups begin an election in a ms: thousands at once would hold each other up. */
 export const ELECTIONS_PER_MS = 20;
 
+/** Bounds of the time after which a follower asks for entries again that its log has refused (ms). */
+export const APPEND_RETRY_MS_MIN = 5;
+export const APPEND_RETRY_MS_MAX = 500;
+
 /** Snapshots of groups that a shard makes for other nodes or sends at once. */
 export const SNAPSHOTS_SENT_MAX = 16;
 

@@ -189,6 +189,7 @@ export class Following {
     if (state.isQuiet) state.electionAtMs = Infinity;
     const reply = state.message(MessageKind.HEARTBEAT_REPLY);
     reply.outcome = isBusy ? Outcome.BUSY : Outcome.OK;
+    reply.full = isBusy && state.isFull;
     reply.match = this.#durable;
     reply.accepted = this.#matched;
     reply.index = message.index;
@@ -259,6 +260,7 @@ export class Following {
     const state = this.#state;
     const reply = state.message(MessageKind.APPEND_REPLY);
     reply.outcome = outcome;
+    reply.full = outcome === Outcome.BUSY && state.isFull;
     reply.match = this.#durable;
     reply.accepted = this.#matched;
     reply.prevIndex = prevIndex;

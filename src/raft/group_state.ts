@@ -63,6 +63,8 @@ export class GroupState {
   isCutting = false;
   /** The disk is overdue. */
   isStalled = false;
+  /** The last append was refused because the disk is full: the leader is told. */
+  isFull = false;
   /** The log failed, until it is writable again. */
   isFailed = false;
 

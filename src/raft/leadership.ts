@@ -259,6 +259,7 @@ export class Leadership {
     const accepted = Math.min(reply.accepted, lastIndex);
     const isNews = peer.noteMatch(Math.min(reply.match, lastIndex));
     peer.noteHeard(lastIndex, nowMs);
+    peer.isFull = reply.full;
     if (reply.outcome === Outcome.OK) {
       peer.isBusy = false;
       this.#resume(peer, accepted);
@@ -307,6 +308,7 @@ export class Leadership {
     const accepted = Math.min(reply.accepted, lastIndex);
     const isNews = peer.noteMatch(Math.min(reply.match, lastIndex));
     peer.noteHeard(lastIndex, nowMs);
+    peer.isFull = reply.full;
     peer.isBusy = reply.outcome === Outcome.BUSY;
     if (!peer.isBusy) this.#reconcile(peer, accepted, reply.index, nowMs);
     if (reply.quiet && this.#mayBeQuiet(peer, nowMs)) {

@@ -8,11 +8,11 @@
  *     VOTE_REQUEST     index, indexTerm: the candidate's last entry; pre; transfer (its leader asked it to)
  *     VOTE_REPLY       granted; pre
  *     APPEND           index, indexTerm: the entry before the first one sent; commit; and the entries
- *     APPEND_REPLY     outcome; match: durable, and equal to the leader's; accepted: equal, durable or not;
+ *     APPEND_REPLY     outcome; full (its disk, BUSY); match: durable, and equal to the leader's; accepted: equal, durable or not;
  *                      CONFLICT: prevIndex (refused), index and indexTerm: where the logs may be equal
  *     HEARTBEAT        commit, at most what the receiver acknowledged; index: the last entry sent to it so far;
  *                      token (of a read); quiet
- *     HEARTBEAT_REPLY  outcome; match; accepted; index, token: as asked; quiet
+ *     HEARTBEAT_REPLY  outcome; full; match; accepted; index, token: as asked; quiet
  *     TIMEOUT_NOW      the receiver campaigns at once
  *     SNAPSHOT         index, indexTerm: the last entry that it covers; and its contents
  *
@@ -63,6 +63,7 @@ export class RaftMessage {
   transfer = false;
   granted = false;
   quiet = false;
+  full = false;
 
   /** Sets every field to that of an empty message of `kind`. */
   clear(kind: MessageKind): void {
@@ -79,6 +80,7 @@ export class RaftMessage {
     this.transfer = false;
     this.granted = false;
     this.quiet = false;
+    this.full = false;
   }
 
   /** For those who keep a message: the one that a sink or a step is given is used again. */
@@ -99,6 +101,7 @@ export class RaftMessage {
     this.transfer = other.transfer;
     this.granted = other.granted;
     this.quiet = other.quiet;
+    this.full = other.full;
     return this;
   }
 }

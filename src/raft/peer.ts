@@ -42,6 +42,8 @@ export class Peer {
   readFrom = 0;
   /** It can take nothing at present, and says when it can. */
   isBusy = false;
+  /** That is because its disk is full. */
+  isFull = false;
   /** Heartbeats in a row that it answered without having got further, though something was sent to it. */
   #stuckBeats = 0;
   #stuckAt = 0;
@@ -91,6 +93,7 @@ export class Peer {
   beginTerm(lastIndex: number, nowMs: number): void {
     this.match = 0;
     this.isBusy = false;
+    this.isFull = false;
     this.heardMs = nowMs;
     this.caughtUpMs = this.isUp ? nowMs : -Infinity;
     this.#heardLast = lastIndex;

@@ -480,8 +480,13 @@ export class RaftGroup {
     return first;
   }
 
-  /** What `stepAppend` asked for has been appended, as far as the log took it. */
-  received(nowMs: number): void {
+  /**
+   * What `stepAppend` asked for has been appended, as far as the log took it.
+   *
+   * @param isFull it took no more because the disk is full
+   */
+  received(nowMs: number, isFull = false): void {
+    this.#state.isFull = isFull;
     this.#following.received();
     this.#settle(nowMs);
   }

@@ -58,6 +58,7 @@ const PRE_FLAG = 1;
 const TRANSFER_FLAG = 2;
 const GRANTED_FLAG = 4;
 const QUIET_FLAG = 8;
+const FULL_FLAG = 16;
 
 const KIND_MAX = MessageKind.SNAPSHOT;
 const OUTCOME_MAX = Outcome.STALE;
@@ -68,7 +69,8 @@ export function encodeRow(view: DataView, at: number, groupId: number, message: 
   view.setUint8(
     at + 1,
     (message.pre ? PRE_FLAG : 0) | (message.transfer ? TRANSFER_FLAG : 0) |
-      (message.granted ? GRANTED_FLAG : 0) | (message.quiet ? QUIET_FLAG : 0),
+      (message.granted ? GRANTED_FLAG : 0) | (message.quiet ? QUIET_FLAG : 0) |
+      (message.full ? FULL_FLAG : 0),
   );
   view.setUint8(at + 2, message.outcome);
   view.setUint8(at + 3, 0);
@@ -107,6 +109,7 @@ export function decodeRow(view: DataView, at: number, from: number, message: Raf
   message.transfer = (flags & TRANSFER_FLAG) !== 0;
   message.granted = (flags & GRANTED_FLAG) !== 0;
   message.quiet = (flags & QUIET_FLAG) !== 0;
+  message.full = (flags & FULL_FLAG) !== 0;
   message.incarnation = view.getUint32(at + 4, true);
   message.term = view.getUint32(at + 16, true);
   message.indexTerm = view.getUint32(at + 20, true);

@@ -17,7 +17,6 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { getInt64, setInt64 } from "../bytes/int64.ts";
 import { runTask } from "../io/task.ts";
 import { Timer } from "../io/timers.ts";
 import type { AppendRuns } from "../raft/append_runs.ts";
@@ -32,8 +31,8 @@ import {
   type LogListener,
   MetaKind,
   type SnapshotPoint,
-  TRIM_PAYLOAD_SIZE,
 } from "../storage/log.ts";
+import { AppendPatience } from "./append_patience.ts";
 import { Followers } from "./followers.ts";
 import { LogView } from "./log_view.ts";
 import {
@@ -46,6 +45,7 @@ import {
 import type { ReplicaHost } from "./replica_host.ts";
 import { statusOf } from "./replica_status.ts";
 import { Takeover } from "./takeover.ts";
+import { Trims } from "./trims.ts";
 
 const NOBODY = -1;
 /** Behind the longest transfer, appends wait so long for the next leader to be known (ms). */
@@ -61,6 +61,9 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   readonly #view: LogView;
   readonly #followers: Followers;
   readonly #timer = new Timer(() => this.#tick());
+  readonly #patience = new AppendPatience();
+  readonly #trims: Trims;
+  readonly #again = new Timer(() => this.onWritable());
   #others: readonly number[] = [];
   #batchBytesMax: number;
   #leading = false;
@@ -68,9 +71,6 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   #succeededByMs = -Infinity;
   #commitIndex: number;
   #commitOffset: number;
-  /** There may be trims that are not committed, or that have not taken effect. */
-  #trimsDue = true;
-  #trimmedIndex = -1;
   #started = false;
   /** The log was damaged when this began, and nobody else has it. */
   #isFrozen = false;
@@ -97,6 +97,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     const incarnation = group.incarnation ?? (isAny ? ANY_INCARNATION : host.incarnation);
     const self = { node: host.nodeId, incarnation };
     this.#view = new LogView(log);
+    this.#trims = new Trims(log);
     this.raft = new RaftGroup({
       self,
       log: this.#view,
@@ -156,7 +157,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   }
 
   get trimmedIndex(): number {
-    return this.#trimmedIndex;
+    return this.#trims.trimmedIndex;
   }
 
   get inSyncCount(): number {
@@ -244,13 +245,8 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     if (!this.#leading) return NOT_LEADER;
     if (!this.raft.accepts) return LOG_BUSY;
     assert(offset <= this.#commitOffset, "a trim goes at most to the commit");
-    // The last entry counts: it must not take back what one before it asks for, whoever proposed that one, and when.
-    const furthest = Math.max(offset, this.#lastTrim(this.log.lastIndex)?.offset ?? 0);
-    const payload = new Uint8Array(TRIM_PAYLOAD_SIZE);
-    setInt64(new DataView(payload.buffer), 0, furthest);
-    const index = this.log.appendMeta(MetaKind.PREFIX, this.raft.term, payload);
+    const index = this.#trims.propose(offset, this.raft.term);
     if (index < 0) return index;
-    this.#trimsDue = true;
     this.appended();
     return index;
   }
@@ -268,6 +264,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     this.#closed = true;
     this.#leading = false;
     this.#host.cancel(this.#timer);
+    this.#host.cancel(this.#again);
     this.#host.onMembers(this, this.#others, []);
     this.#host.onClosed(this);
     this.listener = null;
@@ -286,9 +283,14 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
 
   onWritable(): void {
     if (this.#closed) return;
-    if (!this.#isFrozen) {
+    const { untilMs } = this.#patience;
+    if (untilMs > this.#host.nowMs()) this.#host.schedule(this.#again, untilMs);
+    else if (!this.#isFrozen) {
       this.raft.writable(this.#host.nowMs());
-      if (this.#trimsDue && this.#applyTrims()) this.#mustCommit = true;
+      const { isDue } = this.#trims;
+      if (isDue && this.#trims.apply(this.#commitIndex, this.#commitOffset)) {
+        this.#mustCommit = true;
+      }
       this.#afterInput(false);
     }
     this.listener?.onWritable();
@@ -303,7 +305,11 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     this.#afterInput(false);
     const { kind } = message;
     const isReply = kind === MessageKind.APPEND_REPLY || kind === MessageKind.HEARTBEAT_REPLY;
-    if (isReply && this.#leading) this.listener?.onReplicated();
+    if (!isReply || !this.#leading) return;
+    if (message.full && kind === MessageKind.APPEND_REPLY) {
+      this.#host.onPeerFull(this, message.from);
+    }
+    this.listener?.onReplicated();
   }
 
   /** The first entry of an APPEND that is to be appended, with `received` to follow, or NOTHING. */
@@ -317,12 +323,15 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   /** Appends a meta entry of the leader's. */
   appendReceived(kind: MetaKind, term: number, payload: Uint8Array<ArrayBuffer>): number {
     const index = this.log.appendMeta(kind, term, payload);
-    if (index >= 0 && kind === MetaKind.PREFIX) this.#trimsDue = true;
+    if (index >= 0 && kind === MetaKind.PREFIX) this.#trims.noteReceived();
     return index;
   }
 
-  received(): void {
-    this.raft.received(this.#host.nowMs());
+  /** See {@linkcode AppendPatience.note}. */
+  received(refusal: number, hasTaken: boolean): void {
+    const nowMs = this.#host.nowMs();
+    this.#patience.note(refusal, hasTaken, nowMs);
+    this.raft.received(nowMs, this.#patience.isFull);
     this.#afterInput(false);
   }
 
@@ -549,36 +558,6 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     this.#commitIndex = index;
     this.#commitOffset = this.log.offsetAt(index + 1);
     this.log.setCommitted(index);
-    if (this.#trimsDue) this.#applyTrims();
-  }
-
-  /**
-   * Moves the log start to what the last committed trim says.
-   *
-   * @returns false when the log has no room for that: `onWritable` continues
-   */
-  #applyTrims(): boolean {
-    const { log } = this;
-    const trim = this.#lastTrim(this.#commitIndex);
-    if (trim !== null) {
-      const { offset } = trim;
-      const isAhead = offset > log.startOffset && offset <= this.#commitOffset;
-      if (isAhead && log.trimPrefix(offset) === LOG_BUSY) return false;
-    }
-    this.#trimmedIndex = this.#commitIndex;
-    const last = this.#lastTrim(log.lastIndex);
-    this.#trimsDue = last !== null && last.index > this.#commitIndex;
-    return true;
-  }
-
-  /** The last trim at or below `upToIndex`: its own index, and the log start that it asks for. */
-  #lastTrim(upToIndex: number): { readonly index: number; readonly offset: number } | null {
-    const entry = this.log.lastMeta(MetaKind.PREFIX, upToIndex);
-    if (entry === null) return null;
-    const { index, payload: { buffer, byteOffset, byteLength } } = entry;
-    // A peer's payload was checked before it was appended; what a disk returned may be anything.
-    const isSound = byteLength === TRIM_PAYLOAD_SIZE;
-    const view = new DataView(buffer, byteOffset, byteLength);
-    return { index, offset: isSound ? getInt64(view, 0) : 0 };
+    if (this.#trims.isDue) this.#trims.apply(this.#commitIndex, this.#commitOffset);
   }
 }

@@ -48,6 +48,8 @@ export class ReceivedAppend {
   end = 0;
   /** Offset of the first record after the entry before the frame. */
   firstOffset = 0;
+  /** Why the log did not take all of the entries that it was given last; 0: it did. */
+  refusal = 0;
 
   constructor(memory: Memory, crc32c: Crc32c) {
     this.#memory = memory;
@@ -134,6 +136,7 @@ export class ReceivedAppend {
   ): string | null {
     const { view, bytes } = this.#memory;
     const { log } = replica;
+    this.refusal = 0;
     let index = frameFirst;
     let at = this.address + APPEND_HEAD_SIZE;
     for (let i = 0; i < this.metaCount; i++) {
@@ -143,7 +146,8 @@ export class ReceivedAppend {
         const entryTerm = metaTerm(view, at);
         if (entryTerm < log.lastTerm) return `entry ${index} of group ${log.groupId} is too old`;
         const kind = metaKind(view, at) as MetaKind;
-        if (replica.appendReceived(kind, entryTerm, payload) < 0) return null;
+        const result = replica.appendReceived(kind, entryTerm, payload);
+        if (result < 0) return this.#refused(result);
       }
       index++;
       at += metaSize(payloadBytes);
@@ -156,11 +160,17 @@ export class ReceivedAppend {
         if (log.endOffset !== offset || batchLeaderEpoch(view, at) !== log.lastTerm) {
           return `entry ${index} of group ${log.groupId} does not follow`;
         }
-        if (log.append(at, batchSize(view, at), log.lastTerm, nowMs) < 0) return null;
+        const result = log.append(at, batchSize(view, at), log.lastTerm, nowMs);
+        if (result < 0) return this.#refused(result);
       } else if (index + entries > first) return "a batch that is there in part";
       index += entries;
       offset += entries;
     }
+    return null;
+  }
+
+  #refused(refusal: number): null {
+    this.refusal = refusal;
     return null;
   }
 }

@@ -50,8 +50,8 @@ export interface MemberStatus {
   readonly node: number;
   /** Leaving: a voter of the set before, while the voters change. */
   readonly part: "voter" | "leaving" | "learner";
-  /** Of a leader's peers how they are replicated to; else empty, or "leader" of itself. */
-  readonly state: "" | "leader" | "probing" | "following" | "snapshot";
+  /** Of a leader's peers how they are replicated to; else empty, or "leader" of itself. Full: its disk is. */
+  readonly state: "" | "leader" | "probing" | "following" | "snapshot" | "full";
   /** Messages to it may arrive. */
   readonly isUp: boolean;
   /** First offset that is not known to be durable there; -1: not known. */

@@ -33,5 +33,7 @@ export interface ReplicaHost {
   onMembers(replica: GroupReplica, before: readonly number[], now: readonly number[]): void;
   /** The largest batch that a frame to a node can hold (bytes). */
   batchBytesMaxOf(node: number): number;
+  /** A node refuses what this node sends it, because its disk is full. */
+  onPeerFull(replica: GroupReplica, node: number): void;
   onClosed(replica: GroupReplica): void;
 }

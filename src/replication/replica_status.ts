@@ -73,7 +73,7 @@ export function statusOf(
       return {
         node,
         part,
-        state: STATES[peer.state],
+        state: peer.isFull ? "full" : STATES[peer.state],
         isUp,
         matchOffset: matchOffsetOf(peer, log),
         heardMs: agoMs(peer.heardMs, host.nowMs()),

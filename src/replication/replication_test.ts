@@ -1,6 +1,8 @@
 import { strict as assert } from "node:assert";
 import { ReplicaCluster, type ReplicaNode } from "../../tests/sim/replica_cluster.ts";
-import { LOG_BUSY } from "../storage/log.ts";
+import { ENOSPC } from "../io/errno.ts";
+import { LOG_BUSY, LOG_NO_SPACE } from "../storage/log.ts";
+import { AppendPatience } from "./append_patience.ts";
 import type { PartitionLog } from "../storage/partition_log.ts";
 import { ProducerCheck } from "../storage/producer_table.ts";
 
@@ -388,6 +390,61 @@ Deno.test("a group of one whose disk hangs stays led", () => {
   assert.ok(cluster.replica(leader, GROUP).leading);
   cluster.frozen.clear();
   committed(cluster, [leader], cluster.replica(leader, GROUP).log.endOffset);
+});
+
+Deno.test("a follower whose disk is full is waited for without haste, shown by the leader, and goes on when there is room", () => {
+  const { cluster, leader } = ledCluster(3, 23);
+  committed(cluster, cluster.nodes, appendMany(cluster, leader, 20, () => 100));
+  const full = cluster.nodes.find((node) => node !== leader)!;
+  full.storage.disk.inject({
+    operation: "allocate",
+    nth: 1,
+    count: Infinity,
+    fault: { kind: "error", errno: ENOSPC },
+  });
+  const others = cluster.nodes.filter((node) => node !== full);
+  const behind = (): boolean =>
+    cluster.replica(full, GROUP).log.endOffset < cluster.replica(leader, GROUP).commitOffset;
+  let end = 0;
+  for (let i = 0; i < 60 || !behind(); i++) {
+    end = appendMany(cluster, leader, 20, () => 2_000);
+    cluster.pass(5);
+  }
+  committed(cluster, others, end);
+  const peer = cluster.replica(leader, GROUP).raft.peers.find(({ node }) => node === full.id)!;
+  cluster.until("the news at the leader", () => peer.isFull);
+  const { members } = cluster.replica(leader, GROUP).status();
+  assert.equal(members.find(({ node }) => node === full.id)!.state, "full");
+  assert.match(cluster.remarks.join(), /disk of its node is full/);
+  const before = cluster.framesDelivered;
+  const beganMs = cluster.nowMs;
+  cluster.pass(5_000);
+  const rate = (cluster.framesDelivered - before) / (cluster.nowMs - beganMs) * 1000;
+  // Signs of life and heartbeats are 100; an append and its answer at most every half second come on top.
+  assert.ok(rate < 115, `${rate} frames a second`);
+  assert.ok(cluster.replica(leader, GROUP).leading);
+  full.storage.disk.clearFaults();
+  cluster.until("its return", () => cluster.replica(full, GROUP).commitOffset >= end, 5_000);
+  assert.equal(peer.isFull, false);
+  assertEqualLogs(cluster, end);
+});
+
+Deno.test("a log that refuses is asked again ever later, and at once when it took something", () => {
+  const patience = new AppendPatience();
+  patience.note(LOG_BUSY, false, 1_000);
+  assert.ok(patience.untilMs < 1_000);
+  const waits = Array.from({ length: 10 }, () => {
+    patience.note(LOG_BUSY, false, 1_000);
+    return patience.untilMs - 1_000;
+  });
+  assert.deepEqual(waits, [20, 40, 80, 160, 320, 500, 500, 500, 500, 500]);
+  patience.note(LOG_BUSY, true, 1_000);
+  assert.ok(patience.untilMs < 1_000);
+  patience.note(LOG_NO_SPACE, true, 1_000);
+  assert.equal(patience.untilMs, 1_500);
+  assert.ok(patience.isFull);
+  patience.note(0, true, 1_000);
+  assert.ok(!patience.isFull && patience.untilMs < 1_000);
 });
 
 const GROUPS = 60;

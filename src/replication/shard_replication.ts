@@ -435,6 +435,11 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     this.#options.events.note(what, fields, LogLevel.WARN);
   }
 
+  onPeerFull({ log }: GroupReplica, node: number): void {
+    const what = "A replica lags behind: the disk of its node is full";
+    this.#options.events.note(what, { node, log: log.directory }, LogLevel.WARN);
+  }
+
   // Life and death of other nodes, and of the disk.
 
   #sendLife(node: number, shard: number): void {
@@ -528,8 +533,9 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     const first = replica.stepAppend(message, runs);
     if (first === NOTHING) return null;
     const nowMs = this.#options.wallMs();
+    const before = replica.log.lastIndex;
     const wrong = this.#received.appendTo(replica, prevIndex + 1, first, nowMs);
-    replica.received();
+    replica.received(this.#received.refusal, replica.log.lastIndex > before);
     return wrong;
   }
 

@@ -29,6 +29,7 @@ export function groupOfOne(log: Log, nodeId: number, termFloor = 0): GroupReplic
     sendSnapshot: () => {},
     onMembers: () => {},
     batchBytesMaxOf: () => Infinity,
+    onPeerFull: () => {},
     onClosed: () => {},
   };
   return new GroupReplica(host, log, { groupId: log.groupId, voters: [], termFloor });

@@ -10,13 +10,16 @@ import { freePorts } from "./free_ports.ts";
 export interface LocalClusterOptions {
   readonly nodes: number;
   readonly cores?: number;
-  readonly memory?: string;
+  /** Of each node. */
+  readonly memory?: string | ((node: number) => string);
   /** More flags for every broker. */
   readonly flags?: readonly string[];
   /** Where the data directories go, which its owner removes; absent: temporary ones, which are removed here. */
   readonly parentDir?: string;
   /** As `BrokerOptions.program`. */
   readonly program?: readonly string[];
+  /** Environment of each node. */
+  readonly env?: (node: number) => Readonly<Record<string, string>>;
 }
 
 export class LocalCluster {
@@ -82,14 +85,15 @@ function startNode(
   node: number,
   port: number,
 ): Promise<Broker> {
-  const { parentDir, program } = options;
+  const { parentDir, program, memory = "256MiB" } = options;
   return Broker.start({
     ...parentDir === undefined
       ? {}
       : { dataDir: Deno.makeTempDirSync({ dir: parentDir, prefix: `node-${node}-` }) },
     ...program === undefined ? {} : { program },
     cores: options.cores ?? 1,
-    memory: options.memory ?? "256MiB",
+    memory: typeof memory === "function" ? memory(node) : memory,
+    env: options.env?.(node) ?? {},
     flags: [
       ...options.flags ?? [],
       `--node-id=${node}`,

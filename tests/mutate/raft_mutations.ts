@@ -235,7 +235,8 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
     name: "a leader counts what was accepted",
     edits: [edit(
       "leadership.ts",
-      "const isNews = peer.noteMatch(Math.min(reply.match, lastIndex));\n    if (reply.outcome",
+      "const isNews = peer.noteMatch(Math.min(reply.match, lastIndex));\n    peer.noteHeard(lastIndex, nowMs);\n" +
+        "    peer.isFull = reply.full;\n    if (reply.outcome",
       "const isNews = peer.noteMatch(accepted);\n    if (reply.outcome",
     )],
   },

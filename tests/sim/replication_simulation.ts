@@ -1,6 +1,6 @@
 /**
  * One seed, one run: groups on two to five nodes, with kills, power cuts, cut and one-way links, links on which nothing
- * arrives though they stand, disks that hang, and trims; then everything heals.
+ * arrives though they stand, disks that hang or are full, and trims; then everything heals.
  *
  * Checked all the time: what a leader reported as committed is never lost or changed, commits never go back within a
  * life, two replicas never lead in one term. Checked at the end: every group has a leader again, all logs are
@@ -10,6 +10,7 @@
  */
 
 import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
+import { ENOSPC } from "../../src/io/errno.ts";
 import { batchBaseOffset, batchCrc, batchSize } from "../../src/wire/record_batch.ts";
 import { ReplicaCluster, type ReplicaNode } from "./replica_cluster.ts";
 import { expect } from "./sim_failure.ts";
@@ -51,6 +52,7 @@ export class ReplicationSimulation {
   readonly #trims: boolean;
   readonly #freezes: boolean;
   readonly #mutes: boolean;
+  readonly #fills: boolean;
   readonly #producers: boolean;
   #killed = 0;
   #hash = 7;
@@ -71,6 +73,7 @@ export class ReplicationSimulation {
     this.#producers = this.#chance(50);
     this.#freezes = this.#chance(40);
     this.#mutes = this.#chance(40);
+    this.#fills = this.#chance(30);
   }
 
   run(): ReplicationResult {
@@ -116,6 +119,14 @@ export class ReplicationSimulation {
         if (this.#cluster.frozen.has(node)) {
           if (this.#oneIn(1200)) this.#cluster.frozen.delete(node);
         } else if (this.#oneIn(2500)) this.#cluster.frozen.add(node);
+      }
+    }
+    if (this.#fills && this.#oneIn(400)) {
+      const { disk } = nodes[this.#random.nextBelow(nodes.length)]!.storage;
+      if (this.#chance(50)) disk.clearFaults();
+      else {
+        const fault = { kind: "error", errno: ENOSPC } as const;
+        disk.inject({ operation: "allocate", path: /^logs/, nth: 1, count: Infinity, fault });
       }
     }
     if (this.#mutes) {
@@ -214,6 +225,7 @@ export class ReplicationSimulation {
     const { nodes } = this.#cluster;
     this.#cluster.frozen.clear();
     this.#cluster.mute.clear();
+    for (const { storage } of nodes) storage.disk.clearFaults();
     for (const { id: from } of nodes) {
       for (const { id: to } of nodes) if (from !== to) this.#cluster.mend(from, to);
     }
