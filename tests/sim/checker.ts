@@ -218,7 +218,9 @@ export class Checker {
       );
       expect(
         next < 0 ? offset <= fetchOffset && fetchOffset < offset + batch.records : offset === next,
-        () => `${partition.name}: asked for ${next < 0 ? fetchOffset : next}, got ${offset}`,
+        () =>
+          `${partition.name}: a fetch at ${fetchOffset} gives ${batch.records} records of batch ${batch.number} at ` +
+          `${offset}, where ${next < 0 ? fetchOffset : next} comes next`,
       );
       this.#place(batch, offset);
       seen?.add(offset);

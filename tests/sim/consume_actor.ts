@@ -191,6 +191,10 @@ export class ConsumeActor extends Actor {
       topics,
     });
     this.#fetching = true;
+    this.note(() => {
+      const wants = asked.map(({ model, offset }) => `${model.name} at ${offset}`);
+      return `fetches ${wants.join(", ")} (session ${this.#sessionId}/${this.#sessionEpoch})`;
+    });
     if (this.#wantsSession) this.#sessionNode = leader;
     this.ask(FETCH, this.#version, request, (response) => {
       this.#fetching = false;
@@ -216,6 +220,10 @@ export class ConsumeActor extends Actor {
       if (leader < 0) leader = nodeId;
       if (nodeId === leader) found.push(position);
     }
+    // A session gives what it holds, from where it was told last: what is read elsewhere must not be in it.
+    const isLeft = (position: Position): boolean =>
+      position.sessionOffset >= 0 && !found.includes(position);
+    if ([...this.#positions.values()].some(isLeft)) this.#dropSession();
     // The next fetch is of another node's partitions.
     if (this.chance(20) || found.length === 0) this.#otherNode(leader);
     return [found, leader];

@@ -1,0 +1,205 @@
+/**
+ * Deliberate bugs of the cluster, each a small change of the sources below `src`: of the Raft core, of what drives it, and of
+ * what is built on it. The simulation of a whole cluster must catch each from the seeds that CI runs. A snippet is found
+ * in its file exactly once, or the list is brought up to date.
+ *
+ * @module
+ */
+
+import type { Mutation } from "./mutations.ts";
+
+function edit(file: string, find: string, by = ""): { file: string; find: string; by: string } {
+  return { file, find, by };
+}
+
+export const CLUSTER_MUTATIONS: readonly Mutation[] = [
+  {
+    name: "a vote is answered before it is durable",
+    edits: [edit(
+      "raft/election.ts",
+      "this.#voteOwedTo !== NO_NODE && ballot.isDurable",
+      "this.#voteOwedTo !== NO_NODE",
+    )],
+  },
+  {
+    name: "a vote is forgotten by a restart",
+    edits: [edit(
+      "raft/ballot.ts",
+      "this.#vote = isKnown ? log.hardVote : NO_NODE;",
+      "this.#vote = NO_NODE;",
+    )],
+  },
+  {
+    name: "a vote goes to a log that is behind",
+    edits: [edit("raft/election.ts", "isFree && this.#isUpToDate(request)", "isFree")],
+  },
+  {
+    name: "an append is acknowledged before it is durable",
+    edits: [edit(
+      "raft/following.ts",
+      "return Math.min(log.durableIndex, this.#matched);",
+      "return this.#matched;",
+    )],
+  },
+  {
+    name: "a leader counts its own log before it is durable",
+    edits: [edit(
+      "raft/leadership.ts",
+      "state.ballot.isDurable ? state.log.durableIndex : 0",
+      "state.log.lastIndex",
+    )],
+  },
+  {
+    name: "a leader counts what it has sent",
+    edits: [edit(
+      "raft/leadership.ts",
+      "this.pump(peer);\n  }\n\n  /** See `RaftGroup.unsent`. */",
+      "peer.match = lastIndex;\n    this.pump(peer);\n  }\n\n  /** See `RaftGroup.unsent`. */",
+    )],
+  },
+  {
+    name: "entries of earlier terms are committed by counting them",
+    edits: [edit(
+      "raft/leadership.ts",
+      "if (index <= state.commitIndex || index < this.#noOpIndex) return;",
+      "if (index <= state.commitIndex) return;",
+    )],
+  },
+  {
+    name: "the entry before an append is not checked",
+    edits: [edit(
+      "raft/following.ts",
+      "prevIndex > commitIndex && log.termAt(prevIndex) !== message.indexTerm",
+      "prevIndex > log.lastIndex",
+    )],
+  },
+  {
+    name: "entries of another term are kept",
+    edits: [edit(
+      "raft/following.ts",
+      "if (equal < log.lastIndex && equal < runs.lastIndex) {",
+      "if (equal > log.lastIndex) {",
+    )],
+  },
+  {
+    name: "a cut takes everything that the append brings again, committed or not",
+    edits: [edit("raft/following.ts", "      this.#cut(equal);", "      this.#cut(prevIndex);")],
+  },
+  {
+    name: "a follower commits entries that are not known to be the leader's",
+    edits: [edit(
+      "raft/following.ts",
+      "Math.min(this.#leaderCommit, this.#matched, state.log.durableIndex)",
+      "Math.min(this.#leaderCommit, state.log.durableIndex)",
+    )],
+  },
+  {
+    name: "half of the voters are a majority",
+    edits: [edit("raft/membership.ts", "yes > voters >>> 1", "yes >= voters / 2")],
+  },
+  {
+    name: "a leader that no majority answers stays",
+    edits: [edit(
+      "raft/leadership.ts",
+      "if (!membership.isHeardSince(nowMs - timing.electionMs)) return this.resign(nowMs);",
+    )],
+  },
+  {
+    name: "the high watermark is what the leader's own disk has",
+    edits: [edit(
+      "kafka/partition.ts",
+      "return Math.max(this.replica.commitOffset, this.log.startOffset);",
+      "return Math.max(this.log.durableEndOffset, this.log.startOffset);",
+    )],
+  },
+  {
+    name: "acks=all waits for the leader's own disk alone",
+    edits: [
+      edit(
+        "kafka/partition.ts",
+        "const waits = acks === ACKS_ALL ? this.#commitWaits : this.#durableWaits;",
+        "const waits = this.#durableWaits;",
+      ),
+    ],
+  },
+  {
+    name: "what waits for a commit is answered by the next leader's record",
+    edits: [edit(
+      "kafka/partition.ts",
+      "    this.#durableWaits.lose(Loss.NOT_LEADER);\n    this.#commitWaits.lose(Loss.NOT_LEADER);",
+      "    this.#durableWaits.lose(Loss.NOT_LEADER);",
+    )],
+  },
+  {
+    name: "producers are forgotten when another node leads",
+    edits: [edit(
+      "kafka/partition.ts",
+      "  onLeading(): void {\n",
+      "  onLeading(): void {\n    this.log.producers.clear();\n",
+    )],
+  },
+  {
+    name: "a follower does not note who produced",
+    edits: [edit(
+      "storage/log_producers.ts",
+      "  if (producerId < 0) return;\n",
+      "  if (producerId < 0 || !(log.listener as unknown as { leading: boolean } | null)?.leading) return;\n",
+    )],
+  },
+  {
+    name: "clients are served before the no-op is committed",
+    edits: [edit(
+      "raft/leadership.ts",
+      "    this.open(nowMs);\n    this.#sendHeartbeats(nowMs);",
+      "    state.tellLeading();\n    this.open(nowMs);\n    this.#sendHeartbeats(nowMs);",
+    )],
+  },
+  {
+    name: "a deposed leader goes on serving",
+    edits: [edit(
+      "replication/group_replica.ts",
+      "      this.#leading = false;\n      listener.onFollowing",
+      "      listener.onFollowing",
+    )],
+  },
+  {
+    name: "a coordinator keeps its state while another node leads",
+    edits: [edit(
+      "shard/group_runtime.ts",
+      "    this.coordinator?.unload();\n    this.coordinator = null;",
+      "",
+    )],
+  },
+  {
+    name: "a coordinator serves before it has read the log",
+    edits: [edit(
+      "kafka/applied_log.ts",
+      "    yield* this.#applyCommitted(tenure);\n    this.#endApplying();",
+      "    this.#nextOffset = this.partition.highWatermark;\n    this.#endApplying();",
+    )],
+  },
+  {
+    name: "a log start moves on the leader alone",
+    edits: [edit(
+      "replication/group_replica.ts",
+      "      if (isAhead && log.trimPrefix(offset) === LOG_BUSY) return false;",
+      "      if (isAhead && this.#leading && log.trimPrefix(offset) === LOG_BUSY) return false;",
+    )],
+  },
+  {
+    name: "a deleted topic comes back with the node that was away",
+    edits: [edit(
+      "shard/partition_table.ts",
+      "      if (removed.has(groupId)) {",
+      "      if (removed.has(groupId) && deleted < 0) {",
+    )],
+  },
+  {
+    name: "a topic that is deleted keeps its log",
+    edits: [edit(
+      "shard/partition_table.ts",
+      "      for (const listener of this.#listeners) listener.partitionClosed(partition);\n      runTask(this.#storage.deleteLog(groupId), () => {});",
+      "      for (const listener of this.#listeners) listener.partitionClosed(partition);",
+    )],
+  },
+];
