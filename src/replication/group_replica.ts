@@ -545,8 +545,13 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     if (commits && !this.#closed) this.#noteCommit();
     if (this.#mustLead && !this.#closed) {
       this.#mustLead = false;
-      this.#leading = true;
-      listener.onLeading(this.raft.term);
+      if (this.#leading) {
+        // A transfer failed: it goes on leading, and what was held back is taken.
+        listener.onWritable();
+      } else {
+        this.#leading = true;
+        listener.onLeading(this.raft.term);
+      }
     }
     if (commits && !this.#closed) listener.onCommitted();
     this.#settling = false;

@@ -544,3 +544,21 @@ Deno.test("a leader whose first append has to wait for memory sends it when ther
   cluster.clogged.clear();
   cluster.until("a leader of the other group", () => cluster.leaderOf(other) !== null);
 });
+
+Deno.test("a leader whose transfer fails leads on, and says so only once", () => {
+  const { cluster, leader } = ledCluster(3, 21);
+  committed(cluster, cluster.nodes, appendMany(cluster, leader, 5, () => 100));
+  const [heir, other] = cluster.nodes.filter((node) => node !== leader);
+  const said = leader.told.get(GROUP)!.lines.slice();
+  // It hears that it shall lead, and nobody hears it.
+  cluster.cut(heir!.id, leader.id);
+  cluster.cut(heir!.id, other!.id);
+  const replica = cluster.replica(leader, GROUP);
+  assert.equal(replica.transfer(heir!.id), 0);
+  assert(replica.handingOver);
+  cluster.until("the end of the transfer", () => !replica.handingOver);
+  cluster.pass(20);
+  assert.deepEqual(leader.told.get(GROUP)!.lines, said);
+  const end = cluster.append(leader, GROUP, 1, 100);
+  committed(cluster, [leader, other!], end);
+});

@@ -10,6 +10,8 @@ import { planOf, type SwarmPlan } from "./swarm.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
+/** Links of one shard with another, both ways and for both lanes. */
+const LINKS_BYTES = 320 * KIB;
 /** The shortest run, and how much longer some are (virtual ms). */
 const RUN_MS = 60_000;
 const LONGER_MS_MAX = 15_000;
@@ -43,6 +45,9 @@ export function clusterPlanOf(random: Random, nodes: number | null): ClusterPlan
   const one = planOf(random);
   const count = nodes ?? pick(3, 3, 3, 5);
   const restarts = half();
+  const shardsMax = pick(1, 1, 2, 3);
+  // A shard has links with every other node's shards, which are an eighth of its memory.
+  const linksBytes = (count - 1) * shardsMax * LINKS_BYTES * 8;
   const replication = pick(count, count, 3, 2, Math.min(4, count));
   const batchBytesMax = pick(200, 4 * KIB, 40 * KIB, 150 * KIB);
   const journalBytes = batchBytesMax > 100 * KIB ? 4 * MIB : pick(MIB, 2 * MIB);
@@ -56,8 +61,8 @@ export function clusterPlanOf(random: Random, nodes: number | null): ClusterPlan
     network: clusterNetworkPlanOf(random),
     discovers: true,
     lifeMs: restarts ? pick(1_500, 6_000, 20_000) : Infinity,
-    shardsMax: pick(1, 1, 2, 3),
-    arenaBytes: pick(8, 16) * MIB,
+    shardsMax,
+    arenaBytes: 2 ** Math.ceil(Math.log2(Math.max(8 * MIB, linksBytes))) * pick(1, 2),
     journalBytes,
     extentBytes: journalBytes / (batchBytesMax > 100 * KIB ? 4 : 8),
     batchBytesMax,
