@@ -22,6 +22,7 @@ import { Cursor } from "../bytes/cursor.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { Sockets } from "../io/sockets.ts";
 import { Timer, type Timers } from "../io/timers.ts";
+import { apiByKey } from "../wire/generated/apis.ts";
 import { readRequestHeader, requestHeaderVersion, responseHeaderVersion } from "../wire/header.ts";
 import { Connection } from "./connection.ts";
 import { type ConnectionHost, type ConnectionMemory, Lack } from "./connection_host.ts";
@@ -346,9 +347,9 @@ export class KafkaServer implements ConnectionHost {
     connection.answer(slot);
   }
 
-  /** `Produce`, or `api key 99` of one that is not served. */
+  /** `Produce`, or `api key 99` of one that Kafka does not have either. */
   #apiName(apiKey: number): string {
-    return this.#options.registry.find(apiKey)?.api.name ?? `api key ${apiKey}`;
+    return apiByKey(apiKey)?.name ?? `api key ${apiKey}`;
   }
 
   #checkDeadlines(): void {

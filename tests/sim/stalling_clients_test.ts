@@ -23,8 +23,8 @@ import { newHeartbeatRequest } from "../../src/wire/generated/heartbeat_request.
 import { newFindCoordinatorRequest } from "../../src/wire/generated/find_coordinator_request.ts";
 import { newJoinGroupRequest } from "../../src/wire/generated/join_group_request.ts";
 import { newMetadataRequest } from "../../src/wire/generated/metadata_request.ts";
-import { FETCH_SESSION_PARTITIONS_MAX } from "../../src/base/limits.ts";
-import { HeapLane } from "../../src/kafka/request_heap.ts";
+import { FETCH_SESSION_PARTITIONS_MAX, REQUEST_ELEMENTS_MAX } from "../../src/base/limits.ts";
+import { FETCH_PART_HEAP, HeapLane, UNKNOWN_PART_HEAP } from "../../src/kafka/request_heap.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import { RecordBatchBuilder } from "../../src/wire/record_batch_builder.ts";
 import { SimClient } from "./sim_client.ts";
@@ -340,6 +340,57 @@ Deno.test("fetch sessions of a shard hold no more partitions than they may, and 
   assert(ids.slice(0, 20).every((id) => id !== 0));
   assert.deepEqual(ids.slice(20), [0, 0]);
   assert.equal(sessions.partitionCount, FETCH_SESSION_PARTITIONS_MAX);
+});
+
+Deno.test("long polls of very many partitions are not started beyond what their objects may take", () => {
+  const bench = new Bench(13);
+  const { heap } = bench.node.shards[0]!.shard.server;
+  // One that there is, which is waited for, and many that there are not.
+  const partitions = Array.from(
+    { length: 5_000 },
+    (_, i) => newFetchPartition({ partition: i === 0 ? 0 : i + 100, partitionMaxBytes: 1000 }),
+  );
+  const request = { ...poll(5_000), topics: [newFetchTopic({ topic: TOPIC, partitions })] };
+  const cost = UNKNOWN_PART_HEAP * (partitions.length - 1) + FETCH_PART_HEAP;
+  const startable = Math.floor(heap.limit / cost) + 1;
+  let answered = 0;
+  const clients = bench.many(2 * startable);
+  for (const client of clients) client.send(FETCH, 12, request, () => answered++);
+  bench.until(() => bench.waiting === startable, SOON_MS, "as many polls as may be");
+  assert.equal(heap.used(HeapLane.FETCH), startable * cost);
+  bench.assertServes("others beside them");
+  assert.equal(bench.waiting, startable);
+  bench.until(() => answered === clients.length, 20_000, "those that had to wait");
+  assert.equal(heap.used(HeapLane.FETCH), 0);
+});
+
+Deno.test("a closed connection is named with its peer, its client, what it asked for last and why it ended", () => {
+  const bench = new Bench(15);
+  const partitions = Array.from(
+    { length: 60_000 },
+    (_, partition) => newFetchPartition({ partition, partitionMaxBytes: 1000 }),
+  );
+  const client = bench.connect();
+  const request = { ...poll(0), topics: [newFetchTopic({ topic: TOPIC, partitions })] };
+  client.send(FETCH, 12, request, () => assert.fail("the answer has no room"));
+  bench.until(() => client.end.closed, SOON_MS, "its end");
+  const said = bench.node.remarks.filter((each) => each.includes("Closed a connection"));
+  assert.equal(said.length, 1);
+  assert.match(
+    said[0]!,
+    /"peer":"127.*"client":.*"why":"it asked for an answer.*"lastRequest":"Fetch"/,
+  );
+});
+
+Deno.test("a request of more elements than may be made objects of ends its connection, and nothing else", () => {
+  const bench = new Bench(14);
+  const topics = (count: number) =>
+    Array.from({ length: count }, () => ({ name: "", topicId: ZERO_UUID }));
+  const client = bench.connect();
+  const request = newMetadataRequest({ topics: topics(REQUEST_ELEMENTS_MAX + 1) });
+  client.send(METADATA, 4, request, () => assert.fail("it was served"));
+  bench.until(() => client.end.closed, SOON_MS, "its end");
+  bench.assertServes("a client after it");
 });
 
 Deno.test("responses that nobody takes hold up further requests, not further memory", () => {
