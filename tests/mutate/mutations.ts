@@ -130,8 +130,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a replayed cut does not write what it cuts",
     edits: [edit(
       "replay.ts",
-      "const { a: lastIndex, b: offset, c: position } = record;\n    const flushed = yield* this.#flush(this.applied);",
-      "const { a: lastIndex, b: offset, c: position } = record;\n    const flushed = 0 as number;",
+      "const { lastIndex, endOffset, position } = record.cut;\n    const flushed = yield* this.#flush(this.applied);",
+      "const { lastIndex, endOffset, position } = record.cut;\n    const flushed = 0 as number;",
     )],
     test: {
       file: "src/storage/write_order_test.ts",

@@ -25,6 +25,7 @@ import { newJoinGroupRequest } from "../../src/wire/generated/join_group_request
 import { newMetadataRequest } from "../../src/wire/generated/metadata_request.ts";
 import { FETCH_SESSION_PARTITIONS_MAX, REQUEST_ELEMENTS_MAX } from "../../src/base/limits.ts";
 import { FETCH_PART_HEAP, HeapLane, UNKNOWN_PART_HEAP } from "../../src/kafka/request_heap.ts";
+import { encodeRequestFrame } from "../../src/wire/header.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import { RecordBatchBuilder } from "../../src/wire/record_batch_builder.ts";
 import { SimClient } from "./sim_client.ts";
@@ -380,6 +381,17 @@ Deno.test("a closed connection is named with its peer, its client, what it asked
     said[0]!,
     /"peer":"127.*"client":.*"why":"it asked for an answer.*"lastRequest":"Fetch"/,
   );
+  // A request that makes no sense is named with its version.
+  const strange = encodeRequestFrame(METADATA, 12, 1, "strange", newMetadataRequest());
+  strange.fill(0xff, strange.length - 3);
+  const other = bench.connect();
+  other.end.send(strange);
+  bench.until(() => other.end.closed, SOON_MS, "its end");
+  bench.pass(15_000);
+  bench.connect().end.send(strange);
+  bench.pass(500);
+  const named = bench.node.remarks.filter((each) => each.includes("(Metadata, version 12)"));
+  assert.match(named.at(-1)!, /"client":"strange","why":"it sent a request whose/);
 });
 
 Deno.test("a request of more elements than may be made objects of ends its connection, and nothing else", () => {
