@@ -359,6 +359,11 @@ const GREGOR_SETTINGS = {
     "Maximum number of partitions of a node; more are refused.",
     { ...fixed, min: 1 },
   ),
+  "new.nodes.take.partitions": booleanSetting(
+    true,
+    "Whether a node that is added to a cluster takes its share of the existing partitions over. Without that only " +
+      "new partitions are placed on it.",
+  ),
   "produce.records.check": stringSetting(
     "all",
     "Batches whose records are checked before they are stored. With uncompressed, compressed batches are " +

@@ -80,6 +80,8 @@ export const NodeState = {
   MAINTENANCE: 1,
   /** Its replicas move to other nodes, and it gets no new ones. */
   DECOMMISSIONING: 2,
+  /** It was added to a cluster that has partitions, and takes its share of them over. */
+  FILLING: 3,
 } as const;
 export type NodeState = typeof NodeState[keyof typeof NodeState];
 

@@ -35,9 +35,21 @@ export function reserveGroupIds(context: CommandContext, firstFree: number): voi
 /** Makes `node` a member, or records what changed about it since it last started. */
 export function registerNode(context: CommandContext, node: NodeRecord): void {
   assert(node.nodeId >= 0, "a node id is not negative");
-  const known = context.image.nodes.get(node.nodeId);
+  const { image } = context;
+  const known = image.nodes.get(node.nodeId);
   if (known !== undefined && sameNode(known, node)) return;
   context.emit([{ type: RecordType.NODE, body: node }]);
+  const isToFill = known === undefined && image.partitionCount > 0 && knowChanges(image) &&
+    image.settings.boolean("new.nodes.take.partitions");
+  if (!isToFill) return;
+  const { nodeId } = node;
+  context.emit([{ type: RecordType.NODE_STATE, body: { nodeId, state: NodeState.FILLING } }]);
+}
+
+/** A new node has its share, as far as it can have it. */
+export function endFilling({ image, emit }: CommandContext, nodeId: number): void {
+  if (image.stateOf(nodeId) !== NodeState.FILLING) return;
+  emit([{ type: RecordType.NODE_STATE, body: { nodeId, state: NodeState.ACTIVE } }]);
 }
 
 /** Says what a node takes part in. */
@@ -69,7 +81,7 @@ export function setNodeState(
 }
 
 function isNodeState(state: number): state is NodeState {
-  return Object.values<number>(NodeState).includes(state);
+  return state >= NodeState.ACTIVE && state <= NodeState.DECOMMISSIONING;
 }
 
 /** UnregisterBroker: forgets a node, which must hold nothing. A node that runs on becomes a member again when it starts. */

@@ -3,7 +3,8 @@
  *
  * - a node that came back without its disk holds its partitions as another life of itself;
  * - a node that is being decommissioned hands its replicas over to others;
- * - internal topics that were made when there were fewer nodes get the replicas that they should have.
+ * - internal topics that were made when there were fewer nodes get the replicas that they should have;
+ * - a node that was added takes its share over from those that have most.
  *
  * A plan is a list of partitions and the nodes that they should be on. It is made from the image alone, so whoever is the
  * controller goes on where the last one stopped. Replicas go to the nodes that hold least, on racks that have none of the
@@ -47,7 +48,7 @@ export function planChanges(
       if (plan.length >= PLAN_MAX) return plan;
       if (hasPastLife(image, partition)) plan.push({ partition, target: partition.target });
       else if (room > 0 && !partition.isChanging) {
-        const target = spread.targetOf(partition, wantedCount);
+        const target = spread.targetOf(partition, wantedCount) ?? spread.shareOf(partition);
         if (target === null) continue;
         room--;
         plan.push({ partition, target });
@@ -55,6 +56,20 @@ export function planChanges(
     }
   }
   return plan;
+}
+
+/** New nodes that have their share, or cannot get more of it. Asked when nothing is planned. */
+export function filledNodes(image: ClusterImage): number[] {
+  const isFilling = [...image.nodes.keys()].filter((nodeId) =>
+    image.stateOf(nodeId) === NodeState.FILLING
+  );
+  if (isFilling.length === 0) return [];
+  for (const { partitions } of image.topics.values()) {
+    for (const { isChanging, adding } of partitions) {
+      if (isChanging && adding.some((nodeId) => isFilling.includes(nodeId))) return [];
+    }
+  }
+  return isFilling;
 }
 
 /** A node holds it in a life that is over. */
@@ -77,6 +92,9 @@ class Spread {
   readonly #image: ClusterImage;
   readonly #candidates: readonly number[];
   readonly #replicas = new Map<number, number>();
+  /** New nodes, and how many replicas each should have at least. */
+  readonly #filling: readonly number[];
+  readonly #share: number;
 
   constructor(image: ClusterImage, isAlive: (nodeId: number) => boolean) {
     this.#image = image;
@@ -86,6 +104,42 @@ class Spread {
     for (const nodeId of image.nodes.keys()) {
       this.#replicas.set(nodeId, image.loadOf(nodeId).replicas);
     }
+    const staying = [...image.nodes.keys()].filter((nodeId) => !this.#isLeaving(nodeId));
+    const all = staying.reduce((sum, nodeId) => sum + this.#loadOf(nodeId), 0);
+    this.#share = Math.floor(all / Math.max(1, staying.length));
+    this.#filling = this.#candidates.filter((nodeId) =>
+      image.stateOf(nodeId) === NodeState.FILLING
+    );
+  }
+
+  /** A new node in the place of the one that has most; null when none wants more of it. */
+  shareOf(partition: PartitionImage): number[] | null {
+    const { target } = partition;
+    for (const nodeId of this.#filling) {
+      if (this.#loadOf(nodeId) >= this.#share || target.includes(nodeId)) continue;
+      let from = -1;
+      for (const [at, other] of target.entries()) {
+        const isFuller = this.#loadOf(other) > Math.max(this.#share, this.#loadOf(nodeId) + 1);
+        const others = target.filter((_, index) => index !== at);
+        if (!isFuller || this.#crowds(nodeId, others) > this.#crowds(other, others)) continue;
+        if (from < 0 || this.#loadOf(other) > this.#loadOf(target[from]!)) from = at;
+      }
+      if (from < 0) continue;
+      this.#count(nodeId, 1);
+      this.#count(target[from]!, -1);
+      return target.with(from, nodeId);
+    }
+    return null;
+  }
+
+  #loadOf(nodeId: number): number {
+    return this.#replicas.get(nodeId) ?? 0;
+  }
+
+  /** 1 where its rack has one of the others. */
+  #crowds(nodeId: number, others: readonly number[]): number {
+    const rack = this.#rackOf(nodeId);
+    return rack !== null && others.some((other) => this.#rackOf(other) === rack) ? 1 : 0;
   }
 
   /** Other nodes for a partition; null when it may stay, or there is nowhere to go. */

@@ -1,8 +1,8 @@
 import { strict as assert } from "node:assert";
 import { createTopics } from "./create_topics.ts";
 import { NodeState } from "./image.ts";
-import { registerNode, removeNode, setNodeState } from "./membership.ts";
-import { MOVES_MAX, planChanges } from "./moves.ts";
+import { endFilling, registerNode, removeNode, setNodeState } from "./membership.ts";
+import { filledNodes, MOVES_MAX, planChanges } from "./moves.ts";
 import { completeChange, emitChange } from "./reassign.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { TestCluster, testNode } from "./test_cluster.ts";
@@ -121,12 +121,46 @@ Deno.test("a node that lost its disk holds its partitions as another member, at 
   );
 });
 
+Deno.test("a node that is added takes its share over, from those that have most, and then is like the others", () => {
+  const on = nodes(["a", "b", "c"]);
+  create(on, "t", 20, 3);
+  create(on, "single", 30, 1);
+  on.run((context) =>
+    registerNode(context, { ...testNode(3, "a"), incarnation: "b3".padEnd(32, "0") })
+  );
+  assert.equal(on.image.stateOf(3), NodeState.FILLING);
+  assert.deepEqual(filledNodes(on.image), [3], "asked when nothing is planned");
+  const first = planChanges(on.image, ALIVE);
+  assert.equal(first.length, MOVES_MAX);
+  settle(on);
+  const counts = [0, 1, 2, 3].map((id) => on.image.loadOf(id).replicas);
+  assert(counts[3]! >= 22 && Math.max(...counts) <= 25, `${counts}`);
+  for (const { replicas } of on.image.topicByName("t")!.partitions) {
+    assert.equal(new Set(replicas.map((id) => on.image.nodes.get(id)!.rack)).size, 3);
+  }
+  on.run((context) => endFilling(context, 3));
+  assert.equal(on.image.stateOf(3), NodeState.ACTIVE);
+  assert.equal(settle(on), 0);
+});
+
+Deno.test("a node that is added to an empty cluster, or where that is switched off, takes nothing over", () => {
+  const empty = nodes([null]);
+  empty.run((context) => registerNode(context, testNode(1)));
+  assert.equal(empty.image.stateOf(1), NodeState.ACTIVE);
+  const off = new TestCluster({ settings: { "new.nodes.take.partitions": "false" } });
+  create(off, "t", 10, 1);
+  off.run((context) => registerNode(context, testNode(1)));
+  assert.equal(off.image.stateOf(1), NodeState.ACTIVE);
+  assert.equal(settle(off), 0);
+});
+
 Deno.test("internal topics of a node alone are raised when there are three, and others are left", () => {
   const on = nodes([null]);
   create(on, "__consumer_offsets", 4, 1);
   create(on, "t", 4, 1);
   on.run((context) => registerNode(context, { ...testNode(1), incarnation: "b1".padEnd(32, "0") }));
-  assert.equal(settle(on), 0, "two nodes are less than one");
+  settle(on);
+  assert.equal(on.image.topicByName("__consumer_offsets")!.partitions[0]!.replicas.length, 1);
   on.run((context) => registerNode(context, { ...testNode(2), incarnation: "b2".padEnd(32, "0") }));
   settle(on);
   const counts = (name: string) =>

@@ -48,7 +48,7 @@ export function recordProblem(image: ClusterImage, record: MetadataRecord): stri
     case RecordType.NODE_STATE: {
       const { nodeId, state } = record.body;
       if (!image.nodes.has(nodeId)) return `the state of node ${nodeId}, which is unknown`;
-      const isKnown = state >= NodeState.ACTIVE && state <= NodeState.DECOMMISSIONING;
+      const isKnown = state >= NodeState.ACTIVE && state <= NodeState.FILLING;
       return isKnown ? null : `node ${nodeId} is in state ${state}`;
     }
     case RecordType.CONFIG:

@@ -8,7 +8,8 @@
 import type { ControllerService } from "../cluster/controller_service.ts";
 import type { ClusterImage } from "../cluster/image.ts";
 import type { LiveNodes } from "../cluster/live_nodes.ts";
-import { planChanges } from "../cluster/moves.ts";
+import { endFilling } from "../cluster/membership.ts";
+import { filledNodes, planChanges } from "../cluster/moves.ts";
 import { emitChange, knowChanges } from "../cluster/reassign.ts";
 import { runTask } from "../io/task.ts";
 import { Timer, type Timers } from "../io/timers.ts";
@@ -48,9 +49,17 @@ export class ControllerSteward {
     this.#seenEpoch = image.epoch;
     this.#seenMs = nowMs();
     const isAlive = (nodeId: number): boolean => live.isAlive(nodeId);
-    if (!knowChanges(image) || planChanges(image, isAlive).length === 0) return this.#schedule();
+    if (!knowChanges(image)) return this.#schedule();
+    const isIdle = planChanges(image, isAlive).length === 0 && filledNodes(image).length === 0;
+    if (isIdle) return this.#schedule();
     const command = controller.execute((context) => {
-      for (const { partition, target } of planChanges(context.image, isAlive)) {
+      const plan = planChanges(context.image, isAlive);
+      if (plan.length === 0) {
+        for (const nodeId of filledNodes(context.image)) {
+          if (isAlive(nodeId)) endFilling(context, nodeId);
+        }
+      }
+      for (const { partition, target } of plan) {
         // What does not fit into this command comes with the next.
         if (emitChange(context, partition, target).error !== ErrorCode.NONE) return;
       }

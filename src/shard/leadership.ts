@@ -11,7 +11,7 @@
  */
 
 import { LogLevel } from "../base/logger.ts";
-import type { PartitionImage } from "../cluster/image.ts";
+import { NodeState, type PartitionImage } from "../cluster/image.ts";
 import { all, runTask, type Task, until } from "../io/task.ts";
 import { Timer } from "../io/timers.ts";
 import type { Partition } from "../kafka/partition.ts";
@@ -179,7 +179,7 @@ export class ShardLeadership {
     const { nodeId, image, leaders, live, partitions } = this.#shardParts;
     const misplaced = misplacedLeaders(image, leaders, nodeId)
       .filter(({ groupId }) => partitions.byGroup(groupId) !== undefined)
-      .filter(({ replicas }) => live.isAlive(replicas[0]!));
+      .filter(({ replicas }) => live.isAlive(replicas[0]!) && !isSpared(image, replicas[0]!));
     runTask(this.#toPreferred(misplaced), () => {
       if (!this.#isLeaving) this.#scheduleBalance();
     });
@@ -211,6 +211,11 @@ export class ShardLeadership {
     const { timers, nowMs } = this.#shard.options;
     yield* until<void>((done) => timers.schedule(new Timer(done), nowMs() + ms));
   }
+}
+
+/** A node in maintenance leads nothing. */
+function isSpared(image: Shard["image"], nodeId: number): boolean {
+  return image.stateOf(nodeId) === NodeState.MAINTENANCE;
 }
 
 function encodeTransfer(groupId: number, target: number, waitMs: number): Uint8Array {

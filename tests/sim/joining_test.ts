@@ -67,6 +67,38 @@ Deno.test("a fourth node joins three: it knows everything, and takes part in wha
   bench.settled("before", [0, 1, 2, 3]);
 });
 
+Deno.test("a node that is added takes its share over, while clients write", () => {
+  const bench = new ClusterBench(4, 4, {}, 3);
+  bench.start(1, 1, 1);
+  bench.until(() => bench.metadata(0).brokers.length === 3);
+  assert.equal(bench.create(0, "t", 2, 12).errorCode, ErrorCode.NONE);
+  bench.settled("t", [0, 1, 2]);
+  const [node] = bench.cluster.nodes[0]!.shards;
+  let written = 0;
+  const write = (): void => {
+    const { partitions } = bench.metadata(1, "t").topics[0]!;
+    const { partitionIndex, leaderId } = partitions[written % partitions.length]!;
+    if (leaderId < 0) return;
+    const request = produceRequest("t", partitionIndex, SMALL_BATCH);
+    const answer = bench.ask(leaderId, PRODUCE, 9, request).responses[0]!.partitionResponses[0]!;
+    if (answer.errorCode === ErrorCode.NONE) written++;
+  };
+  bench.join(3);
+  bench.until(() => {
+    write();
+    return node!.shard.image.loadOf(3).replicas >= 6 && node!.shard.image.stateOf(3) === 0;
+  }, "its share");
+  const loads = [0, 1, 2, 3].map((id) => node!.shard.image.loadOf(id).replicas);
+  assert(Math.max(...loads) <= 7, `${loads}`);
+  const { partitions, topicId } = bench.settled("t", [0, 1, 2, 3]);
+  let kept = 0;
+  for (const { partitionIndex, leaderId } of partitions) {
+    const leader = bench.cluster.nodes[leaderId]!;
+    kept += leader.logOf(leader.groupOf(topicId, partitionIndex))!.endOffset / 3;
+  }
+  assert.equal(kept, written);
+});
+
 Deno.test("a node that joined is one of them after a restart, and when others are gone", () => {
   const bench = new ClusterBench(2, 4, {}, 3);
   bench.start(1, 1, 1);

@@ -65,7 +65,10 @@ export interface DescribedNode {
   isUp: boolean;
   /** Since when that is so (ms since the epoch); -1: not known. */
   sinceMs: number;
-  /** 0: it takes part in everything. 1: maintenance, it leads nothing. 2: it is decommissioned. */
+  /**
+   * 0: it takes part in everything. 1: maintenance, it leads nothing. 2: it is decommissioned. 3:
+   * it is new, and takes its share of the partitions over.
+   */
   state: number;
   /** Partitions that it holds, or is to hold. */
   replicas: number;

@@ -10,7 +10,7 @@ export interface NodeStateRecord {
   nodeId: number;
   /**
    * 0: it takes part in everything. 1: maintenance, it leads nothing. 2: it is being
-   * decommissioned.
+   * decommissioned. 3: it is new, and takes its share over.
    */
   state: number;
 }
