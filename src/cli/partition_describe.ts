@@ -213,5 +213,6 @@ function adviceFor(
   }
   const names = `${missing.length === 1 ? "node" : "nodes"} ${missing.join(", ")}`;
   return `Nobody leads: ${needed} of its ${voters.length} replicas are needed, and ` +
-    `${answers.length} ${answers.length === 1 ? "answers" : "answer"}. Start ${names} again.`;
+    `${answers.length} ${answers.length === 1 ? "answers" : "answer"}. Start ${names} again. ` +
+    "If they are gone for good, `gregor partition recover` says what can be done.";
 }

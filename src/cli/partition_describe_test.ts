@@ -71,7 +71,8 @@ Deno.test("without a leader it is said whether a majority is there, and who has 
   assert.deepEqual(lost.replicas.map(({ state }) => state), ["candidate", "down", "down"]);
   assert.equal(
     lost.advice,
-    "Nobody leads: 2 of its 3 replicas are needed, and 1 answers. Start nodes 1, 2 again.",
+    "Nobody leads: 2 of its 3 replicas are needed, and 1 answers. Start nodes 1, 2 again. " +
+      "If they are gone for good, `gregor partition recover` says what can be done.",
   );
   const electing = judgePartition(NAME, [report(0), report(1), { node: 2, replica: null }]);
   assert.match(electing.advice!, /a majority of the replicas answers: an election takes a second/);

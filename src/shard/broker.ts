@@ -164,7 +164,7 @@ export class Broker {
     );
     const incarnation = newIncarnation();
     const process = crypto.getRandomValues(new Uint32Array(1))[0]!;
-    const program = { version: options.version, startedMs: Date.now() };
+    const program = { version: options.version, startedMs: Math.round(performance.timeOrigin) };
     const boots: Boot[] = [];
     for (let shard = 0; shard < options.cores; shard++) {
       boots.push({

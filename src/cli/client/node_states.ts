@@ -14,7 +14,7 @@ import type { Cluster } from "./cluster.ts";
 import { brokerRefusal } from "./outcome.ts";
 
 /** As they are recorded. */
-export const NodeState = { ACTIVE: 0, MAINTENANCE: 1, DECOMMISSIONING: 2 } as const;
+export const NodeState = { ACTIVE: 0, MAINTENANCE: 1, DECOMMISSIONING: 2, FILLING: 3 } as const;
 export type NodeState = typeof NodeState[keyof typeof NodeState];
 
 /** Asks for another state; refusals are for people. */
@@ -44,6 +44,7 @@ export async function describeNode(cluster: Cluster, nodeId: number): Promise<De
 /** For people. */
 export function stateWords({ state, replicas, moving }: DescribedNode): string {
   if (state === NodeState.MAINTENANCE) return "maintenance";
+  if (state === NodeState.FILLING) return `filling (${moving} on their way)`;
   if (state !== NodeState.DECOMMISSIONING) return "active";
   if (replicas === 0) return "decommissioned";
   return `decommissioning, ${replicas} to move${moving === 0 ? "" : ` (${moving} on their way)`}`;
