@@ -14,6 +14,8 @@ export interface LocalClusterOptions {
   readonly memory?: string | ((node: number) => string);
   /** More flags for every broker. */
   readonly flags?: readonly string[];
+  /** And for one of them. */
+  readonly flagsOf?: (node: number) => readonly string[];
   /** Where the data directories go, which its owner removes; absent: temporary ones, which are removed here. */
   readonly parentDir?: string;
   /** As `BrokerOptions.program`. */
@@ -96,6 +98,7 @@ function startNode(
     env: options.env?.(node) ?? {},
     flags: [
       ...options.flags ?? [],
+      ...options.flagsOf?.(node) ?? [],
       `--node-id=${node}`,
       `--rpc-addr=127.0.0.1:${port}`,
       `--seeds=${seeds}`,

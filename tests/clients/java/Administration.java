@@ -70,7 +70,11 @@ final class Administration {
                 .allTopicNames().get());
         must("describeLogDirs", () -> admin.describeLogDirs(nodes()).allDescriptions().get());
         may("describeFeatures", () -> admin.describeFeatures().featureMetadata().get());
-        may("describeMetadataQuorum", () -> admin.describeMetadataQuorum().quorumInfo().get());
+        must("describeMetadataQuorum", () -> {
+            var quorum = admin.describeMetadataQuorum().quorumInfo().get();
+            boolean isLed = quorum.voters().stream().anyMatch(voter -> voter.replicaId() == quorum.leaderId());
+            if (!isLed) throw new Records.Mismatch("the leader of the quorum is none of its voters");
+        });
         may("listTransactions", () -> admin.listTransactions().all().get());
         may("describeTransactions", () -> admin.describeTransactions(List.of("none")).all().get());
     }
