@@ -77,7 +77,8 @@ export function statusOf(
         isUp,
         matchOffset: matchOffsetOf(peer, log),
         heardMs: agoMs(peer.heardMs, host.nowMs()),
-        caughtUpMs: agoMs(peer.caughtUpMs, host.nowMs()),
+        // Its connection vouches for a peer to which all is said.
+        caughtUpMs: peer.isQuiet && isUp ? 0 : agoMs(peer.caughtUpMs, host.nowMs()),
       };
     }),
   };

@@ -42,7 +42,7 @@ Deno.test("every node describes the quorum as its leader sees it: offsets, and w
   for (const node of NODES) {
     const { nodes } = describe(bench, node);
     assert.deepEqual(nodes.map(({ nodeId }) => nodeId).toSorted(), NODES);
-    assert(nodes.every(({ listeners }) => listeners.some(({ name }) => name === "rpc")));
+    assert(nodes.every(({ listeners }) => listeners.some(({ name }) => name === "CONTROLLER")));
     const view = quorum(bench, node);
     assert.equal(view.errorCode, ErrorCode.NONE);
     assert.equal(view.leaderId, leader);

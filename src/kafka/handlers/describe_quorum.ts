@@ -5,7 +5,8 @@
  *   retry.
  * - Offsets count commands, as in any partition. Observers are the nodes that have the log and do not vote (learners).
  * - v1: when a replica answered last, and when it had everything; now, of the leader itself.
- * - v2: the directory of a replica is the life of its node's data directory; nodes with their listeners.
+ * - v2: the directory of a replica is the life of its node's data directory; nodes with the listener for each other, under
+ *   the name CONTROLLER (Kafka's clients take names in capitals only).
  * - Other topics and partitions: UNKNOWN_TOPIC_OR_PARTITION for each.
  *
  * @module
@@ -19,6 +20,7 @@ import { DESCRIBE_QUORUM } from "../../wire/generated/apis.ts";
 import type { DescribeQuorumRequest } from "../../wire/generated/describe_quorum_request.ts";
 import {
   type DescribeQuorumResponse,
+  type Listener,
   newDescribeQuorumResponse,
   newPartitionData,
   newReplicaState,
@@ -27,6 +29,7 @@ import {
 import { ZERO_UUID } from "../../wire/uuid.ts";
 import { type Handler, ON_CONTROLLER, type RequestContext } from "../handler.ts";
 import type { Partition } from "../partition.ts";
+import type { Services } from "../services.ts";
 
 const TIMESTAMPS_SINCE = 1;
 const DIRECTORIES_SINCE = 2;
@@ -52,7 +55,7 @@ export const DESCRIBE_QUORUM_HANDLER: Handler<DescribeQuorumRequest, DescribeQuo
     const voters = members.filter(({ part }) => part === "voter");
     const nodes = version < DIRECTORIES_SINCE ? [] : members.map(({ node: nodeId }) => ({
       nodeId,
-      listeners: services.image.nodes.get(nodeId)?.endpoints ?? [],
+      listeners: listenersOf(services, nodeId),
     }));
     return newDescribeQuorumResponse({
       topics: [{
@@ -70,6 +73,12 @@ export const DESCRIBE_QUORUM_HANDLER: Handler<DescribeQuorumRequest, DescribeQuo
     });
   },
 };
+
+function listenersOf({ image }: Services, nodeId: number): Listener[] {
+  const endpoints = image.nodes.get(nodeId)?.endpoints ?? [];
+  return endpoints.filter(({ name }) => name === "rpc")
+    .map(({ host, port }) => ({ name: "CONTROLLER", host, port }));
+}
 
 function asksForMetadata({ topics }: DescribeQuorumRequest): boolean {
   const [topic] = topics;
@@ -95,11 +104,12 @@ function replicaState(
   { node, state, matchOffset, heardMs, caughtUpMs }: MemberStatus,
 ): ReplicaState {
   const at = (agoMs: number): number => agoMs < 0 ? -1 : Math.round(wallMs - agoMs);
+  const caughtUp = at(caughtUpMs);
   return newReplicaState({
     replicaId: node,
     logEndOffset: state === "leader" ? log.endOffset : matchOffset,
     ...(version >= TIMESTAMPS_SINCE
-      ? { lastFetchTimestamp: at(heardMs), lastCaughtUpTimestamp: at(caughtUpMs) }
+      ? { lastFetchTimestamp: Math.max(at(heardMs), caughtUp), lastCaughtUpTimestamp: caughtUp }
       : {}),
     ...(version >= DIRECTORIES_SINCE
       ? { replicaDirectoryId: services.image.nodes.get(node)?.incarnation ?? ZERO_UUID }
