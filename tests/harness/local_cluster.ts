@@ -18,6 +18,8 @@ export interface LocalClusterOptions {
   readonly flagsOf?: (node: number) => readonly string[];
   /** Where the data directories go, which its owner removes; absent: temporary ones, which are removed here. */
   readonly parentDir?: string;
+  /** The ports at which others reach the nodes, if not directly; called with those at which they listen. */
+  readonly reachedAt?: (rpcPorts: readonly number[]) => readonly number[];
   /** As `BrokerOptions.program`. */
   readonly program?: readonly string[];
   /** Environment of each node. */
@@ -43,9 +45,10 @@ export class LocalCluster {
   /** Starts all nodes at once, because they found the cluster together. */
   static async start(options: LocalClusterOptions): Promise<LocalCluster> {
     const ports = freePorts(options.nodes);
-    const seeds = ports.map((port) => `127.0.0.1:${port}`).join(",");
+    const reached = options.reachedAt?.(ports) ?? ports;
+    const seeds = reached.map((port) => `127.0.0.1:${port}`).join(",");
     const starts = await Promise.allSettled(
-      ports.map((port, node) => startNode(options, seeds, node, port)),
+      ports.map((port, node) => startNode(options, seeds, node, port, reached[node]!)),
     );
     const brokers = starts.flatMap((start) => start.status === "fulfilled" ? [start.value] : []);
     const cluster = new LocalCluster(brokers, options, seeds);
@@ -86,6 +89,7 @@ function startNode(
   seeds: string,
   node: number,
   port: number,
+  reachedAt = port,
 ): Promise<Broker> {
   const { parentDir, program, memory = "256MiB" } = options;
   return Broker.start({
@@ -101,6 +105,7 @@ function startNode(
       ...options.flagsOf?.(node) ?? [],
       `--node-id=${node}`,
       `--rpc-addr=127.0.0.1:${port}`,
+      `--advertised-rpc-addr=127.0.0.1:${reachedAt}`,
       `--seeds=${seeds}`,
     ],
   });
