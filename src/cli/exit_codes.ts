@@ -65,8 +65,11 @@ export const EXIT_CODES: readonly ExitCode[] = [
   },
   {
     code: EXIT_CANNOT_CREATE,
-    meaning: "Data directory or port in use, or written by a newer version.",
-    remedy: "Stop the other process, choose another directory or port, or upgrade.",
+    meaning: "Data directory or port in use, written by a newer version, or of a node that its " +
+      "cluster does not take.",
+    remedy:
+      "Stop the other process, choose another directory or port, or upgrade; the message says " +
+      "why a cluster refuses a node.",
   },
   {
     code: EXIT_DISK_ERROR,

@@ -302,6 +302,11 @@ export const START: Omit<Command<typeof START_FLAGS>, "run"> = {
       says: "A server that other hosts reach:",
     },
     {
+      line: "start --node-id 1 --rack r1 --kafka-addr 10.0.0.1:9092 --rpc-addr 10.0.0.1:33145 " +
+        "--seeds 10.0.0.1:33145,10.0.0.2:33145,10.0.0.3:33145",
+      says: "One of the three nodes of a cluster; all have the same seeds:",
+    },
+    {
       line: "start --cores 4 --memory 8GiB --set log.retention.ms=3d",
       says: "Less of the host, and records kept for three days:",
     },

@@ -199,7 +199,7 @@ export class Founding {
     target.answer = hello;
     target.answered = Math.max(target.answered, hello.answersSequence);
     this.#judge(target, hello);
-    this.#judgeFounders(target, hello);
+    this.#judgeFounders(target.address, hello);
     this.#decide();
   }
 
@@ -214,6 +214,8 @@ export class Founding {
         ? founder
         : { ...founder, incarnation: newUuid(this.#options.random) }
     );
+    // Whoever cannot hear it now is asked until it can.
+    for (const target of this.#targets.values()) target.answer = null;
     this.#save({ ...this.#state, founders });
   }
 
@@ -288,6 +290,7 @@ export class Founding {
     answer.answersProcess = hello.process;
     answer.answersSequence = hello.sequence;
     this.#effects.send({ host: hello.host, port: hello.port }, answer);
+    this.#judgeFounders({ host: hello.host, port: hello.port }, hello);
     // A question says as much of the sender as an answer; where it is, only an answer says.
     for (const target of this.#targets.values()) {
       const known = target.answer;
@@ -324,7 +327,7 @@ export class Founding {
   }
 
   /** A founder that the others have given up would be a second cluster of the same name. */
-  #judgeFounders({ address }: Target, { clusterId, founders }: NodeHello): void {
+  #judgeFounders(address: RpcAddress, { clusterId, founders }: NodeHello): void {
     const { incarnation } = this.#self;
     if (clusterId === "" || clusterId !== this.#state.clusterId || founders.length === 0) return;
     if (!isFounder(this.#state, incarnation)) return;

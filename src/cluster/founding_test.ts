@@ -560,3 +560,18 @@ Deno.test("founders that were given up are told so, and the one that goes on is 
   assert.equal(joined.formed!.clusterId, three!.formed!.clusterId);
   assert.deepEqual(joined.expulsions, []);
 });
+
+Deno.test("founders that still run, and could not be reached when they were given up, hear of it later", () => {
+  const world = new World();
+  const [one, two, three] = started(world, 1, 2, 3);
+  world.settle();
+  three!.founding.giveUpFounders();
+  world.save(world.place(3));
+  // The network loses what was said at that moment.
+  world.messages = [];
+  world.settle();
+  for (const { expulsions } of [one!, two!]) {
+    assert.match(expulsions[0]!, /went on without this node/);
+  }
+  assert.deepEqual(three!.expulsions, []);
+});

@@ -38,6 +38,7 @@ import type { Completion } from "../io/completion.ts";
 import { ENOBUFS } from "../io/errno.ts";
 import { SOCKET_HAS_MORE } from "../io/sockets.ts";
 import { Admission, type ConnectionHost } from "./connection_host.ts";
+import { strangerWords } from "./strangers.ts";
 
 /** The shortest request: api key, version, correlation id. */
 const FRAME_SIZE_MIN = 8;
@@ -224,8 +225,9 @@ export class ReceiveSide {
       }
       if (size > frameSizeMax) {
         this.#owner.violation(
-          `it announced a request of ${size} bytes, and ${frameSizeMax} are taken at most: ` +
-            `raise ${frameSizeRaise}`,
+          strangerWords(size) ??
+            `it announced a request of ${size} bytes, and ${frameSizeMax} are taken at most: ` +
+              `raise ${frameSizeRaise}`,
         );
         return false;
       }

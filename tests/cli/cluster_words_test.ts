@@ -177,6 +177,10 @@ Deno.test("a seed that is the Kafka or the admin address of a node is named as n
   await node.reports(
     new RegExp(`no answer yet from ${kafka} \\([^)]*${hint}\\), ${admin} \\([^)]*${hint}\\)`),
   );
+  // The other one says so, too.
+  await alone.says(
+    /Closed a connection .*why="it is a node of a cluster that looks for another one: its --seeds/,
+  );
 });
 
 Deno.test("a node with an id that is taken does not start, and says where the other one is", async () => {
