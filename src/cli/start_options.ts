@@ -93,8 +93,8 @@ export const START_FLAGS = {
   }),
   "accept-loss": toggle({
     help:
-      "Accept damaged data as lost: readers go past it, and partitions that it made read-only are " +
-      "writable again; the start does without what the disk cannot read. With --verify all damage " +
+      "Accept damaged data as lost, where no other node has it: readers go past it, and partitions that it made read-only " +
+      "are writable again; the start does without what the disk cannot read. With --verify all damage " +
       "at once, else as it is found. For one start: take it away again, or each later start gives up what " +
       "it finds, too",
   }),

@@ -206,7 +206,8 @@ export class Following {
   onSnapshot(message: RaftMessage): boolean {
     const state = this.#state;
     const { log } = state;
-    if (state.isCutting || state.ballot.isOwed) {
+    // Emptied and filled, a damaged log would vote without what it once acknowledged.
+    if (state.isCutting || state.ballot.isOwed || log.suspect) {
       this.#refuse();
       return false;
     }

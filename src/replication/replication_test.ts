@@ -529,6 +529,30 @@ Deno.test("a leader whose log turns out to be damaged hands leadership over", ()
   committed(cluster, [next], appendMany(cluster, next, 20, () => 100));
 });
 
+Deno.test("a damaged follower is not made whole by a snapshot: it would vote without what it acknowledged", () => {
+  const { cluster, leader } = ledCluster(3, 24);
+  const damaged = cluster.nodes.find((node) => node !== leader)!;
+  const third = cluster.nodes.find((node) => node !== leader && node !== damaged)!;
+  committed(cluster, cluster.nodes, appendMany(cluster, leader, 20, () => 100));
+  cluster.kill(third);
+  const trimAt = appendMany(cluster, leader, 200, () => 900);
+  committed(cluster, [leader, damaged], trimAt);
+  const log = cluster.replica(damaged, GROUP).log as PartitionLog;
+  log.markSuspect();
+  cluster.start(third);
+  committed(cluster, [leader, third], trimAt);
+  assert.ok(cluster.replica(leader, GROUP).proposeTrim(trimAt) > 0);
+  cluster.until("the trim", () => cluster.replica(leader, GROUP).log.startOffset === trimAt);
+  // When the connection is made again, the leader knows nothing of where that log ends.
+  cluster.cut(leader.id, damaged.id);
+  cluster.mend(leader.id, damaged.id);
+  cluster.pass(2_000);
+  assert.ok(log.suspect);
+  cluster.kill(leader);
+  cluster.pass(4_000);
+  assert.equal(cluster.leaderOf(GROUP), null, "elected by a node that has forgotten");
+});
+
 Deno.test("a leader whose first append has to wait for memory sends it when there is some", () => {
   const { cluster, leader } = ledCluster(3, 11);
   const slow = cluster.nodes.find((node) => node !== leader)!;

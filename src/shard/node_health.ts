@@ -20,6 +20,9 @@ const MIB = 2 ** 20;
 
 export const FULL_DISK_REMEDY = "free space on its file system, delete topics or records " +
   "(gregor topic delete, gregor topic trim), or keep less (gregor topic alter NAME --config retention.bytes=SIZE)";
+export const REPLICA_DAMAGE_REMEDY =
+  "put back a copy of the files; or, when the others are well, stop this broker, move its data directory away and start it " +
+  "without --accept-loss: it comes back under its id, and is filled by the others";
 export const DAMAGE_REMEDY =
   "put back a copy of the files, or stop the broker, list the loss with gregor check, and accept it " +
   "by starting once with --accept-loss --verify";

@@ -29,7 +29,7 @@ import { PartitionLimits } from "../kafka/partition_limits.ts";
 import type { MakeReplica } from "../replication/replica.ts";
 import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
 import type { WatchedReplica } from "./replica_health.ts";
-import { LOG_NO_SPACE } from "../storage/log.ts";
+import { LOG_BUSY, LOG_NO_SPACE } from "../storage/log.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import type { LedGroup } from "./leader_feed.ts";
@@ -60,6 +60,8 @@ export interface PartitionTableOptions extends PartitionOwner {
   readonly life: number;
   readonly shardCount: number;
   readonly makeReplica: MakeReplica;
+  /** The loss of a log that damage has cut was accepted, or is not because other nodes have the log, too. */
+  readonly onDamaged: (partition: Partition, isAccepted: boolean) => void;
   /** Told when the image is not older than this start. */
   readonly onCurrent: () => void;
   /** The image's partition of this group. */
@@ -83,6 +85,10 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   readonly #listeners: OwnershipListener[] = [];
   /** The controller's term of this start; known before the first partition is added. */
   controllerTerm = 0;
+  /** `--accept-loss`: logs that damage has cut are written again, unless other nodes have them. */
+  acceptsLoss = false;
+  /** Not started, because the journal takes a limited number of such logs at once. */
+  #accepting: Partition[] = [];
   #isFrozen = false;
   #isCurrent = false;
   /** Partitions that have no log, and get none as long as it is so. */
@@ -300,9 +306,29 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
     const partition = new Partition(image, replica, this.#owner);
     partition.configure(limits);
     this.#partitions.set(groupId, partition);
-    if (!replica.readOnly) this.#opening.set(partition, ++this.#openings);
-    replica.start();
+    const isReady = !log.suspect || !this.acceptsLoss || this.#acceptLoss(partition);
+    if (!replica.readOnly || !isReady) this.#opening.set(partition, ++this.#openings);
+    if (isReady) replica.start();
+    else this.#accepting.push(partition);
     return partition;
+  }
+
+  /** Goes on with the logs whose loss could not be accepted yet; once a turn. */
+  acceptMore(): void {
+    while (this.#accepting.length > 0) {
+      const partition = this.#accepting[0]!;
+      if (!partition.gone && !this.#acceptLoss(partition)) return;
+      this.#accepting.shift();
+      if (!partition.gone) partition.replica.start();
+    }
+  }
+
+  /** False: the log is busy. */
+  #acceptLoss(partition: Partition): boolean {
+    const isAlone = partition.replica.voterCount === 1;
+    if (isAlone && partition.log.acceptLoss() === LOG_BUSY) return false;
+    this.#options.onDamaged(partition, isAlone);
+    return true;
   }
 
   /**

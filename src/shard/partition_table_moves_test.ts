@@ -65,6 +65,7 @@ class Bench {
       shardCount: 1,
       makeReplica: (log) => groupOfOne(log, 0),
       imageOf: () => this.image,
+      onDamaged: () => {},
       onCurrent: () => {},
       onWritable: () => {},
       onLeading: () => {},

@@ -2,8 +2,10 @@ import { strict as assert } from "node:assert";
 import { Settings } from "../base/settings.ts";
 import { PartitionImage, TopicImage } from "../cluster/image.ts";
 import { TopicConfig } from "../cluster/topic_config.ts";
+import { FakeReplica } from "../kafka/test_fake_replica.ts";
 import { ManualLog } from "../kafka/test_manual_log.ts";
 import { groupOfOne } from "../replication/test_group_of_one.ts";
+import { LOG_BUSY } from "../storage/log.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 import { ZERO_UUID } from "../wire/uuid.ts";
 import { PartitionTable, type PartitionTableOptions } from "./partition_table.ts";
@@ -14,6 +16,7 @@ const OPTIONS: PartitionTableOptions = {
   shardCount: 1,
   makeReplica: (log) => groupOfOne(log, 0),
   imageOf: () => undefined,
+  onDamaged: () => {},
   onCurrent: () => {},
   onWritable: () => {},
   onLeading: () => {},
@@ -87,4 +90,48 @@ Deno.test("whenSettled() waits for what was opened before it, not for what comes
   open();
   logs[2]!.reachDurable();
   assert.deepEqual(settled, ["nothing", "first two", "third"]);
+});
+
+/** Opens a partition over a damaged log with so many voters, with `--accept-loss`; what became of it. */
+function openDamaged(voterCount: number, busyTimes: number) {
+  const told: boolean[] = [];
+  let asked = 0;
+  let started = 0;
+  const log = Object.assign(new ManualLog(), {
+    suspect: true,
+    acceptLoss: (): number => {
+      if (asked++ < busyTimes) return LOG_BUSY;
+      log.suspect = false;
+      return 0;
+    },
+  });
+  const storage = { shard: 0, logs: new Map(), createLog: () => log } as unknown as ShardStorage;
+  const table = new PartitionTable(storage, {
+    ...OPTIONS,
+    makeReplica: () => Object.assign(new FakeReplica(log), { voterCount, start: () => started++ }),
+    onDamaged: (_partition, isAccepted) => told.push(isAccepted),
+  });
+  table.acceptsLoss = true;
+  table.noteCurrent();
+  const config = new TopicConfig(new Map(), new Settings(new Map()));
+  const topic = new TopicImage({ topicId: ZERO_UUID, name: "t" }, 0, config);
+  const place = { topic, index: 0, groupId: 0, replicas: [0], incarnations: [] };
+  table.partitionAdded(new PartitionImage(place));
+  return { table, log, told, asked: () => asked, started: () => started };
+}
+
+Deno.test("a damaged log is accepted where nobody else has it, however long the journal is busy", () => {
+  const { table, log, told, started } = openDamaged(1, 2);
+  assert.deepEqual([told, started()], [[], 0]);
+  table.acceptMore();
+  assert.equal(started(), 0);
+  table.acceptMore();
+  assert.deepEqual([told, started(), log.suspect], [[true], 1, false]);
+  table.acceptMore();
+  assert.equal(started(), 1);
+});
+
+Deno.test("a damaged log is not accepted where other nodes have it: it must not vote", () => {
+  const { log, told, asked, started } = openDamaged(3, 0);
+  assert.deepEqual([told, asked(), started(), log.suspect], [[false], 0, 1, true]);
 });

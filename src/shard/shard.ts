@@ -38,7 +38,6 @@ import type { StorageTrouble } from "../kafka/services.ts";
 import type { MakeReplica } from "../replication/replica.ts";
 import { ShardReplication } from "../replication/shard_replication.ts";
 import { keepBallast } from "../storage/ballast.ts";
-import { LOG_BUSY } from "../storage/log.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 import { Calls } from "./calls.ts";
 import { ClusterSeat } from "./cluster_seat.ts";
@@ -48,6 +47,7 @@ import { kafkaHandlers } from "./handlers.ts";
 import type { LedGroup } from "./leader_feed.ts";
 import { ShardLeadership, TRANSFER_API } from "./leadership.ts";
 import { LeaderNews } from "./leader_news.ts";
+import { REPLICA_DAMAGE_REMEDY } from "./node_health.ts";
 import { NodeNews } from "./node_news.ts";
 import { MemberSteward } from "./member_steward.ts";
 import { ledGroup, PartitionTable } from "./partition_table.ts";
@@ -167,6 +167,7 @@ export class Shard {
       imageOf: (groupId) => this.image.partitionByGroup(groupId),
       onCurrent: () => this.#watchLed(),
       onWritable: () => this.#writable = true,
+      onDamaged: (partition, isAccepted) => this.#tellDamaged(partition, isAccepted),
       onLeading: (partition) => {
         this.#writable = true;
         this.#tellLeader(partition);
@@ -178,6 +179,7 @@ export class Shard {
       },
     });
     this.image.listen(this.partitions);
+    storage.mayGiveUp = (groupId) => this.partitions.byGroup(groupId)?.replica.voterCount === 1;
     const carriers = { memory, blocks, calls: this.calls, outbox: this.outbox };
     const { partitions } = this;
     this.news = new RemoteNews(mailboxes, partitions);
@@ -360,6 +362,7 @@ export class Shard {
       this.remoteProduce.retry();
       this.produce.retry();
     }
+    this.partitions.acceptMore();
     if (writable) {
       this.groups.retry();
       this.seat.metadata?.log.retry();
@@ -379,21 +382,6 @@ export class Shard {
     mailboxes.publish(this.options.wake);
     const isSent = released && told && led && reached;
     return !rereads && isSent && !this.server.wantsTurn && !this.#checks.busy && this.#later.idle;
-  }
-
-  /** Makes suspect logs writable again (`--accept-loss`); before anything is led. */
-  *acceptLoss(): Task<void> {
-    for (const log of this.storage.logs.values()) {
-      if (!log.suspect) continue;
-      // The journal takes a limited number of CREATE records at once.
-      while (log.acceptLoss() === LOG_BUSY) yield* this.#pause(1);
-      const fields = { log: log.directory };
-      this.options.logger.log(
-        LogLevel.WARN,
-        "Accepted a damaged log: it is writable again",
-        fields,
-      );
-    }
   }
 
   /**
@@ -497,6 +485,22 @@ export class Shard {
   #tellLed(led: LedGroup): void {
     this.leaderNews.tell(led.groupId, this.options.nodeId, led.epoch, led.inSync);
     this.peers.feed.tell(led);
+  }
+
+  #tellDamaged({ log, image }: Partition, isAccepted: boolean): void {
+    const { logger, nodeId } = this.options;
+    if (isAccepted) {
+      const fields = { log: log.directory };
+      logger.log(LogLevel.WARN, "Accepted a damaged log: it is writable again", fields);
+      return;
+    }
+    const others = image.replicas.filter((node) => node !== nodeId).join(", ");
+    logger.log(
+      LogLevel.ERROR,
+      "The loss of a damaged log is not accepted, because other nodes have its records, and this one must not vote as if " +
+        "it had them: it takes no part in its partition",
+      { log: log.directory, others, remedy: REPLICA_DAMAGE_REMEDY },
+    );
   }
 
   *#pause(ms: number): Task<void> {

@@ -56,6 +56,8 @@ export interface ShardStepsOptions {
 export class ShardSteps {
   readonly #options: ShardStepsOptions;
   #shard: Shard | null = null;
+  /** Gives up what a verification found damaged, as soon as it is known who else has it; before clients connect. */
+  #giveUp: () => Task<void> = function* () {};
 
   constructor(options: ShardStepsOptions) {
     this.#options = options;
@@ -105,8 +107,8 @@ export class ShardSteps {
       if (storage.logs.has(damage.groupId)) onVerifiedDamage(damage);
     }
     if (acceptLoss) {
-      yield* storage.giveUp(damages);
-      yield* opened.acceptLoss();
+      opened.partitions.acceptsLoss = true;
+      this.#giveUp = () => storage.giveUp(damages);
     }
     let lastGroupId = CONTROLLER_GROUP_ID;
     for (const groupId of storage.logs.keys()) lastGroupId = Math.max(lastGroupId, groupId);
@@ -145,6 +147,7 @@ export class ShardSteps {
   /** Finishes once there is room for the next start, or too little of it: clients connect after that. */
   *serve(ballastBytes: number): Task<void> {
     const shard = this.#opened;
+    yield* this.#giveUp();
     shard.deleteOrphans();
     if (this.#options.shard === CONTROLLER_SHARD) yield* shard.keepBallast(ballastBytes);
   }

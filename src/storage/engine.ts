@@ -204,6 +204,10 @@ export class Engine implements ShardStorage, LogParts {
     return 0;
   }
 
+  set mayGiveUp(mayGiveUp: (groupId: number) => boolean) {
+    this.loader.mayGiveUp = mayGiveUp;
+  }
+
   canAppend(bytes: number): boolean {
     // What waits here is not even read; it must be, to be refused.
     if (this.ringStuck) return true;
@@ -325,7 +329,9 @@ export class Engine implements ShardStorage, LogParts {
         log.noSpace = true;
         this.context.onRoom?.(false);
         log.spaceRetryMs = this.#nowMs + SPACE_RETRY_MS;
-      } else if (result === -ENOENT && this.loader.acceptLoss && segment.entryCount > 0) {
+      } else if (
+        result === -ENOENT && this.loader.acceptsLossOf(segment) && segment.entryCount > 0
+      ) {
         runTask(this.loader.giveUp(segment, -1), () => this.#progress = true);
       } else if (result === -EIO && segment === log.active && segment.sizeBytes > 0) {
         // Nothing that is written needs the bytes before it, but in the block that they share.

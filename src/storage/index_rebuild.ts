@@ -35,7 +35,7 @@ const SCAN_BYTES = 256 * 1024;
  */
 export function* rebuildIndex(loader: SegmentLoader, segment: Segment): Task<number> {
   const handle = yield* loader.open(segment, false, false);
-  const gone = handle === -ENOENT && (loader.acceptLoss || segment.lost !== null);
+  const gone = handle === -ENOENT && (loader.acceptsLossOf(segment) || segment.lost !== null);
   if (handle < 0 && !gone) return handle;
   segment.index.cut(0);
   segment.index.filedCount = 0;

@@ -37,6 +37,8 @@ export class SegmentLoader {
   #reported = new Set<string>();
   /** What turns out to be damaged is given up, and read as an empty batch from then on. */
   acceptLoss = false;
+  /** Of a group that other nodes hold, too, nothing is given up. */
+  mayGiveUp: (groupId: number) => boolean = () => true;
   /** Term of the last record of an extent. */
   termOf: (segment: Segment, extent: number) => number = (segment) => segment.term;
   /** Called with lost extents, up to the extent `last`. */
@@ -148,7 +150,7 @@ export class SegmentLoader {
         return handle;
       }
       this.#noteUnreadable(segment, handle);
-      if (this.acceptLoss) this.#loseFile(segment);
+      if (this.acceptsLossOf(segment)) this.#loseFile(segment);
       return this.#passOver(segment, chunk);
     }
     const { disk, crc32c } = this.context;
@@ -208,9 +210,14 @@ export class SegmentLoader {
   /** Whether an extent was given up, or is now. */
   #mayPass(segment: Segment, extent: number): boolean {
     if (segment.lostAt(segment.index.positions[extent]!) !== null) return true;
-    if (!this.acceptLoss) return false;
+    if (!this.acceptsLossOf(segment)) return false;
     this.onLost(segment, segment.lose(extent, extent), extent);
     return true;
+  }
+
+  /** Whether damage of a segment is given up as it is met. */
+  acceptsLossOf({ groupId }: Segment): boolean {
+    return this.acceptLoss && this.mayGiveUp(groupId);
   }
 
   /** Gives up all that was in a segment's file, which is gone. */

@@ -94,6 +94,8 @@ export interface ShardStorage {
    * exceeds the budgets is asked for as far as they go.
    */
   canAppend(bytes: number): boolean;
+  /** Says whether damage of a group may be given up; of each when nothing was set. */
+  set mayGiveUp(mayGiveUp: (groupId: number) => boolean);
   /** Bytes of records that clients' reads may pin in addition; not above 0: none now. */
   readonly pinRoom: number;
   /** Ends a turn of the loop: journal flush, write-behind, checkpoint slices, notices. */
