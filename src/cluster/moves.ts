@@ -114,6 +114,7 @@ class Spread {
 
   /** A new node in the place of the one that has most; null when none wants more of it. */
   shareOf(partition: PartitionImage): number[] | null {
+    if (this.#filling.length === 0) return null;
     const { target } = partition;
     for (const nodeId of this.#filling) {
       if (this.#loadOf(nodeId) >= this.#share || target.includes(nodeId)) continue;
@@ -144,7 +145,9 @@ class Spread {
 
   /** Other nodes for a partition; null when it may stay, or there is nowhere to go. */
   targetOf(partition: PartitionImage, wantedCount: number): number[] | null {
-    const target = [...partition.target];
+    const { replicas } = partition;
+    if (replicas.length >= wantedCount && !this.#hasLeaving(replicas)) return null;
+    const target = partition.target;
     for (const [at, nodeId] of target.entries()) {
       if (!this.#isLeaving(nodeId)) continue;
       const other = this.#choose(target, nodeId);
@@ -180,6 +183,11 @@ class Spread {
       if (best === null || costOf(nodeId) < costOf(best)) best = nodeId;
     }
     return best;
+  }
+
+  #hasLeaving(nodes: readonly number[]): boolean {
+    for (let at = 0; at < nodes.length; at++) if (this.#isLeaving(nodes[at]!)) return true;
+    return false;
   }
 
   #isLeaving(nodeId: number): boolean {

@@ -15,9 +15,11 @@ import { runTask } from "../io/task.ts";
 import { Timer, type Timers } from "../io/timers.ts";
 import { ErrorCode } from "../wire/errors.ts";
 
-/** Between two looks, and how old what was seen may be when the metadata has not changed (ms). */
+/** Between two looks (ms); a look goes through all partitions, so where there are many it comes less often. */
 const LOOK_MS = 200;
-const LOOK_AGAIN_MS = 2_000;
+const PARTITIONS_PER_MS = 20;
+/** How old what was seen may be when the metadata has not changed: nodes come back (ms). */
+const LOOK_AGAIN_MS = 5_000;
 
 export interface ControllerStewardOptions {
   readonly controller: ControllerService;
@@ -68,7 +70,8 @@ export class ControllerSteward {
   }
 
   #schedule(): void {
-    const { timers, nowMs } = this.#options;
-    timers.schedule(this.#timer, nowMs() + LOOK_MS);
+    const { timers, nowMs, image } = this.#options;
+    const waitMs = LOOK_MS + image.partitionCount / PARTITIONS_PER_MS;
+    timers.schedule(this.#timer, nowMs() + waitMs);
   }
 }

@@ -3,7 +3,7 @@
  */
 
 import { strict as assert } from "node:assert";
-import { gregorCommand } from "../harness/broker.ts";
+import { Broker, gregorCommand } from "../harness/broker.ts";
 import { LocalCluster } from "../harness/local_cluster.ts";
 import { run } from "../harness/program_output.ts";
 
@@ -17,6 +17,7 @@ interface Listing {
       readonly partition: number;
       readonly leader: number;
       readonly replicas: readonly { readonly id: number }[];
+      readonly isrs: readonly { readonly id: number }[];
     }[];
   }[];
 }
@@ -74,5 +75,65 @@ Deno.test("a fourth broker joins three: it is in the metadata, and holds and lea
     assert.equal(new Set(await read(cluster, "after")).size, RECORDS);
   } finally {
     await cluster.dispose();
+  }
+});
+
+Deno.test("one broker grows to three, and is not needed any more", async () => {
+  const brokers = [await Broker.start({ cores: 1, memory: "256MiB", flags: ["--node-id=0"] })];
+  const seeds = brokers[0]!.ready.rpc;
+  try {
+    const first = brokers[0]!.kafka;
+    await run(["kcat", "-P", "-b", first, "-t", "lines"], "one\ntwo\n");
+    const group = [
+      "kcat",
+      "-b",
+      first,
+      "-G",
+      "readers",
+      "-c",
+      "2",
+      "-X",
+      "auto.offset.reset=earliest",
+    ];
+    const read = await run([...group, "lines"]);
+    assert.equal(read.stdout, "one\ntwo\n", read.stderr);
+    for (const node of [1, 2]) {
+      const flags = [`--node-id=${node}`, `--seeds=${seeds}`];
+      brokers.push(await Broker.start({ cores: 1, memory: "256MiB", flags }));
+    }
+    const story = () => brokers.map(({ stderr }) => stderr).join("\n");
+    const lateMs = performance.now() + 60_000;
+    const replicas = async (topic: string): Promise<number[]> => {
+      const { topics } = await list(brokers[2]!.kafka);
+      const found = topics.find((one) => one.topic === topic);
+      return found?.partitions.map((partition) => partition.isrs.length) ?? [];
+    };
+    const isRaised = async (): Promise<boolean> => {
+      const counts = await replicas("__consumer_offsets");
+      return counts.length > 0 && counts.every((count) => count === 3);
+    };
+    while (!await isRaised()) {
+      assert.ok(performance.now() < lateMs, `three replicas do not come\n${story()}`);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    await brokers[0]!.kill();
+    const others = brokers.slice(1).map(({ kafka }) => kafka).join(",");
+    let created = "";
+    while (created !== "0") {
+      assert.ok(performance.now() < lateMs, `no controller comes\n${created}\n${story()}`);
+      const made = await run([
+        ...gregorCommand(),
+        ...["topic", "create", "later", "--replication-factor", "2", "--brokers", others],
+      ]);
+      created = made.code === 0 ? "0" : made.stderr;
+    }
+    await run(["kcat", "-P", "-b", others, "-t", "later"], "three\n");
+    const again = await run([
+      ...["kcat", "-b", others, "-G", "readers", "-c", "1", "-X", "auto.offset.reset=earliest"],
+      "later",
+    ]);
+    assert.equal(again.stdout, "three\n", again.stderr);
+  } finally {
+    await Promise.all(brokers.map((broker) => broker.dispose()));
   }
 });

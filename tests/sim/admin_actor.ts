@@ -6,7 +6,9 @@
  */
 
 import { ErrorCode } from "../../src/wire/errors.ts";
+import { OFFSETS_TOPIC } from "../../src/cluster/topic_names.ts";
 import {
+  ALTER_PARTITION_REASSIGNMENTS,
   CREATE_PARTITIONS,
   CREATE_TOPICS,
   DELETE_RECORDS,
@@ -14,6 +16,7 @@ import {
   FIND_COORDINATOR,
   METADATA,
 } from "../../src/wire/generated/apis.ts";
+import { newAlterPartitionReassignmentsRequest } from "../../src/wire/generated/alter_partition_reassignments_request.ts";
 import { newCreatePartitionsRequest } from "../../src/wire/generated/create_partitions_request.ts";
 import { newDeleteRecordsRequest } from "../../src/wire/generated/delete_records_request.ts";
 import { newDeleteTopicsRequest } from "../../src/wire/generated/delete_topics_request.ts";
@@ -37,6 +40,8 @@ export interface AdminShape {
   readonly partitionsMax: number;
   /** `min.insync.replicas` of topics. */
   readonly minInsync: number;
+  /** Partitions move between so many nodes, and have so many replicas at least; null: they stay. */
+  readonly moves?: { readonly nodes: number; readonly replicasMin: number } | null;
 }
 
 export class AdminActor extends Actor {
@@ -70,6 +75,7 @@ export class AdminActor extends Actor {
       this.#look(missing);
       return;
     }
+    if (this.#shape.moves && !this.stage.draining && this.chance(5)) return this.#move();
     if (!this.#shape.busy || this.stage.draining || !this.chance(5)) return;
     const topics = this.stage.topics.filter((topic) => !topic.deleting);
     const topic = this.pick(topics);
@@ -189,6 +195,34 @@ export class AdminActor extends Actor {
         () => `${model.name}: trimmed to ${offset}, starts at ${answer.lowWatermark}`,
       );
     }, leader);
+  }
+
+  /** Has a partition go to other nodes, or takes that back. */
+  #move(): void {
+    const controller = this.controller();
+    if (controller < 0) return;
+    const { nodes, replicasMin } = this.#shape.moves!;
+    const topics = this.stage.topics.filter((topic) => !topic.deleting);
+    const topic = topics[this.random.nextBelow(topics.length + 1)];
+    const name = topic?.name ?? OFFSETS_TOPIC;
+    const partitionIndex = this.random.nextBelow(topic?.partitions ?? 2);
+    const count = this.chance(70)
+      ? Math.max(replicasMin, this.#shape.replication)
+      : replicasMin + this.random.nextBelow(nodes - replicasMin + 1);
+    const left = Array.from({ length: nodes }, (_, nodeId) => nodeId);
+    const chosen: number[] = [];
+    while (chosen.length < count) {
+      chosen.push(...left.splice(this.random.nextBelow(left.length), 1));
+    }
+    const replicas = this.chance(15) ? null : chosen;
+    const partitions = [{ partitionIndex, replicas }];
+    const request = newAlterPartitionReassignmentsRequest({ topics: [{ name, partitions }] });
+    this.ask(ALTER_PARTITION_REASSIGNMENTS, 0, request, (response) => {
+      this.stage.checker.observe(response.errorCode);
+      this.misled(response.errorCode);
+      const [answer] = response.responses;
+      if (answer !== undefined) this.stage.checker.observe(answer.partitions[0]!.errorCode);
+    }, controller);
   }
 
   #grow(topic: SimTopic): void {

@@ -37,9 +37,29 @@ export interface ClusterPlan extends SwarmPlan {
   readonly calmFounding: boolean;
   /** Clients are served by a majority alone before the others come back. */
   readonly minorityStaysAway: boolean;
+  /** Partitions move between the nodes. */
+  readonly moves: boolean;
+  /** This node loses its disk now and then; -1: none does. */
+  readonly wiped: number;
 }
 
-export function clusterPlanOf(random: Random, nodes: number | null): ClusterPlan {
+/**
+ * Changes of who holds what; of a Random of its own, so that the rest of a seed stays as it is. One node at most loses its
+ * disk, of at least three replicas, or records may be lost.
+ */
+export function membershipPlanOf(
+  random: Random,
+  plan: Omit<ClusterPlan, "moves" | "wiped">,
+): ClusterPlan {
+  const moves = random.nextBelow(2) === 0;
+  const wipes = plan.restarts && plan.replication > 2 && random.nextBelow(2) === 0;
+  return { ...plan, moves, wiped: wipes ? random.nextBelow(plan.nodes) : -1 };
+}
+
+export function clusterPlanOf(
+  random: Random,
+  nodes: number | null,
+): Omit<ClusterPlan, "moves" | "wiped"> {
   const half = (): boolean => random.nextBelow(2) === 0;
   const pick = <T>(...values: readonly T[]): T => values[random.nextBelow(values.length)]!;
   const one = planOf(random);

@@ -12,6 +12,7 @@
  * @module
  */
 
+import type { PartitionImage } from "../../src/cluster/image.ts";
 import { CONTROLLER_GROUP_ID, encodeCommand } from "../../src/cluster/records.ts";
 import { runTask } from "../../src/io/task.ts";
 import type { Replica } from "../../src/replication/replica.ts";
@@ -39,6 +40,7 @@ class GroupBook {
 interface Held {
   readonly node: SimNode;
   readonly replica: Replica;
+  readonly image: PartitionImage;
 }
 
 /** What was seen of one replica, in this life of its node. */
@@ -76,7 +78,19 @@ export class ClusterWatch {
 
   /** All replicas of every group are equally far, and one of them leads. */
   get isSettled(): boolean {
-    return [...this.#groups().values()].every(isEven);
+    return [...this.#groups().values()].every((replicas) =>
+      isEven(replicas) && this.#isWhole(replicas)
+    );
+  }
+
+  /** Everybody has it who should, and nobody else. */
+  #isWhole(replicas: readonly Held[]): boolean {
+    const { nodes } = this.#cluster;
+    return replicas.every(({ image }) =>
+      image.groupId === CONTROLLER_GROUP_ID
+        ? replicas.length === nodes.length
+        : !image.isChanging && replicas.length === image.replicas.length
+    );
   }
 
   /** The nodes of each group, and of partitions that the most advanced image names; none: there is no cluster yet. */
@@ -132,7 +146,7 @@ export class ClusterWatch {
     for (const { shard } of node.shards) {
       for (const [groupId, log] of shard.storage.logs) {
         const isOwned = groupId === CONTROLLER_GROUP_ID ||
-          shard.image.partitionByGroup(groupId) !== undefined;
+          shard.image.partitionByGroup(groupId)?.replicas.includes(node.nodeId) === true;
         expect(isOwned, () => `${node.name} has the log ${log.directory} of no partition`);
       }
     }
@@ -198,7 +212,7 @@ export class ClusterWatch {
       for (const { steps } of node.shards) {
         for (const { image, replica } of steps.shard?.partitions.all() ?? []) {
           const found = groups.get(image.groupId) ?? [];
-          found.push({ node, replica });
+          found.push({ node, replica, image });
           groups.set(image.groupId, found);
         }
       }

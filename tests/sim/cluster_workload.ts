@@ -16,7 +16,7 @@ import type { Actor, SimTopic, Stage } from "./actor.ts";
 import { AdminActor } from "./admin_actor.ts";
 import { castOf } from "./cast.ts";
 import { Checker } from "./checker.ts";
-import { type ClusterPlan, clusterPlanOf } from "./cluster_plan.ts";
+import { type ClusterPlan, clusterPlanOf, membershipPlanOf } from "./cluster_plan.ts";
 import { ClusterWatch } from "./cluster_watch.ts";
 import { DamageBook } from "./damage_book.ts";
 import { GroupActor } from "./group_actor.ts";
@@ -33,6 +33,7 @@ import { VerifyActor } from "./verify_actor.ts";
 const DRAIN_MS = 120_000;
 /** Virtual time for memory to come to rest (ms). */
 const REST_MS = 3_000;
+const MEMBERSHIP_SEED = 0x1f83d9ab;
 /** Steps between two looks at all nodes, and at their budgets. */
 const WATCH_STEPS = 4;
 const BUDGET_STEPS = 64;
@@ -71,7 +72,8 @@ export class ClusterWorkload {
   constructor(seed: number, options: ClusterOptions = {}) {
     this.#random = new Xoshiro128(seed ^ 0x6a09e667);
     const shape = clusterPlanOf(this.#random, options.nodes ?? null);
-    const plan = this.plan = { ...shape, ...options.plan };
+    const changes = new Xoshiro128(seed ^ MEMBERSHIP_SEED);
+    const plan = this.plan = { ...membershipPlanOf(changes, shape), ...options.plan };
     const { nodes, skewMsMax } = plan;
     const skews = Array.from({ length: nodes }, () => this.#random.nextBelow(skewMsMax + 1));
     this.cluster = new SimCluster({
@@ -116,6 +118,7 @@ export class ClusterWorkload {
         stage: this.#stage,
         random: new Xoshiro128(this.#next()),
         onLeave: ({ nodeId }) => this.#actors.forEach((actor) => actor.leave(nodeId)),
+        mayWipe: () => node.nodeId === plan.wiped && this.#areRegistered && !this.#stage.draining,
       })
     );
     const names = (): string[] => this.#actors.map(({ name }) => name);
@@ -125,6 +128,7 @@ export class ClusterWorkload {
     for (let i = 0; i < plan.topics; i++) this.#stage.topics.push(this.#topic(i));
     const admin = new AdminActor(this.#stage, this.#next(), {
       busy: plan.admins > 0,
+      moves: plan.moves ? { nodes, replicasMin: plan.wiped < 0 ? 1 : 3 } : null,
       segmentBytes: plan.segmentBytes,
       retention: plan.retention,
       replication: plan.replication,
@@ -164,7 +168,10 @@ export class ClusterWorkload {
     this.#stage.calmSinceMs = cluster.nowMs;
     this.#faults.end();
     this.#troubles.end();
-    const isAway = this.plan.minorityStaysAway ? this.#minority() : (): boolean => false;
+    // Which nodes a group on its way needs is not known here.
+    const isAway = this.plan.minorityStaysAway && !this.plan.moves && this.plan.wiped < 0
+      ? this.#minority()
+      : (): boolean => false;
     const away = this.#fates.filter(({ node }) => isAway(node.nodeId));
     for (const fate of away) if (!fate.node.disk.crashed) fate.endLife();
     const back = this.#fates.filter((fate) => !away.includes(fate));
@@ -190,6 +197,13 @@ export class ClusterWorkload {
       if (isFree) away.add(next);
     }
     return (nodeId) => away.has(nodeId);
+  }
+
+  /** Some node knows all of them as members. */
+  get #areRegistered(): boolean {
+    return this.cluster.nodes.some(({ shards }) =>
+      shards[0]?.steps.shard?.image.nodes.size === this.plan.nodes
+    );
   }
 
   #verify(): void {

@@ -96,7 +96,8 @@ Deno.test("a node that is added takes its share over, while clients write", () =
     const leader = bench.cluster.nodes[leaderId]!;
     kept += leader.logOf(leader.groupOf(topicId, partitionIndex))!.endOffset / 3;
   }
-  assert.equal(kept, written);
+  // What was refused in the middle of a transfer may have been kept all the same.
+  assert(kept >= written, `${kept} batches of ${written}`);
 });
 
 Deno.test("a node that joined is one of them after a restart, and when others are gone", () => {

@@ -46,6 +46,8 @@ export interface FateOptions {
   readonly random: Random;
   /** The node goes: clients are to give it up. */
   readonly onLeave: (node: SimNode) => void;
+  /** It may lose its disk now; never when absent. */
+  readonly mayWipe?: () => boolean;
 }
 
 export class NodeFate {
@@ -54,6 +56,7 @@ export class NodeFate {
   readonly #stage: Stage;
   readonly #random: Random;
   readonly #onLeave: (node: SimNode) => void;
+  readonly #mayWipe: () => boolean;
   readonly #damager: Damager;
   #extraBytes = 0;
   lives = 0;
@@ -63,7 +66,8 @@ export class NodeFate {
   /** Disk operations of the first life. */
   operations = 0;
 
-  constructor({ node, plan, stage, random, onLeave }: FateOptions) {
+  constructor({ node, plan, stage, random, onLeave, mayWipe = () => false }: FateOptions) {
+    this.#mayWipe = mayWipe;
     this.node = node;
     this.#plan = plan;
     this.#stage = stage;
@@ -216,6 +220,7 @@ export class NodeFate {
     }
     this.endLife();
     if (plan.damage && this.#chance(70)) this.#strike();
+    if (this.#mayWipe() && this.#chance(50)) this.node.wipe();
     yield* this.#stayAway();
   }
 

@@ -368,8 +368,10 @@ export class SimNode {
   /** The node that has crashed gets an empty disk. */
   wipe(): void {
     assert(this.disk.crashed, "a disk that somebody uses");
-    this.#bulk = null;
+    this.#bulk = new MemoryDisk({ memory: this.#memory, random: this.random, ...this.diskOptions });
+    this.#bulk.crash();
     this.shards = [];
+    this.#world.trace?.note(this.name, "has an empty disk");
   }
 
   /** A group's log, on whichever shard it is. */
