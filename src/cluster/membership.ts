@@ -62,7 +62,7 @@ export function setNodeState(
   if (!image.nodes.has(nodeId)) {
     return refuse(
       ErrorCode.BROKER_ID_NOT_REGISTERED,
-      `Broker ID ${nodeId} is not currently registered.`,
+      `Broker ID ${nodeId} is not currently registered`,
     );
   }
   if (image.stateOf(nodeId) === state) return SUCCESS;
@@ -89,7 +89,7 @@ export function removeNode({ image, emit }: CommandContext, nodeId: number): Out
   if (!image.nodes.has(nodeId)) {
     return refuse(
       ErrorCode.BROKER_ID_NOT_REGISTERED,
-      `Broker ID ${nodeId} is not currently registered.`,
+      `Broker ID ${nodeId} is not currently registered`,
     );
   }
   const { replicas } = image.loadOf(nodeId);

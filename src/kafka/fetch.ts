@@ -15,7 +15,8 @@
  *   knows to be committed, with its own high watermark. Beyond that OFFSET_NOT_AVAILABLE, beyond its log
  *   OFFSET_OUT_OF_RANGE, after which clients ask the leader.
  * - A session that names topics finds the topic that has the name at each request, one recreated after a
- *   deletion too; a session of ids knows only one incarnation. They do not mix
+ *   deletion too; a session of ids knows only one incarnation, and answers UNKNOWN_TOPIC_OR_PARTITION for one that it
+ *   has known (UNKNOWN_TOPIC_ID otherwise). They do not mix
  *   (FETCH_SESSION_TOPIC_ID_ERROR).
  *
  * Deliberate gaps: a follower refuses clients without a rack, which can only have come by mistake. A request with a
@@ -244,8 +245,7 @@ export class FetchPath implements InPlacePath {
   #beginSession(operation: FetchOperation): void {
     const byId = operation.version >= TOPIC_IDS_SINCE;
     const { sessions } = this.#options;
-    const total = this.#reader.partitionTotal;
-    const fits = total > 0 && sessions.makeRoom(total, this.nowMs());
+    const fits = sessions.makeRoom(this.#reader.partitionTotal, this.nowMs());
     const session = fits ? sessions.create(this.nowMs(), byId) : null;
     if (session === null) {
       this.#takeSessionless(operation);
@@ -383,7 +383,8 @@ export class FetchPath implements InPlacePath {
   #fill(partition: FetchPartition, handle: number): FetchPartition {
     const reader = this.#reader;
     partition.topicHandle = handle;
-    partition.topicName = this.#topicName;
+    // In a session of ids a topic that is gone keeps the name that it had.
+    if (this.#topicName !== "") partition.topicName = this.#topicName;
     partition.topicId = this.#topicId;
     partition.partition = reader.partitionIndex;
     partition.fetchOffset = reader.fetchOffset;
@@ -402,8 +403,8 @@ export class FetchPath implements InPlacePath {
     part.near = this.#near(asked, operation.rack);
     part.isRemote = false;
     if (part.groupId < 0) {
-      const unknownTopic = image.topicByHandle(asked.topicHandle) === undefined;
-      part.knownError = byId && unknownTopic
+      // Of a topic that the session has known, Kafka looks for the name.
+      part.knownError = byId && asked.topicName === ""
         ? ErrorCode.UNKNOWN_TOPIC_ID
         : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
       return part;

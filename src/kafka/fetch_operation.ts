@@ -193,8 +193,8 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     for (let i = 0; i < this.#answer.length;) {
       const first = this.#answer[i]!.asked;
       let end = i + 1;
-      while (end < this.#answer.length && sameTopic(this.#answer[end]!.asked, first)) end++;
-      if (this.version >= TOPIC_IDS_SINCE) writer.topicByUuid(first.topicId, end - i);
+      while (end < this.#answer.length && this.#isSameTopic(this.#answer[end]!.asked, first)) end++;
+      if (this.#isById) writer.topicByUuid(first.topicId, end - i);
       else writer.topicByText(first.topicName, end - i);
       for (; i < end; i++) from = this.#writePart(i, from, ranges);
       writer.endTopic();
@@ -359,7 +359,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
       names += 3 * part.asked.topicName.length;
       noteSent(part);
     }
-    this.#answer.sort(byTopic);
+    this.#answer.sort(this.#isById ? byTopicId : byTopicName);
     this.#inlineSize = FETCH_RESPONSE_SIZE_MAX + names +
       this.#answer.length * (FETCH_PARTITION_SIZE_MAX + FETCH_TOPIC_SIZE_MAX);
     this.#finishSession();
@@ -379,19 +379,32 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     const { session } = this;
     if (session === null) return;
     session.busy = false;
-    const byId = this.version >= TOPIC_IDS_SINCE;
     for (let i = 0; i < this.#answer.length; i++) {
       const part = this.#answer[i]!;
       if (part.bytes === 0) continue;
       const { asked } = part;
-      session.rotate(fetchPartitionKey(byId ? asked.topicId : asked.topicName, asked.partition));
+      session.rotate(
+        fetchPartitionKey(this.#isById ? asked.topicId : asked.topicName, asked.partition),
+      );
     }
+  }
+
+  /** The request names its topics by id. */
+  get #isById(): boolean {
+    return this.version >= TOPIC_IDS_SINCE;
+  }
+
+  /** Of a topic that came or went one partition may know what the other does not: its name, or its id. */
+  #isSameTopic(a: FetchPartition, b: FetchPartition): boolean {
+    return this.#isById ? a.topicId === b.topicId : a.topicName === b.topicName;
   }
 
   #countTopics(): number {
     let count = 0;
     for (let i = 0; i < this.#answer.length; i++) {
-      if (i === 0 || !sameTopic(this.#answer[i - 1]!.asked, this.#answer[i]!.asked)) count++;
+      if (i === 0 || !this.#isSameTopic(this.#answer[i - 1]!.asked, this.#answer[i]!.asked)) {
+        count++;
+      }
     }
     return count;
   }
@@ -413,7 +426,9 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     const leader = this.#leaders?.of(at) ?? NO_LEADER;
     result.leaderId = leader.leaderId;
     result.leaderEpoch = leader.leaderEpoch;
-    writer.partition(result, this.isolation === 0 ? -1 : 0);
+    // An empty list where it was asked for and something was read; and, as in Kafka, of what nobody knows.
+    const isRead = this.isolation !== 0 && result.errorCode === ErrorCode.NONE;
+    writer.partition(result, isRead || part.unknown ? 0 : -1);
     const bytes = part.bytes;
     writer.records(part.preferredReplica, bytes);
     if (bytes === 0) {
@@ -434,14 +449,12 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
   }
 }
 
-function sameTopic(a: FetchPartition, b: FetchPartition): boolean {
-  return a.topicName === b.topicName && a.topicId === b.topicId;
+function byTopicName(a: FetchPart, b: FetchPart): number {
+  if (a.asked.topicName === b.asked.topicName) return 0;
+  return a.asked.topicName < b.asked.topicName ? -1 : 1;
 }
 
-function byTopic(a: FetchPart, b: FetchPart): number {
-  if (a.asked.topicName !== b.asked.topicName) {
-    return a.asked.topicName < b.asked.topicName ? -1 : 1;
-  }
+function byTopicId(a: FetchPart, b: FetchPart): number {
   if (a.asked.topicId === b.asked.topicId) return 0;
   return a.asked.topicId < b.asked.topicId ? -1 : 1;
 }

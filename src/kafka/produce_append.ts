@@ -25,12 +25,14 @@ import { ErrorCode } from "../wire/errors.ts";
 import {
   ATTRIBUTES_OFFSET,
   BATCH_HEADER_SIZE,
+  BATCH_MAGIC,
   batchAttributes,
   batchBaseSequence,
   batchBaseTimestamp,
   batchCompression,
   batchIsTransactional,
   batchLastOffsetDelta,
+  batchMagic,
   batchMaxTimestamp,
   batchProducerEpoch,
   batchProducerId,
@@ -130,6 +132,7 @@ export class ProduceAppender {
     outcome.reset(ErrorCode.NONE);
     outcome.error = this.#append(partition, address, length, request);
     if (outcome.error !== APPEND_BUSY) this.#checks.forget(address);
+    if (hidesStart(outcome.error)) outcome.logStartOffset = -1;
     return outcome.error;
   }
 
@@ -189,16 +192,27 @@ export class ProduceAppender {
     request: AppendRequest,
   ): number {
     const { view } = this.#memory;
+    const { outcome } = this;
     const { limits } = partition;
     if (length < 0) return ErrorCode.INVALID_RECORD;
     // Anything else than one whole batch has another error, whatever its size.
     const isOneBatch = length >= BATCH_HEADER_SIZE && batchSize(view, address) === length;
     if (length > limits.batchSizeMax && isOneBatch) return ErrorCode.MESSAGE_TOO_LARGE;
     const broken = checkBatch(this.#memory, address, address + length, this.#crc32c);
-    if (broken !== ErrorCode.NONE) return broken;
+    if (broken !== ErrorCode.NONE) {
+      // Of these Kafka's requests are refused before they reach a log.
+      if (!isOneBatch || batchMagic(view, address) !== BATCH_MAGIC) outcome.logStartOffset = -1;
+      return broken;
+    }
     const zstd = batchCompression(view, address) === Compression.ZSTD;
-    if (zstd && request.version < ZSTD_SINCE_VERSION) return ErrorCode.UNSUPPORTED_COMPRESSION_TYPE;
-    if (batchIsTransactional(view, address)) return ErrorCode.INVALID_TXN_STATE;
+    if (zstd && request.version < ZSTD_SINCE_VERSION) {
+      outcome.logStartOffset = -1;
+      return ErrorCode.UNSUPPORTED_COMPRESSION_TYPE;
+    }
+    if (batchIsTransactional(view, address)) {
+      outcome.logStartOffset = -1;
+      return ErrorCode.INVALID_TXN_STATE;
+    }
     const compressed = batchCompression(view, address) !== Compression.NONE;
     if (compressed && !this.#checkCompressed) {
       return this.#checkUnseen(partition, address, length, request);
@@ -319,4 +333,10 @@ export class ProduceAppender {
     const from = address + ATTRIBUTES_OFFSET;
     setBatchCrc(this.#memory.view, address, this.#crc32c(from, length - ATTRIBUTES_OFFSET, 0));
   }
+}
+
+/** Whether the answer to a refused batch leaves out where the log starts, as Kafka's does. */
+function hidesStart(error: number): boolean {
+  return error === ErrorCode.MESSAGE_TOO_LARGE || error === ErrorCode.CORRUPT_MESSAGE ||
+    error === ErrorCode.KAFKA_STORAGE_ERROR;
 }

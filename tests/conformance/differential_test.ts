@@ -4,6 +4,7 @@
  */
 
 import { strict as assert } from "node:assert";
+import { fieldsWithoutChange, versionsWithoutCase } from "./diff/fields.ts";
 import { fixedCases } from "./diff/fixed.ts";
 import { Fixture } from "./diff/fixture.ts";
 import { Hunt } from "./diff/hunt.ts";
@@ -32,6 +33,12 @@ Deno.test({
       await fixture.stop();
     }
   },
+});
+
+Deno.test("the fixed cases ask each API in each version, and change each field of each request", () => {
+  const cases = [...fixedCases(null)];
+  assert.deepEqual(fieldsWithoutChange(cases), []);
+  assert.deepEqual(versionsWithoutCase(cases), []);
 });
 
 /** Kafka needs Java and Maven; where a check must not be skipped, they have to be there. */

@@ -34,6 +34,8 @@ export const ALTER_PARTITION_REASSIGNMENTS_HANDLER: Handler<
   maxVersion: 1,
   route: ON_CONTROLLER,
   *handle({ services, version }, { topics, allowReplicationFactorChange }) {
+    // Kafka has an empty text here, and null in every other answer without an error.
+    if (topics.length === 0) return newAlterPartitionReassignmentsResponse({ errorMessage: "" });
     const allowsOtherCount = version === 0 || allowReplicationFactorChange;
     const executed = yield* onController(
       services,

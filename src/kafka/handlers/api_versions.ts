@@ -81,14 +81,10 @@ export function apiVersionsHandler(
     unsupportedVersion() {
       const writer = new Writer();
       const errorCode = ErrorCode.UNSUPPORTED_VERSION;
-      API_VERSIONS.encodeResponse(
-        writer,
-        0,
-        newApiVersionsResponse({
-          errorCode,
-          apiKeys: apiKeys().filter(({ apiKey }) => apiKey < OWN_KEY_MIN),
-        }),
-      );
+      // What the client needs to ask again (KIP-511).
+      const own = apiKeys().filter(({ apiKey }) => apiKey === API_VERSIONS.key);
+      const response = newApiVersionsResponse({ errorCode, apiKeys: own });
+      API_VERSIONS.encodeResponse(writer, 0, response);
       return writer.copyBytes();
     },
   };

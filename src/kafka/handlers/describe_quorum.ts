@@ -33,6 +33,7 @@ import type { Services } from "../services.ts";
 
 const TIMESTAMPS_SINCE = 1;
 const DIRECTORIES_SINCE = 2;
+const MESSAGES_SINCE = 2;
 
 export const DESCRIBE_QUORUM_HANDLER: Handler<DescribeQuorumRequest, DescribeQuorumResponse> = {
   api: DESCRIBE_QUORUM,
@@ -42,11 +43,11 @@ export const DESCRIBE_QUORUM_HANDLER: Handler<DescribeQuorumRequest, DescribeQuo
   // deno-lint-ignore require-yield -- answered from memory.
   *handle(context, request) {
     const { services, version } = context;
-    if (!asksForMetadata(request)) return unknown(request);
+    if (!asksForMetadata(request)) return unknown(request, version);
     const partition = services.partitions.byGroup(CONTROLLER_GROUP_ID);
     if (partition?.leading !== true) {
       const errorCode = ErrorCode.NOT_LEADER_OR_FOLLOWER;
-      const errorMessage = version >= DIRECTORIES_SINCE ? errorInfo(errorCode).message : "";
+      const errorMessage = version >= MESSAGES_SINCE ? errorInfo(errorCode).message : "";
       return newDescribeQuorumResponse({ errorCode, errorMessage });
     }
     const { members } = partition.replica.status();
@@ -86,13 +87,14 @@ function asksForMetadata({ topics }: DescribeQuorumRequest): boolean {
     topic!.partitions.length === 1 && topic!.partitions[0]!.partitionIndex === 0;
 }
 
-function unknown({ topics }: DescribeQuorumRequest): DescribeQuorumResponse {
+function unknown({ topics }: DescribeQuorumRequest, version: number): DescribeQuorumResponse {
   const errorCode = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+  const errorMessage = version >= MESSAGES_SINCE ? errorInfo(errorCode).message : "";
   return newDescribeQuorumResponse({
     topics: topics.map(({ topicName, partitions }) => ({
       topicName,
       partitions: partitions.map(({ partitionIndex }) =>
-        newPartitionData({ partitionIndex, errorCode })
+        newPartitionData({ partitionIndex, errorCode, errorMessage })
       ),
     })),
   });

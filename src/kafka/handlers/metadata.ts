@@ -4,7 +4,8 @@
  * - All topics: an empty list in v0, a null list from v1 on; an empty list from v1 on is no topics.
  * - Topics that do not exist are created when the broker (`auto.create.topics.enable`) and, from v4 on,
  *   the client allow it; the answer waits for the creation.
- * - By topic id from v12 on: UNKNOWN_TOPIC_ID without a name. In v10 and v11 a request with an id is refused.
+ * - By topic id from v12 on: UNKNOWN_TOPIC_ID without a name. As in Kafka topics that are asked for by name are left
+ *   out of the answer then. In v10 and v11 a request with an id is refused, later one with a topic by nothing.
  * - Authorized operations are all there are when asked for (v8), else the value for "not asked".
  *
  * - Nodes that cannot be reached are left out. A partition of which no leader is known that can be reached: leader -1
@@ -60,7 +61,8 @@ export const METADATA_HANDLER: Handler<MetadataRequest, MetadataResponse> = {
   *handle(context, request) {
     const { services, version } = context;
     const { image } = services;
-    if (version < TOPIC_IDS_SINCE && request.topics?.some(isNameless)) return refuseIds(request);
+    const isRefused = version < TOPIC_IDS_SINCE ? isNameless : isNothing;
+    if (!hasIds(context, request) && request.topics?.some(isRefused)) return refuse(request);
     const all = request.topics === null || (version === 0 && request.topics.length === 0);
     const topics = all
       ? yield* inTurns(
@@ -87,13 +89,23 @@ function isNameless({ name, topicId }: MetadataRequestTopic): boolean {
   return name === null || topicId !== ZERO_UUID;
 }
 
+function isNothing({ name, topicId }: MetadataRequestTopic): boolean {
+  return name === null && topicId === ZERO_UUID;
+}
+
+/** Whether the request asks by ids, in a version that can. */
+function hasIds({ version }: RequestContext, { topics }: MetadataRequest): boolean {
+  return version >= TOPIC_IDS_SINCE && topics !== null &&
+    topics.some(({ topicId }) => topicId !== ZERO_UUID);
+}
+
 /** Nothing but the topics as they were asked for, as Kafka refuses them. */
-function refuseIds(request: MetadataRequest): MetadataResponse {
+function refuse(request: MetadataRequest): MetadataResponse {
   const errorCode = ErrorCode.INVALID_REQUEST;
   const topics = request.topics!.map(({ name, topicId }) =>
     newMetadataResponseTopic({ errorCode, name: name ?? "", topicId })
   );
-  return newMetadataResponse({ topics });
+  return newMetadataResponse({ errorCode, topics });
 }
 
 function* namedTopics(
@@ -101,46 +113,27 @@ function* namedTopics(
   request: MetadataRequest,
 ): Task<MetadataResponseTopic[]> {
   const { image } = context.services;
-  const byName: string[] = [];
-  const views: MetadataResponseTopic[] = [];
-  const seen = new Set<string>();
-  for (const { name, topicId } of request.topics!) {
-    const key = name ?? topicId;
-    if (seen.has(key)) continue;
-    seen.add(key);
-    if (topicId !== ZERO_UUID) {
+  const topics = request.topics!;
+  if (hasIds(context, request)) {
+    const ids = new Set(topics.map(({ topicId }) => topicId).filter((id) => id !== ZERO_UUID));
+    return yield* inTurns(context, [...ids], (topicId) => {
       const topic = image.topicById(topicId);
-      views.push(
-        topic === undefined
-          ? newMetadataResponseTopic({
-            errorCode: ErrorCode.UNKNOWN_TOPIC_ID,
-            name: null,
-            topicId,
-          })
-          : viewTopic(context, request, topic),
-      );
-    } else if (name === null) {
-      const errorCode = ErrorCode.INVALID_REQUEST;
-      views.push(newMetadataResponseTopic({ errorCode, name, topicId }));
-    } else {
-      byName.push(name);
-    }
+      if (topic !== undefined) return viewTopic(context, request, topic);
+      const errorCode = ErrorCode.UNKNOWN_TOPIC_ID;
+      return newMetadataResponseTopic({ errorCode, name: null, topicId });
+    });
   }
-  const missing = byName.filter((name) => image.topicByName(name) === undefined);
+  const names = [...new Set(topics.map(({ name }) => name!))];
+  const missing = names.filter((name) => image.topicByName(name) === undefined);
   const errors = missing.length === 0
     ? new Map<string, number>()
     : yield* createMissing(context, request, missing);
-  const named = yield* inTurns(context, byName, (name) => {
+  return yield* inTurns(context, names, (name) => {
     const topic = image.topicByName(name);
     if (topic !== undefined) return viewTopic(context, request, topic);
-    return missingTopic(
-      context,
-      request,
-      name,
-      errors.get(name) ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-    );
+    const errorCode = errors.get(name) ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+    return missingTopic(context, request, name, errorCode);
   });
-  return [...views, ...named];
 }
 
 /** What `view` makes of each item, of some in each turn. */

@@ -156,6 +156,37 @@ for (const version of VERSIONS) {
   }
 }
 
+Deno.test("Metadata answers only what is asked for by id where anything is, as Kafka does", () => {
+  const broker = new TestBroker();
+  broker.addTopic("t", 1);
+  broker.addTopic("u", 1);
+  const { id } = broker.cluster.image.topicByName("t")!;
+  const namesOf = (topics: MetadataRequestTopic[]) =>
+    broker.ask(METADATA_HANDLER, 12, newMetadataRequest({ topics })).topics
+      .map(({ name }) => name);
+  assert.deepEqual(namesOf([...named("u"), { name: null, topicId: id }]), ["t"]);
+  // Beside an id a name says nothing, and hides nothing.
+  assert.deepEqual(namesOf([...named("u"), { name: "u", topicId: id }]), ["t"]);
+  assert.deepEqual(namesOf([{ name: null, topicId: ZERO_UUID }, { name: "new", topicId: id }]), [
+    "t",
+  ]);
+  assert.equal(broker.cluster.image.topicByName("new"), undefined);
+});
+
+Deno.test("Metadata refuses a request with a topic by neither id nor name", () => {
+  const broker = new TestBroker();
+  broker.addTopic("t", 1);
+  const topics = [...named("t"), { name: null, topicId: ZERO_UUID }];
+  const response = broker.ask(METADATA_HANDLER, 13, newMetadataRequest({ topics }));
+  const refused = ErrorCode.INVALID_REQUEST;
+  assert.equal(response.errorCode, refused);
+  assert.deepEqual(response.topics.map(({ name, errorCode }) => [name, errorCode]), [
+    ["t", refused],
+    ["", refused],
+  ]);
+  assert.equal(response.brokers.length, 0);
+});
+
 Deno.test("Metadata makes internal topics with settings of their own", () => {
   const broker = new TestBroker({ settings: { "offsets.topic.num.partitions": "5" } });
   const request = newMetadataRequest({

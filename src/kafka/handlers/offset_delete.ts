@@ -40,12 +40,12 @@ export const OFFSET_DELETE_HANDLER: Handler<OffsetDeleteRequest, OffsetDeleteRes
     const topics = request.topics.map((topic) => {
       const { name, partitions } = topic;
       return { ...topic, partitions: partitions.filter((p) => exists(name, p.partitionIndex)) };
-    });
+    }).filter(({ partitions }) => partitions.length > 0);
     const deleted = yield* until<OffsetDeleteResponse>((respond) =>
       coordinator.offsetDelete(context, { ...request, topics }, respond)
     );
     if (deleted.errorCode !== ErrorCode.NONE) return deleted;
-    // As in Kafka a topic has one entry, in which what does not exist comes first.
+    // As in Kafka a topic has one entry where something does not exist, which comes first.
     const byName = new Map<string, OffsetDeleteResponsePartition[]>();
     const partitionsOf = (name: string): OffsetDeleteResponsePartition[] => {
       const known = byName.get(name);
@@ -56,11 +56,13 @@ export const OFFSET_DELETE_HANDLER: Handler<OffsetDeleteRequest, OffsetDeleteRes
     };
     const errorCode = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
     for (const { name, partitions } of request.topics) {
+      if (image.topicByName(name) === undefined) partitionsOf(name);
       for (const { partitionIndex } of partitions) {
         if (exists(name, partitionIndex)) continue;
         partitionsOf(name).push(newOffsetDeleteResponsePartition({ partitionIndex, errorCode }));
       }
     }
+    if (byName.size === 0) return deleted;
     for (const { name, partitions } of deleted.topics) partitionsOf(name).push(...partitions);
     const answers = [...byName].map(([name, partitions]) =>
       newOffsetDeleteResponseTopic({ name, partitions })

@@ -9,7 +9,8 @@
  * $c              the case's own prefix for names, so that cases do not meet
  * $c~N            the same, made N characters long
  * %id:NAME%       the id of a topic
- * %epoch:NAME%    the leader epoch of its partition 0; %epoch:NAME+1% and %epoch:NAME-1% beside it
+ * %epoch%         the leader epoch of the partition that it stands beside; %epoch+1% and so on beside it
+ * %now%           the time of the run, to the hour; %now+50% and so on beside it
  * %STEP:PATH%     what the answer to an earlier step held: %0:memberId%, %1:producerEpoch+1%
  * ```
  *
@@ -72,7 +73,10 @@ export interface Case {
   readonly steps: readonly Step[];
 }
 
-/** A record batch, valid by default. */
+/**
+ * A record batch, valid by default. It may have `compression` (the setting's name), a producer's fields, `set` for
+ * fields of its header that say something else, and `crc: false` where the checksum is not to fit those.
+ */
 export interface BatchJson extends JsonObject {
   /** Values of the records; or objects with `key`, `value`, `timestamp`. */
   readonly records: readonly Json[];

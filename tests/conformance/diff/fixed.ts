@@ -8,11 +8,21 @@ import type { Case } from "./case.ts";
 import { configCases } from "./config_cases.ts";
 import { damagedCases } from "./frames.ts";
 import { sequenceCases } from "./sequences.ts";
-import { caseOf, casesOf, versionsOfTemplate } from "./template.ts";
+import { AS_IT_IS, caseOf, casesOf, type Template, versionsOfTemplate } from "./template.ts";
 import { TEMPLATES } from "./templates.ts";
 
+/** The template, and those of its variations that no version so far had. */
+function* casesOfOwn(template: Template, version: number, known: Set<string>): Generator<Case> {
+  for (const one of casesOf(template, version)) {
+    const variation = one.name.slice(one.name.indexOf(":"));
+    if (known.has(variation) && !variation.endsWith(AS_IT_IS)) continue;
+    known.add(variation);
+    yield one;
+  }
+}
+
 /**
- * Every template in every version; its variations in the highest, or in all.
+ * Every template in every version; each of its variations in the highest that has it, or in all.
  *
  * @param apis only these; all when null
  */
@@ -23,12 +33,12 @@ export function* fixedCases(
   for (const template of TEMPLATES) {
     if (apis !== null && !apis.has(template.api)) continue;
     const versions = versionsOfTemplate(template);
-    for (const version of versions) {
-      const isLast = version === versions.at(-1);
-      if (everyVersion || (isLast && !template.isAlike)) {
-        yield* casesOf(template, version);
-      } else if (isLast || !template.isAlike || version === versions[0]) {
-        yield caseOf(template, version, "as it is", template.request);
+    const known = new Set<string>();
+    for (const version of versions.toReversed()) {
+      if (everyVersion) yield* casesOf(template, version);
+      else if (!template.isAlike) yield* casesOfOwn(template, version, known);
+      else if (version === versions[0] || version === versions.at(-1)) {
+        yield caseOf(template, version, AS_IT_IS, template.request);
       }
     }
   }

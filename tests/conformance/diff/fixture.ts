@@ -12,7 +12,6 @@ import { KafkaBroker } from "../../harness/kafka_broker.ts";
 import { type Case, type Json, step } from "./case.ts";
 import { KAFKA } from "./kafka_version.ts";
 import { type Difference, Lane, type Shared } from "./lane.ts";
-import { NOW_MS } from "./message_builder.ts";
 
 const SETTINGS = [
   "offsets.topic.num.partitions=1",
@@ -51,12 +50,12 @@ const FIXTURE: Case = {
       timeoutMs: 30_000,
     }),
     step("Metadata", 12, {
-      topics: ["orders", "empty", "compacted"].map((name) => ({ name })),
+      topics: ["orders", "empty", "compacted", "__consumer_offsets"].map((name) => ({ name })),
       allowAutoTopicCreation: false,
     }),
     step("InitProducerId", 4, { transactionalId: null, transactionTimeoutMs: 60_000 }),
     produce(0, [{ records: ["a", "b", "c"] }]),
-    produce(0, [{ records: [{ key: "k", value: "d", timestamp: NOW_MS + 1000 }, "e"] }]),
+    produce(0, [{ records: [{ key: "k", value: "d", timestamp: "%now+1000%" }, "e"] }]),
     produce(1, [{
       records: ["f"],
       producerId: "%2:producerId%",

@@ -7,7 +7,7 @@
  */
 
 import type { Case, Damage } from "./case.ts";
-import { caseOf, type Template, versionsOfTemplate } from "./template.ts";
+import { AS_IT_IS, caseOf, type Template, versionsOfTemplate } from "./template.ts";
 
 /** What a length may say instead. */
 export const LENGTHS = [-2147483648, -2, -1, 0, 1, 2, 1000, 2147483647];
@@ -65,7 +65,7 @@ export function* damagedCases(
     for (const template of firstTemplates(templates, api)) {
       const versions = versionsOfTemplate(template);
       for (const version of new Set([versions[0]!, versions.at(-1)!])) {
-        const one = caseOf(template, version, "as it is", template.request);
+        const one = caseOf(template, version, AS_IT_IS, template.request);
         for (const damage of DAMAGES) yield damagedCase(one, template.before?.length ?? 0, damage);
       }
     }

@@ -24,8 +24,8 @@ export interface News {
 
 export class Hunt {
   readonly news = new Map<string, News>();
-  /** How often each known difference was met. */
-  readonly known = new Map<KnownDifference, number>();
+  /** Each known difference that was met, and one of every kind that it covers. */
+  readonly known = new Map<KnownDifference, Map<string, News>>();
   cases = 0;
   readonly #fixture: Fixture;
   #number = 0;
@@ -59,18 +59,13 @@ export class Hunt {
     for (const difference of differences) {
       const known = knownAs(difference);
       if (known !== null) {
-        this.known.set(known, (this.known.get(known) ?? 0) + 1);
+        const kinds = this.known.get(known) ?? new Map<string, News>();
+        this.known.set(known, kinds);
+        count(kinds, found, difference);
         continue;
       }
-      const key = signatureOf(difference);
-      const before = this.news.get(key);
-      if (before !== undefined) {
-        before.count++;
-        continue;
-      }
-      const one = { found, difference, count: 1 };
-      this.news.set(key, one);
-      fresh.push(one);
+      const one = count(this.news, found, difference);
+      if (one !== null) fresh.push(one);
     }
     return fresh;
   }
@@ -92,6 +87,19 @@ export class Hunt {
   #prefix(): string {
     return `c${this.#number++}-`;
   }
+}
+
+/** Counts a difference with those of its kind; returns it if it is the first. */
+function count(kinds: Map<string, News>, found: Case, difference: Difference): News | null {
+  const key = signatureOf(difference);
+  const before = kinds.get(key);
+  if (before !== undefined) {
+    before.count++;
+    return null;
+  }
+  const one = { found, difference, count: 1 };
+  kinds.set(key, one);
+  return one;
 }
 
 /** Differences of one kind have it in common: the API, the field, and both values. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Damage, JsonObject, Step } from "./case.ts";
+import type { Json, JsonObject, Step } from "./case.ts";
 import { KNOWN_ADMIN } from "./known_admin.ts";
 import { KNOWN_CONFIGS } from "./known_configs.ts";
 import { KNOWN_DATA } from "./known_data.ts";
@@ -21,7 +21,11 @@ export interface KnownDifference {
   readonly kafka?: RegExp;
   readonly gregor?: RegExp;
   /** Matched against the request as JSON; or what says whether it is meant. */
-  readonly request?: RegExp | ((request: JsonObject, damage: Damage | undefined) => boolean);
+  readonly request?: RegExp | ((request: JsonObject, step: Step) => boolean);
+  /** Matched against the earlier requests of the case, as JSON. */
+  readonly after?: RegExp;
+  /** What says whether the two values are meant, beside each other. */
+  readonly values?: (kafka: Json, gregor: Json) => boolean;
   /** Matched against what was done to the frame, as JSON. */
   readonly damage?: RegExp;
   /** The brokers' states differ from there on: what follows in the case is not compared. */
@@ -40,18 +44,23 @@ export function knownAs(difference: Difference): KnownDifference | null {
   return KNOWN.find((known) => matches(known, difference)) ?? null;
 }
 
-function matches(known: KnownDifference, { step, path, kafka, gregor }: Difference): boolean {
+function matches(
+  known: KnownDifference,
+  { step, earlier, path, kafka, gregor }: Difference,
+): boolean {
   return known.apis.includes(step.api) &&
     known.path.test(path.replace(/\[\d+\]/g, "[]")) &&
     (known.kafka?.test(JSON.stringify(kafka)) ?? true) &&
     (known.gregor?.test(JSON.stringify(gregor)) ?? true) &&
+    (known.after?.test(JSON.stringify(earlier)) ?? true) &&
+    (known.values?.(kafka, gregor) ?? true) &&
     (known.damage?.test(JSON.stringify(step.damage ?? null)) ?? true) &&
     isMeant(known.request, step);
 }
 
-function isMeant(wanted: KnownDifference["request"], { request, damage }: Step): boolean {
-  if (typeof wanted === "function") return wanted(request, damage);
-  return wanted?.test(JSON.stringify(request)) ?? true;
+function isMeant(wanted: KnownDifference["request"], step: Step): boolean {
+  if (typeof wanted === "function") return wanted(step.request, step);
+  return wanted?.test(JSON.stringify(step.request)) ?? true;
 }
 
 export const KNOWN: readonly KnownDifference[] = [

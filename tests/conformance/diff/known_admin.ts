@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ZERO_UUID } from "../../../src/wire/uuid.ts";
 import type { JsonObject } from "./case.ts";
 import type { KnownDifference } from "./known.ts";
 
@@ -15,38 +16,43 @@ function hasStrangeCursor({ topics, cursor }: JsonObject): boolean {
   return Number(partitionIndex ?? 0) < 0 || !asked.some(({ name }) => name === topicName);
 }
 
-/** Whether an epoch that is asked for belongs to another partition than it is asked of. */
-function namesOtherEpoch({ topics }: JsonObject): boolean {
-  return ((topics ?? []) as readonly JsonObject[]).some(({ topic, partitions }) =>
-    ((partitions ?? []) as readonly JsonObject[]).some((partition) => {
-      const epochs = [partition.leaderEpoch, partition.currentLeaderEpoch]
-        .filter((epoch) => typeof epoch === "string")
-        .map((epoch) => /^%epoch:([^%]*?)(?:[+-]1)?%$/.exec(epoch)![1]);
-      const isOther = Number(partition.partition ?? 0) > 0;
-      return epochs.some((of) => isOther || of !== topic);
-    })
-  );
-}
-
 /** Whether topics are to be created whose names differ only in '.' and '_'. */
 function namesCollide({ topics }: JsonObject): boolean {
   const names = new Set(((topics ?? []) as readonly JsonObject[]).map(({ name }) => `${name}`));
   return new Set([...names].map((name) => name.replaceAll(".", "_"))).size < names.size;
 }
 
+/** Whether a topic is asked for by nothing. */
+function namesNothing({ topics }: JsonObject): boolean {
+  return ((topics ?? []) as readonly JsonObject[]).some(({ name, topicId }) => {
+    return (name ?? null) === null && (topicId ?? ZERO_UUID) === ZERO_UUID;
+  });
+}
+
 export const KNOWN_ADMIN: readonly KnownDifference[] = [
   {
     apis: ["ApiVersions"],
-    path: /^apiKeys$/,
-    asked: "Which APIs and versions are served.",
+    path: /^apiKeys\{\d+\}$/,
+    kafka: /^\{"apiKey":(?:17|2[4-9]|3[014689]|4[0158-9]|5[0157]|6[45689]|7[12]|7[6-9]|8\d|9\d),/,
+    gregor: /^null$/,
+    asked: "Which APIs are served.",
     kafkaDoes: "All of its own.",
-    gregorDoes: "The APIs that are built, with some versions that only older Kafkas serve.",
-    reason:
-      "APIs that are not built are not advertised; old clients find the versions that they need.",
+    gregorDoes: "The APIs that are built.",
+    reason: "A client that sees one of the others would use it.",
   },
   {
     apis: ["ApiVersions"],
-    path: /^(?:supported|finalized)Features/,
+    path: /^apiKeys\{\d+\}\.minVersion$/,
+    values: (kafka, gregor) => Number(gregor) < Number(kafka),
+    asked: "Which versions are served.",
+    kafkaDoes: "Those since Kafka 2.1.",
+    gregorDoes: "Some older ones, too, that Kafka 3.9 served.",
+    reason: "Old clients find the versions that they need.",
+  },
+  {
+    apis: ["ApiVersions"],
+    path: /^(?:supported|finalized)Features(?:Epoch$|\{[^}]*\}(?:\.maxVersion)?$)/,
+    gregor: /^(?:null|0|-?\d+)$/,
     asked: "Which features exist, at which level.",
     kafkaDoes: "Its own, and an epoch that counts the records of its metadata.",
     gregorDoes: "Level 0 of those that clients look for, and its own epoch.",
@@ -66,6 +72,7 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
     apis: ["CreateTopics"],
     path: /^topics\[\]\.errorMessage$/,
     kafka: /^"Unable to replicate the partition/,
+    gregor: /^"the replication factor is/,
     asked: "A topic with more replicas than there are brokers.",
     kafkaDoes: "A text about cordoned directories.",
     gregorDoes: "Says how many brokers there are.",
@@ -76,7 +83,9 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
     path: /^topics\[\]\.(?:errorCode|partitions|topicId)$/,
     kafka: /^3$|^\[\]$|^"0{32}"$/,
     gregor: /^0$|^\[\{"errorCode":0|^"<id of/,
-    request: /"name":"\$c(?!t")/,
+    request: ({ topics, allowAutoTopicCreation }, { version }) =>
+      (version < 4 || allowAutoTopicCreation !== false) &&
+      /"name":"\$c(?!t")/.test(JSON.stringify(topics)),
     asked: "A topic that is created on demand.",
     kafkaDoes: "UNKNOWN_TOPIC_OR_PARTITION; the topic is there when the client asks again.",
     gregorDoes: "Waits until the topic is created, and describes it.",
@@ -84,13 +93,14 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   },
   {
     apis: ["Metadata"],
-    path: /^(?:$|topics|brokers|clusterId|controllerId|errorCode|topics\[\].*)$/,
-    request: /\},\{.*"topicId":"(?!0{32})|"name":null/,
-    asked: "Topics by id and by name in one request, or a topic by neither.",
-    kafkaDoes:
-      "Leaves out those by name; for a topic by neither, UNKNOWN_SERVER_ERROR for everything.",
-    gregorDoes: "Answers each; a topic by neither is INVALID_REQUEST.",
-    reason: "Every topic of a request is answered.",
+    path: /^(?:topics\[\]\.)?errorCode$/,
+    kafka: /^-1$/,
+    gregor: /^42$/,
+    request: namesNothing,
+    asked: "A topic by neither id nor name.",
+    kafkaDoes: "UNKNOWN_SERVER_ERROR for every topic, and no brokers.",
+    gregorDoes: "The same with INVALID_REQUEST.",
+    reason: "The error names the client's mistake.",
   },
   {
     apis: ["InitProducerId"],
@@ -105,6 +115,7 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   {
     apis: ["FindCoordinator"],
     path: /^(?:coordinators\[\]\.)?(?:errorCode|errorMessage|nodeId|host|port)$/,
+    gregor: /^(?:53|-1|""|"this broker has no transactions.*)$/,
     request: /"keyType":1\b/,
     asked: "The coordinator of a transactional id.",
     kafkaDoes: "Creates the topic of transactions, and names the coordinator.",
@@ -114,7 +125,8 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   {
     apis: ["FindCoordinator"],
     path: /^(?:coordinators\[\]\.)?errorMessage$/,
-    request: /"keyType":(?!1\b)/,
+    gregor: /^"(?!")/,
+    request: /"keyType":(?!0\b|1\b)/,
     asked: "A coordinator of an unknown kind, or of share groups.",
     kafkaDoes: "A general text about malformed requests; none for share groups.",
     gregorDoes: "A text of its own.",
@@ -122,7 +134,7 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   },
   {
     apis: ["ListOffsets", "OffsetForLeaderEpoch"],
-    path: /^topics\[\]\.partitions\[\]\./,
+    path: /^topics\[\]\.partitions\[\]\.(?:offset|timestamp|leaderEpoch|endOffset)$/,
     request: /"__consumer_offsets"/,
     asked: "Offsets, times and epochs in `__consumer_offsets`.",
     kafkaDoes: "Its own records.",
@@ -130,17 +142,27 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
     reason: "Coordinators write to it as they need.",
   },
   {
-    apis: ["OffsetForLeaderEpoch"],
-    path: /^topics\[\]\.partitions\[\]\.(?:errorCode|endOffset|leaderEpoch)$/,
-    request: namesOtherEpoch,
-    asked: "Where an epoch of another topic or partition ends in this one.",
-    kafkaDoes: "All partitions of a cluster of one have the same epoch.",
-    gregorDoes: "Each has its own.",
-    reason: "Epochs are terms of a partition's Raft group.",
+    apis: ["DescribeQuorum"],
+    path: /replicaDirectoryId$/,
+    kafka: /^"0{32}"$/,
+    gregor: /^"<uuid>"$/,
+    asked: "The directory of a voter.",
+    kafkaDoes: "None, where the voters are configured, as they are in a cluster of one.",
+    gregorDoes: "The id of the node's data directory.",
+    reason: "It is known.",
+  },
+  {
+    apis: ["DescribeQuorum"],
+    path: /^nodes\[\]\.listeners\{(?:CONTROLLER|kafka|rpc)\}$/,
+    asked: "The listeners of the nodes that vote.",
+    kafkaDoes: "Those of controllers.",
+    gregorDoes: "Those of clients.",
+    reason: "There are no separate controllers.",
   },
   {
     apis: ["DescribeTopicPartitions"],
     path: /^(?:topics.*|nextCursor)$/,
+    kafka: /^(?:42|null|\[\]|-2147483648|"|[[{].*"errorCode":42)/,
     request: hasStrangeCursor,
     asked: "A cursor that names a topic outside the request, or a partition before the first.",
     kafkaDoes: "INVALID_REQUEST for every topic.",
@@ -160,6 +182,7 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   {
     apis: ["DescribeTopicPartitions"],
     path: /^(?:topics.*|nextCursor.*)$/,
+    kafka: /^(?:-1|null|\[\]|-2147483648|"|[[{].*"errorCode":-1)/,
     request: /"name":""/,
     asked: "A topic with an empty name.",
     kafkaDoes: "UNKNOWN_SERVER_ERROR for every topic.",
@@ -168,7 +191,7 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   },
   {
     apis: ["DescribeTopicPartitions"],
-    path: /^nextCursor\./,
+    path: /^(?:nextCursor\.|topics(?:\{[^}]*\})?$)/,
     byChance: true,
     request: /"topics":\[\]/,
     asked: "All topics, in pages.",
@@ -179,6 +202,8 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   {
     apis: ["CreateTopics"],
     path: /^topics\[\]/,
+    kafka: /^(?:null|\d|"<id|[[{])/,
+    gregor: /^(?:17|-1|"|\[\]|null)/,
     request: namesCollide,
     asked: "Topics in one request whose names differ only in '.' and '_'.",
     kafkaDoes: "Creates both, and refuses such names in two requests.",

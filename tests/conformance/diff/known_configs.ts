@@ -30,6 +30,26 @@ const LEFT_OUT = new RegExp(
   })`,
 );
 
+/** Settings that Kafka takes at the start alone. */
+const READ_AT_START: readonly string[] = [
+  "auto.create.topics.enable",
+  "default.replication.factor",
+  "log.retention.check.interval.ms",
+  "num.partitions",
+  "producer.id.expiration.check.interval.ms",
+];
+const LISTENERS: readonly string[] = [
+  "advertised.listeners",
+  "listener.security.protocol.map",
+  "listeners",
+];
+
+/** Fields of a described setting; where one alone is asked for, it stands in a list without names. */
+function pathOf(names: readonly string[], fields: string): RegExp {
+  const settings = names.map((name) => RegExp.escape(name)).join("|");
+  return new RegExp(`^results\\[\\]\\.configs(?:\\{(?:${settings})\\}|\\[\\])\\.(?:${fields})$`);
+}
+
 const OUTCOME = /^responses\[\]\.error(?:Code|Message)$/;
 const ALTERING = ["AlterConfigs", "IncrementalAlterConfigs"];
 
@@ -46,7 +66,7 @@ export const KNOWN_CONFIGS: readonly KnownDifference[] = [
   },
   {
     apis: ["CreateTopics", "DescribeConfigs"],
-    path: /configs.*(?:configSource|synonyms|\{min\.insync\.replicas\})$/,
+    path: /configs(?:\{min\.insync\.replicas\}|\[\])(?:\.configSource|\.synonyms)?$/,
     kafka: /^3$|"name":"min\.insync\.replicas".*ource":3/,
     asked: "Where a topic's `min.insync.replicas` comes from.",
     kafkaDoes:
@@ -85,6 +105,8 @@ export const KNOWN_CONFIGS: readonly KnownDifference[] = [
   {
     apis: ["DescribeConfigs"],
     path: /documentation$/,
+    kafka: /^"/,
+    gregor: /^"/,
     asked: "The documentation of a config.",
     kafkaDoes: "Kafka's text.",
     gregorDoes: "What the config does here.",
@@ -93,6 +115,7 @@ export const KNOWN_CONFIGS: readonly KnownDifference[] = [
   {
     apis: ALTERING,
     path: OUTCOME,
+    gregor: /^(?:42|"resources of type .*)$/,
     request: /"resourceType":(?:8|16|32)\b/,
     asked: "To change configs of broker loggers, client metrics or groups.",
     kafkaDoes: "Changes them.",
@@ -101,7 +124,20 @@ export const KNOWN_CONFIGS: readonly KnownDifference[] = [
   },
   {
     apis: ["IncrementalAlterConfigs"],
+    path: /^responses\[\]\.errorMessage$/,
+    kafka: /because its type is not LIST/,
+    gregor: /because its type is not LIST/,
+    request: (request) => JSON.stringify(request).split('"configOperation"').length > 2,
+    asked: "To append to several configs that are no lists.",
+    kafkaDoes: "Names one of them, in the order of a hash table.",
+    gregorDoes: "Names the first.",
+    reason: "The error code is the same.",
+    byChance: true,
+  },
+  {
+    apis: ["IncrementalAlterConfigs"],
     path: OUTCOME,
+    gregor: /^(?:42|"there is no operation .*)$/,
     request: /"configOperation":(?:-1|4|127)\b/,
     asked: "An unknown operation.",
     kafkaDoes: "UNKNOWN_SERVER_ERROR without a text.",
@@ -111,6 +147,8 @@ export const KNOWN_CONFIGS: readonly KnownDifference[] = [
   {
     apis: ["AlterConfigs"],
     path: OUTCOME,
+    kafka: /^(?:40|".*min\.insync\.replicas.*)$/,
+    gregor: /^(?:0|null)$/,
     request: /"resourceType":4,"resourceName":""/,
     asked: "To replace the whole configuration of all brokers.",
     kafkaDoes: "Refuses to remove the `min.insync.replicas` that it wrote itself.",
@@ -141,13 +179,7 @@ export const KNOWN_CONFIGS: readonly KnownDifference[] = [
     apis: ALTERING,
     path: OUTCOME,
     kafka: /^42$|^"Cannot update these configs dynamically/,
-    request: changes(
-      /^auto\.create\.topics\.enable$/,
-      /^default\.replication\.factor$/,
-      /^log\.retention\.check\.interval\.ms$/,
-      /^num\.partitions$/,
-      /^producer\.id\.expiration\.check\.interval\.ms$/,
-    ),
+    request: (request) => settingsIn(request).some((name) => READ_AT_START.includes(name)),
     asked: "To change settings that Kafka reads at the start alone.",
     kafkaDoes: "INVALID_REQUEST.",
     gregorDoes: "Changes them.",
@@ -189,7 +221,7 @@ export const KNOWN_CONFIGS: readonly KnownDifference[] = [
     apis: ALTERING,
     path: OUTCOME,
     gregor: /^42$|^"Cannot update these configs dynamically/,
-    request: changes(/listeners$/, /^listener\.security\.protocol\.map$/),
+    request: (request) => settingsIn(request).some((name) => LISTENERS.includes(name)),
     asked: "To change listeners while the broker runs.",
     kafkaDoes: "Opens and closes listeners.",
     gregorDoes: "INVALID_REQUEST.",
@@ -230,7 +262,7 @@ export const KNOWN_CONFIGS: readonly KnownDifference[] = [
   },
   {
     apis: ["DescribeConfigs"],
-    path: /^results\[\]\.configs(?:\{[^}]*\}|\[\])\.(?:value|configSource|synonyms)$/,
+    path: pathOf(["socket.request.max.bytes"], "value|configSource|synonyms"),
     kafka: /^"104857600"$|^5$|"value":"104857600"/,
     request: /"socket\.request\.max\.bytes"|"resourceType":4.*"configurationKeys":(?:null|\[\])/,
     asked: "`socket.request.max.bytes`.",
@@ -240,7 +272,7 @@ export const KNOWN_CONFIGS: readonly KnownDifference[] = [
   },
   {
     apis: ["DescribeConfigs"],
-    path: /^results\[\]\.configs(?:\{[^}]*\}|\[\])\.readOnly$/,
+    path: pathOf([...READ_AT_START, ...LISTENERS], "readOnly"),
     request: /"resourceType":4/,
     asked: "Whether a broker's setting can be changed while it runs.",
     kafkaDoes: "Listeners can; some defaults of topics and some intervals cannot.",
@@ -249,7 +281,7 @@ export const KNOWN_CONFIGS: readonly KnownDifference[] = [
   },
   {
     apis: ["DescribeConfigs"],
-    path: /^results\[\]\.configs(?:\{[^}]*\}|\[\])\.(?:configSource|synonyms)$/,
+    path: pathOf(["auto.create.topics.enable"], "configSource|synonyms"),
     request: /auto\.create\.topics\.enable|"configurationKeys":(?:null|\[\])/,
     gregor: /^4$|"auto.create.topics.enable","value":"true","source":4/,
     asked: "Where `auto.create.topics.enable` comes from.",

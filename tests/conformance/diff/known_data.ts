@@ -5,7 +5,7 @@
  */
 
 import { ZERO_UUID } from "../../../src/wire/uuid.ts";
-import type { Damage, Json, JsonObject } from "./case.ts";
+import type { Json, JsonObject, Step } from "./case.ts";
 import type { KnownDifference } from "./known.ts";
 
 /** Whether a request to produce names a partition twice. */
@@ -19,7 +19,7 @@ export function namesPartitionTwice({ topicData }: JsonObject): boolean {
 }
 
 /** Whether a request to produce names a topic without partitions, or a damaged length makes it do so. */
-function namesNoPartition(request: JsonObject, damage: Damage | undefined): boolean {
+function namesNoPartition(request: JsonObject, { damage }: Step): boolean {
   const isCut = damage !== undefined && "length" in damage &&
     (damage.says === 0 || damage.says === 1);
   return isCut || /"partitionData":\[\]/.test(JSON.stringify(request));
@@ -69,6 +69,7 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
   {
     apis: ["Produce"],
     path: /^responses(?:\{.*\})?$/,
+    gregor: /"partitionResponses":\[\]/,
     request: namesNoPartition,
     asked: "A topic without partitions.",
     kafkaDoes: "Leaves the topic out of the answer.",
@@ -76,18 +77,9 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
     reason: "The answer has the shape of the request.",
   },
   {
-    apis: ["Produce"],
-    path: /logStartOffset$/,
-    kafka: /^-1$/,
-    gregor: /^0$/,
-    asked: "Records that are refused.",
-    kafkaDoes: "Returns the log start for some of the errors.",
-    gregorDoes: "Returns the log start of every partition that it knows.",
-    reason: "The value is true.",
-  },
-  {
     apis: ["Fetch"],
     path: /^responses\[\]\.partitions\[\]\./,
+    kafka: /^(?:-1|\[\])$/,
     request: /[mM]axBytes":-/,
     asked: "A negative number of bytes.",
     kafkaDoes: "UNKNOWN_SERVER_ERROR.",
@@ -97,6 +89,7 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
   {
     apis: ["Fetch"],
     path: /^(?:errorCode|responses.*|sessionId)$/,
+    kafka: /^(?:-1|0|\[\])$/,
     request: /"isolationLevel":(?:-|2|127)/,
     asked: "An unknown isolation level.",
     kafkaDoes: "UNKNOWN_SERVER_ERROR.",
@@ -122,26 +115,6 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
     reason: "Clients handle that error.",
   },
   {
-    apis: ["Fetch"],
-    path: /^sessionId$/,
-    gregor: /^0$/,
-    request: /"(?:topics|partitions)":\[\]/,
-    asked: "A session of no partitions.",
-    kafkaDoes: "Creates one.",
-    gregorDoes: "Creates none.",
-    reason: "A client that adds partitions later gets one then.",
-  },
-  {
-    apis: ["Fetch"],
-    path: /abortedTransactions$/,
-    kafka: /^\[\]$/,
-    gregor: /^null$/,
-    asked: "An unknown topic, with isolation level 0.",
-    kafkaDoes: "An empty list of aborted transactions.",
-    gregorDoes: "No list.",
-    reason: "Kafka answers this way for known topics.",
-  },
-  {
     apis: ["Produce"],
     path: /errorMessage$/,
     kafka: /^"Invalid magic found in record: \d+"$/,
@@ -164,11 +137,12 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
   {
     apis: ["Produce"],
     path: /errorCode$/,
-    kafka: /^2$/,
+    kafka: /^(?:2|76|87)$/,
     gregor: /^(?:21|100)$/,
-    byChance: true,
-    asked: "Damaged batches with an invalid acks, or for a topic that there is not.",
-    kafkaDoes: "CORRUPT_MESSAGE.",
+    request: ({ acks, topicData }) =>
+      ![-1, 0, 1].includes(acks as number) || /"topicId":"(?!%)/.test(JSON.stringify(topicData)),
+    asked: "Batches that are none, with an invalid acks, or for a topic that there is not.",
+    kafkaDoes: "CORRUPT_MESSAGE, INVALID_RECORD or UNSUPPORTED_COMPRESSION_TYPE.",
     gregorDoes: "INVALID_REQUIRED_ACKS, or UNKNOWN_TOPIC_ID.",
     reason: "Both refuse. Gregor does not read batches that it cannot append.",
   },
@@ -187,6 +161,8 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
   {
     apis: ["Produce"],
     path: /errorCode$/,
+    kafka: /^53$/,
+    gregor: /^48$/,
     request: /"isTransactional":true/,
     asked: "A batch of a transaction.",
     kafkaDoes: "TRANSACTIONAL_ID_AUTHORIZATION_FAILED without a transactional id.",
@@ -218,6 +194,7 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
     apis: ["Fetch"],
     path: /^responses\[\]\.partitions\[\]\.records\[\]\.(?:attributes|payload)$/,
     kafka: /^1$|^"1f8b08/,
+    gregor: /^0$|^"(?!1f8b08)/,
     asked: "Records of a topic with `compression.type=gzip` that their producer did not compress.",
     kafkaDoes: "Has compressed them.",
     gregorDoes: "Returns what the producer sent.",

@@ -22,19 +22,25 @@ import { onlyOwn } from "./scope.ts";
 
 const ENTRIES = new Map(CATALOG.map((entry) => [entry.name, entry]));
 /** How long an answer may take when nothing is to be waited for. */
-const PATIENCE_MS = 8_000;
+const PATIENCE_MS = 15_000;
 /** The same where the request asks for a wait without end. */
 const LONG_POLL_PATIENCE_MS = 1_500;
 /** Tries within 20 s: Kafka may be busy. */
 const SETTLE_FIRST_MS = 20;
 const SETTLE_TRIES = 10;
+const HOUR_MS = 3_600_000;
 /** "diff" */
 const CLIENT_ID_HEX = "64696666";
+
+/** Records are of this moment unless they say otherwise: the same at both brokers, and not old. */
+const NOW_MS = Math.floor(Date.now() / HOUR_MS) * HOUR_MS;
 
 /** What differed in one step. */
 export interface Difference extends FieldDifference {
   readonly stepIndex: number;
   readonly step: Step;
+  /** What was asked before. */
+  readonly earlier: readonly Step[];
 }
 
 /** Topics and groups that every case may use; filled by the fixture's cases. */
@@ -102,6 +108,7 @@ class Side {
     const [, path, sum] = /^(.*?)([+-]\d+)?$/.exec(inner)!;
     const add = Number(sum ?? 0);
     const [kind, rest] = splitOnce(path!, ":");
+    if (kind === "now") return NOW_MS + add;
     if (kind === "id") return this.knowledge.topicIds.get(rest) ?? "";
     if (kind === "epoch") return (this.knowledge.epochs.get(rest) ?? 0) + add;
     let value: unknown = this.answers[Number(kind)];
@@ -211,8 +218,8 @@ function learn(knowledge: Knowledge, message: object): void {
     }
     if (!Array.isArray(partitions)) continue;
     for (const { partitionIndex, leaderEpoch } of partitions as Record<string, unknown>[]) {
-      if (partitionIndex === 0 && typeof leaderEpoch === "number" && leaderEpoch >= 0) {
-        knowledge.epochs.set(name, leaderEpoch);
+      if (typeof leaderEpoch === "number" && leaderEpoch >= 0) {
+        knowledge.epochs.set(`${name}#${partitionIndex}`, leaderEpoch);
       }
     }
   }
@@ -249,7 +256,7 @@ export class Lane {
       const [side, shared] of [[kafka, this.#shared.kafka], [gregor, this.#shared.gregor]] as const
     ) {
       for (const [name, id] of side.knowledge.topicIds) shared.topicIds.set(name, id);
-      for (const [name, epoch] of side.knowledge.epochs) shared.epochs.set(name, epoch);
+      for (const [of, epoch] of side.knowledge.epochs) shared.epochs.set(of, epoch);
     }
     return found;
   }
@@ -284,9 +291,15 @@ async function runSteps(
       kafka.send(step, stepIndex, prefix),
       gregor.send(step, stepIndex, prefix),
     ]);
+    const earlier = steps.slice(0, stepIndex);
     return async () => {
       const [one, other] = await Promise.all(digests.map((digest) => digest()));
-      return compare(one!, other!).map((difference) => ({ ...difference, stepIndex, step }));
+      return compare(one!, other!).map((difference) => ({
+        ...difference,
+        stepIndex,
+        step,
+        earlier,
+      }));
     };
   };
   for (const [stepIndex, step] of steps.entries()) {

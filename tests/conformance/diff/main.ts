@@ -11,6 +11,7 @@
  * deno task diff --seed 5 --case 118   one of them; several with commas
  * deno task diff --replay JSON         one case, as an earlier run printed it
  * deno task diff --unmet               says which listed differences did not occur
+ * deno task diff --listed              says what each listed difference covered: is its pattern as narrow as its reason?
  * deno task diff --coverage            asks nothing: how often which API would be asked, and how
  * ```
  *
@@ -23,6 +24,7 @@
 import { parseArgs } from "node:util";
 import type { Case, Step } from "./case.ts";
 import { fixedCases } from "./fixed.ts";
+import { fieldsWithoutChange } from "./fields.ts";
 import { Fixture } from "./fixture.ts";
 import { Hunt } from "./hunt.ts";
 import { KNOWN } from "./known.ts";
@@ -42,6 +44,7 @@ const { values: flags } = parseArgs({
     brief: { type: "boolean" },
     only: { type: "string" },
     unmet: { type: "boolean" },
+    listed: { type: "boolean" },
     coverage: { type: "boolean" },
   },
 });
@@ -50,7 +53,9 @@ if (import.meta.main) Deno.exit(await main());
 
 async function main(): Promise<number> {
   if (flags.coverage) {
-    console.log(coverageTable(untilEnough(chosenCases())));
+    const cases = [...untilEnough(chosenCases())];
+    console.log(coverageTable(cases));
+    for (const field of fieldsWithoutChange(cases)) console.log(`has one value: ${field}`);
     return 0;
   }
   const startedMs = performance.now();
@@ -63,6 +68,10 @@ async function main(): Promise<number> {
     );
     for (const one of flags.brief ? [] : hunt.news.values()) {
       console.log(describeNews(one, await hunt.shrink(one)));
+    }
+    for (const [{ apis, asked }, kinds] of flags.listed ? hunt.known : []) {
+      console.log(`\n${apis}: ${asked}`);
+      for (const one of kinds.values()) console.log(`  ${describeBriefly(one)}`);
     }
     if (flags.unmet) {
       for (const { apis, asked } of KNOWN.filter((known) => !hunt.known.has(known))) {

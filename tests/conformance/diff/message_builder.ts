@@ -5,6 +5,7 @@
  */
 
 import { strict as assert } from "node:assert";
+import { compress, COMPRESSION_NAMES } from "../../../src/bytes/compression.ts";
 import { crc32cOfBytes } from "../../../src/bytes/crc32c.ts";
 import { setInt64 } from "../../../src/bytes/int64.ts";
 import { Writer } from "../../../src/bytes/writer.ts";
@@ -17,6 +18,7 @@ import {
   BASE_SEQUENCE_OFFSET,
   BASE_TIMESTAMP_OFFSET,
   BATCH_LENGTH_OFFSET,
+  type Compression,
   LAST_OFFSET_DELTA_OFFSET,
   MAGIC_OFFSET,
   MAX_TIMESTAMP_OFFSET,
@@ -24,12 +26,9 @@ import {
   PRODUCER_ID_OFFSET,
   RECORD_COUNT_OFFSET,
 } from "../../../src/wire/record_batch.ts";
-import { RecordBatchBuilder } from "../../../src/wire/record_batch_builder.ts";
+import { type BatchOptions, RecordBatchBuilder } from "../../../src/wire/record_batch_builder.ts";
 import { ZERO_UUID } from "../../../src/wire/uuid.ts";
 import type { BatchJson, Json, JsonObject } from "./case.ts";
-
-/** Records are of this moment unless they say otherwise: the same at both brokers, and not old. */
-export const NOW_MS = Math.floor(Date.now() / 3_600_000) * 3_600_000;
 
 /** Puts one broker's values in place of a text's placeholders; a whole placeholder may be a number. */
 export type Resolve = (text: string) => string | number;
@@ -41,7 +40,34 @@ export function buildMessage(
   json: JsonObject,
   resolve: Resolve,
 ): object {
-  return buildStruct(entry, entry.name, version, json, resolve);
+  return buildStruct(entry, entry.name, version, json, { resolve, topic: "", partition: "0" });
+}
+
+/** What a value stands in. */
+interface Around {
+  readonly resolve: Resolve;
+  /** The topic that is named last, and the partition. */
+  readonly topic: string;
+  readonly partition: string;
+}
+
+/** The same for the fields of a struct, which may itself name a topic or a partition. */
+function within(
+  around: Around,
+  fields: readonly CatalogField[],
+  version: number,
+  json: JsonObject,
+): Around {
+  const valueOf = (...names: string[]): string | undefined => {
+    const field = fields.find((one) => names.includes(one.name) && isIn(version, one.versions));
+    return field === undefined ? undefined : `${json[field.name] ?? 0}`;
+  };
+  const id = /^%id:(.*)%$/.exec(valueOf("topicId") ?? "")?.[1];
+  return {
+    ...around,
+    topic: valueOf("topic", "name") ?? id ?? around.topic,
+    partition: valueOf("partition", "partitionIndex", "index") ?? around.partition,
+  };
 }
 
 export function isIn(version: number, range: readonly [number, number]): boolean {
@@ -53,15 +79,16 @@ function buildStruct(
   name: string,
   version: number,
   json: JsonObject,
-  resolve: Resolve,
+  outside: Around,
 ): object {
   const { fields, create } = entry.structs[name]!;
+  const around = within(outside, fields, version, json);
   const message = create() as Record<string, unknown>;
   for (const [key, value] of Object.entries(json)) {
     const field = fields.find((one) => one.name === key);
     assert.ok(field !== undefined, `${entry.name} has no field ${key} in ${name}`);
     if (!isIn(version, field.versions)) continue;
-    message[key] = buildField(entry, field, version, value, resolve);
+    message[key] = buildField(entry, field, version, value, around);
   }
   return message;
 }
@@ -71,9 +98,9 @@ function buildField(
   field: CatalogField,
   version: number,
   json: Json,
-  resolve: Resolve,
+  around: Around,
 ): unknown {
-  if (json !== null) return buildValue(entry, field.type, version, json, resolve);
+  if (json !== null) return buildValue(entry, field.type, version, json, around);
   const nullable = field.nullable !== undefined && isIn(version, field.nullable);
   // What this version cannot leave out is empty in it.
   if (nullable) return null;
@@ -87,24 +114,24 @@ function buildValue(
   type: string,
   version: number,
   json: Json,
-  resolve: Resolve,
+  around: Around,
 ): unknown {
   if (type.startsWith("[]")) {
     assert.ok(Array.isArray(json), `${entry.name}: ${JSON.stringify(json)} is no array`);
-    return json.map((one) => buildValue(entry, type.slice(2), version, one, resolve));
+    return json.map((one) => buildValue(entry, type.slice(2), version, one, around));
   }
   switch (type) {
     case "bool":
       return json === true;
     case "string":
-      return String(resolve(json as string));
+      return String(around.resolve(json as string));
     case "uuid": {
-      const text = String(resolve(json as string));
+      const text = String(around.resolve(json as string));
       return /^[0-9a-f]{32}$/.test(text) ? text : ZERO_UUID;
     }
     case "bytes":
     case "records":
-      return buildBytes(json as JsonObject, resolve);
+      return buildBytes(json as JsonObject, around.resolve);
     case "int8":
     case "int16":
     case "uint16":
@@ -112,10 +139,16 @@ function buildValue(
     case "uint32":
     case "int64":
     case "float64":
-      return buildNumber(json, resolve);
+      return buildNumber(withPlace(json, around), around.resolve);
     default:
-      return buildStruct(entry, type, version, json as JsonObject, resolve);
+      return buildStruct(entry, type, version, json as JsonObject, around);
   }
+}
+
+/** An epoch is that of the partition beside it. */
+function withPlace(json: Json, { topic, partition }: Around): Json {
+  if (typeof json !== "string") return json;
+  return json.replace(/^%epoch([^%]*)%$/, (_, sum) => `%epoch:${topic}#${partition}${sum}%`);
 }
 
 function buildNumber(json: Json, resolve: Resolve): number {
@@ -162,7 +195,7 @@ function buildBatch(json: BatchJson, resolve: Resolve): Uint8Array {
     builder.add({
       key: textBytes(fields.key),
       value: textBytes(fields.value),
-      timestamp: (fields.timestamp ?? NOW_MS) as number,
+      timestamp: buildNumber(fields.timestamp ?? "%now%", resolve),
     });
   }
   const bytes = builder.build({
@@ -172,10 +205,24 @@ function buildBatch(json: BatchJson, resolve: Resolve): Uint8Array {
     baseSequence: buildNumber(json.baseSequence ?? -1, resolve),
     isTransactional: json.isTransactional === true,
     isControl: json.isControl === true,
+    ...compressionNamed(json.compression),
   });
   return json.set === undefined
     ? bytes
     : changed(bytes, json.set as JsonObject, json.crc !== false);
+}
+
+/** How records are compressed, by the name that settings have for it. */
+function compressionNamed(
+  name: Json | undefined,
+): Pick<BatchOptions, "compression" | "compress"> {
+  if (name === undefined) return {};
+  const compression = COMPRESSION_NAMES.indexOf(name as string);
+  assert.ok(compression >= 0, `there is no compression ${name}`);
+  return {
+    compression: compression as Compression,
+    compress: (records) => compress(compression, records),
+  };
 }
 
 function textBytes(json: Json | undefined): Uint8Array | null {

@@ -20,7 +20,7 @@ export interface Knowledge {
   readonly topicIds: Map<string, string>;
   /** Ids of topics that were deleted: what they are called in a comparison. */
   readonly formerIds: Map<string, string>;
-  /** Leader epochs by the name of the topic. */
+  /** Leader epochs by `TOPIC#PARTITION`. */
   readonly epochs: Map<string, number>;
   readonly port: number;
 }
@@ -136,6 +136,9 @@ export class Normaliser {
         return value >= 0 && !this.#said.includes(`"producerId":${value}`) ? "<producer>" : value;
       case "sessionId":
         return value > 0 ? "<session>" : value;
+      case "highWatermark":
+      case "logEndOffset":
+        return value >= 0 && entry.name === "DescribeQuorumResponse" ? "<offset>" : value;
       case "partitionSize":
       case "totalBytes":
       case "usableBytes":
@@ -143,6 +146,8 @@ export class Normaliser {
       case "issueTimestampMs":
       case "logAppendTimeMs":
       case "lastTimestamp":
+      case "lastFetchTimestamp":
+      case "lastCaughtUpTimestamp":
         return Math.abs(value - Date.now()) < DAY_MS ? "<now>" : value;
       default:
         return value;
@@ -180,7 +185,7 @@ export function compare(kafka: Json, gregor: Json): FieldDifference[] {
 function compareAt(path: string, kafka: Json, gregor: Json, found: FieldDifference[]): void {
   if (found.length >= DIFFERENCES_MAX || kafka === gregor) return;
   if (Array.isArray(kafka) && Array.isArray(gregor)) {
-    if (kafka.length !== gregor.length) {
+    if (kafka.length !== gregor.length || isByKey(kafka, gregor)) {
       compareByName(path, kafka, gregor, found);
       return;
     }
@@ -193,6 +198,11 @@ function compareAt(path: string, kafka: Json, gregor: Json, found: FieldDifferen
   } else {
     found.push({ path, kafka, gregor });
   }
+}
+
+/** What stands in the same place of two lists of APIs has nothing in common. */
+function isByKey(...lists: readonly (readonly Json[])[]): boolean {
+  return lists.flat().every((element) => isObject(element) && "apiKey" in element);
 }
 
 /** Lists of different lengths whose elements have names: what one has and the other has not. */
@@ -215,9 +225,9 @@ function compareByName(
 function byName(elements: readonly Json[]): Map<string, Json> | null {
   const named = new Map<string, Json>();
   for (const element of elements) {
-    const name = isObject(element) ? element.name : undefined;
-    if (typeof name !== "string" || named.has(name)) return null;
-    named.set(name, element);
+    const name = isObject(element) ? element.name ?? element.apiKey : undefined;
+    if (name === undefined || name === null || named.has(`${name}`)) return null;
+    named.set(`${name}`, element);
   }
   return named;
 }

@@ -8,11 +8,12 @@
 import type { Case, JsonObject, Step } from "./case.ts";
 import { step } from "./case.ts";
 import type { Family } from "./family.ts";
-import { OFFSETS, TWO_MEMBERS } from "./sequences_groups.ts";
+import { LOST_OFFSETS, OFFSETS, PENDING_MEMBER, TWO_MEMBERS } from "./sequences_groups.ts";
 import { STORIES } from "./stories.ts";
 import { OWN_GROUP } from "./templates_groups.ts";
 import { READS, TOPICS } from "./sequences_topics.ts";
-import { OWN_RECORDS, READ_OWN } from "./templates_data.ts";
+import { SESSIONS, SESSIONS_BY_ID } from "./sequences_sessions.ts";
+import { READ_OWN } from "./templates_data.ts";
 import { OWN_TOPIC } from "./templates_topics.ts";
 
 const join = (more: JsonObject = {}, version = 5): Step =>
@@ -103,14 +104,14 @@ const STATIC_GROUP: Family = {
   ],
 };
 
-const produce = (batch: JsonObject, more: JsonObject = {}): Step =>
-  step("Produce", 12, {
+const produce = (batch: JsonObject, more: JsonObject = {}, version = 12, index = 0): Step =>
+  step("Produce", version, {
     acks: -1,
     timeoutMs: 5_000,
     topicData: [{
       name: "$ct",
       partitionData: [{
-        index: 0,
+        index,
         records: { batches: [{ records: ["v"], ...PRODUCER, ...batch } as never] },
       }],
     }],
@@ -149,7 +150,19 @@ const PRODUCERS: Family = {
     produce({ set: { magic: 3 } }),
     produce({ set: { attributes: 1 } }),
     produce({ crc: false, set: { baseTimestamp: 5 } }),
+    ...["gzip", "snappy", "lz4", "zstd"].map((compression) =>
+      produce({ compression, records: ["compressed", "as well"] })
+    ),
+    produce({ compression: "zstd" }, {}, 6),
+    produce({ compression: "lz4", set: { lastOffsetDelta: 3 } }),
+    produce({}, { acks: 1 }),
+    produce({ baseSequence: 1 }, { acks: 0 }),
+    produce({ baseSequence: 5 }, { acks: 0 }),
+    // Another partition has numbers of its own.
+    produce({ baseSequence: 0 }, {}, 12, 1),
+    produce({ baseSequence: 4 }, {}, 12, 1),
     step("DescribeProducers", 0, { topics: [{ name: "$ct", partitionIndexes: [0] }] }),
+    step("DescribeProducers", 0, { topics: [{ name: "$ct", partitionIndexes: [1, 0, 9, 1] }] }),
     READ_OWN,
     step("ListOffsets", 8, {
       replicaId: -1,
@@ -221,59 +234,17 @@ const CONFIGS: Family = {
   ],
 };
 
-const fetch = (more: JsonObject = {}): Step =>
-  step("Fetch", 12, {
-    maxWaitMs: 0,
-    minBytes: 0,
-    sessionId: "%3:sessionId%",
-    sessionEpoch: 1,
-    ...more,
-  });
-
-const partitions = (...indexes: number[]) =>
-  indexes.map((partition) => ({ partition, partitionMaxBytes: 1_000_000 }));
-
-const FETCH: Family = {
-  name: "fetch session",
-  opening: [
-    ...OWN_TOPIC,
-    fetch({
-      sessionId: 0,
-      sessionEpoch: 0,
-      topics: [{ topic: "$ct", partitions: partitions(0, 1) }],
-    }),
-  ],
-  requests: [
-    OWN_RECORDS,
-    fetch(),
-    fetch({ sessionEpoch: 2 }),
-    fetch({ sessionEpoch: 3 }),
-    fetch({ sessionEpoch: -1 }),
-    fetch({ sessionEpoch: 0, topics: [{ topic: "$ct", partitions: partitions(0) }] }),
-    fetch({ forgottenTopicsData: [{ topic: "$ct", partitions: [0] }] }),
-    fetch({ sessionEpoch: 2, forgottenTopicsData: [{ topic: "$ct", partitions: [1, 9] }] }),
-    fetch({ topics: [{ topic: "$ct", partitions: partitions(2) }] }),
-    fetch({ topics: [{ topic: "$cunknown", partitions: partitions(0) }] }),
-    fetch({ topics: [{ topic: "$ct", partitions: [{ partition: 0, fetchOffset: 99 }] }] }),
-    fetch({
-      topics: [{
-        topic: "$ct",
-        partitions: [{ partition: 0, fetchOffset: 3, partitionMaxBytes: 1 }],
-      }],
-    }),
-    fetch({ sessionId: 5 }),
-    fetch({ sessionId: 0, sessionEpoch: 1 }),
-  ],
-};
-
 export const FAMILIES: readonly Family[] = [
   GROUP,
   STATIC_GROUP,
   PRODUCERS,
   CONFIGS,
-  FETCH,
+  SESSIONS,
+  SESSIONS_BY_ID,
   TWO_MEMBERS,
+  PENDING_MEMBER,
   OFFSETS,
+  LOST_OFFSETS,
   TOPICS,
   READS,
 ];

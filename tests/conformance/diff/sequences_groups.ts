@@ -140,3 +140,97 @@ export const OFFSETS: Family = {
     step("LeaveGroup", 4, { groupId: "$cg", members: [{ memberId: "$cnobody" }] }),
   ],
 };
+
+const pending = (api: string, version: number, request: JsonObject): Step =>
+  step(api, version, { groupId: "$cg", memberId: "%0:memberId%", ...request });
+
+/** A member that was given an id, and has not come back with it. */
+export const PENDING_MEMBER: Family = {
+  name: "pending member",
+  opening: [step("JoinGroup", 4, OWN_GROUP[0]!.request)],
+  requests: [
+    step("JoinGroup", 9, { ...OWN_GROUP[0]!.request, reason: "why not" }),
+    step("JoinGroup", 9, { ...OWN_GROUP[0]!.request, memberId: "%0:memberId%" }),
+    step("JoinGroup", 5, {
+      ...OWN_GROUP[0]!.request,
+      memberId: "%0:memberId%",
+      groupInstanceId: "$ci",
+    }),
+    step("JoinGroup", 3, { ...OWN_GROUP[0]!.request, memberId: "$cnobody" }),
+    step("JoinGroup", 3, { ...OWN_GROUP[0]!.request, protocolType: "connect" }),
+    pending("Heartbeat", 4, { generationId: 0 }),
+    pending("Heartbeat", 4, { generationId: 1 }),
+    pending("SyncGroup", 5, { generationId: 0 }),
+    pending("SyncGroup", 5, {
+      generationId: 1,
+      assignments: [{ memberId: "%0:memberId%", assignment: { text: "mine" } }],
+    }),
+    commit({ memberId: "%0:memberId%", generationId: 0 }),
+    commit({ memberId: "", generationId: -1 }),
+    commit({ memberId: "$cnobody", generationId: -1 }),
+    pending("LeaveGroup", 2, {}),
+    step("LeaveGroup", 5, {
+      groupId: "$cg",
+      members: [{ memberId: "%0:memberId%" }, { memberId: "" }, {
+        memberId: "%0:memberId%",
+        groupInstanceId: "$ci",
+      }],
+    }),
+    step("DescribeGroups", 6, { groups: ["$cg", "$cg"] }),
+    step("ListGroups", 5, { statesFilter: ["Empty", "PreparingRebalance", "Dead"] }),
+    step("ListGroups", 5, { typesFilter: ["classic", "CONSUMER"] }),
+    step("DeleteGroups", 2, { groupsNames: ["$cg"] }),
+    fetched(9, null),
+  ],
+};
+
+const [CREATE, SHOWN, SERVED] = OWN_TOPIC as [Step, Step, Step];
+
+/** Offsets of a topic that comes and goes. */
+export const LOST_OFFSETS: Family = {
+  name: "offsets of a lost topic",
+  opening: [
+    ...OWN_TOPIC,
+    offsets(9, { partitionIndex: 0, committedOffset: 5, committedMetadata: "note" }, {
+      partitionIndex: 2,
+      committedOffset: 1,
+    }),
+  ],
+  requests: [
+    [
+      step("DeleteTopics", 6, { topics: [{ name: "$ct" }], timeoutMs: 10_000 }),
+      SHOWN,
+      SERVED,
+      { ...fetched(8, null), settles: true },
+    ],
+    [CREATE, SHOWN, SERVED],
+    offsets(9, { partitionIndex: 1, committedOffset: 7, committedLeaderEpoch: 2 }),
+    offsets(10, { partitionIndex: 1, committedOffset: 8 }),
+    step("OffsetCommit", 10, {
+      groupId: "$cg",
+      topics: [
+        {
+          topicId: "%1:topics[0].topicId%",
+          partitions: [{ partitionIndex: 0, committedOffset: 6 }],
+        },
+        { topicId: "%id:orders%", partitions: [{ partitionIndex: 0, committedOffset: 1 }] },
+      ],
+    }),
+    fetched(7, [{ name: "$ct", partitionIndexes: [0, 1, 2] }]),
+    fetched(8, [{ name: "$ct", partitionIndexes: [0, 1, 2] }]),
+    fetched(10, [
+      { topicId: "%1:topics[0].topicId%", partitionIndexes: [0, 1, 2] },
+      { topicId: "%id:orders%", partitionIndexes: [0] },
+    ]),
+    fetched(10, null),
+    step("OffsetDelete", 0, {
+      groupId: "$cg",
+      topics: [
+        { name: "$ct", partitions: [{ partitionIndex: 2 }] },
+        { name: "orders", partitions: [{ partitionIndex: 0 }, { partitionIndex: 0 }] },
+      ],
+    }),
+    step("DescribeGroups", 5, { groups: ["$cg"] }),
+    step("DeleteGroups", 2, { groupsNames: ["$cg"] }),
+  ],
+};

@@ -6,7 +6,6 @@
 
 import { type JsonObject, type Step, step } from "./case.ts";
 import type { Family } from "./family.ts";
-import { NOW_MS } from "./message_builder.ts";
 import { OWN_RECORDS } from "./templates_data.ts";
 import { OWN_TOPIC } from "./templates_topics.ts";
 
@@ -93,7 +92,7 @@ export const TOPICS: Family = {
     }, SETTLES),
     step("OffsetForLeaderEpoch", 4, {
       replicaId: -1,
-      topics: [{ topic: "$ct", partitions: [{ partition: 0, leaderEpoch: "%epoch:$ct%" }] }],
+      topics: [{ topic: "$ct", partitions: [{ partition: 0, leaderEpoch: "%epoch%" }] }],
     }, SETTLES),
   ],
 };
@@ -107,7 +106,7 @@ const BATCHES: Step = step("Produce", 9, {
       index,
       records: {
         batches: [{
-          records: [{ value: "a", timestamp: NOW_MS }, { value: "b", timestamp: NOW_MS + 50 }],
+          records: [{ value: "a", timestamp: "%now%" }, { value: "b", timestamp: "%now+50%" }],
         }],
       },
     })),
@@ -124,8 +123,8 @@ const LATER_BATCH: Step = step("Produce", 9, {
       records: {
         batches: [{
           records: [
-            { key: "k", value: null, timestamp: NOW_MS + 20 },
-            { key: "l", value: "d", timestamp: NOW_MS + 10 },
+            { key: "k", value: null, timestamp: "%now+20%" },
+            { key: "l", value: "d", timestamp: "%now+10%" },
           ],
         }],
       },
@@ -133,7 +132,7 @@ const LATER_BATCH: Step = step("Produce", 9, {
   }],
 });
 
-const offsetsAt = (...timestamps: number[]): Step =>
+const offsetsAt = (...timestamps: (number | string)[]): Step =>
   step("ListOffsets", 8, {
     replicaId: -1,
     topics: [{
@@ -167,7 +166,7 @@ export const READS: Family = {
     fetchOf(4, both(0), { isolationLevel: 1 }),
     fetchOf(11, both(2), { isolationLevel: 1 }),
     fetchOf(12, both(4), { minBytes: 1, maxWaitMs: 50 }),
-    offsetsAt(NOW_MS, NOW_MS + 5, NOW_MS + 15, NOW_MS + 30, NOW_MS + 51),
+    offsetsAt("%now%", "%now+5%", "%now+15%", "%now+30%", "%now+51%"),
     offsetsAt(-1, -2, -3, -4, -5),
     offsetsAt(-6, 0),
     step("DeleteRecords", 2, {

@@ -31,6 +31,13 @@ const described = (name: string): Step =>
     includeSynonyms: true,
   }, { settles: true });
 
+/** What happens while a fetch waits. */
+const LONG_POLL_ENDS: Readonly<Record<string, readonly Step[]>> = {
+  records: [OWN_RECORDS],
+  "an error": [step("DeleteTopics", 5, { topicNames: ["$ct"], timeoutMs: 10_000 })],
+  nothing: [],
+};
+
 export const STORIES: readonly Case[] = [
   {
     name: "a subscription that says version 1 and has the fields of version 0",
@@ -128,6 +135,52 @@ export const STORIES: readonly Case[] = [
         forgottenTopicsData: [{ topic: "$ct", partitions: [0, 1] }],
       }),
       fetch({ sessionEpoch: 2 }),
+    ],
+  },
+  ...["records", "an error", "nothing"].map((what): Case => ({
+    name: `a long poll that ends with ${what}`,
+    steps: [
+      ...OWN_TOPIC,
+      step("Fetch", 12, {
+        maxWaitMs: what === "nothing" ? 200 : 1_400,
+        minBytes: 1,
+        topics: [{ topic: "$ct", partitions: [{ partition: 0 }] }],
+      }, { connection: 1, pending: true }),
+      ...LONG_POLL_ENDS[what]!,
+      step("Heartbeat", 4, { groupId: "$cg", memberId: "$cm", generationId: 1 }, { awaits: [3] }),
+    ],
+  })),
+  {
+    name: "an offset that is no longer there, read committed",
+    steps: [
+      ...OWN_TOPIC,
+      OWN_RECORDS,
+      step("DeleteRecords", 2, {
+        topics: [{ name: "$ct", partitions: [{ partitionIndex: 0, offset: -1 }] }],
+        timeoutMs: 5_000,
+      }),
+      step("Fetch", 12, {
+        maxWaitMs: 0,
+        isolationLevel: 1,
+        topics: [{ topic: "$ct", partitions: [{ partition: 0 }] }],
+      }),
+    ],
+  },
+  {
+    name: "several acks that are none, with and without a batch",
+    steps: [
+      ...OWN_TOPIC,
+      step("Produce", 12, {
+        acks: 2,
+        timeoutMs: 5_000,
+        topicData: [{
+          name: "$ct",
+          partitionData: [
+            { index: 0, records: { batches: [{ records: ["v"], set: { magic: 1 } }] } },
+            { index: 1, records: { batches: [{ records: ["v"] }] } },
+          ],
+        }],
+      }),
     ],
   },
   {

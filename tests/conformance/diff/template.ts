@@ -28,6 +28,9 @@ export interface Template {
   readonly to?: number;
 }
 
+/** The name of a case whose request is the template's own. */
+export const AS_IT_IS = "as it is";
+
 /** The versions of a template that both brokers serve. */
 export function versionsOfTemplate({ api, from, to }: Template): number[] {
   return versionsOf(api).filter((version) => version >= (from ?? 0) && version <= (to ?? 99));
@@ -41,7 +44,7 @@ export function isAnswered({ api }: Template, name: string): boolean {
 /** The template as it is, and each of its variations, in one version. */
 export function* casesOf(template: Template, version: number): Generator<Case> {
   const { api, request } = template;
-  yield caseOf(template, version, "as it is", request);
+  yield caseOf(template, version, AS_IT_IS, request);
   for (const { name, request: changed } of variations(api, version, request)) {
     if (!isAnswered(template, name)) continue;
     const own = asOwn(template, changed);
@@ -54,14 +57,17 @@ const NEVER_ANSWERED =
   /^AlterConfigs resources (?:twice|and .*(?:configs|[nN]ame="(?:orders|\$ct)"|=\[\]))|^Produce .*records=null|^JoinGroup protocols (?:twice|and (?!.*name=))/;
 
 const SHARED_TOPICS = /"empty"|%id:empty%|"__consumer_offsets"/;
+/** There are no members of the group without a name, though there may be offsets. */
+const MEMBERS_APIS = new Set(["JoinGroup", "SyncGroup", "LeaveGroup"]);
 const SHARED_GROUPS = /"(?:idle|live| ?)"/;
 
 /** A request that touches the case's own alone; null where it would touch what every case uses. */
-export function asOwn({ changes }: Template, request: JsonObject): JsonObject | null {
+export function asOwn({ api, changes }: Template, request: JsonObject): JsonObject | null {
   const text = JSON.stringify(request);
   if (changes === undefined) return request;
   if (changes === "nothing") return request.validateOnly === true ? request : null;
   if (changes === "groups") {
+    if (request.groupId === "" && MEMBERS_APIS.has(api)) return request;
     return SHARED_GROUPS.test(JSON.stringify(groupIdsIn(request))) ? null : request;
   }
   if (SHARED_TOPICS.test(text)) return null;
@@ -82,15 +88,8 @@ export function caseOf(
     name: `${api} v${version}: ${name}`,
     steps: [
       ...before ?? [],
-      { api, version, request: withOwnEpochs(request) },
+      { api, version, request },
       ...(after ?? []).map((step) => ({ ...step, settles: true })),
     ],
   };
-}
-
-/** Epochs that are tried are those of the fixture's topic, or of the case's own where it has one. */
-function withOwnEpochs(request: JsonObject): JsonObject {
-  const text = JSON.stringify(request);
-  if (!text.includes('"$ct"')) return request;
-  return JSON.parse(text.replaceAll("%epoch:orders", "%epoch:$ct")) as JsonObject;
 }

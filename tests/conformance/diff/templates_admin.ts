@@ -46,6 +46,11 @@ function validating(api: "AlterConfigs" | "IncrementalAlterConfigs", config: Jso
 export const ADMIN_TEMPLATES: readonly Template[] = [
   { api: "ApiVersions", request: { clientSoftwareName: "diff", clientSoftwareVersion: "1" } },
   { api: "DescribeCluster", request: {} },
+  {
+    api: "DescribeQuorum",
+    request: { topics: [{ topicName: "__cluster_metadata", partitions: [{ partitionIndex: 0 }] }] },
+  },
+  { api: "UnregisterBroker", request: { brokerId: 77 } },
   { api: "ListConfigResources", request: { resourceTypes: [2] } },
   { api: "ListConfigResources", from: 1, request: {} },
   describing({

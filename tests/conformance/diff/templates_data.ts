@@ -5,7 +5,6 @@
  */
 
 import { type JsonObject, type Step, step } from "./case.ts";
-import { NOW_MS } from "./message_builder.ts";
 import type { Template } from "./template.ts";
 import { OWN_TOPIC } from "./templates_topics.ts";
 
@@ -104,7 +103,7 @@ export const DATA_TEMPLATES: readonly Template[] = [
   producingTo("max.message.bytes", "100", { records: ["a value that is longer than that is"] }),
   producingTo("min.insync.replicas", "2", { records: ["v"] }),
   producingTo("message.timestamp.after.max.ms", "1000", {
-    records: [{ value: "new", timestamp: NOW_MS + 7_200_000 }, "v"],
+    records: [{ value: "new", timestamp: "%now+7200000%" }, "v"],
   }),
   producingTo("message.timestamp.before.max.ms", "1000", {
     records: [{ value: "old", timestamp: 1_000 }, "v"],
@@ -133,7 +132,7 @@ export const DATA_TEMPLATES: readonly Template[] = [
     api: "ListOffsets",
     request: {
       replicaId: -1,
-      topics: [{ name: "orders", partitions: [{ partitionIndex: 0, timestamp: NOW_MS }] }],
+      topics: [{ name: "orders", partitions: [{ partitionIndex: 0, timestamp: "%now%" }] }],
       timeoutMs: 1_000,
     },
   },
@@ -143,7 +142,7 @@ export const DATA_TEMPLATES: readonly Template[] = [
       replicaId: -1,
       topics: [{
         topic: "orders",
-        partitions: [{ partition: 0, leaderEpoch: "%epoch:orders%" }],
+        partitions: [{ partition: 0, leaderEpoch: "%epoch%" }],
       }],
     },
   },
@@ -191,8 +190,8 @@ export const DATA_TEMPLATES: readonly Template[] = [
         topic: "$ct",
         partitions: [{
           partition: 0,
-          currentLeaderEpoch: "%epoch:$ct%",
-          leaderEpoch: "%epoch:$ct%",
+          currentLeaderEpoch: "%epoch%",
+          leaderEpoch: "%epoch%",
         }],
       }],
     },

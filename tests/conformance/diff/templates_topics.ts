@@ -193,6 +193,21 @@ export const TOPIC_TEMPLATES: readonly Template[] = [
     },
   },
   { api: "ListPartitionReassignments", request: { topics: null } },
+  {
+    api: "AlterPartitionReassignments",
+    changes: "topics",
+    before: OWN_TOPIC,
+    request: {
+      topics: [{ name: "$ct", partitions: [{ partitionIndex: 0, replicas: [1] }] }],
+      timeoutMs: 10_000,
+    },
+    after: [
+      step("ListPartitionReassignments", 0, {
+        topics: [{ name: "$ct", partitionIndexes: [0, 1] }],
+        timeoutMs: 10_000,
+      }),
+    ],
+  },
   { api: "DescribeLogDirs", request: { topics: null } },
   {
     api: "Metadata",

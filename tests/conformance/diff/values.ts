@@ -10,7 +10,7 @@
 import type { CatalogField } from "../../../src/wire/catalog_entry.ts";
 import { ZERO_UUID } from "../../../src/wire/uuid.ts";
 import type { Json } from "./case.ts";
-import { isIn, NOW_MS } from "./message_builder.ts";
+import { isIn } from "./message_builder.ts";
 
 const INT8S = [-128, -1, 0, 1, 2, 3, 127];
 const INT16S = [-32768, -2, -1, 0, 1, 2, 32767];
@@ -35,7 +35,7 @@ const TOPIC_IDS = ["%id:orders%", "%id:empty%", ZERO_UUID, "0123456789abcdef0123
 const GROUPS = ["idle", "live", "$cunknown", "", " ", "$c~300"];
 const MEMBERS = ["", "$cmember", "%id:orders%"];
 const PARTITIONS = [0, 1, 3, -1, -2147483648, 2147483647];
-const EPOCHS = ["%epoch:orders%", "%epoch:orders+1%", -1, -2, 2147483647];
+const EPOCHS = ["%epoch%", "%epoch+1%", -1, -2, 2147483647];
 const CONFIGS = [
   "retention.ms",
   "preallocate",
@@ -104,7 +104,7 @@ const BY_NAME: Readonly<Record<string, readonly Json[]>> = {
   configurationKeys: CONFIGS,
   configOperation: [-1, 0, 1, 2, 3, 4, 127],
   value: CONFIG_VALUES,
-  timestamp: [-(2 ** 63), -100, -6, -5, -4, -3, -2, -1, 0, NOW_MS, NOW_MS + 1, 2 ** 63],
+  timestamp: [-(2 ** 63), -100, -6, -5, -4, -3, -2, -1, 0, "%now%", "%now+1%", 2 ** 63],
   isolationLevel: [-128, -1, 0, 1, 2, 127],
   acks: [-32768, -2, -1, 0, 1, 2, 32767],
   timeoutMs: TIMEOUTS,
@@ -139,6 +139,7 @@ const BY_NAME: Readonly<Record<string, readonly Json[]>> = {
   count: [-2147483648, -1, 0, 1, 2, 3, 4],
   replicationFactor: [-32768, -2, -1, 0, 1, 2, 32767],
   brokerIds: [1, 2, -1, 2147483647],
+  replicas: [1, 2, -1, 2147483647],
   replicaId: [-2147483648, -3, -2, -1, 0, 1, 5],
   electionType: [-1, 0, 1, 2, 127],
   endpointType: [-1, 0, 1, 2, 3, 127],
@@ -163,7 +164,9 @@ const BY_NAME: Readonly<Record<string, readonly Json[]>> = {
   "JoinGroupRequestProtocol.name": ["range", "", "roundrobin"],
   "CreatableReplicaAssignment.partitionIndex": [0, 1, 2, -1],
   "JoinGroupRequest.groupId": ["", " ", "$cg", "$c~300"],
-  "SyncGroupRequest.groupId": ["", " ", "$cg", "idle"],
+  "SyncGroupRequest.groupId": ["", " ", "$cg", "$cunknown"],
+  // Never the one that is there.
+  "UnregisterBrokerRequest.brokerId": [-2147483648, -1, 0, 2, 2147483647],
   "DeleteGroupsRequest.groupsNames": ["$cunknown", "", "live"],
 };
 
@@ -181,9 +184,14 @@ function namedValues({ name, type }: CatalogField): readonly Json[] | undefined 
   const isMeant = (value: Json): boolean => {
     if (element === "string" || element === "uuid") return typeof value === "string";
     if (element === "bytes" || element === "records") return typeof value === "object";
-    return typeof value === "number" || values === EPOCHS;
+    return typeof value === "number" || isPlaceholder(value);
   };
   return values?.every(isMeant) ? values : undefined;
+}
+
+/** What stands for a number that differs between brokers, or from run to run. */
+function isPlaceholder(value: Json): boolean {
+  return typeof value === "string" && /^%(?:epoch|now).*%$/.test(value);
 }
 
 function byType(type: string): readonly Json[] {
