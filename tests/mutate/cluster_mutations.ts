@@ -117,8 +117,8 @@ export const CLUSTER_MUTATIONS: readonly Mutation[] = [
     edits: [
       edit(
         "kafka/partition.ts",
-        "const waits = acks === ACKS_ALL ? this.#commitWaits : this.#durableWaits;",
-        "const waits = this.#durableWaits;",
+        "if (acks !== ACKS_ALL) this.#durableWaits.add(",
+        "if (acks >= ACKS_ALL) this.#durableWaits.add(",
       ),
     ],
   },
@@ -179,11 +179,10 @@ export const CLUSTER_MUTATIONS: readonly Mutation[] = [
     )],
   },
   {
-    name: "a log start moves on the leader alone",
+    name: "a log start that is committed does not move",
     edits: [edit(
-      "replication/group_replica.ts",
-      "      if (isAhead && log.trimPrefix(offset) === LOG_BUSY) return false;",
-      "      if (isAhead && this.#leading && log.trimPrefix(offset) === LOG_BUSY) return false;",
+      "replication/trims.ts",
+      "      if (isAhead && log.trimPrefix(offset) === LOG_BUSY) return false;\n",
     )],
   },
   {
@@ -198,8 +197,7 @@ export const CLUSTER_MUTATIONS: readonly Mutation[] = [
     name: "a topic that is deleted keeps its log",
     edits: [edit(
       "shard/partition_table.ts",
-      "      for (const listener of this.#listeners) listener.partitionClosed(partition);\n      runTask(this.#storage.deleteLog(groupId), () => {});",
-      "      for (const listener of this.#listeners) listener.partitionClosed(partition);",
+      "      else if (this.#storage.logs.has(groupId)) this.#deleteLog(groupId, null);\n",
     )],
   },
 ];

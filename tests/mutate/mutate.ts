@@ -18,7 +18,31 @@ const SEED_TIMEOUT_MS = 60_000;
 const SEEDS_DEFAULT = 400;
 /** A directed test that takes longer does not end (ms). */
 const TEST_TIMEOUT_MS = 300_000;
-const COPIED = ["src", "tests/sim", "tests/mutate", "tests/harness", "deno.json"];
+const COPIED = [
+  "src",
+  "tests/sim",
+  "tests/mutate",
+  "tests/harness",
+  "tests/conformance/records",
+  "deno.json",
+];
+const SHIM = "ffi/target/release/libgregor.so";
+
+/** What bugs are put into, and what hunts them there. */
+export interface Prey {
+  /** The folder that the files of edits are below. */
+  readonly sources: string;
+  /** Runs seeds until one fails (`hunt.ts`). */
+  readonly hunter: string;
+  /** A seed that takes longer does not end, which is a way to be caught (ms). */
+  readonly seedTimeoutMs: number;
+}
+
+export const STORAGE: Prey = {
+  sources: "src/storage",
+  hunter: "tests/mutate/hunt.ts",
+  seedTimeoutMs: SEED_TIMEOUT_MS,
+};
 
 export interface Verdict {
   readonly mutation: Mutation;
@@ -33,6 +57,7 @@ export async function hunt(
   mutations: readonly Mutation[],
   seeds: number,
   told: (verdict: Verdict) => void,
+  prey = STORAGE,
 ): Promise<Verdict[]> {
   const queue = mutations.slice();
   const verdicts: Verdict[] = [];
@@ -40,7 +65,7 @@ export async function hunt(
     const tree = await copyTree();
     try {
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-        const verdict = await hunted(tree, next, seeds);
+        const verdict = await hunted(tree, next, seeds, prey);
         verdicts.push(verdict);
         told(verdict);
       }
@@ -55,7 +80,10 @@ export async function hunt(
 async function copyTree(): Promise<string> {
   const tree = await Deno.makeTempDir({ prefix: "gregor-mutate-" });
   await Deno.mkdir(`${tree}/tests`);
+  await Deno.mkdir(`${tree}/tests/conformance`);
   for (const path of COPIED) await copy(`${ROOT}${path}`, `${tree}/${path}`);
+  await Deno.mkdir(`${tree}/ffi/target/release`, { recursive: true });
+  await Deno.symlink(`${ROOT}${SHIM}`, `${tree}/${SHIM}`);
   return tree;
 }
 
@@ -66,13 +94,18 @@ async function copy(from: string, to: string): Promise<void> {
 }
 
 /** Applies a mutation to a copy of the tree, runs it, and puts the sources back. */
-async function hunted(tree: string, mutation: Mutation, seeds: number): Promise<Verdict> {
+async function hunted(
+  tree: string,
+  mutation: Mutation,
+  seeds: number,
+  prey: Prey,
+): Promise<Verdict> {
   const startedMs = performance.now();
   const seconds = (): number => (performance.now() - startedMs) / 1000;
   const originals = new Map<string, string>();
   try {
     for (const { file, find, by } of mutation.edits) {
-      const path = `${tree}/src/storage/${file}`;
+      const path = `${tree}/${prey.sources}/${file}`;
       const source = await Deno.readTextFile(path);
       if (!originals.has(path)) originals.set(path, source);
       if (source.split(find).length !== 2) {
@@ -83,7 +116,7 @@ async function hunted(tree: string, mutation: Mutation, seeds: number): Promise<
     const { seed, test } = mutation;
     const first = seed === undefined ? [] : [`${seed}`];
     const detail = test === undefined
-      ? await runHunter(tree, [...first, `1-${seeds}`])
+      ? await runHunter(tree, prey, [...first, `1-${seeds}`])
       : await runTest(tree, test);
     const outcome = detail === null ? "survived" : "caught";
     const tried = test === undefined ? `${seeds} seeds` : `"${test.name}"`;
@@ -94,7 +127,11 @@ async function hunted(tree: string, mutation: Mutation, seeds: number): Promise<
 }
 
 /** The seed that failed and why, or null when none did. */
-async function runHunter(tree: string, ranges: readonly string[]): Promise<string | null> {
+async function runHunter(
+  tree: string,
+  { hunter, seedTimeoutMs }: Prey,
+  ranges: readonly string[],
+): Promise<string | null> {
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "run",
@@ -102,7 +139,7 @@ async function runHunter(tree: string, ranges: readonly string[]): Promise<strin
       "--no-check",
       "--quiet",
       "--no-lock",
-      `${tree}/tests/mutate/hunt.ts`,
+      `${tree}/${hunter}`,
       ...ranges,
     ],
     cwd: tree,
@@ -118,14 +155,14 @@ async function runHunter(tree: string, ranges: readonly string[]): Promise<strin
     isStuck = true;
     child.kill("SIGKILL");
   };
-  let timer = setTimeout(giveUp, SEED_TIMEOUT_MS);
+  let timer = setTimeout(giveUp, seedTimeoutMs);
   let rest = "";
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
     const lines = (rest + text).split("\n");
     rest = lines.pop()!;
     for (const line of lines) {
       clearTimeout(timer);
-      timer = setTimeout(giveUp, SEED_TIMEOUT_MS);
+      timer = setTimeout(giveUp, seedTimeoutMs);
       if (line.startsWith("try ")) seed = line.slice("try ".length);
       else result = line;
     }

@@ -33,6 +33,8 @@ export interface ClusterPlan extends SwarmPlan {
   readonly pauses: boolean;
   /** Wall clocks jump. */
   readonly clockJumps: boolean;
+  /** Partitions are handed from one node to another. */
+  readonly transfers: boolean;
   /** Links, disks and clocks are sound until there is a cluster. */
   readonly calmFounding: boolean;
   /** Clients are served by a majority alone before the others come back. */
@@ -104,13 +106,14 @@ export function clusterPlanOf(
     forgers: random.nextBelow(4) === 0 ? 1 : 0,
     runMs: RUN_MS + random.nextBelow(LONGER_MS_MAX),
     stepMs: pick(0.5, 1, 1, 2),
-    thinkMs: pick(20, 60, 200),
+    thinkMs: pick(30, 100, 300),
     patienceMs: pick(1_500, 5_000, 20_000),
     restarts,
     storms: restarts && half(),
     freezes: half(),
     pauses: half(),
     clockJumps: half(),
+    transfers: half(),
     calmFounding: half(),
     minorityStaysAway: half(),
   };

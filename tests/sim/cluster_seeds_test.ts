@@ -12,7 +12,7 @@ const PAST_SEEDS: readonly number[] = [
   1, // a node that came back with fewer shards was taken for down again and again, and got no records
 ];
 
-const FRESH = Number(Deno.env.get("GREGOR_SIM_CLUSTER_SEEDS") ?? 8);
+const FRESH = Number(Deno.env.get("GREGOR_SIM_CLUSTER_SEEDS") ?? 24);
 const FIRST = Number(
   Deno.env.get("GREGOR_SIM_FIRST_SEED") ?? Math.floor(Math.random() * 2 ** 30),
 );

@@ -29,6 +29,9 @@ const MEMORIES_PER_LIFE = 2;
 const CUT_IN_RECOVERY = 400;
 const CUT_IN_SERVICE = 3_000;
 const CUT_AMONG_SEVERAL = 12_000;
+/** Lives that end at once, where restarts come in storms, and how long they last at most (virtual ms). */
+const STORM_PERCENT = 40;
+const STORM_MS_MAX = 400;
 /** One read or write in so many ends short, after at most so many bytes. */
 const SHORT_ONE_IN = 8;
 const SHORT_BYTES_MAX = 20_000;
@@ -39,9 +42,12 @@ export type Steps<T> = Generator<void, T, void>;
 /** A start refused a damaged disk, as it should, or serves metadata that nobody can change. */
 export class StartRefused extends Error {}
 
+/** Some lives are very short, where that is asked for. */
+export type FatePlan = SwarmPlan & { readonly storms?: boolean };
+
 export interface FateOptions {
   readonly node: SimNode;
-  readonly plan: SwarmPlan;
+  readonly plan: FatePlan;
   readonly stage: Stage;
   readonly random: Random;
   /** The node goes: clients are to give it up. */
@@ -52,7 +58,7 @@ export interface FateOptions {
 
 export class NodeFate {
   readonly node: SimNode;
-  readonly #plan: SwarmPlan;
+  readonly #plan: FatePlan;
   readonly #stage: Stage;
   readonly #random: Random;
   readonly #onLeave: (node: SimNode) => void;
@@ -254,7 +260,8 @@ export class NodeFate {
   }
 
   get #lifeMs(): number {
-    const { lifeMs } = this.#plan;
+    const { lifeMs, storms } = this.#plan;
+    if (storms === true && this.#chance(STORM_PERCENT)) return this.#random.nextBelow(STORM_MS_MAX);
     return this.#isOneOfSeveral && lifeMs < Infinity ? this.#random.nextBelow(2 * lifeMs) : lifeMs;
   }
 

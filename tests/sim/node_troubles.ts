@@ -1,6 +1,6 @@
 /**
- * What goes wrong with nodes that live: a disk that stands still while the network does not, a process that does nothing
- * for a while, a wall clock that jumps.
+ * What happens to nodes that live: a disk stands still while the network does not, a process does nothing for a while, a
+ * wall clock jumps, a partition is handed to another of its replicas.
  *
  * @module
  */
@@ -29,6 +29,7 @@ export class NodeTroubles {
       ...(plan.freezes ? [() => this.#freeze()] : []),
       ...(plan.pauses ? [() => this.#pause()] : []),
       ...(plan.clockJumps ? [() => this.#jump()] : []),
+      ...(plan.transfers ? [() => this.#transfer()] : []),
     ];
   }
 
@@ -65,6 +66,19 @@ export class NodeTroubles {
     const byMs = this.#random.nextBelow(2 * JUMP_MS_MAX) - JUMP_MS_MAX;
     node.jumpWall(byMs);
     this.#note(`the clock of ${node.name} jumps by ${byMs} ms`);
+  }
+
+  #transfer(): void {
+    const node = this.#node();
+    if (!node.serving) return;
+    const { shard } = node.shards[this.#random.nextBelow(node.shards.length)]!;
+    const led = [...shard.partitions.all()].filter(({ leading }) => leading);
+    if (led.length === 0) return;
+    const { replica, image } = led[this.#random.nextBelow(led.length)]!;
+    const { nodeId, name } = this.#node();
+    this.#note(`${node.name} hands ${image.topic.name}-${image.index} to ${name}`);
+    // Refused where that is no voter.
+    replica.transfer(nodeId);
   }
 
   #node() {

@@ -50,6 +50,9 @@ import { newWorld, RPC_PORT, simRpcAddress, type SimWorld, STEP_MS } from "./sim
 
 /** Lives are short: after a few records the next snapshot is due. */
 const SNAPSHOTS: SnapshotPolicy = { bytesMin: 300, intervalMs: 5, restMs: 30 };
+/** Turns of every shard after something has come, and those that it sleeps at most. */
+const RESTLESS_TURNS = 4;
+const SLEEPS_MAX = 16;
 const WALL_START_MS = 1_700_000_000_000;
 
 /** Loaded once: that takes longer than many a simulation. */
@@ -115,6 +118,8 @@ export class SimNode {
   #incarnation = "";
   #stopping = false;
   #wallOffsetMs: number;
+  /** Turns that follow something that has come; negative: it sleeps. */
+  #restless = 0;
   /** Its disk carries out nothing until then, and its process does nothing (virtual ms). */
   frozenUntilMs = 0;
   pausedUntilMs = 0;
@@ -310,16 +315,34 @@ export class SimNode {
   turn(): void {
     if (this.#bulk === null || this.disk.crashed || this.nowMs < this.pausedUntilMs) return;
     const { pace } = this.#world;
+    const { operations } = this.disk;
     if (this.nowMs >= this.frozenUntilMs) this.#turnDisk(pace);
-    for (const { steps, timers, sockets } of this.shards) {
+    if (pace > 1 && this.#sleeps(pace, this.disk.operations !== operations)) return;
+    for (const each of this.shards) {
       if (this.disk.crashed) return;
-      for (let i = 0; i < 4 * pace && sockets.step(); i++);
-      steps.shard?.drainMessages();
-      timers.run(this.nowMs);
-      steps.shard?.endTurn(this.nowMs);
-      const logs = steps.shard?.storage.logs.values() ?? [];
-      for (const log of logs) (log as PartitionLog).invariants();
+      if (pace === 1) { for (let i = 0; i < 4 && each.sockets.step(); i++); }
+      this.#turnShard(each);
     }
+  }
+
+  #turnShard({ steps, timers }: SimShard): void {
+    steps.shard?.drainMessages();
+    timers.run(this.nowMs);
+    steps.shard?.endTurn(this.nowMs);
+    const logs = steps.shard?.storage.logs.values() ?? [];
+    for (const log of logs) (log as PartitionLog).invariants();
+  }
+
+  /** In large steps a node sleeps, as in production, when nothing has come; what it has begun it follows up. */
+  #sleeps(pace: number, isDiskActive: boolean): boolean {
+    let isActive = isDiskActive;
+    for (const { timers, sockets } of this.shards) {
+      if (this.disk.crashed) return true;
+      for (let i = 0; i < 4 * pace && sockets.step(); i++) isActive = true;
+      isActive ||= timers.nextDeadlineMs() <= this.nowMs;
+    }
+    if (isActive) this.#restless = RESTLESS_TURNS;
+    return --this.#restless < 0 && this.#restless % SLEEPS_MAX !== 0;
   }
 
   #turnDisk(pace: number): void {
