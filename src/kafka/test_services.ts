@@ -84,6 +84,7 @@ export interface TestPartition {
   readonly log: TestLog;
   trimTo(offset: number): Task<number>;
   readable: boolean;
+  undecided: boolean;
   leading: boolean;
   leaderEpoch: number;
   /** Committed records. */
@@ -120,6 +121,7 @@ export class TestBroker {
             return offset > log.startOffset ? log.trimPrefix(offset) : 0;
           },
           readable: true,
+          undecided: false,
           leading: true,
           leaderEpoch: 3,
           highWatermark: 0,

@@ -42,8 +42,9 @@ export class Transfer {
     return this.#isClosing;
   }
 
-  /** Begins; a transfer that was under way ends. */
+  /** Begins; a transfer to another node that was under way ends, one to the same goes on. */
   to(node: number, nowMs: number): void {
+    if (node === this.#target) return;
     this.begin();
     this.#target = node;
     this.deadlineMs = nowMs + this.#state.timing.electionMs;

@@ -8,6 +8,8 @@
  * - -3 (v7): the record with the greatest timestamp.
  * - -5 latest tiered (v9), -6 earliest not yet uploaded (v11): -1, as in a Kafka without tiered storage.
  * - A time: the first committed record that is not older; -1 when there is none.
+ * - While a leader that has just been elected does not know yet what is committed: OFFSET_NOT_AVAILABLE (v5), before
+ *   LEADER_NOT_AVAILABLE.
  * - v4: the leader epoch fences. A special value that the version does not have is UNSUPPORTED_VERSION,
  *   a partition named twice INVALID_REQUEST (v0: more than 16 times). An unknown isolation level is
  *   UNKNOWN_SERVER_ERROR for everything, in the shape of the request.
@@ -33,7 +35,7 @@ import {
   newListOffsetsResponse,
 } from "../../wire/generated/list_offsets_response.ts";
 import type { Handler, RequestContext } from "../handler.ts";
-import type { Partition } from "../partition.ts";
+import { type Partition, refusalOf } from "../partition.ts";
 import {
   findPartition,
   foldTopics,
@@ -60,6 +62,8 @@ const SPECIAL_SINCE = new Map([
 ]);
 const READ_UNCOMMITTED = 0;
 const READ_COMMITTED = 1;
+/** First version with OFFSET_NOT_AVAILABLE. */
+const NOT_AVAILABLE_SINCE = 5;
 /** The version that answers with a list of offsets. */
 const OLD_STYLE_VERSION = 0;
 /**
@@ -128,7 +132,9 @@ function* listOffset(
   }
   const { partitionIndex, currentLeaderEpoch } = item;
   const { partition, error } = findPartition(services, name, partitionIndex, currentLeaderEpoch);
-  if (partition === null) return answer(item, { errorCode: error });
+  if (partition === null) {
+    return answer(item, { errorCode: leadsSoon(context, name, item) ?? error });
+  }
   const limit = request.isolationLevel === READ_COMMITTED
     ? partition.lastStableOffset
     : partition.highWatermark;
@@ -156,6 +162,21 @@ function* listOffset(
     timestamp: match.timestampMs,
     leaderEpoch: withEpoch(match.term),
   });
+}
+
+/** A leader that has just been elected does not know yet what is committed: clients come again without looking for another. */
+function leadsSoon(
+  { services, version }: RequestContext,
+  name: string,
+  { partitionIndex, currentLeaderEpoch }: ListOffsetsPartition,
+): ErrorCode | null {
+  const image = services.image.topicByName(name)?.partitions[partitionIndex];
+  const partition = image === undefined ? undefined : services.partitions.byGroup(image.groupId);
+  if (partition?.undecided !== true) return null;
+  if (refusalOf(partition, currentLeaderEpoch) !== ErrorCode.NOT_LEADER_OR_FOLLOWER) return null;
+  return version < NOT_AVAILABLE_SINCE
+    ? ErrorCode.LEADER_NOT_AVAILABLE
+    : ErrorCode.OFFSET_NOT_AVAILABLE;
 }
 
 /** The offsets that lie before what is asked for: its own, and the log's start. */

@@ -152,6 +152,18 @@ Deno.test("ListOffsets fences by leader epoch", () => {
   assert.equal(errorOf(3), ErrorCode.NOT_LEADER_OR_FOLLOWER);
 });
 
+Deno.test("ListOffsets asks clients to come again while a new leader does not know what is committed", () => {
+  const broker = newBroker();
+  const partition = broker.partition("t", 0);
+  partition.readable = false;
+  partition.undecided = true;
+  const errorOf = (version: number, currentLeaderEpoch: number) =>
+    search(broker, version, -1, { currentLeaderEpoch })[0];
+  assert.equal(errorOf(4, -1), ErrorCode.LEADER_NOT_AVAILABLE);
+  assert.equal(errorOf(5, 3), ErrorCode.OFFSET_NOT_AVAILABLE);
+  assert.equal(errorOf(5, 2), ErrorCode.FENCED_LEADER_EPOCH);
+});
+
 Deno.test("ListOffsets asks every owner and answers in the order of the request, from any shard", () => {
   for (let shard = 0; shard < SHARD_COUNT; shard++) {
     const broker = newBroker();
