@@ -72,7 +72,8 @@ export class RunningShard {
   readonly #health: StorageHealthWatch;
   readonly #steps: ShardSteps;
   readonly #stalls = new StallReport();
-  readonly #acceptors: Acceptor[] = [];
+  readonly #clientAcceptors: Acceptor[] = [];
+  readonly #peerAcceptors: Acceptor[] = [];
   /** Names whose address the control thread is looking for. */
   readonly #resolving = new Map<number, (address: string | null) => void>();
   #nextResolution = 1;
@@ -195,9 +196,11 @@ export class RunningShard {
         return;
       }
       case "drain":
-        for (const acceptor of this.#acceptors) acceptor.stop();
+        // Other nodes still connect: they take over what this one led.
+        for (const acceptor of this.#clientAcceptors) acceptor.stop();
         return runTask(steps.drain(), () => tell({ type: "drained" }));
       case "stop":
+        for (const acceptor of this.#peerAcceptors) acceptor.stop();
         return runTask(steps.stop(), () => tell({ type: "stopped" }));
       case "trouble":
         if (steps.shard !== null) {
@@ -228,18 +231,25 @@ export class RunningShard {
   #acceptClients(listener: number, connectionsMax: number): void {
     const warnings = this.#warnings(connectionsMax);
     const dealer = new ConnectionDealer(this.#steps.shard!, connectionsMax, warnings);
-    this.#accept(listener, warnings, (socket) => dealer.place(socket));
+    const acceptor = this.#accept(listener, warnings, (socket) => dealer.place(socket));
+    this.#clientAcceptors.push(acceptor);
   }
 
   #acceptPeers(listener: number): void {
     const { nodeLinks } = this.#steps.shard!.peers;
     const { linksMax, shardCount } = this.#boot;
-    this.#accept(listener, this.#warnings(linksMax * shardCount), (socket) => {
+    const warnings = this.#warnings(linksMax * shardCount);
+    const acceptor = this.#accept(listener, warnings, (socket) => {
       nodeLinks.greet(socket, peerAddress(this.#shim, socket));
     });
+    this.#peerAcceptors.push(acceptor);
   }
 
-  #accept(listener: number, warnings: RareWarnings, accepted: (socket: number) => void): void {
+  #accept(
+    listener: number,
+    warnings: RareWarnings,
+    accepted: (socket: number) => void,
+  ): Acceptor {
     const nowMs = (): number => this.#reactor.nowMs;
     const acceptor = new Acceptor({
       ring: this.#ring,
@@ -249,8 +259,8 @@ export class RunningShard {
       warnings,
       accepted,
     });
-    this.#acceptors.push(acceptor);
     acceptor.start();
+    return acceptor;
   }
 
   #warnings(connectionsMax: number): RareWarnings {
