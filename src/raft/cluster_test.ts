@@ -286,6 +286,26 @@ Deno.test("a lagging follower catches up by a snapshot and the log after it", ()
   assert.equal(log.chainAt(401), leader.log.chainAt(401));
 });
 
+Deno.test("a follower that looked for another leader meanwhile still gets what it had accepted acknowledged", () => {
+  const cluster = new TestCluster(simple(1, 2, 3), { lanes: true });
+  cluster.freeze(3);
+  cluster.start();
+  assert.ok(cluster.runUntil(() => cluster.leader !== null, 5_000));
+  const leader = cluster.leader!;
+  const node = cluster.node(3);
+  const peer = leader.group.peers.find((each) => each.node === node.id)!;
+  cluster.run(300);
+  assert.deepEqual([node.log.lastIndex, peer.match], [leader.log.lastIndex, 0]);
+  // A pre-vote that nobody grants: it knows no leader then, and later the same one again.
+  cluster.drop = (_from, to, { kind }) => kind === MessageKind.HEARTBEAT && to === node.id;
+  assert.ok(cluster.runUntil(() => node.group.leaderId < 0, 5_000));
+  cluster.drop = null;
+  assert.ok(cluster.runUntil(() => node.group.leaderId === leader.id, 1_000));
+  cluster.thaw(node.id);
+  assert.ok(cluster.runUntil(() => peer.match === leader.log.lastIndex, 5_000));
+  assert.equal(cluster.checker.elections, 1);
+});
+
 Deno.test("a follower far behind is caught up through a bounded window", () => {
   const cluster = led(3, { read: [5, 5] });
   const leader = cluster.leader!;

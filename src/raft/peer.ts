@@ -183,18 +183,19 @@ export class Peer {
    * @returns whether what was sent to it must be taken for lost: it does not get further
    */
   isStuck(accepted: number): boolean {
-    const isProbe = this.state === PeerState.PROBE;
-    const waits = isProbe
-      ? this.probeLast > 0
-      : this.state === PeerState.REPLICATE && this.#count > 0;
+    const isFlying = this.state === PeerState.REPLICATE && this.#count > 0;
     const reached = Math.max(accepted, this.match);
+    // A peer that looked for another leader meanwhile does not know any more what it had accepted.
+    const waits = this.state === PeerState.PROBE
+      ? this.probeLast > 0
+      : this.state === PeerState.REPLICATE && reached < this.next - 1;
     if (!waits || reached > this.#stuckAt) {
       this.#stuckBeats = 0;
       this.#stuckAt = reached;
       return false;
     }
     this.#stuckBeats++;
-    if (this.#stuckBeats < (isProbe ? PROBE_BEATS_MAX : FLIGHT_BEATS_MAX)) return false;
+    if (this.#stuckBeats < (isFlying ? FLIGHT_BEATS_MAX : PROBE_BEATS_MAX)) return false;
     this.#stuckBeats = 0;
     return true;
   }

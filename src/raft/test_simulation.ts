@@ -62,6 +62,7 @@ export class RaftSimulation {
       },
       flush: isStorm ? FLUSHES[0]! : this.#pick(FLUSHES),
       read: this.#chance(50) ? [0, 0] : [0, 30],
+      lanes: this.#chance(50),
       timing: { ...RAFT_TIMING, quietMs: this.#pick([200, RAFT_TIMING.quietMs]) },
     });
     const possible: readonly (() => void)[] = [
