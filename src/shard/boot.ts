@@ -180,8 +180,11 @@ export class RunningShard {
         return runTask(task, (answer) => tell({ type: "leading", ...answer }));
       }
       case "serve":
-        runTask(steps.serve(message.ballastBytes), () => tell({ type: "serving" }));
-        this.#health.look();
+        runTask(steps.serve(message.ballastBytes), () => {
+          // What was given up meanwhile is not damaged any more.
+          this.#health.look();
+          tell({ type: "serving" });
+        });
         this.#health.start(this.#timers);
         this.#watchReplicas(steps.shard!);
         return;

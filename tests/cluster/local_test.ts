@@ -55,11 +55,12 @@ class Task {
   async says(pattern: RegExp, timeoutMs: number): Promise<RegExpExecArray> {
     const deadlineMs = performance.now() + timeoutMs;
     for (;;) {
+      // Of one that has ended, all that it wrote was read.
+      const hasEnded = await within(this.#ended, 50) !== null;
       const found = pattern.exec(this.out) ?? pattern.exec(this.remarks);
       if (found !== null) return found;
-      const ended = await within(this.#ended, 50);
       const isLate = performance.now() > deadlineMs;
-      assert.ok(ended === null && !isLate, `never says ${pattern}\n${this.out}\n${this.remarks}`);
+      assert.ok(!hasEnded && !isLate, `never says ${pattern}\n${this.out}\n${this.remarks}`);
     }
   }
 
