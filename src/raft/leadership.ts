@@ -277,13 +277,16 @@ export class Leadership {
 
   /** The peer takes entries; those up to `accepted` it has. */
   #resume(peer: Peer, accepted: number): void {
-    let next = Math.max(peer.match, accepted) + 1;
+    const next = Math.max(peer.match, accepted) + 1;
     if (peer.state === PeerState.REPLICATE) return;
     // An answer from before the snapshot was sent, or before it was taken.
     if (peer.state === PeerState.SNAPSHOT && (peer.isReading || next <= peer.snapshotIndex)) return;
-    // The probe that is out follows what the peer has: it fits.
-    if (peer.probeLast > 0 && next >= peer.next) next = Math.max(next, peer.probeLast + 1);
+    // The probe that is out follows what the peer has: it fits, if it arrives. A node that does not have the group yet
+    // drops it without a word.
+    const { probeLast } = peer;
+    const isUnderWay = next >= peer.next && probeLast >= next;
     peer.replicate(next);
+    if (isUnderWay) peer.noteSent(probeLast, 0);
   }
 
   /** The entry before those that were sent is not there. */

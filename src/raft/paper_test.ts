@@ -5,6 +5,7 @@
  */
 
 import { strict as assert } from "node:assert";
+import { FLIGHT_BEATS_MAX } from "./limits.ts";
 import { MessageKind, Outcome } from "./message.ts";
 import { Role } from "./raft_group.ts";
 import { encodeConfiguration } from "./configuration.ts";
@@ -386,6 +387,24 @@ Deno.test("5.3: after a refusal the leader goes back to where the logs may be eq
     indexTerm: 2,
   });
   assert.deepEqual(refused, ["replicate 3 from 4"]);
+});
+
+Deno.test("a probe that a follower dropped without a word is sent again, though the follower says that it takes entries", () => {
+  const solo = new Solo();
+  solo.lead(2);
+  solo.acknowledge(2, 1);
+  assert.equal(solo.group.commitIndex, 1);
+  // It did not have the group when the entry came, and has it now.
+  const { term } = solo.group;
+  const again = solo.step(3, APPEND_REPLY, { term, match: 0, accepted: 0 });
+  assert.deepEqual(again, [], "what is under way may arrive");
+  for (let beat = 0; beat < 2 * FLIGHT_BEATS_MAX; beat++) {
+    const lines = solo.pass(100);
+    lines.push(...solo.step(2, HEARTBEAT_REPLY, { term, match: 1, accepted: 1 }));
+    lines.push(...solo.step(3, HEARTBEAT_REPLY, { term, match: 0, accepted: 0 }));
+    if (lines.includes("replicate 3 from 1")) return;
+  }
+  assert.fail("the entry is not sent again");
 });
 
 Deno.test("a leader that no majority answers stops leading", () => {
