@@ -32,6 +32,8 @@ export interface CommandContext {
   readonly random: Random;
   /** Whether a node can be reached: new partitions go to others only where there are not enough that can. */
   readonly isAlive: (nodeId: number) => boolean;
+  /** The largest leader epoch of any partition, as far as was heard. */
+  readonly latestEpoch: () => number;
   /** Makes `records` part of the command, all of them or, when it would become too large, none. */
   emit(records: readonly MetadataRecord[]): boolean;
 }

@@ -49,6 +49,7 @@ export class ControllerService {
   readonly #partitionsPerNodeMax: number;
   readonly #random: Random;
   readonly #isAlive: (nodeId: number) => boolean;
+  readonly #latestEpoch: () => number;
   #leads = false;
   /** Null while this node does not lead, and after a failure until it is rebuilt. */
   #ahead: ClusterImage | null = null;
@@ -66,6 +67,8 @@ export class ControllerService {
       readonly partitionsPerNodeMax?: number;
       /** All nodes when absent. */
       readonly isAlive?: (nodeId: number) => boolean;
+      /** See {@linkcode CommandContext.latestEpoch}; 0 when absent. */
+      readonly latestEpoch?: () => number;
     },
   ) {
     this.#image = image;
@@ -73,6 +76,7 @@ export class ControllerService {
     this.#partitionsPerNodeMax = rest.partitionsPerNodeMax ?? PARTITIONS_PER_NODE_MAX;
     this.#random = rest.random;
     this.#isAlive = rest.isAlive ?? (() => true);
+    this.#latestEpoch = rest.latestEpoch ?? (() => 0);
   }
 
   /** The metadata as far as it is committed. */
@@ -111,6 +115,7 @@ export class ControllerService {
       partitionsPerNodeMax: this.#partitionsPerNodeMax,
       random: this.#random,
       isAlive: this.#isAlive,
+      latestEpoch: this.#latestEpoch,
       emit: (records) => {
         if (!writer.add(records)) return false;
         for (const record of records) {

@@ -120,6 +120,27 @@ Deno.test("group ids stay used across a snapshot, also those of the last topics"
   assert.equal(copy.nextGroupId, 3);
 });
 
+Deno.test("the epochs of a removed topic's partitions are below those of all later ones, also across a snapshot", () => {
+  const cluster = new TestCluster();
+  cluster.run(create("a", "b"));
+  assert.equal(cluster.image.topicByName("b")!.partitions[0]!.epochFloor, 0);
+  // After many elections, of which no record tells.
+  cluster.latestEpoch = 500;
+  cluster.run((context) => deleteTopics(context, [{ name: "b", topicId: ZERO_UUID }]));
+  cluster.latestEpoch = 3;
+  cluster.run(create("b"));
+  const floor = cluster.image.topicByName("b")!.partitions[0]!.epochFloor;
+  assert.ok(floor >= 500, `${floor}`);
+  const copy = new ClusterImage(0, new Map());
+  for (const record of cluster.image.snapshotRecords()) copy.replay(record);
+  assert.equal(copy.epochFloor, floor);
+  assert.equal(copy.topicByName("b")!.partitions[0]!.epochFloor, floor);
+  cluster.run((context) => deleteTopics(context, [{ name: "b", topicId: ZERO_UUID }]));
+  const again = new ClusterImage(0, new Map());
+  for (const record of cluster.image.snapshotRecords()) again.replay(record);
+  assert.equal(again.epochFloor, floor);
+});
+
 Deno.test("no group gets the id of a log that the metadata log knows nothing of", () => {
   const cluster = new TestCluster();
   cluster.run(create("a"));

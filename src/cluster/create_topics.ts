@@ -256,6 +256,7 @@ function partitionRecords(
       groupId: firstGroupId + at,
       replicas: nodes,
       incarnations: memberIncarnations(context.image, nodes),
+      epochFloor: context.image.epochFloor,
     },
   }));
 }

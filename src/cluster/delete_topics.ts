@@ -14,6 +14,9 @@ import { type CommandContext, type Outcome, refuse, SUCCESS, tooLarge } from "./
 import type { TopicImage } from "./image.ts";
 import { RecordType } from "./records.ts";
 
+/** Elections of a partition of which the controller may not have heard when its topic is deleted. */
+const EPOCHS_UNHEARD = 8;
+
 /** Names one topic: exactly one of the two is given, a null name or an all-zero id is none. */
 export interface TopicReference {
   readonly name: string | null;
@@ -79,7 +82,8 @@ function deleteTopic(
     const outcome = refuse(ErrorCode.TOPIC_AUTHORIZATION_FAILED, message);
     return { ...outcome, name: topic.name, topicId: topic.id };
   }
-  const removed = { type: RecordType.TOPIC_REMOVED, body: { topicId: topic.id } };
+  const epochFloor = Math.max(context.image.epochFloor, context.latestEpoch() + EPOCHS_UNHEARD);
+  const removed = { type: RecordType.TOPIC_REMOVED, body: { topicId: topic.id, epochFloor } };
   if (!context.emit([removed])) return { ...tooLarge(), name: topic.name, topicId: topic.id };
   deletedHere.add(topic);
   return { ...SUCCESS, name: topic.name, topicId: topic.id };

@@ -119,6 +119,7 @@ export class ClusterImage {
   #loads = new Map<number, NodeLoad>();
   #nextGroupId = FIRST_GROUP_ID;
   #nextProducerId = 0;
+  #epochFloor = 0;
   #removedGroups = new Set<number>();
   #encoder = new TextEncoder();
 
@@ -169,6 +170,11 @@ export class ClusterImage {
   /** The group id that the next partition gets. */
   get nextGroupId(): number {
     return this.#nextGroupId;
+  }
+
+  /** No partition that was removed had a leader epoch above this, as far as the controller heard. */
+  get epochFloor(): number {
+    return this.#epochFloor;
   }
 
   /** Producer ids below are handed out. */
@@ -262,6 +268,7 @@ export class ClusterImage {
       case RecordType.TOPIC:
         return this.#replayTopic(record.body);
       case RecordType.TOPIC_REMOVED:
+        this.#noteEpochs(record.body.epochFloor);
         return this.#replayTopicRemoved(record.body.topicId);
       case RecordType.PARTITION:
         return this.#replayPartition(record.body);
@@ -272,6 +279,7 @@ export class ClusterImage {
         return;
       case RecordType.GROUP_IDS:
         this.#nextGroupId = record.body.nextGroupId;
+        this.#noteEpochs(record.body.epochFloor);
         return;
       case RecordType.FEATURE_LEVEL:
         if (record.body.level === 0) this.#features.delete(record.body.name);
@@ -321,7 +329,10 @@ export class ClusterImage {
       }
       for (const partition of topic.partitions) yield* partitionRecords(partition);
     }
-    yield { type: RecordType.GROUP_IDS, body: { nextGroupId: this.#nextGroupId } };
+    yield {
+      type: RecordType.GROUP_IDS,
+      body: { nextGroupId: this.#nextGroupId, epochFloor: this.#epochFloor },
+    };
     if (this.#removedGroups.size > 0) {
       const groupIds = [...this.#removedGroups];
       yield { type: RecordType.GROUPS_REMOVED, body: { groupIds } };
@@ -365,11 +376,11 @@ export class ClusterImage {
 
   #replayPartition(record: PartitionRecord): void {
     const topic = this.#topicsById.get(record.topicId)!;
-    const { groupId, replicas, incarnations, partitionIndex: index } = record;
-    const partition = new PartitionImage({ topic, index, groupId, replicas, incarnations });
+    const { partitionIndex: index, groupId } = record;
+    const partition = new PartitionImage({ ...record, topic, index });
     topic.partitions.push(partition);
     this.#partitionsByGroup.set(groupId, partition);
-    this.#addLoad(replicas, 1);
+    this.#addLoad(partition.replicas, 1);
     this.#nextGroupId = Math.max(this.#nextGroupId, groupId + 1);
     this.#notify((listener) => listener.partitionAdded?.(partition));
   }
@@ -380,6 +391,10 @@ export class ClusterImage {
     partition.apply(record);
     this.#addLoad(partition.replicas, 1);
     this.#notify((listener) => listener.partitionChanged?.(partition));
+  }
+
+  #noteEpochs(epochFloor: number): void {
+    this.#epochFloor = Math.max(this.#epochFloor, epochFloor);
   }
 
   #noteRemoved(groupId: number): void {
@@ -435,6 +450,7 @@ function* partitionRecords(partition: PartitionImage): Generator<MetadataRecord>
     groupId,
     replicas: [...created.replicas],
     incarnations: [...created.incarnations],
+    epochFloor: partition.epochFloor,
   };
   yield { type: RecordType.PARTITION, body };
   if (change === 0) return;

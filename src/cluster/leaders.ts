@@ -20,6 +20,7 @@ export class LeaderTable {
   #leaders = new Int32Array(64).fill(UNKNOWN);
   #epochs = new Int32Array(64).fill(UNKNOWN);
   #inSync = new Uint16Array(64);
+  #latestEpoch = 0;
 
   /** @param nodeId this node: nobody else says that it leads no longer */
   constructor(nodeId = UNKNOWN) {
@@ -41,7 +42,13 @@ export class LeaderTable {
     if (epoch === known && leaderId === UNKNOWN && !isOwn) return;
     this.#leaders[groupId] = leaderId;
     this.#epochs[groupId] = epoch;
+    this.#latestEpoch = Math.max(this.#latestEpoch, epoch);
     if (inSync !== IN_SYNC_UNKNOWN) this.#inSync[groupId] = inSync;
+  }
+
+  /** The largest epoch of any group that was heard of. */
+  get latestEpoch(): number {
+    return this.#latestEpoch;
   }
 
   /** The node that leads a group, as far as this shard was told; else -1. */

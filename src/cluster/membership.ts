@@ -28,8 +28,9 @@ export function formCluster(context: CommandContext, clusterId: string): void {
  * that there is, and a new topic must not find one of them in its place.
  */
 export function reserveGroupIds(context: CommandContext, firstFree: number): void {
-  if (context.image.nextGroupId >= firstFree) return;
-  context.emit([{ type: RecordType.GROUP_IDS, body: { nextGroupId: firstFree } }]);
+  const { nextGroupId, epochFloor } = context.image;
+  if (nextGroupId >= firstFree) return;
+  context.emit([{ type: RecordType.GROUP_IDS, body: { nextGroupId: firstFree, epochFloor } }]);
 }
 
 /** Makes `node` a member, or records what changed about it since it last started. */

@@ -43,12 +43,16 @@ export interface PartitionCreation {
   readonly replicas: readonly number[];
   /** Which life of each of these nodes is meant; empty: any. */
   readonly incarnations: readonly number[];
+  /** Its leader epochs are above it; 0 when absent. */
+  readonly epochFloor?: number;
 }
 
 export class PartitionImage {
   readonly topic: TopicImage;
   readonly index: number;
   readonly groupId: number;
+  /** Its leader epochs are above this. */
+  readonly epochFloor: number;
   /** As created; they are also the first voters of the group. */
   readonly created: Pick<PartitionCreation, "replicas" | "incarnations">;
   /** Members that the group begins with, the preferred leader first. */
@@ -60,7 +64,9 @@ export class PartitionImage {
   #change = 0;
   #isForced = false;
 
-  constructor({ topic, index, groupId, replicas, incarnations }: PartitionCreation) {
+  constructor(creation: PartitionCreation) {
+    const { topic, index, groupId, replicas, incarnations } = creation;
+    this.epochFloor = creation.epochFloor ?? 0;
     this.topic = topic;
     this.index = index;
     this.groupId = groupId;

@@ -27,6 +27,7 @@ import { topicNameProblem } from "./topic_names.ts";
 /** No cluster gets as far as this; what does would leave no ids for what comes next. */
 const GROUP_ID_MAX = 2_000_000_000;
 const PRODUCER_ID_MAX = 2 ** 52;
+const EPOCH_FLOOR_MAX = 2_000_000_000;
 
 /** Why `image` cannot take `record` over; null when it can. */
 export function recordProblem(image: ClusterImage, record: MetadataRecord): string | null {
@@ -38,8 +39,9 @@ export function recordProblem(image: ClusterImage, record: MetadataRecord): stri
     case RecordType.TOPIC:
       return topicProblem(image, record.body);
     case RecordType.TOPIC_REMOVED: {
-      const { topicId } = record.body;
-      return image.topicById(topicId) !== undefined ? null : `no topic has the id ${topicId}`;
+      const { topicId, epochFloor } = record.body;
+      if (image.topicById(topicId) === undefined) return `no topic has the id ${topicId}`;
+      return epochProblem(epochFloor);
     }
     case RecordType.PARTITION:
       return partitionProblem(image, record.body);
@@ -61,7 +63,8 @@ export function recordProblem(image: ClusterImage, record: MetadataRecord): stri
     case RecordType.GROUP_IDS: {
       const { nextGroupId: next } = record.body;
       if (next > GROUP_ID_MAX) return `group ids from ${next} on`;
-      return next >= image.nextGroupId ? null : `group ids go back to ${next}`;
+      if (next < image.nextGroupId) return `group ids go back to ${next}`;
+      return epochProblem(record.body.epochFloor);
     }
     case RecordType.GROUPS_REMOVED: {
       const wrong = record.body.groupIds.find((id) =>
@@ -74,6 +77,12 @@ export function recordProblem(image: ClusterImage, record: MetadataRecord): stri
     default:
       return null;
   }
+}
+
+function epochProblem(epochFloor: number): string | null {
+  return epochFloor >= 0 && epochFloor <= EPOCH_FLOOR_MAX
+    ? null
+    : `leader epochs up to ${epochFloor}`;
 }
 
 function topicProblem(image: ClusterImage, { name, topicId }: TopicRecord): string | null {
@@ -94,6 +103,8 @@ function partitionProblem(image: ClusterImage, record: PartitionRecord): string 
     return `${what} comes where ${topic.partitions.length} is next`;
   }
   if (groupId < FIRST_GROUP_ID || groupId > GROUP_ID_MAX) return `${what} is in group ${groupId}`;
+  const late = epochProblem(record.epochFloor);
+  if (late !== null) return `${what} follows ${late}`;
   if (image.partitionByGroup(groupId) !== undefined) {
     return `${what} is in group ${groupId}, which holds another one`;
   }

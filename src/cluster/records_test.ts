@@ -19,7 +19,14 @@ const EXAMPLE: MetadataRecord[] = [
   },
   {
     type: RecordType.PARTITION,
-    body: { topicId, partitionIndex: 0, groupId: 7, replicas: [0], incarnations: [] },
+    body: {
+      topicId,
+      partitionIndex: 0,
+      groupId: 7,
+      replicas: [0],
+      incarnations: [],
+      epochFloor: 0,
+    },
   },
 ];
 
@@ -31,7 +38,7 @@ Deno.test("the example of the format's page is what is written, and reads as it 
   assert.deepEqual(decoded.records, EXAMPLE);
 });
 
-Deno.test("which life of a node is meant, and what its program can do, are tagged fields", () => {
+Deno.test("which life of a node is meant, what its program can do, and how far epochs got are tagged fields", () => {
   const records: MetadataRecord[] = [
     {
       type: RecordType.NODE,
@@ -45,8 +52,17 @@ Deno.test("which life of a node is meant, and what its program can do, are tagge
     },
     {
       type: RecordType.PARTITION,
-      body: { topicId, partitionIndex: 0, groupId: 7, replicas: [0, 2], incarnations: [5, 6] },
+      body: {
+        topicId,
+        partitionIndex: 0,
+        groupId: 7,
+        replicas: [0, 2],
+        incarnations: [5, 6],
+        epochFloor: 90,
+      },
     },
+    { type: RecordType.TOPIC_REMOVED, body: { topicId, epochFloor: 90 } },
+    { type: RecordType.GROUP_IDS, body: { nextGroupId: 8, epochFloor: 90 } },
   ];
   const decoded = decodeCommand(encodeCommand(records));
   assert.ok(decoded.ok);

@@ -53,6 +53,8 @@ export class TestCluster implements MetadataLog {
   readonly commands: Uint8Array[] = [];
   /** How often leaders of new partitions were waited for. */
   settles = 0;
+  /** The largest leader epoch that was heard of. */
+  latestEpoch = 0;
   /** Commits each command when it is appended. */
   autoCommit = true;
   #pending: { readonly command: Uint8Array; readonly done: Completion }[] = [];
@@ -63,6 +65,7 @@ export class TestCluster implements MetadataLog {
     this.service = new ControllerService(this.image, this, {
       random: new Xoshiro128(options.seed ?? 1),
       partitionsPerNodeMax: options.partitionsPerNodeMax ?? 1000,
+      latestEpoch: () => this.latestEpoch,
     });
     this.service.activate();
     this.run((context) => {

@@ -200,6 +200,7 @@ export class ClusterSeat {
       random,
       partitionsPerNodeMax: this.#shard.settings.number("max.partitions.per.node"),
       isAlive: (nodeId) => this.#shard.live.isAlive(nodeId),
+      latestEpoch: () => this.#shard.leaders.latestEpoch,
     });
     const registration = registrationOf(
       node,

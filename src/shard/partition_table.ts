@@ -16,7 +16,8 @@
  * ends (OffsetForLeaderEpoch) and read on from there. So a new partition begins above everything that
  * any older one had. On a node alone the controller's term grows with every start, which is all by which other epochs
  * grow, and group ids grow with every partition: their sum is above all sums before it. In a cluster epochs also grow by
- * elections of the groups themselves, which this sum does not count: after many of them it may be too low.
+ * elections of the groups themselves: the record of a topic's removal says how far they had got, and the records of later
+ * partitions say so, too (`epochFloor`).
  *
  * @module
  */
@@ -299,7 +300,8 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
       segmentLimits: limits.segments,
       listener: null,
     });
-    const termFloor = this.controllerTerm === 0 ? 0 : this.controllerTerm + groupId;
+    const sum = this.controllerTerm === 0 ? 0 : this.controllerTerm + groupId;
+    const termFloor = Math.max(sum, image.epochFloor);
     const voters = image.founders;
     const self = incarnation === null ? {} : { incarnation };
     const replica = this.#options.makeReplica(log, { groupId, voters, termFloor, ...self });

@@ -135,3 +135,28 @@ Deno.test("a damaged log is not accepted where other nodes have it: it must not 
   const { log, told, asked, started } = openDamaged(3, 0);
   assert.deepEqual([told, asked(), started(), log.suspect], [[false], 0, 1, true]);
 });
+
+Deno.test("a partition's terms begin above what its record says, and above those of this start", () => {
+  const floors: number[] = [];
+  const storage = {
+    shard: 0,
+    logs: new Map(),
+    createLog: () => new ManualLog(),
+  } as unknown as ShardStorage;
+  const table = new PartitionTable(storage, {
+    ...OPTIONS,
+    makeReplica: (log, { termFloor }) => {
+      floors.push(termFloor);
+      return groupOfOne(log, 0, termFloor);
+    },
+  });
+  table.controllerTerm = 10;
+  table.noteCurrent();
+  const config = new TopicConfig(new Map(), new Settings(new Map()));
+  const topic = new TopicImage({ topicId: ZERO_UUID, name: "t" }, 0, config);
+  for (const [index, epochFloor] of [500, 3].entries()) {
+    const place = { topic, index, groupId: 1 + index, replicas: [0], incarnations: [], epochFloor };
+    table.partitionAdded(new PartitionImage(place));
+  }
+  assert.deepEqual(floors, [500, 12]);
+});

@@ -4227,6 +4227,7 @@ export const CATALOG: readonly CatalogEntry[] = [
     structs: {
       GroupIdsRecord: { create: groupIdsRecord.newGroupIdsRecord, fields: [
         { name: "nextGroupId", type: "int32", versions: [0, 32767] },
+        { name: "epochFloor", type: "int32", versions: [0, 32767], tag: 0, ignorable: true },
       ] },
     },
   },
@@ -4392,6 +4393,7 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "groupId", type: "int32", versions: [0, 32767] },
         { name: "replicas", type: "[]int32", versions: [0, 32767] },
         { name: "incarnations", type: "[]int32", versions: [0, 32767], tag: 0, ignorable: true },
+        { name: "epochFloor", type: "int32", versions: [0, 32767], tag: 1, ignorable: true },
       ] },
     },
   },
@@ -4460,6 +4462,7 @@ export const CATALOG: readonly CatalogEntry[] = [
     structs: {
       TopicRemovedRecord: { create: topicRemovedRecord.newTopicRemovedRecord, fields: [
         { name: "topicId", type: "uuid", versions: [0, 32767] },
+        { name: "epochFloor", type: "int32", versions: [0, 32767], tag: 0, ignorable: true },
       ] },
     },
   },

@@ -11,12 +11,15 @@ export interface GroupIdsRecord {
    * removed partitions stay used.
    */
   nextGroupId: number;
+  /** The largest one of all topics that were removed; written in snapshots. */
+  epochFloor: number;
 }
 
 /** Every field at its default, except `fields`. */
 export function newGroupIdsRecord(fields?: Partial<GroupIdsRecord>): GroupIdsRecord {
   const message: GroupIdsRecord = {
     nextGroupId: 0,
+    epochFloor: 0,
   };
   return fields === undefined ? message : Object.assign(message, fields);
 }
@@ -26,7 +29,14 @@ export function decodeGroupIdsRecord(cursor: Cursor, version: number): GroupIdsR
   const message = newGroupIdsRecord();
   if (version < 0 || version > 0) cursor.fail();
   message.nextGroupId = cursor.int32();
-  cursor.skipTags();
+  for (let left = cursor.tagCount(); left > 0 && !cursor.bad; left--) {
+    const tag = cursor.unsignedVarint();
+    const end = cursor.tagEnd();
+    if (tag === 0) {
+      message.epochFloor = cursor.int32();
+    }
+    cursor.leaveTag(end);
+  }
   return message;
 }
 
@@ -34,5 +44,11 @@ export function decodeGroupIdsRecord(cursor: Cursor, version: number): GroupIdsR
 export function encodeGroupIdsRecord(writer: Writer, version: number, message: GroupIdsRecord): void {
   if (version < 0 || version > 0) unsupportedVersion("GroupIdsRecord", version);
   writer.int32(message.nextGroupId);
-  writer.unsignedVarint(0);
+  const hasEpochFloor = message.epochFloor !== 0;
+  writer.unsignedVarint((hasEpochFloor ? 1 : 0));
+  if (hasEpochFloor) {
+    const start = writer.beginTag(0);
+    writer.int32(message.epochFloor);
+    writer.endTag(start);
+  }
 }

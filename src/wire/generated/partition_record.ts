@@ -25,6 +25,11 @@ export interface PartitionRecord {
    * Which life of each of these nodes is meant: the first 31 bits of its incarnation. Empty: any.
    */
   incarnations: number[];
+  /**
+   * The partition's leader epochs are above this: those of partitions that had its name before are
+   * not.
+   */
+  epochFloor: number;
 }
 
 /** Every field at its default, except `fields`. */
@@ -35,6 +40,7 @@ export function newPartitionRecord(fields?: Partial<PartitionRecord>): Partition
     groupId: 0,
     replicas: [],
     incarnations: [],
+    epochFloor: 0,
   };
   return fields === undefined ? message : Object.assign(message, fields);
 }
@@ -52,6 +58,8 @@ export function decodePartitionRecord(cursor: Cursor, version: number): Partitio
     const end = cursor.tagEnd();
     if (tag === 0) {
       message.incarnations = readElements(cursor, true, cursor.arrayLength(true), readInt32);
+    } else if (tag === 1) {
+      message.epochFloor = cursor.int32();
     }
     cursor.leaveTag(end);
   }
@@ -66,10 +74,16 @@ export function encodePartitionRecord(writer: Writer, version: number, message: 
   writer.int32(message.groupId);
   writeElements(writer, true, message.replicas, writeInt32);
   const hasIncarnations = message.incarnations.length > 0;
-  writer.unsignedVarint((hasIncarnations ? 1 : 0));
+  const hasEpochFloor = message.epochFloor !== 0;
+  writer.unsignedVarint((hasIncarnations ? 1 : 0) + (hasEpochFloor ? 1 : 0));
   if (hasIncarnations) {
     const start = writer.beginTag(0);
     writeElements(writer, true, message.incarnations, writeInt32);
+    writer.endTag(start);
+  }
+  if (hasEpochFloor) {
+    const start = writer.beginTag(1);
+    writer.int32(message.epochFloor);
     writer.endTag(start);
   }
 }

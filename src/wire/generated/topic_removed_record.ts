@@ -9,12 +9,15 @@ import { type Uuid, ZERO_UUID, readUuid, writeUuid } from "../uuid.ts";
 export interface TopicRemovedRecord {
   /** The topic that goes, with its partitions and its configuration. */
   topicId: Uuid;
+  /** No partition of the topic, nor any older one, had a leader epoch above this. */
+  epochFloor: number;
 }
 
 /** Every field at its default, except `fields`. */
 export function newTopicRemovedRecord(fields?: Partial<TopicRemovedRecord>): TopicRemovedRecord {
   const message: TopicRemovedRecord = {
     topicId: ZERO_UUID,
+    epochFloor: 0,
   };
   return fields === undefined ? message : Object.assign(message, fields);
 }
@@ -24,7 +27,14 @@ export function decodeTopicRemovedRecord(cursor: Cursor, version: number): Topic
   const message = newTopicRemovedRecord();
   if (version < 0 || version > 0) cursor.fail();
   message.topicId = readUuid(cursor);
-  cursor.skipTags();
+  for (let left = cursor.tagCount(); left > 0 && !cursor.bad; left--) {
+    const tag = cursor.unsignedVarint();
+    const end = cursor.tagEnd();
+    if (tag === 0) {
+      message.epochFloor = cursor.int32();
+    }
+    cursor.leaveTag(end);
+  }
   return message;
 }
 
@@ -32,5 +42,11 @@ export function decodeTopicRemovedRecord(cursor: Cursor, version: number): Topic
 export function encodeTopicRemovedRecord(writer: Writer, version: number, message: TopicRemovedRecord): void {
   if (version < 0 || version > 0) unsupportedVersion("TopicRemovedRecord", version);
   writeUuid(writer, message.topicId);
-  writer.unsignedVarint(0);
+  const hasEpochFloor = message.epochFloor !== 0;
+  writer.unsignedVarint((hasEpochFloor ? 1 : 0));
+  if (hasEpochFloor) {
+    const start = writer.beginTag(0);
+    writer.int32(message.epochFloor);
+    writer.endTag(start);
+  }
 }
