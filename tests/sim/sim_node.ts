@@ -43,6 +43,7 @@ import type { Manifest } from "../../src/storage/manifest.ts";
 import type { PartitionLog } from "../../src/storage/partition_log.ts";
 import type { RecoveryReport } from "../../src/storage/recovery.ts";
 import type { Damage, ShardStorage, StorageContext } from "../../src/storage/shard_storage.ts";
+import { ShardPace } from "./shard_pace.ts";
 import { readToEnd } from "./read_to_end.ts";
 import { ClientEnd, MemoryDescriptors } from "./memory_sockets.ts";
 import { SimShard } from "./sim_shard.ts";
@@ -76,6 +77,8 @@ export interface SimNodeOptions {
   readonly wallSkewMs?: number;
   /** Makes the replicas of all groups; groups of one when absent. */
   readonly makeReplica?: MakeReplica;
+  /** Shards miss turns, and take them in any order; in step when absent. */
+  readonly outOfStep?: boolean;
   /** Where the first nodes of its cluster listen for each other; absent: it knows of no other nodes. */
   readonly seeds?: readonly RpcAddress[];
 }
@@ -98,6 +101,8 @@ export class SimNode {
   #memory: Memory;
   readonly #walks: ShimWalk[] = [];
   #bulk: MemoryDisk | null = null;
+  /** Null: every shard takes a turn in each step. */
+  #shardPace: ShardPace | null = null;
   shards: readonly SimShard[] = [];
   report: RecoveryReport | null = null;
   /** A disk error ended the last life: the next one reads everything back before it serves. */
@@ -204,6 +209,9 @@ export class SimNode {
     const requestMax = new Settings(settings).number("socket.request.max.bytes");
     const descriptors = new MemoryDescriptors();
     this.#process = this.random.nextUint32();
+    this.#shardPace = this.#options.outOfStep === true
+      ? new ShardPace(this.#process, shardCount)
+      : null;
     this.#incarnation = newUuid(this.random);
     this.shards = Array.from({ length: shardCount }, (_, index) => {
       const arena = new Arena(mailboxes + index * arenaBytes, arenaBytes);
@@ -318,8 +326,9 @@ export class SimNode {
     const { operations } = this.disk;
     if (this.nowMs >= this.frozenUntilMs) this.#turnDisk(pace);
     if (pace > 1 && this.#sleeps(pace, this.disk.operations !== operations)) return;
-    for (const each of this.shards) {
+    for (const index of this.#shardPace?.next() ?? this.shards.keys()) {
       if (this.disk.crashed) return;
+      const each = this.shards[index]!;
       if (pace === 1) { for (let i = 0; i < 4 && each.sockets.step(); i++); }
       this.#turnShard(each);
     }

@@ -31,6 +31,8 @@ export interface SwarmPlan {
   /** Virtual time of each life (ms). */
   readonly lifeMs: number;
   readonly shardsMax: number;
+  /** Shards miss turns, and take them in any order. */
+  readonly outOfStep: boolean;
   readonly arenaBytes: number;
   readonly journalBytes: number;
   readonly extentBytes: number;
@@ -110,6 +112,7 @@ export function planOf(random: Random): SwarmPlan {
     spoilers: chance(40) ? 1 : 0,
     nuisances: 0,
     forgers: 0,
+    outOfStep: false,
   };
   return { ...plan, damage: plan.damage && !plan.ioErrors };
 }
@@ -123,6 +126,11 @@ export function nuisancesOf(random: Random): number {
 /** How many clients write where they may not; of a Random of its own, too. */
 export function forgersOf(random: Random): number {
   return random.nextBelow(100) < 30 ? 1 : 0;
+}
+
+/** Whether shards miss turns; of a Random of its own, too. */
+export function isOutOfStep(random: Random): boolean {
+  return random.nextBelow(2) === 0;
 }
 
 /** What the world around the nodes is like; of a Random of its own, too. */

@@ -27,7 +27,15 @@ import { POLL_BEHIND_MS } from "./nuisance_actor.ts";
 import { ProduceActor } from "./produce_actor.ts";
 import { SimFailure } from "./sim_failure.ts";
 import { SimCluster } from "./sim_cluster.ts";
-import { damagedPlanOf, forgersOf, nuisancesOf, planOf, type SwarmPlan, worldOf } from "./swarm.ts";
+import {
+  damagedPlanOf,
+  forgersOf,
+  isOutOfStep,
+  nuisancesOf,
+  planOf,
+  type SwarmPlan,
+  worldOf,
+} from "./swarm.ts";
 import { VerifyActor } from "./verify_actor.ts";
 
 /** Virtual time in which clients finish what they have begun (ms). */
@@ -92,7 +100,8 @@ export class Workload {
     const weather = new Xoshiro128(seed ^ 0x3d4d51cb);
     const nuisances = nuisancesOf(this.#mischief);
     const forgers = forgersOf(this.#forgery);
-    const plan = { ...shape, ...worldOf(weather), nuisances, forgers, ...options.plan };
+    const outOfStep = isOutOfStep(new Xoshiro128(seed ^ 0x1f83d9ab));
+    const plan = { ...shape, ...worldOf(weather), nuisances, forgers, outOfStep, ...options.plan };
     this.plan = plan;
     const { nodes, skewMsMax, network } = plan;
     assert(nodes === 1, "several nodes have a workload of their own (cluster_workload.ts)");
@@ -106,6 +115,7 @@ export class Workload {
         arenaBytes: plan.arenaBytes,
         journalBytes: plan.journalBytes,
         extentBytes: plan.extentBytes,
+        outOfStep: plan.outOfStep,
         settings: {
           "log.segment.bytes": `${plan.segmentBytes}`,
           "log.retention.check.interval.ms": "40",
