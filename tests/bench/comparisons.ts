@@ -54,7 +54,12 @@ export interface Result {
 }
 
 /** Sizes and depths at which the broker is compared with the minimal loop. */
-const CELLS: readonly { name: string; batchBytes: number; connections: number; depth: number }[] = [
+export const CELLS: readonly {
+  name: string;
+  batchBytes: number;
+  connections: number;
+  depth: number;
+}[] = [
   { name: "1 KiB, 64 in flight", batchBytes: 1024, connections: 4, depth: 16 },
   { name: "64 KiB, 16 in flight", batchBytes: 64 * 1024, connections: 4, depth: 4 },
   { name: "1 KiB, one at a time", batchBytes: 1024, connections: 1, depth: 1 },

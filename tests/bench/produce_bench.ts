@@ -1,7 +1,7 @@
 /**
  * Measures the broker's durable produce path against the minimal loop that does the same work.
  *
- *     deno task bench [--rounds 3] [--seconds 5] [--dir DIR] [--only loop,partitions,large,records,failover] \
+ *     deno task bench [--rounds 3] [--seconds 5] [--dir DIR] [--only loop,partitions,large,records,cluster,failover] \
  *         [--failovers 20] [--cells "1 KiB"] [--checkout DIR] [--write]
  *
  * Server and load generator have a processor each. What is compared alternates within one run (A B A B ...),
@@ -17,6 +17,7 @@
 import { parseArgs } from "node:util";
 import { join } from "node:path";
 import { compareLargeFrame, compareLoop, comparePartitions } from "./comparisons.ts";
+import { compareCluster } from "./cluster_comparison.ts";
 import { compareFailover } from "./failover.ts";
 import { compareRecords } from "./record_comparison.ts";
 import { hostLine, writePage } from "./page.ts";
@@ -29,7 +30,7 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "5" },
     warmup: { type: "string", default: "1" },
     dir: { type: "string", default: Deno.env.get("TMPDIR") ?? "/tmp" },
-    only: { type: "string", default: "loop,partitions,large,records,failover" },
+    only: { type: "string", default: "loop,partitions,large,records,cluster,failover" },
     failovers: { type: "string", default: "20" },
     cells: { type: "string", default: "" },
     checkout: { type: "string" },
@@ -63,6 +64,7 @@ try {
   if (wanted.includes("records")) {
     sections.push(await compareRecords(context, values.checkout ?? null));
   }
+  if (wanted.includes("cluster")) sections.push(await compareCluster(context));
   if (wanted.includes("failover")) {
     sections.push(await compareFailover(context, Number(values.failovers)));
   }

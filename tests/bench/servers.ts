@@ -4,7 +4,11 @@
  * @module
  */
 
+import { ClusterLinks } from "../cluster/cluster_links.ts";
+import { parseAddress, pause } from "../crash/link.ts";
+import { createTopic } from "../crash/side_loads.ts";
 import { Broker, gregorCommand } from "../harness/broker.ts";
+import { LocalCluster } from "../harness/local_cluster.ts";
 import { OutputLines } from "../harness/output_lines.ts";
 import { parseReport, type Report } from "./report.ts";
 
@@ -14,6 +18,7 @@ const MINIMAL_LOOP = new URL("minimal_loop.ts", import.meta.url).pathname;
 /** As `gregor` runs in production. */
 const V8_FLAGS = "--v8-flags=--min-semi-space-size=4,--max-semi-space-size=4";
 const READY_TIMEOUT_MS = 60_000;
+const CLUSTER_NODES = 3;
 
 /** Builds the generator when its sources are newer than the program. */
 export async function buildLoadgen(): Promise<void> {
@@ -31,6 +36,8 @@ export async function buildLoadgen(): Promise<void> {
 export interface Server {
   readonly name: string;
   readonly pid: number;
+  /** Other processes that do its work. */
+  readonly otherPids?: readonly number[];
   readonly address: string;
   /** Its topics have to be created before it takes records. */
   readonly wantsTopics: boolean;
@@ -72,6 +79,51 @@ export async function startBroker(place: ServerPlace, options: BrokerChoice): Pr
     async stop() {
       await broker.stop();
       await Deno.remove(dataDir, { recursive: true });
+    },
+  };
+}
+
+/** Three brokers on one processor, and a topic of one partition with a replica on each; requests go to its leader. */
+export async function startCluster(
+  place: ServerPlace,
+  options: Pick<BrokerChoice, "memory" | "flags"> & { readonly topic: string },
+): Promise<Server> {
+  const parentDir = await Deno.makeTempDir({ dir: place.parentDir, prefix: "cluster-" });
+  const cluster = await LocalCluster.start({
+    nodes: CLUSTER_NODES,
+    parentDir,
+    memory: options.memory,
+    flags: [
+      "--mode=production",
+      "--idle-poll-us=0",
+      `--set=default.replication.factor=${CLUSTER_NODES}`,
+      ...options.flags,
+    ],
+    program: [...pinnedTo(place.processor), ...gregorCommand()],
+  });
+  const links = new ClusterLinks(cluster.brokers.map(({ kafka }) => parseAddress(kafka)));
+  const control = links.link("bench", null);
+  await createTopic(control, options.topic, 1);
+  control.close();
+  let leader = -1;
+  const lateMs = performance.now() + READY_TIMEOUT_MS;
+  while (leader < 0 && performance.now() < lateMs) {
+    await pause(100);
+    leader = await links.leaderOf(options.topic, 0);
+  }
+  const [first, ...others] = [
+    ...cluster.brokers.slice(leader),
+    ...cluster.brokers.slice(0, leader),
+  ];
+  return {
+    name: "three brokers",
+    pid: first!.pid,
+    otherPids: others.map(({ pid }) => pid),
+    address: first!.kafka,
+    wantsTopics: false,
+    async stop() {
+      await Promise.all(cluster.brokers.map((broker) => broker.stop()));
+      await Deno.remove(parentDir, { recursive: true });
     },
   };
 }
@@ -149,9 +201,9 @@ export async function runLoad(
     LOADGEN_PROGRAM,
     ...flags.join(" ").split(" "),
   ];
-  const before = processorSeconds(server.pid);
+  const before = processorSecondsOf(server);
   const output = await new Deno.Command(first!, { args, stdin: "null" }).output();
-  const used = processorSeconds(server.pid) - before;
+  const used = processorSecondsOf(server) - before;
   const text = new TextDecoder();
   if (!output.success) {
     throw new Error(`${server.name}: ${text.decode(output.stderr)}`);
@@ -161,6 +213,10 @@ export async function runLoad(
     throw new Error(`${server.name}: ${report.errors} errors, such as ${report.firstError}`);
   }
   return report;
+}
+
+function processorSecondsOf({ pid, otherPids = [] }: Server): number {
+  return [pid, ...otherPids].reduce((sum, one) => sum + processorSeconds(one), 0);
 }
 
 /** Processor time that a process has used, threads of the kernel for it included (s). */
