@@ -25,10 +25,10 @@ const LOCK = ["--lock=tests/deno.lock", "--frozen"];
 const DENO_TEST = [deno, "test", "--allow-all", "--no-check", "--quiet", ...LOCK];
 
 /** Whole brokers or whole clusters: one after the other, after the unit tests, in this order. */
-const LARGE_SUITES = ["sim", "conformance", "crash", "cluster", "clients"];
+const LARGE_SUITES = ["sim", "conformance", "crash", "cluster", "clients", "bench"];
 /** These share the process's one memory region, so that two files of them cannot run at once. */
 const RING_TESTS = "src/io/";
-const NO_SUITE = new Set(["bench", ...LARGE_SUITES]);
+const NO_SUITE = new Set(LARGE_SUITES);
 
 function suites(): Suite[] {
   const found: Suite[] = [];

@@ -6,6 +6,7 @@
  */
 
 import { strict as assert } from "node:assert";
+import { compareFailover } from "./failover.ts";
 import { withMeasured } from "./page.ts";
 import { formatSpread, parseReport, spreadOf } from "./report.ts";
 import {
@@ -15,6 +16,7 @@ import {
   type Server,
   type ServerPlace,
   startBroker,
+  startCluster,
   startMinimalLoop,
 } from "./servers.ts";
 
@@ -24,24 +26,25 @@ const LOADS: readonly Partial<Load>[] = [
   { batchBytes: 1024, connections: 2, depth: 1, rate: 200, partitions: 50, topic: "spread" },
 ];
 
+const LOAD: Load = {
+  topic: "smoke",
+  partitions: 1,
+  connections: 1,
+  depth: 1,
+  batchBytes: 1024,
+  rate: 0,
+  largeBytes: 0,
+  warmupS: 0.1,
+  seconds: 0.5,
+};
+
 async function loadAll(start: (place: ServerPlace) => Promise<Server>): Promise<void> {
   await buildLoadgen();
   const parentDir = await Deno.makeTempDir({ prefix: "gregor-bench-" });
   const server = await start({ processor: null, parentDir });
   try {
     for (const changes of LOADS) {
-      const load: Load = {
-        topic: "smoke",
-        partitions: 1,
-        connections: 1,
-        depth: 1,
-        batchBytes: 1024,
-        rate: 0,
-        largeBytes: 0,
-        warmupS: 0.1,
-        seconds: 0.5,
-        ...changes,
-      };
+      const load: Load = { ...LOAD, ...changes };
       const report = await runLoad(server, load, null);
       assert(report.requests > 0, `${server.name} answered nothing`);
       assert(report.latencyUs.p50 > 0 && report.latencyUs.p50 <= report.latencyUs.max);
@@ -58,6 +61,27 @@ Deno.test("the generator and the minimal loop understand each other", () =>
 
 Deno.test("the generator loads the broker without an error", () =>
   loadAll((place) => startBroker(place, { memory: "128MiB", flags: ["--mode=dev"] })));
+
+Deno.test("the generator loads three brokers without an error, and their leader goes in every way", async () => {
+  await buildLoadgen();
+  const parentDir = await Deno.makeTempDir({ prefix: "gregor-bench-" });
+  const place = { processor: null, parentDir };
+  try {
+    const options = { memory: "128MiB", flags: ["--mode=dev"], topic: "smoke" };
+    const cluster = await startCluster(place, options);
+    try {
+      const load = { ...LOAD, ...LOADS[0] };
+      const report = await runLoad(cluster, load, null);
+      assert(report.requests > 0, "nothing was answered");
+    } finally {
+      await cluster.stop();
+    }
+    const table = await compareFailover({ place, say: () => {} }, 1, ["--mode=dev"]);
+    assert.equal(table.split("\n").filter((line) => /^\| Leader/.test(line)).length, 4, table);
+  } finally {
+    await Deno.remove(parentDir, { recursive: true });
+  }
+});
 
 Deno.test("runLoad() reports a missing server", async () => {
   await buildLoadgen();

@@ -57,7 +57,7 @@ class Watched {
     this.#links = new ClusterLinks(cluster.brokers.map(({ kafka }) => parseAddress(kafka)));
   }
 
-  static async start(parentDir: string): Promise<Watched> {
+  static async start(parentDir: string, flags: readonly string[]): Promise<Watched> {
     const watched = new Watched(
       await LocalCluster.start({
         nodes: NODES,
@@ -66,6 +66,7 @@ class Watched {
           "--mode=production",
           "--idle-poll-us=0",
           "--set=default.replication.factor=3",
+          ...flags,
         ],
       }),
     );
@@ -186,9 +187,17 @@ class Watched {
 
 const NOTHING = (): Promise<void> => Promise.resolve();
 
-/** The events, each as a line of a table. */
-export async function compareFailover(context: BenchContext, trials: number): Promise<string> {
-  const watched = await Watched.start(context.place.parentDir);
+/**
+ * The events, each as a line of a table.
+ *
+ * @param flags more of them for the brokers
+ */
+export async function compareFailover(
+  context: Pick<BenchContext, "place" | "say">,
+  trials: number,
+  flags: readonly string[] = [],
+): Promise<string> {
+  const watched = await Watched.start(context.place.parentDir, flags);
   const restart = (broker: Broker): Promise<void> => broker.restart();
   const events: readonly Event[] = [
     {

@@ -1,7 +1,8 @@
 /**
  * Real clients against a real broker: what each writes and reads, in every codec, and its groups.
  *
- * One broker per number of cores serves all tests of that number, each on topics of its own. See
+ * One broker per number of cores serves all tests of that number, each on topics of its own; and three brokers, with a
+ * replica on each, some of the tests again. See
  * README.md for the environment variables that choose what runs, and against which broker.
  *
  * @module
@@ -10,6 +11,7 @@
 import { strict as assert } from "node:assert";
 import { Broker } from "../harness/broker.ts";
 import { parseAddress } from "../crash/link.ts";
+import { LocalCluster } from "../harness/local_cluster.ts";
 import { runProgram } from "../harness/program.ts";
 import { cell, chosen, chosenClients, CI, EXTERNAL, SCENARIOS } from "./chosen.ts";
 import { CLIENTS, type Codec, CODECS, flags, type GroupProtocol, whyMissing } from "./clients.ts";
@@ -33,8 +35,17 @@ const clients = chosenClients;
 const PROTOCOLS: GroupProtocol[] = EXTERNAL === undefined ? ["classic"] : ["classic", "consumer"];
 const protocols = chosen("PROTOCOLS", PROTOCOLS);
 
-/** The broker of one number of cores: started by its first test, stopped by its last. */
-class Site {
+/** Whom the tests talk to: started by the first one, stopped by the last. */
+interface Site {
+  /** `HOST:PORT`: others are found from there. */
+  brokers(): Promise<string>;
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+/** The broker of one number of cores. */
+class OneBrokerSite implements Site {
   #broker: Promise<Broker> | null = null;
   readonly #cores: number;
 
@@ -67,6 +78,62 @@ class Site {
     const broker = await this.#broker?.catch(() => null);
     await broker?.dispose();
   }
+}
+
+/** Three brokers; every topic has a replica on each. */
+class ClusterSite implements Site {
+  #cluster: Promise<LocalCluster> | null = null;
+
+  async brokers(): Promise<string> {
+    return (await this.#start()).brokers[0]!.kafka;
+  }
+
+  #start(): Promise<LocalCluster> {
+    this.#cluster ??= LocalCluster.start({
+      nodes: 3,
+      flags: ["--set=default.replication.factor=3"],
+    });
+    return this.#cluster;
+  }
+
+  /** Kills one after the other, each when the last one is back. */
+  async restart(): Promise<void> {
+    for (const broker of (await this.#start()).brokers) {
+      await broker.kill();
+      await broker.restart();
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.#cluster === null) return;
+    const cluster = await this.#cluster;
+    const exits = await Promise.all(cluster.brokers.map((broker) => broker.stop()));
+    if (exits.every(({ code }) => code === 0)) return;
+    throw new Error(`Exit codes ${exits.map(({ code }) => code)} at SIGTERM\n${cluster.stderr}`);
+  }
+
+  async dispose(): Promise<void> {
+    const cluster = await this.#cluster?.catch(() => null);
+    await cluster?.dispose();
+  }
+}
+
+/** One codec for each client, in turn. */
+function replicatedRoundtrips(site: Site, label: string): void {
+  clients.forEach((client, index) => {
+    const codec = codecs[index % codecs.length]!;
+    cell(`${label}: ${client.name} round trip, ${codec}`, [client], async () => {
+      const topic = `roundtrip-${client.name}`;
+      const partitions = client.hasAdmin ? PARTITIONS : 1;
+      const count = Math.ceil(COUNT / 10);
+      const brokers = await site.brokers();
+      await runProgram([
+        ...client.program(codec),
+        "roundtrip",
+        ...flags({ brokers, topic, partitions, count, codec, acks: "all", baseMs: BASE_MS }),
+      ], CELL_TIMEOUT_MS);
+    });
+  });
 }
 
 function roundtrips(site: Site, label: string): void {
@@ -164,7 +231,7 @@ function groups(site: Site, label: string): void {
     cell(name, [client], () => runs.of(`${client.name}-${protocol}`));
   }
   if (EXTERNAL !== undefined || runnable.length === 0) return;
-  Deno.test(`${label}: the broker restarts with another number of cores`, async () => {
+  Deno.test(`${label}: all that serves restarts`, async () => {
     await runs.all();
     await site.restart();
   });
@@ -238,9 +305,10 @@ class Outcomes {
 }
 
 const sites: Site[] = [];
-const coreCounts = EXTERNAL === undefined ? chosen("CORES", ["1", "4"]).map(Number) : [0];
-for (const cores of coreCounts) {
-  const site = new Site(cores);
+const isForOne = EXTERNAL !== undefined || chosen("NODES", ["1", "3"]).includes("1");
+const coreCounts = EXTERNAL !== undefined ? [0] : chosen("CORES", ["1", "4"]).map(Number);
+for (const cores of isForOne ? coreCounts : []) {
+  const site = new OneBrokerSite(cores);
   sites.push(site);
   const label = EXTERNAL === undefined ? `clients, --cores ${cores}` : `clients, ${EXTERNAL}`;
   if (SCENARIOS.includes("roundtrip")) roundtrips(site, label);
@@ -250,6 +318,16 @@ for (const cores of coreCounts) {
   const isLast = cores === coreCounts.at(-1);
   if (SCENARIOS.includes("recreate") && EXTERNAL === undefined && isLast) recreations(site, label);
   if (EXTERNAL === undefined) Deno.test(`${label}: the broker stops cleanly`, () => site.stop());
+}
+
+if (EXTERNAL === undefined && chosen("NODES", ["1", "3"]).includes("3")) {
+  const site = new ClusterSite();
+  sites.push(site);
+  const label = "clients, three brokers";
+  if (SCENARIOS.includes("roundtrip")) replicatedRoundtrips(site, label);
+  if (SCENARIOS.includes("cross")) crossReads(site, label);
+  if (SCENARIOS.includes("group")) groups(site, label);
+  Deno.test(`${label}: the brokers stop cleanly`, () => site.stop());
 }
 
 Deno.test.afterAll(async () => {

@@ -111,7 +111,7 @@ func create(ctx context.Context, o *options) (result, error) {
 	defer client.Close()
 	bounded, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	_, err = kadm.NewClient(client).CreateTopic(bounded, int32(o.partitions), 1, nil, o.topic)
+	_, err = kadm.NewClient(client).CreateTopic(bounded, int32(o.partitions), -1, nil, o.topic)
 	return nil, err
 }
 

@@ -3,6 +3,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Properties;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
@@ -94,7 +95,7 @@ public final class Client {
 
     private void create() throws Exception {
         try (Admin admin = Admin.create(settings())) {
-            NewTopic topic = new NewTopic(options.topic, options.partitions, (short) 1);
+            NewTopic topic = new NewTopic(options.topic, Optional.of(options.partitions), Optional.empty());
             admin.createTopics(List.of(topic)).all().get();
         }
     }

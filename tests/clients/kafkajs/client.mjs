@@ -68,7 +68,7 @@ async function create(options) {
   const topic = {
     topic: options.topic,
     numPartitions: options.partitions,
-    replicationFactor: 1,
+    replicationFactor: -1,
   };
   const made = await withAdmin(
     options,

@@ -26,7 +26,7 @@ async function create(options) {
   await admin.createTopics({
     topics: [options.topic],
     partitions: options.partitions,
-    replicas: 1,
+    replicas: -1,
   });
   await admin.close();
   return {};

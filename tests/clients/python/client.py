@@ -19,7 +19,7 @@ SILENCE_SECONDS_MAX = 20
 
 def create(options):
     admin = AdminClient({"bootstrap.servers": options.brokers})
-    topic = NewTopic(options.topic, num_partitions=options.partitions, replication_factor=1)
+    topic = NewTopic(options.topic, num_partitions=options.partitions, replication_factor=-1)
     admin.create_topics([topic], operation_timeout=30)[options.topic].result(30)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
