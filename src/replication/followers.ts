@@ -48,9 +48,13 @@ export class Followers {
   /** The first offset that is not known to be durable on a node in sync; -1 of others. */
   inSyncOffset(node: number): number {
     if (node === this.#options.nodeId) return this.#log.durableEndOffset;
-    const peer = this.#raft.peers.find((one) => one.node === node);
-    const isInSync = peer?.isVoter === true && peer.isInSync(this.#sinceMs);
-    return isInSync ? this.#offsetBehind(peer.match) : -1;
+    const { peers } = this.#raft;
+    for (let at = 0; at < peers.length; at++) {
+      const peer = peers[at]!;
+      if (peer.node !== node) continue;
+      return peer.isVoter && peer.isInSync(this.#sinceMs) ? this.#offsetBehind(peer.match) : -1;
+    }
+    return -1;
   }
 
   /** Records below it are durable on `copies` voters, or on all where there are fewer. */

@@ -69,13 +69,19 @@ export interface PartitionTableOptions extends PartitionOwner {
   readonly imageOf: (groupId: number) => PartitionImage | undefined;
 }
 
-/** A partition that this node leads, as other nodes are told of it. */
-export function ledGroup({ image, leaderEpoch, replica }: Partition): LedGroup {
-  let inSync = 0;
-  for (const [at, node] of image.replicas.slice(0, IN_SYNC_BITS).entries()) {
-    if (replica.inSyncOffset(node) >= 0) inSync |= 1 << at;
+/** The replicas in sync of a partition that this node leads, a bit each. Often asked: it allocates nothing. */
+export function inSyncBits({ image: { replicas }, replica }: Partition): number {
+  let bits = 0;
+  for (let at = 0; at < replicas.length && at < IN_SYNC_BITS; at++) {
+    if (replica.inSyncOffset(replicas[at]!) >= 0) bits |= 1 << at;
   }
-  return { groupId: image.groupId, epoch: leaderEpoch, inSync };
+  return bits;
+}
+
+/** A partition that this node leads, as other nodes are told of it. */
+export function ledGroup(partition: Partition): LedGroup {
+  const { image: { groupId }, leaderEpoch } = partition;
+  return { groupId, epoch: leaderEpoch, inSync: inSyncBits(partition) };
 }
 
 export class PartitionTable implements PartitionDirectory, ImageListener {

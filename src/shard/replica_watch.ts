@@ -8,7 +8,7 @@
 import { Timer, type Timers } from "../io/timers.ts";
 import type { Partition } from "../kafka/partition.ts";
 import type { LedGroup } from "./leader_feed.ts";
-import { ledGroup } from "./partition_table.ts";
+import { inSyncBits, ledGroup } from "./partition_table.ts";
 
 /** Between two looks (ms): by how much a wait may exceed its deadline. */
 const LOOK_MS = 100;
@@ -54,17 +54,32 @@ export class ReplicaWatch {
   #look(): void {
     const { nowMs, partitions, tell, onLooked } = this.#options;
     const now = nowMs();
-    const told = new Map<number, LedGroup>();
+    let led = 0;
     for (const partition of partitions()) {
       if (!partition.leading || partition.replica.voterCount === 1) continue;
+      led++;
       partition.checkWaits(now);
-      const led = ledGroup(partition);
-      const before = this.#told.get(led.groupId);
-      told.set(led.groupId, led);
-      if (before?.inSync !== led.inSync || before.epoch !== led.epoch) tell(led);
+      const before = this.#told.get(partition.image.groupId);
+      const isTold = before?.epoch === partition.leaderEpoch &&
+        before.inSync === inSyncBits(partition);
+      if (isTold) continue;
+      const group = ledGroup(partition);
+      this.#told.set(group.groupId, group);
+      tell(group);
     }
-    this.#told = told;
+    if (this.#told.size > led) this.#forget();
     onLooked();
     this.#schedule();
+  }
+
+  /** What was told of groups that are led elsewhere now, or gone. */
+  #forget(): void {
+    const told = new Map<number, LedGroup>();
+    for (const { leading, replica, image: { groupId } } of this.#options.partitions()) {
+      const group = this.#told.get(groupId);
+      const isWatched = leading && replica.voterCount > 1;
+      if (isWatched && group !== undefined) told.set(groupId, group);
+    }
+    this.#told = told;
   }
 }
