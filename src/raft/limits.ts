@@ -48,6 +48,12 @@ export const PROBE_BYTES = 64 * 1024;
 export const PROBE_BEATS_MAX = 10;
 export const FLIGHT_BEATS_MAX = 50;
 
+/**
+ * A batch larger than a window is on its way for longer: so many bytes of it in the time of a heartbeat, at least
+ * (2.5 MB/s).
+ */
+export const FLIGHT_BYTES_PER_BEAT = 256 * 1024;
+
 /** A snapshot that was not taken is sent again after this long (ms). */
 export const SNAPSHOT_RETRY_MS = 5_000;
 

@@ -9,7 +9,13 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { FLIGHT_BEATS_MAX, PEER_WINDOW_APPENDS, PROBE_BEATS_MAX } from "./limits.ts";
+import {
+  FLIGHT_BEATS_MAX,
+  FLIGHT_BYTES_PER_BEAT,
+  PEER_WINDOW_APPENDS,
+  PEER_WINDOW_BYTES,
+  PROBE_BEATS_MAX,
+} from "./limits.ts";
 
 export const PeerState = { PROBE: 0, REPLICATE: 1, SNAPSHOT: 2 } as const;
 export type PeerState = typeof PeerState[keyof typeof PeerState];
@@ -66,6 +72,7 @@ export class Peer {
   #head = 0;
   #count = 0;
   #bytesInFlight = 0;
+  #probeBytes = 0;
 
   constructor(node: number, incarnation: number) {
     this.node = node;
@@ -137,6 +144,7 @@ export class Peer {
   noteSent(lastIndex: number, bytes: number): void {
     if (this.state === PeerState.PROBE) {
       this.probeLast = lastIndex;
+      this.#probeBytes = bytes;
       return;
     }
     assert(this.#count < PEER_WINDOW_APPENDS, "the window of appends is full");
@@ -195,7 +203,9 @@ export class Peer {
       return false;
     }
     this.#stuckBeats++;
-    if (this.#stuckBeats < (isFlying ? FLIGHT_BEATS_MAX : PROBE_BEATS_MAX)) return false;
+    const bytes = this.state === PeerState.PROBE ? this.#probeBytes : this.#bytesInFlight;
+    const more = Math.max(0, bytes - PEER_WINDOW_BYTES) / FLIGHT_BYTES_PER_BEAT;
+    if (this.#stuckBeats < (isFlying ? FLIGHT_BEATS_MAX : PROBE_BEATS_MAX) + more) return false;
     this.#stuckBeats = 0;
     return true;
   }

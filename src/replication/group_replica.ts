@@ -207,6 +207,16 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     return this.#view.startIndex + 1;
   }
 
+  /** Whether an append that was asked for is still wanted: its leader has not begun again with the peer since. */
+  wants(node: number, fromIndex: number): boolean {
+    const { peers } = this.raft;
+    for (let at = 0; at < peers.length; at++) {
+      const peer = peers[at]!;
+      if (peer.node === node) return peer.isReading && peer.readFrom === fromIndex;
+    }
+    return false;
+  }
+
   /** See {@linkcode LogView.noteBoundary}. */
   noteBoundary(startIndex: number, index: number): void {
     this.#view.noteBoundary(startIndex, index);

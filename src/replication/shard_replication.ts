@@ -403,7 +403,8 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     const shard = this.#shardOf(log.groupId, node);
     const staging = this.#stage();
     const isStale = raft.term !== term || raft.leaderId !== this.nodeId;
-    if (isStale || shard < 0 || staging < 0) return this.#giveUp(frame, false);
+    const isWanted = !isStale && replica.wants(node, frame.fromIndex);
+    if (!isWanted || shard < 0 || staging < 0) return this.#giveUp(frame, false);
     // The log start moved past it, or into its first batch, while it was read, or waited.
     if (frame.firstIndex < replica.firstIndex) return this.#giveUp(frame, true);
     const { view, bytes } = this.#options.memory;
