@@ -179,10 +179,10 @@ export class Founding {
     return this.#state;
   }
 
-  /** Nodes that answered, and where they said to be. */
+  /** Nodes of this node's cluster that answered, and where they said to be. */
   get acquaintances(): readonly (RpcAddress & { readonly nodeId: number })[] {
     return [...this.#targets.values()].flatMap(({ answer, isSelf }) =>
-      answer === null || isSelf
+      answer === null || isSelf || answer.clusterId !== this.#state.clusterId
         ? []
         : [{ nodeId: answer.nodeId, host: answer.host, port: answer.port }]
     );

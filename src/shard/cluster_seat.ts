@@ -40,6 +40,8 @@ export class ClusterSeat {
   readonly registrar: Registrar;
   /** The nodes that keep the metadata, while this one waits for a leader among them. */
   #awaited: readonly Founder[] = [];
+  /** Nodes that have said where they are. */
+  #located = 0;
   /** The cluster does not know this node yet, and the start waits for that. */
   #isUnregistered = false;
   #membership: NodeMembership | null = null;
@@ -52,6 +54,13 @@ export class ClusterSeat {
   constructor(shard: Shard) {
     this.#shard = shard;
     this.registrar = new Registrar(shard);
+  }
+
+  /** Those that have answered are where they say; founders may have moved since. */
+  #locate({ acquaintances }: NodeMembership): void {
+    if (acquaintances.length === this.#located) return;
+    this.#located = acquaintances.length;
+    for (const other of acquaintances) this.#shard.peers.locate(other.nodeId, other);
   }
 
   /** The metadata lost its majority for good: this node's copy goes on, and the other founders are given up. */
@@ -96,10 +105,7 @@ export class ClusterSeat {
     this.#membership = membership;
     this.#shard.peers.hellos.formed();
     const { founders } = membership.state;
-    // Those that have answered are where they say; founders may have moved since.
-    for (const other of [...founders, ...membership.acquaintances]) {
-      this.#shard.peers.setAddress(other.nodeId, other);
-    }
+    for (const founder of founders) this.#shard.peers.setAddress(founder.nodeId, founder);
     membership.greet();
     const voters = controllerMembers(founders);
     const { isFounder } = membership;
@@ -131,6 +137,7 @@ export class ClusterSeat {
     while (!partition.leading && !isFollowing(partition) && !partition.replica.readOnly) {
       const reason = membership.twin ?? refusalIn(answer);
       if (reason !== null) return { kind: "cluster", reason };
+      this.#locate(membership);
       // A founder that the others have removed since is told nothing before it is a member again.
       const isLate = this.#shard.options.nowMs() >= impatientMs;
       if (isLate && !isRegistering && founders.length > 0) register();

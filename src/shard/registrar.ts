@@ -162,6 +162,8 @@ export class Registrar implements ControllerCalls {
       isAlive: (nodeId) => isSelf(nodeId) ? !isOwn : live.isAlive(nodeId),
       isConnected: (nodeId) => {
         if (isSelf(nodeId)) return !isOwn;
+        // It is connected where it is now, and not at the address that is registered.
+        if (peers.hasMoved(nodeId)) return false;
         const life = controller.committed.nodes.get(nodeId)?.incarnation;
         return links.isUp(nodeId) && links.identityOf(nodeId)?.incarnation === life;
       },

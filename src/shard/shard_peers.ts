@@ -45,6 +45,9 @@ export interface ShardPeersOptions extends NodeLinksOptions {
   readonly replication: Pick<ShardReplication, "onFrame" | "onUp" | "onDown" | "onRoom">;
 }
 
+/** How long a node may take to register the address that it has now (ms). */
+const LOCATED_MS = 60_000;
+
 export class ShardPeers implements PeerLinksListener {
   readonly nodeLinks: NodeLinks;
   readonly calls: NodeCalls;
@@ -52,6 +55,8 @@ export class ShardPeers implements PeerLinksListener {
   readonly hellos: HelloLinks;
   readonly #options: ShardPeersOptions;
   readonly #isFirst: boolean;
+  /** Nodes that said themselves where they are. */
+  readonly #located = new Map<number, RpcAddress & { readonly untilMs: number }>();
 
   constructor(options: ShardPeersOptions) {
     this.#options = options;
@@ -73,6 +78,13 @@ export class ShardPeers implements PeerLinksListener {
     });
     this.hellos = new HelloLinks(links, sender);
     image.listen({ nodesChanged: () => this.#followNodes(image) });
+  }
+
+  /** A node says itself where it is, which counts until the metadata has heard it, too. */
+  locate(nodeId: number, address: RpcAddress): void {
+    const untilMs = this.#options.nowMs() + LOCATED_MS;
+    this.#located.set(nodeId, { host: address.host, port: address.port, untilMs });
+    this.setAddress(nodeId, address);
   }
 
   /** Where a node is, before the metadata says so. */
@@ -165,8 +177,25 @@ export class ShardPeers implements PeerLinksListener {
   #followNodes(image: ClusterImage): void {
     for (const node of image.nodes.values()) {
       const address = rpcAddressOf(node);
-      if (address !== null) this.setAddress(node.nodeId, address);
+      if (address === null || this.#hasMoved(node.nodeId, address)) continue;
+      this.setAddress(node.nodeId, address);
     }
+  }
+
+  /** A node said itself that it is elsewhere than the metadata says. */
+  hasMoved(nodeId: number): boolean {
+    const node = this.#options.image.nodes.get(nodeId);
+    const address = node === undefined ? null : rpcAddressOf(node);
+    return address !== null && this.#hasMoved(nodeId, address);
+  }
+
+  #hasMoved(nodeId: number, { host, port }: RpcAddress): boolean {
+    const located = this.#located.get(nodeId);
+    if (located === undefined) return false;
+    const isSame = located.host === host && located.port === port;
+    if (!isSame && this.#options.nowMs() < located.untilMs) return true;
+    this.#located.delete(nodeId);
+    return false;
   }
 }
 

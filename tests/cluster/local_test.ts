@@ -191,6 +191,17 @@ Deno.test({
       assert.deepEqual((await run(read)).stdout.trimEnd().split("\n"), [...records, "one more"]);
       assert.equal(await task.interrupt(), 1, "one of them was missing");
 
+      // Everybody has moved: they find each other by the seeds of today.
+      const moved = flags.map((flag) =>
+        /-port=/.test(flag) ? flag.replace(/\d+$/, `${freePortRow(NODES)}`) : flag
+      );
+      task = new Task(moved);
+      const [, elsewhere] = await task.says(/^bootstrap (\S+)$/m, READY_MS);
+      assert.notEqual(elsewhere, bootstrap);
+      const there = read.map((word) => word === bootstrap ? elsewhere! : word);
+      assert.deepEqual((await run(there)).stdout.trimEnd().split("\n"), [...records, "one more"]);
+      assert.equal(await task.interrupt(), 0, task.remarks);
+
       const other = new Task([...flags, "--nodes=2"]);
       await other.says(/holds a cluster of 3 nodes, not of 2[^]*Say --nodes 3/, RUN_MS);
       await other.dispose();
