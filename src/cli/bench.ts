@@ -334,7 +334,10 @@ async function makeTopic(
     topics: [newCreatableTopic({ name, numPartitions: partitions, replicationFactor: replicas })],
     timeoutMs: cluster.timeoutMs,
   });
-  const response = await (await cluster.controller()).call(CREATE_TOPICS, request);
+  const response = await cluster.callController(
+    (controller) => controller.call(CREATE_TOPICS, request),
+    ({ topics }) => topics.map(({ errorCode }) => errorCode),
+  );
   const { errorCode, errorMessage } = response.topics[0]!;
   if (errorCode !== 0 && errorCode !== ErrorCode.TOPIC_ALREADY_EXISTS) {
     throw brokerRefusal(`create topic ${name}`, errorCode, errorMessage);
@@ -346,7 +349,10 @@ async function deleteTopic(cluster: Cluster, name: string): Promise<void> {
     topics: [newDeleteTopicState({ name })],
     timeoutMs: cluster.timeoutMs,
   });
-  const response = await (await cluster.controller()).call(DELETE_TOPICS, request);
+  const response = await cluster.callController(
+    (controller) => controller.call(DELETE_TOPICS, request),
+    ({ responses }) => responses.map(({ errorCode }) => errorCode),
+  );
   const { errorCode, errorMessage } = response.responses[0]!;
   if (errorCode !== 0) throw brokerRefusal(`delete topic ${name}`, errorCode, errorMessage);
 }

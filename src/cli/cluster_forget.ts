@@ -26,8 +26,10 @@ export const definition = command({
     const node = values.node!;
     await withCluster(values, async (cluster) => {
       const request = newUnregisterBrokerRequest({ brokerId: node });
-      const controller = await cluster.controller();
-      const { errorCode, errorMessage } = await controller.call(UNREGISTER_BROKER, request);
+      const { errorCode, errorMessage } = await cluster.callController(
+        (controller) => controller.call(UNREGISTER_BROKER, request),
+        (answer) => [answer.errorCode],
+      );
       if (errorCode !== 0) throw brokerRefusal(`forget node ${node}`, errorCode, errorMessage);
     });
     terminal.remark(`Node ${node} is no part of the cluster any more.\n`);

@@ -61,13 +61,13 @@ export const definition = command({
 });
 
 async function addPartitions(cluster: Cluster, name: string, count: number): Promise<void> {
-  const connection = await cluster.controller();
-  const response = await connection.call(
-    CREATE_PARTITIONS,
-    newCreatePartitionsRequest({
-      topics: [newCreatePartitionsTopic({ name, count, assignments: null })],
-      timeoutMs: cluster.timeoutMs,
-    }),
+  const request = newCreatePartitionsRequest({
+    topics: [newCreatePartitionsTopic({ name, count, assignments: null })],
+    timeoutMs: cluster.timeoutMs,
+  });
+  const response = await cluster.callController(
+    (controller) => controller.call(CREATE_PARTITIONS, request),
+    ({ results }) => results.map(({ errorCode }) => errorCode),
   );
   for (const { errorCode, errorMessage } of response.results) {
     if (errorCode !== 0) throw brokerRefusal(`add partitions to ${name}`, errorCode, errorMessage);

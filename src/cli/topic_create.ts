@@ -66,7 +66,10 @@ export const definition = command({
     );
     const response = await withCluster(values, async (cluster) => {
       const request = newCreateTopicsRequest({ topics, timeoutMs: values.timeout });
-      return await (await cluster.controller()).call(CREATE_TOPICS, request);
+      return await cluster.callController(
+        (controller) => controller.call(CREATE_TOPICS, request),
+        (answer) => answer.topics.map(({ errorCode }) => errorCode),
+      );
     });
     const made: { name: string; status: string; partitions: number; replicas: number }[] = [];
     const refusals = [];

@@ -26,17 +26,18 @@ export const definition = command({
   examples: [{ line: "topic delete orders", says: "One topic:" }],
   run: async ({ values, args, terminal }) => {
     await withCluster(values, async (cluster) => {
-      const connection = await cluster.controller();
-      const listed = connection.versionOf(DELETE_TOPICS) >= DELETE_TOPICS_STATES;
-      const response = await connection.call(
-        DELETE_TOPICS,
-        newDeleteTopicsRequest({
-          ...(listed
-            ? { topics: args.map((name) => newDeleteTopicState({ name })) }
-            : { topicNames: [...args] }),
-          timeoutMs: values.timeout,
-        }),
-      );
+      const response = await cluster.callController(async (controller) => {
+        const listed = controller.versionOf(DELETE_TOPICS) >= DELETE_TOPICS_STATES;
+        return await controller.call(
+          DELETE_TOPICS,
+          newDeleteTopicsRequest({
+            ...(listed
+              ? { topics: args.map((name) => newDeleteTopicState({ name })) }
+              : { topicNames: [...args] }),
+            timeoutMs: values.timeout,
+          }),
+        );
+      }, ({ responses }) => responses.map(({ errorCode }) => errorCode));
       const refusals = [];
       for (const { name, errorCode, errorMessage } of response.responses) {
         if (errorCode === 0) terminal.remark(`Topic ${name} deleted.\n`);

@@ -91,7 +91,6 @@ async function reassign(
   partitions: readonly number[],
   nodes: readonly number[] | null,
 ): Promise<void> {
-  const controller = await cluster.controller();
   const request = newAlterPartitionReassignmentsRequest({
     timeoutMs: cluster.timeoutMs,
     topics: [{
@@ -104,7 +103,10 @@ async function reassign(
       })),
     }],
   });
-  const response = await controller.call(ALTER_PARTITION_REASSIGNMENTS, request);
+  const response = await cluster.callController(
+    (controller) => controller.call(ALTER_PARTITION_REASSIGNMENTS, request),
+    ({ errorCode }) => [errorCode],
+  );
   if (response.errorCode !== 0) {
     throw brokerRefusal(`reassign ${name}`, response.errorCode, response.errorMessage);
   }
@@ -123,10 +125,12 @@ async function whatIsLeft(
   name: string,
   partitions: readonly number[],
 ): Promise<Left> {
-  const controller = await cluster.controller();
   const topics = [{ name, partitionIndexes: [...partitions] }];
   const request = newListPartitionReassignmentsRequest({ timeoutMs: cluster.timeoutMs, topics });
-  const { topics: moving } = await controller.call(LIST_PARTITION_REASSIGNMENTS, request);
+  const { topics: moving } = await cluster.callController(
+    (controller) => controller.call(LIST_PARTITION_REASSIGNMENTS, request),
+    ({ errorCode }) => [errorCode],
+  );
   const left = moving.flatMap((topic) => topic.partitions).map(({ partitionIndex }) =>
     partitionIndex
   );

@@ -1,6 +1,6 @@
 /**
  * Where new partitions go: on the nodes that hold least, one replica per rack as long as racks last,
- * led by the replica that leads least. Nodes that cannot be reached come last, and lead only where there is no other.
+ * led by the replica that leads least; the others are next in line by turns. Nodes that cannot be reached come last, and lead only where there is no other.
  *
  * Nodes that are being decommissioned get nothing. A node is *full* when it holds as many replicas as it may. Placement is deterministic: equal loads
  * are broken by node id, so that the same image and request give the same records.
@@ -75,8 +75,10 @@ export class Placement {
       if (isAlive && leaders < chosen[leaderAt]!.leaders) leaderAt = at;
     }
     const [leader] = chosen.splice(leaderAt, 1);
+    // The next in line is the next leader: when a node fails, its partitions go to all others alike.
+    const turn = chosen.length > 0 ? leader!.leaders % chosen.length : 0;
     leader!.leaders++;
-    const replicas = [leader!, ...chosen];
+    const replicas = [leader!, ...chosen.slice(turn), ...chosen.slice(0, turn)];
     for (const load of replicas) load.replicas++;
     return replicas.map((load) => load.nodeId);
   }

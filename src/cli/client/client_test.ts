@@ -1,6 +1,10 @@
 import { strict as assert } from "node:assert";
 import { ErrorCode } from "../../wire/errors.ts";
-import { LIST_GROUPS, METADATA, PRODUCE } from "../../wire/generated/apis.ts";
+import { CREATE_TOPICS, LIST_GROUPS, METADATA, PRODUCE } from "../../wire/generated/apis.ts";
+import {
+  newCreatableTopicResult,
+  newCreateTopicsResponse,
+} from "../../wire/generated/create_topics_response.ts";
 import { newListGroupsRequest } from "../../wire/generated/list_groups_request.ts";
 import { newListGroupsResponse } from "../../wire/generated/list_groups_response.ts";
 import {
@@ -70,6 +74,27 @@ Deno.test("Connection uses the highest version that both sides speak", async () 
     await assert.rejects(connection.call(METADATA, { topics: null } as never), UnsupportedApi);
   } finally {
     connection.close();
+    await broker.close();
+  }
+});
+
+Deno.test("a command asks the next controller when the one that it asked is none any more", async () => {
+  let asked = 0;
+  const broker: ScriptedBroker = new ScriptedBroker([
+    scripted(METADATA, 12, () => metadata(broker.address, [1])),
+    scripted(CREATE_TOPICS, 7, () => {
+      const errorCode = asked++ === 0 ? ErrorCode.NOT_CONTROLLER : ErrorCode.NONE;
+      return newCreateTopicsResponse({
+        topics: [newCreatableTopicResult({ name: "u", errorCode })],
+      });
+    }),
+  ]);
+  try {
+    const ran = await runGregor(["topic", "create", "u", "--brokers", broker.brokers]);
+    assert.equal(ran.code, 0, ran.remarks);
+    const names = broker.received.map(({ name }) => name);
+    assert.deepEqual(names, ["Metadata", "CreateTopics", "Metadata", "CreateTopics"]);
+  } finally {
     await broker.close();
   }
 });

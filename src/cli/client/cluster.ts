@@ -170,6 +170,27 @@ export class Cluster {
     return this.#controllerId < 0 ? this.#bootstrap : await this.node(this.#controllerId);
   }
 
+  /**
+   * Calls the controller; again while the node that was asked turns out to be none, as after a change of leaders.
+   *
+   * @param errorsOf the error codes of a response: it is final unless all of them are NOT_CONTROLLER
+   */
+  async callController<T>(
+    call: (controller: Connection) => Promise<T>,
+    errorsOf: (response: T) => readonly number[],
+  ): Promise<T> {
+    const deadline = performance.now() + this.timeoutMs;
+    for (;;) {
+      const response = await call(await this.controller());
+      const errors = errorsOf(response);
+      const again = errors.length > 0 &&
+        errors.every((errorCode) => errorCode === ErrorCode.NOT_CONTROLLER);
+      if (!again || performance.now() + RETRY_PAUSE_MS > deadline) return response;
+      this.#controllerId = -1;
+      await pause(RETRY_PAUSE_MS);
+    }
+  }
+
   /** The node that a group belongs to; waits while its coordinator is being created or loaded. */
   async coordinator(groupId: string): Promise<{ readonly nodeId: number; connection: Connection }> {
     return await this.retrying(async () => {

@@ -95,14 +95,14 @@ export async function alterConfigs(
       newAlterableConfig({ name, value: null, configOperation: OPERATION_DELETE })
     ),
   ];
-  const connection = await cluster.controller();
-  const response = await connection.call(
-    INCREMENTAL_ALTER_CONFIGS,
-    newIncrementalAlterConfigsRequest({
-      resources: [
-        newAlterConfigsResource({ resourceType: what.type, resourceName: what.name, configs }),
-      ],
-    }),
+  const request = newIncrementalAlterConfigsRequest({
+    resources: [
+      newAlterConfigsResource({ resourceType: what.type, resourceName: what.name, configs }),
+    ],
+  });
+  const response = await cluster.callController(
+    (controller) => controller.call(INCREMENTAL_ALTER_CONFIGS, request),
+    ({ responses }) => responses.map(({ errorCode }) => errorCode),
   );
   for (const { errorCode, errorMessage } of response.responses) {
     if (errorCode !== 0) {
