@@ -37,6 +37,8 @@ async function produce(options: Options): Promise<Record<string, unknown>> {
     }
     const child = kcat(options, [
       "-P",
+      // It waits for brokers that are away; what it cannot deliver it still says.
+      "-E",
       ...["-t", options.topic, "-p", String(partition), "-z", options.codec],
       ...["-K", "\t", "-D", "\n", "-Z", "-H", "origin=kcat"],
       ...["-X", `acks=${options.acks}`, "-X", `enable.idempotence=${options.acks === "all"}`],
