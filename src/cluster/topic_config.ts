@@ -248,10 +248,15 @@ export function topicConfigProblem(name: string, value: string | null): string |
 }
 
 /**
- * What is wrong with all that a topic sets, taken together; null when nothing is. The single values
- * are checked first, in order.
+ * What is wrong with all that a topic sets, taken together; null when nothing is. As in Kafka values that are
+ * missing are told first, then unknown names, then wrong values, then what does not fit together.
  */
 export function topicConfigsProblem(given: ReadonlyMap<string, string | null>): string | null {
+  const missing = [...given].filter(([, value]) => value === null).map(([name]) => name);
+  if (missing.length > 0) return `Null value not supported for topic configs: ${missing.join(",")}`;
+  for (const name of given.keys()) {
+    if (!isTopicConfigName(name)) return topicConfigProblem(name, null);
+  }
   for (const [name, value] of given) {
     const problem = topicConfigProblem(name, value);
     if (problem !== null) return problem;

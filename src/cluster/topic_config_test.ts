@@ -105,6 +105,14 @@ Deno.test("refusals read as Kafka's do", () => {
     topicConfigProblem("cleanup.policy", "compact,,delete"),
     "Configuration 'cleanup.policy' values must not be empty.",
   );
+  const several = new Map([["retention.ms", "soon"], ["num.io.threads", "1"], ["a", null], [
+    "b",
+    null,
+  ]]);
+  assert.equal(topicConfigsProblem(several), "Null value not supported for topic configs: a,b");
+  several.delete("a");
+  several.delete("b");
+  assert.equal(topicConfigsProblem(several), "Unknown topic config name: num.io.threads");
   assert.match(
     topicConfigsProblem(
       new Map([["min.compaction.lag.ms", "10"], ["max.compaction.lag.ms", "5"]]),

@@ -50,6 +50,15 @@ function pathOf(names: readonly string[], fields: string): RegExp {
   return new RegExp(`^results\\[\\]\\.configs(?:\\{(?:${settings})\\}|\\[\\])\\.(?:${fields})$`);
 }
 
+/** Whether a request sets several configs of one resource or topic. */
+function changesSeveral({ resources, topics }: JsonObject): boolean {
+  return ((resources ?? topics ?? []) as readonly JsonObject[])
+    .some(({ configs }) => Array.isArray(configs) && configs.length > 1);
+}
+
+const ONE_CONFIGS_PROBLEM =
+  /^"(?:Can't (?:APPEND|SUBTRACT) to key .* because its type is not LIST|Invalid value .* for configuration |Unknown topic config name: )/;
+
 const OUTCOME = /^responses\[\]\.error(?:Code|Message)$/;
 const ALTERING = ["AlterConfigs", "IncrementalAlterConfigs"];
 
@@ -123,13 +132,13 @@ export const KNOWN_CONFIGS: readonly KnownDifference[] = [
     reason: "They are not built.",
   },
   {
-    apis: ["IncrementalAlterConfigs"],
-    path: /^responses\[\]\.errorMessage$/,
-    kafka: /because its type is not LIST/,
-    gregor: /because its type is not LIST/,
-    request: (request) => JSON.stringify(request).split('"configOperation"').length > 2,
-    asked: "To append to several configs that are no lists.",
-    kafkaDoes: "Names one of them, in the order of a hash table.",
+    apis: [...ALTERING, "CreateTopics"],
+    path: /^(?:responses|topics)\[\]\.errorMessage$/,
+    kafka: ONE_CONFIGS_PROBLEM,
+    gregor: ONE_CONFIGS_PROBLEM,
+    request: changesSeveral,
+    asked: "Several configs of a topic, of which more than one is wrong.",
+    kafkaDoes: "Names one of them, in an order of its own.",
     gregorDoes: "Names the first.",
     reason: "The error code is the same.",
     byChance: true,

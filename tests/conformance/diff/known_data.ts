@@ -89,7 +89,7 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
   {
     apis: ["Fetch"],
     path: /^(?:errorCode|responses.*|sessionId)$/,
-    kafka: /^(?:-1|0|\[\])$/,
+    kafka: /^(?:-1|0|\[\]|\[\{.*"errorCode":-1,.*\])$/,
     request: /"isolationLevel":(?:-|2|127)/,
     asked: "An unknown isolation level.",
     kafkaDoes: "UNKNOWN_SERVER_ERROR.",

@@ -6,6 +6,10 @@
 
 import type { KnownDifference } from "./known.ts";
 
+/** Requests for a group that both refuse. */
+const REFUSED =
+  /"committedMetadata":"\$c~(?:4097|5000)"|"JoinGroup".*"(?:protocolType":""|protocols":\[\])/;
+
 export const KNOWN_GROUPS: readonly KnownDifference[] = [
   {
     apis: ["JoinGroup"],
@@ -24,8 +28,8 @@ export const KNOWN_GROUPS: readonly KnownDifference[] = [
     path: /^groups\[\]\.(?:errorCode|errorMessage|groupState)$/,
     gregor: /^69$|not found|"Dead"/,
     kafka: /^0$|null|"Empty"/,
-    after: /"JoinGroup".*"(?:protocolType":""|protocols":\[\])/,
-    asked: "A group after a JoinGroup that was refused for its protocols.",
+    after: REFUSED,
+    asked: "A group after a JoinGroup that was refused for its protocols, or a refused commit.",
     kafkaDoes: "There is an empty group.",
     gregorDoes: "There is none.",
     reason: "A refused request leaves no group.",
@@ -45,10 +49,33 @@ export const KNOWN_GROUPS: readonly KnownDifference[] = [
     path: /^results\[\]\.errorCode$/,
     kafka: /^0$/,
     gregor: /^69$/,
-    after: /"committedMetadata":"\$c~(?:4097|5000)"/,
-    asked: "To delete a group of which there was only a refused commit.",
+    after: REFUSED,
+    asked: "To delete a group of which there was only a refused request.",
     kafkaDoes: "Deletes an empty group.",
     gregorDoes: "GROUP_ID_NOT_FOUND.",
     reason: "A refused request leaves no group.",
+  },
+  {
+    apis: ["OffsetDelete"],
+    path: /^(?:errorCode|topics(?:\{.*\})?)$/,
+    kafka: /^0$|"partitions":\[/,
+    gregor: /^(?:69|null|\[\])$/,
+    after: REFUSED,
+    asked: "To delete offsets of a group of which there was only a refused request.",
+    kafkaDoes: "There is an empty group.",
+    gregorDoes: "GROUP_ID_NOT_FOUND.",
+    reason: "A refused request leaves no group.",
+    byChance: true,
+  },
+  {
+    apis: ["ListGroups"],
+    path: /^groups$/,
+    kafka: /"protocolType":""/,
+    after: REFUSED,
+    asked: "The groups, after a refused request for one that there was not.",
+    kafkaDoes: "Lists an empty group.",
+    gregorDoes: "Lists none.",
+    reason: "A refused request leaves no group.",
+    byChance: true,
   },
 ];

@@ -183,6 +183,22 @@ export const STORIES: readonly Case[] = [
       }),
     ],
   },
+  ...["0", null].map((value): Case => ({
+    name: `several configs of a topic that are wrong, one of them ${value}`,
+    steps: [
+      ...OWN_TOPIC,
+      step("IncrementalAlterConfigs", 1, {
+        resources: [{
+          resourceType: 2,
+          resourceName: "$ct",
+          configs: [
+            { name: "min.insync.replicas", configOperation: 0, value },
+            { name: "num.io.threads", configOperation: 0, value: "0" },
+          ],
+        }],
+      }),
+    ],
+  })),
   {
     name: "a setting of all brokers is changed and given back",
     steps: [
