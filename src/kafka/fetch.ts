@@ -16,7 +16,7 @@
  *   OFFSET_OUT_OF_RANGE, after which clients ask the leader.
  * - A session that names topics finds the topic that has the name at each request, one recreated after a
  *   deletion too; a session of ids knows only one incarnation, and answers UNKNOWN_TOPIC_OR_PARTITION for one that it
- *   has known (UNKNOWN_TOPIC_ID otherwise). They do not mix
+ *   has known, INCONSISTENT_TOPIC_ID where another has its name (UNKNOWN_TOPIC_ID otherwise). They do not mix
  *   (FETCH_SESSION_TOPIC_ID_ERROR).
  *
  * Deliberate gaps: a follower refuses clients without a rack, which can only have come by mistake. A request with a
@@ -403,16 +403,21 @@ export class FetchPath implements InPlacePath {
     part.near = this.#near(asked, operation.rack);
     part.isRemote = false;
     if (part.groupId < 0) {
-      // Of a topic that the session has known, Kafka looks for the name.
-      part.knownError = byId && asked.topicName === ""
-        ? ErrorCode.UNKNOWN_TOPIC_ID
-        : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+      part.knownError = this.#absenceOf(asked, byId);
       return part;
     }
     if (this.#reader.replicaId >= 0) part.knownError = ErrorCode.NOT_LEADER_OR_FOLLOWER;
     part.shard = part.groupId % shardCount;
     part.isRemote = part.shard !== shard;
     return part;
+  }
+
+  /** Of a topic that the session has known, Kafka looks for the name, which another topic may have by now. */
+  #absenceOf({ topicName, partition }: FetchPartition, byId: boolean): ErrorCode {
+    if (byId && topicName === "") return ErrorCode.UNKNOWN_TOPIC_ID;
+    return this.#options.image.topicByName(topicName)?.partitions[partition] === undefined
+      ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+      : ErrorCode.INCONSISTENT_TOPIC_ID;
   }
 
   /** A topic that was unknown, or is gone, since its session named it may exist by now. */

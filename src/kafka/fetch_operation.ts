@@ -428,7 +428,8 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     result.leaderEpoch = leader.leaderEpoch;
     // An empty list where it was asked for and something was read; and, as in Kafka, of what nobody knows.
     const isRead = this.isolation !== 0 && result.errorCode === ErrorCode.NONE;
-    writer.partition(result, isRead || part.unknown ? 0 : -1);
+    const isNowhere = part.unknown && result.errorCode !== ErrorCode.INCONSISTENT_TOPIC_ID;
+    writer.partition(result, isRead || isNowhere ? 0 : -1);
     const bytes = part.bytes;
     writer.records(part.preferredReplica, bytes);
     if (bytes === 0) {

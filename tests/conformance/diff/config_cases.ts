@@ -47,7 +47,8 @@ const VALUES: readonly (string | null)[] = [
 /** Enough to see each setting's type and bounds; the rest with `--all`. */
 const FEW_VALUES: readonly (string | null)[] = [null, "x", "-3", "0", "1"];
 
-const OWN_CHAPTER = "Gregor's own";
+/** The chapter of settings that Kafka does not have. */
+export const OWN_CHAPTER = "Gregor's own";
 
 /** Names of the settings that Kafka has, too. */
 const SETTING_NAMES: readonly string[] = SETTING_CHAPTERS

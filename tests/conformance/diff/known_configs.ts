@@ -4,8 +4,9 @@
  * @module
  */
 
-import { isSettingName } from "../../../src/base/settings.ts";
+import { isSettingName, SETTING_CHAPTERS } from "../../../src/base/settings.ts";
 import type { JsonObject } from "./case.ts";
+import { OWN_CHAPTER } from "./config_cases.ts";
 import type { KnownDifference } from "./known.ts";
 import { SETTINGS_LEFT_OUT } from "./settings_left_out.ts";
 
@@ -58,6 +59,16 @@ function changesSeveral({ resources, topics }: JsonObject): boolean {
 
 const ONE_CONFIGS_PROBLEM =
   /^"(?:Can't (?:APPEND|SUBTRACT) to key .* because its type is not LIST|Invalid value .* for configuration |Unknown topic config name: )/;
+
+const OWN_SETTING = new RegExp(
+  `^\\{"name":"(?:${
+    SETTING_CHAPTERS
+      .filter(([title]) => title === OWN_CHAPTER)
+      .flatMap(([, settings]) => Object.keys(settings))
+      .concat("producer.id.expiration.check.interval.ms")
+      .map((name) => RegExp.escape(name)).join("|")
+  })"`,
+);
 
 const OUTCOME = /^responses\[\]\.error(?:Code|Message)$/;
 const ALTERING = ["AlterConfigs", "IncrementalAlterConfigs"];
@@ -251,8 +262,7 @@ export const KNOWN_CONFIGS: readonly KnownDifference[] = [
     apis: ["DescribeConfigs"],
     path: /^results\[\]\.configs\{[^}]*\}$/,
     kafka: /^null$/,
-    gregor:
-      /"name":"(?:journal|max\.partitions|produce\.records|shutdown\.timeout|producer\.id\.exp)/,
+    gregor: OWN_SETTING,
     request: /"resourceType":4/,
     asked: "Every setting of a broker.",
     kafkaDoes: "Hides `producer.id.expiration.check.interval.ms`.",

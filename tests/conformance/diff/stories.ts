@@ -12,6 +12,8 @@ import { OWN_TOPIC } from "./templates_topics.ts";
 const fetch = (more: JsonObject): Step =>
   step("Fetch", 12, { maxWaitMs: 0, sessionId: "%3:sessionId%", ...more });
 
+const byId = (more: JsonObject): Step => ({ ...fetch(more), version: 17 });
+
 const setForAll = (name: string, value: string | null, configOperation = 0): Step =>
   step("IncrementalAlterConfigs", 1, {
     resources: [{
@@ -181,6 +183,18 @@ export const STORIES: readonly Case[] = [
           ],
         }],
       }),
+    ],
+  },
+  {
+    name: "a session by id of a topic that was made again",
+    steps: [
+      ...OWN_TOPIC,
+      byId({ sessionId: 0, sessionEpoch: 0, topics: [{ topicId: "%id:$ct%", partitions: [{}] }] }),
+      step("DeleteTopics", 5, { topicNames: ["$ct"], timeoutMs: 10_000 }),
+      ...OWN_TOPIC.slice(1),
+      ...OWN_TOPIC,
+      byId({ sessionEpoch: 1 }),
+      byId({ sessionEpoch: 2, topics: [{ topicId: "%id:$ct%", partitions: [{}] }] }),
     ],
   },
   ...["0", null].map((value): Case => ({
