@@ -56,6 +56,7 @@ export const CLUSTER_MUTATIONS: readonly Mutation[] = [
       "this.pump(peer);\n  }\n\n  /** See `RaftGroup.unsent`. */",
       "peer.match = lastIndex;\n    this.pump(peer);\n  }\n\n  /** See `RaftGroup.unsent`. */",
     )],
+    seed: 1,
   },
   {
     name: "entries of earlier terms are committed by counting them",
@@ -111,6 +112,7 @@ export const CLUSTER_MUTATIONS: readonly Mutation[] = [
       "return Math.max(this.replica.commitOffset, this.log.startOffset);",
       "return Math.max(this.log.durableEndOffset, this.log.startOffset);",
     )],
+    seed: 500,
   },
   {
     name: "acks=all waits for the leader's own disk alone",
@@ -137,6 +139,7 @@ export const CLUSTER_MUTATIONS: readonly Mutation[] = [
       "  onLeading(): void {\n",
       "  onLeading(): void {\n    this.log.producers.clear();\n",
     )],
+    seed: 1,
   },
   {
     name: "a follower does not note who produced",
@@ -145,6 +148,7 @@ export const CLUSTER_MUTATIONS: readonly Mutation[] = [
       "  if (producerId < 0) return;\n",
       "  if (producerId < 0 || !(log.listener as unknown as { leading: boolean } | null)?.leading) return;\n",
     )],
+    seed: 1,
   },
   {
     name: "clients are served before the no-op is committed",
@@ -153,6 +157,7 @@ export const CLUSTER_MUTATIONS: readonly Mutation[] = [
       "    this.open(nowMs);\n    this.#sendHeartbeats(nowMs);",
       "    state.tellLeading();\n    this.open(nowMs);\n    this.#sendHeartbeats(nowMs);",
     )],
+    seed: 503,
   },
   {
     name: "a deposed leader goes on serving",
@@ -161,6 +166,7 @@ export const CLUSTER_MUTATIONS: readonly Mutation[] = [
       "      this.#leading = false;\n      listener.onFollowing",
       "      listener.onFollowing",
     )],
+    seed: 1,
   },
   {
     name: "a coordinator keeps its state while another node leads",
@@ -169,6 +175,7 @@ export const CLUSTER_MUTATIONS: readonly Mutation[] = [
       "    this.coordinator?.unload();\n    this.coordinator = null;",
       "",
     )],
+    seed: 4,
   },
   {
     name: "a coordinator serves before it has read the log",
@@ -177,6 +184,7 @@ export const CLUSTER_MUTATIONS: readonly Mutation[] = [
       "    yield* this.#applyCommitted(tenure);\n    this.#endApplying();",
       "    this.#nextOffset = this.partition.highWatermark;\n    this.#endApplying();",
     )],
+    seed: 1,
   },
   {
     name: "a log start that is committed does not move",

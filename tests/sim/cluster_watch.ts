@@ -15,6 +15,7 @@
 import type { PartitionImage } from "../../src/cluster/image.ts";
 import { CONTROLLER_GROUP_ID, encodeCommand } from "../../src/cluster/records.ts";
 import { runTask } from "../../src/io/task.ts";
+import type { GroupReplica } from "../../src/replication/group_replica.ts";
 import type { Replica } from "../../src/replication/replica.ts";
 import type { Shard } from "../../src/shard/shard.ts";
 import type { PartitionLog } from "../../src/storage/partition_log.ts";
@@ -107,6 +108,27 @@ export class ClusterWatch {
       }
     }
     return sets;
+  }
+
+  /** Whether every group keeps a majority that remembers when a node's disk is lost, as far as the others know. */
+  canLose(nodeId: number): boolean {
+    const groups = this.#groups();
+    const isSafe = (members: readonly { readonly node: number }[]): boolean =>
+      members.length >= 3 || members.every(({ node }) => node !== nodeId);
+    for (const held of groups.values()) {
+      for (const { replica } of held) {
+        const { voters, outgoing } = (replica as GroupReplica).raft.configuration;
+        if (!isSafe(voters) || !isSafe(outgoing)) return false;
+      }
+    }
+    // A topic that grows to more replicas may have none yet but on this node.
+    return this.#cluster.nodes.every(({ shards }) =>
+      [...shards[0]?.steps.shard?.image.topics.values() ?? []].every(({ partitions }) =>
+        partitions.every(({ groupId, replicas }) =>
+          !replicas.includes(nodeId) || groups.has(groupId)
+        )
+      )
+    );
   }
 
   /** What nodes do, and groups whose replicas are not all equally far; for people. */

@@ -118,7 +118,9 @@ export class ClusterWorkload {
         stage: this.#stage,
         random: new Xoshiro128(this.#next()),
         onLeave: ({ nodeId }) => this.#actors.forEach((actor) => actor.leave(nodeId)),
-        mayWipe: () => node.nodeId === plan.wiped && this.#areRegistered && !this.#stage.draining,
+        mayWipe: () =>
+          node.nodeId === plan.wiped && this.#areRegistered && !this.#stage.draining &&
+          this.#watch.canLose(node.nodeId),
       })
     );
     const names = (): string[] => this.#actors.map(({ name }) => name);
