@@ -36,7 +36,8 @@ export interface LivenessHost {
   readonly groupsByNode: ReadonlyMap<number, ReadonlySet<SharedGroup>>;
   /** Shards of a node; 0: not known yet. */
   readonly shardCountOf: (node: number) => number;
-  readonly sendLife: (node: number, shard: number) => void;
+  /** @param isAnswer whoever gets it does not answer */
+  readonly sendLife: (node: number, shard: number, isAnswer: boolean) => void;
   /** A shard of another node is not heard any more, or again. */
   readonly onSilent: (node: number, shard: number) => void;
   readonly onHeard: (node: number, shard: number) => void;
@@ -93,8 +94,11 @@ export class Liveness {
     }
   }
 
-  /** A shard of a node gave a sign of life. */
-  heard(node: number, shard: number): void {
+  /**
+   * A shard of a node gave a sign of life. One that knows of a common group of which nothing is known here gets an answer:
+   * a leader sends nothing to a new member that it does not hear, and only what it sends tells the member who leads.
+   */
+  heard(node: number, shard: number, isAnswer: boolean): void {
     for (const peer of this.#nodes.get(node)?.peers ?? []) {
       if (peer.shard !== shard) continue;
       peer.heardMs = this.#host.nowMs();
@@ -103,6 +107,8 @@ export class Liveness {
       this.#host.onHeard(node, shard);
       return;
     }
+    const { shardCountOf, sendLife } = this.#host;
+    if (!isAnswer && !this.#isStalled && shard < shardCountOf(node)) sendLife(node, shard, true);
   }
 
   #tick(): void {
@@ -131,7 +137,7 @@ export class Liveness {
     if (known.isStale || known.shardCount !== shardCount) relist(known, groups, shardCount, nowMs);
     for (const peer of known.peers) {
       if (wasAway) peer.heardMs = nowMs;
-      if (!this.#isStalled) sendLife(node, peer.shard);
+      if (!this.#isStalled) sendLife(node, peer.shard, false);
       if (peer.isSilent || nowMs - peer.heardMs < LIFE_SILENT_MS) continue;
       peer.isSilent = true;
       onSilent(node, peer.shard);

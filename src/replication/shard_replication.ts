@@ -161,7 +161,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
       ...options,
       groupsByNode: this.#byNode,
       shardCountOf: (node) => this.#links?.shardCountOf(node) ?? 0,
-      sendLife: (node, shard) => this.#sendLife(node, shard),
+      sendLife: (node, shard, isAnswer) => this.#sendLife(node, shard, isAnswer),
       onSilent: (node, shard) => this.#onSilent(node, shard),
       onHeard: (node, shard) => this.#onHeard(node, shard),
       onStalled: (isStalled) => this.#onStalled(isStalled),
@@ -443,18 +443,20 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
 
   // Life and death of other nodes, and of the disk.
 
-  #sendLife(node: number, shard: number): void {
+  #sendLife(node: number, shard: number, isAnswer: boolean): void {
     const staging = this.#stage();
     if (staging < 0) return;
     const { view } = this.memory;
     view.setUint32(staging, this.#options.shard, true);
-    view.setUint32(staging + 4, 0, true);
+    view.setUint32(staging + 4, isAnswer ? 1 : 0, true);
     this.#links?.send(node, shard, Lane.CONTROL, ReplicationFrame.LIFE, staging, LIFE_SIZE);
   }
 
   #onLife(node: number, address: number, length: number): string | null {
     if (length !== LIFE_SIZE) return "a sign of life that has no meaning";
-    this.#liveness.heard(node, this.memory.view.getUint32(address, true));
+    const { view } = this.memory;
+    const isAnswer = view.getUint32(address + 4, true) === 1;
+    this.#liveness.heard(node, view.getUint32(address, true), isAnswer);
     return null;
   }
 
