@@ -183,6 +183,8 @@ export class ClusterSeat {
       const what = lost > 0 ? `${lost} of its commands cannot be read` : "damage may have cut it";
       return feed.refusal("damaged", `${what}, and the cluster's id is not among the others`);
     }
+    // Seeds that were reached before the cluster was known may belong to another one, which a new connection says.
+    this.#shard.peers.hellos.formed();
     const strange = yield* membership.adopt(this.#shard.image.clusterId);
     if (strange !== null) return strange;
     if (isFrozen) feed.freeze(this.#shard.options.logger, lost);
