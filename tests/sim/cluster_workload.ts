@@ -27,7 +27,6 @@ import { NodeTroubles } from "./node_troubles.ts";
 import { ProduceActor } from "./produce_actor.ts";
 import { SimFailure } from "./sim_failure.ts";
 import { SimCluster } from "./sim_cluster.ts";
-import type { SimNode } from "./sim_node.ts";
 import { VerifyActor } from "./verify_actor.ts";
 
 /** Virtual time in which clients finish what they have begun, and in which all replicas become equal (ms). */
@@ -207,19 +206,6 @@ export class ClusterWorkload {
     return this.cluster.nodes.some(({ shards }) =>
       shards[0]?.steps.shard?.image.nodes.size === this.plan.nodes
     );
-  }
-
-  /** Two others at least have everything that the node has, by decisions that are complete. */
-  #mayLose({ nodeId }: SimNode): boolean {
-    if (!this.#areRegistered) return false;
-    for (const { shards } of this.cluster.nodes) {
-      for (const { partitions } of shards[0]?.steps.shard?.image.topics.values() ?? []) {
-        for (const { replicas, isChanging } of partitions) {
-          if (replicas.includes(nodeId) && (isChanging || replicas.length < 3)) return false;
-        }
-      }
-    }
-    return true;
   }
 
   #verify(): void {
