@@ -10,12 +10,13 @@
 
 import { strict as assert } from "node:assert";
 import { COMMANDS, loadCommand } from "../../src/cli/commands.ts";
+import { pause } from "../../src/cli/pause.ts";
 import { Broker } from "../harness/broker.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const EXAMPLE_TIMEOUT_MS = 60_000;
-/** Until a command that waits for ever is interrupted (s). */
-const WATCHED_SECONDS = 2;
+/** How long a command that waits for ever is watched before it is interrupted (ms). */
+const WATCHED_MS = 1_000;
 /** Records of partition 2 of `orders`, after the offset that an example trims to. */
 const RECORDS = 1100;
 
@@ -63,9 +64,8 @@ async function run({ folder, broker }: Shell, line: string, stdin = ""): Promise
     .replace("/var/lib/gregor", broker.dataDir)
     .replace("--rate 20000 --duration 60s", "--rate 500 --duration 2s");
   const waits = replaced.startsWith("consume ") && !/--count|--until-end/.test(replaced);
-  const interrupt = waits ? `timeout --preserve-status --signal=INT ${WATCHED_SECONDS} ` : "";
   const child = new Deno.Command("bash", {
-    args: ["-c", `${interrupt}${Deno.execPath()} run -A --no-lock ${ROOT}main.ts ${replaced}`],
+    args: ["-c", `exec ${Deno.execPath()} run -A --no-lock ${ROOT}main.ts ${replaced}`],
     cwd: folder,
     env: {
       NO_COLOR: "1",
@@ -82,9 +82,26 @@ async function run({ folder, broker }: Shell, line: string, stdin = ""): Promise
   const writer = child.stdin.getWriter();
   await writer.write(new TextEncoder().encode(stdin)).catch(() => {});
   await writer.close().catch(() => {});
+  if (waits) {
+    await catchesInterrupts(child.pid);
+    await pause(WATCHED_MS);
+    child.kill("SIGINT");
+  }
   const { code, stdout, stderr } = await child.output();
   const text = new TextDecoder();
   assert.equal(code, 0, `gregor ${line}\n${text.decode(stdout)}\n${text.decode(stderr)}`);
+}
+
+/** Waits until the command, and not the shell before it, has a handler for Ctrl-C. */
+async function catchesInterrupts(pid: number): Promise<void> {
+  const interrupt = 1n << 1n;
+  for (let waitedMs = 0; waitedMs < EXAMPLE_TIMEOUT_MS; waitedMs += 20) {
+    const status = await Deno.readTextFile(`/proc/${pid}/status`).catch(() => "");
+    const caught = BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`);
+    if (/^Name:\s*deno/m.test(status) && (caught & interrupt) !== 0n) return;
+    await pause(20);
+  }
+  throw new Error("The command never waited for Ctrl-C");
 }
 
 Deno.test("every example of the help works on a broker", async (test) => {

@@ -210,10 +210,11 @@ async function isGone(pid: number): Promise<void> {
   }
 }
 
-/** Whether the process runs; one that only waits to be reaped does not. */
+/** Whether the process runs; one that only waits to be reaped, all of whose threads have ended, does not. */
 function isThere(pid: number): boolean {
   try {
-    return !/^State:\s+Z/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+    const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+    return !/^State:\s+Z/m.test(status) || !/^Threads:\s+1$/m.test(status);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
