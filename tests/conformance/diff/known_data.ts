@@ -79,7 +79,7 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
   {
     apis: ["Fetch"],
     path: /^responses\[\]\.partitions\[\]\./,
-    kafka: /^(?:-1|\[\])$/,
+    kafka: /^(?:-1|\[\]|null)$/,
     request: /[mM]axBytes":-/,
     asked: "A negative number of bytes.",
     kafkaDoes: "UNKNOWN_SERVER_ERROR.",
