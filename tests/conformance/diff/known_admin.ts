@@ -152,14 +152,6 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
     reason: "It is known.",
   },
   {
-    apis: ["DescribeQuorum"],
-    path: /^nodes\[\]\.listeners\{(?:CONTROLLER|kafka|rpc)\}$/,
-    asked: "The listeners of the nodes that vote.",
-    kafkaDoes: "Those of controllers.",
-    gregorDoes: "Those of clients.",
-    reason: "There are no separate controllers.",
-  },
-  {
     apis: ["DescribeTopicPartitions"],
     path: /^(?:topics.*|nextCursor)$/,
     kafka: /^(?:42|null|\[\]|-2147483648|"|[[{].*"errorCode":42)/,

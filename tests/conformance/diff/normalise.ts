@@ -126,6 +126,7 @@ export class Normaliser {
   #number(entry: CatalogEntry, name: string, value: number): Json {
     switch (name) {
       case "port":
+        if (entry.name === "DescribeQuorumResponse" && value > 0) return "<port>";
         return value === this.#knowledge.port ? "<port>" : value;
       case "epoch":
         return value >= 0 && entry.name === "FetchResponse" ? "<epoch>" : value;
