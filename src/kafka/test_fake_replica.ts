@@ -25,7 +25,7 @@ export class FakeReplica implements Replica {
   handingOver = false;
   undecided = false;
   transferring = false;
-  successor = -1;
+  successor = (): number => -1;
   /** To whom leadership was to be handed. */
   readonly transfers: number[] = [];
   readonly readOnly = false;

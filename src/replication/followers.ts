@@ -62,12 +62,12 @@ export class Followers {
     return this.#offsetBehind(this.#raft.matchOfVoters(copies));
   }
 
-  /** The node in sync that has most; -1: there is none. */
-  get furthest(): number {
+  /** Of the voters in sync that `may` picks, the one that has most; -1: there is none. */
+  furthest(may: (node: number) => boolean): number {
     const sinceMs = this.#sinceMs;
     let best: Peer | null = null;
     for (const peer of this.#raft.peers) {
-      if (!peer.isVoter || !peer.isInSync(sinceMs)) continue;
+      if (!peer.isVoter || !peer.isInSync(sinceMs) || !may(peer.node)) continue;
       if (best === null || peer.match > best.match) best = peer;
     }
     return best?.node ?? NOBODY;

@@ -173,8 +173,8 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     return Math.min(this.#commitOffset, this.#followers.durableOffset(copies));
   }
 
-  get successor(): number {
-    return this.#leading ? this.#followers.furthest : NOBODY;
+  successor(may: (node: number) => boolean): number {
+    return this.#leading ? this.#followers.furthest(may) : NOBODY;
   }
 
   get voterCount(): number {
@@ -425,18 +425,6 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   /** Of this leader: a member that does not vote. */
   isLearner(node: number): boolean {
     return this.raft.isLearner(node);
-  }
-
-  /** The other voter that could lead best; -1: none of those that `may` picks can be reached. */
-  heir(may: (node: number) => boolean): number {
-    let best = NOBODY;
-    let match = -1;
-    for (const peer of this.raft.peers) {
-      if (!peer.isVoter || !peer.isUp || peer.match <= match || !may(peer.node)) continue;
-      best = peer.node;
-      match = peer.match;
-    }
-    return best;
   }
 
   // Effects.

@@ -110,8 +110,8 @@ export interface Replica {
   /** The largest batch that every replica takes, as far as is known (bytes); a leader appends none that is larger. */
   readonly batchBytesMax: number;
 
-  /** The leader: who should lead after it, the voter that keeps up best; -1: nobody could. */
-  readonly successor: number;
+  /** The leader: who should lead after it, of the voters that keep up and that `may` picks; -1: nobody could. */
+  successor(may: (node: number) => boolean): number;
 
   /** Begins to take part in the group; the listener is called from now on. */
   start(): void;

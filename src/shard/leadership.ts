@@ -53,6 +53,8 @@ const REDIRECT_MS = 150;
 /** Between two transfers to preferred leaders (ms): the elections of many groups are spread out. */
 const BALANCE_PAUSE_MS = 20;
 
+const ANY_NODE = (): boolean => true;
+
 export class ShardLeadership {
   readonly #shard: Shard;
   readonly #balance = new Timer(() => this.#balanceLeaders());
@@ -122,12 +124,12 @@ export class ShardLeadership {
   /** Led here, and somebody else could. */
   get #movable(): Partition[] {
     return [...this.#shard.partitions.all()].filter(({ leading, replica }) =>
-      leading && replica.successor >= 0
+      leading && replica.successor(ANY_NODE) >= 0
     );
   }
 
   *#handOne(partition: Partition, untilMs: number): Task<void> {
-    const { successor } = partition.replica;
+    const successor = partition.replica.successor(ANY_NODE);
     if (successor >= 0) yield* this.#moveHere(partition, successor, untilMs);
   }
 

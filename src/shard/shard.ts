@@ -459,8 +459,9 @@ export class Shard {
   #handsOver(groupId: number): boolean {
     const replica = this.replication.replicaOf(groupId);
     if (replica === undefined || !this.#isInMaintenance || replica.voterCount === 1) return false;
-    const heir = replica.heir((nodeId) => this.image.stateOf(nodeId) === NodeState.ACTIVE);
-    if (heir >= 0) replica.transfer(heir);
+    const isActive = (nodeId: number): boolean => this.image.stateOf(nodeId) === NodeState.ACTIVE;
+    const successor = replica.successor(isActive);
+    if (successor >= 0) replica.transfer(successor);
     return true;
   }
 
