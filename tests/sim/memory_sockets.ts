@@ -70,7 +70,9 @@ export class ClientEnd {
   }
 
   get pendingBytes(): number {
-    return this.toServer.reduce((sum, part) => sum + part.length, 0);
+    let bytes = 0;
+    for (const part of this.toServer) bytes += part.length;
+    return bytes;
   }
 }
 
@@ -114,6 +116,9 @@ interface Operation {
   /** Carries it out if it can go on. */
   readonly attempt: () => boolean;
 }
+
+/** Stands where the operation is that is being tried. */
+const UNDER_WAY: Operation = { socket: -1, attempt: () => false };
 
 /** Sockets of one process: any of its shards may use each, as descriptors. */
 export class MemoryDescriptors {
@@ -233,10 +238,13 @@ export class MemorySockets implements Sockets {
     for (let i = 0; i < count; i++) {
       const at = (start + i) % count;
       const operation = this.#operations[at]!;
-      // Taken out first: completing it may start the next one.
-      this.#operations.splice(at, 1);
-      if (operation.attempt()) return true;
-      this.#operations.splice(at, 0, operation);
+      // Its place is empty meanwhile: completing it may start the next one, or close its socket.
+      this.#operations[at] = UNDER_WAY;
+      if (operation.attempt()) {
+        this.#operations.splice(this.#operations.indexOf(UNDER_WAY), 1);
+        return true;
+      }
+      this.#operations[at] = operation;
     }
     return false;
   }
