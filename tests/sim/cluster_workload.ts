@@ -241,7 +241,7 @@ export class ClusterWorkload {
   #end(): void {
     for (const actor of this.#actors) actor.hangUp();
     this.cluster.rest(REST_MS);
-    for (const node of this.cluster.nodes) checkMemory(node);
+    checkMemory(this.cluster.nodes, (ms) => this.cluster.rest(ms));
     this.#drive(this.#fates.map((fate) => fate.stop()));
     for (const fate of this.#fates) fate.endLife();
   }

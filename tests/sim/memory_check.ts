@@ -6,11 +6,14 @@
 
 import { RECEIVE_BUFFER_SIZE } from "../../src/base/limits.ts";
 import { HeapLane } from "../../src/kafka/request_heap.ts";
-import { expect } from "./sim_failure.ts";
+import { expect, SimFailure } from "./sim_failure.ts";
 import type { SimNode } from "./sim_node.ts";
 
 /** What one request may exceed its heap lane by: it is counted when it has been decoded. */
 const HEAP_EXCESS_MAX = 32 * 1024 * 1024;
+/** A snapshot is on the disk within this time (virtual ms), which is looked at in steps. */
+const SNAPSHOT_MS = 2_000;
+const SNAPSHOT_STEP_MS = 50;
 
 /** What clients can make us allocate stays within what it may. */
 export function checkBudgets({ shards }: SimNode): void {
@@ -36,8 +39,23 @@ export function checkBudgets({ shards }: SimNode): void {
   });
 }
 
-/** Nobody has anything open: all memory is back. */
-export function checkMemory({ shards }: SimNode): void {
+/**
+ * Nobody has anything open: all memory is back, or will be soon, because a state's snapshot may be under way.
+ *
+ * @param rest lets so many ms pass
+ */
+export function checkMemory(nodes: readonly SimNode[], rest: (ms: number) => void): void {
+  for (let waitedMs = 0;; waitedMs += SNAPSHOT_STEP_MS) {
+    try {
+      return nodes.forEach(checkNow);
+    } catch (error) {
+      if (!(error instanceof SimFailure) || waitedMs >= SNAPSHOT_MS) throw error;
+    }
+    rest(SNAPSHOT_STEP_MS);
+  }
+}
+
+function checkNow({ shards }: SimNode): void {
   shards.forEach(({ blocks, sockets, shard }, index) => {
     const { waitingWindows, begunFrames, smallFrames, largeFrames, responses, peerFrames } = blocks;
     const budgets = [

@@ -287,8 +287,8 @@ export class Workload {
     this.#askGroups();
     for (const actor of this.#actors) actor.hangUp();
     this.cluster.rest(REST_MS + (this.plan.nuisances > 0 ? POLL_BEHIND_MS : 0));
+    checkMemory(this.#fates.map(({ node }) => node), (ms) => this.cluster.rest(ms));
     for (const { node } of this.#fates) {
-      checkMemory(node);
       if (!this.plan.ioErrors) this.#stage.damage.checkNamed(node);
       for (const { shard } of node.shards) {
         for (const log of shard.storage.logs.values()) if (log.suspect) this.#suspects++;
