@@ -154,7 +154,7 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   {
     apis: ["DescribeTopicPartitions"],
     path: /^(?:topics.*|nextCursor)$/,
-    kafka: /^(?:42|null|\[\]|-2147483648|"|[[{].*"errorCode":42)/,
+    kafka: /^(?:42|null|false|\[\]|-2147483648|"|[[{].*"errorCode":42)/,
     request: hasStrangeCursor,
     asked: "A cursor that names a topic outside the request, or a partition before the first.",
     kafkaDoes: "INVALID_REQUEST for every topic.",

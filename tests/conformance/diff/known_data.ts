@@ -79,7 +79,7 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
   {
     apis: ["Fetch"],
     path: /^responses\[\]\.partitions\[\]\./,
-    kafka: /^(?:-1|\[\]|null)$/,
+    kafka: /^(?:-1|\[\]|null|\[\{"baseOffset".*)$/,
     request: /[mM]axBytes":-/,
     asked: "A negative number of bytes.",
     kafkaDoes: "UNKNOWN_SERVER_ERROR.",
@@ -137,13 +137,14 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
   {
     apis: ["Produce"],
     path: /errorCode$/,
-    kafka: /^(?:2|76|87)$/,
-    gregor: /^(?:21|100)$/,
-    request: ({ acks, topicData }) =>
-      ![-1, 0, 1].includes(acks as number) || /"topicId":"(?!%)/.test(JSON.stringify(topicData)),
-    asked: "Batches that are none, with an invalid acks, or for a topic that there is not.",
-    kafkaDoes: "CORRUPT_MESSAGE, INVALID_RECORD or UNSUPPORTED_COMPRESSION_TYPE.",
-    gregorDoes: "INVALID_REQUIRED_ACKS, or UNKNOWN_TOPIC_ID.",
+    kafka: /^(?:2|53|76|87)$/,
+    gregor: /^(?:3|21|100)$/,
+    request:
+      /"magic":|"text":"nonsense|"hex":|"batches":\[\]|"isTransactional":true|"compression":"zstd"/,
+    asked:
+      "Batches that are refused anyway, with an invalid acks, or for a partition that there is not.",
+    kafkaDoes: "Tells what is wrong with the batch.",
+    gregorDoes: "INVALID_REQUIRED_ACKS, UNKNOWN_TOPIC_OR_PARTITION or UNKNOWN_TOPIC_ID.",
     reason: "Both refuse. Gregor does not read batches that it cannot append.",
   },
   {
