@@ -268,7 +268,7 @@ Deno.test("a session of ids is never given what another topic of the same name h
   bench.produce("t", 0);
   for (let epoch = 1; epoch < 3; epoch++) {
     const stale = exchange(bench, IDS, fetchRequest({}, [], { id, epoch }));
-    assert.deepEqual(errors(stale), [ErrorCode.UNKNOWN_TOPIC_ID]);
+    assert.deepEqual(errors(stale), [ErrorCode.INCONSISTENT_TOPIC_ID]);
     assert.equal(stale.responses[0]!.topicId, old);
   }
   // As clients do it: the new id in, the old one out, in one request.
