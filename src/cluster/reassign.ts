@@ -110,15 +110,19 @@ export function changeTo(
   target: readonly number[],
 ): MetadataRecord | null {
   const change = partition.change + 1;
+  // Whoever has its id is the only replica that a partition was created with, and so it stays that in its present life.
+  const isAny = partition.change === 0 && partition.holders.length === 1;
   const wanted = target.map((nodeId): PartitionReplica => {
     const life = lifeOf(image, nodeId);
     const holder = partition.holderOf(nodeId);
-    if (holder === null || (holder.life !== 0 && holder.life !== life)) {
+    if (holder === null || (!isAny && holder.life !== 0 && holder.life !== life)) {
       return { nodeId, life, since: change };
     }
     return { ...holder, life };
   });
-  const leaving = partition.holders.filter(({ nodeId }) => !target.includes(nodeId));
+  const leaving = partition.holders
+    .filter(({ nodeId }) => !target.includes(nodeId))
+    .map((holder) => isAny ? { ...holder, life: lifeOf(image, holder.nodeId) } : holder);
   const { adding: unsettled, removing: going } = partition;
   const isSettled = (nodeId: number): boolean =>
     partition.replicas.includes(nodeId) && !unsettled.includes(nodeId) && !going.includes(nodeId);

@@ -112,6 +112,23 @@ Deno.test("a partition on one node grows, and its first replica stays who it was
   assert.equal(partition.wantedMembers[0]!.incarnation, 0);
 });
 
+Deno.test("the only replica of a partition that began again on an empty disk keeps its log when the partition grows or moves", () => {
+  for (const target of [[0, 1, 2], [1]]) {
+    const { cluster: on, partition } = cluster([0]);
+    on.run((context) => registerNode(context, node(0, "b")));
+    assert.equal(partition.incarnationOf(0, lifeOf(0, "b")), 0, "it serves clients");
+    move(on, target);
+    assert.equal(
+      partition.incarnationOf(0, lifeOf(0, "b")),
+      0,
+      "it is the voter that has the records",
+    );
+    assert.equal(partition.holderOf(0)!.since, 0, "its log is that of the creation");
+    assert.equal(partition.incarnationOf(0, lifeOf(0, "c")), null, "another life has none of them");
+    assert(!partition.adding.includes(0));
+  }
+});
+
 Deno.test("what cannot be is refused", () => {
   const { cluster: on } = cluster([0, 1, 2]);
   assert.equal(move(on, []), ErrorCode.INVALID_REPLICA_ASSIGNMENT);
