@@ -6,9 +6,9 @@
  * taken from storage or created; when it loses one, the log is deleted.
  *
  * The image may be older than the logs: a start replays what it knows to be committed, and learns the rest from others.
- * So a log is created, or deleted because this node should not hold it, only when the image is not older than this
- * start ({@linkcode PartitionTable.noteCurrent}): a replica that is made again after it was removed has forgotten its
- * votes, and one that is deleted may have been wanted again. Whose log it is says its incarnation
+ * So a log is created, or deleted because this node should not hold it, and a replica goes on without the others, only
+ * when the image is not older than this start ({@linkcode PartitionTable.noteCurrent}): a replica that is made again after
+ * it was removed has forgotten its votes, and one that is deleted may have been wanted again. Whose log it is says its incarnation
  * (`cluster/partition_image.ts`).
  *
  * Leader epochs. A topic that reuses a name must be distinguishable from its predecessor by its epochs, or a
@@ -145,6 +145,8 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
     if (this.#isCurrent) return;
     this.#isCurrent = true;
     if (this.#isFrozen) return;
+    // The start before may have been cut short.
+    for (const partition of this.#partitions.values()) this.#forceIfSaid(partition);
     for (const groupId of [...this.#storage.logs.keys()]) {
       const image = this.#options.imageOf(groupId);
       if (image !== undefined && !this.#partitions.has(groupId)) this.#reconsider(image);
@@ -217,7 +219,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
     const isHeld = partition !== undefined && this.#isOwnLog(image, partition.log.incarnation);
     if (partition !== undefined && !isHeld) this.#close(partition);
     if (!isHeld) this.#reconsider(image);
-    else if (image.isForced) partition.replica.force();
+    else this.#forceIfSaid(partition);
   }
 
   /** Whether a log of this incarnation is that of the replica which this node should hold. */
@@ -252,8 +254,15 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
     this.#withoutLog.delete(image);
     const partition = this.open(image, new PartitionLimits(image.topic.config), incarnation);
     for (const listener of this.#listeners) listener.partitionOpened(partition);
-    // The start before may have been cut short.
-    if (image.isForced) partition.replica.force();
+    this.#forceIfSaid(partition);
+  }
+
+  /**
+   * The replica goes on alone if the metadata says so now. An older image may say it of a partition that has other
+   * replicas again, which have elected one of them since.
+   */
+  #forceIfSaid({ image, replica }: Partition): void {
+    if (image.isForced && this.#mayChangeLogs) replica.force();
   }
 
   #deleteLog(groupId: number, next: PartitionImage | null): void {

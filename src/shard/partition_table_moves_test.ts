@@ -63,7 +63,7 @@ class Bench {
       nodeId: 0,
       life: LIFE,
       shardCount: 1,
-      makeReplica: (log) => groupOfOne(log, 0),
+      makeReplica: (log) => Object.assign(groupOfOne(log, 0), { force: () => told.push("forces") }),
       imageOf: () => this.image,
       onDamaged: () => {},
       onCurrent: () => {},
@@ -84,7 +84,12 @@ class Bench {
   }
 
   /** What the metadata says next: the replicas, each with the change by which it came. */
-  change(change: number, replicas: Readonly<Record<number, number>>, removing: number[] = []) {
+  change(
+    change: number,
+    replicas: Readonly<Record<number, number>>,
+    removing: number[] = [],
+    forced = false,
+  ) {
     this.image.apply({
       topicId: ZERO_UUID,
       partitionIndex: 0,
@@ -96,7 +101,7 @@ class Bench {
       })),
       adding: [],
       removing,
-      forced: false,
+      forced,
     });
     this.table.partitionChanged(this.image);
   }
@@ -182,6 +187,23 @@ Deno.test("what belonged to another life of the node is not this one's", () => {
   assert.equal(bench.takeTold(), "");
   bench.change(1, { 0: 1, 1: 0 });
   assert.equal(bench.takeTold(), "creates 2, opens 2");
+});
+
+Deno.test("a replica goes on alone when the metadata says so now, not when a start replays that it once did", () => {
+  const bench = new Bench(1);
+  bench.table.partitionAdded(bench.image);
+  bench.change(1, { 0: 0 }, [], true);
+  bench.change(2, { 0: 0, 2: 2, 3: 2 });
+  bench.table.noteCurrent();
+  assert.equal(bench.takeTold(), "opens 1", "others may have elected one of them since");
+  bench.change(3, { 0: 0 }, [], true);
+  assert.equal(bench.takeTold(), "forces");
+  const again = new Bench(1);
+  again.table.partitionAdded(again.image);
+  again.change(1, { 0: 0 }, [], true);
+  assert.equal(again.takeTold(), "opens 1");
+  again.table.noteCurrent();
+  assert.equal(again.takeTold(), "forces", "the start before was cut short");
 });
 
 Deno.test("metadata that may be incomplete makes and deletes nothing", () => {
