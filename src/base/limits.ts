@@ -147,8 +147,8 @@ export const RPC_RETRY_MS_MAX = 1_000;
 /** A link that was up for this long is made again at once when it breaks (ms). */
 export const RPC_STEADY_MS = 1_000;
 
-/** Appends to other nodes that a shard reads from its logs or has in flight at once. */
-export const REPLICATION_FRAMES_MAX = 256;
+/** Appends to one other node that a shard reads from its logs or has in flight at once. */
+export const REPLICATION_FRAMES_MAX = 128;
 
 /** Between two signs of life to a shard of another node; a shard that was not heard for so long is taken for dead (ms). */
 export const LIFE_INTERVAL_MS = 100;

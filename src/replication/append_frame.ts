@@ -38,8 +38,8 @@ export const APPEND_HEAD_MAX = 16 * 1024;
 export interface AppendFrameOwner {
   /** What was asked for is read, or cannot be. */
   onRead(frame: AppendFrame): void;
-  /** It has left, or its connection is gone: it may be used again, and `bytes` of records are not pinned any more. */
-  onOver(frame: AppendFrame, bytes: number): void;
+  /** It has left, or its connection is gone: it may be used again, and its records are not pinned any more. */
+  onOver(frame: AppendFrame): void;
 }
 
 export class AppendFrame implements Completion, FrameOwner {
@@ -165,10 +165,9 @@ export class AppendFrame implements Completion, FrameOwner {
     assert(!this.#waiting, "ended a frame that is being read");
     if (!this.#released) this.#read.release();
     this.#released = true;
-    const { bytes } = this.ranges;
     this.ranges.clear();
     this.metas.length = 0;
     this.#replica = null;
-    this.#owner.onOver(this, bytes);
+    this.#owner.onOver(this);
   }
 }

@@ -553,22 +553,6 @@ Deno.test("a damaged follower is not made whole by a snapshot: it would vote wit
   assert.equal(cluster.leaderOf(GROUP), null, "elected by a node that has forgotten");
 });
 
-Deno.test("a leader whose first append has to wait for memory sends it when there is some", () => {
-  const { cluster, leader } = ledCluster(3, 11);
-  const slow = cluster.nodes.find((node) => node !== leader)!;
-  cluster.clogged.add(leader.id * 100 + slow.id);
-  appendMany(cluster, leader, 3, () => 300);
-  cluster.pass(20);
-  cluster.hasPinRoom = false;
-  const other = GROUP + 1;
-  cluster.openAll(other);
-  cluster.until("an election", () => cluster.replica(leader, other).raft.leaderId === leader.id);
-  cluster.pass(300);
-  assert.equal(cluster.leaderOf(other), null, "its first entry cannot have been sent");
-  cluster.clogged.clear();
-  cluster.until("a leader of the other group", () => cluster.leaderOf(other) !== null);
-});
-
 Deno.test("a leader whose transfer fails leads on, and says so only once", () => {
   const { cluster, leader } = ledCluster(3, 21);
   committed(cluster, cluster.nodes, appendMany(cluster, leader, 5, () => 100));

@@ -10,14 +10,13 @@
  * A group lives on shard `group % shards` of each node, so messages go from shard to shard. Messages to a node whose
  * number of shards is not known yet are lost, as Raft allows, and a link is made to learn it.
  *
- * Bounds: {@linkcode REPLICATION_FRAMES_MAX} frames are read or in flight at once, and their records are at most
- * the shard's room for pinned records. Further requests wait in order, at most one for each group and peer.
+ * How many frames are read or in flight at once: `append_frames.ts`.
  *
  * @module
  */
 
 import type { EventLog } from "../base/event_log.ts";
-import { ELECTIONS_PER_MS, REPLICATION_FRAMES_MAX } from "../base/limits.ts";
+import { ELECTIONS_PER_MS } from "../base/limits.ts";
 import { LogLevel } from "../base/logger.ts";
 import type { Random } from "../base/prng.ts";
 import type { Crc32c } from "../bytes/crc32c.ts";
@@ -36,7 +35,8 @@ import {
   SendOutcome,
 } from "../rpc/peer_links.ts";
 import { type Log, ReadError } from "../storage/log.ts";
-import { APPEND_HEAD_MAX, AppendFrame, type AppendFrameOwner } from "./append_frame.ts";
+import { APPEND_HEAD_MAX, type AppendFrame, type AppendFrameOwner } from "./append_frame.ts";
+import { AppendFrames } from "./append_frames.ts";
 import {
   APPEND_HEAD_SIZE,
   decodeRow,
@@ -88,15 +88,6 @@ export interface ReplicationOptions {
   readonly release: (address: number) => void;
 }
 
-/** A request of a leader for which there was no frame. */
-interface Wanted {
-  readonly replica: GroupReplica;
-  readonly node: number;
-  readonly term: number;
-  readonly fromIndex: number;
-  readonly bytesMax: number;
-}
-
 /** A request that came to nothing. */
 interface Unsent {
   readonly replica: GroupReplica;
@@ -130,10 +121,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   readonly #rows = new Map<number, RowQueue[]>();
   readonly #dirtyRows: RowQueue[] = [];
 
-  readonly #idle: AppendFrame[] = [];
-  #frameCount = 0;
-  #pinnedBytes = 0;
-  readonly #wanted: Wanted[] = [];
+  readonly #frames: AppendFrames;
   readonly #pace: RecoveryPace;
   readonly #unsent: Unsent[] = [];
   /** Read, and refused by a full link; by node. */
@@ -157,6 +145,8 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     this.inSyncMs = options.inSyncMs;
     this.timing = options.timing ?? RAFT_TIMING;
     this.#received = new ReceivedAppend(options.memory, options.crc32c);
+    const { nodeId, memory: { view }, pinRoom } = options;
+    this.#frames = new AppendFrames({ owner: this, nodeId, view, pinRoom });
     this.#liveness = new Liveness({
       ...options,
       groupsByNode: this.#byNode,
@@ -297,17 +287,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
 
   #replicate(replica: GroupReplica, node: number, fromIndex: number, room: number): void {
     const bytesMax = Math.min(room, this.#links?.frameMaxOf(node) ?? room);
-    const frame = this.#takeFrame();
-    if (frame === null) {
-      const { term } = replica.raft;
-      const wanted = { replica, node, term, fromIndex, bytesMax };
-      // A leader that begins again with a peer has no use for what it asked for before.
-      const at = this.#wanted.findIndex((other) =>
-        other.replica === replica && other.node === node
-      );
-      if (at < 0) this.#wanted.push(wanted);
-      else this.#wanted[at] = wanted;
-    } else frame.begin(replica, node, fromIndex, bytesMax);
+    this.#frames.ask(replica, node, fromIndex, bytesMax);
   }
 
   sendSnapshot(replica: GroupReplica, node: number): void {
@@ -360,34 +340,14 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   // For frames.
 
   onRead(frame: AppendFrame): void {
-    this.#pinnedBytes += frame.ranges.bytes;
     if (frame.isEmpty || this.#links === null) {
       return this.#giveUp(frame, frame.error === ReadError.OFFSET_OUT_OF_RANGE);
     }
     this.#offer(frame);
   }
 
-  onOver(frame: AppendFrame, bytes: number): void {
-    this.#pinnedBytes -= bytes;
-    this.#idle.push(frame);
-    while (this.#wanted.length > 0) {
-      const next = this.#takeFrame();
-      if (next === null) return;
-      const { replica, node, term, fromIndex, bytesMax } = this.#wanted.shift()!;
-      if (replica.raft.term === term && replica.raft.leaderId === this.nodeId) {
-        next.begin(replica, node, fromIndex, bytesMax);
-      } else this.#idle.push(next);
-    }
-  }
-
-  #takeFrame(): AppendFrame | null {
-    const isPinned = this.#pinnedBytes > 0 && this.#options.pinRoom() <= 0;
-    if (isPinned) return null;
-    const idle = this.#idle.pop();
-    if (idle !== undefined) return idle;
-    if (this.#frameCount === REPLICATION_FRAMES_MAX) return null;
-    this.#frameCount++;
-    return new AppendFrame(this, this.#options.memory.view);
+  onOver(frame: AppendFrame): void {
+    this.#frames.over(frame);
   }
 
   /** Raft hears of it when the turn ends: it would ask again at once. */
