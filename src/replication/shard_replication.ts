@@ -22,6 +22,7 @@ import type { Random } from "../base/prng.ts";
 import type { Crc32c } from "../bytes/crc32c.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { RangeList } from "../bytes/range_list.ts";
+import { BLOCK_SIZE } from "../io/disk.ts";
 import type { Timer, Timers } from "../io/timers.ts";
 import { AppendRuns } from "../raft/append_runs.ts";
 import { RAFT_TIMING, type RaftTiming } from "../raft/limits.ts";
@@ -271,7 +272,8 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   }
 
   batchBytesMaxOf(node: number): number {
-    return (this.#links?.frameMaxOf(node) ?? Infinity) - APPEND_HEAD_SIZE;
+    // Where the frame takes the largest block of memory, the log, which writes whole disk blocks, takes less.
+    return (this.#links?.frameMaxOf(node) ?? Infinity) - Math.max(APPEND_HEAD_SIZE, BLOCK_SIZE);
   }
 
   replicate(replica: GroupReplica, node: number, fromIndex: number, room: number): void {
