@@ -78,6 +78,11 @@ export function inSyncBits({ image: { replicas }, replica }: Partition): number 
   return bits;
 }
 
+/** Whether no other node has the log. What a damaged log says of its members may lack the last ones. */
+export function hasNoOther({ image: { holders }, replica: { voterCount } }: Partition): boolean {
+  return holders.length === 1 && voterCount === 1;
+}
+
 /** A partition that this node leads, as other nodes are told of it. */
 export function ledGroup(partition: Partition): LedGroup {
   const { image: { groupId }, leaderEpoch } = partition;
@@ -94,7 +99,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   controllerTerm = 0;
   /** `--accept-loss`: logs that damage has cut are written again, unless other nodes have them. */
   acceptsLoss = false;
-  /** Not started, because the journal takes a limited number of such logs at once. */
+  /** Not started: the image may not know yet who else has them, and the journal takes a limited number of such logs at once. */
   #accepting: Partition[] = [];
   #isFrozen = false;
   #isCurrent = false;
@@ -253,7 +258,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
     }
     this.#withoutLog.delete(image);
     const partition = this.open(image, new PartitionLimits(image.topic.config), incarnation);
-    for (const listener of this.#listeners) listener.partitionOpened(partition);
+    if (!this.#accepting.includes(partition)) this.#tellOpened(partition);
     this.#forceIfSaid(partition);
   }
 
@@ -336,13 +341,21 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
       const partition = this.#accepting[0]!;
       if (!partition.gone && !this.#acceptLoss(partition)) return;
       this.#accepting.shift();
-      if (!partition.gone) partition.replica.start();
+      if (partition.gone) continue;
+      partition.replica.start();
+      if (partition.image.groupId !== CONTROLLER_GROUP_ID) this.#tellOpened(partition);
     }
   }
 
-  /** False: the log is busy. */
+  /** The replica is started: it is known whether its log can be written. */
+  #tellOpened(partition: Partition): void {
+    for (const listener of this.#listeners) listener.partitionOpened(partition);
+  }
+
+  /** False: not yet, because the log is busy, or the image may not know of other replicas. */
   #acceptLoss(partition: Partition): boolean {
-    const isAlone = partition.replica.voterCount === 1;
+    if (!this.#mayChangeLogs && partition.image.groupId !== CONTROLLER_GROUP_ID) return false;
+    const isAlone = hasNoOther(partition);
     if (isAlone && partition.log.acceptLoss() === LOG_BUSY) return false;
     this.#options.onDamaged(partition, isAlone);
     return true;

@@ -92,8 +92,8 @@ Deno.test("whenSettled() waits for what was opened before it, not for what comes
   assert.deepEqual(settled, ["nothing", "first two", "third"]);
 });
 
-/** Opens a partition over a damaged log with so many voters, with `--accept-loss`; what became of it. */
-function openDamaged(voterCount: number, busyTimes: number) {
+/** A partition over a damaged log that says that its group has so many voters, with `--accept-loss`; what becomes of it. */
+function damaged(voterCount: number, busyTimes: number, groupId = 0) {
   const told: boolean[] = [];
   let asked = 0;
   let started = 0;
@@ -105,34 +105,67 @@ function openDamaged(voterCount: number, busyTimes: number) {
       return 0;
     },
   });
-  const storage = { shard: 0, logs: new Map(), createLog: () => log } as unknown as ShardStorage;
+  const logs = new Map<number, ManualLog>();
+  const storage = { shard: 0, logs, createLog: () => log } as unknown as ShardStorage;
   const table = new PartitionTable(storage, {
     ...OPTIONS,
     makeReplica: () => Object.assign(new FakeReplica(log), { voterCount, start: () => started++ }),
     onDamaged: (_partition, isAccepted) => told.push(isAccepted),
   });
   table.acceptsLoss = true;
-  table.noteCurrent();
   const config = new TopicConfig(new Map(), new Settings(new Map()));
   const topic = new TopicImage({ topicId: ZERO_UUID, name: "t" }, 0, config);
-  const place = { topic, index: 0, groupId: 0, replicas: [0], incarnations: [] };
-  table.partitionAdded(new PartitionImage(place));
-  return { table, log, told, asked: () => asked, started: () => started };
+  const image = new PartitionImage({ topic, index: 0, groupId, replicas: [0], incarnations: [] });
+  return { table, image, log, logs, told, asked: () => asked, started: () => started };
+}
+
+function openDamaged(voterCount: number, busyTimes: number) {
+  const made = damaged(voterCount, busyTimes);
+  made.table.noteCurrent();
+  made.table.partitionAdded(made.image);
+  return made;
 }
 
 Deno.test("a damaged log is accepted where nobody else has it, however long the journal is busy", () => {
-  const { table, log, told, started } = openDamaged(1, 2);
-  assert.deepEqual([told, started()], [[], 0]);
+  const { table, image, log, told, started } = damaged(1, 2, 7);
+  const opened: boolean[] = [];
+  table.listen({ partitionOpened: () => opened.push(log.suspect), partitionClosed: () => {} });
+  table.noteCurrent();
+  table.partitionAdded(image);
+  assert.deepEqual([told, started(), opened], [[], 0, []]);
   table.acceptMore();
   assert.equal(started(), 0);
   table.acceptMore();
   assert.deepEqual([told, started(), log.suspect], [[true], 1, false]);
   table.acceptMore();
   assert.equal(started(), 1);
+  assert.deepEqual(opened, [false], "once, when it can be written");
 });
 
 Deno.test("a damaged log is not accepted where other nodes have it: it must not vote", () => {
   const { log, told, asked, started } = openDamaged(3, 0);
+  assert.deepEqual([told, asked(), started(), log.suspect], [[false], 0, 1, true]);
+});
+
+Deno.test("a damaged log that has forgotten the other replicas is not accepted where the metadata knows of them", () => {
+  const { table, image, log, logs, told, asked, started } = damaged(1, 0, 7);
+  Object.assign(log, { incarnation: 1 });
+  logs.set(7, log);
+  table.partitionAdded(image);
+  image.apply({
+    topicId: ZERO_UUID,
+    partitionIndex: 0,
+    change: 1,
+    replicas: [0, 1, 2].map((nodeId) => ({ nodeId, life: 0, since: 0 })),
+    adding: [],
+    removing: [],
+    forced: false,
+  });
+  table.partitionChanged(image);
+  table.acceptMore();
+  assert.deepEqual([told, started()], [[], 0], "the metadata may know more in a moment");
+  table.noteCurrent();
+  table.acceptMore();
   assert.deepEqual([told, asked(), started(), log.suspect], [[false], 0, 1, true]);
 });
 
