@@ -55,6 +55,11 @@ function* cut(log: PartitionLog, index: number): Task<number> {
     if (chunk === null) return LOG_FAILED;
   }
   yield* freeze(log, offset, () => journal.hasReservedRoom());
+  // What follows a deletion in the journal would bring the log back.
+  if (log.deleted) {
+    chunk?.unpin();
+    return LOG_FAILED;
+  }
 
   let position = 0;
   let generation = 0;
@@ -228,6 +233,7 @@ export function* resetLog(log: PartitionLog, point: SnapshotPoint): Task<number>
     -1,
     () => journal.hasRoom(rowBytes) && log.parts.cache.reclaim(rowBytes),
   );
+  if (log.deleted) return LOG_FAILED;
   const dropped = log.dropSegments(() => true);
   log.beginAfter(begun);
   const row = encodeRow(log, log.sequence + 1);

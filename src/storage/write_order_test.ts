@@ -7,7 +7,7 @@ import { strict as assert } from "node:assert";
 import { runTask } from "../io/task.ts";
 import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
 import { TEST_LIMITS, TestNode } from "../../tests/sim/storage_node.ts";
-import { MetaKind } from "./log.ts";
+import { LOG_FAILED, MetaKind } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
 
 const SEEDS = 8;
@@ -187,3 +187,32 @@ Deno.test("a checkpoint is not there before the write that it begins behind", ()
   assert.ok(journal.durableLsn < journal.nextLsn - 1);
   restarted(node, kept, "without the SEAL");
 });
+
+Deno.test("a log that is deleted while it is reset, or cut, records nothing behind its deletion", () => {
+  const point = { index: 40, term: 3, offset: 30, metas: [], producers: null };
+  for (const kind of ["reset", "cut"]) {
+    const { node, log } = mounted(7);
+    for (let i = 0; i < 30; i++) put(node, log, 2000);
+    node.settle();
+    const index = log.lastIndex - 3;
+    for (let i = 0; i < 30; i++) put(node, log, 2000);
+    node.engines[0]!.checkpoint();
+    for (let i = 0; i < 200 && !log.segmentList.some(isWriting); i++) {
+      if (!node.disk.step()) node.turn();
+    }
+    assert.ok(log.segmentList.some(isWriting));
+    let result = 0;
+    const task = kind === "reset" ? log.reset(point) : log.truncate(index);
+    runTask(task, (done) => result = done);
+    assert.equal(node.finish(node.engines[0]!.deleteLog(1)), 0);
+    node.settle();
+    node.crash();
+    assert.equal(node.mount(1), true);
+    assert.equal(node.log(1), undefined, kind);
+    assert.equal(result, LOG_FAILED, kind);
+  }
+});
+
+function isWriting({ writesInFlight }: { readonly writesInFlight: number }): boolean {
+  return writesInFlight > 0;
+}
