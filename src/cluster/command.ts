@@ -38,6 +38,14 @@ export interface CommandContext {
   emit(records: readonly MetadataRecord[]): boolean;
 }
 
+/** Elections of a partition of which the controller may not have heard. */
+const EPOCHS_UNHEARD = 8;
+
+/** Above the leader epochs of all partitions: where one begins again, clients must not take it for what it was before. */
+export function epochFloorNow({ image, latestEpoch }: CommandContext): number {
+  return Math.max(image.epochFloor, latestEpoch() + EPOCHS_UNHEARD);
+}
+
 /** The result for one topic or resource of a request. */
 export interface Outcome {
   readonly error: ErrorCode;

@@ -10,12 +10,16 @@
 
 import { ErrorCode, errorInfo } from "../wire/errors.ts";
 import { type Uuid, ZERO_UUID } from "../wire/uuid.ts";
-import { type CommandContext, type Outcome, refuse, SUCCESS, tooLarge } from "./command.ts";
+import {
+  type CommandContext,
+  epochFloorNow,
+  type Outcome,
+  refuse,
+  SUCCESS,
+  tooLarge,
+} from "./command.ts";
 import type { TopicImage } from "./image.ts";
 import { RecordType } from "./records.ts";
-
-/** Elections of a partition of which the controller may not have heard when its topic is deleted. */
-const EPOCHS_UNHEARD = 8;
 
 /** Names one topic: exactly one of the two is given, a null name or an all-zero id is none. */
 export interface TopicReference {
@@ -82,7 +86,7 @@ function deleteTopic(
     const outcome = refuse(ErrorCode.TOPIC_AUTHORIZATION_FAILED, message);
     return { ...outcome, name: topic.name, topicId: topic.id };
   }
-  const epochFloor = Math.max(context.image.epochFloor, context.latestEpoch() + EPOCHS_UNHEARD);
+  const epochFloor = epochFloorNow(context);
   const removed = { type: RecordType.TOPIC_REMOVED, body: { topicId: topic.id, epochFloor } };
   if (!context.emit([removed])) return { ...tooLarge(), name: topic.name, topicId: topic.id };
   deletedHere.add(topic);

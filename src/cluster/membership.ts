@@ -6,7 +6,7 @@
 
 import { assert } from "../base/assert.ts";
 import { ErrorCode } from "../wire/errors.ts";
-import { type CommandContext, type Outcome, refuse, SUCCESS } from "./command.ts";
+import { type CommandContext, epochFloorNow, type Outcome, refuse, SUCCESS } from "./command.ts";
 import { NodeState } from "./image.ts";
 import { knowChanges } from "./reassign.ts";
 import { type NodeRecord, RecordType } from "./records.ts";
@@ -40,6 +40,12 @@ export function registerNode(context: CommandContext, node: NodeRecord): void {
   const known = image.nodes.get(node.nodeId);
   if (known !== undefined && sameNode(known, node)) return;
   context.emit([{ type: RecordType.NODE, body: node }]);
+  // What only its former life had begins again.
+  if (known !== undefined && known.incarnation !== node.incarnation && image.partitionCount > 0) {
+    const { nextGroupId } = image;
+    const body = { nextGroupId, epochFloor: epochFloorNow(context) };
+    context.emit([{ type: RecordType.GROUP_IDS, body }]);
+  }
   const isToFill = known === undefined && image.partitionCount > 0 && knowChanges(image) &&
     image.settings.boolean("new.nodes.take.partitions");
   if (!isToFill) return;

@@ -55,7 +55,7 @@ export class PartitionImage {
   readonly epochFloor: number;
   /** As created; they are also the first voters of the group. */
   readonly created: Pick<PartitionCreation, "replicas" | "incarnations">;
-  /** Members that the group begins with, the preferred leader first. */
+  /** Members that the group began with, the preferred leader first. */
   readonly founders: readonly Member[];
   #holders: readonly PartitionReplica[];
   #replicas: readonly number[];
@@ -121,6 +121,15 @@ export class PartitionImage {
 
   holderOf(nodeId: number): PartitionReplica | null {
     return this.#holders.find((holder) => holder.nodeId === nodeId) ?? null;
+  }
+
+  /**
+   * Members that a log begins with. Where all others have left, the one replica has a log that says so, unless it lost
+   * it: then the group begins again with it, empty.
+   */
+  get beginners(): readonly Member[] {
+    const isOneOfLater = this.#holders.length === 1 && this.#holders[0]!.since > 0;
+    return isOneOfLater ? this.wantedMembers : this.founders;
   }
 
   /** The members that its group should have. */

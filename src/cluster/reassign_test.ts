@@ -129,6 +129,24 @@ Deno.test("the only replica of a partition that began again on an empty disk kee
   }
 });
 
+Deno.test("a partition whose only replica moved, and then lost its disk, begins again there, in epochs that nobody has seen", () => {
+  const { cluster: on, partition } = cluster([0]);
+  move(on, [1]);
+  assert.deepEqual(
+    partition.beginners,
+    partition.founders,
+    "the log is copied from the first replica",
+  );
+  complete(on, partition);
+  on.latestEpoch = 30;
+  on.run((context) => registerNode(context, node(1, "b")));
+  assert.equal(partition.incarnationOf(1, lifeOf(1, "b")), null, "not yet");
+  on.run((context) => emitChange(context, partition, partition.target));
+  const incarnation = partition.incarnationOf(1, lifeOf(1, "b"))!;
+  assert.deepEqual(partition.beginners, [{ node: 1, incarnation }]);
+  assert(on.image.epochFloor > 30);
+});
+
 Deno.test("what cannot be is refused", () => {
   const { cluster: on } = cluster([0, 1, 2]);
   assert.equal(move(on, []), ErrorCode.INVALID_REPLICA_ASSIGNMENT);

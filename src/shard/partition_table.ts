@@ -65,6 +65,8 @@ export interface PartitionTableOptions extends PartitionOwner {
   readonly onDamaged: (partition: Partition, isAccepted: boolean) => void;
   /** Told when the image is not older than this start. */
   readonly onCurrent: () => void;
+  /** Above the leader epochs that a partition may have had which begins again; 0 when absent. */
+  readonly epochFloor?: () => number;
   /** The image's partition of this group. */
   readonly imageOf: (groupId: number) => PartitionImage | undefined;
 }
@@ -321,8 +323,8 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
       listener: null,
     });
     const sum = this.controllerTerm === 0 ? 0 : this.controllerTerm + groupId;
-    const termFloor = Math.max(sum, image.epochFloor);
-    const voters = image.founders;
+    const termFloor = Math.max(sum, image.epochFloor, this.#options.epochFloor?.() ?? 0);
+    const voters = image.beginners;
     const self = incarnation === null ? {} : { incarnation };
     const replica = this.#options.makeReplica(log, { groupId, voters, termFloor, ...self });
     const partition = new Partition(image, replica, this.#owner);

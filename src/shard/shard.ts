@@ -164,6 +164,7 @@ export class Shard {
       life: this.replication.incarnation,
       shardCount,
       makeReplica,
+      epochFloor: () => this.image.epochFloor,
       imageOf: (groupId) => this.image.partitionByGroup(groupId),
       onCurrent: () => this.#watchLed(),
       onWritable: () => this.#writable = true,
