@@ -3,7 +3,8 @@
  *
  *     1. lives that are over leave      a node that lost its disk is another member, and one node is never two
  *     2. new members come as learners   while the voters stay what they are
- *     3. the learners have caught up    the voters change, all at once, by a joint configuration
+ *     3. the learners have caught up    the voters change, all at once, by a joint configuration, as soon as a majority
+ *                                       of the wanted ones keeps up: fewer could neither finish that, nor take it back
  *
  * Each step is proposed when the one before is committed (`ConfigurationChange`). Whoever leads can go on from wherever
  * the log says that the group is; nothing else is remembered.
@@ -26,7 +27,7 @@ export interface WantedMembers {
  * a learner has not caught up.
  *
  * @param now a configuration that is committed and not joint
- * @param isCaughtUp whether a learner could become a voter
+ * @param isCaughtUp whether a member, this node too, keeps up now: a learner could become a voter
  */
 export function nextMembers(
   now: Configuration,
@@ -59,7 +60,18 @@ export function nextMembers(
   const isReady = wanted.voters.every(({ node }) =>
     memberOf(now.voters, node) !== null || isCaughtUp(node)
   );
-  return isReady ? wanted : null;
+  return isReady && keepsMajority(now, wanted, isCaughtUp) ? wanted : null;
+}
+
+/** Whether the wanted voters could commit without those that leave. */
+function keepsMajority(
+  now: Configuration,
+  { voters }: WantedMembers,
+  isCaughtUp: (node: number) => boolean,
+): boolean {
+  const isSame = voters.length === now.voters.length &&
+    voters.every(({ node }) => memberOf(now.voters, node) !== null);
+  return isSame || voters.filter(({ node }) => isCaughtUp(node)).length > voters.length >>> 1;
 }
 
 /** Whether a group has exactly these members, by a configuration that is not joint. */

@@ -57,6 +57,16 @@ Deno.test("all replicas change in one step, when all new ones have caught up", (
   assert.equal(next(configuration("1 2 3", "4 5 6"), wanted("4 5 6")), "4 5 6 / ");
 });
 
+Deno.test("voters leave only where a majority of those that stay keeps up", () => {
+  const withoutThree = (node: number) => node !== 3;
+  assert.equal(next(configuration("1 2 3"), wanted("2 3"), withoutThree), null);
+  assert.equal(next(configuration("1 2 3"), wanted("3"), withoutThree), null);
+  assert.equal(next(configuration("1 2 3"), wanted("1 2"), withoutThree), "1 2 / ");
+  assert.equal(next(configuration("1 2 3", "4"), wanted("4 2 3"), withoutThree), "4 2 3 / ");
+  assert.equal(next(configuration("1 2 3"), wanted("3 1 2"), NOBODY), "3 1 2 / ", "the same voters");
+  assert.equal(next(configuration("1 2 3", "4"), wanted("1 2 3"), NOBODY), "1 2 3 / ");
+});
+
 Deno.test("learners come and go at once, and so does another order of preference", () => {
   assert.equal(next(configuration("1 2 3", "4"), wanted("1 2 3", "5")), "1 2 3 / 5");
   assert.equal(next(configuration("1 2 3", "4"), wanted("1 2 3")), "1 2 3 / ");

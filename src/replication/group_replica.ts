@@ -412,7 +412,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     if (raft.isConfigurationSettled) {
       if (isAsWanted(now, wanted)) return true;
       const isReachable = (node: number): boolean =>
-        raft.peers.some((peer) => peer.node === node && peer.isUp);
+        node === this.#host.nodeId || raft.peers.some((peer) => peer.node === node && peer.isUp);
       const next = nextMembers(now, wanted, (node) => isReachable(node) && raft.isCaughtUp(node));
       if (next === null) return false;
       raft.proposeConfiguration(next.voters, next.learners, nowMs);
