@@ -63,7 +63,11 @@ Deno.test("voters leave only where a majority of those that stay keeps up", () =
   assert.equal(next(configuration("1 2 3"), wanted("3"), withoutThree), null);
   assert.equal(next(configuration("1 2 3"), wanted("1 2"), withoutThree), "1 2 / ");
   assert.equal(next(configuration("1 2 3", "4"), wanted("4 2 3"), withoutThree), "4 2 3 / ");
-  assert.equal(next(configuration("1 2 3"), wanted("3 1 2"), NOBODY), "3 1 2 / ", "the same voters");
+  assert.equal(
+    next(configuration("1 2 3"), wanted("3 1 2"), NOBODY),
+    "3 1 2 / ",
+    "the same voters",
+  );
   assert.equal(next(configuration("1 2 3", "4"), wanted("1 2 3"), NOBODY), "1 2 3 / ");
 });
 

@@ -118,6 +118,11 @@ export class RaftGroup {
     return this.#state.membership.configuration;
   }
 
+  /** This replica elects and commits, in the life in which the configuration names its node. */
+  get isVoter(): boolean {
+    return this.#state.membership.isVoter;
+  }
+
   /** No change of the configuration is under way. */
   get isConfigurationSettled(): boolean {
     return !this.#change.isUnderWay;

@@ -49,7 +49,8 @@ export function statusOf(
         const state = leads ? "leader" : "";
         return {
           node,
-          part,
+          // Its configuration may mean a former life of this node.
+          part: raft.isVoter ? part : "learner",
           state,
           isUp: true,
           matchOffset: log.durableEndOffset,
