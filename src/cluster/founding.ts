@@ -31,6 +31,7 @@ import { hostPort } from "../base/address.ts";
 import type { Random } from "../base/prng.ts";
 import { type HelloFounder, newNodeHello, type NodeHello } from "../wire/generated/node_hello.ts";
 import { type Uuid, uuidToBase64 } from "../wire/uuid.ts";
+import { GIVEN_UP_MAX } from "./hello.ts";
 import { newUuid } from "./ids.ts";
 import {
   describeSilent,
@@ -67,6 +68,8 @@ export interface FoundingState {
   readonly founders: readonly Founder[];
   /** The last proposal of another node that this one agreed to; null when it belongs to a cluster. */
   readonly pledge: Proposal | null;
+  /** Nodes without which the cluster's metadata went on, in the lives that they had; absent: none. */
+  readonly givenUp?: readonly Founder[];
 }
 
 export const UNFORMED: FoundingState = { clusterId: "", founders: [], pledge: null };
@@ -138,6 +141,7 @@ export class Founding {
     for (const seed of seeds) this.#addTarget(seed, true);
     if (seeds.length === 0) this.#addTarget(address, true);
     this.#addPledgedTargets();
+    this.#addGivenUpTargets();
   }
 
   /** Begins; a node that belongs to a cluster already says so at once. */
@@ -205,9 +209,11 @@ export class Founding {
 
   /**
    * The cluster goes on without the other founders: who comes back as one of them hears that it is none any more. They
-   * keep their ids, and are named in a life that none of them has.
+   * keep their ids, and are named in a life that none of them has. So do `others`, who came later.
+   *
+   * @param others who voted on the metadata besides this node
    */
-  giveUpFounders(): void {
+  giveUpFounders(others: readonly Founder[] = []): void {
     const { nodeId, incarnation } = this.#self;
     const founders = this.#state.founders.map((founder) =>
       founder.nodeId === nodeId && founder.incarnation === incarnation
@@ -216,7 +222,8 @@ export class Founding {
     );
     // Whoever cannot hear it now is asked until it can.
     for (const target of this.#targets.values()) target.answer = null;
-    this.#save({ ...this.#state, founders });
+    const givenUp = [...this.#state.givenUp ?? [], ...others].slice(-GIVEN_UP_MAX);
+    this.#save({ ...this.#state, founders, givenUp });
   }
 
   /** Whoever has that address does not talk to this node. */
@@ -247,6 +254,7 @@ export class Founding {
     if (state === null || this.#stage === "refused") return;
     this.#saving = null;
     this.#state = state;
+    this.#addGivenUpTargets();
     if (state.clusterId === "") this.#addPledgedTargets();
     else if (!this.#hasEnded) this.#becomeFormed();
     // Whoever waits for this hears of it at once.
@@ -326,12 +334,13 @@ export class Founding {
     target.warned = true;
   }
 
-  /** A founder that the others have given up would be a second cluster of the same name. */
-  #judgeFounders(address: RpcAddress, { clusterId, founders }: NodeHello): void {
+  /** Nodes that the others have given up would be a second cluster of the same name. */
+  #judgeFounders(address: RpcAddress, { clusterId, founders, givenUp }: NodeHello): void {
     const { incarnation } = this.#self;
     if (clusterId === "" || clusterId !== this.#state.clusterId || founders.length === 0) return;
-    if (!isFounder(this.#state, incarnation)) return;
-    if (founders.some((founder) => founder.incarnation === incarnation)) return;
+    const has = (nodes: readonly Founder[]): boolean =>
+      nodes.some((node) => node.incarnation === incarnation);
+    if (!has(givenUp) && (!isFounder(this.#state, incarnation) || has(founders))) return;
     this.#effects.expel(
       `the cluster ${clusterId} went on without this node: its metadata was recovered after the ` +
         `node was given up, as the one at ${
@@ -362,7 +371,7 @@ export class Founding {
   }
 
   /** The cluster that a seed belongs to. */
-  #clusterToJoin(): { clusterId: string; founders: readonly Founder[] } | null {
+  #clusterToJoin(): Omit<FoundingState, "pledge"> | null {
     let found: Target | null = null;
     for (const target of this.#targets.values()) {
       const clusterId = target.answer?.clusterId ?? "";
@@ -382,8 +391,8 @@ export class Founding {
       found = target;
     }
     if (found === null) return null;
-    const { clusterId, founders } = found.answer!;
-    return { clusterId, founders };
+    const { clusterId, founders, givenUp } = found.answer!;
+    return givenUp.length === 0 ? { clusterId, founders } : { clusterId, founders, givenUp };
   }
 
   get #hasEnded(): boolean {
@@ -526,6 +535,11 @@ export class Founding {
     }
   }
 
+  /** Those who run on and do not ask are told. */
+  #addGivenUpTargets(): void {
+    for (const node of this.#state.givenUp ?? []) this.#addTarget(node, false);
+  }
+
   #isDue(target: Target, nowMs: number): boolean {
     return !target.isSelf && target.askedMs + this.#intervalOf(target) <= nowMs;
   }
@@ -543,7 +557,7 @@ export class Founding {
 
   #hello(asked: RpcAddress): NodeHello {
     const { nodeId, incarnation, host, port } = this.#self;
-    const { clusterId, founders, pledge } = this.#state;
+    const { clusterId, founders, pledge, givenUp = [] } = this.#state;
     const agreed = clusterId === "" ? this.#proposal ?? pledge : null;
     return newNodeHello({
       nodeId,
@@ -558,6 +572,7 @@ export class Founding {
       founders: [...(agreed?.founders ?? founders)],
       askedHost: asked.host,
       askedPort: asked.port,
+      givenUp: [...givenUp],
     });
   }
 }

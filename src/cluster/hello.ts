@@ -16,6 +16,8 @@ import { uuidFromBase64 } from "../wire/uuid.ts";
 
 /** Seeds of a cluster, and so its founders. */
 export const SEEDS_MAX = 15;
+/** Lives of nodes that a cluster was recovered without, the latest. */
+export const GIVEN_UP_MAX = 15;
 
 const FORMAT = 1;
 const BODY_VERSION = 0;
@@ -30,12 +32,13 @@ export function encodeHello(hello: NodeHello): Uint8Array {
 
 /** Null for what is none, or makes no sense: it comes from the network. Keeps nothing of `bytes`. */
 export function decodeHello(bytes: Uint8Array): NodeHello | null {
-  const cursor = Cursor.of(bytes, SEEDS_MAX);
+  const cursor = Cursor.of(bytes, SEEDS_MAX + GIVEN_UP_MAX);
   if (cursor.int8() !== FORMAT) return null;
   const hello = decodeNodeHello(cursor, BODY_VERSION);
   if (!cursor.atEnd() || !isPlace(hello) || hello.askedPort < 0) return null;
   if (!isIdOrNone(hello.clusterId) || !isIdOrNone(hello.proposalId)) return null;
-  return hello.founders.every(isPlace) ? hello : null;
+  if (hello.founders.length > SEEDS_MAX) return null;
+  return hello.founders.every(isPlace) && hello.givenUp.every(isPlace) ? hello : null;
 }
 
 function isPlace(of: { readonly nodeId: number; readonly host: string; readonly port: number }) {

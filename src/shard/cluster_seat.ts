@@ -26,6 +26,7 @@ import type { NodeMembership } from "./node_membership.ts";
 import { register, type Registration, type RegistrationAnswer } from "./registration.ts";
 import { Registrar, registrationOf } from "./registrar.ts";
 import type { Shard } from "./shard.ts";
+import { rpcAddressOf } from "./shard_peers.ts";
 import { METADATA_SNAPSHOTS } from "./shard_options.ts";
 import type { AdvertisedNode, JoinRefusal } from "./start_sequence.ts";
 import { metadataWait } from "./start_wait.ts";
@@ -63,10 +64,30 @@ export class ClusterSeat {
     for (const other of acquaintances) this.#shard.peers.locate(other.nodeId, other);
   }
 
-  /** The metadata lost its majority for good: this node's copy goes on, and the other founders are given up. */
+  /**
+   * The metadata lost its majority for good: this node's copy goes on, and the other founders and voters are given up.
+   * First of all that is durable: the others could still elect one of them.
+   */
   recoverMetadata(): void {
-    this.#shard.partitions.byGroup(CONTROLLER_GROUP_ID)?.replica.force();
-    this.#membership?.giveUpFounders();
+    this.#membership?.giveUpFounders(this.#otherVoters, () => {
+      this.#shard.partitions.byGroup(CONTROLLER_GROUP_ID)?.replica.force();
+    });
+  }
+
+  /** Who votes on the metadata besides this node, in the lives that are registered. */
+  get #otherVoters(): Founder[] {
+    const { image, replication, options: { nodeId } } = this.#shard;
+    const members = replication.replicaOf(CONTROLLER_GROUP_ID)?.raft.configuration;
+    const voters = new Set([...members?.voters ?? [], ...members?.outgoing ?? []]
+      .map(({ node }) => node));
+    voters.delete(nodeId);
+    return [...voters].flatMap((node) => {
+      const known = image.nodes.get(node);
+      const address = known === undefined ? null : rpcAddressOf(known);
+      if (known === undefined || address === null) return [];
+      const { incarnation } = known;
+      return [{ nodeId: node, incarnation, host: address.host, port: address.port }];
+    });
   }
 
   /** What a start waits for, for people; null: for nothing that takes long. */

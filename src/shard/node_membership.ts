@@ -12,6 +12,7 @@ import { hostPort } from "../base/address.ts";
 import { type Logger, LogLevel } from "../base/logger.ts";
 import type { Random } from "../base/prng.ts";
 import {
+  type Founder,
   Founding,
   type FoundingState,
   isFounder,
@@ -62,6 +63,7 @@ export class NodeMembership {
   #manifest: Manifest;
   #founding: Founding | null = null;
   #state: FoundingState;
+  #onGivenUp: () => void = () => {};
   #ended: (refusal: JoinRefusal | null) => void = () => {};
   /** Why this node must not go on: somebody else is it, as others say. */
   twin: string | null = null;
@@ -73,8 +75,8 @@ export class NodeMembership {
   constructor(options: NodeMembershipOptions, manifest: Manifest) {
     this.#options = options;
     this.#manifest = manifest;
-    const { clusterId, founders, pledge } = manifest;
-    this.#state = { clusterId, founders, pledge };
+    const { clusterId, founders, pledge, givenUp = [] } = manifest;
+    this.#state = { clusterId, founders, pledge, givenUp };
     const { candidate, random } = options;
     this.incarnation = manifest.incarnation === ""
       ? candidate ?? newUuid(random)
@@ -222,9 +224,14 @@ export class NodeMembership {
     this.#schedule();
   }
 
-  /** The cluster goes on without the other founders. */
-  giveUpFounders(): void {
-    this.#founding?.giveUpFounders();
+  /**
+   * The cluster goes on without the other founders, and without `others`.
+   *
+   * @param done that is durable: who comes back hears of it
+   */
+  giveUpFounders(others: readonly Founder[], done: () => void): void {
+    this.#onGivenUp = done;
+    this.#founding?.giveUpFounders(others);
     this.#schedule();
   }
 
@@ -234,12 +241,13 @@ export class NodeMembership {
   }
 
   *#save(state: FoundingState): Task<JoinRefusal | null> {
-    const { clusterId, founders, pledge } = state;
+    const { clusterId, founders, pledge, givenUp } = state;
     const identity: NodeIdentity = {
       incarnation: this.incarnation,
       clusterId,
       founders,
       pledge,
+      ...givenUp === undefined || givenUp.length === 0 ? {} : { givenUp },
     };
     const manifest = { ...this.#manifest, ...identity };
     const result = yield* updateManifest(this.#options.context, manifest);
@@ -255,6 +263,9 @@ export class NodeMembership {
     if (refusal !== null) return this.#end(refusal);
     this.#founding?.saved();
     this.#schedule();
+    const done = this.#onGivenUp;
+    this.#onGivenUp = () => {};
+    done();
   }
 
   #end(refusal: JoinRefusal | null): void {

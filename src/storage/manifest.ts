@@ -94,6 +94,8 @@ export interface NodeIdentity {
     readonly clusterId: string;
     readonly founders: readonly ManifestFounder[];
   } | null;
+  /** Nodes without which the cluster's metadata went on, in the lives that they had; absent: none. */
+  readonly givenUp?: readonly ManifestFounder[];
 }
 
 export interface Manifest extends NodeIdentity {
@@ -306,8 +308,9 @@ const NO_IDENTITY: NodeIdentity = { incarnation: "", clusterId: "", founders: []
 
 /** What the next manifest keeps of the one before. */
 export function identityOf(manifest: Manifest | null): NodeIdentity {
-  const { incarnation, clusterId, founders, pledge } = manifest ?? NO_IDENTITY;
-  return { incarnation, clusterId, founders, pledge };
+  const { incarnation, clusterId, founders, pledge, givenUp } = manifest ?? NO_IDENTITY;
+  const identity = { incarnation, clusterId, founders, pledge };
+  return givenUp === undefined ? identity : { ...identity, givenUp };
 }
 
 type Fields = Record<string, unknown>;
@@ -338,12 +341,13 @@ function problemOf(value: Fields): string | null {
 
 /** Fields since version 3. */
 function identityProblem(
-  { incarnation = "", founders = [], pledge = null }: Fields,
+  { incarnation = "", founders = [], pledge = null, givenUp = [] }: Fields,
 ): string | null {
   if (typeof incarnation !== "string" || !/^(?:[0-9a-f]{32})?$/.test(incarnation)) {
     return "incarnation is not one";
   }
   if (!isFounders(founders)) return "founders is not a list of nodes";
+  if (!isFounders(givenUp)) return "givenUp is not a list of nodes";
   if (pledge === null) return null;
   const { clusterId, founders: others } = pledge as Fields;
   return typeof clusterId === "string" && isFounders(others) ? null : "pledge is not one";

@@ -4292,8 +4292,15 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "askedPort", type: "int32", versions: [0, 32767] },
         { name: "answersProcess", type: "int64", versions: [0, 32767] },
         { name: "answersSequence", type: "int64", versions: [0, 32767] },
+        { name: "givenUp", type: "[]HelloGivenUp", versions: [0, 32767], tag: 0, ignorable: true },
       ] },
       HelloFounder: { create: nodeHello.newHelloFounder, fields: [
+        { name: "nodeId", type: "int32", versions: [0, 32767] },
+        { name: "incarnation", type: "uuid", versions: [0, 32767] },
+        { name: "host", type: "string", versions: [0, 32767] },
+        { name: "port", type: "int32", versions: [0, 32767] },
+      ] },
+      HelloGivenUp: { create: nodeHello.newHelloGivenUp, fields: [
         { name: "nodeId", type: "int32", versions: [0, 32767] },
         { name: "incarnation", type: "uuid", versions: [0, 32767] },
         { name: "host", type: "string", versions: [0, 32767] },

@@ -35,6 +35,11 @@ export interface NodeHello {
   answersProcess: number;
   /** The question that this answers. */
   answersSequence: number;
+  /**
+   * Nodes without which the cluster's metadata went on: their lives of then are no part of the
+   * cluster.
+   */
+  givenUp: HelloGivenUp[];
 }
 
 /** Every field at its default, except `fields`. */
@@ -54,6 +59,7 @@ export function newNodeHello(fields?: Partial<NodeHello>): NodeHello {
     askedPort: 0,
     answersProcess: -1,
     answersSequence: -1,
+    givenUp: [],
   };
   return fields === undefined ? message : Object.assign(message, fields);
 }
@@ -76,7 +82,14 @@ export function decodeNodeHello(cursor: Cursor, version: number): NodeHello {
   message.askedPort = cursor.int32();
   message.answersProcess = cursor.int64();
   message.answersSequence = cursor.int64();
-  cursor.skipTags();
+  for (let left = cursor.tagCount(); left > 0 && !cursor.bad; left--) {
+    const tag = cursor.unsignedVarint();
+    const end = cursor.tagEnd();
+    if (tag === 0) {
+      message.givenUp = readStructs(cursor, version, cursor.arrayLength(true), decodeHelloGivenUp);
+    }
+    cursor.leaveTag(end);
+  }
   return message;
 }
 
@@ -97,7 +110,13 @@ export function encodeNodeHello(writer: Writer, version: number, message: NodeHe
   writer.int32(message.askedPort);
   writer.int64(message.answersProcess);
   writer.int64(message.answersSequence);
-  writer.unsignedVarint(0);
+  const hasGivenUp = message.givenUp.length > 0;
+  writer.unsignedVarint((hasGivenUp ? 1 : 0));
+  if (hasGivenUp) {
+    const start = writer.beginTag(0);
+    writeStructs(writer, version, true, message.givenUp, encodeHelloGivenUp);
+    writer.endTag(start);
+  }
 }
 
 export interface HelloFounder {
@@ -133,6 +152,46 @@ function decodeHelloFounder(cursor: Cursor, _version: number): HelloFounder {
 }
 
 function encodeHelloFounder(writer: Writer, _version: number, message: HelloFounder): void {
+  writer.int32(message.nodeId);
+  writeUuid(writer, message.incarnation);
+  writer.string(message.host, true);
+  writer.int32(message.port);
+  writer.unsignedVarint(0);
+}
+
+export interface HelloGivenUp {
+  /** The node's id. */
+  nodeId: number;
+  /** The life of its data directory that was given up. */
+  incarnation: Uuid;
+  /** Where other nodes reached it. */
+  host: string;
+  /** The port there. */
+  port: number;
+}
+
+/** Every field at its default, except `fields`. */
+export function newHelloGivenUp(fields?: Partial<HelloGivenUp>): HelloGivenUp {
+  const message: HelloGivenUp = {
+    nodeId: 0,
+    incarnation: ZERO_UUID,
+    host: "",
+    port: 0,
+  };
+  return fields === undefined ? message : Object.assign(message, fields);
+}
+
+function decodeHelloGivenUp(cursor: Cursor, _version: number): HelloGivenUp {
+  const message = newHelloGivenUp();
+  message.nodeId = cursor.int32();
+  message.incarnation = readUuid(cursor);
+  message.host = cursor.string(true);
+  message.port = cursor.int32();
+  cursor.skipTags();
+  return message;
+}
+
+function encodeHelloGivenUp(writer: Writer, _version: number, message: HelloGivenUp): void {
   writer.int32(message.nodeId);
   writeUuid(writer, message.incarnation);
   writer.string(message.host, true);
