@@ -22,6 +22,7 @@ import {
 import type { Handler } from "../handler.ts";
 import { findPartition, mergeTopics, splitTopics } from "../partition_requests.ts";
 import type { Services } from "../services.ts";
+import { Once } from "./once.ts";
 
 /** Of a producer whose transactions no coordinator has ended yet. */
 const NO_COORDINATOR = -1;
@@ -54,9 +55,12 @@ export const DESCRIBE_PRODUCERS_HANDLER: Handler<
   },
   // deno-lint-ignore require-yield -- producers are in memory.
   *handle({ services }, request) {
+    const described = new Once<PartitionResponse>();
     const topics = request.topics.map(({ name, partitionIndexes }) => ({
       name,
-      partitions: partitionIndexes.map((index) => describe(services, name, index)),
+      partitions: partitionIndexes.map((index) =>
+        described.of(`${name}/${index}`, () => describe(services, name, index))
+      ),
     }));
     return newDescribeProducersResponse({ topics });
   },

@@ -22,6 +22,7 @@ import { CONTROLLER_SHARD, type Handler } from "../handler.ts";
 import type { Partition } from "../partition.ts";
 import { mergeTopics, splitTopics } from "../partition_requests.ts";
 import type { Services } from "../services.ts";
+import { Once } from "./once.ts";
 
 export const DESCRIBE_REPLICAS_HANDLER: Handler<DescribeReplicasRequest, DescribeReplicasResponse> =
   {
@@ -53,9 +54,12 @@ export const DESCRIBE_REPLICAS_HANDLER: Handler<DescribeReplicasRequest, Describ
     },
     // deno-lint-ignore require-yield -- answered from memory.
     *handle({ services }, request) {
+      const described = new Once<DescribedReplica>();
       const topics = request.topics.map(({ name, partitions }) => ({
         name,
-        partitions: partitions.map((index) => describe(services, name, index)),
+        partitions: partitions.map((index) =>
+          described.of(`${name}/${index}`, () => describe(services, name, index))
+        ),
       }));
       return newDescribeReplicasResponse({ topics });
     },

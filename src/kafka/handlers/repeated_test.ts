@@ -31,6 +31,8 @@ import { mergeTopics } from "../partition_requests.ts";
 import { TestBroker } from "../test_services.ts";
 import { DESCRIBE_CONFIGS_HANDLER } from "./describe_configs.ts";
 import { DESCRIBE_GROUPS_HANDLER } from "./describe_groups.ts";
+import { DESCRIBE_PRODUCERS_HANDLER } from "./describe_producers.ts";
+import { DESCRIBE_REPLICAS_HANDLER } from "./describe_replicas.ts";
 import { OFFSET_COMMIT_HANDLER } from "./offset_commit.ts";
 import { OFFSET_FETCH_HANDLER } from "./offset_fetch.ts";
 
@@ -99,6 +101,19 @@ Deno.test("what a request asks many times is made once", () => {
   );
   assert.equal(offsets.groups.length, TIMES);
   assert(offsets.groups.every((each) => each === offsets.groups[0]));
+
+  const indexes = new Array(TIMES).fill(0);
+  const producers = objectsOf(broker, DESCRIBE_PRODUCERS_HANDLER, 0, {
+    topics: [{ name: "t", partitionIndexes: indexes }, { name: "t", partitionIndexes: [0] }],
+  });
+  const replicas = objectsOf(broker, DESCRIBE_REPLICAS_HANDLER, 0, {
+    topics: [{ name: "u", partitions: indexes }, { name: "u", partitions: [0] }],
+  });
+  for (const { topics } of [producers, replicas]) {
+    const all: unknown[] = topics.flatMap(({ partitions }) => [...partitions]);
+    assert.equal(all.length, TIMES + 1);
+    assert(all.every((each) => each === all[0]));
+  }
 });
 
 /** What it takes to do something, of processors' time (ms): others may want them, too. */
