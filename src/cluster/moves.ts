@@ -47,7 +47,11 @@ export function planChanges(
     for (const partition of topic.partitions) {
       if (plan.length >= PLAN_MAX) return plan;
       if (hasPastLife(image, partition)) plan.push({ partition, target: partition.target });
-      else if (room > 0 && !partition.isChanging) {
+      else if (partition.isChanging && spread.goesToLeaving(partition)) {
+        // What has begun takes its place already.
+        const target = spread.targetOf(partition, wantedCount);
+        if (target !== null) plan.push({ partition, target });
+      } else if (room > 0 && !partition.isChanging) {
         const target = spread.targetOf(partition, wantedCount) ?? spread.shareOf(partition);
         if (target === null) continue;
         room--;
@@ -183,6 +187,11 @@ class Spread {
       if (best === null || costOf(nodeId) < costOf(best)) best = nodeId;
     }
     return best;
+  }
+
+  /** It is on its way to a node that is to hold nothing, and which perhaps will never be there again. */
+  goesToLeaving({ adding }: PartitionImage): boolean {
+    return this.#hasLeaving(adding);
   }
 
   #hasLeaving(nodes: readonly number[]): boolean {

@@ -71,6 +71,33 @@ Deno.test("a decommissioned node empties itself, a few partitions at a time, eve
   assert(!on.image.nodes.has(2));
 });
 
+Deno.test("a node that dies while partitions move to it can be decommissioned: they go elsewhere, and others after them", () => {
+  const on = nodes([null, null, null]);
+  create(on, "t", 40, 3);
+  on.run((context) => registerNode(context, { ...testNode(3), incarnation: "a3".padEnd(32, "0") }));
+  const begin = (isAlive: (nodeId: number) => boolean) => {
+    on.run((context) => {
+      for (const { partition, target } of planChanges(context.image, isAlive)) {
+        emitChange(context, partition, target);
+      }
+    });
+  };
+  begin(ALIVE);
+  const { partitions } = on.image.topicByName("t")!;
+  assert.equal(partitions.filter(({ adding }) => adding.includes(3)).length, MOVES_MAX);
+  const isAlive = (nodeId: number) => nodeId !== 3;
+  assert.deepEqual(planChanges(on.image, isAlive), [], "no more than that at once");
+  setState(on, 3, NodeState.DECOMMISSIONING);
+  begin(isAlive);
+  assert(partitions.every(({ target }) => !target.includes(3)));
+  assert.deepEqual(planChanges(on.image, isAlive), [], "once");
+  for (const { groupId, change, isChanging } of partitions) {
+    if (isChanging) on.run((context) => completeChange(context, groupId, change));
+  }
+  assert.equal(on.image.loadOf(3).replicas, 0);
+  assert.equal(on.run((context) => removeNode(context, 3))!.error, ErrorCode.NONE);
+});
+
 Deno.test("who takes over is on a rack that has no other replica, as long as there is one", () => {
   const on = nodes(["a", "a", "b", "b", "c", "c"]);
   create(on, "t", 30, 3);
