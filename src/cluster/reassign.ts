@@ -73,7 +73,11 @@ export function alterReplicas(
 function cancel(context: CommandContext, partition: PartitionImage): Outcome {
   const { adding, replicas } = partition;
   if (!partition.isChanging) return refuse(ErrorCode.NO_REASSIGNMENT_IN_PROGRESS, null);
-  return emitChange(context, partition, replicas.filter((nodeId) => !adding.includes(nodeId)));
+  const before = replicas.filter((nodeId) => !adding.includes(nodeId));
+  if (before.length > 0) return emitChange(context, partition, before);
+  // Those on their way out were called back.
+  const message = "each of its replicas is on its way to be one: say which ones it should have";
+  return refuse(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message);
 }
 
 function targetProblem({ image }: CommandContext, replicas: readonly number[]): string | null {

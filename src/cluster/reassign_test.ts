@@ -74,6 +74,19 @@ Deno.test("a change that is taken back or replaced keeps everybody until the mem
   assert.equal(view(partition), "0 1 4 +  - ");
 });
 
+Deno.test("a change of which nothing would be left is not taken back, and the controller goes on", () => {
+  const { cluster: on, partition } = cluster([0]);
+  move(on, [1]);
+  move(on, [1, 0]);
+  // Node 1 is on its way in, and node 0, which was on its way out, is again.
+  assert.equal(view(partition), "1 0 + 1 0 - ");
+  assert.equal(move(on, null), ErrorCode.INVALID_REPLICA_ASSIGNMENT);
+  assert.equal(view(partition), "1 0 + 1 0 - ");
+  assert.equal(move(on, [0]), ErrorCode.NONE);
+  assert(complete(on, partition));
+  assert.equal(view(partition), "0 +  - ");
+});
+
 Deno.test("who comes back to a partition is another member, and has another log", () => {
   const { cluster: on, partition } = cluster([0, 1, 2]);
   const first = partition.incarnationOf(0, lifeOf(0));
