@@ -8,6 +8,7 @@ import { assert } from "../base/assert.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { type CommandContext, epochFloorNow, type Outcome, refuse, SUCCESS } from "./command.ts";
 import { NodeState } from "./image.ts";
+import { skipProducerIds } from "./producer_ids.ts";
 import { knowChanges } from "./reassign.ts";
 import { type NodeRecord, RecordType } from "./records.ts";
 
@@ -31,6 +32,18 @@ export function reserveGroupIds(context: CommandContext, firstFree: number): voi
   const { nextGroupId, epochFloor } = context.image;
   if (nextGroupId >= firstFree) return;
   context.emit([{ type: RecordType.GROUP_IDS, body: { nextGroupId: firstFree, epochFloor } }]);
+}
+
+/** Group ids that are passed by after the metadata was recovered. */
+const GROUP_IDS_PASSED_BY = 10_000;
+
+/**
+ * Passes by what commands may have given out that the recovered metadata does not have: a producer would share its id with
+ * another one, and a new partition would find the log of one that nobody knows of.
+ */
+export function passByIds(context: CommandContext): void {
+  skipProducerIds(context);
+  reserveGroupIds(context, context.image.nextGroupId + GROUP_IDS_PASSED_BY);
 }
 
 /** Makes `node` a member, or records what changed about it since it last started. */

@@ -2,6 +2,8 @@ import { strict as assert } from "node:assert";
 import { ErrorCode } from "../wire/errors.ts";
 import { createTopics } from "./create_topics.ts";
 import { ClusterImage } from "./image.ts";
+import { passByIds } from "./membership.ts";
+import { allocateProducerIds } from "./producer_ids.ts";
 import { recoverPartition } from "./recover_partition.ts";
 import { encodeCommand } from "./records.ts";
 import { alterReplicas } from "./reassign.ts";
@@ -60,4 +62,24 @@ Deno.test("nothing is given up while a majority is there, and only a replica tha
   assert.match(stranger.message!, /node 3 has no replica of t\/0/);
   assert.equal(recover(on, 2, [2], 7).error, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION);
   assert.equal(on.image.topicByName("t")!.partitions[0]!.change, 0);
+});
+
+Deno.test("after the metadata was recovered, no id is given out that its lost end may have given out", () => {
+  const on = cluster();
+  // What another controller did, of which the copy that goes on knows nothing.
+  const lost = cluster();
+  for (let i = 0; i < 500; i++) lost.run((context) => allocateProducerIds(context));
+  lost.run((context) => {
+    const topic = {
+      name: "u",
+      numPartitions: 100,
+      replicationFactor: 1,
+      assignments: [],
+      configs: [],
+    };
+    createTopics(context, [topic], false);
+  });
+  on.run((context) => passByIds(context));
+  assert(on.run((context) => allocateProducerIds(context)) >= lost.image.nextProducerId);
+  assert(on.image.nextGroupId >= lost.image.nextGroupId);
 });

@@ -70,6 +70,7 @@ export class ClusterSeat {
    */
   recoverMetadata(): void {
     this.#membership?.giveUpFounders(this.#otherVoters, () => {
+      if (this.metadata !== null) this.metadata.isRecovered = true;
       this.#shard.partitions.byGroup(CONTROLLER_GROUP_ID)?.replica.force();
     });
   }

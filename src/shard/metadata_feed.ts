@@ -13,9 +13,10 @@ import { type Logger, LogLevel } from "../base/logger.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { ControllerService, MetadataLog } from "../cluster/controller_service.ts";
 import type { ClusterImage } from "../cluster/image.ts";
+import { passByIds } from "../cluster/membership.ts";
 import { decodeCommand, encodeCommand } from "../cluster/records.ts";
 import type { Completion } from "../io/completion.ts";
-import { type Task, until } from "../io/task.ts";
+import { runTask, type Task, until } from "../io/task.ts";
 import { AppliedLog, type AppliedLogOptions, type StateMachine } from "../kafka/applied_log.ts";
 import type { Partition, PartitionObserver } from "../kafka/partition.ts";
 import type { StateRecord } from "../kafka/records_of.ts";
@@ -96,6 +97,8 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
   isFrozen = false;
   /** It lacks commands perhaps, and takes more: ids that were given out may be unknown. */
   isLossAccepted = false;
+  /** This node goes on without the majority: the first command of its reign passes by ids that may have been given out. */
+  isRecovered = false;
   readonly #image: ClusterImage;
   readonly #whenSettled: WhenSettled;
   readonly #memory: Memory;
@@ -212,7 +215,17 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
     const term = this.#partition.leaderEpoch;
     this.log.whenApplied((result) => {
       const leads = this.#partition.leading && this.#partition.leaderEpoch === term;
-      if (result === 0 && leads && !controller.active) controller.activate();
+      if (result !== 0 || !leads || controller.active) return;
+      controller.activate();
+      this.#passByIds(controller);
+    });
+  }
+
+  #passByIds(controller: ControllerService): void {
+    if (!this.isRecovered) return;
+    this.isRecovered = false;
+    runTask(controller.execute(passByIds), (executed) => {
+      if (executed === null) this.isRecovered = true;
     });
   }
 
