@@ -75,9 +75,12 @@ export class ClusterSeat {
     });
   }
 
-  /** Who votes on the metadata besides this node, in the lives that are registered. */
+  /**
+   * Who votes on the metadata besides this node, in the lives that are registered. One that is connected hears of the new
+   * members by itself, and follows.
+   */
   get #otherVoters(): Founder[] {
-    const { image, replication, options: { nodeId } } = this.#shard;
+    const { image, peers, replication, options: { nodeId } } = this.#shard;
     const members = replication.replicaOf(CONTROLLER_GROUP_ID)?.raft.configuration;
     const voters = new Set([...members?.voters ?? [], ...members?.outgoing ?? []]
       .map(({ node }) => node));
@@ -85,7 +88,8 @@ export class ClusterSeat {
     return [...voters].flatMap((node) => {
       const known = image.nodes.get(node);
       const address = known === undefined ? null : rpcAddressOf(known);
-      if (known === undefined || address === null) return [];
+      const isThere = peers.nodeLinks.links.isUp(node);
+      if (known === undefined || address === null || isThere) return [];
       const { incarnation } = known;
       return [{ nodeId: node, incarnation, host: address.host, port: address.port }];
     });
