@@ -42,7 +42,8 @@ export function recoverPartition(context: CommandContext, recovery: Recovery): O
   if (alive.length > voters.length / 2) {
     const message =
       `${alive.length} of the ${voters.length} replicas of ${what} can be reached, which ` +
-      "is a majority: they elect a leader by themselves, and nothing is lost";
+      "is a majority: they elect a leader by themselves, and nothing is lost; nodes that lost their disks, and cannot be " +
+      "filled any more, count as well until they are stopped";
     return refuse(ErrorCode.ELECTION_NOT_NEEDED, message);
   }
   const body = {

@@ -41,7 +41,7 @@ export const RECOVER_METADATA_HANDLER: Handler<RecoverMetadataRequest, RecoverMe
     if (replica.leaderId >= 0 || replica.leading || alive.length > voters.length / 2) {
       const message =
         "the cluster's metadata has a leader, or a majority of the nodes that vote on it " +
-        "can be reached";
+        "can be reached; those that lost their disks count as well until they are stopped";
       return refused(ErrorCode.ELECTION_NOT_NEEDED, message);
     }
     services.recoverMetadata();
