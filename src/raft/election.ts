@@ -77,13 +77,14 @@ export class Election {
    * Begins a term with this node as candidate.
    *
    * @param isTransfer the leader asked for it: voters need not have lost it
+   * @param passedBy terms that may have had leaders of whom nothing was heard
    */
-  campaign(nowMs: number, isTransfer: boolean): void {
+  campaign(nowMs: number, isTransfer: boolean, passedBy = 0): void {
     const state = this.#state;
     if (!this.#mayCampaign) return;
     const { ballot } = state;
     const floor = ballot.term === 0 ? state.termFloor : ballot.term;
-    state.enterTerm(floor + 1);
+    state.enterTerm(floor + 1 + passedBy);
     ballot.cast(state.node);
     state.role = Role.CANDIDATE;
     state.scheduleElection(nowMs, state.timing.electionMs);

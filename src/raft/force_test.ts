@@ -1,6 +1,7 @@
 /** A group that lost its majority for good: one replica goes on alone, because somebody decided so. */
 
 import { strict as assert } from "node:assert";
+import { FORCED_TERMS } from "./limits.ts";
 import { MessageKind } from "./message.ts";
 import { Refusal } from "./refusal.ts";
 import { members, simple, TestCluster } from "./test_cluster.ts";
@@ -12,15 +13,23 @@ Deno.test("a forced replica is elected by itself, opens its term, and writes dow
   const solo = new Solo(simple(1, 2, 3), [1, 1]);
   assert.equal(solo.group.force(0), 0);
   assert.deepEqual(solo.take(), [
-    "hard 2 1",
-    "meta 1 2",
-    "meta 2 2",
+    "hard 1002 1",
+    "meta 1 1002",
+    "meta 2 1002",
     "configuration 1//",
   ]);
   // Nothing is served, and nothing is committed, before the disk has all of it.
   assert.equal(solo.group.isLeading, false);
-  assert.deepEqual(solo.flush(), ["commit 4", "leading 2"]);
+  assert.deepEqual(solo.flush(), ["commit 4", "leading 1002"]);
   assert.deepEqual(solo.group.configuration, simple(1));
+});
+
+Deno.test("its term is above those in which the others may have led without its knowledge", () => {
+  const solo = new Solo(simple(1, 2, 3), [4]);
+  solo.isBusy = true;
+  for (let asked = 0; asked < 3; asked++) solo.group.force(0);
+  assert.ok(solo.group.term > 4 + FORCED_TERMS);
+  assert.ok(solo.group.term < 4 + 2 * FORCED_TERMS, "it passes them by once");
 });
 
 Deno.test("a busy log delays it; another configuration before that is none of its own", () => {

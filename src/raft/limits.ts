@@ -63,3 +63,9 @@ export const LEARNERS_MAX = 15;
 
 /** Runs of entries of one term in one append. */
 export const APPEND_RUNS_MAX = 256;
+
+/**
+ * Terms that a replica passes by when it is made the only one: in each of them the others may have elected somebody, of whom it
+ * has not heard. Clients take an epoch that goes back for old news.
+ */
+export const FORCED_TERMS = 1_000;

@@ -52,6 +52,7 @@ import { Election } from "./election.ts";
 import { Following, NOTHING } from "./following.ts";
 import { GroupState, type RaftGroupOptions, Role } from "./group_state.ts";
 import { Leadership } from "./leadership.ts";
+import { FORCED_TERMS } from "./limits.ts";
 import { MessageKind, Outcome, RaftMessage } from "./message.ts";
 import type { Peer } from "./peer.ts";
 import { Refusal } from "./refusal.ts";
@@ -359,9 +360,11 @@ export class RaftGroup {
     if (!state.isAble || state.isCutting) return Refusal.NOT_READY;
     if (!state.membership.isVoter) return Refusal.INVALID;
     state.membership.takeOver();
+    // Asked for again, it has done so.
+    const passedBy = this.#leadership.isForced ? 0 : FORCED_TERMS;
     this.#leadership.isForced = true;
     if (state.role === Role.LEADER) this.#leadership.open(nowMs);
-    else this.#election.campaign(nowMs, false);
+    else this.#election.campaign(nowMs, false, passedBy);
     this.#settle(nowMs);
     return 0;
   }
