@@ -39,7 +39,7 @@ const UNPACKED_BYTES_MAX: u64 = 256 << 20;
 const TIMESTAMP_MAX: f64 = 9_223_372_036_854_774_784.0;
 
 /// Walkers open at a time, in the whole process.
-const WALKERS_MAX: usize = 1024;
+const WALKERS_MAX: usize = 4096;
 
 /// What a finished walk found; read by TypeScript (`src/io/shim_walk.ts`), little-endian.
 #[repr(C)]

@@ -83,6 +83,11 @@ export interface SimNodeOptions {
   readonly seeds?: readonly RpcAddress[];
 }
 
+/** Tests leave nodes behind; the shim's walks are not the collector's. */
+const LEFT_BEHIND = new FinalizationRegistry<ShimWalk[]>((walks) => {
+  for (const walk of walks) walk.close();
+});
+
 export class SimNode {
   readonly #options: SimNodeOptions;
   readonly #world: SimWorld;
@@ -99,6 +104,7 @@ export class SimNode {
   refusal: string | null = null;
   readonly random: Random;
   #memory: Memory;
+  /** Closed at the end of a life, or with the node, where a test leaves it behind. */
   readonly #walks: ShimWalk[] = [];
   #bulk: MemoryDisk | null = null;
   /** Null: every shard takes a turn in each step. */
@@ -139,6 +145,7 @@ export class SimNode {
     this.diskOptions = options.disk ?? {};
     this.random = new Xoshiro128(options.seed);
     this.#memory = wrapMemory(new ArrayBuffer(0));
+    LEFT_BEHIND.register(this, this.#walks);
   }
 
   /** Of this life. */

@@ -23,6 +23,11 @@ const RELEASES = [
   { kafka: "4.3.0", older: false },
   { kafka: "3.9.1", older: true },
 ];
+/** Messages whose schemas are ours. */
+const OWN_MESSAGES = new Set(
+  [...Deno.readDirSync(new URL("../../../src/wire/schemas", import.meta.url))]
+    .map(({ name }) => name.replace(/\.json$/, "")),
+);
 const OLDER_VERSIONS = new URL("../../../src/wire/older_versions.json", import.meta.url);
 
 function run(command: string, args: string[]): string | null {
@@ -81,8 +86,9 @@ for (const { kafka, older } of RELEASES) {
       const summary = /checked (\d+) skipped (\d+) different (\d+)\n$/.exec(printed);
       assert.ok(summary !== null, printed);
       assert.equal(summary[3], "0", printed);
-      // What the library does not have: our own records, and versions that it does not know.
-      assert.ok(Number(summary[1]) > lines.length * 0.9, summary[0]);
+      // It has none of most of our own messages, and does not know some versions of others.
+      const known = lines.filter((line) => !OWN_MESSAGES.has(line.split(" ")[0]!));
+      assert.ok(Number(summary[1]) > known.length * 0.9, `${summary[0]}, of ${known.length}`);
     } finally {
       Deno.removeSync(directory, { recursive: true });
     }
