@@ -80,9 +80,12 @@ export function inSyncBits({ image: { replicas }, replica }: Partition): number 
   return bits;
 }
 
-/** Whether no other node has the log. What a damaged log says of its members may lack the last ones. */
+/**
+ * Whether no other node has the log. What a damaged log says of its members may lack the last ones; of the metadata's own
+ * log nobody else may be known, because the manifest is lost.
+ */
 export function hasNoOther({ image: { holders }, replica: { voterCount } }: Partition): boolean {
-  return holders.length === 1 && voterCount === 1;
+  return holders.length <= 1 && voterCount === 1;
 }
 
 /** A partition that this node leads, as other nodes are told of it. */
