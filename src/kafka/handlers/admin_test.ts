@@ -227,6 +227,7 @@ eachVersion(INCREMENTAL_ALTER_CONFIGS_HANDLER, "changes configs", (version) => {
   const { responses } = broker.ask(INCREMENTAL_ALTER_CONFIGS_HANDLER, version, request);
   assert.deepEqual(responses[0], { ...TOPIC, errorCode: ErrorCode.NONE, errorMessage: null });
   assert.equal(responses[1]!.errorCode, ErrorCode.INVALID_REQUEST);
+  assert.match(responses[1]!.errorMessage!, /\bGROUP\b/, "named, not numbered");
   assert.equal(broker.cluster.image.topicByName("t")!.config.number("retention.ms"), 5);
 });
 
