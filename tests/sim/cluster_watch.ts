@@ -242,13 +242,13 @@ export class ClusterWatch {
     return groups;
   }
 
-  #read(node: SimNode, log: PartitionLog, from: number): Uint8Array {
+  #read(node: SimNode, log: PartitionLog, from: number, end: number): Uint8Array {
     const parts: Uint8Array[] = [];
     const take = (address: number, length: number): void => {
       parts.push(node.memory.bytes.slice(address, address + length));
     };
     let stuckAt: number | null = null;
-    runTask(readToEnd(log, from, take), (at) => stuckAt = at);
+    runTask(readToEnd(log, from, take, end), (at) => stuckAt = at);
     const lateMs = this.#cluster.nowMs + READ_MS_MAX;
     while (stuckAt === null && this.#cluster.nowMs < lateMs) this.#cluster.step();
     if (stuckAt !== -1) {
@@ -266,10 +266,12 @@ export class ClusterWatch {
   ): void {
     const logs = replicas.map(({ replica }) => replica.log as PartitionLog);
     const from = Math.max(...logs.map(({ startOffset }) => startOffset));
+    // Time passes while they are read, and a coordinator may write.
+    const end = Math.min(...logs.map(({ endOffset }) => endOffset));
     let first: Uint8Array | null = null;
     for (const [at, { node }] of replicas.entries()) {
       const log = logs[at]!;
-      const bytes = this.#read(node, log, from);
+      const bytes = this.#read(node, log, from, end);
       first ??= bytes;
       const isSame = bytes.length === first.length && bytes.every((byte, i) => byte === first![i]);
       expect(isSame, () => `the logs of group ${groupId} differ: ${node.name} and another`);
