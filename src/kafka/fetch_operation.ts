@@ -76,7 +76,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
   #waiting = false;
   /** The next answer is the last, with whatever data there is. */
   #hurried = false;
-  /** Records on this shard were left out, because no more could be pinned. */
+  /** Records on this shard were left out, because no more could be pinned, or there was no memory to read them. */
   #starved = false;
   #rereadQueued = false;
   /** When the present wait ends: the deadline, or a little later. */
@@ -245,7 +245,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
       this.#abandon();
       return;
     }
-    let unread = this.#starved;
+    let unread = false;
     let lacksCredit = false;
     for (let i = 0; i < this.partCount; i++) {
       const part = this.parts[i]!;
@@ -259,9 +259,12 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
       if (part.isRemote && part.knownError === ErrorCode.NONE) {
         unread ||= part.remote.unread;
         lacksCredit ||= part.remote.lacksCredit;
+      } else if (part.knownError === ErrorCode.NONE && part.read.lacksMemory) {
+        this.#starved = true;
       }
       bytes += part.bytes;
     }
+    unread ||= this.#starved;
     // Who lacks memory on one shard keeps none on another: two that read again and again would each hold
     // what the other lacks, and nobody else would find any.
     const enough = bytes > 0

@@ -105,6 +105,11 @@ export class FetchRead implements Completion {
       this.preferredReplica < 0 && this.fetchOffset < this.highWatermark;
   }
 
+  /** There are records, and there was no memory to read them. */
+  get lacksMemory(): boolean {
+    return this.log.lacksMemory;
+  }
+
   release(): void {
     if (!this.#pinned) return;
     this.#pinned = false;
@@ -125,6 +130,8 @@ export class FetchRead implements Completion {
     read.maxBytes = this.maxBytes;
     read.limitOffset = limit;
     read.minOneBatch = this.minOneBatch;
+    // The request that it belongs to may hold what was read of other partitions.
+    read.waitsForMemory = false;
     this.#pinned = true;
     this.#owner = owner;
     this.#partition = partition;

@@ -287,7 +287,8 @@ export class ShardRemoteFetch implements RemoteFetch {
       view.setInt32(at + 80, read.divergingEpoch, true);
       view.setUint32(at + 84, extent, true);
       view.setUint32(at + 88, read.log.extentCount, true);
-      view.setUint32(at + 92, served.starved && read.hasMore ? 1 : 0, true);
+      const isUnread = read.lacksMemory || (served.starved && read.hasMore);
+      view.setUint32(at + 92, isUnread ? 1 : 0, true);
       view.setInt32(at + 100, read.preferredReplica, true);
       for (let i = 0; i < read.log.extentCount; i++) {
         const to = served.extents + extent * EXTENT_SIZE;

@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { LOG_BUSY, MetaKind } from "./log.ts";
+import { LogRead } from "./log_read.ts";
 import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
 import { TEST_LIMITS, TestNode } from "../../tests/sim/storage_node.ts";
 
@@ -144,4 +145,64 @@ Deno.test("bytes before an append are not made up when the cache gave them away 
   assert.deepEqual(node.report!.damages, []);
   assert.notEqual(node.readAll(node.log(1)!, 0), null);
   assert.equal(node.log(1)!.endOffset, end);
+});
+
+Deno.test("a read takes what there is memory for, and waits only for its first extent, or not at all", () => {
+  const node = new TestNode({ seed: 3 });
+  assert.equal(node.mount(1), true);
+  const [engine] = node.engines;
+  const log = engine!.createLog({
+    groupId: 1,
+    incarnation: 1,
+    name: "orders-0",
+    segmentLimits: { ...TEST_LIMITS, segmentBytes: 2 ** 20 },
+    listener: null,
+  });
+  log.appendMeta(MetaKind.NO_OP, 1, NO_PAYLOAD);
+  const batch = { recordCount: 1, valueBytes: 50_000, fill: 9, timestampMs: 5 };
+  const size = writeSampleBatch(node.memory, node.crc32c, 0, batch);
+  for (let i = 0; i < 6; i++) {
+    while (log.append(0, size, 1, node.nowMs) < 0) node.settle();
+    node.settle();
+  }
+  engine!.checkpoint();
+  node.settle();
+  const { arena } = engine!.context;
+  while (arena.onShortage());
+  const extents: number[] = [];
+  for (let i = 0; i < 2; i++) extents.push(arena.allocate(64 * 1024));
+  for (let bytes = arena.blockSizeMax; bytes >= 4096; bytes /= 2) {
+    while (arena.allocate(bytes) >= 0);
+  }
+  let served = 0;
+  const ask = (waitsForMemory: boolean): LogRead => {
+    const read = new LogRead({ complete: () => served++ });
+    read.maxBytes = 4 * size;
+    read.limitOffset = log.endOffset;
+    read.waitsForMemory = waitsForMemory;
+    if (log.read(read)) served++;
+    node.settle();
+    return read;
+  };
+  const impatient = ask(false);
+  assert.equal(served, 1);
+  assert.deepEqual([impatient.lacksMemory, impatient.error, impatient.bytesTotal], [true, 0, 0]);
+  impatient.release();
+  const patient = ask(true);
+  assert.equal(served, 1);
+  assert.equal(engine!.stats().pinnedBytes, 0);
+  arena.release(extents.pop()!);
+  node.settle();
+  assert.equal(served, 2);
+  assert.deepEqual([patient.lacksMemory, patient.error, patient.bytesTotal], [false, 0, size]);
+  patient.release();
+  arena.release(extents.pop()!);
+  // As if they were evicted in between, two extents find memory.
+  for (const waitsForMemory of [false, true]) {
+    while (arena.onShortage());
+    const read = ask(waitsForMemory);
+    assert.deepEqual([read.lacksMemory, read.error, read.bytesTotal], [false, 0, 2 * size]);
+    read.release();
+  }
+  assert.equal(served, 4);
 });

@@ -30,6 +30,8 @@ export class LogRead {
   limitOffset = 0;
   /** Give the first batch even when it exceeds `maxBytes`. */
   minOneBatch = true;
+  /** Without memory for its first extent it waits until there is some; otherwise it ends with {@linkcode lacksMemory}. */
+  waitsForMemory = true;
   /** Told when a read that had to wait is served; the result is `bytesTotal`. */
   readonly done: Completion;
 
@@ -40,6 +42,8 @@ export class LogRead {
   addresses = NO_EXTENTS;
   lengths = NO_EXTENTS;
   bytesTotal = 0;
+  /** Nothing is given, because there was no memory for it. */
+  lacksMemory = false;
   /** Offset after the last batch given; a sequential reader continues there. */
   nextOffset = 0;
 
@@ -58,12 +62,14 @@ export class LogRead {
     this.pinned.length = 0;
     this.extentCount = 0;
     this.bytesTotal = 0;
+    this.lacksMemory = false;
   }
 
   /** Forgets the previous result; called by the log. */
   begin(): void {
     assert(this.pinned.length === 0, "a read must be released before its reuse");
     this.error = ReadError.NONE;
+    this.lacksMemory = false;
     this.extentCount = 0;
     this.bytesTotal = 0;
     this.nextOffset = this.offset;

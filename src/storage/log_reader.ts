@@ -6,6 +6,10 @@
  * last miss ended is sequential, and the next extents are loaded before it asks (each *mark* that it
  * reaches asks for more).
  *
+ * Nobody waits for memory with pinned extents in his hands: two readers would each hold what the other lacks. A read
+ * waits for its first extent alone, and takes of the others those that there is memory for. One that belongs to a
+ * fetch does not wait at all, because the fetch may hold what was read of other logs (`src/kafka/fetch_operation.ts`).
+ *
  * @module
  */
 
@@ -17,12 +21,15 @@ import { ReadError } from "./log.ts";
 import type { LogRead } from "./log_read.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { Segment } from "./segment.ts";
+import { INDEX_READ_BYTES, type MemoryLack } from "./segment_loader.ts";
 
 /** Extents that one read loads at most, and that are read ahead of a sequential reader. */
 const LOAD_EXTENTS_MAX = 16;
 const READ_AHEAD_EXTENTS = 8;
 /** Ends of recent misses that are remembered, per log. */
 const RECENT_MISSES = 4;
+/** Of extents that a read can do without. */
+const unneeded: MemoryLack = { lacksMemory: false };
 
 export class LogReader {
   readonly #log: PartitionLog;
@@ -155,10 +162,14 @@ export class LogReader {
   }
 
   *#serveCold(read: LogRead): Task<number> {
-    const { loader } = this.#log.parts;
+    const { loader, cache } = this.#log.parts;
     for (;;) {
       const segment = this.segmentOf(read.offset);
       if (segment !== null && !segment.indexLoaded) {
+        if (!read.waitsForMemory && !cache.reclaim(INDEX_READ_BYTES)) {
+          read.lacksMemory = true;
+          return 0;
+        }
         const loaded = yield* loader.loadIndex(segment);
         if (loaded < 0 && !segment.dropped) return fail(read, segment);
       }
@@ -168,12 +179,21 @@ export class LogReader {
       }
       const first = segment.index.findOffset(read.offset);
       const last = this.#lastWanted(segment, first, read);
-      const loads: Task<Chunk | null>[] = [];
-      for (let extent = first; extent <= last; extent++) loads.push(loader.load(segment, extent));
-      const chunks = yield* all(loads, LOAD_EXTENTS_MAX);
+      const loads = [loader.load(segment, first, read)];
+      for (let extent = first + 1; extent <= last; extent++) {
+        loads.push(loader.load(segment, extent, unneeded));
+      }
+      let chunks = yield* all(loads, LOAD_EXTENTS_MAX);
+      if (read.lacksMemory && read.waitsForMemory) {
+        for (const chunk of chunks) chunk?.unpin();
+        read.lacksMemory = false;
+        chunks = [yield* loader.load(segment, first)];
+      }
       const done = this.#collect(read);
       for (const chunk of chunks) chunk?.unpin();
+      if (read.lacksMemory && !done) return 0;
       if (done) {
+        read.lacksMemory = false;
         this.#noteMiss(read, segment, last);
         return 0;
       }
@@ -212,7 +232,7 @@ export class LogReader {
       if (segment.index.chunks[extent] !== null) continue;
       if (cache.arena.freeBytes + cache.cachedBytes < cache.arena.size / 8) return;
       const mark = extent === from;
-      runTask(loader.load(segment, extent), (chunk) => {
+      runTask(loader.load(segment, extent, unneeded), (chunk) => {
         if (chunk === null) return;
         if (mark) chunk.readAheadMark = true;
         chunk.unpin();

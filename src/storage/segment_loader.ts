@@ -3,7 +3,8 @@
  *
  * An extent is read whole with the blocks it touches, straight from the device, and its checksum (seeded
  * with group and position) is compared before anybody sees a byte. A reader of an extent that is
- * already being read waits for that read. When memory is short, loads wait until some is freed. A missing
+ * already being read waits for that read. When memory is short, loads wait until some is freed, unless whoever
+ * asks holds some himself: those who wait with memory in their hands would wait for one another. A missing
  * or damaged index is rebuilt from the batches themselves (`index_rebuild.ts`).
  *
  * @module
@@ -26,6 +27,13 @@ import { extentSeed, roundDown, roundUp } from "./write_behind.ts";
 
 /** Index blocks read at once. */
 const INDEX_BLOCKS_PER_READ = 16;
+/** Memory that reading an index takes meanwhile (bytes). */
+export const INDEX_READ_BYTES = INDEX_BLOCKS_PER_READ * BLOCK_SIZE;
+
+/** Notes that there was no memory, where nobody waits for it. */
+export interface MemoryLack {
+  lacksMemory: boolean;
+}
 
 export class SegmentLoader {
   readonly context: StorageContext;
@@ -77,9 +85,10 @@ export class SegmentLoader {
   /**
    * Makes sure that an extent is in memory, and pins its chunk.
    *
-   * @returns the chunk, or null when the extent is damaged, unreadable, or gone
+   * @param lack where it is given, a lack of memory is noted in it, and nobody waits
+   * @returns the chunk, or null when the extent is damaged, unreadable, or gone, or a lack was noted
    */
-  *load(segment: Segment, extent: number): Task<Chunk | null> {
+  *load(segment: Segment, extent: number, lack: MemoryLack | null = null): Task<Chunk | null> {
     for (;;) {
       if (segment.dropped || extent >= segment.index.count) return null;
       const present = segment.index.chunks[extent]!;
@@ -90,7 +99,7 @@ export class SegmentLoader {
         ) {
           return null;
         }
-        return yield* this.#read(segment, extent);
+        return yield* this.#read(segment, extent, lack);
       }
       if (present.state !== ChunkState.LOADING) {
         present.pin();
@@ -101,7 +110,7 @@ export class SegmentLoader {
     }
   }
 
-  *#read(segment: Segment, extent: number): Task<Chunk | null> {
+  *#read(segment: Segment, extent: number, lack: MemoryLack | null): Task<Chunk | null> {
     const position = segment.index.positions[extent]!;
     const isLost = segment.lostAt(position) !== null;
     const length = isLost ? BATCH_HEADER_SIZE : segment.index.lengths[extent]!;
@@ -109,6 +118,10 @@ export class SegmentLoader {
     const windowLength = roundUp(position + length) - windowStart;
     let chunk = this.cache.take(windowLength, ChunkState.LOADING);
     if (chunk === null) {
+      if (lack !== null && windowLength <= this.cache.arena.blockSizeMax) {
+        lack.lacksMemory = true;
+        return null;
+      }
       const address = yield* this.allocate(windowLength);
       if (address < 0) return null;
       this.cache.arena.release(address);
@@ -326,7 +339,7 @@ export class SegmentLoader {
   *#readIndexBlocks(segment: Segment, handle: number, filed: number): Task<number> {
     const { disk, memory, crc32c } = this.context;
     const blocks = Math.ceil(filed / INDEX_BLOCK_ENTRIES);
-    const address = yield* this.allocate(INDEX_BLOCKS_PER_READ * BLOCK_SIZE);
+    const address = yield* this.allocate(INDEX_READ_BYTES);
     if (address < 0) return -ENOMEM;
     let result = 0;
     for (let block = 0; block < blocks && result >= 0; block += INDEX_BLOCKS_PER_READ) {

@@ -23,8 +23,10 @@ import { newHeartbeatRequest } from "../../src/wire/generated/heartbeat_request.
 import { newFindCoordinatorRequest } from "../../src/wire/generated/find_coordinator_request.ts";
 import { newJoinGroupRequest } from "../../src/wire/generated/join_group_request.ts";
 import { newMetadataRequest } from "../../src/wire/generated/metadata_request.ts";
+import { ARENA_BLOCK_MIN } from "../../src/bytes/arena.ts";
 import { FETCH_SESSION_PARTITIONS_MAX, REQUEST_ELEMENTS_MAX } from "../../src/base/limits.ts";
 import { FETCH_PART_HEAP, HeapLane, UNKNOWN_PART_HEAP } from "../../src/kafka/request_heap.ts";
+import type { Engine } from "../../src/storage/engine.ts";
 import { encodeRequestFrame } from "../../src/wire/header.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import { RecordBatchBuilder } from "../../src/wire/record_batch_builder.ts";
@@ -286,6 +288,55 @@ Deno.test("polls that lack each other's memory do not keep it from a consumer", 
       bench.until(() => read > 0, SOON_MS, `partition ${partition}, asked of shard ${shard}`);
     }
   }
+});
+
+Deno.test("a fetch holds no records while it waits for memory to read others", () => {
+  const bench = new Bench(16);
+  const { shard, arena } = bench.node.shards[0]!;
+  const writer = bench.connect();
+  for (let i = 0; i < 3; i++) {
+    bench.until(bench.produce(writer, batchOf(150_000), 1), SOON_MS, "data");
+  }
+  (shard.storage as Engine).checkpoint();
+  bench.pass(1_000);
+  bench.until(bench.produce(writer, SMALL_BATCH), SOON_MS, "data that is not on the disk alone");
+  const spare = Array.from({ length: 8 }, () => arena.allocate(ARENA_BLOCK_MIN));
+  const taken: number[] = [];
+  const fill = (smallest: number): void => {
+    for (let size = arena.blockSizeMax; size >= smallest; size /= 2) {
+      for (let at = arena.allocate(size); at >= 0; at = arena.allocate(size)) taken.push(at);
+    }
+  };
+  // Enough is left for answers, and nothing for what is on the disk alone.
+  fill(ARENA_BLOCK_MIN);
+  for (const address of spare) arena.release(address);
+  const ask = (partitions: readonly number[], minBytes: number): () => readonly number[] => {
+    let sizes: number[] = [];
+    const request = poll(1_000, minBytes);
+    request.topics[0]!.partitions = partitions.map((partition) =>
+      newFetchPartition({ partition, partitionMaxBytes: 2 ** 30 })
+    );
+    bench.connect().send(FETCH, 12, request, ({ responses }) => {
+      sizes = responses[0]!.partitions.map(({ errorCode, records }) =>
+        errorCode === 0 ? records?.length ?? 0 : -1
+      );
+    });
+    return () => sizes;
+  };
+  const both = ask([0, 1], 1);
+  bench.until(() => both().length > 0, SOON_MS, "what is in memory");
+  assert.deepEqual(both(), [SMALL_BATCH.length, 0]);
+  // Who waits for much does not keep what there is until then.
+  const much = ask([0, 1], 1_000_000_000);
+  bench.until(() => much().length > 0, SOON_MS, "what is in memory");
+  assert.deepEqual(much(), [SMALL_BATCH.length, 0]);
+  const last = ask([1], 1);
+  bench.pass(500, () => fill(16 * ARENA_BLOCK_MIN));
+  assert.equal(last().length, 0);
+  assert.equal(shard.storage.stats().pinnedBytes, 0);
+  for (const address of taken) arena.release(address);
+  bench.until(() => last().length > 0, SOON_MS, "what is on the disk");
+  assert(last()[0]! > 150_000, `${last()} bytes`);
 });
 
 Deno.test("a partition named often in a fetch is read once, as the last naming says", () => {
