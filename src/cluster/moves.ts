@@ -96,9 +96,12 @@ class Spread {
   readonly #image: ClusterImage;
   readonly #candidates: readonly number[];
   readonly #replicas = new Map<number, number>();
-  /** New nodes, and how many replicas each should have at least. */
+  /** Of them, those that are preferred leaders. */
+  readonly #leaders = new Map<number, number>();
+  /** New nodes, and how many replicas and preferred leaders each should have at least. */
   readonly #filling: readonly number[];
   readonly #share: number;
+  readonly #leaderShare: number;
 
   constructor(image: ClusterImage, isAlive: (nodeId: number) => boolean) {
     this.#image = image;
@@ -106,11 +109,14 @@ class Spread {
       .filter((nodeId) => !this.#isLeaving(nodeId) && isAlive(nodeId))
       .sort((a, b) => a - b);
     for (const nodeId of image.nodes.keys()) {
-      this.#replicas.set(nodeId, image.loadOf(nodeId).replicas);
+      const { replicas, leaders } = image.loadOf(nodeId);
+      this.#replicas.set(nodeId, replicas);
+      this.#leaders.set(nodeId, leaders);
     }
     const staying = [...image.nodes.keys()].filter((nodeId) => !this.#isLeaving(nodeId));
     const all = staying.reduce((sum, nodeId) => sum + this.#loadOf(nodeId), 0);
     this.#share = Math.floor(all / Math.max(1, staying.length));
+    this.#leaderShare = Math.floor(image.partitionCount / Math.max(1, staying.length));
     this.#filling = this.#candidates.filter((nodeId) =>
       image.stateOf(nodeId) === NodeState.FILLING
     );
@@ -122,8 +128,11 @@ class Spread {
     const { target } = partition;
     for (const nodeId of this.#filling) {
       if (this.#loadOf(nodeId) >= this.#share || target.includes(nodeId)) continue;
+      const leads = this.#leadersOf(nodeId) < this.#leaderShare;
       let from = -1;
       for (const [at, other] of target.entries()) {
+        // Whoever takes the first place is the preferred leader.
+        if (at === 0 && !leads && target.length > 1) continue;
         const isFuller = this.#loadOf(other) > Math.max(this.#share, this.#loadOf(nodeId) + 1);
         const others = target.filter((_, index) => index !== at);
         if (!isFuller || this.#crowds(nodeId, others) > this.#crowds(other, others)) continue;
@@ -132,6 +141,10 @@ class Spread {
       if (from < 0) continue;
       this.#count(nodeId, 1);
       this.#count(target[from]!, -1);
+      if (from === 0) {
+        this.#leaders.set(nodeId, this.#leadersOf(nodeId) + 1);
+        this.#leaders.set(target[0]!, this.#leadersOf(target[0]!) - 1);
+      }
       return target.with(from, nodeId);
     }
     return null;
@@ -139,6 +152,10 @@ class Spread {
 
   #loadOf(nodeId: number): number {
     return this.#replicas.get(nodeId) ?? 0;
+  }
+
+  #leadersOf(nodeId: number): number {
+    return this.#leaders.get(nodeId) ?? 0;
   }
 
   /** 1 where its rack has one of the others. */
