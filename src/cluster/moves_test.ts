@@ -173,9 +173,7 @@ Deno.test("a node that is added takes its share over, from those that have most,
 Deno.test("a node that is added becomes the preferred leader of its share, and not of all that it takes over", () => {
   const on = nodes([null, null, null]);
   create(on, "t", 40, 3);
-  on.run((context) =>
-    registerNode(context, { ...testNode(3), incarnation: "b3".padEnd(32, "0") })
-  );
+  on.run((context) => registerNode(context, { ...testNode(3), incarnation: "b3".padEnd(32, "0") }));
   settle(on);
   const leads = [0, 1, 2, 3].map((id) => on.image.loadOf(id).leaders);
   assert(Math.max(...leads) - Math.min(...leads) <= 4, `${leads}`);
