@@ -1,0 +1,64 @@
+/**
+ * A whole cluster from seeds: those that once found a fault, and fresh ones, some of them twice.
+ *
+ * `GREGOR_SIM_CLUSTER_SEEDS` fresh seeds are run; `GREGOR_SIM_FIRST_SEED` says where they begin. They are shared out to two
+ * files of tests, because files run at the same time.
+ */
+
+import { strict as assert } from "node:assert";
+import { runCluster, runClusterTwice } from "./cluster_workload.ts";
+
+/** The comment of each says what it found. */
+const PAST_SEEDS: readonly number[] = [
+  501, // a disk was lost with the only replica that remembered: the simulation's own fault
+];
+
+const FRESH = Number(Deno.env.get("GREGOR_SIM_CLUSTER_SEEDS") ?? 24);
+const FIRST = Number(
+  Deno.env.get("GREGOR_SIM_FIRST_SEED") ?? Math.floor(Math.random() * 2 ** 30),
+);
+const TWICE_ONE_IN = 10;
+/** The least that a run lasts (virtual ms). */
+const LASTS_MS_MIN = 60_000;
+
+/** Seeds that once failed hold. */
+export function runPastSeeds(): void {
+  for (const seed of PAST_SEEDS) run(seed, runCluster);
+}
+
+/** Fresh seeds hold, and those that are run twice run the same: one half of them, 0 or 1. */
+export function runFreshSeeds(half: 0 | 1): void {
+  const count = Math.ceil((FRESH - half) / 2);
+  let acknowledgements = 0;
+  let idle = 0;
+  let elections = 0;
+  let virtualMs = 0;
+  const startedMs = performance.now();
+  for (let i = 0; i < count; i++) {
+    const result = run(FIRST + 2 * i + half, i % TWICE_ONE_IN === 0 ? runClusterTwice : runCluster);
+    acknowledgements += result.acknowledgements;
+    elections += result.elections;
+    virtualMs += result.virtualMs;
+    if (result.acknowledgements === 0) idle++;
+    assert(result.virtualMs >= LASTS_MS_MIN, "a run was too short");
+  }
+  assert(idle <= Math.max(1, count / 10), `in ${idle} of ${count} runs no client did any work`);
+  const seconds = (performance.now() - startedMs) / 1000;
+  console.log(
+    `${count} seeds from ${
+      FIRST + half
+    } on: ${acknowledgements} acknowledgements and ${elections} elections in ` +
+      `${(virtualMs / 3_600_000).toFixed(2)} simulated hours, ${seconds.toFixed(0)} s`,
+  );
+}
+
+function run(seed: number, simulate: typeof runCluster) {
+  try {
+    return simulate(seed);
+  } catch (error) {
+    const { message } = error as Error;
+    throw new Error(`deno task sim --nodes any --seed ${seed} --trace: ${message}`, {
+      cause: error,
+    });
+  }
+}
