@@ -22,6 +22,8 @@ import { Timer, type Timers } from "../io/timers.ts";
 /** Ticks that this shard may miss; after more it has not listened itself, and says nothing about others. */
 const MISSED_TICKS_MAX = 3;
 
+const NO_GROUPS: ReadonlySet<SharedGroup> = new Set();
+
 /** A group with members on other nodes. */
 interface SharedGroup {
   readonly groupId: number;
@@ -99,7 +101,8 @@ export class Liveness {
    * a leader sends nothing to a new member that it does not hear, and only what it sends tells the member who leads.
    */
   heard(node: number, shard: number, isAnswer: boolean): void {
-    for (const peer of this.#nodes.get(node)?.peers ?? []) {
+    const { shardCountOf, sendLife } = this.#host;
+    for (const peer of this.#peersNow(node)) {
       if (peer.shard !== shard) continue;
       peer.heardMs = this.#host.nowMs();
       if (!peer.isSilent) return;
@@ -107,7 +110,6 @@ export class Liveness {
       this.#host.onHeard(node, shard);
       return;
     }
-    const { shardCountOf, sendLife } = this.#host;
     if (!isAnswer && !this.#isStalled && shard < shardCountOf(node)) sendLife(node, shard, true);
   }
 
@@ -125,23 +127,32 @@ export class Liveness {
     for (const [node, groups] of groupsByNode) {
       if (groups.size === 0) continue;
       hasGroups = true;
-      this.#look(node, groups, nowMs, wasAway);
+      this.#look(node, nowMs, wasAway);
     }
-    if (hasGroups) timers.schedule(this.#timer, nowMs + LIFE_INTERVAL_MS);
+    // A disk that hangs has to be found to work again, whoever asks then.
+    if (hasGroups || isStalled) timers.schedule(this.#timer, nowMs + LIFE_INTERVAL_MS);
   }
 
-  #look(node: number, groups: ReadonlySet<SharedGroup>, nowMs: number, wasAway: boolean): void {
-    const { shardCountOf, sendLife, onSilent } = this.#host;
-    const known = this.#peersOf(node);
-    const shardCount = shardCountOf(node);
-    if (known.isStale || known.shardCount !== shardCount) relist(known, groups, shardCount, nowMs);
-    for (const peer of known.peers) {
+  #look(node: number, nowMs: number, wasAway: boolean): void {
+    const { sendLife, onSilent } = this.#host;
+    for (const peer of this.#peersNow(node)) {
       if (wasAway) peer.heardMs = nowMs;
       if (!this.#isStalled) sendLife(node, peer.shard, false);
       if (peer.isSilent || nowMs - peer.heardMs < LIFE_SILENT_MS) continue;
       peer.isSilent = true;
       onSilent(node, peer.shard);
     }
+  }
+
+  /** The shards of a node with which this one shares groups now: it gives them signs of life by itself. */
+  #peersNow(node: number): readonly Peer[] {
+    const { groupsByNode, shardCountOf } = this.#host;
+    const known = this.#peersOf(node);
+    const shardCount = shardCountOf(node);
+    if (known.isStale || known.shardCount !== shardCount) {
+      relist(known, groupsByNode.get(node) ?? NO_GROUPS, shardCount, this.#host.nowMs());
+    }
+    return known.peers;
   }
 
   #peersOf(node: number): NodePeers {

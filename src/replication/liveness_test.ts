@@ -4,7 +4,8 @@ import { Timers } from "../io/timers.ts";
 import { Liveness } from "./liveness.ts";
 
 /** One shard; the other node is 1 and has two shards. */
-function shard(groups: readonly number[]) {
+function shard(first: readonly number[]) {
+  const groups = new Set(first.map((groupId) => ({ groupId })));
   const timers = new Timers();
   const sent: string[] = [];
   let flushWaitMs = 0;
@@ -13,7 +14,7 @@ function shard(groups: readonly number[]) {
     timers,
     nowMs: () => nowMs,
     flushWaitMs: () => flushWaitMs,
-    groupsByNode: new Map([[1, new Set(groups.map((groupId) => ({ groupId })))]]),
+    groupsByNode: new Map([[1, groups]]),
     shardCountOf: () => 2,
     sendLife: (node, to, isAnswer) => sent.push(`${node}/${to}${isAnswer ? " answers" : ""}`),
     onSilent: () => {},
@@ -26,7 +27,11 @@ function shard(groups: readonly number[]) {
     timers.run(nowMs);
     return sent.splice(0);
   };
-  return { liveness, sent, pass, stall: () => flushWaitMs = 1e6 };
+  const leave = (): void => {
+    groups.clear();
+    liveness.noteGroups(1);
+  };
+  return { liveness, sent, pass, leave, stall: (ms = 1e6) => flushWaitMs = ms };
 }
 
 Deno.test("who is told of life by a shard with which it knows of no common group answers, once", () => {
@@ -43,4 +48,29 @@ Deno.test("who is told of life by a shard with which it knows of no common group
   pass();
   liveness.heard(1, 1, false);
   assert.deepEqual(sent, [], "the disk does not work");
+});
+
+Deno.test("who shared groups with a shard, and does no more, answers it", () => {
+  const { liveness, sent, pass, leave } = shard([4]);
+  assert.deepEqual(pass(), ["1/0"]);
+  leave();
+  liveness.heard(1, 0, false);
+  assert.deepEqual(sent.splice(0), ["1/0 answers"], "before it has looked again");
+  assert.deepEqual(pass(), []);
+  liveness.heard(1, 0, false);
+  assert.deepEqual(sent, ["1/0 answers"]);
+});
+
+Deno.test("a disk that hung while the last group left is known to work again", () => {
+  const { liveness, sent, pass, leave, stall } = shard([4]);
+  stall();
+  pass();
+  leave();
+  pass();
+  liveness.heard(1, 0, false);
+  assert.deepEqual([liveness.isStalled, sent], [true, []]);
+  stall(0);
+  pass();
+  liveness.heard(1, 0, false);
+  assert.deepEqual([liveness.isStalled, sent], [false, ["1/0 answers"]]);
 });

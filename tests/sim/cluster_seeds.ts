@@ -11,6 +11,7 @@ import { runCluster, runClusterTwice } from "./cluster_workload.ts";
 /** The comment of each says what it found. */
 const PAST_SEEDS: readonly number[] = [
   501, // a disk was lost with the only replica that remembered: the simulation's own fault
+  13127243, // a new member gave no sign of life to a shard with which it had shared groups before, and was never filled
 ];
 
 const FRESH = Number(Deno.env.get("GREGOR_SIM_CLUSTER_SEEDS") ?? 24);
