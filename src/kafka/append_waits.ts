@@ -92,13 +92,13 @@ export class AppendWaits {
 
   /** The time of some waits is over. */
   expire(nowMs: number): void {
-    const late: { readonly waiter: AppendWaiter; readonly token: number }[] = [];
+    let late: { readonly waiter: AppendWaiter; readonly token: number }[] | null = null;
     const mask = this.#offsets.length - 1;
     let kept = 0;
     for (let i = 0; i < this.#count; i++) {
       const from = (this.#head + i) & mask;
       if (this.#deadlines[from]! <= nowMs) {
-        late.push({ waiter: this.#waiters[from]!, token: this.#tokens[from]! });
+        (late ??= []).push({ waiter: this.#waiters[from]!, token: this.#tokens[from]! });
         continue;
       }
       const to = (this.#head + kept++) & mask;
@@ -108,6 +108,7 @@ export class AppendWaits {
       this.#tokens[to] = this.#tokens[from]!;
       this.#waiters[to] = this.#waiters[from]!;
     }
+    if (late === null) return;
     for (let i = kept; i < this.#count; i++) this.#waiters[(this.#head + i) & mask] = null;
     this.#count = kept;
     for (const { waiter, token } of late) waiter.onLost(token, Loss.TIMED_OUT);

@@ -14,7 +14,6 @@ import type { GroupReplica } from "./group_replica.ts";
 
 /** A request of a leader for which there was no frame. */
 interface Wanted {
-  readonly replica: GroupReplica;
   readonly term: number;
   readonly fromIndex: number;
   readonly bytesMax: number;
@@ -24,7 +23,8 @@ interface Wanted {
 class NodeFrames {
   readonly node: number;
   held = 0;
-  readonly wanted: Wanted[] = [];
+  /** In the order in which they were asked for; very many groups may ask at once, as when a node comes back. */
+  readonly wanted = new Map<GroupReplica, Wanted>();
 
   constructor(node: number) {
     this.node = node;
@@ -54,12 +54,8 @@ export class AppendFrames {
     const frames = this.#of(node);
     const frame = this.#take(frames);
     if (frame !== null) return frame.begin(replica, node, fromIndex, bytesMax);
-    const { wanted } = frames;
-    const one = { replica, term: replica.raft.term, fromIndex, bytesMax };
     // A leader that begins again with a peer has no use for what it asked for before.
-    const at = wanted.findIndex((other) => other.replica === replica);
-    if (at < 0) wanted.push(one);
-    else wanted[at] = one;
+    frames.wanted.set(replica, { term: replica.raft.term, fromIndex, bytesMax });
   }
 
   /** A frame is idle again, and nothing is pinned for it. */
@@ -79,10 +75,11 @@ export class AppendFrames {
   }
 
   #goOn(frames: NodeFrames): void {
-    while (frames.wanted.length > 0) {
+    if (frames.wanted.size === 0) return;
+    for (const [replica, { term, fromIndex, bytesMax }] of frames.wanted) {
       const frame = this.#take(frames);
       if (frame === null) return;
-      const { replica, term, fromIndex, bytesMax } = frames.wanted.shift()!;
+      frames.wanted.delete(replica);
       const { raft, isClosed } = replica;
       const isStale = isClosed || raft.term !== term || raft.leaderId !== this.#options.nodeId;
       if (isStale) this.#giveBack(frames, frame);

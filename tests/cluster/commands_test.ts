@@ -6,42 +6,24 @@
  */
 
 import { strict as assert } from "node:assert";
-import { type Ran, runGregor } from "../../src/cli/testing.ts";
+import { runGregor } from "../../src/cli/testing.ts";
+import { CommandShell } from "./command_shell.ts";
 import { LocalCluster } from "../harness/local_cluster.ts";
 
 const NODES = 3;
-/** A change of the cluster is seen within this time. */
-const SEEN_MS = 30_000;
 
 Deno.test("a person sees who leads, who lags and who is missing, and moves leadership", async (test) => {
   const cluster = await LocalCluster.start({ nodes: NODES, memory: "64MiB" });
-  const gregor = (line: string): Promise<Ran> =>
-    runGregor(line.split(" "), { env: { GREGOR_BROKERS: cluster.bootstrap } });
-  const good = async (line: string): Promise<string> => {
-    const ran = await gregor(line);
-    assert.equal(ran.code, 0, `${line}: ${ran.remarks}\n${cluster.stderr}`);
-    return ran.out;
-  };
-  /** Until what the command prints is as it should be. */
-  const until = async (line: string, isRight: (ran: Ran) => boolean): Promise<Ran> => {
-    const deadlineMs = performance.now() + SEEN_MS;
-    for (;;) {
-      const ran = await gregor(line);
-      if (isRight(ran)) return ran;
-      const seen = `${line}: ${ran.out}${ran.remarks}`;
-      assert.ok(performance.now() < deadlineMs, `${seen}\n${cluster.stderr}`);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  };
+  const shell = new CommandShell(cluster);
   try {
-    await good("topic create orders --replication-factor 3");
+    await shell.good("topic create orders --replication-factor 3");
     await runGregor(["produce", "orders"], {
       stdin: "one\ntwo\nthree\n",
       env: { GREGOR_BROKERS: cluster.bootstrap },
     });
 
     await test.step("nodes, with addresses, version and partitions", async () => {
-      const nodes = JSON.parse(await good("cluster nodes --format json"));
+      const nodes = JSON.parse(await shell.good("cluster nodes --format json"));
       assert.deepEqual(nodes.map(({ node }: { node: number }) => node), [0, 1, 2]);
       for (const { node, state, kafka, rpc, version, replicas } of nodes) {
         const { ready } = cluster.brokers[node]!;
@@ -53,12 +35,12 @@ Deno.test("a person sees who leads, who lags and who is missing, and moves leade
       assert.equal(sum("leads"), 1);
       const controllers = nodes.filter(({ role }: { role: string }) => role === "controller");
       assert.equal(controllers.length, 1);
-      assert.match(await good("cluster nodes"), /^ +0 +(controller)? +up for /m);
-      assert.match(await good("cluster health"), /^health +good$/m);
+      assert.match(await shell.good("cluster nodes"), /^ +0 +(controller)? +up for /m);
+      assert.match(await shell.good("cluster health"), /^health +good$/m);
     });
 
     const describe = async (partition: string) => {
-      const [state] = JSON.parse(await good(`partition describe ${partition} --format json`));
+      const [state] = JSON.parse(await shell.good(`partition describe ${partition} --format json`));
       return state;
     };
 
@@ -67,7 +49,7 @@ Deno.test("a person sees who leads, who lags and who is missing, and moves leade
       assert.deepEqual([state.start, state.committed, state.replicas.length], [0, 3, NODES]);
       const states = state.replicas.map(({ state }: { state: string }) => state).sort();
       assert.deepEqual(states, ["following", "following", "leader"]);
-      const ran = await until(
+      const ran = await shell.until(
         "partition describe orders/0",
         ({ out }) => (out.match(/^ +\d +voter +following +3 +0 +\S+ ago$/gm) ?? []).length === 2,
       );
@@ -81,37 +63,39 @@ Deno.test("a person sees who leads, who lags and who is missing, and moves leade
     await test.step("leadership moves to a node, also the controller's, and wrong names are refused", async () => {
       const before = (await describe("orders/0")).leader;
       const to = (before + 1) % NODES;
-      const moved = await gregor(`partition transfer orders/0 --to ${to}`);
-      assert.equal(moved.code, 0, moved.remarks);
+      const moved = await shell.run(`partition transfer orders/0 --to ${to}`);
       assert.match(
         moved.remarks,
         new RegExp(`^Node ${to} leads orders/0, after node ${before} \\(\\d+ ms\\)`),
       );
       assert.equal((await describe("orders/0")).leader, to);
-      const again = await gregor(`partition transfer orders/0 --to ${to}`);
+      const again = await shell.run(`partition transfer orders/0 --to ${to}`);
       assert.match(again.remarks, new RegExp(`Node ${to} leads orders/0 already`));
       const controller = ((await describe("__cluster_metadata")).leader + 1) % NODES;
-      await good(`partition transfer __cluster_metadata/0 --to ${controller}`);
-      await until("cluster info", ({ out }) => out.includes(`controller  node ${controller}\n`));
+      await shell.good(`partition transfer __cluster_metadata/0 --to ${controller}`);
+      await shell.until(
+        "cluster info",
+        ({ out }) => out.includes(`controller  node ${controller}\n`),
+      );
 
-      const stranger = await gregor("partition transfer orders/0 --to 9");
+      const stranger = await shell.run("partition transfer orders/0 --to 9");
       assert.equal(stranger.code, 1);
       assert.match(
         stranger.remarks,
         /cannot move orders\/0 to node 9: node 9 is no voter of orders\/0/,
       );
-      const nowhere = await gregor("partition transfer orders/7 --to 1");
+      const nowhere = await shell.run("partition transfer orders/7 --to 1");
       assert.match(nowhere.remarks, /cannot find partition orders\/7.*UNKNOWN_TOPIC_OR_PARTITION/);
-      const typo = await gregor("partition transfer orders --to 1");
+      const typo = await shell.run("partition transfer orders --to 1");
       assert.equal(typo.code, 64);
       assert.match(typo.remarks, /expected a partition such as orders\/0, got "orders"/);
-      const misspelt = await gregor("partition describe ordres");
+      const misspelt = await shell.run("partition describe ordres");
       assert.match(misspelt.remarks, /there is no topic ordres; nearest is orders/);
     });
 
     await test.step("a node that is missing is named, with what to do", async () => {
       await cluster.brokers[2]!.kill();
-      const health = await until(
+      const health = await shell.until(
         "cluster health",
         ({ out }) => /^missing nodes +2$/m.test(out) && /^leaderless partitions +none$/m.test(out),
       );
@@ -121,15 +105,15 @@ Deno.test("a person sees who leads, who lags and who is missing, and moves leade
         health.out,
         /Start the missing node again; `gregor cluster nodes` shows since when/,
       );
-      const nodes = await gregor("cluster nodes");
+      const nodes = await shell.run("cluster nodes");
       assert.match(nodes.out, /^ +2 +down for \S+/m);
-      const ran = await gregor("partition describe orders/0");
+      const ran = await shell.run("partition describe orders/0");
       assert.match(ran.out, /^ +2 +voter +down +- /m);
     });
 
     await test.step("without a majority nothing leads, and it is said what is needed", async () => {
       await cluster.brokers[1]!.kill();
-      const health = await until(
+      const health = await shell.until(
         "cluster health",
         ({ out }) =>
           /^controller +none at the moment$/m.test(out) &&
@@ -137,7 +121,7 @@ Deno.test("a person sees who leads, who lags and who is missing, and moves leade
       );
       assert.match(health.out, /a majority of the nodes that keep it is needed/);
       assert.match(health.out, /`gregor partition describe orders\/0` shows which are missing/);
-      const ran = await until(
+      const ran = await shell.until(
         "partition describe orders/0",
         ({ out }) => /^leader +none$/m.test(out),
       );
@@ -145,13 +129,13 @@ Deno.test("a person sees who leads, who lags and who is missing, and moves leade
         ran.out,
         /Nobody leads: 2 of its 3 replicas are needed, and 1 answers\. Start nodes 1, 2 again\./,
       );
-      const moved = await gregor("partition transfer orders/0 --to 0");
+      const moved = await shell.run("partition transfer orders/0 --to 0");
       assert.match(moved.remarks, /cannot move orders\/0 to node 0: nobody leads it/);
     });
 
     await test.step("and all is well again when they are back", async () => {
       await Promise.all([cluster.brokers[1]!.restart(), cluster.brokers[2]!.restart()]);
-      await until("cluster health", ({ code }) => code === 0);
+      await shell.until("cluster health", ({ code }) => code === 0);
     });
   } finally {
     await cluster.dispose();

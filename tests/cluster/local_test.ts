@@ -7,6 +7,7 @@
 import { strict as assert } from "node:assert";
 import { parseReadyLine, within } from "../harness/broker.ts";
 import { freePortRow } from "../harness/free_ports.ts";
+import { run } from "../harness/program_output.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const READY_MS = 90_000;
@@ -86,26 +87,6 @@ class Task {
     }
     await within(this.#ended, STOP_MS);
   }
-}
-
-async function run(
-  command: readonly string[],
-  input = "",
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  const [program, ...args] = command;
-  const child = new Deno.Command(program!, {
-    args,
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-    signal: AbortSignal.timeout(RUN_MS),
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(input));
-  await writer.close();
-  const { code, stdout, stderr } = await child.output();
-  const text = new TextDecoder();
-  return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
 }
 
 function isAlive(pid: number): boolean {

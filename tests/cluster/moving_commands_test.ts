@@ -5,66 +5,50 @@
  */
 
 import { strict as assert } from "node:assert";
-import { type Ran, runGregor } from "../../src/cli/testing.ts";
+import { runGregor } from "../../src/cli/testing.ts";
+import { CommandShell } from "./command_shell.ts";
 import { LocalCluster } from "../harness/local_cluster.ts";
-
-const SEEN_MS = 30_000;
 
 Deno.test("a topic moves, a node leads nothing for a while, and another one is emptied and forgotten", async () => {
   const cluster = await LocalCluster.start({ nodes: 3, memory: "64MiB" });
-  const gregor = (line: string, stdin = ""): Promise<Ran> =>
-    runGregor([...line.split(" "), "--timeout", "30s"], {
-      stdin,
-      env: { GREGOR_BROKERS: cluster.bootstrap },
-    });
-  const good = async (line: string, stdin = ""): Promise<Ran> => {
-    const ran = await gregor(line, stdin);
-    assert.equal(ran.code, 0, `${line}: ${ran.out}${ran.remarks}\n${cluster.stderr}`);
-    return ran;
-  };
-  const until = async (line: string, isRight: (ran: Ran) => boolean): Promise<void> => {
-    const deadlineMs = performance.now() + SEEN_MS;
-    for (let ran = await gregor(line); !isRight(ran); ran = await gregor(line)) {
-      const seen = `${line}: ${ran.out}${ran.remarks}`;
-      assert.ok(performance.now() < deadlineMs, `${seen}\n${cluster.stderr}`);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  };
+  const shell = new CommandShell(cluster, "30s");
   const replicasOf = async (topic: string): Promise<number[][]> => {
-    const [{ partitions }] = JSON.parse((await good(`topic describe ${topic} --format json`)).out);
+    const [{ partitions }] = JSON.parse(await shell.good(`topic describe ${topic} --format json`));
     return partitions.map(({ replicas }: { replicas: number[] }) => replicas.toSorted());
   };
   try {
-    await good("topic create orders --partitions 2 --replication-factor 2");
-    await good("produce orders", "one\ntwo\nthree\n");
-    const moved = await good("topic reassign orders --replicas 0,1");
+    await shell.good("topic create orders --partitions 2 --replication-factor 2");
+    await shell.good("produce orders", "one\ntwo\nthree\n");
+    const moved = await shell.run("topic reassign orders --replicas 0,1");
+    assert.equal(moved.code, 0, moved.remarks);
     assert.match(moved.remarks, /The replicas of orders are where they should be/);
     assert.deepEqual(await replicasOf("orders"), [[0, 1], [0, 1]]);
-    const unknown = await gregor("topic reassign orders --replicas 0,9");
+    const unknown = await shell.run("topic reassign orders --replicas 0,9");
     assert.equal(unknown.code, 1);
     assert.match(unknown.remarks, /cannot reassign orders\/0: .*9/);
-    const nothing = await gregor("topic reassign orders --cancel");
+    const nothing = await shell.run("topic reassign orders --cancel");
     assert.match(nothing.remarks, /cannot reassign orders\/0: .*NO_REASSIGNMENT_IN_PROGRESS/);
-    const both = await gregor("topic reassign orders --cancel --replicas 1");
+    const both = await shell.run("topic reassign orders --cancel --replicas 1");
     assert.equal(both.code, 64);
 
-    await good("cluster maintenance --node 1");
-    await until("cluster nodes", ({ out }) => /^ +1 .*maintenance .* 0 +2$/m.test(out));
-    await good("cluster maintenance --node 1 --end");
-    await until("cluster nodes", ({ out }) => /^ +1 .*active/m.test(out));
+    await shell.good("cluster maintenance --node 1");
+    await shell.until("cluster nodes", ({ out }) => /^ +1 .*maintenance .* 0 +2$/m.test(out));
+    await shell.good("cluster maintenance --node 1 --end");
+    await shell.until("cluster nodes", ({ out }) => /^ +1 .*active/m.test(out));
 
-    const early = await gregor("cluster forget --node 0");
+    const early = await shell.run("cluster forget --node 0");
     assert.equal(early.code, 1);
     assert.match(early.remarks, /cannot forget node 0: /);
-    const emptied = await good("cluster decommission --node 0");
+    const emptied = await shell.run("cluster decommission --node 0");
+    assert.equal(emptied.code, 0, emptied.remarks);
     assert.match(
       emptied.remarks,
       /Node 0 holds nothing any more\. Stop it, then: gregor cluster forget/,
     );
     assert.deepEqual(await replicasOf("orders"), [[1, 2], [1, 2]]);
-    await until("cluster nodes", ({ out }) => /^ +0 .*decommissioned .* 0$/m.test(out));
-    assert.equal((await good("consume orders --until-end")).out.trim().split("\n").length, 3);
-    const stranger = await gregor("cluster decommission --node 7");
+    await shell.until("cluster nodes", ({ out }) => /^ +0 .*decommissioned .* 0$/m.test(out));
+    assert.equal((await shell.good("consume orders --until-end")).trim().split("\n").length, 3);
+    const stranger = await shell.run("cluster decommission --node 7");
     assert.match(stranger.remarks, /cannot decommission node 7: /);
 
     await cluster.brokers[0]!.stop();

@@ -157,7 +157,6 @@ export const CLUSTER_MUTATIONS: readonly Mutation[] = [
       "    this.open(nowMs);\n    this.#sendHeartbeats(nowMs);",
       "    state.tellLeading();\n    this.open(nowMs);\n    this.#sendHeartbeats(nowMs);",
     )],
-    seed: 24,
   },
   {
     name: "a deposed leader goes on serving",

@@ -25,6 +25,7 @@ import { NetworkFaults } from "./network_faults.ts";
 import { NodeFate, type Steps } from "./node_fate.ts";
 import { NodeTroubles } from "./node_troubles.ts";
 import { ProduceActor } from "./produce_actor.ts";
+import { failureOf, runTwice } from "./run_seed.ts";
 import { SimFailure } from "./sim_failure.ts";
 import { SimCluster } from "./sim_cluster.ts";
 import { VerifyActor } from "./verify_actor.ts";
@@ -302,12 +303,7 @@ export class ClusterWorkload {
 
 /** Runs a seed twice; the runs must be equal. */
 export function runClusterTwice(seed: number, options: ClusterOptions = {}): ClusterResult {
-  const first = runCluster(seed, options);
-  const second = runCluster(seed, options);
-  if (first.hash !== second.hash || first.virtualMs !== second.virtualMs) {
-    throw new SimFailure("nondeterminism", "two runs of the seed differ");
-  }
-  return first;
+  return runTwice(() => runCluster(seed, options));
 }
 
 /** Runs a seed once; everything that is thrown becomes a {@linkcode SimFailure}. */
@@ -317,8 +313,6 @@ export function runCluster(seed: number, options: ClusterOptions = {}): ClusterR
     return workload.run();
   } catch (error) {
     for (const node of workload.cluster.nodes) node.crash();
-    if (error instanceof SimFailure) throw error;
-    const text = error instanceof Error ? error.stack ?? error.message : String(error);
-    throw new SimFailure("crash", text);
+    throw failureOf(error);
   }
 }

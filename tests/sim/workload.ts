@@ -25,6 +25,7 @@ import { NetworkFaults } from "./network_faults.ts";
 import { NodeFate, StartRefused, type Steps } from "./node_fate.ts";
 import { POLL_BEHIND_MS } from "./nuisance_actor.ts";
 import { ProduceActor } from "./produce_actor.ts";
+import { failureOf, runTwice } from "./run_seed.ts";
 import { SimFailure } from "./sim_failure.ts";
 import { SimCluster } from "./sim_cluster.ts";
 import {
@@ -359,12 +360,7 @@ export class Workload {
 
 /** Runs a seed twice; the runs must be equal. */
 export function runSeed(seed: number, options: WorkloadOptions = {}): WorkloadResult {
-  const first = runOnce(seed, options);
-  const second = runOnce(seed, options);
-  if (first.hash !== second.hash || first.virtualMs !== second.virtualMs) {
-    throw new SimFailure("nondeterminism", "two runs of the seed differ");
-  }
-  return first;
+  return runTwice(() => runOnce(seed, options));
 }
 
 /** Runs a seed once; everything that is thrown becomes a {@linkcode SimFailure}. */
@@ -372,8 +368,6 @@ export function runOnce(seed: number, options: WorkloadOptions = {}): WorkloadRe
   try {
     return new Workload(seed, options).run();
   } catch (error) {
-    if (error instanceof SimFailure) throw error;
-    const text = error instanceof Error ? error.stack ?? error.message : String(error);
-    throw new SimFailure("crash", text);
+    throw failureOf(error);
   }
 }
