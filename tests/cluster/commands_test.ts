@@ -64,6 +64,7 @@ Deno.test("a person sees who leads, who lags and who is missing, and moves leade
       const before = (await describe("orders/0")).leader;
       const to = (before + 1) % NODES;
       const moved = await shell.run(`partition transfer orders/0 --to ${to}`);
+      assert.equal(moved.code, 0, moved.remarks);
       assert.match(
         moved.remarks,
         new RegExp(`^Node ${to} leads orders/0, after node ${before} \\(\\d+ ms\\)`),
