@@ -34,6 +34,9 @@ export function reserveGroupIds(context: CommandContext, firstFree: number): voi
   context.emit([{ type: RecordType.GROUP_IDS, body: { nextGroupId: firstFree, epochFloor } }]);
 }
 
+/** Leader epochs that a partition may have had of which nobody is left who heard of them: its leader's disk is gone. */
+const EPOCHS_OF_A_LIFE = 10_000;
+
 /** Group ids that are passed by after the metadata was recovered. */
 const GROUP_IDS_PASSED_BY = 10_000;
 
@@ -56,7 +59,7 @@ export function registerNode(context: CommandContext, node: NodeRecord): void {
   // What only its former life had begins again.
   if (known !== undefined && known.incarnation !== node.incarnation && image.partitionCount > 0) {
     const { nextGroupId } = image;
-    const body = { nextGroupId, epochFloor: epochFloorNow(context) };
+    const body = { nextGroupId, epochFloor: epochFloorNow(context) + EPOCHS_OF_A_LIFE };
     context.emit([{ type: RecordType.GROUP_IDS, body }]);
   }
   const isToFill = known === undefined && image.partitionCount > 0 && knowChanges(image) &&

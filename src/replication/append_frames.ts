@@ -44,6 +44,7 @@ export class AppendFrames {
   readonly #options: AppendFramesOptions;
   readonly #idle: AppendFrame[] = [];
   readonly #nodes: NodeFrames[] = [];
+  #isGoingOn = false;
 
   constructor(options: AppendFramesOptions) {
     this.#options = options;
@@ -61,8 +62,12 @@ export class AppendFrames {
   /** A frame is idle again, and nothing is pinned for it. */
   over(frame: AppendFrame): void {
     this.#giveBack(this.#of(frame.node), frame);
+    // What the loop below began was over at once, as when the node is gone: it goes on by itself, however many wait.
+    if (this.#isGoingOn) return;
+    this.#isGoingOn = true;
     // Memory that came free may be what another node's requests wait for.
     for (let at = 0; at < this.#nodes.length; at++) this.#goOn(this.#nodes[at]!);
+    this.#isGoingOn = false;
   }
 
   #of(node: number): NodeFrames {

@@ -1,6 +1,10 @@
 import { strict as assert } from "node:assert";
 import { ReplicaCluster, type ReplicaNode } from "../../tests/sim/replica_cluster.ts";
+import { REPLICATION_FRAMES_MAX } from "../base/limits.ts";
 import { LOG_BUSY } from "../storage/log.ts";
+import type { AppendFrame } from "./append_frame.ts";
+import { AppendFrames } from "./append_frames.ts";
+import type { GroupReplica } from "./group_replica.ts";
 
 const GROUP = 5;
 
@@ -51,4 +55,34 @@ Deno.test("a leader whose first append has to wait for memory sends it when ther
   assert.equal(cluster.leaderOf(other), null, "its first entry cannot have been sent");
   cluster.clogged.clear();
   cluster.until("a leader of the other group", () => cluster.leaderOf(other) !== null);
+});
+
+Deno.test("very many groups that wait for a node hear that it is gone, one after the other", () => {
+  const held: AppendFrame[] = [];
+  let isDown = false;
+  let givenUp = 0;
+  const frames: AppendFrames = new AppendFrames({
+    owner: {
+      onRead: (frame) => {
+        if (!isDown) return void held.push(frame);
+        givenUp++;
+        frame.end();
+      },
+      onOver: (frame) => frames.over(frame),
+    },
+    nodeId: 1,
+    view: new DataView(new ArrayBuffer(0)),
+    pinRoom: () => 1,
+  });
+  // Its log has nothing beyond what is asked for: a frame is read at once.
+  const log = { metaFrom: () => null, startIndex: 0, lastIndex: 0 };
+  const waiting = 20_000;
+  for (let i = 0; i < REPLICATION_FRAMES_MAX + waiting; i++) {
+    const replica = { log, raft: { term: 1, leaderId: 1 }, isClosed: false };
+    frames.ask(replica as unknown as GroupReplica, 2, 1, 1000);
+  }
+  assert.equal(held.length, REPLICATION_FRAMES_MAX);
+  isDown = true;
+  for (const frame of held) frame.end();
+  assert.equal(givenUp, waiting);
 });

@@ -84,8 +84,16 @@ export function inSyncBits({ image: { replicas }, replica }: Partition): number 
  * Whether no other node has the log. What a damaged log says of its members may lack the last ones; of the metadata's own
  * log nobody else may be known, because the manifest is lost.
  */
-export function hasNoOther({ image: { holders }, replica: { voterCount } }: Partition): boolean {
+function hasNoOther({ image: { holders }, replica: { voterCount } }: Partition): boolean {
   return holders.length <= 1 && voterCount === 1;
+}
+
+/**
+ * Whether an extent that cannot be read may be given up: nobody can send it. What a log that is not suspect says of its
+ * members is true; others that are only on their way to it do not have the extent.
+ */
+export function mayGiveUp(partition: Partition): boolean {
+  return partition.log.suspect ? hasNoOther(partition) : partition.replica.voterCount === 1;
 }
 
 /** A partition that this node leads, as other nodes are told of it. */

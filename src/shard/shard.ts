@@ -50,7 +50,7 @@ import { LeaderNews } from "./leader_news.ts";
 import { REPLICA_DAMAGE_REMEDY } from "./node_health.ts";
 import { NodeNews } from "./node_news.ts";
 import { MemberSteward } from "./member_steward.ts";
-import { hasNoOther, ledGroup, PartitionTable } from "./partition_table.ts";
+import { ledGroup, mayGiveUp, PartitionTable } from "./partition_table.ts";
 import { Outbox } from "./outbox.ts";
 import { ShardRemoteProduce } from "./produce_remote.ts";
 import { Receiver } from "./receiver.ts";
@@ -182,7 +182,7 @@ export class Shard {
     this.image.listen(this.partitions);
     storage.mayGiveUp = (groupId) => {
       const partition = this.partitions.byGroup(groupId);
-      return partition !== undefined && hasNoOther(partition);
+      return partition !== undefined && mayGiveUp(partition);
     };
     const carriers = { memory, blocks, calls: this.calls, outbox: this.outbox };
     const { partitions } = this;
