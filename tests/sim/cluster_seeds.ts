@@ -19,12 +19,16 @@ const FIRST = Number(
   Deno.env.get("GREGOR_SIM_FIRST_SEED") ?? Math.floor(Math.random() * 2 ** 30),
 );
 const TWICE_ONE_IN = 10;
+/** As many seeds fail before a run of them ends: one failure need not hide the next one. */
+const FAILURES_MAX = 4;
 /** The least that a run lasts (virtual ms). */
 const LASTS_MS_MIN = 60_000;
 
 /** Seeds that once failed hold. */
 export function runPastSeeds(): void {
-  for (const seed of PAST_SEEDS) run(seed, runCluster);
+  const failures: Error[] = [];
+  for (const seed of PAST_SEEDS) run(seed, runCluster, failures);
+  throwAll(failures);
 }
 
 /** Fresh seeds hold, and those that are run twice run the same: one half of them, 0 or 1. */
@@ -34,15 +38,19 @@ export function runFreshSeeds(half: 0 | 1): void {
   let idle = 0;
   let elections = 0;
   let virtualMs = 0;
+  const failures: Error[] = [];
   const startedMs = performance.now();
-  for (let i = 0; i < count; i++) {
-    const result = run(FIRST + 2 * i + half, i % TWICE_ONE_IN === 0 ? runClusterTwice : runCluster);
+  for (let i = 0; i < count && failures.length < FAILURES_MAX; i++) {
+    const simulate = i % TWICE_ONE_IN === 0 ? runClusterTwice : runCluster;
+    const result = run(FIRST + 2 * i + half, simulate, failures);
+    if (result === null) continue;
     acknowledgements += result.acknowledgements;
     elections += result.elections;
     virtualMs += result.virtualMs;
     if (result.acknowledgements === 0) idle++;
     assert(result.virtualMs >= LASTS_MS_MIN, "a run was too short");
   }
+  throwAll(failures);
   assert(idle <= Math.max(1, count / 10), `in ${idle} of ${count} runs no client did any work`);
   const seconds = (performance.now() - startedMs) / 1000;
   console.log(
@@ -53,13 +61,19 @@ export function runFreshSeeds(half: 0 | 1): void {
   );
 }
 
-function run(seed: number, simulate: typeof runCluster) {
+/** What a seed's run gives; null: it failed, and `failures` has one more. */
+function run(seed: number, simulate: typeof runCluster, failures: Error[]) {
   try {
     return simulate(seed);
   } catch (error) {
     const { message } = error as Error;
-    throw new Error(`deno task sim --nodes any --seed ${seed} --trace: ${message}`, {
-      cause: error,
-    });
+    const again = `deno task sim --nodes any --seed ${seed} --trace: ${message}`;
+    failures.push(new Error(again, { cause: error }));
+    return null;
   }
+}
+
+function throwAll(failures: readonly Error[]): void {
+  if (failures.length === 0) return;
+  throw new AggregateError(failures, failures.map(({ message }) => message).join("\n"));
 }

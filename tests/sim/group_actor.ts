@@ -136,8 +136,14 @@ export class GroupActor extends Actor {
       this.#observe(errorCode);
       this.#open = -1;
       if (errorCode === ErrorCode.NONE) this.#acknowledged = offset;
-      else this.#mayRefuse(errorCode);
+      else if (!this.#mayBeUnheardOf(errorCode)) this.#mayRefuse(errorCode);
     }, this.#coordinator);
+  }
+
+  /** A partition that was just added: another broker than the controller hears of it a little later, as in Kafka. */
+  #mayBeUnheardOf(errorCode: number): boolean {
+    return errorCode === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION &&
+      this.stage.cluster.nodes.length > 1;
   }
 
   #join(): void {
