@@ -359,6 +359,12 @@ const GREGOR_SETTINGS = {
     "Maximum number of partitions of a node; more are refused.",
     { ...fixed, min: 1 },
   ),
+  "gregor.version.auto.upgrade": booleanSetting(
+    true,
+    "Whether the logical version of the cluster, the feature gregor.version, rises by itself once every registered node " +
+      "is able to do what comes next; older versions of Gregor cannot be started again after that. Without that it rises " +
+      "when somebody asks for it (kafka-features upgrade).",
+  ),
   "new.nodes.take.partitions": booleanSetting(
     true,
     "Whether a node that is added to a cluster takes its share of the existing partitions over. Without that only " +

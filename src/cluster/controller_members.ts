@@ -9,11 +9,10 @@
  * @module
  */
 
-import { LEARNERS_MAX } from "../raft/limits.ts";
 import type { Member } from "../raft/configuration.ts";
 import type { WantedMembers } from "../raft/next_members.ts";
 import type { Uuid } from "../wire/uuid.ts";
-import { CONTROLLER_VOTERS_MAX, memberIncarnation } from "./members.ts";
+import { CONTROLLER_VOTERS_MAX, memberIncarnation, nodesMax } from "./members.ts";
 import type { NodeRecord } from "./records.ts";
 
 /** Votes for a number of nodes. */
@@ -28,6 +27,8 @@ export interface ControllerMembersOptions {
   /** The present voters. */
   readonly voters: readonly Member[];
   readonly isAlive: (nodeId: number) => boolean;
+  /** Of the cluster. */
+  readonly logicalVersion: number;
   /** Nodes that are to hold nothing. */
   readonly isLeaving: (nodeId: number) => boolean;
 }
@@ -56,9 +57,11 @@ export function wantedControllerMembers(options: ControllerMembersOptions): Want
   }
   // Whoever is left would have to take all others' places: the group stays with those that it has.
   if (voters.length === 0) voters.push(...options.voters);
+  // They are learners before they vote, beside the others.
+  const becoming = voters.filter(({ node }) => !options.voters.some((now) => now.node === node));
   const learners = present
     .filter((nodeId) => !voters.some(({ node }) => node === nodeId))
-    .slice(0, LEARNERS_MAX)
+    .slice(0, nodesMax(options.logicalVersion) - CONTROLLER_VOTERS_MAX - becoming.length)
     .map((nodeId) => memberOfNode(options, nodeId));
   return { voters, learners };
 }

@@ -1,6 +1,20 @@
 import { strict as assert } from "node:assert";
+import {
+  type Configuration,
+  decodeConfiguration,
+  encodeConfiguration,
+  isValid,
+} from "../raft/configuration.ts";
+import { LEARNERS_MAX } from "../raft/limits.ts";
+import { nextMembers } from "../raft/next_members.ts";
 import { type ControllerMembersOptions, wantedControllerMembers } from "./controller_members.ts";
-import { controllerMembers, memberIncarnation } from "./members.ts";
+import {
+  CHANGES_SINCE_VERSION,
+  FEW_LEARNERS_MAX,
+  MANY_LEARNERS_SINCE_VERSION,
+  OWN_VERSIONS,
+} from "./logical_version.ts";
+import { controllerMembers, memberIncarnation, NODES_MAX } from "./members.ts";
 import type { NodeRecord } from "./records.ts";
 import { testNode } from "./test_cluster.ts";
 
@@ -22,6 +36,7 @@ function wanted(
     founders: founding,
     voters: controllerMembers(founding),
     isAlive: () => true,
+    logicalVersion: OWN_VERSIONS.max,
     isLeaving: () => false,
     ...rest,
   });
@@ -65,6 +80,7 @@ Deno.test("who lost its disk votes again only as another member, and who leaves 
     founders,
     voters: controllerMembers(founders),
     isAlive: () => true,
+    logicalVersion: OWN_VERSIONS.max,
     isLeaving: () => false,
   });
   assert.deepEqual(voters.map((member) => member.node), [0, 2, 1]);
@@ -80,8 +96,41 @@ Deno.test("the only founder is a member without an incarnation in its first life
       founders: [node(0)],
       voters: [{ node: 0, incarnation: 0 }],
       isAlive: () => true,
+      logicalVersion: OWN_VERSIONS.max,
       isLeaving: () => false,
     }).voters.find((one) => one.node === 0)!.incarnation;
   assert.equal(member("a"), 0);
   assert.equal(member("b"), memberIncarnation(node(0, null, "b").incarnation));
+});
+
+Deno.test("of many nodes all are members; before all programs know many, twenty are", () => {
+  const nodes = Array.from({ length: NODES_MAX }, (_, nodeId) => node(nodeId));
+  const options = {
+    nodes: new Map(nodes.map((one) => [one.nodeId, one])),
+    removedNodes: new Set<number>(),
+    founders: nodes.slice(0, 3),
+    isAlive: () => true,
+    isLeaving: () => false,
+  };
+  for (const { logicalVersion, members, learnersMax } of [
+    { logicalVersion: MANY_LEARNERS_SINCE_VERSION, members: NODES_MAX, learnersMax: LEARNERS_MAX },
+    { logicalVersion: CHANGES_SINCE_VERSION, members: 20, learnersMax: FEW_LEARNERS_MAX },
+  ]) {
+    let now: Configuration = {
+      voters: controllerMembers(options.founders),
+      outgoing: [],
+      learners: [],
+    };
+    for (let step = 0; step < 9; step++) {
+      const wanted = wantedControllerMembers({ ...options, logicalVersion, voters: now.voters });
+      const next = nextMembers(now, wanted, () => true);
+      if (next === null) break;
+      assert(next.learners.length <= learnersMax, "nobody refuses a step on the way");
+      now = { ...next, outgoing: [] };
+      assert(isValid(now));
+      assert.deepEqual(decodeConfiguration(encodeConfiguration(now)), now);
+    }
+    assert.equal(now.voters.length, 5);
+    assert.equal(now.voters.length + now.learners.length, members);
+  }
 });

@@ -24,7 +24,7 @@ import { io, type Task } from "../io/task.ts";
 import { type CommandContext, PARTITIONS_PER_NODE_MAX } from "./command.ts";
 import { ClusterImage } from "./image.ts";
 import { ProducerIdBlock } from "./producer_ids.ts";
-import { CommandWriter } from "./records.ts";
+import { CommandWriter, recordSince } from "./records.ts";
 
 /** The metadata log as the controller needs it; implemented over Raft group 0. */
 export interface MetadataLog {
@@ -119,6 +119,8 @@ export class ControllerService {
       emit: (records) => {
         if (!writer.add(records)) return false;
         for (const record of records) {
+          const isKnown = recordSince(record.type) <= ahead.logicalVersion;
+          assert(isKnown, "a command emitted a record that not every node can read");
           assert(ahead.replay(record) === null, "a command emitted a record that makes no sense");
         }
         return true;

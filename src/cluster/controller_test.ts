@@ -9,7 +9,8 @@ import { createPartitions, createTopics } from "./create_topics.ts";
 import { deleteTopics } from "./delete_topics.ts";
 import { ClusterImage } from "./image.ts";
 import { newUuid } from "./ids.ts";
-import { registerNode, reserveGroupIds, setFeatureLevel } from "./membership.ts";
+import { raiseVersion } from "./features.ts";
+import { registerNode, reserveGroupIds } from "./membership.ts";
 import { allocateProducerIds, PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock } from "./producer_ids.ts";
 import {
   COMMAND_BYTES_MAX,
@@ -474,7 +475,7 @@ function randomCommand(random: Xoshiro128): (context: CommandContext) => void {
       return (context) => allocateProducerIds(context);
     default:
       return (context) => {
-        setFeatureLevel(context, "group.version", random.nextBelow(2));
+        raiseVersion(context);
         registerNode(context, testNode(random.nextBelow(3), [null, "r"][random.nextBelow(2)]!));
       };
   }

@@ -19,6 +19,7 @@ import { unreachable } from "../base/assert.ts";
 import { Settings } from "../base/settings.ts";
 import { UUID_SIZE, uuidToBytes } from "../wire/uuid.ts";
 import { ALL_BROKERS, ConfigTable, ResourceType } from "./config_table.ts";
+import { OWN_VERSIONS, VERSION_FEATURE } from "./logical_version.ts";
 import { PartitionImage } from "./partition_image.ts";
 import { recordProblem } from "./record_problem.ts";
 import { FIRST_GROUP_ID, type MetadataRecord, RecordType } from "./records.ts";
@@ -158,8 +159,26 @@ export class ClusterImage {
     return this.#nodeStates.get(nodeId) ?? NodeState.ACTIVE;
   }
 
+  /** Finalized levels of features, by name. */
   get features(): ReadonlyMap<string, number> {
     return this.#features;
+  }
+
+  /** The finalized logical version; 0: none is yet. */
+  get finalizedVersion(): number {
+    return this.#features.get(VERSION_FEATURE) ?? 0;
+  }
+
+  /**
+   * The logical version at which the cluster works. Before one is finalized, it is what every registered node is able to
+   * do: nodes without a version are from before there were several.
+   */
+  get logicalVersion(): number {
+    const finalized = this.finalizedVersion;
+    if (finalized > 0) return finalized;
+    let least = OWN_VERSIONS.max;
+    for (const { logicalVersion } of this.#nodes.values()) least = Math.min(least, logicalVersion);
+    return least;
   }
 
   /** Topics by name, in the order of their creation. */

@@ -11,10 +11,21 @@
  */
 
 import type { Uuid } from "../wire/uuid.ts";
+import { LEARNERS_MAX } from "../raft/limits.ts";
 import type { ClusterImage } from "./image.ts";
+import { FEW_LEARNERS_MAX, MANY_LEARNERS_SINCE_VERSION } from "./logical_version.ts";
 
 /** Voters of the metadata log's group at its founding: the first of the founders. */
 export const CONTROLLER_VOTERS_MAX = 5;
+
+/** Nodes of a cluster: all are members of the metadata log's group. Before many learners were known, it had fewer. */
+export const NODES_MAX = LEARNERS_MAX;
+const NODES_FEW_MAX = CONTROLLER_VOTERS_MAX + FEW_LEARNERS_MAX;
+
+/** Nodes that a cluster may have at a logical version. */
+export function nodesMax(logicalVersion: number): number {
+  return logicalVersion >= MANY_LEARNERS_SINCE_VERSION ? NODES_MAX : NODES_FEW_MAX;
+}
 
 /** A member of a Raft group. */
 export interface GroupMember {

@@ -1,5 +1,5 @@
 /**
- * Forming the cluster, and registering its nodes and features.
+ * Forming the cluster, and registering its nodes.
  *
  * @module
  */
@@ -11,12 +11,6 @@ import { NodeState } from "./image.ts";
 import { skipProducerIds } from "./producer_ids.ts";
 import { knowChanges } from "./reassign.ts";
 import { type NodeRecord, RecordType } from "./records.ts";
-
-/**
- * The newest cluster-wide behaviour that this program has. It is raised with each behaviour that a program without it
- * could not follow, which then waits until every node has it.
- */
-export const LOGICAL_VERSION = 2;
 
 /** Gives a new cluster the id under which its nodes founded it; does nothing when it has one. */
 export function formCluster(context: CommandContext, clusterId: string): void {
@@ -125,15 +119,9 @@ export function removeNode({ image, emit }: CommandContext, nodeId: number): Out
   return SUCCESS;
 }
 
-/** Sets the cluster-wide level of a feature; 0 switches it off. */
-export function setFeatureLevel(context: CommandContext, name: string, level: number): void {
-  if ((context.image.features.get(name) ?? 0) === level) return;
-  context.emit([{ type: RecordType.FEATURE_LEVEL, body: { name, level } }]);
-}
-
 function sameNode(a: NodeRecord, b: NodeRecord): boolean {
   return a.incarnation === b.incarnation && a.rack === b.rack &&
-    a.logicalVersion === b.logicalVersion &&
+    a.logicalVersion === b.logicalVersion && a.logicalVersionMin === b.logicalVersionMin &&
     a.endpoints.length === b.endpoints.length &&
     a.endpoints.every((endpoint, at) => {
       const other = b.endpoints[at]!;

@@ -12,12 +12,10 @@
 import { ErrorCode } from "../wire/errors.ts";
 import { type CommandContext, type Outcome, refuse, SUCCESS, tooLarge } from "./command.ts";
 import type { ClusterImage } from "./image.ts";
+import { CHANGES_SINCE_VERSION } from "./logical_version.ts";
 import { memberIncarnation } from "./members.ts";
 import type { PartitionImage, PartitionReplica } from "./partition_image.ts";
 import { type MetadataRecord, RecordType } from "./records.ts";
-
-/** The logical version of programs that know the records written here. */
-export const CHANGES_SINCE_VERSION = 2;
 
 /** Replicas that somebody wants for a partition. */
 export interface WantedReplicas {
@@ -27,11 +25,9 @@ export interface WantedReplicas {
   readonly replicas: readonly number[] | null;
 }
 
-/** Whether all nodes understand what is recorded here. */
-export function knowChanges(image: ClusterImage): boolean {
-  return [...image.nodes.values()].every(({ logicalVersion }) =>
-    logicalVersion >= CHANGES_SINCE_VERSION
-  );
+/** Whether the cluster works at a version with the records that are written here. */
+export function knowChanges({ logicalVersion }: ClusterImage): boolean {
+  return logicalVersion >= CHANGES_SINCE_VERSION;
 }
 
 /**
@@ -151,6 +147,7 @@ export function completeChange(
 ): boolean {
   const partition = image.partitionByGroup(groupId);
   if (partition === undefined || partition.change !== change || !partition.isChanging) return false;
+  if (!knowChanges(image)) return false;
   const kept = partition.holders.filter(({ nodeId }) => !partition.removing.includes(nodeId));
   return emit([changeRecord(partition, change + 1, kept, [], [])]);
 }

@@ -12,6 +12,7 @@ import { isSettingName, settingProblem } from "../base/settings.ts";
 import { ZERO_UUID } from "../wire/uuid.ts";
 import { ResourceType } from "./config_table.ts";
 import { type ClusterImage, NodeState } from "./image.ts";
+import { VERSION_FEATURE } from "./logical_version.ts";
 import {
   type ConfigRecord,
   FIRST_GROUP_ID,
@@ -65,6 +66,11 @@ export function recordProblem(image: ClusterImage, record: MetadataRecord): stri
       if (next > GROUP_ID_MAX) return `group ids from ${next} on`;
       if (next < image.nextGroupId) return `group ids go back to ${next}`;
       return epochProblem(record.body.epochFloor);
+    }
+    case RecordType.FEATURE_LEVEL: {
+      const { name, level } = record.body;
+      const goesBack = name === VERSION_FEATURE && level < image.finalizedVersion;
+      return goesBack ? `the logical version goes back to ${level}` : null;
     }
     case RecordType.GROUPS_REMOVED: {
       const wrong = record.body.groupIds.find((id) =>

@@ -88,6 +88,7 @@ import {
   encodeTopicRemovedRecord,
   type TopicRemovedRecord,
 } from "../wire/generated/topic_removed_record.ts";
+import { CHANGES_SINCE_VERSION, OWN_VERSIONS } from "./logical_version.ts";
 
 export type {
   ClusterRecord,
@@ -121,6 +122,12 @@ export const RecordType = {
   PARTITION_CHANGE: 12,
   NODE_STATE: 13,
 } as const;
+
+/** The logical version from which on a record of this type may be written; programs below refuse it. */
+export function recordSince(type: MetadataRecord["type"]): number {
+  const isLater = type === RecordType.PARTITION_CHANGE || type === RecordType.NODE_STATE;
+  return isLater ? CHANGES_SINCE_VERSION : 0;
+}
 
 /** The controller's own group. */
 export const CONTROLLER_GROUP_ID = 0;
@@ -213,8 +220,15 @@ export function encodeCommand(records: readonly MetadataRecord[]): Uint8Array {
   return writer.finish();
 }
 
-/** Reads what {@linkcode encodeCommand} wrote. Keeps nothing of `bytes`. */
-export function decodeCommand(bytes: Uint8Array): DecodedCommand {
+/**
+ * Reads what {@linkcode encodeCommand} wrote. Keeps nothing of `bytes`.
+ *
+ * @param logicalVersion of the reader
+ */
+export function decodeCommand(
+  bytes: Uint8Array,
+  logicalVersion = OWN_VERSIONS.max,
+): DecodedCommand {
   const cursor = Cursor.of(bytes);
   const format = cursor.int8();
   if (cursor.ok() && format > FORMAT) return newer(`format ${format} of the metadata log`);
@@ -229,7 +243,7 @@ export function decodeCommand(bytes: Uint8Array): DecodedCommand {
       return newer(`version ${version} of metadata record type ${type}`);
     }
     const record = decodeBody(cursor, type);
-    if (record === null) return newer(`metadata record type ${type}`);
+    if (record === null || recordSince(record.type) > logicalVersion) return newer(`metadata record type ${type}`);
     records.push(record);
   }
   if (!cursor.atEnd()) {

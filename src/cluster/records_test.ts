@@ -48,6 +48,7 @@ Deno.test("which life of a node is meant, what its program can do, and how far e
         rack: null,
         endpoints: [{ name: "rpc", host: "h", port: 1 }],
         logicalVersion: 3,
+        logicalVersionMin: 2,
       },
     },
     {

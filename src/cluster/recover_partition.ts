@@ -9,6 +9,7 @@
 
 import { ErrorCode } from "../wire/errors.ts";
 import { type CommandContext, type Outcome, refuse, SUCCESS, tooLarge } from "./command.ts";
+import { knowChanges } from "./reassign.ts";
 import { RecordType } from "./records.ts";
 
 /** The partition, and the node whose replica is to be the only one. */
@@ -45,6 +46,10 @@ export function recoverPartition(context: CommandContext, recovery: Recovery): O
       "is a majority: they elect a leader by themselves, and nothing is lost; nodes that lost their disks, and cannot be " +
       "filled any more, count as well until they are stopped";
     return refuse(ErrorCode.ELECTION_NOT_NEEDED, message);
+  }
+  if (!knowChanges(image)) {
+    const message = "not every node of the cluster has a program that can change replicas";
+    return refuse(ErrorCode.UNSUPPORTED_VERSION, message);
   }
   const body = {
     topicId: partition.topic.id,

@@ -13,7 +13,8 @@ import type { CommandContext } from "./command.ts";
 import { ControllerService, type Executed, type MetadataLog } from "./controller_service.ts";
 import { newUuid } from "./ids.ts";
 import { ClusterImage } from "./image.ts";
-import { formCluster, LOGICAL_VERSION, registerNode } from "./membership.ts";
+import { OWN_VERSIONS } from "./logical_version.ts";
+import { formCluster, registerNode } from "./membership.ts";
 import { decodeCommand, type NodeRecord } from "./records.ts";
 
 /** Replays one command's bytes; the test fails when they cannot be read. */
@@ -31,7 +32,8 @@ export function testNode(nodeId: number, rack: string | null = null): NodeRecord
     nodeId,
     incarnation,
     rack,
-    logicalVersion: LOGICAL_VERSION,
+    logicalVersion: OWN_VERSIONS.max,
+    logicalVersionMin: OWN_VERSIONS.min,
     endpoints: [
       { name: "kafka", host, port: 9092 + nodeId },
       { name: "rpc", host, port: 33145 + nodeId },

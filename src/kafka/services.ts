@@ -11,6 +11,7 @@ import type { ControllerService } from "../cluster/controller_service.ts";
 import type { ClusterImage, PartitionImage } from "../cluster/image.ts";
 import type { LeaderTable } from "../cluster/leaders.ts";
 import type { LiveNodes } from "../cluster/live_nodes.ts";
+import type { VersionRange } from "../cluster/logical_version.ts";
 import type { GroupDirectory } from "../group/directory.ts";
 import type { Task } from "../io/task.ts";
 import type { Api } from "../wire/api.ts";
@@ -48,6 +49,8 @@ export interface Services {
   readonly shard: number;
   readonly shardCount: number;
   readonly nodeId: number;
+  /** At which this program can work. */
+  readonly versions: VersionRange;
 
   /** The cluster's metadata, as far as this shard has replayed it. */
   readonly image: ClusterImage;

@@ -11,6 +11,7 @@ import { Writer } from "../bytes/writer.ts";
 import { TestCluster, type TestClusterOptions } from "../cluster/test_cluster.ts";
 import { LeaderTable } from "../cluster/leaders.ts";
 import { LiveNodes } from "../cluster/live_nodes.ts";
+import { OWN_VERSIONS } from "../cluster/logical_version.ts";
 import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
 import { runTask, type Task } from "../io/task.ts";
 import { ProducerTable } from "../storage/producer_table.ts";
@@ -153,6 +154,7 @@ export class TestBroker {
       shard,
       shardCount: this.shardCount,
       nodeId: 0,
+      versions: OWN_VERSIONS,
       image: this.cluster.image,
       leaders: this.leaders,
       live: this.live,

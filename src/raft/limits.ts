@@ -57,9 +57,9 @@ export const FLIGHT_BYTES_PER_BEAT = 256 * 1024;
 /** A snapshot that was not taken is sent again after this long (ms). */
 export const SNAPSHOT_RETRY_MS = 5_000;
 
-/** Voters of a group, and learners. */
+/** Voters of a group, and learners: whoever is to vote is one before, beside those that remain learners. */
 export const VOTERS_MAX = 15;
-export const LEARNERS_MAX = 15;
+export const LEARNERS_MAX = 100;
 
 /** Runs of entries of one term in one append. */
 export const APPEND_RUNS_MAX = 256;

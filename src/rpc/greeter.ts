@@ -84,6 +84,16 @@ export class Greeter {
     greeting.receive();
   }
 
+  /** Answers a connection that has been greeted, and closes it. */
+  refuse(socket: number, peer: string, node: number): void {
+    const address = this.#stopped ? undefined : this.#free.pop();
+    if (address === undefined) return this.options.sockets.close(socket);
+    const greeting = new Greeting(this, socket, peer, address);
+    this.#waiting.add(greeting);
+    if (!this.#timer.scheduled) this.#awaken();
+    greeting.answer(GreetingStatus.BUSY, node);
+  }
+
   /** Closes all that wait. */
   stop(): void {
     this.#stopped = true;
@@ -173,15 +183,16 @@ class Greeting implements Completion {
       this.#close();
       return;
     }
-    if (preamble === "version") return this.#answer(GreetingStatus.VERSION, -1);
+    if (preamble === "version") return this.answer(GreetingStatus.VERSION, -1);
     const status = judgePreamble(preamble, identity());
-    if (status !== GreetingStatus.OK) return this.#answer(status, preamble.nodeId);
-    if (isTaken(preamble)) return this.#answer(GreetingStatus.SAME_ID, preamble.nodeId);
-    if (!hand(this.#socket, preamble)) return this.#answer(GreetingStatus.BUSY, preamble.nodeId);
+    if (status !== GreetingStatus.OK) return this.answer(status, preamble.nodeId);
+    if (isTaken(preamble)) return this.answer(GreetingStatus.SAME_ID, preamble.nodeId);
+    if (!hand(this.#socket, preamble)) return this.answer(GreetingStatus.BUSY, preamble.nodeId);
     this.#greeter.over(this);
   }
 
-  #answer(status: GreetingStatus, node: number): void {
+  /** Sends a refusal, and ends the connection. */
+  answer(status: GreetingStatus, node: number): void {
     const { memory, crc32c, identity } = this.#greeter.options;
     // A node that looks at all seeds finds itself among them.
     if (status !== GreetingStatus.SELF) this.#note(describeStatus(status), node);

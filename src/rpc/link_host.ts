@@ -76,6 +76,8 @@ export interface OutgoingHost extends LinkContext {
   onDown(link: OutgoingLink, refused: boolean, why: string): void;
   /** The node answered that it does not want this connection. */
   onRefused(link: OutgoingLink, answer: Answer, why: string): void;
+  /** There is no memory for the link now. */
+  onStarved(link: OutgoingLink): void;
   /** A frame was refused for want of room, and there is room now. */
   onRoom(link: OutgoingLink): void;
 }

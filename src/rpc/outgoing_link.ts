@@ -235,6 +235,7 @@ export class OutgoingLink {
     if (this.#block < 0) this.#block = blocks.allocateLink(RPC_LINK_BLOCK_SIZE);
     if (address === null || this.#block < 0) {
       // No news: it says nothing about the node.
+      if (address !== null) this.#host.onStarved(this);
       this.#failures++;
       this.#wait();
       return;

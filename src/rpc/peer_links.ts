@@ -46,7 +46,14 @@
 
 import { assert } from "../base/assert.ts";
 import type { EventLog } from "../base/event_log.ts";
-import { RPC_CHECK_MS, RPC_SPARE_BLOCKS_MAX } from "../base/limits.ts";
+import {
+  RPC_CHECK_MS,
+  RPC_CONTROL_RECEIVE_SIZE,
+  RPC_DATA_RECEIVE_SIZE,
+  RPC_LINK_BLOCK_SIZE,
+  RPC_LINKS_SHARE,
+  RPC_SPARE_BLOCKS_MAX,
+} from "../base/limits.ts";
 import { LogLevel } from "../base/logger.ts";
 import type { Random } from "../base/prng.ts";
 import type { Crc32c } from "../bytes/crc32c.ts";
@@ -98,6 +105,15 @@ export interface PeerLinksOptions extends LinkContext {
 }
 
 const LANES = 2;
+
+/** What a shard occupies for one shard of another node: links of both lanes, in both directions (bytes). */
+export const LINKS_BYTES_PER_SHARD = LANES * RPC_LINK_BLOCK_SIZE + RPC_CONTROL_RECEIVE_SIZE +
+  RPC_DATA_RECEIVE_SIZE;
+
+/** For people. */
+export const LINKS_REMEDY = `raise --memory: each shard needs ${
+  LINKS_BYTES_PER_SHARD / 1024 / RPC_LINKS_SHARE
+} KiB for every shard of the other nodes`;
 
 /** What is known of another node. */
 class Peer {
@@ -267,12 +283,18 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
     return !this.#stopped && this.#incoming.size < this.#incomingMax;
   }
 
-  /** Takes over a connection whose preamble has come, and answers it. One without room is closed. */
-  adopt(socket: number, from: IncomingPeer): void {
-    const block = this.hasRoom ? this.#takeBlock(from.lane) : -1;
+  /**
+   * Takes over a connection whose preamble has come, and answers it.
+   *
+   * @returns false: there is no room, or no memory, and the connection is the caller's
+   */
+  adopt(socket: number, from: IncomingPeer): boolean {
+    if (!this.hasRoom) return false;
+    const block = this.#takeBlock(from.lane);
     if (block < 0) {
-      this.sockets.close(socket);
-      return;
+      const { node, fromShard } = from;
+      this.#noteStarved("Cannot take a node's connection: no memory", { node, fromShard });
+      return false;
     }
     const peer = this.#peer(from.node);
     peer.shardCount = from.shardCount;
@@ -288,6 +310,7 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
     this.#awaken();
     link.open();
     for (const outgoing of peer.outgoing) outgoing?.retrySoon();
+    return true;
   }
 
   /** Hands over again what was held. */
@@ -319,6 +342,17 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
   /** For links. */
   addressOf(node: number): PeerAddress | null {
     return this.#peers.get(node)?.address ?? null;
+  }
+
+  /** For links. */
+  onStarved(link: OutgoingLink): void {
+    const peer = this.#peers.get(link.node);
+    if (this.#stopped || peer === undefined) return;
+    this.#noteStarved("Cannot connect to a node: no memory", fieldsOf(link, peer));
+  }
+
+  #noteStarved(what: string, fields: Record<string, string | number>): void {
+    this.#events.note(what, { ...fields, remedy: LINKS_REMEDY }, LogLevel.WARN);
   }
 
   /** For links. */

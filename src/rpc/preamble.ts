@@ -97,7 +97,7 @@ const STATUS_WORDS: Readonly<Record<GreetingStatus, string>> = {
   [GreetingStatus.OTHER_CLUSTER]: "the two nodes belong to different clusters",
   [GreetingStatus.NO_SUCH_SHARD]: "there is no such shard",
   [GreetingStatus.OTHER_NODE]: "another node has this address",
-  [GreetingStatus.BUSY]: "there is no room for another connection",
+  [GreetingStatus.BUSY]: "it has no room for another connection, or is stopping",
   [GreetingStatus.SELF]: "the node has connected to itself",
   [GreetingStatus.SAME_ID]: "another node with the same id is there",
   [GreetingStatus.VERSION]: "the two speak different versions of the protocol",

@@ -106,9 +106,7 @@ export class TestShard implements PeerLinksListener {
       hand: (socket, preamble) => {
         const { targetShard, nodeId: node, ...rest } = preamble;
         const target = bench.shardOf(this.nodeId, targetShard)!;
-        if (!target.links.hasRoom) return false;
-        target.links.adopt(socket, { ...rest, node });
-        return true;
+        return target.links.adopt(socket, { ...rest, node });
       },
     }, arena.allocate(GREETER_MEMORY_SIZE));
   }

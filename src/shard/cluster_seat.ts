@@ -8,10 +8,11 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { NodeState } from "../cluster/image.ts";
+import { type ClusterImage, NodeState } from "../cluster/image.ts";
 import { ControllerService } from "../cluster/controller_service.ts";
 import { wantedControllerMembers } from "../cluster/controller_members.ts";
 import type { Founder } from "../cluster/founding.ts";
+import type { VersionRange } from "../cluster/logical_version.ts";
 import { controllerMembers, memberIncarnation } from "../cluster/members.ts";
 import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
 import { io, runTask, type Task, until } from "../io/task.ts";
@@ -149,7 +150,7 @@ export class ClusterSeat {
       const registration = registrationOf(
         node,
         membership,
-        this.#shard.options.nodeId,
+        this.#own,
         firstFreeGroupId,
       );
       runTask(this.registrar.register(registration, membership), (given) => answer = given);
@@ -193,6 +194,7 @@ export class ClusterSeat {
       (done) => this.#shard.whenSettled(done),
       {
         ...this.#shard.options,
+        versions: this.#shard.versions,
         calls: this.#shard.calls,
         clockMs: () => this.#shard.options.clock.monotonicMs(),
         snapshots: this.#shard.options.snapshots ?? METADATA_SNAPSHOTS,
@@ -201,6 +203,7 @@ export class ClusterSeat {
     );
     const loaded = yield* feed.log.load();
     if (feed.newer !== null) return feed.refusal("newer", feed.newer);
+    feed.onNewer = (problem) => membership.expel(feed.refusal("newer", problem).reason);
     this.metadata = feed;
     feed.isLossAccepted = acceptLoss;
     const lost = loaded?.lostOffsets ?? 0;
@@ -240,7 +243,7 @@ export class ClusterSeat {
     const registration = registrationOf(
       node,
       membership,
-      this.#shard.options.nodeId,
+      this.#own,
       firstFreeGroupId,
     );
     if (this.#shard.metadataReadOnly) {
@@ -253,7 +256,12 @@ export class ClusterSeat {
     this.metadata.controller = controller;
     this.metadata.onLeading();
     this.controller = controller;
-    this.#steward = new ControllerSteward({ ...this.#shard.options, ...this.#shard, controller });
+    this.#steward = new ControllerSteward({
+      ...this.#shard.options,
+      ...this.#shard,
+      controller,
+      isComplete: (image) => this.isComplete(image),
+    });
     if (!this.#shard.image.nodes.has(this.#shard.options.nodeId)) {
       this.#isUnregistered = true;
       const refusal = yield* this.#register(registration, membership);
@@ -311,8 +319,19 @@ export class ClusterSeat {
       founders,
       voters: replica.raft.configuration.voters,
       isAlive: (nodeId) => live.isAlive(nodeId),
+      logicalVersion: image.logicalVersion,
       isLeaving: (nodeId) => image.stateOf(nodeId) === NodeState.DECOMMISSIONING,
     });
+  }
+
+  /** Whether everybody who founded the cluster has been registered. */
+  isComplete({ nodes, removedNodes }: ClusterImage): boolean {
+    const founders = this.#membership?.state.founders ?? [];
+    return founders.every(({ nodeId }) => nodes.has(nodeId) || removedNodes.has(nodeId));
+  }
+
+  get #own(): { readonly nodeId: number; readonly versions: VersionRange } {
+    return { nodeId: this.#shard.options.nodeId, versions: this.#shard.versions };
   }
 
   /** The node begins to stop. */

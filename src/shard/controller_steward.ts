@@ -1,11 +1,12 @@
 /**
  * Makes the controller do what nobody asks for (`cluster/moves.ts`): looks now and then whether replicas should be
- * elsewhere, and records that they should. On the controller's shard.
+ * elsewhere, and whether the cluster's version may rise, and records that. On the controller's shard.
  *
  * @module
  */
 
 import type { ControllerService } from "../cluster/controller_service.ts";
+import { isVersionToRise, raiseVersion } from "../cluster/features.ts";
 import type { ClusterImage } from "../cluster/image.ts";
 import type { LiveNodes } from "../cluster/live_nodes.ts";
 import { endFilling } from "../cluster/membership.ts";
@@ -27,6 +28,8 @@ export interface ControllerStewardOptions {
   readonly live: LiveNodes;
   readonly timers: Timers;
   readonly nowMs: () => number;
+  /** Everybody who founded the cluster is registered: its version may rise. */
+  readonly isComplete: (image: ClusterImage) => boolean;
 }
 
 export class ControllerSteward {
@@ -45,16 +48,19 @@ export class ControllerSteward {
   }
 
   #look(): void {
-    const { controller, image, live, nowMs } = this.#options;
+    const { controller, image, live, nowMs, isComplete } = this.#options;
     const isNews = image.epoch !== this.#seenEpoch || nowMs() - this.#seenMs >= LOOK_AGAIN_MS;
     if (!controller.active || !isNews) return this.#schedule();
     this.#seenEpoch = image.epoch;
     this.#seenMs = nowMs();
     const isAlive = (nodeId: number): boolean => live.isAlive(nodeId);
-    if (!knowChanges(image)) return this.#schedule();
-    const isIdle = planChanges(image, isAlive).length === 0 && filledNodes(image).length === 0;
-    if (isIdle) return this.#schedule();
+    const isIdle = !knowChanges(image) ||
+      (planChanges(image, isAlive).length === 0 && filledNodes(image).length === 0);
+    const rises = isComplete(image) && isVersionToRise(image);
+    if (isIdle && !rises) return this.#schedule();
     const command = controller.execute((context) => {
+      if (isComplete(context.image)) raiseVersion(context);
+      if (!knowChanges(context.image)) return;
       const plan = planChanges(context.image, isAlive);
       if (plan.length === 0) {
         for (const nodeId of filledNodes(context.image)) {

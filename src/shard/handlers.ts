@@ -7,6 +7,7 @@
 import { ALTER_CONFIGS_HANDLER } from "../kafka/handlers/alter_configs.ts";
 import { ALTER_NODE_STATE_HANDLER } from "../kafka/handlers/alter_node_state.ts";
 import { ALTER_PARTITION_REASSIGNMENTS_HANDLER } from "../kafka/handlers/alter_partition_reassignments.ts";
+import { ALTER_REPLICA_LOG_DIRS_HANDLER } from "../kafka/handlers/alter_replica_log_dirs.ts";
 import { CREATE_PARTITIONS_HANDLER } from "../kafka/handlers/create_partitions.ts";
 import { CREATE_TOPICS_HANDLER } from "../kafka/handlers/create_topics.ts";
 import { DELETE_GROUPS_HANDLER } from "../kafka/handlers/delete_groups.ts";
@@ -42,6 +43,7 @@ import { RECOVER_PARTITION_HANDLER } from "../kafka/handlers/recover_partition.t
 import { SYNC_GROUP_HANDLER } from "../kafka/handlers/sync_group.ts";
 import { TRANSFER_LEADERSHIP_HANDLER } from "../kafka/handlers/transfer_leadership.ts";
 import { UNREGISTER_BROKER_HANDLER } from "../kafka/handlers/unregister_broker.ts";
+import { UPDATE_FEATURES_HANDLER } from "../kafka/handlers/update_features.ts";
 import { apiVersionsHandler } from "../kafka/handlers/api_versions.ts";
 import type { AnyHandler } from "../kafka/router.ts";
 import { FETCH_VERSION_MAX, FETCH_VERSION_MIN } from "../wire/fetch_reader.ts";
@@ -79,6 +81,7 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
     ALTER_CONFIGS_HANDLER,
     ALTER_NODE_STATE_HANDLER,
     ALTER_PARTITION_REASSIGNMENTS_HANDLER,
+    ALTER_REPLICA_LOG_DIRS_HANDLER,
     CREATE_PARTITIONS_HANDLER,
     CREATE_TOPICS_HANDLER,
     DELETE_GROUPS_HANDLER,
@@ -114,5 +117,6 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
     SYNC_GROUP_HANDLER,
     TRANSFER_LEADERSHIP_HANDLER,
     UNREGISTER_BROKER_HANDLER,
+    UPDATE_FEATURES_HANDLER,
   ];
 }

@@ -13,6 +13,7 @@ import { type Logger, LogLevel } from "../base/logger.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { ControllerService, MetadataLog } from "../cluster/controller_service.ts";
 import type { ClusterImage } from "../cluster/image.ts";
+import { OWN_VERSIONS, type VersionRange, versionProblem } from "../cluster/logical_version.ts";
 import { passByIds } from "../cluster/membership.ts";
 import { decodeCommand, encodeCommand } from "../cluster/records.ts";
 import type { Completion } from "../io/completion.ts";
@@ -47,9 +48,17 @@ export interface CommandProblem {
   readonly newer: boolean;
 }
 
-/** Replays an encoded command into an image; returns the records that were skipped. */
-export function replayCommand(image: ClusterImage, bytes: Uint8Array): CommandProblem[] {
-  const decoded = decodeCommand(bytes);
+/**
+ * Replays an encoded command into an image; returns the records that were skipped.
+ *
+ * @param version the highest logical version of this node
+ */
+export function replayCommand(
+  image: ClusterImage,
+  bytes: Uint8Array,
+  version = OWN_VERSIONS.max,
+): CommandProblem[] {
+  const decoded = decodeCommand(bytes, version);
   if (!decoded.ok) return [decoded];
   const problems: CommandProblem[] = [];
   for (const record of decoded.records) {
@@ -91,8 +100,10 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
   readonly log: AppliedLog;
   /** Told when this node begins and ceases to be the controller. */
   controller: ControllerService | null = null;
-  /** A record of a newer program that this one must not skip; null: none. */
+  /** What this program must not skip and cannot follow: a record of a newer one, or a higher version; null: nothing. */
   newer: string | null = null;
+  /** Told of it, once. */
+  onNewer: (problem: string) => void = () => {};
   /** The log may lack commands, and takes no more. */
   isFrozen = false;
   /** It lacks commands perhaps, and takes more: ids that were given out may be unknown. */
@@ -100,6 +111,7 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
   /** This node goes on without the majority: the first command of its reign passes by ids that may have been given out. */
   isRecovered = false;
   readonly #image: ClusterImage;
+  readonly #versions: VersionRange;
   readonly #whenSettled: WhenSettled;
   readonly #memory: Memory;
   readonly #blocks: ShardMemory;
@@ -118,9 +130,14 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
     image: ClusterImage,
     partition: Partition,
     whenSettled: WhenSettled,
-    carriers: AppliedLogOptions & { readonly blocks: ShardMemory; readonly calls: Calls },
+    carriers: AppliedLogOptions & {
+      readonly blocks: ShardMemory;
+      readonly calls: Calls;
+      readonly versions: VersionRange;
+    },
   ) {
     this.#image = image;
+    this.#versions = carriers.versions;
     this.#partition = partition;
     this.log = new AppliedLog(partition, this, carriers);
     partition.observer = this;
@@ -153,8 +170,13 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
 
   apply(_key: Uint8Array | null, value: Uint8Array | null): string | null {
     if (value === null) return "it has no value";
-    const problems = replayCommand(this.#image, value);
-    for (const { problem, newer } of problems) if (newer) this.newer ??= problem;
+    const problems = replayCommand(this.#image, value, this.#versions.max);
+    const unknown = problems.find(({ newer }) => newer)?.problem ??
+      versionProblem(this.#image.finalizedVersion, this.#versions);
+    if (unknown !== null && this.newer === null) {
+      this.newer = unknown;
+      this.onNewer(unknown);
+    }
     if (this.#sends) this.#broadcast(value);
     return problems.length === 0 ? null : problems.map(({ problem }) => problem).join("; ");
   }

@@ -13,7 +13,6 @@ import type { Random } from "../base/prng.ts";
 import type { Crc32c } from "../bytes/crc32c.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { ClusterImage } from "../cluster/image.ts";
-import { LOGICAL_VERSION } from "../cluster/membership.ts";
 import type { Sockets } from "../io/sockets.ts";
 import type { Timers } from "../io/timers.ts";
 import { Greeter, GREETER_MEMORY_SIZE } from "../rpc/greeter.ts";
@@ -43,6 +42,8 @@ export interface Peering {
 
 export interface NodeLinksOptions extends Peering {
   readonly nodeId: number;
+  /** The highest that the node is able to do. */
+  readonly logicalVersion: number;
   readonly image: ClusterImage;
   readonly mailboxes: Mailboxes;
   readonly memory: Memory;
@@ -58,7 +59,8 @@ export interface NodeLinksOptions extends Peering {
 export class NodeLinks {
   readonly links: PeerLinks;
   readonly #options: NodeLinksOptions;
-  #greeter: Greeter | null = null;
+  /** Made while there is memory. Null: no other node comes to this one. */
+  readonly #greeter: Greeter | null;
   #identity: NodeIdentity;
   /** As the image spells the cluster id of {@linkcode #identity}. */
   #clusterId = "";
@@ -71,11 +73,12 @@ export class NodeLinks {
       incarnation: options.incarnation,
       process: options.process,
       shardCount: options.mailboxes.shardCount,
-      logicalVersion: LOGICAL_VERSION,
+      logicalVersion: options.logicalVersion,
     };
     const identity = (): NodeIdentity => this.identity;
     const { shard } = options.mailboxes;
     this.links = new PeerLinks({ ...options, shard, identity }, listener);
+    this.#greeter = options.incomingMax > 0 ? this.#makeGreeter() : null;
   }
 
   /** This node, as it is now: its cluster may have been formed meanwhile. */
@@ -90,14 +93,18 @@ export class NodeLinks {
 
   /** Takes a connection that was accepted from another node. */
   greet(socket: number, peer: string): void {
-    this.#greeter ??= this.#makeGreeter();
     if (this.#greeter === null) this.#options.sockets.close(socket);
     else this.#greeter.adopt(socket, peer);
   }
 
   /** Takes a connection that another shard has greeted. */
   onPeerConnection(view: DataView, at: number): void {
-    this.links.adopt(messageArgument(view, at, 0), readPeer(view, at));
+    const socket = messageArgument(view, at, 0);
+    const peer = readPeer(view, at);
+    if (this.links.adopt(socket, peer)) return;
+    // The node hears why: as long as nothing is said, it would take the address for a wrong one.
+    if (this.#greeter === null) this.#options.sockets.close(socket);
+    else this.#greeter.refuse(socket, "", peer.node);
   }
 
   /** Ends every connection with other nodes. */
@@ -127,9 +134,7 @@ export class NodeLinks {
     const { mailboxes } = this.#options;
     const { targetShard } = preamble;
     if (targetShard === mailboxes.shard) {
-      if (!this.links.hasRoom) return false;
-      this.links.adopt(socket, { ...preamble, node: preamble.nodeId });
-      return true;
+      return this.links.adopt(socket, { ...preamble, node: preamble.nodeId });
     }
     if (mailboxes.roomForNotices(targetShard) === 0) return false;
     sendPeer(mailboxes, targetShard, socket, preamble);

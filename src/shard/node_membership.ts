@@ -235,6 +235,11 @@ export class NodeMembership {
     this.#schedule();
   }
 
+  /** This node must not go on. */
+  expel(reason: string): void {
+    this.#options.onExpelled(reason);
+  }
+
   stop(): void {
     this.#options.timers.cancel(this.#timer);
     this.#founding = null;

@@ -6,7 +6,7 @@
  */
 
 import { LogLevel } from "../base/logger.ts";
-import { LOGICAL_VERSION } from "../cluster/membership.ts";
+import type { VersionRange } from "../cluster/logical_version.ts";
 import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
 import { runTask, type Task, until } from "../io/task.ts";
 import { Timer } from "../io/timers.ts";
@@ -169,6 +169,7 @@ export class Registrar implements ControllerCalls {
       },
       skipsProducerIds: isOwn && this.#shard.seat.metadata?.isLossAccepted === true,
       appliedOffset: () => this.#shard.seat.metadataOffset,
+      isComplete: (image) => this.#shard.seat.isComplete(image),
     }, registration);
   }
 
@@ -182,11 +183,12 @@ export class Registrar implements ControllerCalls {
 export function registrationOf(
   { host, port, rack, rpc }: AdvertisedNode,
   { incarnation }: NodeMembership,
-  nodeId: number,
+  { nodeId, versions }: { readonly nodeId: number; readonly versions: VersionRange },
   firstFreeGroupId: number,
 ): Registration {
   const endpoints = [{ name: "kafka", host, port }];
   if (rpc !== null) endpoints.push({ name: "rpc", ...rpc });
-  const node = { nodeId, incarnation, rack, logicalVersion: LOGICAL_VERSION, endpoints };
+  const { max: logicalVersion, min: logicalVersionMin } = versions;
+  const node = { nodeId, incarnation, rack, logicalVersion, logicalVersionMin, endpoints };
   return { node, firstFreeGroupId };
 }

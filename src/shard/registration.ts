@@ -20,6 +20,10 @@ import { Cursor } from "../bytes/cursor.ts";
 import { Writer } from "../bytes/writer.ts";
 import type { CommandContext } from "../cluster/command.ts";
 import type { ControllerService } from "../cluster/controller_service.ts";
+import { raiseVersion, versionsOf } from "../cluster/features.ts";
+import type { ClusterImage } from "../cluster/image.ts";
+import { versionProblem } from "../cluster/logical_version.ts";
+import { NODES_MAX, nodesMax } from "../cluster/members.ts";
 import { formCluster, registerNode, reserveGroupIds } from "../cluster/membership.ts";
 import { skipProducerIds } from "../cluster/producer_ids.ts";
 import type { NodeRecord } from "../cluster/records.ts";
@@ -96,6 +100,8 @@ export interface RegisterOptions {
   readonly isConnected?: (nodeId: number) => boolean;
   /** First offset of the metadata log that is not applied here. */
   readonly appliedOffset?: () => number;
+  /** Everybody who founded the cluster is registered: its version may rise. It does not when absent. */
+  readonly isComplete?: (image: ClusterImage) => boolean;
   /** Ids that were given to producers may be unknown: many are passed by. */
   readonly skipsProducerIds?: boolean;
 }
@@ -114,6 +120,7 @@ export function* register(
     reserveGroupIds(context, firstFreeGroupId);
     if (skipsProducerIds === true) skipProducerIds(context);
     registerNode(context, node);
+    if (options.isComplete?.(context.image) === true) raiseVersion(context);
     return null;
   });
   return executed === null
@@ -142,8 +149,10 @@ function registrationProblem(
   { isAlive, isConnected = isAlive }: RegisterOptions,
 ): string | null {
   const { nodeId, incarnation } = node;
+  const unfit = versionProblem(image.finalizedVersion, versionsOf(node));
+  if (unfit !== null) return unfit;
   const known = image.nodes.get(nodeId);
-  if (known === undefined) return null;
+  if (known === undefined) return roomProblem(image);
   const where = placeOf(known);
   if (known.incarnation !== incarnation) {
     if (!isConnected(nodeId)) return null;
@@ -153,6 +162,13 @@ function registrationProblem(
   if (where === "" || where === placeOf(node) || !isConnected(nodeId)) return null;
   return `the node ${nodeId} is running at ${where} with a copy of this data directory: stop one of the two; to add ` +
     "a node, start it with an empty data directory and a --node-id of its own";
+}
+
+function roomProblem({ nodes, logicalVersion }: ClusterImage): string | null {
+  const most = nodesMax(logicalVersion);
+  if (nodes.size < most) return null;
+  return `the cluster has ${nodes.size} nodes, and ${most} at most` +
+    (most < NODES_MAX ? ` at its logical version ${logicalVersion}` : "");
 }
 
 /** Where other nodes reach a node; empty: nowhere. */

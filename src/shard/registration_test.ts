@@ -1,5 +1,9 @@
 import { strict as assert } from "node:assert";
 import { runTask } from "../io/task.ts";
+import { raiseVersion } from "../cluster/features.ts";
+import { OWN_VERSIONS } from "../cluster/logical_version.ts";
+import { NODES_MAX } from "../cluster/members.ts";
+import { registerNode } from "../cluster/membership.ts";
 import { TestCluster, testNode } from "../cluster/test_cluster.ts";
 import {
   decodeRegistration,
@@ -86,6 +90,38 @@ Deno.test("a copied data directory is refused while the other one runs, and take
   assert.deepEqual(cluster.image.nodes.get(3), testNode(3));
   assert.deepEqual(registered(cluster, { node: moved, firstFreeGroupId: 1 }, () => false), DONE);
   assert.deepEqual(cluster.image.nodes.get(3), moved);
+});
+
+Deno.test("a node whose program cannot follow the cluster's version is refused, and one for which there is no room", () => {
+  const cluster = new TestCluster({ nodes: [testNode(0)] });
+  cluster.run(raiseVersion);
+  const older = { ...testNode(1), logicalVersion: OWN_VERSIONS.max - 1 };
+  const { refusal } = registered(cluster, { node: older, firstFreeGroupId: 1 })!;
+  assert.match(refusal!, /works at logical version 3 \(gregor\.version\), and this program .* 2 at most/);
+  assert.equal(cluster.image.nodes.get(1), undefined);
+  cluster.run((context) => {
+    for (let id = 1; id < NODES_MAX; id++) registerNode(context, testNode(id));
+  });
+  const registration = { node: testNode(NODES_MAX), firstFreeGroupId: 1 };
+  assert.match(registered(cluster, registration)!.refusal!, /has 100 nodes, and 100 at most$/);
+  const again = { node: { ...testNode(5), rack: "r" }, firstFreeGroupId: 1 };
+  assert.deepEqual(registered(cluster, again), DONE, "who is one of them comes back");
+});
+
+Deno.test("with the last founder the version rises", () => {
+  const cluster = new TestCluster({ nodes: [testNode(0)] });
+  const asked = (nodeId: number, isComplete: boolean) => {
+    const options = {
+      controller: cluster.service,
+      clusterId: "A".repeat(22),
+      isAlive: () => true,
+      isComplete: () => isComplete,
+    };
+    runTask(register(options, { node: testNode(nodeId), firstFreeGroupId: 1 }), () => {});
+    return cluster.image.finalizedVersion;
+  };
+  assert.equal(asked(1, false), 0);
+  assert.equal(asked(2, true), OWN_VERSIONS.max);
 });
 
 Deno.test("who is not the controller registers nobody", () => {

@@ -16,6 +16,7 @@ import { LogLevel } from "../base/logger.ts";
 import { Settings } from "../base/settings.ts";
 import type { ControllerService } from "../cluster/controller_service.ts";
 import { ClusterImage, NodeState } from "../cluster/image.ts";
+import { OWN_VERSIONS, type VersionRange } from "../cluster/logical_version.ts";
 import { memberIncarnation } from "../cluster/members.ts";
 import { LeaderTable } from "../cluster/leaders.ts";
 import { LiveNodes } from "../cluster/live_nodes.ts";
@@ -74,6 +75,8 @@ const EXPIRE_SLICE_PAUSE_MS = 10;
 const BALLAST_RETRY_MS = 5_000;
 export class Shard {
   readonly options: ShardOptions;
+  /** The logical versions at which this node works. */
+  readonly versions: VersionRange;
   readonly settings: Settings;
   /** This shard's actions, for the log. */
   readonly events: EventLog;
@@ -133,6 +136,7 @@ export class Shard {
     const { memory, blocks, mailboxes, timers, random, nowMs } = options;
     const { shard, shardCount } = mailboxes;
     const wallMs = (): number => options.clock.wallMs();
+    this.versions = options.versions ?? OWN_VERSIONS;
     this.settings = new Settings(options.settings);
     this.events = new EventLog({
       logger: options.logger,
@@ -272,6 +276,7 @@ export class Shard {
     this.peers = new ShardPeers({
       ...options,
       ...options.peering ?? ALONE,
+      logicalVersion: this.versions.max,
       image: this.image,
       events: this.events,
       nodeNews: this.nodeNews,

@@ -8,6 +8,7 @@ import type { Logger } from "../base/logger.ts";
 import type { Random } from "../base/prng.ts";
 import type { Crc32c } from "../bytes/crc32c.ts";
 import type { Memory } from "../bytes/memory.ts";
+import type { VersionRange } from "../cluster/logical_version.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Disk } from "../io/disk.ts";
 import type { RecordWalk } from "../io/record_walk.ts";
@@ -49,6 +50,8 @@ export interface ShardOptions {
   readonly nodeId: number;
   /** What is told of it where somebody asks. */
   readonly program?: ProgramFacts;
+  /** The logical versions at which it works, as it says; those of this program when absent. */
+  readonly versions?: VersionRange;
   readonly settings: ReadonlyMap<string, string>;
   readonly dataDir: string;
   readonly memory: Memory;

@@ -14,16 +14,19 @@
  * @module
  */
 
-import { LEADER_GROUPS_AHEAD_MAX } from "../base/limits.ts";
+import { LEADER_GROUPS_AHEAD_MAX, RPC_LINKS_SHARE } from "../base/limits.ts";
+import { LogLevel } from "../base/logger.ts";
 import type { RpcAddress } from "../cluster/founding.ts";
 import type { ClusterImage } from "../cluster/image.ts";
 import type { NodeRecord } from "../cluster/records.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
 import { ReplicationFrame } from "../replication/frames.ts";
 import type { ShardReplication } from "../replication/shard_replication.ts";
+import { GREETER_MEMORY_SIZE } from "../rpc/greeter.ts";
 import {
   ANY_NODE,
   FrameVerdict,
+  LINKS_BYTES_PER_SHARD,
   type NodeIdentity,
   type PeerLinksListener,
 } from "../rpc/peer_links.ts";
@@ -55,6 +58,8 @@ export class ShardPeers implements PeerLinksListener {
   readonly hellos: HelloLinks;
   readonly #options: ShardPeersOptions;
   readonly #isFirst: boolean;
+  /** Shards of other nodes that there was memory for, or not. */
+  #shardsSeen = 0;
   /** Nodes that said themselves where they are. */
   readonly #located = new Map<number, RpcAddress & { readonly untilMs: number }>();
 
@@ -148,7 +153,27 @@ export class ShardPeers implements PeerLinksListener {
     if (node < ANY_NODE) return;
     this.#options.replication.onUp(node);
     this.feed.onUp(node);
-    if (this.#isFirst) this.#options.nodeNews.tell(node, true);
+    if (!this.#isFirst) return;
+    this.#options.nodeNews.tell(node, true);
+    this.#checkMemory();
+  }
+
+  /** There is to be room for the links to all shards of all nodes; otherwise that is said, once for each larger number. */
+  #checkMemory(): void {
+    const { blocks, events, image, mailboxes, nodeId } = this.#options;
+    let shards = 0;
+    for (const other of image.nodes.keys()) {
+      if (other !== nodeId) shards += this.nodeLinks.links.shardCountOf(other);
+    }
+    if (shards <= this.#shardsSeen) return;
+    this.#shardsSeen = shards;
+    const needed = shards * LINKS_BYTES_PER_SHARD + GREETER_MEMORY_SIZE;
+    if (needed <= blocks.links.limit) return;
+    const least = needed / RPC_LINKS_SHARE * mailboxes.shardCount;
+    events.note("The memory has no room for the links to all other nodes", {
+      shardsOfOtherNodes: shards,
+      remedy: `start with --memory ${Math.ceil(least / 2 ** 20)}MiB or more; until then some replicas may get nothing`,
+    }, LogLevel.WARN);
   }
 
   onDown(node: number, _refused: boolean, why: string): void {

@@ -23,6 +23,7 @@ export function shardServices(of: Shard, nextTurn: () => Task<void>): Services {
     shard,
     shardCount,
     nodeId,
+    versions: of.versions,
     image: of.image,
     leaders: of.leaders,
     live: of.live,

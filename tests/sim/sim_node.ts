@@ -18,6 +18,7 @@ import { softwareCrc32c } from "../../src/bytes/crc32c.ts";
 import { type Memory, wrapMemory } from "../../src/bytes/memory.ts";
 import type { RpcAddress } from "../../src/cluster/founding.ts";
 import { newUuid } from "../../src/cluster/ids.ts";
+import { OWN_VERSIONS, type VersionRange } from "../../src/cluster/logical_version.ts";
 import type { Disk } from "../../src/io/disk.ts";
 import { MemoryDisk, type MemoryDiskOptions } from "../../src/io/memory_disk.ts";
 import { PatientDisk } from "../../src/io/patient_disk.ts";
@@ -100,6 +101,8 @@ export class SimNode {
   #accepting = false;
   /** Of the next life's disk. */
   diskOptions: Partial<MemoryDiskOptions>;
+  /** Of the program that the next life runs. */
+  versions: VersionRange = OWN_VERSIONS;
   /** Why the last recovery refused to go on; null when it did not. */
   refusal: string | null = null;
   readonly random: Random;
@@ -547,6 +550,7 @@ export class SimNode {
     const { makeReplica } = this.#options;
     return new Shard({
       nodeId: this.nodeId,
+      versions: this.versions,
       settings,
       dataDir: "/sim",
       memory: this.#memory,

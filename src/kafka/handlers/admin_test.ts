@@ -1,8 +1,12 @@
 import { strict as assert } from "node:assert";
 import { ResourceType } from "../../cluster/config_table.ts";
+import { createTopics } from "../../cluster/create_topics.ts";
+import { raiseVersion } from "../../cluster/features.ts";
+import { OWN_VERSIONS } from "../../cluster/logical_version.ts";
 import { testNode } from "../../cluster/test_cluster.ts";
 import { Cursor } from "../../bytes/cursor.ts";
 import { ErrorCode } from "../../wire/errors.ts";
+import { newAlterReplicaLogDirsRequest } from "../../wire/generated/alter_replica_log_dirs_request.ts";
 import { newAlterConfigsRequest } from "../../wire/generated/alter_configs_request.ts";
 import { newApiVersionsRequest } from "../../wire/generated/api_versions_request.ts";
 import { newCreatePartitionsRequest } from "../../wire/generated/create_partitions_request.ts";
@@ -18,11 +22,17 @@ import { newListPartitionReassignmentsRequest } from "../../wire/generated/list_
 import { newDescribeTopicPartitionsRequest } from "../../wire/generated/describe_topic_partitions_request.ts";
 import { newIncrementalAlterConfigsRequest } from "../../wire/generated/incremental_alter_configs_request.ts";
 import { newInitProducerIdRequest } from "../../wire/generated/init_producer_id_request.ts";
+import {
+  newFeatureUpdateKey,
+  newUpdateFeaturesRequest,
+  type UpdateFeaturesRequest,
+} from "../../wire/generated/update_features_request.ts";
 import { newListConfigResourcesRequest } from "../../wire/generated/list_config_resources_request.ts";
 import { ZERO_UUID } from "../../wire/uuid.ts";
 import type { Handler } from "../handler.ts";
 import { TestBroker } from "../test_services.ts";
 import { ALTER_CONFIGS_HANDLER } from "./alter_configs.ts";
+import { ALTER_REPLICA_LOG_DIRS_HANDLER } from "./alter_replica_log_dirs.ts";
 import { apiVersionsHandler } from "./api_versions.ts";
 import { CREATE_PARTITIONS_HANDLER } from "./create_partitions.ts";
 import { CREATE_TOPICS_HANDLER } from "./create_topics.ts";
@@ -35,6 +45,7 @@ import { LIST_PARTITION_REASSIGNMENTS_HANDLER } from "./list_partition_reassignm
 import { INCREMENTAL_ALTER_CONFIGS_HANDLER } from "./incremental_alter_configs.ts";
 import { INIT_PRODUCER_ID_HANDLER } from "./init_producer_id.ts";
 import { LIST_CONFIG_RESOURCES_HANDLER } from "./list_config_resources.ts";
+import { UPDATE_FEATURES_HANDLER } from "./update_features.ts";
 
 function eachVersion<Request, Response>(
   handler: Handler<Request, Response>,
@@ -70,17 +81,24 @@ eachVersion(API_VERSIONS_HANDLER, "advertises what is served, by key", (version)
   const response = broker.ask(API_VERSIONS_HANDLER, version, newApiVersionsRequest(fields));
   assert.equal(response.errorCode, ErrorCode.NONE);
   const levels = response.supportedFeatures.map(({ name, maxVersion }) => [name, maxVersion]);
+  const own = [["gregor.version", OWN_VERSIONS.max], ["metadata.version", 29]];
   const classic = [["group.version", 0], ["transaction.version", 0]];
-  assert.deepEqual(levels, version >= 4 ? classic : []);
+  const shown = version < 3 ? [] : version < 4 ? own : [...own, ...classic].sort();
+  assert.deepEqual(levels.sort(), shown);
   assert.deepEqual(response.apiKeys, [
     { apiKey: 0, minVersion: 0, maxVersion: 13 },
     { apiKey: 18, minVersion: 0, maxVersion: 5 },
   ]);
-  assert.equal(
-    response.finalizedFeaturesEpoch,
-    version >= 3 ? broker.cluster.image.epoch : -1,
-  );
+  assert.equal(response.finalizedFeaturesEpoch, version >= 3 ? 0 : -1);
   if (version < 3) return;
+  broker.cluster.run(raiseVersion);
+  const raised = broker.ask(API_VERSIONS_HANDLER, version, newApiVersionsRequest(fields));
+  assert.equal(raised.finalizedFeaturesEpoch, OWN_VERSIONS.max);
+  const finalized = raised.finalizedFeatures.map(({ name, maxVersionLevel }) => [
+    name,
+    maxVersionLevel,
+  ]);
+  assert.deepEqual(finalized, own);
   for (const clientSoftwareName of ["", "-x", "a b", "x-"]) {
     const request = newApiVersionsRequest({ ...fields, clientSoftwareName });
     const refused = broker.ask(API_VERSIONS_HANDLER, version, request);
@@ -500,4 +518,66 @@ Deno.test("ListPartitionReassignments v0 has none", () => {
     [response.errorCode, response.errorMessage, response.topics],
     [ErrorCode.NONE, null, []],
   );
+});
+
+eachVersion(UPDATE_FEATURES_HANDLER, "answers for all updates of a request", (version) => {
+  const broker = new TestBroker();
+  const ask = (maxVersionLevel: number, rest: Partial<UpdateFeaturesRequest> = {}) => {
+    const featureUpdates = [newFeatureUpdateKey({ feature: "gregor.version", maxVersionLevel })];
+    const request = newUpdateFeaturesRequest({ featureUpdates, ...rest });
+    return broker.ask(UPDATE_FEATURES_HANDLER, version, request);
+  };
+  const { image } = broker.cluster;
+  const refused = ask(77);
+  assert.equal(refused.errorCode, ErrorCode.INVALID_UPDATE_VERSION);
+  assert.equal(
+    refused.errorMessage,
+    "The update failed for all features since the following feature had an error: Invalid update version 77 for " +
+      "feature gregor.version. Local controller 0 only supports versions 1-3",
+  );
+  assert.deepEqual(refused.results, []);
+  if (version > 0) assert.equal(ask(2, { validateOnly: true }).errorCode, ErrorCode.NONE);
+  assert.equal(image.finalizedVersion, 0);
+  const done = ask(2);
+  assert.deepEqual([done.errorCode, done.errorMessage], [ErrorCode.NONE, null]);
+  assert.deepEqual(
+    done.results,
+    version > 1 ? [] : [{ feature: "gregor.version", errorCode: 0, errorMessage: null }],
+  );
+  assert.equal(image.finalizedVersion, 2);
+  const allowDowngrade = version === 0;
+  const upgradeType = version === 0 ? 1 : 2;
+  const down = { feature: "gregor.version", maxVersionLevel: 1, allowDowngrade, upgradeType };
+  const { errorMessage } = ask(1, { featureUpdates: [down] });
+  assert.match(errorMessage!, /might delete metadata/);
+  broker.cluster.service.resign();
+  assert.equal(ask(3).errorCode, ErrorCode.NOT_CONTROLLER);
+});
+
+eachVersion(ALTER_REPLICA_LOG_DIRS_HANDLER, "knows one directory", (version) => {
+  const broker = new TestBroker({ nodes: [testNode(0), testNode(1)] });
+  broker.addTopic("t", 1);
+  broker.cluster.run((context) => {
+    const topic = { name: "u", numPartitions: -1, replicationFactor: -1, configs: [] };
+    return createTopics(context, [{
+      ...topic,
+      assignments: [{ partitionIndex: 0, brokerIds: [1] }],
+    }], false);
+  });
+  const topics = [{ name: "t", partitions: [0, 5] }, { name: "u", partitions: [0] }];
+  const ask = (dirs: { path: string; topics: { name: string; partitions: number[] }[] }[]) =>
+    broker.ask(ALTER_REPLICA_LOG_DIRS_HANDLER, version, newAlterReplicaLogDirsRequest({ dirs }))
+      .results.map(({ topicName, partitions }) => [
+        topicName,
+        partitions.map(({ partitionIndex, errorCode }) => [partitionIndex, errorCode]),
+      ]);
+  const { LOG_DIR_NOT_FOUND, NONE, REPLICA_NOT_AVAILABLE, UNKNOWN_TOPIC_OR_PARTITION } = ErrorCode;
+  assert.deepEqual(ask([{ path: "/data", topics }]), [
+    ["t", [[0, NONE], [5, UNKNOWN_TOPIC_OR_PARTITION]]],
+    ["u", [[0, REPLICA_NOT_AVAILABLE]]],
+  ]);
+  assert.deepEqual(ask([{ path: "/elsewhere", topics: [topics[1]!] }]), [
+    ["u", [[0, LOG_DIR_NOT_FOUND]]],
+  ]);
+  assert.deepEqual(ask([]), []);
 });

@@ -11,16 +11,18 @@
  *
  * - Gregor's own APIs are shown to its own command line, which names itself from v3 on; other clients might take
  *   such keys amiss.
- * - v4: the features of Kafka that clients look for, each at level 0, which is the protocol before it: no
- *   new group protocol, no transactions of the second kind (KIP-584, KIP-1022).
+ * - v3: `gregor.version` is the logical version of the cluster, `metadata.version` the release whose protocol is spoken
+ *   (KIP-584). The epoch is the finalized `gregor.version`, which is the only level that changes.
+ * - v4: further features of Kafka that clients look for, at level 0, which is the protocol before each: no new group protocol,
+ *   no transactions of the second kind (KIP-1022).
  *
- * Gaps: no feature of Kafka is supported above level 0; finalized levels are shown as the metadata log has
- * them.
+ * Gaps: none of these is supported above level 0.
  *
  * @module
  */
 
 import { Writer } from "../../bytes/writer.ts";
+import { finalizedFeatures, supportedFeatures } from "../../cluster/features.ts";
 import { OWN_KEY_MIN } from "../../wire/api.ts";
 import { ErrorCode } from "../../wire/errors.ts";
 import { API_VERSIONS } from "../../wire/generated/apis.ts";
@@ -38,13 +40,9 @@ export interface AdvertisedApi {
   readonly maxVersion: number;
 }
 
-/** Levels may begin at 0 from this version on: older clients do not read such a range (KIP-1022). */
+/** Features are shown from this version on; levels may begin at 0 from the second on: older clients do not read that (KIP-1022). */
+const FEATURES_SINCE = 3;
 const LEVEL_ZERO_SINCE = 4;
-const SUPPORTED_FEATURES = ["group.version", "transaction.version"].map((name) => ({
-  name,
-  minVersion: 0,
-  maxVersion: 0,
-}));
 
 /** The command line, as it names itself. */
 const OWN_CLIENT = "gregor-cli";
@@ -64,18 +62,11 @@ export function apiVersionsHandler(
     *handle(context, request) {
       const errorCode = problemOf(context, request);
       if (errorCode !== ErrorCode.NONE) return newApiVersionsResponse({ errorCode });
-      const { image } = context.services;
-      const features = [...image.features].map(([name, level]) => ({
-        name,
-        maxVersionLevel: level,
-        minVersionLevel: level,
-      }));
+      const hasFeatures = context.version >= FEATURES_SINCE;
       const isOwn = context.version >= 3 && request.clientSoftwareName === OWN_CLIENT;
       return newApiVersionsResponse({
         apiKeys: apiKeys().filter(({ apiKey }) => isOwn || apiKey < OWN_KEY_MIN),
-        supportedFeatures: context.version >= LEVEL_ZERO_SINCE ? SUPPORTED_FEATURES : [],
-        finalizedFeaturesEpoch: context.version >= 3 ? image.epoch : -1,
-        finalizedFeatures: context.version >= 3 ? features : [],
+        ...(hasFeatures ? featuresOf(context) : {}),
       });
     },
     unsupportedVersion() {
@@ -87,6 +78,22 @@ export function apiVersionsHandler(
       API_VERSIONS.encodeResponse(writer, 0, response);
       return writer.copyBytes();
     },
+  };
+}
+
+function featuresOf({ version, services: { image, versions } }: RequestContext) {
+  const least = version >= LEVEL_ZERO_SINCE ? 0 : 1;
+  return {
+    supportedFeatures: supportedFeatures(versions)
+      .filter(({ min }) => min >= least)
+      .map(({ name, min, max }) => ({ name, minVersion: min, maxVersion: max })),
+    // The only level that changes; it only rises, and is the same on all nodes.
+    finalizedFeaturesEpoch: image.finalizedVersion,
+    finalizedFeatures: finalizedFeatures(image).map(({ name, level }) => ({
+      name,
+      maxVersionLevel: level,
+      minVersionLevel: level,
+    })),
   };
 }
 

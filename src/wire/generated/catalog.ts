@@ -4318,6 +4318,7 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "rack", type: "string", versions: [0, 32767], nullable: [0, 32767] },
         { name: "endpoints", type: "[]NodeEndpoint", versions: [0, 32767] },
         { name: "logicalVersion", type: "int32", versions: [0, 32767], tag: 0, ignorable: true },
+        { name: "logicalVersionMin", type: "int32", versions: [0, 32767], tag: 1, ignorable: true },
       ] },
       NodeEndpoint: { create: nodeRecord.newNodeEndpoint, fields: [
         { name: "name", type: "string", versions: [0, 32767] },

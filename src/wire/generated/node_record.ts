@@ -19,6 +19,8 @@ export interface NodeRecord {
   endpoints: NodeEndpoint[];
   /** The newest cluster-wide behaviour that the node's program has; 0 before there were several. */
   logicalVersion: number;
+  /** The oldest cluster-wide behaviour with which the node's program can work. */
+  logicalVersionMin: number;
 }
 
 /** Every field at its default, except `fields`. */
@@ -29,6 +31,7 @@ export function newNodeRecord(fields?: Partial<NodeRecord>): NodeRecord {
     rack: null,
     endpoints: [],
     logicalVersion: 0,
+    logicalVersionMin: 1,
   };
   return fields === undefined ? message : Object.assign(message, fields);
 }
@@ -46,6 +49,8 @@ export function decodeNodeRecord(cursor: Cursor, version: number): NodeRecord {
     const end = cursor.tagEnd();
     if (tag === 0) {
       message.logicalVersion = cursor.int32();
+    } else if (tag === 1) {
+      message.logicalVersionMin = cursor.int32();
     }
     cursor.leaveTag(end);
   }
@@ -60,10 +65,16 @@ export function encodeNodeRecord(writer: Writer, version: number, message: NodeR
   writer.nullableString(message.rack, true);
   writeStructs(writer, version, true, message.endpoints, encodeNodeEndpoint);
   const hasLogicalVersion = message.logicalVersion !== 0;
-  writer.unsignedVarint((hasLogicalVersion ? 1 : 0));
+  const hasLogicalVersionMin = message.logicalVersionMin !== 1;
+  writer.unsignedVarint((hasLogicalVersion ? 1 : 0) + (hasLogicalVersionMin ? 1 : 0));
   if (hasLogicalVersion) {
     const start = writer.beginTag(0);
     writer.int32(message.logicalVersion);
+    writer.endTag(start);
+  }
+  if (hasLogicalVersionMin) {
+    const start = writer.beginTag(1);
+    writer.int32(message.logicalVersionMin);
     writer.endTag(start);
   }
 }
