@@ -19,8 +19,8 @@ export interface FeatureRange extends VersionRange {
   readonly name: string;
 }
 
-/** What clients know as a metadata version is the release whose protocol is spoken: 4.2-IV1. */
-const METADATA_VERSION = 29;
+/** What clients know as a metadata version: of the release whose protocol is spoken, 4.3. */
+const METADATA_VERSION = 30;
 
 /** Kafka's features. Level 0 is the protocol before the feature: no new group protocol, no transactions of the second kind. */
 const KAFKA_FEATURES: readonly FeatureRange[] = [

@@ -81,7 +81,7 @@ eachVersion(API_VERSIONS_HANDLER, "advertises what is served, by key", (version)
   const response = broker.ask(API_VERSIONS_HANDLER, version, newApiVersionsRequest(fields));
   assert.equal(response.errorCode, ErrorCode.NONE);
   const levels = response.supportedFeatures.map(({ name, maxVersion }) => [name, maxVersion]);
-  const own = [["gregor.version", OWN_VERSIONS.max], ["metadata.version", 29]];
+  const own = [["gregor.version", OWN_VERSIONS.max], ["metadata.version", 30]];
   const classic = [["group.version", 0], ["transaction.version", 0]];
   const shown = version < 3 ? [] : version < 4 ? own : [...own, ...classic].sort();
   assert.deepEqual(levels.sort(), shown);
