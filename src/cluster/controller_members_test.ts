@@ -112,10 +112,16 @@ Deno.test("of many nodes all are members; before all programs know many, twenty 
     isAlive: () => true,
     isLeaving: () => false,
   };
-  for (const { logicalVersion, members, learnersMax } of [
-    { logicalVersion: MANY_LEARNERS_SINCE_VERSION, members: NODES_MAX, learnersMax: LEARNERS_MAX },
-    { logicalVersion: CHANGES_SINCE_VERSION, members: 20, learnersMax: FEW_LEARNERS_MAX },
-  ]) {
+  for (
+    const { logicalVersion, members, learnersMax } of [
+      {
+        logicalVersion: MANY_LEARNERS_SINCE_VERSION,
+        members: NODES_MAX,
+        learnersMax: LEARNERS_MAX,
+      },
+      { logicalVersion: CHANGES_SINCE_VERSION, members: 20, learnersMax: FEW_LEARNERS_MAX },
+    ]
+  ) {
     let now: Configuration = {
       voters: controllerMembers(options.founders),
       outgoing: [],

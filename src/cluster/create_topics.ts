@@ -7,6 +7,7 @@
  * @module
  */
 
+import { VOTERS_MAX } from "../raft/limits.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { type Uuid, ZERO_UUID } from "../wire/uuid.ts";
 import {
@@ -378,6 +379,11 @@ function placeAll(
       `but the cluster has ${placement.nodeCount} broker(s)`;
     return refuse(ErrorCode.INVALID_REPLICATION_FACTOR, message);
   }
+  if (wanted.replicationFactor > VOTERS_MAX) {
+    const message =
+      `the replication factor is ${wanted.replicationFactor}, and ${VOTERS_MAX} at most`;
+    return refuse(ErrorCode.INVALID_REPLICATION_FACTOR, message);
+  }
   const replicas: number[][] = [];
   while (replicas.length < wanted.count) {
     const nodes = placement.place(wanted.replicationFactor);
@@ -398,6 +404,9 @@ function assignmentProblem(
   const invalid = (message: string) => refuse(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message);
   if (nodes.length === 0) {
     return invalid("The manual partition assignment includes an empty replica list.");
+  }
+  if (nodes.length > VOTERS_MAX) {
+    return invalid(`a partition has ${nodes.length} replicas, and ${VOTERS_MAX} at most`);
   }
   const sorted = nodes.toSorted((a, b) => a - b);
   for (const [at, nodeId] of sorted.entries()) {

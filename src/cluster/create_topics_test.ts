@@ -1,7 +1,9 @@
 import { strict as assert } from "node:assert";
 import { ErrorCode } from "../wire/errors.ts";
 import { ZERO_UUID } from "../wire/uuid.ts";
+import { VOTERS_MAX } from "../raft/limits.ts";
 import { createPartitions, createTopics, type NewTopic } from "./create_topics.ts";
+import { alterReplicas } from "./reassign.ts";
 import { TestCluster, type TestClusterOptions, testNode } from "./test_cluster.ts";
 
 function newTopic(name: string, fields: Partial<NewTopic> = {}): NewTopic {
@@ -383,4 +385,28 @@ Deno.test("a coordinator's topic that is left to the cluster has settings of its
   );
   assert.deepEqual([made!.error, made!.partitionCount, made!.replicationFactor], [0, 50, 3]);
   assert.equal(made!.configs.get("cleanup.policy"), "compact");
+});
+
+Deno.test("a partition has as many replicas as a group has voters, and not more", () => {
+  const ids = Array.from({ length: VOTERS_MAX + 1 }, (_, id) => id);
+  const cluster = new TestCluster({ nodes: ids.map((id) => testNode(id)) });
+  const outcome = (wanted: Partial<NewTopic>): [number, string | null] => {
+    const [result] = cluster.run((context) =>
+      createTopics(context, [newTopic("t", wanted)], false)
+    );
+    return [result!.error, result!.message];
+  };
+  assert.deepEqual(outcome({ numPartitions: 1, replicationFactor: 16 }), [
+    ErrorCode.INVALID_REPLICATION_FACTOR,
+    "the replication factor is 16, and 15 at most",
+  ]);
+  const words = "a partition has 16 replicas, and 15 at most";
+  assert.deepEqual(outcome({ assignments: [{ partitionIndex: 0, brokerIds: ids }] }), [
+    ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+    words,
+  ]);
+  assert.equal(outcome({ numPartitions: 1, replicationFactor: 15 })[0], ErrorCode.NONE);
+  const target = { topic: "t", index: 0, replicas: ids };
+  const refused = cluster.run((context) => alterReplicas(context, target, true));
+  assert.deepEqual([refused.error, refused.message], [ErrorCode.INVALID_REPLICA_ASSIGNMENT, words]);
 });

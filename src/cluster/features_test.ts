@@ -11,7 +11,7 @@ import {
 import { ClusterImage } from "./image.ts";
 import { OWN_VERSIONS, VERSION_FEATURE, versionProblem } from "./logical_version.ts";
 import { registerNode, removeNode } from "./membership.ts";
-import { encodeCommand, decodeCommand, type NodeRecord, RecordType } from "./records.ts";
+import { decodeCommand, encodeCommand, type NodeRecord, RecordType } from "./records.ts";
 import { TestCluster, testNode } from "./test_cluster.ts";
 
 /** A node of an older program. */
@@ -31,9 +31,7 @@ function update(
     ...one,
   }));
   const own = { nodeId: 0, versions: OWN_VERSIONS };
-  const { error, message } = on.run((command) =>
-    updateFeatures(command, all, validateOnly, own)
-  );
+  const { error, message } = on.run((command) => updateFeatures(command, all, validateOnly, own));
   assert.equal(error, message === null ? ErrorCode.NONE : ErrorCode.INVALID_UPDATE_VERSION);
   return message;
 }
@@ -138,6 +136,12 @@ Deno.test("a program reads no record that came with a later version", () => {
 Deno.test("a program says why it is none of a cluster's", () => {
   assert.equal(versionProblem(0, { min: 1, max: 3 }), null);
   assert.equal(versionProblem(2, { min: 1, max: 2 }), null);
-  assert.match(versionProblem(3, { min: 1, max: 2 })!, /logical version 3 .* at 2 at most: start the newer/);
-  assert.match(versionProblem(2, { min: 3, max: 4 })!, /logical version 2 .* needs 3 at least: start a version in between/);
+  assert.match(
+    versionProblem(3, { min: 1, max: 2 })!,
+    /logical version 3 .* at 2 at most: start the newer/,
+  );
+  assert.match(
+    versionProblem(2, { min: 3, max: 4 })!,
+    /logical version 2 .* needs 3 at least: start a version in between/,
+  );
 });

@@ -9,6 +9,7 @@
  * @module
  */
 
+import { VOTERS_MAX } from "../raft/limits.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { type CommandContext, type Outcome, refuse, SUCCESS, tooLarge } from "./command.ts";
 import type { ClusterImage } from "./image.ts";
@@ -79,6 +80,9 @@ function cancel(context: CommandContext, partition: PartitionImage): Outcome {
 function targetProblem({ image }: CommandContext, replicas: readonly number[]): string | null {
   if (replicas.length === 0) {
     return "The manual partition assignment includes an empty replica list.";
+  }
+  if (replicas.length > VOTERS_MAX) {
+    return `a partition has ${replicas.length} replicas, and ${VOTERS_MAX} at most`;
   }
   const sorted = replicas.toSorted((a, b) => a - b);
   for (const [at, nodeId] of sorted.entries()) {

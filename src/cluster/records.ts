@@ -243,7 +243,9 @@ export function decodeCommand(
       return newer(`version ${version} of metadata record type ${type}`);
     }
     const record = decodeBody(cursor, type);
-    if (record === null || recordSince(record.type) > logicalVersion) return newer(`metadata record type ${type}`);
+    if (record === null || recordSince(record.type) > logicalVersion) {
+      return newer(`metadata record type ${type}`);
+    }
     records.push(record);
   }
   if (!cursor.atEnd()) {

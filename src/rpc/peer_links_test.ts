@@ -366,6 +366,34 @@ Deno.test("PeerLinks hear control messages again, although memory is full by the
   bench.end();
 });
 
+Deno.test("PeerLinks without memory for a link say so on both sides, with what helps, and go on when there is some", () => {
+  const bench = new TestBench(8);
+  const [a, b] = pairOf(bench);
+  const fill = (shard: typeof a): number[] => {
+    const blocks: number[] = [];
+    for (let at = 0; at >= 0;) {
+      at = shard.blocks.allocateLink(64 * 1024);
+      if (at >= 0) blocks.push(at);
+    }
+    return blocks;
+  };
+  const ofB = fill(b);
+  a.links.contact(2);
+  bench.until(() => a.news.includes("status 2 4"), "the refusal");
+  assert.match(a.log.join(), /"why":"it has no room for another connection/);
+  assert.match(
+    b.log.join(),
+    /Cannot take a node's connection: no memory .*raise --memory: each shard needs 2304 KiB/,
+  );
+  const ofA = fill(a);
+  assert.equal(a.send(2, 7, bytesOf(1, 1), 1), SendOutcome.DOWN);
+  bench.until(() => /Cannot connect to a node: no memory/.test(a.log.join()), "the words");
+  for (const block of ofB) b.blocks.releaseLink(block);
+  bench.until(() => a.news.includes("up 2"), "a link");
+  for (const block of ofA) a.blocks.releaseLink(block);
+  bench.end();
+});
+
 Deno.test("PeerLinks set no timer where there is nobody", () => {
   const bench = new TestBench(15);
   const [a, b] = pairOf(bench);

@@ -13,7 +13,7 @@ import { type Logger, LogLevel } from "../base/logger.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { ControllerService, MetadataLog } from "../cluster/controller_service.ts";
 import type { ClusterImage } from "../cluster/image.ts";
-import { OWN_VERSIONS, type VersionRange, versionProblem } from "../cluster/logical_version.ts";
+import { OWN_VERSIONS, versionProblem, type VersionRange } from "../cluster/logical_version.ts";
 import { passByIds } from "../cluster/membership.ts";
 import { decodeCommand, encodeCommand } from "../cluster/records.ts";
 import type { Completion } from "../io/completion.ts";

@@ -97,7 +97,10 @@ Deno.test("a node whose program cannot follow the cluster's version is refused, 
   cluster.run(raiseVersion);
   const older = { ...testNode(1), logicalVersion: OWN_VERSIONS.max - 1 };
   const { refusal } = registered(cluster, { node: older, firstFreeGroupId: 1 })!;
-  assert.match(refusal!, /works at logical version 3 \(gregor\.version\), and this program .* 2 at most/);
+  assert.match(
+    refusal!,
+    /works at logical version 3 \(gregor\.version\), and this program .* 2 at most/,
+  );
   assert.equal(cluster.image.nodes.get(1), undefined);
   cluster.run((context) => {
     for (let id = 1; id < NODES_MAX; id++) registerNode(context, testNode(id));

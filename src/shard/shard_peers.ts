@@ -172,7 +172,9 @@ export class ShardPeers implements PeerLinksListener {
     const least = needed / RPC_LINKS_SHARE * mailboxes.shardCount;
     events.note("The memory has no room for the links to all other nodes", {
       shardsOfOtherNodes: shards,
-      remedy: `start with --memory ${Math.ceil(least / 2 ** 20)}MiB or more; until then some replicas may get nothing`,
+      remedy: `start with --memory ${
+        Math.ceil(least / 2 ** 20)
+      }MiB or more; until then some replicas may get nothing`,
     }, LogLevel.WARN);
   }
 
@@ -205,6 +207,7 @@ export class ShardPeers implements PeerLinksListener {
       if (address === null || this.#hasMoved(node.nodeId, address)) continue;
       this.setAddress(node.nodeId, address);
     }
+    if (this.#isFirst) this.#checkMemory();
   }
 
   /** A node said itself that it is elsewhere than the metadata says. */

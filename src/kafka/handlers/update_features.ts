@@ -24,8 +24,7 @@ import { controllerRefusal, onController } from "../controller_answer.ts";
 import { type Handler, ON_CONTROLLER } from "../handler.ts";
 
 /** Of one update, which stands for all. */
-const FOR_ALL =
-  "The update failed for all features since the following feature had an error: ";
+const FOR_ALL = "The update failed for all features since the following feature had an error: ";
 
 export const UPDATE_FEATURES_HANDLER: Handler<UpdateFeaturesRequest, UpdateFeaturesResponse> = {
   api: UPDATE_FEATURES,
