@@ -110,6 +110,7 @@ function updateProblem(
   }
   if (level < 0) return "A feature version cannot be less than 0.";
   const range = supportedFeatures(versions).find(({ name }) => name === feature);
+  if (range === undefined && level === 0) return `Feature ${feature} not found.`;
   const unsupported = rangeProblem(`Local controller ${nodeId}`, range, level) ??
     nodesProblem(image, feature, level);
   if (unsupported !== null) return unsupported;

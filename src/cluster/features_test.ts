@@ -91,6 +91,7 @@ Deno.test("UpdateFeatures refuses, in Kafka's words, what cannot be; all of a re
     "The controller does not support the given upgrade type.",
   );
   assert.match(refused({ feature: "nonsense", level: 1 }), /does not support this feature\.$/);
+  assert.equal(refused({ feature: "nonsense", level: 0 }), "Feature nonsense not found.");
   assert.match(refused({ feature: "group.version", level: 1 }), /only supports versions 0-0$/);
   assert.equal(update(on, [{ feature: "group.version", level: 0 }]), null);
   assert.equal(update(on, [{ level: 3, upgradeType: SAFE_DOWNGRADE }]), null, "it is that");

@@ -34,6 +34,7 @@ export const ALTER_REPLICA_LOG_DIRS_HANDLER: Handler<
     const byTopic = new Map<string, Map<number, ErrorCode>>();
     for (const { path, topics } of dirs) {
       for (const { name, partitions } of topics) {
+        if (partitions.length === 0) continue;
         const outcomes = byTopic.get(name) ?? new Map<number, ErrorCode>();
         byTopic.set(name, outcomes);
         for (const index of partitions) outcomes.set(index, moveTo(services, path, name, index));

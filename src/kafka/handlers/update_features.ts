@@ -32,7 +32,9 @@ export const UPDATE_FEATURES_HANDLER: Handler<UpdateFeaturesRequest, UpdateFeatu
   maxVersion: 2,
   route: ON_CONTROLLER,
   *handle({ services, version }, { featureUpdates, validateOnly }) {
-    const updates = featureUpdates.map((update): FeatureUpdate => ({
+    // Of a feature that is named twice the last level counts, as in Kafka.
+    const byName = new Map(featureUpdates.map((update) => [update.feature, update]));
+    const updates = [...byName.values()].map((update): FeatureUpdate => ({
       feature: update.feature,
       level: update.maxVersionLevel,
       upgradeType: version > 0

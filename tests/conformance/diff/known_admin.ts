@@ -51,12 +51,37 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   },
   {
     apis: ["ApiVersions"],
-    path: /^(?:supported|finalized)Features(?:Epoch$|\{[^}]*\}(?:\.maxVersion)?$)/,
-    gregor: /^(?:null|0|-?\d+)$/,
+    path: /^(?:supported|finalized)Features(?:Epoch$|\{[^}]*\}(?:\.(?:min|max)Version(?:Level)?)?$)/,
+    gregor: /^(?:null|-?\d+|\{"name":"gregor\.version",.*\})$/,
     asked: "Which features exist, at which level.",
     kafkaDoes: "Its own, and an epoch that counts the records of its metadata.",
-    gregorDoes: "Level 0 of those that clients look for, and its own epoch.",
+    gregorDoes:
+      "Level 0 of those that clients look for, the logical version of the cluster, and its own epoch.",
     reason: "The features of a higher level are not built.",
+  },
+  {
+    apis: ["UpdateFeatures"],
+    path: /^errorMessage$/,
+    kafka: /Invalid update version -?\d+ for feature /,
+    gregor: /Invalid update version -?\d+ for feature /,
+    request: ({ featureUpdates }) =>
+      new Set(((featureUpdates ?? []) as readonly JsonObject[]).map(({ feature }) => feature ?? ""))
+        .size > 1,
+    asked: "Several levels that cannot be.",
+    kafkaDoes: "Names the first one in the order of a hash table.",
+    gregorDoes: "Names the first one of the request.",
+    reason: "All are refused in any case.",
+  },
+  {
+    apis: ["AlterReplicaLogDirs"],
+    path: /^results\[\]\.partitions\[\]\.errorCode$/,
+    kafka: /^17$/,
+    gregor: /^57$/,
+    request: /"name":"[^"]{200,}"|\$c~2/,
+    asked: "To move a partition of a topic with a very long name.",
+    kafkaDoes: "INVALID_TOPIC_EXCEPTION: the folder of the copy would have too long a name.",
+    gregorDoes: "LOG_DIR_NOT_FOUND.",
+    reason: "There is one directory, and no copy.",
   },
   {
     apis: ["CreateTopics"],

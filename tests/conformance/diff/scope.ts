@@ -26,6 +26,7 @@ const TRANSACTIONS = "__transaction_state";
 /** Arrays whose elements stand in the order of a hash table at Kafka, by API and path. */
 export const UNORDERED: Readonly<Record<string, readonly string[]>> = {
   AlterConfigs: ["responses"],
+  AlterReplicaLogDirs: ["results", "results.partitions"],
   ApiVersions: ["supportedFeatures", "finalizedFeatures"],
   CreateTopics: ["topics"],
   DeleteGroups: ["results"],

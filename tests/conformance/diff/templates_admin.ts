@@ -51,6 +51,24 @@ export const ADMIN_TEMPLATES: readonly Template[] = [
     request: { topics: [{ topicName: "__cluster_metadata", partitions: [{ partitionIndex: 0 }] }] },
   },
   { api: "UnregisterBroker", request: { brokerId: 77 } },
+  {
+    api: "UpdateFeatures",
+    to: 0,
+    request: { featureUpdates: [{ feature: "unknown.version", maxVersionLevel: 1 }] },
+  },
+  {
+    api: "UpdateFeatures",
+    from: 1,
+    changes: "nothing",
+    request: {
+      featureUpdates: [{ feature: "unknown.version", maxVersionLevel: 1, upgradeType: 1 }],
+      validateOnly: true,
+    },
+  },
+  {
+    api: "AlterReplicaLogDirs",
+    request: { dirs: [{ path: "/nowhere", topics: [{ name: "orders", partitions: [0] }] }] },
+  },
   { api: "ListConfigResources", request: { resourceTypes: [2] } },
   { api: "ListConfigResources", from: 1, request: {} },
   describing({

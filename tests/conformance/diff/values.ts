@@ -165,6 +165,8 @@ const BY_NAME: Readonly<Record<string, readonly Json[]>> = {
   "CreatableReplicaAssignment.partitionIndex": [0, 1, 2, -1],
   "JoinGroupRequest.groupId": ["", " ", "$cg", "$c~300"],
   "SyncGroupRequest.groupId": ["", " ", "$cg", "$cunknown"],
+  // None of those that there are: what follows would meet other levels.
+  "FeatureUpdateKey.feature": ["", "unknown.version", "$cfeature"],
   // Never the one that is there.
   "UnregisterBrokerRequest.brokerId": [-2147483648, -1, 0, 2, 2147483647],
   "DeleteGroupsRequest.groupsNames": ["$cunknown", "", "live"],
