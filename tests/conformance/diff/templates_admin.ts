@@ -59,7 +59,6 @@ export const ADMIN_TEMPLATES: readonly Template[] = [
   {
     api: "UpdateFeatures",
     from: 1,
-    changes: "nothing",
     request: {
       featureUpdates: [{ feature: "unknown.version", maxVersionLevel: 1, upgradeType: 1 }],
       validateOnly: true,
