@@ -51,7 +51,8 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   },
   {
     apis: ["ApiVersions"],
-    path: /^(?:supported|finalized)Features(?:Epoch$|\{[^}]*\}(?:\.(?:min|max)Version(?:Level)?)?$)/,
+    path:
+      /^(?:supported|finalized)Features(?:Epoch$|\{[^}]*\}(?:\.(?:min|max)Version(?:Level)?)?$)/,
     gregor: /^(?:null|-?\d+|\{"name":"gregor\.version",.*\})$/,
     asked: "Which features exist, at which level.",
     kafkaDoes: "Its own, and an epoch that counts the records of its metadata.",
