@@ -177,6 +177,23 @@ export const NODE_CALLS_SERVED_MAX = 1_024;
 /** Addresses to which the controller's shard sends hellos; further ones replace the oldest. */
 export const HELLO_ADDRESSES_MAX = 64;
 
+/** Requests of other nodes for records in the place of damaged ones that a shard serves at once. */
+export const REFILLS_SERVED_MAX = 8;
+
+/** A node that does not answer such a request within this time is passed over (ms). */
+export const REFILL_WAIT_MS = 2_000;
+
+/** Damaged extents of a shard that wait to be mended; further ones are met again. */
+export const MENDINGS_MAX = 1_000;
+
+/** What a shard reads of replicated logs to find damage (bytes per ms): in the long run, and of logs that have some. */
+export const INSPECTION_BYTES_PER_MS = 1024;
+export const HURRIED_INSPECTION_BYTES_PER_MS = 32 * 1024;
+
+/** The first round of that begins so long after the start, the next one so long after the last one (ms). */
+export const INSPECTION_BEGINS_MS = 2_000;
+export const INSPECTION_PAUSE_MS = 3_600_000;
+
 /** What one shard sends to learners, in the long run (bytes per ms), and at once (bytes). */
 export const RECOVERY_BYTES_PER_MS = 50 * 1024;
 export const RECOVERY_BURST_BYTES = 8 * 1024 * 1024;

@@ -25,8 +25,8 @@
  * A log's contents are input: clients once could write there, and disks return wrong bytes. So
  * - a record that the machine cannot apply is skipped, and reported with its offset;
  * - a read that fails is repeated, because some errors are temporary;
- * - while a state is loaded, a part of the log that stays unreadable is skipped, and reported with the lost offsets;
- *   the records after it still count. Who loads decides what a state that lacks something may do.
+ * - while a state is loaded, a part of the log that stays unreadable, and that no other node has, is skipped, and
+ *   reported with the lost offsets; the records after it still count. Who loads decides what a state that lacks something may do.
  * - later, nothing is skipped: others rely on the state, and on having heard of every change. It is *stalled* then,
  *   which is reported, and tries again until the record can be read, or a start loads the state anew.
  *
@@ -408,7 +408,8 @@ export class AppliedLog {
         yield* this.#pause(READ_PAUSES_MS[tries++]!);
         continue;
       }
-      if (this.#loaded) {
+      // Another node has it: it is waited for, whatever it takes.
+      if (this.#loaded || read.error === ReadError.MENDING) {
         yield* this.#stall("its part of the log cannot be read");
         continue;
       }

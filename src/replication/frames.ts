@@ -36,7 +36,14 @@ import { getInt64Le, setInt64Le } from "../bytes/int64.ts";
 import { MessageKind, Outcome, type RaftMessage } from "../raft/message.ts";
 
 /** Types of frames (`src/rpc/frame.ts`) that belong to replication. */
-export const ReplicationFrame = { ROWS: 16, APPEND: 17, SNAPSHOT: 18, LIFE: 19 } as const;
+export const ReplicationFrame = {
+  ROWS: 16,
+  APPEND: 17,
+  SNAPSHOT: 18,
+  LIFE: 19,
+  REFILL_ASK: 20,
+  REFILL: 21,
+} as const;
 export type ReplicationFrame = typeof ReplicationFrame[keyof typeof ReplicationFrame];
 
 export const ROW_SIZE = 72;

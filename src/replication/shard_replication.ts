@@ -52,6 +52,7 @@ import { RecoveryPace } from "./recovery_pace.ts";
 import { ReceivedAppend } from "./received_append.ts";
 import type { ReplicaGroup } from "./replica.ts";
 import type { ReplicaHost } from "./replica_host.ts";
+import { type RefillHost, Refills } from "./refills.ts";
 import { RowQueue, ROWS_PER_FRAME_MAX } from "./row_queue.ts";
 import { decodeSnapshot } from "./snapshot_frame.ts";
 import { type SnapshotHost, SnapshotSender } from "./snapshot_sender.ts";
@@ -99,7 +100,7 @@ interface Unsent {
   readonly isGone: boolean;
 }
 
-export class ShardReplication implements ReplicaHost, AppendFrameOwner, SnapshotHost {
+export class ShardReplication implements ReplicaHost, AppendFrameOwner, SnapshotHost, RefillHost {
   readonly memory: Memory;
   readonly allocate: ReplicationOptions["allocate"];
   readonly release: ReplicationOptions["release"];
@@ -128,6 +129,8 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   /** Read, and refused by a full link; by node. */
   readonly #full = new Map<number, AppendFrame[]>();
   readonly #snapshots = new SnapshotSender(this);
+  /** Records that replicas have from each other where one was damaged. */
+  readonly refills: Refills;
   readonly #liveness: Liveness;
 
   readonly #message = new RaftMessage();
@@ -146,6 +149,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     this.inSyncMs = options.inSyncMs;
     this.timing = options.timing ?? RAFT_TIMING;
     this.#received = new ReceivedAppend(options.memory, options.crc32c);
+    this.refills = new Refills(this, options);
     const { nodeId, memory: { view }, pinRoom } = options;
     this.#frames = new AppendFrames({ owner: this, nodeId, view, pinRoom });
     this.#liveness = new Liveness({
@@ -174,6 +178,10 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   /** The block of the shard's memory that it keeps for good; -1: none yet. */
   get stagingAddress(): number {
     return this.#staging;
+  }
+
+  get replicas(): Iterable<GroupReplica> {
+    return this.#replicas.values();
   }
 
   replicaOf(groupId: number): GroupReplica | undefined {
@@ -227,7 +235,11 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     else if (type === ReplicationFrame.APPEND) problem = this.#onAppend(node, address, length);
     else if (type === ReplicationFrame.SNAPSHOT) problem = this.#onSnapshot(node, address, length);
     else if (type === ReplicationFrame.LIFE) problem = this.#onLife(node, address, length);
-    else problem = `a frame of the unknown type ${type}`;
+    else if (type === ReplicationFrame.REFILL_ASK) {
+      problem = this.refills.onAsk(node, address, length);
+    } else if (type === ReplicationFrame.REFILL) {
+      problem = this.refills.onRefill(node, address, length);
+    } else problem = `a frame of the unknown type ${type}`;
     if (problem === null) return FrameVerdict.TAKEN;
     this.#options.events.note("A node sent what makes no sense", { node, problem }, LogLevel.WARN);
     return FrameVerdict.WRONG;
@@ -296,8 +308,9 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     this.#snapshots.begin(replica, node);
   }
 
-  sendSnapshotFrame(
-    { log: { groupId } }: GroupReplica,
+  sendFrame(
+    type: ReplicationFrame,
+    groupId: number,
     node: number,
     head: Uint8Array,
     ranges: RangeList,
@@ -307,10 +320,13 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     const staging = this.#stage();
     if (shard < 0 || staging < 0 || head.length > STAGING_SIZE) return false;
     this.memory.bytes.set(head, staging);
-    const type = ReplicationFrame.SNAPSHOT;
     const { length } = head;
     const outcome = this.#links!.sendRanges(node, shard, type, staging, length, ranges, owner);
     return outcome === SendOutcome.QUEUED;
+  }
+
+  frameMaxOf(node: number): number {
+    return this.#links?.frameMaxOf(node) ?? 0;
   }
 
   onSnapshotUnsent(replica: GroupReplica, node: number, term: number): void {

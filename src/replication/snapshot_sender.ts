@@ -16,6 +16,7 @@ import { ReadError } from "../storage/log.ts";
 import { LogRead } from "../storage/log_read.ts";
 import { committedProducers } from "../storage/producer_snapshot.ts";
 import { batchBaseOffset } from "../wire/record_batch.ts";
+import { ReplicationFrame } from "./frames.ts";
 import type { GroupReplica } from "./group_replica.ts";
 import { encodeSnapshot } from "./snapshot_frame.ts";
 
@@ -24,8 +25,9 @@ export interface SnapshotHost {
   readonly allocate: (size: number) => number;
   readonly release: (address: number) => void;
   /** Sends a frame of `head` and `ranges`; false: not now. */
-  sendSnapshotFrame(
-    replica: GroupReplica,
+  sendFrame(
+    type: ReplicationFrame,
+    groupId: number,
     node: number,
     head: Uint8Array,
     ranges: RangeList,
@@ -116,7 +118,8 @@ class Sending implements Completion, FrameOwner {
     const before = firstIndex - 1;
     const point = { offset: log.offsetAt(firstIndex), producersBytes: producers.length };
     const head = encodeSnapshot(log, raft.snapshotHeader(before, log.startTerm), point);
-    if (!host.sendSnapshotFrame(replica, this.#node, head, ranges, this)) return this.#giveUp();
+    const type = ReplicationFrame.SNAPSHOT;
+    if (!host.sendFrame(type, log.groupId, this.#node, head, ranges, this)) return this.#giveUp();
     replica.snapshotSent(this.#node, this.#term, before);
   }
 

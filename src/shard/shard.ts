@@ -37,6 +37,7 @@ import { RequestHeap } from "../kafka/request_heap.ts";
 import { KafkaServer } from "../kafka/server.ts";
 import type { StorageTrouble } from "../kafka/services.ts";
 import type { MakeReplica } from "../replication/replica.ts";
+import { Mender } from "../replication/mender.ts";
 import { ShardReplication } from "../replication/shard_replication.ts";
 import { keepBallast } from "../storage/ballast.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
@@ -86,6 +87,8 @@ export class Shard {
   readonly leaders: LeaderTable;
   readonly storage: ShardStorage;
   readonly replication: ShardReplication;
+  /** Has what is damaged here from other nodes. */
+  readonly mender: Mender;
   readonly partitions: PartitionTable;
   readonly news: RemoteNews;
   readonly leaderNews: LeaderNews;
@@ -184,6 +187,13 @@ export class Shard {
       },
     });
     this.image.listen(this.partitions);
+    this.mender = new Mender({
+      storage,
+      replication: this.replication,
+      timers,
+      nowMs,
+      events: this.events,
+    });
     storage.mayGiveUp = (groupId) => {
       const partition = this.partitions.byGroup(groupId);
       return partition !== undefined && mayGiveUp(partition);

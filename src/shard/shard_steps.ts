@@ -57,6 +57,8 @@ export class ShardSteps {
   readonly #options: ShardStepsOptions;
   #shard: Shard | null = null;
   /** Gives up what a verification found damaged, as soon as it is known who else has it; before clients connect. */
+  /** What a verification of this start found. */
+  #damages: readonly Damage[] = [];
   #giveUp: () => Task<void> = function* () {};
 
   constructor(options: ShardStepsOptions) {
@@ -106,6 +108,7 @@ export class ShardSteps {
     for (const damage of damages) {
       if (storage.logs.has(damage.groupId)) onVerifiedDamage(damage);
     }
+    this.#damages = damages;
     if (acceptLoss) {
       opened.partitions.acceptsLoss = true;
       this.#giveUp = () => storage.giveUp(damages);
@@ -148,6 +151,11 @@ export class ShardSteps {
   *serve(ballastBytes: number): Task<void> {
     const shard = this.#opened;
     yield* this.#giveUp();
+    for (const damage of this.#damages) {
+      if (damage.harmless !== true && shard.storage.logs.has(damage.groupId)) {
+        shard.mender.note(damage);
+      }
+    }
     shard.deleteOrphans();
     if (this.#options.shard === CONTROLLER_SHARD) yield* shard.keepBallast(ballastBytes);
   }

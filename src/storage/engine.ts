@@ -30,8 +30,11 @@ import { Reaper } from "./reaper.ts";
 import type { LostExtent, Segment } from "./segment.ts";
 import { SegmentLoader } from "./segment_loader.ts";
 import { prepareSegment } from "./segment_prepare.ts";
+import { Inspector } from "./inspector.ts";
+import { type RecordSource, Refilled, refillExtent } from "./refill.ts";
 import type {
   Damage,
+  ExtentPlace,
   LogCreation,
   ShardStorage,
   StorageContext,
@@ -87,6 +90,7 @@ export class Engine implements ShardStorage, LogParts {
   readonly appendBytesMax: number;
   readonly largeBytesMin: number;
   readonly logs = new Map<number, PartitionLog>();
+  readonly inspector = new Inspector(this, this.logs);
   readonly #journal: Journal;
   readonly #target: CheckpointTarget;
   readonly #reaper: Reaper;
@@ -130,6 +134,10 @@ export class Engine implements ShardStorage, LogParts {
     this.loader = new SegmentLoader(context, this.cache, this.files);
     this.loader.acceptLoss = options.acceptLoss ?? false;
     this.loader.termOf = (segment, extent) => this.#termOf(segment, extent);
+    this.loader.knownTermOf = ({ groupId }, offset) => {
+      const log = this.logs.get(groupId);
+      return log === undefined || offset < log.startOffset ? -1 : log.termAt(log.indexAt(offset));
+    };
     this.loader.onLost = (segment, lost, last) => this.#onLost(segment, lost, last);
     this.dirtyBytesMax = Math.floor(context.arena.size * DIRTY_SHARE);
     this.#pinnedBytesMax = Math.floor(context.arena.size * PINNED_SHARE);
@@ -206,6 +214,25 @@ export class Engine implements ShardStorage, LogParts {
 
   set mayGiveUp(mayGiveUp: (groupId: number) => boolean) {
     this.loader.mayGiveUp = mayGiveUp;
+  }
+
+  set mends(mends: (groupId: number) => boolean) {
+    this.loader.mends = mends;
+  }
+
+  set onUnreadable(onUnreadable: (place: ExtentPlace) => void) {
+    this.loader.onUnreadable = ({ groupId, file }, position) => {
+      onUnreadable({ groupId, file: file.path, position });
+    };
+  }
+
+  *refill({ groupId, file, position }: ExtentPlace, source: RecordSource): Task<Refilled> {
+    const log = this.logs.get(groupId);
+    const segment = log?.segmentList.find((one) => one.file.path === file);
+    if (log === undefined || segment === undefined) return Refilled.MENDED;
+    const result = yield* refillExtent(this, log, segment, position, source);
+    if (result === Refilled.MENDED) this.loader.noteMended(segment, position);
+    return result;
   }
 
   canAppend(bytes: number): boolean {
@@ -333,7 +360,10 @@ export class Engine implements ShardStorage, LogParts {
         result === -ENOENT && this.loader.acceptsLossOf(segment) && segment.entryCount > 0
       ) {
         runTask(this.loader.giveUp(segment, -1), () => this.#progress = true);
-      } else if (result === -EIO && segment === log.active && segment.sizeBytes > 0) {
+      } else if (
+        (result === -EIO || (result === -ENOENT && this.loader.mends(log.groupId))) &&
+        segment === log.active && segment.sizeBytes > 0
+      ) {
         // Nothing that is written needs the bytes before it, but in the block that they share.
         this.context.onDamage({
           file: segment.file.path,

@@ -16,6 +16,7 @@ import {
   BATCH_HEADER_SIZE,
   BATCH_MAGIC,
   batchEndOffset,
+  batchLeaderEpoch,
   batchMaxTimestamp,
   batchSize,
   CRC_OFFSET,
@@ -35,7 +36,8 @@ const SCAN_BYTES = 256 * 1024;
  */
 export function* rebuildIndex(loader: SegmentLoader, segment: Segment): Task<number> {
   const handle = yield* loader.open(segment, false, false);
-  const gone = handle === -ENOENT && (loader.acceptsLossOf(segment) || segment.lost !== null);
+  const isGivenUp = loader.acceptsLossOf(segment) || segment.lost !== null;
+  const gone = handle === -ENOENT && (isGivenUp || loader.mends(segment.groupId));
   if (handle < 0 && !gone) return handle;
   segment.index.cut(0);
   segment.index.filedCount = 0;
@@ -148,7 +150,7 @@ export function* scanBatches(
     const covered = needed - ATTRIBUTES_OFFSET;
     const good = view.getInt8(at + MAGIC_OFFSET) === BATCH_MAGIC && getInt64(view, at) === offset &&
       crc32c(at + ATTRIBUTES_OFFSET, covered, 0) === view.getUint32(at + CRC_OFFSET, false);
-    if (!good) break;
+    if (!good || !hasItsTerm(loader, segment, view, at)) break;
     const index = segment.index;
     const joins = extent >= 0 &&
       position + needed - roundDown(index.positions[extent]!) <= EXTENT_WINDOW_MAX;
@@ -166,4 +168,10 @@ export function* scanBatches(
   }
   loader.cache.arena.release(address);
   return position;
+}
+
+/** No checksum of a batch covers its leader epoch; its log knows better, as far as it remembers. */
+function hasItsTerm(loader: SegmentLoader, segment: Segment, view: DataView, at: number): boolean {
+  const term = loader.knownTermOf(segment, batchEndOffset(view, at) - 1);
+  return term < 0 || term === batchLeaderEpoch(view, at);
 }

@@ -65,6 +65,8 @@ export const ReadError = {
   STORAGE: 2,
   /** The bytes do not match their checksum, or the file is missing: CORRUPT_MESSAGE. */
   DAMAGED: 3,
+  /** The extent cannot be read, and is being had from another node: KAFKA_STORAGE_ERROR, which clients try again. */
+  MENDING: 4,
 } as const;
 export type ReadError = typeof ReadError[keyof typeof ReadError];
 

@@ -78,11 +78,17 @@ export class LogReader {
     return extentEnd(segment, segment.index.findOffset(offset));
   }
 
+  #firstOffset(read: LogRead): number {
+    const { startOffset, segmentList } = this.#log;
+    if (!read.beforeStart) return startOffset;
+    return Math.min(startOffset, segmentList[0]?.baseOffset ?? startOffset);
+  }
+
   /** Fills `read` from memory; false when the first extent is not in memory. */
   #collect(read: LogRead): boolean {
     const log = this.#log;
     const offset = read.offset;
-    if (offset < log.startOffset || offset > log.endOffset) {
+    if (offset < this.#firstOffset(read) || offset > log.endOffset) {
       read.error = ReadError.OFFSET_OUT_OF_RANGE;
       return true;
     }
@@ -171,11 +177,11 @@ export class LogReader {
           return 0;
         }
         const loaded = yield* loader.loadIndex(segment);
-        if (loaded < 0 && !segment.dropped) return fail(read, segment);
+        if (loaded < 0 && !segment.dropped) return this.#fail(read, segment);
       }
-      if (segment === null || read.offset < this.#log.startOffset) {
+      if (segment === null || read.offset < this.#firstOffset(read)) {
         if (this.#collect(read)) return 0;
-        return fail(read, segment);
+        return this.#fail(read, segment);
       }
       const first = segment.index.findOffset(read.offset);
       const last = this.#lastWanted(segment, first, read);
@@ -197,7 +203,7 @@ export class LogReader {
         this.#noteMiss(read, segment, last);
         return 0;
       }
-      if (chunks[0] === null && !segment.dropped) return fail(read, segment);
+      if (chunks[0] === null && !segment.dropped) return this.#fail(read, segment);
     }
   }
 
@@ -239,9 +245,11 @@ export class LogReader {
       });
     }
   }
-}
 
-function fail(read: LogRead, segment: Segment | null): number {
-  read.error = segment?.damaged === true ? ReadError.DAMAGED : ReadError.STORAGE;
-  return 0;
+  #fail(read: LogRead, segment: Segment | null): number {
+    const { loader } = this.#log.parts;
+    if (segment !== null && loader.mends(segment.groupId)) read.error = ReadError.MENDING;
+    else read.error = segment?.damaged === true ? ReadError.DAMAGED : ReadError.STORAGE;
+    return 0;
+  }
 }

@@ -47,8 +47,14 @@ export class SegmentLoader {
   acceptLoss = false;
   /** Of a group that other nodes hold, too, nothing is given up. */
   mayGiveUp: (groupId: number) => boolean = () => true;
+  /** Other nodes are asked for what cannot be read of a group. */
+  mends: (groupId: number) => boolean = () => false;
+  /** Called each time a read meets an extent that cannot be read. */
+  onUnreadable: (segment: Segment, position: number) => void = () => {};
   /** Term of the last record of an extent. */
   termOf: (segment: Segment, extent: number) => number = (segment) => segment.term;
+  /** Term of a record, as the log says by itself; -1: it does not know it (any more). */
+  knownTermOf: (segment: Segment, offset: number) => number = () => -1;
   /** Called with lost extents, up to the extent `last`. */
   onLost: (segment: Segment, lost: LostExtent, last: number) => void = () => {};
 
@@ -97,6 +103,7 @@ export class SegmentLoader {
           segment.index.positions[extent]! === segment.damagedFrom &&
           !this.#mayPass(segment, extent)
         ) {
+          this.onUnreadable(segment, segment.damagedFrom);
           return null;
         }
         return yield* this.#read(segment, extent, lack);
@@ -163,6 +170,7 @@ export class SegmentLoader {
         return handle;
       }
       this.#noteUnreadable(segment, handle);
+      this.onUnreadable(segment, chunk.start);
       if (this.acceptsLossOf(segment)) this.#loseFile(segment);
       return this.#passOver(segment, chunk);
     }
@@ -244,6 +252,7 @@ export class SegmentLoader {
   }
 
   #report(segment: Segment, chunk: Chunk, what: string): void {
+    this.onUnreadable(segment, chunk.start);
     const key = `${segment.file.path}:${chunk.start}`;
     if (this.#reported.has(key)) return;
     this.#reported.add(key);
@@ -260,8 +269,18 @@ export class SegmentLoader {
   /** An extent that could not be read for a while is no damage. */
   #noteReadable(segment: Segment, chunk: Chunk): void {
     if (!this.#reported.delete(`${segment.file.path}:${chunk.start}`)) return;
-    const { groupId, file } = segment;
-    this.context.onReadable?.({ groupId, file: file.path, position: chunk.start });
+    this.noteMended(segment, chunk.start);
+  }
+
+  /** What begins at `position` can be read again. */
+  noteMended(segment: Segment, position: number): void {
+    const { groupId, file: { path } } = segment;
+    this.#reported.delete(`${path}:${position}`);
+    // A file that was gone was reported as a whole.
+    if (position === 0) this.#reported.delete(path);
+    // The next read that fails says so again.
+    segment.damaged = segment.damagedFrom < Infinity;
+    this.context.onReadable?.({ groupId, file: path, position });
   }
 
   /** Makes sure that a segment's index is in memory; a negative errno when that cannot be. */

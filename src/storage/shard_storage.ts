@@ -12,6 +12,8 @@ import type { Memory } from "../bytes/memory.ts";
 import type { Disk } from "../io/disk.ts";
 import type { Task } from "../io/task.ts";
 import type { Log, LogListener, SegmentLimits } from "./log.ts";
+import type { Inspector } from "./inspector.ts";
+import type { RecordSource, Refilled } from "./refill.ts";
 
 /** What storage runs on. */
 export interface StorageContext {
@@ -49,6 +51,9 @@ export interface Damage {
   /** The damaged part has been rebuilt: nothing is lost. */
   readonly harmless?: boolean;
 }
+
+/** An extent: the byte of a segment's file at which it begins. */
+export type ExtentPlace = Pick<Damage, "groupId" | "file" | "position">;
 
 /** A group that a shard begins to hold. */
 export interface LogCreation {
@@ -96,6 +101,14 @@ export interface ShardStorage {
   canAppend(bytes: number): boolean;
   /** Says whether damage of a group may be given up; of each when nothing was set. */
   set mayGiveUp(mayGiveUp: (groupId: number) => boolean);
+  /** Says of which groups other nodes are asked for what cannot be read; of none when nothing was set. */
+  set mends(mends: (groupId: number) => boolean);
+  /** Told of an extent each time a read finds that it cannot be read. */
+  set onUnreadable(onUnreadable: (place: ExtentPlace) => void);
+  /** Mends an extent with records of another node; see `refill.ts`. */
+  refill(place: ExtentPlace, source: RecordSource): Task<Refilled>;
+  /** Reads what nobody asks for, to find damage early. */
+  readonly inspector: Inspector;
   /** Bytes of records that clients' reads may pin in addition; not above 0: none now. */
   readonly pinRoom: number;
   /** Ends a turn of the loop: journal flush, write-behind, checkpoint slices, notices. */

@@ -12,6 +12,7 @@ import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
 import type { RangeList } from "../../src/bytes/range_list.ts";
 import { Timer, Timers } from "../../src/io/timers.ts";
 import type { GroupReplica } from "../../src/replication/group_replica.ts";
+import { Mender } from "../../src/replication/mender.ts";
 import type { ReplicaListener } from "../../src/replication/replica.ts";
 import {
   type ReplicationLinks,
@@ -62,8 +63,9 @@ export class Told implements ReplicaListener {
 export class ReplicaNode {
   readonly id: number;
   readonly storage: TestNode;
-  readonly timers = new Timers();
+  timers = new Timers();
   replication!: ShardReplication;
+  mender!: Mender;
   readonly told = new Map<number, Told>();
   alive = false;
 
@@ -115,7 +117,19 @@ export class ReplicaCluster {
     assert(!node.alive, "a node that lives is started");
     assert(node.storage.mount(1), "a node does not start");
     node.alive = true;
+    // Those of the last life go with it.
+    node.timers = new Timers();
     const { storage, timers } = node;
+    const events = new EventLog({
+      logger: {
+        log: (_level, message, fields) => {
+          const lines = message === WRONG ? this.wrong : this.remarks;
+          lines.push(`${message} ${JSON.stringify(fields)}`);
+        },
+      },
+      nowMs: () => this.nowMs,
+      later: (run, ms) => timers.schedule(new Timer(run), this.nowMs + ms),
+    });
     node.replication = new ShardReplication({
       nodeId: node.id,
       incarnation: 10 + node.id,
@@ -126,16 +140,7 @@ export class ReplicaCluster {
       inSyncMs: 1_000,
       nowMs: () => this.nowMs,
       wallMs: () => this.nowMs,
-      events: new EventLog({
-        logger: {
-          log: (_level, message, fields) => {
-            const lines = message === WRONG ? this.wrong : this.remarks;
-            lines.push(`${message} ${JSON.stringify(fields)}`);
-          },
-        },
-        nowMs: () => this.nowMs,
-        later: (run, ms) => timers.schedule(new Timer(run), this.nowMs + ms),
-      }),
+      events,
       shard: 0,
       flushWaitMs: () => storage.engines[0]!.flushWaitMs(storage.nowMs),
       pinRoom: () => this.hasPinRoom ? storage.engines[0]!.pinRoom : 0,
@@ -145,6 +150,13 @@ export class ReplicaCluster {
       release: (address) => storage.engines[0]!.context.arena.release(address),
     });
     node.replication.connect(this.#linksOf(node));
+    node.mender = new Mender({
+      storage: storage.engines[0]!,
+      replication: node.replication,
+      timers,
+      nowMs: () => this.nowMs,
+      events,
+    });
     for (const other of this.nodes) {
       if (other === node || !other.alive || this.#isCut(node.id, other.id)) continue;
       other.replication.onUp(node.id);

@@ -1,0 +1,81 @@
+/**
+ * Files of two of three nodes are damaged while these are away: each has its records from another node, without anybody
+ * asking for them, and the files are sound and equal afterwards.
+ *
+ * @module
+ */
+
+import { strict as assert } from "node:assert";
+import { checkData } from "../crash/check_data.ts";
+import { pause } from "../../src/cli/pause.ts";
+import type { Broker } from "../harness/broker.ts";
+import { LocalCluster } from "../harness/local_cluster.ts";
+import { CommandShell } from "./command_shell.ts";
+import { compareReplicas, readLogs } from "./replica_logs.ts";
+
+const RECORDS = 3_000;
+const MENDED_MS = 60_000;
+const WHOLE = /Damaged records are whole again/g;
+
+/** The data file of a partition's first segment. */
+function segmentOf(broker: Broker, partition: string): string {
+  const logs = `${broker.dataDir}/logs`;
+  const [log] = [...Deno.readDirSync(logs)].filter(({ name }) => name.startsWith(`${partition}.`));
+  const names = [...Deno.readDirSync(`${logs}/${log!.name}`)].map(({ name }) => name);
+  const [first] = names.filter((name) => name.endsWith(".log")).sort();
+  return `${logs}/${log!.name}/${first}`;
+}
+
+function flip(path: string, position: number): void {
+  using file = Deno.openSync(path, { read: true, write: true });
+  const byte = new Uint8Array(1);
+  file.seekSync(position, Deno.SeekMode.Start);
+  file.readSync(byte);
+  byte[0]! ^= 0x10;
+  file.seekSync(position, Deno.SeekMode.Start);
+  file.writeSync(byte);
+}
+
+async function said(broker: Broker, count: number): Promise<void> {
+  const deadlineMs = performance.now() + MENDED_MS;
+  while ([...broker.stderr.matchAll(WHOLE)].length < count) {
+    assert(performance.now() < deadlineMs, broker.stderr);
+    await pause(100);
+  }
+}
+
+Deno.test("nodes that come back with damaged files have the records from the others", async () => {
+  const cluster = await LocalCluster.start({ nodes: 3, memory: "64MiB" });
+  const shell = new CommandShell(cluster);
+  const [, second, third] = cluster.brokers;
+  try {
+    await shell.good("topic create orders --replication-factor 3");
+    const value = "v".repeat(900);
+    const lines = Array.from({ length: RECORDS }, (_, i) => `${i} ${value}\n`).join("");
+    await shell.good("produce orders", lines);
+    for (const broker of [second!, third!]) {
+      await shell.until(
+        "cluster health",
+        ({ out }) => /^under-replicated partitions +none$/m.test(out),
+      );
+      assert.equal((await broker.stop()).code, 0);
+      const path = segmentOf(broker, "orders-0");
+      if (broker === second) { for (const at of [5_000, 700_000]) flip(path, at); }
+      else Deno.removeSync(path);
+      await broker.restart();
+    }
+    await Promise.all([said(second!, 2), said(third!, 1)]);
+    await shell.until("cluster health", ({ out }) => /^damaged partitions +none$/m.test(out));
+    assert.equal(await shell.good("consume orders --until-end"), lines);
+    await shell.good("produce orders", "more\n");
+    await Promise.all(cluster.brokers.map((broker) => broker.stop()));
+    for (const { dataDir } of cluster.brokers) {
+      const { code, output } = await checkData(dataDir);
+      assert.equal(code, 0, output);
+    }
+    const logs = cluster.brokers.map(({ dataDir }) => readLogs(dataDir));
+    assert.deepEqual(compareReplicas(logs, new Map([["orders-0", RECORDS + 1]])), []);
+  } finally {
+    await cluster.dispose();
+  }
+});

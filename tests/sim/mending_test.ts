@@ -1,0 +1,112 @@
+/**
+ * A simulated cluster of three whose disks lose bits, in other places on each node: afterwards all logs are whole and equal,
+ * those of the metadata and of the coordinators included, and nothing is lost.
+ */
+
+import { strict as assert } from "node:assert";
+import { Xoshiro128 } from "../../src/base/prng.ts";
+import { BLOCK_SIZE } from "../../src/io/disk.ts";
+import { ErrorCode } from "../../src/wire/errors.ts";
+import { PRODUCE } from "../../src/wire/generated/apis.ts";
+import { RecordBatchBuilder } from "../../src/wire/record_batch_builder.ts";
+import { ClusterBench } from "./cluster_bench.ts";
+import { ClusterWatch } from "./cluster_watch.ts";
+import { readToEnd } from "./read_to_end.ts";
+import { runTask } from "../../src/io/task.ts";
+import type { SimNode } from "./sim_node.ts";
+import { produceRequest } from "./sim_requests.ts";
+
+const TOPIC = "orders";
+const BATCHES = 60;
+/** Blocks between places that are damaged on different nodes: no extent is as long. */
+const REGION_BLOCKS = 32;
+
+function largeBatch(fill: number): Uint8Array {
+  const builder = new RecordBatchBuilder();
+  const value = new Uint8Array(6_000).fill(fill);
+  for (let i = 0; i < 3; i++) builder.add({ key: null, value, timestamp: 1_700_000_000_000 });
+  return builder.build();
+}
+
+/** Stops a node, with all that it has in its files. */
+function stop(bench: ClusterBench, node: SimNode): void {
+  node.beginStop();
+  bench.until(() => !node.stopping, "a stop");
+  node.crash();
+}
+
+/** Everything of a log that can be read; null: not all of it can. */
+function bytesOf(bench: ClusterBench, node: SimNode, groupId: number): Uint8Array | null {
+  const parts: number[] = [];
+  const log = node.logOf(groupId)!;
+  let stuckAt: number | null = null;
+  const take = (address: number, length: number): void => {
+    for (const byte of node.memory.bytes.subarray(address, address + length)) parts.push(byte);
+  };
+  runTask(readToEnd(log, log.startOffset, take), (at) => stuckAt = at);
+  bench.until(() => stuckAt !== null, "a read");
+  return stuckAt === -1 ? Uint8Array.from(parts) : null;
+}
+
+for (const seed of [1, 2, 3]) {
+  Deno.test(`bits that flip on all nodes, in different places, cost nothing (seed ${seed})`, () => {
+    const random = new Xoshiro128(seed);
+    const bench = new ClusterBench(seed);
+    const { cluster } = bench;
+    bench.start(1, 2, 1);
+    bench.until(() => bench.metadata(0).brokers.length === 3);
+    assert.equal(bench.create(0, TOPIC, 3, 1).errorCode, ErrorCode.NONE);
+    const { topicId, partitions } = bench.settled(TOPIC, [0, 1, 2]);
+    const { leaderId } = partitions[0]!;
+    for (let i = 0; i < BATCHES; i++) {
+      const request = produceRequest(TOPIC, 0, largeBatch(i));
+      const answer = bench.ask(leaderId, PRODUCE, 9, request);
+      assert.equal(answer.responses[0]!.partitionResponses[0]!.errorCode, ErrorCode.NONE);
+    }
+    const groupId = cluster.nodes[0]!.groupOf(topicId, 0);
+    bench.until(() =>
+      cluster.nodes.every((node) => node.logOf(groupId)!.endOffset === 3 * BATCHES)
+    );
+    const before = bytesOf(bench, cluster.nodes[leaderId]!, groupId)!;
+    for (const node of cluster.nodes) stop(bench, node);
+
+    const struck: string[] = [];
+    for (const { disk, nodeId } of cluster.nodes) {
+      for (const path of disk.paths().filter((each) => each.endsWith(".log"))) {
+        const blocks = Math.ceil(disk.size(path) / BLOCK_SIZE);
+        for (let block = 0; block < blocks; block++) {
+          const region = Math.floor(block / REGION_BLOCKS);
+          const isFirst = block % REGION_BLOCKS === 8 || block === 0;
+          if (!isFirst || (region + path.length) % 3 !== nodeId || disk.size(path) === 0) continue;
+          disk.flipBit(path, block * BLOCK_SIZE + 61 + random.nextBelow(60), random.nextBelow(8));
+          struck.push(`node ${nodeId}: block ${block} of ${path}`);
+        }
+      }
+    }
+    assert(struck.some((what) => what.includes("metadata")), struck.join("\n"));
+    assert(struck.filter((what) => what.includes(TOPIC)).length >= 6, struck.join("\n"));
+
+    for (const node of cluster.nodes) node.begin(2);
+    bench.until(() => cluster.accepting.length === 3, "a start");
+    bench.settled(TOPIC, [0, 1, 2]);
+    const isWhole = (): boolean =>
+      cluster.nodes.every((node) => node.unreadable().length === 0) &&
+      cluster.nodes.every((node) => bytesOf(bench, node, groupId) !== null);
+    const lateMs = cluster.nowMs + 60_000;
+    while (!isWhole()) {
+      const said = (): string => cluster.nodes.map(({ remarks }) => remarks.join("\n")).join("\n");
+      assert(cluster.nowMs < lateMs, said());
+      cluster.rest(500);
+    }
+    for (const node of cluster.nodes) {
+      const bytes = bytesOf(bench, node, groupId)!;
+      assert(bytes.every((byte, at) => byte === before[at]) && bytes.length === before.length);
+    }
+    cluster.rest(2_000);
+    new ClusterWatch(cluster).compare([]);
+    const mended = cluster.nodes.flatMap(({ shards }) =>
+      shards.map(({ shard }) => shard.mender.mended)
+    );
+    assert(mended.reduce((sum, count) => sum + count) >= 6, `${mended}`);
+  });
+}
