@@ -7,7 +7,11 @@
 import { RECOVER_METADATA, RECOVER_PARTITION } from "../wire/generated/apis.ts";
 import type { DescribedReplica } from "../wire/generated/describe_replicas_response.ts";
 import { newRecoverMetadataRequest } from "../wire/generated/recover_metadata_request.ts";
-import { newRecoverPartitionRequest } from "../wire/generated/recover_partition_request.ts";
+import {
+  newRecoveredVoter,
+  newRecoverPartitionRequest,
+  type RecoveredVoter,
+} from "../wire/generated/recover_partition_request.ts";
 import type { Cluster } from "./client/cluster.ts";
 import { brokerRefusal } from "./client/outcome.ts";
 import {
@@ -74,7 +78,16 @@ export const definition = command({
             `--node ${survivor.node} --accept-loss`,
         );
       }
-      await recover(cluster, name, survivor.node);
+      await recover(cluster, name, survivor, reports);
+      if (survivor.replica.role === "read-only") {
+        terminal.remark(
+          `${
+            args[0]
+          } is to go on with node ${survivor.node} alone, whose log is damaged: restart that node once with ` +
+            "--accept-loss.\n",
+        );
+        return;
+      }
       terminal.remark(`${args[0]} goes on with node ${survivor.node} alone.\n`);
       terminal.remark(
         name.topic === METADATA_TOPIC
@@ -106,15 +119,13 @@ export function chooseSurvivor(
     );
   }
   const answers = reports.flatMap(({ node, replica }) => {
-    const isVoter = replica?.members.some(({ nodeId, part }) =>
-      nodeId === node && part === "voter"
-    );
-    return replica === null || isVoter !== true || replica.role === "read-only"
-      ? []
-      : [{ node, replica }];
+    const part = replica?.members.find(({ nodeId }) => nodeId === node)?.part ?? "none";
+    return replica === null || part === "none" ? [] : [{ node, replica, part }];
   });
+  const able = answers.filter(({ replica }) => replica.role !== "read-only");
+  // Where no voter is left, a copy that was being made is all that there is.
   const survivor = wanted === null
-    ? longest(answers)
+    ? longest(able.filter(({ part }) => part !== "learner")) ?? longest(able)
     : answers.find(({ node }) => node === wanted) ?? null;
   if (survivor !== null) return survivor;
   throw new Failure(
@@ -157,7 +168,34 @@ export function describeLoss(
   ].join("\n");
 }
 
-async function recover(cluster: Cluster, name: PartitionName, node: number): Promise<void> {
+/** Who votes by the configuration of the furthest replica: the metadata does not know how far a change has come. */
+export function votersOf(reports: readonly ReplicaReport[]): RecoveredVoter[] {
+  const answers = reports.flatMap(({ node, replica }) =>
+    replica === null ? [] : [{ node, replica }]
+  );
+  const members = longest(answers)?.replica.members ?? [];
+  return members.filter(({ part, incarnation }) => part !== "learner" && incarnation >= 0).map(
+    (member) => {
+      const { nodeId, incarnation, part, wasVoter } = member;
+      const own = answers.find(({ node }) => node === nodeId)?.replica;
+      const isDamaged = own?.role === "read-only";
+      return newRecoveredVoter({
+        nodeId,
+        incarnation,
+        isVoter: part === "voter",
+        wasVoter,
+        isDamaged,
+      });
+    },
+  );
+}
+
+async function recover(
+  cluster: Cluster,
+  name: PartitionName,
+  { node, replica: { role } }: Survivor,
+  reports: readonly ReplicaReport[],
+): Promise<void> {
   const what = `recover ${name.topic}/${name.partition}`;
   const isMetadata = name.topic === METADATA_TOPIC;
   const { errorCode, errorMessage } = isMetadata
@@ -167,9 +205,10 @@ async function recover(cluster: Cluster, name: PartitionName, node: number): Pro
     )
     : await cluster.any.call(
       RECOVER_PARTITION,
-      newRecoverPartitionRequest({ ...name, nodeId: node }),
+      newRecoverPartitionRequest({ ...name, nodeId: node, voters: votersOf(reports) }),
     );
   if (errorCode !== 0) throw brokerRefusal(what, errorCode, errorMessage);
+  if (role === "read-only") return;
   const deadlineMs = performance.now() + cluster.timeoutMs;
   while (performance.now() < deadlineMs) {
     const places = await cluster.places(isMetadata ? [] : [name.topic]);

@@ -31,7 +31,7 @@ import { hostPort } from "../base/address.ts";
 import type { Random } from "../base/prng.ts";
 import { type HelloFounder, newNodeHello, type NodeHello } from "../wire/generated/node_hello.ts";
 import { type Uuid, uuidToBase64 } from "../wire/uuid.ts";
-import { GIVEN_UP_MAX } from "./hello.ts";
+import { goingOnWithout, hasLife, havingLearned, isGivenUpBy, whyGivenUp } from "./given_up.ts";
 import { newUuid } from "./ids.ts";
 import {
   describeSilent,
@@ -70,6 +70,8 @@ export interface FoundingState {
   readonly pledge: Proposal | null;
   /** Nodes without which the cluster's metadata went on, in the lives that they had; absent: none. */
   readonly givenUp?: readonly Founder[];
+  /** The metadata goes on with this node alone, and what belongs to that is not done yet. */
+  readonly isRecovering?: boolean;
 }
 
 export const UNFORMED: FoundingState = { clusterId: "", founders: [], pledge: null };
@@ -94,7 +96,7 @@ export interface FoundingOptions {
 export interface FoundingEffects {
   /** Sends a message to whoever has that address, or loses it. */
   send(to: RpcAddress, hello: NodeHello): void;
-  /** Makes the state durable; `Founding.saved` follows. */
+  /** Makes the state durable; `Founding.saved` or `Founding.notSaved` follows. */
   save(state: FoundingState): void;
   /** The node belongs to a cluster, which is durable. Once. */
   formed(state: FoundingState): void;
@@ -124,8 +126,9 @@ export class Founding {
   #proposal: Proposal | null = null;
   /** What its proposer said when this process agreed to the pledge. */
   #pledgedOn: NodeHello | null = null;
-  /** What is being written. */
+  /** What is being written, and what is to be written then. */
   #saving: FoundingState | null = null;
+  #next: FoundingState | null = null;
   #sequence = 0;
   /** Since when there is a cluster to join; -1: there is none. */
   #joinableMs = -1;
@@ -203,27 +206,26 @@ export class Founding {
     target.answer = hello;
     target.answered = Math.max(target.answered, hello.answersSequence);
     this.#judge(target, hello);
-    this.#judgeFounders(target.address, hello);
+    this.#heedGivenUp(target.address, hello);
     this.#decide();
   }
 
   /**
-   * The cluster goes on without the other founders: who comes back as one of them hears that it is none any more. They
-   * keep their ids, and are named in a life that none of them has. So do `others`, who came later.
+   * The metadata goes on with this node alone (`given_up.ts`). Whoever can be reached is told of the lost ones.
    *
-   * @param others who voted on the metadata besides this node
+   * @param lost in the lives that they had
+   * @param others where those are that can be reached
    */
-  giveUpFounders(others: readonly Founder[] = []): void {
-    const { nodeId, incarnation } = this.#self;
-    const founders = this.#state.founders.map((founder) =>
-      founder.nodeId === nodeId && founder.incarnation === incarnation
-        ? founder
-        : { ...founder, incarnation: newUuid(this.#options.random) }
-    );
+  goOnWithout(lost: readonly Founder[], others: readonly RpcAddress[] = []): void {
+    for (const address of others) this.#addTarget(address, false);
     // Whoever cannot hear it now is asked until it can.
     for (const target of this.#targets.values()) target.answer = null;
-    const givenUp = [...this.#state.givenUp ?? [], ...others].slice(-GIVEN_UP_MAX);
-    this.#save({ ...this.#state, founders, givenUp });
+    this.#save(goingOnWithout(this.#latest, lost, this.#options.random));
+  }
+
+  /** All that belongs to {@linkcode goOnWithout} is done. */
+  recovered(): void {
+    this.#save({ ...this.#latest, isRecovering: false });
   }
 
   /** Whoever has that address does not talk to this node. */
@@ -248,6 +250,12 @@ export class Founding {
     this.#decide();
   }
 
+  /** What `save` was asked to write could not be: nothing has changed. */
+  notSaved(): void {
+    this.#saving = null;
+    this.#next = null;
+  }
+
   /** What `save` was asked to write is durable. */
   saved(): void {
     const state = this.#saving;
@@ -262,6 +270,9 @@ export class Founding {
       if (!target.isSelf) this.#ask(target, this.#nowMs);
     }
     this.#decide();
+    const next = this.#next;
+    this.#next = null;
+    if (next !== null) this.#save(next);
   }
 
   /** What a start waits for, for people. */
@@ -274,11 +285,9 @@ export class Founding {
     if (typeof view === "string") return view;
     if (!this.#mayLeavePledge("")) {
       const { nodeId, host, port } = this.#state.pledge!.founders[0]!;
-      return `this node has agreed to found a cluster with node ${nodeId}, and must hear from ` +
-        `${
-          hostPort(host, port)
-        } what became of it; if that node is gone for good, empty this one's ` +
-        "data directory";
+      const where = hostPort(host, port);
+      return `this node has agreed to found a cluster with node ${nodeId}, and must hear from ${where} what ` +
+        "became of it; if that node is gone for good, empty this one's data directory";
     }
     const [first] = view;
     if (first!.nodeId === this.#self.nodeId) {
@@ -286,19 +295,17 @@ export class Founding {
       return `nodes ${missing.map(({ nodeId }) => nodeId).join(", ")} have not agreed to found a ` +
         "cluster of these seeds; do all have the same --seeds?";
     }
-    return `node ${
-      first!.nodeId
-    } has not proposed a cluster of these seeds; do all have the same --seeds?`;
+    const { nodeId } = first!;
+    return `node ${nodeId} has not proposed a cluster of these seeds; do all have the same --seeds?`;
   }
 
   #onQuestion(hello: NodeHello): void {
     const asked = { host: hello.askedHost, port: hello.askedPort };
     if (hello.process === this.#options.process) return this.isSelf(asked);
-    const answer = this.#hello(asked);
-    answer.answersProcess = hello.process;
-    answer.answersSequence = hello.sequence;
+    const { process: answersProcess, sequence: answersSequence } = hello;
+    const answer = { ...this.#hello(asked), answersProcess, answersSequence };
     this.#effects.send({ host: hello.host, port: hello.port }, answer);
-    this.#judgeFounders({ host: hello.host, port: hello.port }, hello);
+    this.#heedGivenUp({ host: hello.host, port: hello.port }, hello);
     // A question says as much of the sender as an answer; where it is, only an answer says.
     for (const target of this.#targets.values()) {
       const known = target.answer;
@@ -334,21 +341,14 @@ export class Founding {
     target.warned = true;
   }
 
-  /** Nodes that the others have given up would be a second cluster of the same name. */
-  #judgeFounders(address: RpcAddress, { clusterId, founders, givenUp }: NodeHello): void {
-    const { incarnation } = this.#self;
-    if (clusterId === "" || clusterId !== this.#state.clusterId || founders.length === 0) return;
-    const has = (nodes: readonly Founder[]): boolean =>
-      nodes.some((node) => node.incarnation === incarnation);
-    if (!has(givenUp) && (!isFounder(this.#state, incarnation) || has(founders))) return;
-    this.#effects.expel(
-      `the cluster ${clusterId} went on without this node: its metadata was recovered after the ` +
-        `node was given up, as the one at ${
-          nameOf(address)
-        } says. What this node has is of no use ` +
-        "there: keep a copy of its data directory if you need one, empty it, and start the node " +
-        "again, which then joins as a new one",
-    );
+  /** Whom the cluster gave up, this node or others, which are to hear of it from this one, too. */
+  #heedGivenUp(address: RpcAddress, hello: NodeHello): void {
+    if (isGivenUpBy(this.#state, this.#self, hello)) {
+      return this.#effects.expel(whyGivenUp(hello.clusterId, nameOf(address)));
+    }
+    if (this.#stage !== "formed" || this.#saving !== null) return;
+    const learned = havingLearned(this.#state, hello);
+    if (learned !== null) this.#save(learned);
   }
 
   #decide(): void {
@@ -379,12 +379,12 @@ export class Founding {
       if (clusterId === "") continue;
       if (!target.isSeed && clusterId !== this.#state.pledge?.clusterId) continue;
       if (found !== null && clusterId !== found.answer!.clusterId) {
+        const [one, other] = [nameOf(found.address), nameOf(target.address)];
         this.#refuse(
-          `the seeds belong to different clusters, ${nameOf(found.address)} to ` +
-            `${found.answer!.clusterId} and ${
-              nameOf(target.address)
-            } to ${clusterId}: name the nodes ` +
-            "of one cluster",
+          `the seeds belong to different clusters, ${one} to ${
+            found.answer!.clusterId
+          } and ${other} to ` +
+            `${clusterId}: name the nodes of one cluster`,
         );
         return null;
       }
@@ -495,7 +495,16 @@ export class Founding {
     return null;
   }
 
+  /** What the data directory keeps when all is written. */
+  get #latest(): FoundingState {
+    return this.#next ?? this.#saving ?? this.#state;
+  }
+
   #save(state: FoundingState): void {
+    if (this.#saving !== null) {
+      this.#next = state;
+      return;
+    }
     this.#saving = state;
     this.#effects.save(state);
   }
@@ -579,7 +588,7 @@ export class Founding {
 
 /** Whether this node is one of those that founded its cluster, in its present life. */
 export function isFounder(state: FoundingState, incarnation: Uuid): boolean {
-  return state.founders.some((founder) => founder.incarnation === incarnation);
+  return hasLife(state.founders, { incarnation });
 }
 
 function sameFounders(a: readonly Founder[], b: readonly Founder[]): boolean {

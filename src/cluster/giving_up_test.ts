@@ -1,7 +1,9 @@
 /** Nodes that were given up when the metadata was recovered. */
 
 import { strict as assert } from "node:assert";
-import { isFounder } from "./founding.ts";
+import { newNodeHello } from "../wire/generated/node_hello.ts";
+import { type Founder, isFounder } from "./founding.ts";
+import { GIVEN_UP_MAX } from "./hello.ts";
 import { type Process, started, World } from "./test_founding.ts";
 
 Deno.test("founders that were given up are told so, and the one that goes on is not", () => {
@@ -10,7 +12,7 @@ Deno.test("founders that were given up are told so, and the one that goes on is 
   world.settle();
   const before = three!.formed!.founders;
   for (const port of [1, 2]) world.kill(world.place(port), true);
-  three!.founding.giveUpFounders();
+  three!.founding.goOnWithout([1, 2].map((port) => founderAt(world, port)));
   world.settle();
   const kept = world.place(3).state.founders;
   assert.deepEqual(kept.map(({ nodeId }) => nodeId), [1, 2, 3]);
@@ -37,7 +39,7 @@ Deno.test("founders that still run, and could not be reached when they were give
   const world = new World();
   const [one, two, three] = started(world, 1, 2, 3);
   world.settle();
-  three!.founding.giveUpFounders();
+  three!.founding.goOnWithout([1, 2].map((port) => founderAt(world, port)));
   world.save(world.place(3));
   // The network loses what was said at that moment.
   world.messages = [];
@@ -48,9 +50,120 @@ Deno.test("founders that still run, and could not be reached when they were give
   assert.deepEqual(three!.expulsions, []);
 });
 
-/** Node 1 founded the cluster alone; 2 and 3 came later. */
-function grown(): { world: World; processes: Process[] } {
+Deno.test("a founder that can be reached is not given up: it goes on with the others' choice, and passes it on", () => {
   const world = new World();
+  const [one, two, three] = started(world, 1, 2, 3);
+  world.settle();
+  world.kill(world.place(3), true);
+  const lost = founderAt(world, 3);
+  one!.founding.goOnWithout([lost], [world.place(2).address]);
+  world.save(world.place(1));
+  // What was said at that moment is lost; it is said again.
+  world.messages = [];
+  world.settle();
+  assert.deepEqual(two!.expulsions, []);
+  assert.deepEqual(world.place(2).state.givenUp, [lost]);
+  assert.equal(isFounder(world.place(1).state, world.place(2).incarnation), true);
+  // The lost one hears of it also from a node that only heard of it itself.
+  world.kill(world.place(1), true);
+  const returned = world.start(world.place(3));
+  world.settle();
+  assert.match(returned.expulsions[0]!, /went on without this node/);
+  assert.deepEqual([...two!.expulsions, ...three!.expulsions], []);
+});
+
+Deno.test("lives that were given up are learned once, up to a limit, and by whoever is none of them", () => {
+  const world = new World();
+  const { processes: [, two] } = grown(world);
+  const lives = Array.from({ length: 40 }, (_, at) => ({
+    nodeId: 10 + at,
+    incarnation: at.toString(16).padStart(32, "a"),
+    host: "gone",
+    port: 1 + at,
+  }));
+  const tell = (givenUp: Founder[], sequence: number): void => {
+    const { clusterId, founders } = world.place(2).state;
+    const asked = world.place(2).address;
+    two!.founding.received(
+      newNodeHello({
+        nodeId: 9,
+        incarnation: "9".repeat(32),
+        process: 7,
+        run: 1,
+        sequence,
+        host: "other",
+        port: 9,
+        clusterId,
+        founders: [...founders],
+        askedHost: asked.host,
+        askedPort: asked.port,
+        givenUp,
+      }),
+      world.nowMs,
+    );
+  };
+  let saves = 0;
+  const save = (): void => {
+    if (two!.pending !== null) saves++;
+    world.save(world.place(2));
+  };
+  const known = (): number => world.place(2).state.givenUp?.length ?? 0;
+  for (let round = 0; round < 3; round++) {
+    tell([lives[0]!, lives[1]!, lives[0]!], 1 + round);
+    save();
+  }
+  assert.deepEqual([known(), saves], [2, 1]);
+  for (let at = 0; at < lives.length; at += 10) {
+    tell(lives.slice(at, at + 10), 10 + at);
+    save();
+  }
+  assert.equal(known(), GIVEN_UP_MAX);
+  saves = 0;
+  for (let at = 0; at < lives.length; at += 10) {
+    tell(lives.slice(at, at + 10), 60 + at);
+    save();
+  }
+  assert.equal(saves, 0);
+  assert.deepEqual(two!.expulsions, []);
+  tell([founderAt(world, 2)], 200);
+  assert.equal(two!.expulsions.length, 1);
+  assert.equal(two!.pending, null);
+});
+
+Deno.test("a recovery is remembered until all of it is done; one that could not be written has not begun", () => {
+  const { world, processes: [one] } = grown();
+  const place = world.place(1);
+  const before = place.state;
+  one!.founding.goOnWithout([founderAt(world, 2)]);
+  // The disk refuses.
+  one!.pending = null;
+  one!.founding.notSaved();
+  assert.deepEqual(one!.founding.state, before);
+  one!.founding.goOnWithout([founderAt(world, 2)]);
+  world.save(place);
+  assert.equal(place.state.isRecovering, true);
+  world.kill(place, true);
+  const again = world.start(place, []);
+  assert.equal(again.formed!.isRecovering, true);
+  again.founding.recovered();
+  world.save(place);
+  assert.equal(place.state.isRecovering, false);
+  assert.deepEqual(place.state.givenUp, [founderAt(world, 2)]);
+});
+
+Deno.test("what is asked for while something else is being written is written after it", () => {
+  const { world, processes: [one] } = grown();
+  const place = world.place(1);
+  one!.founding.goOnWithout([founderAt(world, 2)]);
+  one!.founding.goOnWithout([founderAt(world, 3)]);
+  world.save(place);
+  assert.deepEqual(place.state.givenUp, [founderAt(world, 2)]);
+  world.save(place);
+  assert.deepEqual(place.state.givenUp, [2, 3].map((port) => founderAt(world, port)));
+});
+
+/** Node 1 founded the cluster alone; 2 and 3 came later. */
+function grown(world = new World()): { world: World; processes: Process[] } {
   const seeds = [world.place(1).address];
   const processes = [1, 2, 3].map((port) =>
     world.start(world.place(port), port === 1 ? [] : seeds)
@@ -70,7 +183,7 @@ Deno.test("voters that are given up hear of it, also those that founded nothing:
     const { world, processes: [one, two, three] } = grown();
     const others = [founderAt(world, 2), founderAt(world, 3)];
     if (isDead) { for (const port of [2, 3]) world.kill(world.place(port), true); }
-    one!.founding.giveUpFounders(others);
+    one!.founding.goOnWithout(others);
     world.save(world.place(1));
     world.messages = [];
     // Whom it gave up, it knows after a restart, too.

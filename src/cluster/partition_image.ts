@@ -123,6 +123,12 @@ export class PartitionImage {
     return this.#holders.find((holder) => holder.nodeId === nodeId) ?? null;
   }
 
+  /** A node as the member of the group that it is to be; null: it holds nothing. */
+  memberOf(nodeId: number): Member | null {
+    const holder = this.holderOf(nodeId);
+    return holder === null ? null : { node: nodeId, incarnation: this.#incarnationOf(holder) };
+  }
+
   /**
    * Members that a log begins with. Where all others have left, the one replica has a log that says so, unless it lost
    * it: then the group begins again with it, empty.

@@ -14,6 +14,7 @@ import type { LiveNodes } from "../cluster/live_nodes.ts";
 import type { VersionRange } from "../cluster/logical_version.ts";
 import type { GroupDirectory } from "../group/directory.ts";
 import type { Task } from "../io/task.ts";
+import type { Member } from "../raft/configuration.ts";
 import type { Api } from "../wire/api.ts";
 import type { ErrorCode } from "../wire/errors.ts";
 import type { PartitionDirectory } from "./partition.ts";
@@ -71,8 +72,14 @@ export interface Services {
   /** The same on every shard. */
   readonly trouble: StorageTrouble;
 
-  /** The metadata lost its majority for good: this node goes on with its copy, alone. On the controller's shard. */
-  recoverMetadata(): void;
+  /**
+   * The metadata lost its majority for good: this node goes on with its copy, alone. On the controller's shard.
+   *
+   * @returns null: it begins to lead; else nothing has changed, for this reason
+   */
+  recoverMetadata(): Task<string | null>;
+  /** Whether a member of the metadata's group can be reached, in the life in which it is one. On the controller's shard. */
+  isMetadataMemberThere(member: Member): boolean;
 
   /** Ends with the next turn: what takes long leaves the others their turns. */
   nextTurn(): Task<void>;

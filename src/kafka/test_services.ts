@@ -169,7 +169,11 @@ export class TestBroker {
         readOnlyGroups: this.readOnlyGroups,
       },
       dataDirectory: { path: "/data", freeBytes: () => 750, totalBytes: () => 1000 },
-      recoverMetadata() {},
+      // deno-lint-ignore require-yield -- there is no manifest.
+      *recoverMetadata() {
+        return null;
+      },
+      isMetadataMemberThere: () => true,
       *nextTurn() {},
       // deno-lint-ignore require-yield -- elections are immediate.
       moveLeader: function* (this: unknown, { groupId }, target) {

@@ -42,12 +42,22 @@ Deno.test("a busy log delays it; another configuration before that is none of it
   assert.deepEqual([solo.group.isLeading, solo.group.configuration], [true, simple(1)]);
 });
 
-Deno.test("a log that cannot be trusted is not forced, and a learner neither", () => {
+Deno.test("a log that cannot be trusted is not forced, and neither is a member in a life that is over", () => {
   const solo = new Solo(simple(1, 2, 3), [1]);
   solo.group.stalled(true, 0);
   assert.equal(solo.group.force(0), Refusal.NOT_READY);
+  const formerLife = [{ node: 1, incarnation: 5 }];
+  for (const [voters, learners] of [[formerLife, []], [members(2), formerLife]] as const) {
+    const wiped = new Solo({ voters, outgoing: [], learners }, [1]);
+    assert.equal(wiped.group.force(0), Refusal.INVALID);
+  }
+});
+
+Deno.test("a learner goes on alone where it is all that is left", () => {
   const learner = new Solo({ voters: members(2, 3), outgoing: [], learners: members(1) }, [1]);
-  assert.equal(learner.group.force(0), Refusal.INVALID);
+  assert.equal(learner.group.force(0), 0);
+  learner.flush();
+  assert.deepEqual([learner.group.isLeading, learner.group.configuration], [true, simple(1)]);
 });
 
 Deno.test("those who were members before, and return, do not take it back", () => {

@@ -18,6 +18,7 @@ export class Membership {
   #peers: Peer[] = [];
   #isVoter = false;
   #isOutgoing = false;
+  #isLearner = false;
   #wasVoter = false;
   readonly #matches = new Float64Array(VOTERS_MAX);
 
@@ -54,6 +55,11 @@ export class Membership {
   /** The same by the configuration before. */
   get wasVoter(): boolean {
     return this.#wasVoter;
+  }
+
+  /** This replica belongs to the group, with or without a vote. */
+  get isMember(): boolean {
+    return this.isVoter || this.#isLearner;
   }
 
   /** Nobody else is a member. */
@@ -111,6 +117,7 @@ export class Membership {
     this.#peers = peers;
     this.#isVoter = this.#isSelfIn(voters);
     this.#isOutgoing = this.#isSelfIn(outgoing);
+    this.#isLearner = this.#isSelfIn(learners);
     this.#wasVoter = this.#isSelfIn(before.voters) || this.#isSelfIn(before.outgoing);
   }
 

@@ -119,9 +119,9 @@ export class RaftGroup {
     return this.#state.membership.configuration;
   }
 
-  /** This replica elects and commits, in the life in which the configuration names its node. */
-  get isVoter(): boolean {
-    return this.#state.membership.isVoter;
+  /** This replica belongs to the group, in the life in which the configuration names its node. */
+  get isMember(): boolean {
+    return this.#state.membership.isMember;
   }
 
   /** No change of the configuration is under way. */
@@ -349,8 +349,8 @@ export class RaftGroup {
   }
 
   /**
-   * Makes this voter the only one, whoever the others were: for a group whose majority is lost for good, because somebody
-   * decided so. What only the others have is lost; what this log has is kept, committed or not. `onLeading` follows
+   * Makes this member the only voter, whoever the others were: for a group whose majority is lost for good, because somebody
+   * decided so. A learner may be all that is left. What only the others have is lost; what this log has is kept, committed or not. `onLeading` follows
    * when that is durable; if this replica is restarted before, it is to be asked again.
    *
    * @returns 0 or a refusal
@@ -358,7 +358,7 @@ export class RaftGroup {
   force(nowMs: number): number {
     const state = this.#state;
     if (!state.isAble || state.isCutting) return Refusal.NOT_READY;
-    if (!state.membership.isVoter) return Refusal.INVALID;
+    if (!state.membership.isMember) return Refusal.INVALID;
     state.membership.takeOver();
     // Asked for again, it has done so.
     const passedBy = this.#leadership.isForced ? 0 : FORCED_TERMS;

@@ -48,8 +48,12 @@ export interface ReplicaListener {
 /** One member of a group, as a replica sees it; for people. */
 export interface MemberStatus {
   readonly node: number;
-  /** Leaving: a voter of the set before, while the voters change. */
-  readonly part: "voter" | "leaving" | "learner";
+  /** Which member it is of those that the node may have been; 0: whichever. */
+  readonly incarnation: number;
+  /** Leaving: a voter of the set before, while the voters change. None: this node was a member in a life that is over. */
+  readonly part: "voter" | "leaving" | "learner" | "none";
+  /** A voter of the set before, while the voters change. */
+  readonly wasVoter: boolean;
   /** Of a leader's peers how they are replicated to; else empty, or "leader" of itself. Full: its disk is. */
   readonly state: "" | "leader" | "probing" | "following" | "snapshot" | "full";
   /** Messages to it may arrive. */
@@ -132,7 +136,7 @@ export interface Replica {
    */
   transfer(node: number): number;
   /**
-   * Makes this voter the only one, whoever the others were; does nothing where it is that already. For a group whose
+   * Makes this member the only voter, whoever the others were; does nothing where it is that already. For a group whose
    * majority was given up by somebody who may: what only the others have is lost (`RaftGroup.force`).
    */
   force(): void;

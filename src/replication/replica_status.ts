@@ -25,10 +25,10 @@ const STATES: Readonly<Record<PeerState, MemberStatus["state"]>> = {
   [PeerState.SNAPSHOT]: "snapshot",
 };
 
-/** @param isFrozen the log is damaged, and takes part in nothing */
+/** @param isFrozen the log was damaged at the start, and nobody else has it */
 export function statusOf(
   raft: RaftGroup,
-  log: Pick<Log, "durableEndOffset" | "startIndex" | "lastIndex" | "offsetAt">,
+  log: Pick<Log, "durableEndOffset" | "startIndex" | "lastIndex" | "offsetAt" | "suspect">,
   host: { readonly nodeId: number; nowMs(): number },
   isFrozen: boolean,
 ): ReplicaStatus {
@@ -37,7 +37,8 @@ export function statusOf(
   const nodes = new Set([...voters, ...outgoing, ...learners].map(({ node }) => node));
   const leads = raft.role === Role.LEADER;
   return {
-    role: isFrozen ? "read-only" : ROLES[raft.role],
+    // A damaged log takes part in nothing.
+    role: isFrozen || log.suspect ? "read-only" : ROLES[raft.role],
     isChanging: !raft.isConfigurationSettled,
     members: [...nodes].map((node) => {
       const part = memberOf(voters, node) !== null
@@ -45,12 +46,17 @@ export function statusOf(
         : memberOf(outgoing, node) !== null
         ? "leaving"
         : "learner";
+      const { incarnation } = memberOf(voters, node) ?? memberOf(outgoing, node) ??
+        memberOf(learners, node)!;
+      const wasVoter = memberOf(outgoing, node) !== null;
       if (node === nodeId) {
         const state = leads ? "leader" : "";
         return {
           node,
+          incarnation,
           // Its configuration may mean a former life of this node.
-          part: raft.isVoter ? part : "learner",
+          part: raft.isMember ? part : "none",
+          wasVoter,
           state,
           isUp: true,
           matchOffset: log.durableEndOffset,
@@ -63,7 +69,9 @@ export function statusOf(
       if (!leads || peer === undefined) {
         return {
           node,
+          incarnation,
           part,
+          wasVoter,
           state: "",
           isUp,
           matchOffset: UNKNOWN,
@@ -73,7 +81,9 @@ export function statusOf(
       }
       return {
         node,
+        incarnation,
         part,
+        wasVoter,
         state: peer.isFull ? "full" : STATES[peer.state],
         isUp,
         matchOffset: matchOffsetOf(peer, log),

@@ -22,12 +22,13 @@ import type { Partition } from "../kafka/partition.ts";
 import type { WantedMembers } from "../raft/next_members.ts";
 import { ControllerSteward } from "./controller_steward.ts";
 import { MetadataFeed } from "./metadata_feed.ts";
+import { MetadataKeepers } from "./metadata_keepers.ts";
 import { controllerPartition } from "./metadata_partition.ts";
+import { lostVoters, reachableNodes } from "./metadata_recovery.ts";
 import type { NodeMembership } from "./node_membership.ts";
 import { register, type Registration, type RegistrationAnswer } from "./registration.ts";
 import { Registrar, registrationOf } from "./registrar.ts";
 import type { Shard } from "./shard.ts";
-import { rpcAddressOf } from "./shard_peers.ts";
 import { METADATA_SNAPSHOTS } from "./shard_options.ts";
 import type { AdvertisedNode, JoinRefusal } from "./start_sequence.ts";
 import { metadataWait } from "./start_wait.ts";
@@ -36,6 +37,8 @@ import { metadataWait } from "./start_wait.ts";
 const REGISTER_MS = 2_000;
 /** A founder that hears of no leader for this long asks to be a member (ms). */
 const PATIENCE_MS = 1_500;
+/** Until a write of the manifest is tried again (ms). */
+const RETRY_MS = 1_000;
 
 export class ClusterSeat {
   readonly #shard: Shard;
@@ -52,6 +55,7 @@ export class ClusterSeat {
   /** The controller, when this node is it. */
   controller: ControllerService | null = null;
   #steward: ControllerSteward | null = null;
+  #keepers: MetadataKeepers | null = null;
 
   constructor(shard: Shard) {
     this.#shard = shard;
@@ -66,34 +70,43 @@ export class ClusterSeat {
   }
 
   /**
-   * The metadata lost its majority for good: this node's copy goes on, and the other founders and voters are given up.
+   * The metadata lost its majority for good: this node's copy goes on, and the voters that cannot be reached are given up.
    * First of all that is durable: the others could still elect one of them.
+   *
+   * @param done null: the node begins to lead; else nothing has changed, for this reason
    */
-  recoverMetadata(): void {
-    this.#membership?.giveUpFounders(this.#otherVoters, () => {
-      if (this.metadata !== null) this.metadata.isRecovered = true;
-      this.#shard.partitions.byGroup(CONTROLLER_GROUP_ID)?.replica.force();
+  recoverMetadata(done: (problem: string | null) => void): void {
+    const membership = this.#membership;
+    assert(membership !== null, "who has a copy of the metadata has joined");
+    const lost = lostVoters(this.#shard, membership.state.founders);
+    membership.goOnWithout(lost, reachableNodes(this.#shard), (refusal) => {
+      if (refusal === null) this.#goOnAlone(this.#shard.partitions.byGroup(CONTROLLER_GROUP_ID));
+      done(refusal?.reason ?? null);
     });
   }
 
-  /**
-   * Who votes on the metadata besides this node, in the lives that are registered. One that is connected hears of the new
-   * members by itself, and follows.
-   */
-  get #otherVoters(): Founder[] {
-    const { image, peers, replication, options: { nodeId } } = this.#shard;
-    const members = replication.replicaOf(CONTROLLER_GROUP_ID)?.raft.configuration;
-    const voters = new Set([...members?.voters ?? [], ...members?.outgoing ?? []]
-      .map(({ node }) => node));
-    voters.delete(nodeId);
-    return [...voters].flatMap((node) => {
-      const known = image.nodes.get(node);
-      const address = known === undefined ? null : rpcAddressOf(known);
-      const isThere = peers.nodeLinks.links.isUp(node);
-      if (known === undefined || address === null || isThere) return [];
-      const { incarnation } = known;
-      return [{ nodeId: node, incarnation, host: address.host, port: address.port }];
+  /** Asked for again by a start that comes before all of it is done. */
+  #goOnAlone(partition: Partition | undefined): void {
+    if (this.metadata !== null) this.metadata.isRecovering = true;
+    partition?.replica.force();
+  }
+
+  /** Ids that may have been given out are passed by: others may vote again. */
+  #endRecovery(membership: NodeMembership): void {
+    membership.recovered((refusal) => {
+      if (refusal === null) this.#shard.steward.watch(CONTROLLER_GROUP_ID);
+      else this.#later(() => this.#endRecovery(membership), RETRY_MS);
     });
+  }
+
+  /** Other nodes that may have a copy of the metadata; null: that was not noted. */
+  get notedKeepers(): readonly number[] | null {
+    return this.#membership?.notedKeepers ?? null;
+  }
+
+  #noteKeepers(): void {
+    const raft = this.#shard.replication.replicaOf(CONTROLLER_GROUP_ID)?.raft;
+    if (raft?.isConfigurationSettled === true) this.#keepers?.settled(raft.configuration);
   }
 
   /** What a start waits for, for people; null: for nothing that takes long. */
@@ -160,6 +173,7 @@ export class ClusterSeat {
     if (!isFounder || !voters.some((voter) => voter.node === this.#shard.options.nodeId)) {
       register();
     }
+    if (membership.isRecovering) this.#goOnAlone(partition);
     this.#awaited = founders.filter(({ nodeId }) => voters.some(({ node }) => node === nodeId));
     while (!partition.leading && !isFollowing(partition) && !partition.replica.readOnly) {
       const reason = membership.twin ?? refusalIn(answer);
@@ -168,13 +182,11 @@ export class ClusterSeat {
       // A founder that the others have removed since is told nothing before it is a member again.
       const isLate = this.#shard.options.nowMs() >= impatientMs;
       if (isLate && !isRegistering && founders.length > 0) register();
-      if (partition.log.suspect && voters.length > 1) {
-        const { directory } = partition.log;
-        const what =
-          `The cluster's metadata log (${directory}) cannot be used: damage may have cut it`;
-        return { kind: "damaged", reason: what };
-      }
+      if (this.#isUseless(partition)) return elsewhere(partition, membership.keepers);
       yield* this.#pause(1);
+    }
+    if (partition.replica.readOnly && !this.#shard.partitions.mayGiveUp(CONTROLLER_GROUP_ID)) {
+      return elsewhere(partition, membership.keepers);
     }
     this.#awaited = [];
     if (partition.replica.readOnly) {
@@ -206,6 +218,15 @@ export class ClusterSeat {
     feed.onNewer = (problem) => membership.expel(feed.refusal("newer", problem).reason);
     this.metadata = feed;
     feed.isLossAccepted = acceptLoss;
+    feed.isRecovering = membership.isRecovering;
+    feed.onRecovered = () => this.#endRecovery(membership);
+    this.#keepers = new MetadataKeepers({
+      ...this.#shard.options,
+      membership,
+      onNoted: () => this.#shard.steward.watch(CONTROLLER_GROUP_ID),
+    });
+    feed.onCommitted = () => this.#noteKeepers();
+    this.#noteKeepers();
     const lost = loaded?.lostOffsets ?? 0;
     const isFrozen = partition.replica.readOnly || (lost > 0 && !acceptLoss);
     if (isFrozen && this.#shard.image.clusterId === "") {
@@ -313,7 +334,9 @@ export class ClusterSeat {
     if (groupId !== CONTROLLER_GROUP_ID || replica === undefined || founders.length === 0) {
       return null;
     }
-    return wantedControllerMembers({
+    // Somebody else could lead before the ids are passed by that may have been given out.
+    if (this.#membership?.isRecovering === true) return null;
+    const wanted = wantedControllerMembers({
       nodes: image.nodes,
       removedNodes: image.removedNodes,
       founders,
@@ -322,6 +345,8 @@ export class ClusterSeat {
       logicalVersion: image.logicalVersion,
       isLeaving: (nodeId) => image.stateOf(nodeId) === NodeState.DECOMMISSIONING,
     });
+    const isNoted = this.#keepers?.covers([...wanted.voters, ...wanted.learners]) === true;
+    return isNoted ? wanted : null;
   }
 
   /** Whether everybody who founded the cluster has been registered. */
@@ -342,6 +367,18 @@ export class ClusterSeat {
 
   leave(): void {
     this.#membership?.stop();
+    this.#keepers?.stop();
+  }
+
+  #later(run: () => void, ms: number): void {
+    const { timers, nowMs } = this.#shard.options;
+    timers.schedule(new Timer(run), nowMs() + ms);
+  }
+
+  /** Damage has cut the metadata log, and it can neither be read alone nor written again. */
+  #isUseless(partition: Partition): boolean {
+    const { log, replica } = partition;
+    return log.suspect && !replica.readOnly && !this.#shard.partitions.isUndecided(partition);
   }
 
   *#pause(ms: number): Task<void> {
@@ -352,6 +389,14 @@ export class ClusterSeat {
 
 function refusalIn(answer: RegistrationAnswer | null): string | null {
   return answer?.refusal ?? null;
+}
+
+/** Why a start cannot go on with a damaged log that other nodes have. */
+function elsewhere({ log }: Partition, keepers: readonly number[]): JoinRefusal {
+  const reason =
+    `The cluster's metadata log (${log.directory}) cannot be used: damage may have cut it, and its loss is not ` +
+    `accepted, because other nodes (${keepers.join(", ")}) may have more of it`;
+  return { kind: "elsewhere", reason };
 }
 
 /** It knows who leads, and what is committed. */

@@ -18,6 +18,7 @@ import { passByIds } from "../cluster/membership.ts";
 import { decodeCommand, encodeCommand } from "../cluster/records.ts";
 import type { Completion } from "../io/completion.ts";
 import { runTask, type Task, until } from "../io/task.ts";
+import { Timer } from "../io/timers.ts";
 import { AppliedLog, type AppliedLogOptions, type StateMachine } from "../kafka/applied_log.ts";
 import type { Partition, PartitionObserver } from "../kafka/partition.ts";
 import type { StateRecord } from "../kafka/records_of.ts";
@@ -31,6 +32,8 @@ import type { JoinRefusal } from "./start_sequence.ts";
 
 /** Records of a snapshot that are sent in one message, or written as one command. */
 const SNAPSHOT_RECORDS = 500;
+/** Until ids that could not be passed by are again tried to be (ms). */
+const PASS_BY_MS = 1_000;
 /** A message to the other shards that carries no command. */
 const NOTHING = new Uint8Array(0);
 /** Flags of METADATA. */
@@ -109,7 +112,11 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
   /** It lacks commands perhaps, and takes more: ids that were given out may be unknown. */
   isLossAccepted = false;
   /** This node goes on without the majority: the first command of its reign passes by ids that may have been given out. */
-  isRecovered = false;
+  isRecovering = false;
+  /** That command is committed. */
+  onRecovered: () => void = () => {};
+  /** More of the log is committed. */
+  onCommitted: () => void = () => {};
   readonly #image: ClusterImage;
   readonly #versions: VersionRange;
   readonly #whenSettled: WhenSettled;
@@ -117,6 +124,7 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
   readonly #blocks: ShardMemory;
   readonly #calls: Calls;
   readonly #partition: Partition;
+  readonly #later: (run: () => void, ms: number) => void;
   /** Not sent yet, oldest first; and the last one that was given to be sent. */
   readonly #queue: Sending[] = [];
   #latest: Sending | null = null;
@@ -145,6 +153,8 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
     this.#memory = carriers.memory;
     this.#blocks = carriers.blocks;
     this.#calls = carriers.calls;
+    const { timers, nowMs } = carriers;
+    this.#later = (run, ms) => timers.schedule(new Timer(run), nowMs() + ms);
   }
 
   /** Serves the metadata as it is from now on. Its snapshot would hold what only this process knows: there is none. */
@@ -244,10 +254,17 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
   }
 
   #passByIds(controller: ControllerService): void {
-    if (!this.isRecovered) return;
-    this.isRecovered = false;
+    if (!this.isRecovering) return;
     runTask(controller.execute(passByIds), (executed) => {
-      if (executed === null) this.isRecovered = true;
+      if (executed !== null) {
+        this.isRecovering = false;
+        this.onRecovered();
+        return;
+      }
+      // Whoever leads next does it as soon as it leads.
+      this.#later(() => {
+        if (controller.active) this.#passByIds(controller);
+      }, PASS_BY_MS);
     });
   }
 
@@ -257,6 +274,7 @@ export class MetadataFeed implements MetadataLog, StateMachine, PartitionObserve
 
   onCommit(): void {
     this.log.onCommit();
+    this.onCommitted();
   }
 
   *#snapshotCommands(): Generator<Uint8Array> {

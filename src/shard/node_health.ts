@@ -9,6 +9,7 @@
  */
 
 import { type Logger, LogLevel } from "../base/logger.ts";
+import type { PartitionImage } from "../cluster/partition_image.ts";
 import { type ReplicaHealth, replicaProblems, replicaWarnings } from "./replica_health.ts";
 import type { StorageHealth } from "./storage_health.ts";
 
@@ -20,12 +21,28 @@ const MIB = 2 ** 20;
 
 export const FULL_DISK_REMEDY = "free space on its file system, delete topics or records " +
   "(gregor topic delete, gregor topic trim), or keep less (gregor topic alter NAME --config retention.bytes=SIZE)";
-export const REPLICA_DAMAGE_REMEDY =
+const REPLICA_DAMAGE_REMEDY =
   "put back a copy of the files; or, when the others are well, stop this broker, move its data directory away and start it " +
   "without --accept-loss: it comes back under its id, and is filled by the others";
 export const DAMAGE_REMEDY =
   "put back a copy of the files, or stop the broker, list the loss with gregor check, and accept it " +
   "by starting once with --accept-loss --verify";
+
+/** What to do about a damaged log whose loss is not accepted, because other nodes are named that have it, too. */
+export function replicaDamageRemedy(
+  { topic, index, replicas, adding, removing }: PartitionImage,
+  nodeId: number,
+): string {
+  const isOnWay = (node: number): boolean => adding.includes(node) || removing.includes(node);
+  const isOnlyOne = replicas.includes(nodeId) &&
+    replicas.every((node) => node === nodeId || isOnWay(node));
+  if (!isOnlyOne || replicas.length === 1) return REPLICA_DAMAGE_REMEDY;
+  const name = `${topic.name}/${index}`;
+  // A move is neither finished nor taken back without a leader.
+  return "put back a copy of the files; or, as the others are only becoming replicas, go on with what this log has: " +
+    `gregor partition recover ${name} --node ${nodeId} --accept-loss, then start this broker once more with ` +
+    `--accept-loss; or with what another node has: stop this broker, then gregor partition recover ${name} --accept-loss`;
+}
 
 /** Something that an operator should know, and what to do about it. */
 export interface HealthProblem {

@@ -38,6 +38,9 @@ export interface HelloTransport {
   send(to: RpcAddress, hello: NodeHello): void;
 }
 
+/** Null: what was to be written is durable; else nothing has changed, for this reason. */
+export type Written = (refusal: JoinRefusal | null) => void;
+
 export interface NodeMembershipOptions {
   readonly nodeId: number;
   /** Where other nodes reach this one. */
@@ -63,7 +66,10 @@ export class NodeMembership {
   #manifest: Manifest;
   #founding: Founding | null = null;
   #state: FoundingState;
-  #onGivenUp: () => void = () => {};
+  /** Who waits until that is durable which the node keeps of a recovery. */
+  #waiter: { readonly isRecovering: boolean; readonly done: Written } | null = null;
+  /** Who writes the manifest, and who waits to write it. */
+  readonly #writers: (() => void)[] = [];
   #ended: (refusal: JoinRefusal | null) => void = () => {};
   /** Why this node must not go on: somebody else is it, as others say. */
   twin: string | null = null;
@@ -75,8 +81,8 @@ export class NodeMembership {
   constructor(options: NodeMembershipOptions, manifest: Manifest) {
     this.#options = options;
     this.#manifest = manifest;
-    const { clusterId, founders, pledge, givenUp = [] } = manifest;
-    this.#state = { clusterId, founders, pledge, givenUp };
+    const { clusterId, founders, pledge, givenUp = [], isRecovering = false } = manifest;
+    this.#state = { clusterId, founders, pledge, givenUp, isRecovering };
     const { candidate, random } = options;
     this.incarnation = manifest.incarnation === ""
       ? candidate ?? newUuid(random)
@@ -95,6 +101,24 @@ export class NodeMembership {
   get isFounder(): boolean {
     const { founders } = this.#state;
     return founders.length === 0 || isFounder(this.#state, this.incarnation);
+  }
+
+  /** The metadata goes on with this node alone, and what belongs to that is not done yet. */
+  get isRecovering(): boolean {
+    return this.#state.isRecovering === true;
+  }
+
+  /** Nodes besides this one that may have a copy of the metadata, as was noted last; null: never. */
+  get notedKeepers(): readonly number[] | null {
+    return this.#manifest.keepers ?? null;
+  }
+
+  /** The same, in order; before anything was noted, the founders. */
+  get keepers(): readonly number[] {
+    const { notedKeepers } = this;
+    if (notedKeepers !== null) return notedKeepers;
+    const ids = this.#state.founders.map(({ nodeId }) => nodeId);
+    return ids.filter((nodeId) => nodeId !== this.#options.nodeId);
   }
 
   /** Nodes that this one has met, and where. */
@@ -162,7 +186,7 @@ export class NodeMembership {
       random,
       effects: {
         send: (to, hello) => transport.send(to, hello),
-        save: (state) => runTask(this.#save(state), (refusal) => this.#saved(refusal)),
+        save: (state) => runTask(this.#save(state), (refusal) => this.#saved(state, refusal)),
         formed: (formed) => this.#end(this.#judgeFormed(formed)),
         refuse: (reason) => this.#end({ kind: "cluster", reason }),
         warn: (problem) => this.#options.logger.log(LogLevel.ERROR, problem),
@@ -225,13 +249,16 @@ export class NodeMembership {
   }
 
   /**
-   * The cluster goes on without the other founders, and without `others`.
+   * The metadata goes on with this node alone (`Founding.goOnWithout`).
    *
    * @param done that is durable: who comes back hears of it
    */
-  giveUpFounders(others: readonly Founder[], done: () => void): void {
-    this.#onGivenUp = done;
-    this.#founding?.giveUpFounders(others);
+  goOnWithout(lost: readonly Founder[], others: readonly RpcAddress[], done: Written): void {
+    if (this.#waiter !== null) {
+      return done({ kind: "error", reason: "the metadata is being recovered already" });
+    }
+    this.#waiter = { isRecovering: true, done };
+    this.#founding?.goOnWithout(lost, others);
     this.#schedule();
   }
 
@@ -240,37 +267,65 @@ export class NodeMembership {
     this.#options.onExpelled(reason);
   }
 
+  /** All that belongs to {@linkcode goOnWithout} is done. */
+  recovered(done: Written): void {
+    this.#waiter = { isRecovering: false, done };
+    this.#founding?.recovered();
+  }
+
+  /** Notes that these nodes, and no others besides this one, may have a copy of the metadata. */
+  noteKeepers(keepers: readonly number[], done: Written): void {
+    runTask(this.#write({ keepers }), done);
+  }
+
   stop(): void {
     this.#options.timers.cancel(this.#timer);
     this.#founding = null;
   }
 
   *#save(state: FoundingState): Task<JoinRefusal | null> {
-    const { clusterId, founders, pledge, givenUp } = state;
-    const identity: NodeIdentity = {
+    const { clusterId, founders, pledge, givenUp = [], isRecovering = false } = state;
+    const refusal = yield* this.#write({
       incarnation: this.incarnation,
       clusterId,
       founders,
       pledge,
-      ...givenUp === undefined || givenUp.length === 0 ? {} : { givenUp },
-    };
-    const manifest = { ...this.#manifest, ...identity };
-    const result = yield* updateManifest(this.#options.context, manifest);
-    if (result < 0) {
-      return { kind: "error", reason: `Cannot write the manifest (errno ${-result})` };
-    }
-    this.#manifest = manifest;
-    this.#state = state;
-    return null;
+      ...givenUp.length === 0 ? {} : { givenUp },
+      isRecovering,
+    });
+    if (refusal === null) this.#state = state;
+    return refusal;
   }
 
-  #saved(refusal: JoinRefusal | null): void {
-    if (refusal !== null) return this.#end(refusal);
-    this.#founding?.saved();
+  /** Writes what has changed of the manifest; of two writes at once each would undo the other. */
+  *#write(change: Partial<NodeIdentity>): Task<JoinRefusal | null> {
+    yield* until<void>((go) => {
+      this.#writers.push(go);
+      if (this.#writers.length === 1) go();
+    });
+    const manifest = { ...this.#manifest, ...change };
+    const result = yield* updateManifest(this.#options.context, manifest);
+    if (result >= 0) this.#manifest = manifest;
+    this.#writers.shift();
+    this.#writers[0]?.();
+    if (result >= 0) return null;
+    const reason = `Cannot write the manifest (errno ${-result})`;
+    // A start ends with it.
+    if (this.#state.clusterId !== "") this.#options.logger.log(LogLevel.ERROR, reason);
+    return { kind: "error", reason };
+  }
+
+  #saved({ isRecovering = false }: FoundingState, refusal: JoinRefusal | null): void {
+    if (refusal === null) this.#founding?.saved();
+    else {
+      this.#founding?.notSaved();
+      this.#end(refusal);
+    }
     this.#schedule();
-    const done = this.#onGivenUp;
-    this.#onGivenUp = () => {};
-    done();
+    const waiter = this.#waiter;
+    if (waiter === null || (refusal === null && waiter.isRecovering !== isRecovering)) return;
+    this.#waiter = null;
+    waiter.done(refusal);
   }
 
   #end(refusal: JoinRefusal | null): void {

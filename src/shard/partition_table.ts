@@ -67,6 +67,8 @@ export interface PartitionTableOptions extends PartitionOwner {
   readonly onCurrent: () => void;
   /** Above the leader epochs that a partition may have had which begins again; 0 when absent. */
   readonly epochFloor?: () => number;
+  /** Other nodes that may have a copy of the metadata; null or absent: that was not noted. */
+  readonly metadataKeepers?: () => readonly number[] | null;
   /** The image's partition of this group. */
   readonly imageOf: (groupId: number) => PartitionImage | undefined;
 }
@@ -78,22 +80,6 @@ export function inSyncBits({ image: { replicas }, replica }: Partition): number 
     if (replica.inSyncOffset(replicas[at]!) >= 0) bits |= 1 << at;
   }
   return bits;
-}
-
-/**
- * Whether no other node has the log. What a damaged log says of its members may lack the last ones; of the metadata's own
- * log nobody else may be known, because the manifest is lost.
- */
-function hasNoOther({ image: { holders }, replica: { voterCount } }: Partition): boolean {
-  return holders.length <= 1 && voterCount === 1;
-}
-
-/**
- * Whether an extent that cannot be read may be given up: nobody can send it. What a log that is not suspect says of its
- * members is true; others that are only on their way to it do not have the extent.
- */
-export function mayGiveUp(partition: Partition): boolean {
-  return partition.log.suspect ? hasNoOther(partition) : partition.replica.voterCount === 1;
 }
 
 /** A partition that this node leads, as other nodes are told of it. */
@@ -180,6 +166,37 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   /** Logs may be created, and deleted where others hold the partition now. */
   get #mayChangeLogs(): boolean {
     return this.#isCurrent && !this.#isFrozen;
+  }
+
+  /**
+   * Whether an extent of a group's log that cannot be read may be given up: nobody can send it. What a log that is not suspect
+   * says of its members is true; others that are only on their way to it do not have the extent.
+   */
+  mayGiveUp(groupId: number): boolean {
+    const partition = this.#partitions.get(groupId);
+    if (partition === undefined) return false;
+    if (!partition.log.suspect) return partition.replica.voterCount === 1;
+    return this.#isWhoElseKnown(partition) && this.#hasNoOther(partition);
+  }
+
+  /** An older image does not know who has got a log since. */
+  #isWhoElseKnown({ image: { groupId } }: Partition): boolean {
+    return this.#mayChangeLogs || groupId === CONTROLLER_GROUP_ID;
+  }
+
+  /**
+   * Whether no other node has the log. What a damaged log says of its members may lack the last ones, or that others have
+   * left. Of the metadata's own log nobody else may be known, because the manifest is lost.
+   */
+  #hasNoOther({ image: { holders, groupId }, replica: { voterCount } }: Partition): boolean {
+    const isMetadata = groupId === CONTROLLER_GROUP_ID;
+    const keepers = isMetadata ? this.#options.metadataKeepers?.() ?? null : null;
+    return keepers === null ? holders.length <= 1 && voterCount === 1 : keepers.length === 0;
+  }
+
+  /** Its log is damaged, and whether that can be accepted is not known yet. */
+  isUndecided(partition: Partition): boolean {
+    return this.#accepting.includes(partition);
   }
 
   #openWaiting(): void {
@@ -341,9 +358,10 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
     const partition = new Partition(image, replica, this.#owner);
     partition.configure(limits);
     this.#partitions.set(groupId, partition);
-    const isReady = !log.suspect || !this.acceptsLoss || this.#acceptLoss(partition);
+    const isCut = log.suspect;
+    const isReady = !isCut || !this.acceptsLoss || this.#acceptLoss(partition);
     if (!replica.readOnly || !isReady) this.#opening.set(partition, ++this.#openings);
-    if (isReady) replica.start();
+    if (isReady) this.#start(partition, isCut);
     else this.#accepting.push(partition);
     return partition;
   }
@@ -355,9 +373,16 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
       if (!partition.gone && !this.#acceptLoss(partition)) return;
       this.#accepting.shift();
       if (partition.gone) continue;
-      partition.replica.start();
+      this.#start(partition, true);
       if (partition.image.groupId !== CONTROLLER_GROUP_ID) this.#tellOpened(partition);
     }
+  }
+
+  /** @param wasCut its log was damaged, and may not be any more */
+  #start({ log, replica }: Partition, wasCut: boolean): void {
+    replica.start();
+    // What says that the others have left was lost as well.
+    if (wasCut && !log.suspect && replica.voterCount > 1) replica.force();
   }
 
   /** The replica is started: it is known whether its log can be written. */
@@ -367,8 +392,8 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
 
   /** False: not yet, because the log is busy, or the image may not know of other replicas. */
   #acceptLoss(partition: Partition): boolean {
-    if (!this.#mayChangeLogs && partition.image.groupId !== CONTROLLER_GROUP_ID) return false;
-    const isAlone = hasNoOther(partition);
+    if (!this.#isWhoElseKnown(partition)) return false;
+    const isAlone = this.#hasNoOther(partition);
     if (isAlone && partition.log.acceptLoss() === LOG_BUSY) return false;
     this.#options.onDamaged(partition, isAlone);
     return true;

@@ -2,14 +2,13 @@ import { strict as assert } from "node:assert";
 import { Settings } from "../base/settings.ts";
 import { PartitionImage, TopicImage } from "../cluster/image.ts";
 import { TopicConfig } from "../cluster/topic_config.ts";
-import type { Partition } from "../kafka/partition.ts";
 import { FakeReplica } from "../kafka/test_fake_replica.ts";
 import { ManualLog } from "../kafka/test_manual_log.ts";
 import { groupOfOne } from "../replication/test_group_of_one.ts";
 import { LOG_BUSY } from "../storage/log.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 import { ZERO_UUID } from "../wire/uuid.ts";
-import { mayGiveUp, PartitionTable, type PartitionTableOptions } from "./partition_table.ts";
+import { PartitionTable, type PartitionTableOptions } from "./partition_table.ts";
 
 const OPTIONS: PartitionTableOptions = {
   nodeId: 0,
@@ -196,16 +195,32 @@ Deno.test("a partition's terms begin above what its record says, and above those
 });
 
 Deno.test("an extent is given up where no voter but this one has it; of a damaged log others must not be known at all", () => {
-  const judge = (suspect: boolean, voterCount: number, holders: number): boolean =>
-    mayGiveUp({
-      log: { suspect },
-      replica: { voterCount },
-      image: { holders: new Array(holders).fill({}) },
-    } as unknown as Partition);
+  const judge = (
+    suspect: boolean,
+    voterCount: number,
+    holders: number,
+    isCurrent = true,
+  ): boolean => {
+    const log = Object.assign(new ManualLog(), { suspect });
+    const storage = { shard: 0, logs: new Map([[7, log]]) } as unknown as ShardStorage;
+    const table = new PartitionTable(storage, {
+      ...OPTIONS,
+      makeReplica: () => Object.assign(new FakeReplica(log), { voterCount, start: () => {} }),
+    });
+    if (isCurrent) table.noteCurrent();
+    const config = new TopicConfig(new Map(), new Settings(new Map()));
+    const topic = new TopicImage({ topicId: ZERO_UUID, name: "t" }, 0, config);
+    const replicas = Array.from({ length: holders }, (_, nodeId) => nodeId);
+    const place = { topic, index: 0, groupId: 7, replicas, incarnations: [] };
+    table.partitionAdded(new PartitionImage(place));
+    return table.mayGiveUp(7);
+  };
   assert.deepEqual([judge(false, 1, 1), judge(false, 1, 2), judge(false, 3, 3)], [
     true,
     true,
     false,
   ]);
   assert.deepEqual([judge(true, 1, 1), judge(true, 1, 2), judge(true, 3, 3)], [true, false, false]);
+  // An image that is older than this start may not know of others.
+  assert.deepEqual([judge(false, 1, 1, false), judge(true, 1, 1, false)], [true, false]);
 });

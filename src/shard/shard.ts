@@ -49,10 +49,10 @@ import { kafkaHandlers } from "./handlers.ts";
 import type { LedGroup } from "./leader_feed.ts";
 import { ShardLeadership, TRANSFER_API } from "./leadership.ts";
 import { LeaderNews } from "./leader_news.ts";
-import { REPLICA_DAMAGE_REMEDY } from "./node_health.ts";
+import { replicaDamageRemedy } from "./node_health.ts";
 import { NodeNews } from "./node_news.ts";
 import { MemberSteward } from "./member_steward.ts";
-import { ledGroup, mayGiveUp, PartitionTable } from "./partition_table.ts";
+import { ledGroup, PartitionTable } from "./partition_table.ts";
 import { Outbox } from "./outbox.ts";
 import { ShardRemoteProduce } from "./produce_remote.ts";
 import { Receiver } from "./receiver.ts";
@@ -172,6 +172,7 @@ export class Shard {
       shardCount,
       makeReplica,
       epochFloor: () => this.image.epochFloor,
+      metadataKeepers: () => this.seat.notedKeepers,
       imageOf: (groupId) => this.image.partitionByGroup(groupId),
       onCurrent: () => this.#watchLed(),
       onWritable: () => this.#writable = true,
@@ -194,10 +195,7 @@ export class Shard {
       nowMs,
       events: this.events,
     });
-    storage.mayGiveUp = (groupId) => {
-      const partition = this.partitions.byGroup(groupId);
-      return partition !== undefined && mayGiveUp(partition);
-    };
+    storage.mayGiveUp = (groupId) => this.partitions.mayGiveUp(groupId);
     const carriers = { memory, blocks, calls: this.calls, outbox: this.outbox };
     const { partitions } = this;
     this.news = new RemoteNews(mailboxes, partitions);
@@ -508,18 +506,20 @@ export class Shard {
   }
 
   #tellDamaged({ log, image }: Partition, isAccepted: boolean): void {
+    const isMetadata = image.groupId === CONTROLLER_GROUP_ID;
     const { logger, nodeId } = this.options;
     if (isAccepted) {
       const fields = { log: log.directory };
       logger.log(LogLevel.WARN, "Accepted a damaged log: it is writable again", fields);
       return;
     }
-    const others = image.replicas.filter((node) => node !== nodeId).join(", ");
+    const keepers = isMetadata ? this.seat.notedKeepers ?? image.replicas : image.replicas;
+    const others = keepers.filter((node) => node !== nodeId).join(", ");
     logger.log(
       LogLevel.ERROR,
       "The loss of a damaged log is not accepted, because other nodes have its records, and this one must not vote as if " +
         "it had them: it takes no part in its partition",
-      { log: log.directory, others, remedy: REPLICA_DAMAGE_REMEDY },
+      { log: log.directory, others, remedy: replicaDamageRemedy(image, nodeId) },
     );
   }
 

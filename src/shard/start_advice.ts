@@ -18,6 +18,7 @@ const EXIT_CODES: Readonly<Record<StartRefusal["refused"], number>> = {
   foreign: EXIT_CANNOT_CREATE,
   cluster: EXIT_CANNOT_CREATE,
   damaged: EXIT_DATA_DAMAGED,
+  elsewhere: EXIT_DATA_DAMAGED,
   memory: EXIT_HOST_UNFIT,
   error: EXIT_DISK_ERROR,
 };
@@ -42,6 +43,10 @@ function adviceFor({ refused, errno }: StartRefusal): string {
     case "damaged":
       return "`gregor check --data-dir DIR` lists the damage. Put back a copy of the files that it names, or " +
         "accept the loss: start once with --accept-loss --verify.";
+    case "elsewhere":
+      return "Put back a copy of the files that `gregor check --data-dir DIR` names; or move the data directory away and " +
+        "start again: the node comes back under its id, and is filled by the others. If the metadata has no leader " +
+        "without this node, `gregor partition recover __cluster_metadata/0` on one of the others comes first.";
     case "foreign":
       return "Start with that --node-id, or choose another --data-dir.";
     case "cluster":

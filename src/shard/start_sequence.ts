@@ -58,8 +58,11 @@ export interface Opened {
 
 /** Why the node cannot belong to a cluster. */
 export interface JoinRefusal {
-  /** The metadata log is damaged, or a newer program wrote it; other nodes are in the way; a disk operation failed. */
-  readonly kind: "damaged" | "newer" | "cluster" | "error";
+  /**
+   * The metadata log is damaged, and other nodes have it or not; or a newer program wrote it; other nodes are in the way; a
+   * disk operation failed.
+   */
+  readonly kind: "damaged" | "elsewhere" | "newer" | "cluster" | "error";
   /** For people; of "cluster" with what to do. */
   readonly reason: string;
 }
@@ -119,7 +122,7 @@ export interface StartedNode extends Led {
 
 /** Why a node does not start. */
 export interface StartRefusal {
-  readonly refused: Exclude<RecoveryReport["outcome"], "ready"> | "cluster";
+  readonly refused: Exclude<RecoveryReport["outcome"], "ready"> | "cluster" | "elsewhere";
   /** For people. */
   readonly reason: string;
   /** Positive, or 0. */

@@ -30,7 +30,7 @@ import { io, type Task } from "../io/task.ts";
  * manifest names, and is raised with the format of any of it: an older program that went on would take rows
  * that it cannot read for damage.
  */
-export const MANIFEST_FORMAT_VERSION = 4;
+export const MANIFEST_FORMAT_VERSION = 5;
 export const MANIFEST_PATH = "manifest";
 /** Read when the manifest is lost; written after it, best effort. */
 export const MANIFEST_COPY_PATH = "manifest.copy";
@@ -96,6 +96,10 @@ export interface NodeIdentity {
   } | null;
   /** Nodes without which the cluster's metadata went on, in the lives that they had; absent: none. */
   readonly givenUp?: readonly ManifestFounder[];
+  /** The metadata goes on with this node alone, and what belongs to that is not done yet. Absent before format 5. */
+  readonly isRecovering?: boolean;
+  /** Nodes besides this one that may have a copy of the metadata; absent: not known. */
+  readonly keepers?: readonly number[];
 }
 
 export interface Manifest extends NodeIdentity {
@@ -308,9 +312,17 @@ const NO_IDENTITY: NodeIdentity = { incarnation: "", clusterId: "", founders: []
 
 /** What the next manifest keeps of the one before. */
 export function identityOf(manifest: Manifest | null): NodeIdentity {
-  const { incarnation, clusterId, founders, pledge, givenUp } = manifest ?? NO_IDENTITY;
-  const identity = { incarnation, clusterId, founders, pledge };
-  return givenUp === undefined ? identity : { ...identity, givenUp };
+  const { incarnation, clusterId, founders, pledge, ...rest } = manifest ?? NO_IDENTITY;
+  const { givenUp, isRecovering, keepers } = rest;
+  return {
+    incarnation,
+    clusterId,
+    founders,
+    pledge,
+    ...givenUp === undefined ? {} : { givenUp },
+    ...isRecovering === undefined ? {} : { isRecovering },
+    ...keepers === undefined ? {} : { keepers },
+  };
 }
 
 type Fields = Record<string, unknown>;
@@ -341,13 +353,24 @@ function problemOf(value: Fields): string | null {
 
 /** Fields since version 3. */
 function identityProblem(
-  { incarnation = "", founders = [], pledge = null, givenUp = [] }: Fields,
+  {
+    incarnation = "",
+    founders = [],
+    pledge = null,
+    givenUp = [],
+    isRecovering = false,
+    keepers = [],
+  }: Fields,
 ): string | null {
   if (typeof incarnation !== "string" || !/^(?:[0-9a-f]{32})?$/.test(incarnation)) {
     return "incarnation is not one";
   }
   if (!isFounders(founders)) return "founders is not a list of nodes";
   if (!isFounders(givenUp)) return "givenUp is not a list of nodes";
+  if (typeof isRecovering !== "boolean") return "isRecovering is neither true nor false";
+  if (!Array.isArray(keepers) || !keepers.every(isCount)) {
+    return "keepers is not a list of node ids";
+  }
   if (pledge === null) return null;
   const { clusterId, founders: others } = pledge as Fields;
   return typeof clusterId === "string" && isFounders(others) ? null : "pledge is not one";

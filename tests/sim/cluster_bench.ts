@@ -57,6 +57,18 @@ export class ClusterBench {
     }
   }
 
+  /** Sends a request to which no answer is waited for. */
+  send<Request, Response>(
+    nodeId: number,
+    api: Api<Request, Response>,
+    version: number,
+    request: Request,
+  ): void {
+    const { network, nodes } = this.cluster;
+    const client = new SimClient(network.dial(`client-of-${nodeId}`, nodes[nodeId]!.address));
+    client.send(api, version, request, () => {});
+  }
+
   ask<Request, Response>(
     nodeId: number,
     api: Api<Request, Response>,

@@ -151,6 +151,11 @@ export function takePicture(disk: MemoryDisk): DiskPicture {
   };
 }
 
+/** The manifest of a disk that nobody uses; null: there is none, or it is damaged. */
+export function manifestOn(disk: MemoryDisk): Manifest | null {
+  return findManifest(disk, new Set(disk.paths()));
+}
+
 /** The manifest, or its copy when it is gone or damaged. */
 function findManifest(disk: MemoryDisk, present: ReadonlySet<string>): Manifest | null {
   for (const path of [MANIFEST_PATH, MANIFEST_COPY_PATH]) {

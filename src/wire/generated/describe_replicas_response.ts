@@ -147,7 +147,10 @@ function encodeDescribedReplica(writer: Writer, version: number, message: Descri
 export interface DescribedMember {
   /** The node. */
   nodeId: number;
-  /** voter, leaving (a voter of the set before), or learner. */
+  /**
+   * voter, leaving (a voter of the set before), learner; none: a life of the asked node that is
+   * over.
+   */
   part: string;
   /** Of a leader's peers: probing, following, snapshot; of itself: leader; else empty. */
   state: string;
@@ -157,6 +160,10 @@ export interface DescribedMember {
   matchOffset: number;
   /** How long ago it answered last (ms); -1: not known. */
   heardMs: number;
+  /** Which member it is of those that the node may have been; 0: whichever; -1: not told. */
+  incarnation: number;
+  /** Whether it is a voter of the set before. */
+  wasVoter: boolean;
 }
 
 /** Every field at its default, except `fields`. */
@@ -168,6 +175,8 @@ export function newDescribedMember(fields?: Partial<DescribedMember>): Described
     isUp: false,
     matchOffset: -1,
     heardMs: -1,
+    incarnation: -1,
+    wasVoter: false,
   };
   return fields === undefined ? message : Object.assign(message, fields);
 }
@@ -180,7 +189,16 @@ function decodeDescribedMember(cursor: Cursor, _version: number): DescribedMembe
   message.isUp = cursor.bool();
   message.matchOffset = cursor.int64();
   message.heardMs = cursor.int64();
-  cursor.skipTags();
+  for (let left = cursor.tagCount(); left > 0 && !cursor.bad; left--) {
+    const tag = cursor.unsignedVarint();
+    const end = cursor.tagEnd();
+    if (tag === 0) {
+      message.incarnation = cursor.int32();
+    } else if (tag === 1) {
+      message.wasVoter = cursor.bool();
+    }
+    cursor.leaveTag(end);
+  }
   return message;
 }
 
@@ -191,5 +209,17 @@ function encodeDescribedMember(writer: Writer, _version: number, message: Descri
   writer.bool(message.isUp);
   writer.int64(message.matchOffset);
   writer.int64(message.heardMs);
-  writer.unsignedVarint(0);
+  const hasIncarnation = message.incarnation !== -1;
+  const hasWasVoter = message.wasVoter;
+  writer.unsignedVarint((hasIncarnation ? 1 : 0) + (hasWasVoter ? 1 : 0));
+  if (hasIncarnation) {
+    const start = writer.beginTag(0);
+    writer.int32(message.incarnation);
+    writer.endTag(start);
+  }
+  if (hasWasVoter) {
+    const start = writer.beginTag(1);
+    writer.bool(message.wasVoter);
+    writer.endTag(start);
+  }
 }

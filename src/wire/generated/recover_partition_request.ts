@@ -2,7 +2,7 @@
 
 import type { Cursor } from "../../bytes/cursor.ts";
 import type { Writer } from "../../bytes/writer.ts";
-import { unsupportedVersion } from "../arrays.ts";
+import { readStructs, unsupportedVersion, writeStructs } from "../arrays.ts";
 
 /** RecoverPartitionRequest (api key 20003), version 0, flexible from 0. */
 export interface RecoverPartitionRequest {
@@ -12,6 +12,11 @@ export interface RecoverPartitionRequest {
   partition: number;
   /** The node whose replica is to be the only one. */
   nodeId: number;
+  /**
+   * Those of the configuration that the furthest replica has; none: the replicas that the metadata
+   * names.
+   */
+  voters: RecoveredVoter[];
 }
 
 /** Every field at its default, except `fields`. */
@@ -20,6 +25,7 @@ export function newRecoverPartitionRequest(fields?: Partial<RecoverPartitionRequ
     topic: "",
     partition: 0,
     nodeId: 0,
+    voters: [],
   };
   return fields === undefined ? message : Object.assign(message, fields);
 }
@@ -31,7 +37,14 @@ export function decodeRecoverPartitionRequest(cursor: Cursor, version: number): 
   message.topic = cursor.string(true);
   message.partition = cursor.int32();
   message.nodeId = cursor.int32();
-  cursor.skipTags();
+  for (let left = cursor.tagCount(); left > 0 && !cursor.bad; left--) {
+    const tag = cursor.unsignedVarint();
+    const end = cursor.tagEnd();
+    if (tag === 0) {
+      message.voters = readStructs(cursor, version, cursor.arrayLength(true), decodeRecoveredVoter);
+    }
+    cursor.leaveTag(end);
+  }
   return message;
 }
 
@@ -41,5 +54,56 @@ export function encodeRecoverPartitionRequest(writer: Writer, version: number, m
   writer.string(message.topic, true);
   writer.int32(message.partition);
   writer.int32(message.nodeId);
+  const hasVoters = message.voters.length > 0;
+  writer.unsignedVarint((hasVoters ? 1 : 0));
+  if (hasVoters) {
+    const start = writer.beginTag(0);
+    writeStructs(writer, version, true, message.voters, encodeRecoveredVoter);
+    writer.endTag(start);
+  }
+}
+
+export interface RecoveredVoter {
+  /** The node. */
+  nodeId: number;
+  /** Which member it is of those that the node may have been; 0: whichever. */
+  incarnation: number;
+  /** Whether it votes. */
+  isVoter: boolean;
+  /** Whether it is a voter of the set before. */
+  wasVoter: boolean;
+  /** Whether damage has cut its log, so that it takes part in nothing. */
+  isDamaged: boolean;
+}
+
+/** Every field at its default, except `fields`. */
+export function newRecoveredVoter(fields?: Partial<RecoveredVoter>): RecoveredVoter {
+  const message: RecoveredVoter = {
+    nodeId: 0,
+    incarnation: 0,
+    isVoter: false,
+    wasVoter: false,
+    isDamaged: false,
+  };
+  return fields === undefined ? message : Object.assign(message, fields);
+}
+
+function decodeRecoveredVoter(cursor: Cursor, _version: number): RecoveredVoter {
+  const message = newRecoveredVoter();
+  message.nodeId = cursor.int32();
+  message.incarnation = cursor.int32();
+  message.isVoter = cursor.bool();
+  message.wasVoter = cursor.bool();
+  message.isDamaged = cursor.bool();
+  cursor.skipTags();
+  return message;
+}
+
+function encodeRecoveredVoter(writer: Writer, _version: number, message: RecoveredVoter): void {
+  writer.int32(message.nodeId);
+  writer.int32(message.incarnation);
+  writer.bool(message.isVoter);
+  writer.bool(message.wasVoter);
+  writer.bool(message.isDamaged);
   writer.unsignedVarint(0);
 }

@@ -1,0 +1,78 @@
+/**
+ * Nodes without which the cluster's metadata was recovered: how they are remembered, and how they hear of it.
+ *
+ * They are remembered in the lives that they had. A node that was given up and comes back with another life, its disk
+ * being lost, joins like a new one. One that has what it had would be a second cluster of the same name: it ends as soon
+ * as a node of the cluster says so, and every node of the cluster is to know it.
+ *
+ * @module
+ */
+
+import type { Random } from "../base/prng.ts";
+import type { NodeHello } from "../wire/generated/node_hello.ts";
+import type { Uuid } from "../wire/uuid.ts";
+import type { Founder, FoundingState } from "./founding.ts";
+import { GIVEN_UP_MAX } from "./hello.ts";
+import { newUuid } from "./ids.ts";
+
+interface Life {
+  readonly incarnation: Uuid;
+}
+
+/** Whether a node is among others, in the life that it has. */
+export function hasLife(nodes: readonly Life[], { incarnation }: Life): boolean {
+  return nodes.some((node) => node.incarnation === incarnation);
+}
+
+/**
+ * What a node keeps that goes on without others: of the lost ones the latest lives, and founders among them in a life that
+ * none of them has.
+ */
+export function goingOnWithout(
+  state: FoundingState,
+  lost: readonly Founder[],
+  random: Random,
+): FoundingState {
+  const { founders, givenUp = [] } = state;
+  const added = lost.filter((node) => !hasLife(givenUp, node));
+  return {
+    ...state,
+    founders: founders.map((founder) =>
+      hasLife(lost, founder) ? { ...founder, incarnation: newUuid(random) } : founder
+    ),
+    givenUp: [...givenUp, ...added].slice(-GIVEN_UP_MAX),
+    isRecovering: true,
+  };
+}
+
+/** What a node keeps that hears whom another one of its cluster knows to be given up; null: it knows them. */
+export function havingLearned(
+  state: FoundingState,
+  { clusterId, givenUp }: NodeHello,
+): FoundingState | null {
+  const { givenUp: known = [] } = state;
+  const news = givenUp.filter((node, at) =>
+    !hasLife(known, node) && !hasLife(givenUp.slice(0, at), node)
+  );
+  // Who has no room for more keeps what it has: two nodes would else replace each other's for ever.
+  const room = GIVEN_UP_MAX - known.length;
+  if (clusterId !== state.clusterId || news.length === 0 || room === 0) return null;
+  return { ...state, givenUp: [...known, ...news.slice(0, room)] };
+}
+
+/** Whether a node of the same cluster says that it goes on without this one. */
+export function isGivenUpBy(
+  { clusterId: own, founders: known }: FoundingState,
+  self: Life,
+  { clusterId, founders, givenUp }: NodeHello,
+): boolean {
+  if (clusterId === "" || clusterId !== own || founders.length === 0) return false;
+  return hasLife(givenUp, self) || (hasLife(known, self) && !hasLife(founders, self));
+}
+
+/** For people, with what to do. */
+export function whyGivenUp(clusterId: string, saidBy: string): string {
+  return `the cluster ${clusterId} went on without this node: its metadata was recovered after the ` +
+    `node was given up, as the one at ${saidBy} says. What this node has is of no use there: keep a copy of its ` +
+    "data directory if you need one, empty it, and start the node again, which then joins as a new one";
+}
