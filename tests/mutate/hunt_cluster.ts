@@ -1,22 +1,31 @@
 /**
- * Runs seeds of a whole cluster until one fails; run by `cluster_hunt.ts` in a copy of the tree. Arguments and output are
- * those of `hunt.ts`.
+ * Runs seeds of the simulations in which a cluster's bugs show until one fails; run by `cluster_hunt.ts` in a copy of the tree.
+ * Arguments are ranges (`raft:1-200`, `replication:1-20`, `cluster:1-60`), tried in this order. Output is that of `hunt.ts`.
  *
  * @module
  */
 
+import { RaftSimulation } from "../../src/raft/test_simulation.ts";
 import { runCluster } from "../sim/cluster_workload.ts";
+import { ReplicationSimulation } from "../sim/replication_simulation.ts";
+
+const SIMULATIONS: Readonly<Record<string, (seed: number) => unknown>> = {
+  raft: (seed) => new RaftSimulation(seed).run(),
+  replication: (seed) => new ReplicationSimulation(seed).run(),
+  cluster: (seed) => runCluster(seed),
+};
 
 function hunt(): string {
-  for (const range of Deno.args) {
+  for (const argument of Deno.args) {
+    const [name, range] = argument.split(":") as [string, string];
     const [first, last] = range.split("-").map(Number);
     for (let seed = first!; seed <= (last ?? first!); seed++) {
-      console.log(`try ${seed}`);
+      console.log(`try ${name}-${seed}`);
       try {
-        runCluster(seed);
+        SIMULATIONS[name]!(seed);
       } catch (error) {
         const reason = error instanceof Error ? error.message : `${error}`;
-        return `caught ${seed} ${reason.split("\n")[0]}`;
+        return `caught ${name}-${seed} ${reason.split("\n")[0]}`;
       }
     }
   }

@@ -34,6 +34,8 @@ export interface Prey {
   readonly sources: string;
   /** Runs seeds until one fails (`hunt.ts`). */
   readonly hunter: string;
+  /** What the hunter is to try for a mutation, in this order. */
+  readonly tries: (mutation: Mutation, seeds: number) => readonly string[];
   /** A seed that takes longer does not end, which is a way to be caught (ms). */
   readonly seedTimeoutMs: number;
 }
@@ -41,6 +43,7 @@ export interface Prey {
 export const STORAGE: Prey = {
   sources: "src/storage",
   hunter: "tests/mutate/hunt.ts",
+  tries: ({ seed }, seeds) => [...(seed === undefined ? [] : [`${seed}`]), `1-${seeds}`],
   seedTimeoutMs: SEED_TIMEOUT_MS,
 };
 
@@ -113,10 +116,9 @@ async function hunted(
       }
       await Deno.writeTextFile(path, source.replace(find, () => by));
     }
-    const { seed, test } = mutation;
-    const first = seed === undefined ? [] : [`${seed}`];
+    const { test } = mutation;
     const detail = test === undefined
-      ? await runHunter(tree, prey, [...first, `1-${seeds}`])
+      ? await runHunter(tree, prey, prey.tries(mutation, seeds))
       : await runTest(tree, test);
     const outcome = detail === null ? "survived" : "caught";
     const tried = test === undefined ? `${seeds} seeds` : `"${test.name}"`;
@@ -173,7 +175,7 @@ async function runHunter(
   if (isStuck) return `seed ${seed}: does not end`;
   if (!success) throw new Error(`The hunter failed at seed ${seed}: ${stderr}`);
   if (result === "survived") return null;
-  const [, caught, reason] = /^caught (\d+) (.*)$/.exec(result)!;
+  const [, caught, reason] = /^caught (\S+) (.*)$/.exec(result)!;
   return `seed ${caught}: ${reason}`;
 }
 

@@ -9,6 +9,7 @@
  *   only what is committed is read.
  * - An acknowledged record is there, at the offset of its answer, unless the log start has passed it, or
  *   damage took it that was named (`damage_book.ts`).
+ * - Nobody is told that something is committed which is not, where somebody sees all nodes (`quorum_watch.ts`).
  * - The high watermark, the log start and a group's committed offset never go back for a client. One exception:
  *   the record of a log start that retention moved is not waited for, and a power cut may take it.
  *
@@ -64,10 +65,28 @@ export class PartitionModel {
   startMayReturn = false;
   /** The log is suspect since its node started. */
   readOnly = false;
+  readonly #committedOf: (partition: PartitionModel) => number;
+  #committedMin = 0;
 
-  constructor(topicId: string, index: number) {
+  constructor(
+    topicId: string,
+    index: number,
+    committedOf: (partition: PartitionModel) => number = () => Infinity,
+  ) {
     this.topicId = topicId;
     this.index = index;
+    this.#committedOf = committedOf;
+  }
+
+  /** Somebody was told that everything below `offset` is committed. */
+  checkCommitted(offset: number): void {
+    if (offset <= this.#committedMin) return;
+    const committed = this.#committedOf(this);
+    expect(
+      offset <= committed,
+      () => `${this.name}: told that ${offset} is committed, and ${committed} is`,
+    );
+    if (committed < Infinity) this.#committedMin = committed;
   }
 
   get name(): string {
@@ -88,6 +107,7 @@ export class Horizon {
         `${partition.name}: the high watermark went from ${this.highWatermark} to ${highWatermark}`,
     );
     this.highWatermark = highWatermark;
+    partition.checkCommitted(highWatermark);
     if (startOffset >= 0) {
       const unrecorded = partition.retention && partition.lives !== this.#lives;
       this.#lives = partition.lives;
@@ -112,6 +132,8 @@ export class Checker {
   #hash = 0x811c9dc5;
   batchesRead = 0;
   acknowledgements = 0;
+  /** The first offset of a partition that is not committed, by somebody who sees all nodes; Infinity: not known. */
+  committedOf: (partition: PartitionModel) => number = () => Infinity;
 
   /** Equal for equal runs. */
   get hash(): number {
@@ -127,7 +149,7 @@ export class Checker {
     const key = `${topicId}/${index}`;
     let model = this.partitions.get(key);
     if (model === undefined) {
-      model = new PartitionModel(topicId, index);
+      model = new PartitionModel(topicId, index, (partition) => this.committedOf(partition));
       this.partitions.set(key, model);
     }
     return model;
@@ -168,6 +190,7 @@ export class Checker {
     this.#place(batch, offset);
     batch.acknowledged = true;
     const end = offset + batch.records;
+    batch.partition.checkCommitted(end);
     if (end > batch.partition.highWatermark) batch.partition.highWatermark = end;
   }
 

@@ -5,6 +5,7 @@
  */
 
 import type { Random } from "../../src/base/prng.ts";
+import { type AmbushPlan, ambushPlanOf } from "./ambush.ts";
 import { clusterNetworkPlanOf } from "./network_faults.ts";
 import { planOf, type SwarmPlan } from "./swarm.ts";
 
@@ -43,25 +44,31 @@ export interface ClusterPlan extends SwarmPlan {
   readonly moves: boolean;
   /** This node loses its disk now and then; -1: none does. */
   readonly wiped: number;
+  /** Faults that wait for their moment; null: there are none. */
+  readonly ambush: AmbushPlan | null;
 }
 
+/** What a seed decides with a Random of its own. */
+type Later = "moves" | "wiped" | "ambush";
+
 /**
- * Changes of who holds what; of a Random of its own, so that the rest of a seed stays as it is. One node at most loses its
- * disk, of at least three replicas, or records may be lost.
+ * Changes of who holds what, and ambushes; of a Random of its own, so that the rest of a seed stays as it is. One node at
+ * most loses its disk, of at least three replicas, or records may be lost.
  */
 export function membershipPlanOf(
   random: Random,
-  plan: Omit<ClusterPlan, "moves" | "wiped">,
+  plan: Omit<ClusterPlan, Later>,
 ): ClusterPlan {
   const moves = random.nextBelow(2) === 0;
   const wipes = plan.restarts && plan.replication > 2 && random.nextBelow(2) === 0;
-  return { ...plan, moves, wiped: wipes ? random.nextBelow(plan.nodes) : -1 };
+  const wiped = wipes ? random.nextBelow(plan.nodes) : -1;
+  return { ...plan, moves, wiped, ambush: ambushPlanOf(random, plan.restarts) };
 }
 
 export function clusterPlanOf(
   random: Random,
   nodes: number | null,
-): Omit<ClusterPlan, "moves" | "wiped"> {
+): Omit<ClusterPlan, Later> {
   const half = (): boolean => random.nextBelow(2) === 0;
   const pick = <T>(...values: readonly T[]): T => values[random.nextBelow(values.length)]!;
   const one = planOf(random);

@@ -14,6 +14,7 @@
 import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
 import type { Actor, SimTopic, Stage } from "./actor.ts";
 import { AdminActor } from "./admin_actor.ts";
+import { Ambush } from "./ambush.ts";
 import { castOf } from "./cast.ts";
 import { Checker } from "./checker.ts";
 import { type ClusterPlan, clusterPlanOf, membershipPlanOf } from "./cluster_plan.ts";
@@ -25,6 +26,7 @@ import { NetworkFaults } from "./network_faults.ts";
 import { NodeFate, type Steps } from "./node_fate.ts";
 import { NodeTroubles } from "./node_troubles.ts";
 import { ProduceActor } from "./produce_actor.ts";
+import { QuorumWatch } from "./quorum_watch.ts";
 import { failureOf, runTwice } from "./run_seed.ts";
 import { SimFailure } from "./sim_failure.ts";
 import { SimCluster } from "./sim_cluster.ts";
@@ -35,6 +37,7 @@ const DRAIN_MS = 120_000;
 /** Virtual time for memory to come to rest (ms). */
 const REST_MS = 3_000;
 const MEMBERSHIP_SEED = 0x1f83d9ab;
+const AMBUSH_SEED = 0x3c6ef372;
 /** Steps between two looks at all nodes, and at their budgets. */
 const WATCH_STEPS = 4;
 const BUDGET_STEPS = 64;
@@ -66,7 +69,9 @@ export class ClusterWorkload {
   readonly #fates: readonly NodeFate[];
   readonly #faults: NetworkFaults;
   readonly #troubles: NodeTroubles;
+  readonly #ambush: Ambush | null;
   readonly #watch: ClusterWatch;
+  readonly #quorums = new QuorumWatch();
   #steps = 0;
   #isFounded = false;
 
@@ -94,8 +99,13 @@ export class ClusterWorkload {
           "log.retention.check.interval.ms": "500",
           "offsets.topic.num.partitions": "2",
         },
+        onShard: (node, shard) => this.#quorums.attend(node, shard),
       },
     });
+    this.checker.committedOf = ({ topicId, index }) => {
+      const groupId = this.cluster.groupOf(topicId, index);
+      return groupId < 0 ? Infinity : this.#quorums.committedOffset(groupId);
+    };
     this.#watch = new ClusterWatch(this.cluster);
     this.#stage = {
       cluster: this.cluster,
@@ -128,6 +138,9 @@ export class ClusterWorkload {
     const weather = new Xoshiro128(this.#next());
     this.#faults = new NetworkFaults(this.cluster, plan.network, weather, names);
     this.#troubles = new NodeTroubles(this.cluster, plan, new Xoshiro128(this.#next()));
+    this.#ambush = plan.ambush === null
+      ? null
+      : new Ambush(this.cluster, plan.ambush, new Xoshiro128(seed ^ AMBUSH_SEED));
     for (let i = 0; i < plan.topics; i++) this.#stage.topics.push(this.#topic(i));
     const admin = new AdminActor(this.#stage, this.#next(), {
       busy: plan.admins > 0,
@@ -171,6 +184,7 @@ export class ClusterWorkload {
     this.#stage.calmSinceMs = cluster.nowMs;
     this.#faults.end();
     this.#troubles.end();
+    this.#ambush?.end();
     // Which nodes a group on its way needs is not known here.
     const isAway = this.plan.minorityStaysAway && !this.plan.moves && this.plan.wiped < 0
       ? this.#minority()
@@ -276,9 +290,11 @@ export class ClusterWorkload {
     if (this.#isFounded) {
       this.#faults.tick();
       this.#troubles.tick();
+      this.#ambush?.tick();
     }
     for (const actor of this.#actors) actor.tick();
     this.#steps++;
+    this.#quorums.check();
     if (this.#steps % WATCH_STEPS === 0) this.#watch.look();
     if (this.#steps % BUDGET_STEPS !== 0) return;
     for (const node of this.cluster.accepting) checkBudgets(node);

@@ -78,6 +78,8 @@ export interface SimNodeOptions {
   readonly wallSkewMs?: number;
   /** Makes the replicas of all groups; groups of one when absent. */
   readonly makeReplica?: MakeReplica;
+  /** Told of every shard that it makes, before that opens anything. */
+  readonly onShard?: (node: SimNode, shard: Shard) => void;
   /** Shards miss turns, and take them in any order; in step when absent. */
   readonly outOfStep?: boolean;
   /** Where the first nodes of its cluster listen for each other; absent: it knows of no other nodes. */
@@ -548,7 +550,7 @@ export class SimNode {
     manifest: Manifest,
   ): Shard {
     const { makeReplica } = this.#options;
-    return new Shard({
+    const shard = new Shard({
       nodeId: this.nodeId,
       versions: this.versions,
       settings,
@@ -574,6 +576,8 @@ export class SimNode {
       ...(makeReplica === undefined ? {} : { makeReplica }),
       ...(this.#options.seeds === undefined ? {} : { peering: this.#peering(timers, manifest) }),
     }, storage);
+    this.#options.onShard?.(this, shard);
+    return shard;
   }
 
   #peering(timers: Timers, { incarnation }: Manifest): Peering {

@@ -1,0 +1,254 @@
+/**
+ * Stands beside every replica of a simulated cluster, hears what its Raft group does and says, and checks Raft's claims at
+ * that moment. Their violation is seen by no client, or only by one that asks at the right time:
+ *
+ * - A vote is durable when it is given or asked for, and there is one in a term.
+ * - What is acknowledged is durable, and it is the leader's.
+ * - A leader commits what a majority of the voters (of both sets) has acknowledged to it, up to an entry of its own term.
+ * - A follower commits what a leader has committed.
+ * - No committed entry is cut off. Who is elected has all of them, and who begins to serve knows all of them.
+ *
+ * @module
+ */
+
+import type { Member } from "../../src/raft/configuration.ts";
+import { MessageKind, Outcome, type RaftMessage } from "../../src/raft/message.ts";
+import { Role } from "../../src/raft/raft_group.ts";
+import { RaftMeta } from "../../src/raft/raft_log.ts";
+import type { GroupReplica } from "../../src/replication/group_replica.ts";
+import type { Shard } from "../../src/shard/shard.ts";
+import type { Log } from "../../src/storage/log.ts";
+import { SimFailure } from "./sim_failure.ts";
+import type { SimNode } from "./sim_node.ts";
+
+/** What is true of one group. */
+class GroupBook {
+  /** The last entry that any leader committed, in its term; the first offset behind it. */
+  committedIndex = 0;
+  committedTerm = 0;
+  committedOffset = 0;
+  /** The term of each committed entry, by index; -1 where it is not known. */
+  readonly terms: number[] = [];
+  /** Who appended the entry that opens the latest term. */
+  leader: { readonly replica: GroupReplica; readonly term: number } | null = null;
+  /** The last entry that each member acknowledged, by term. */
+  readonly acknowledged = new Map<string, number>();
+  /** For whom each member voted, by term. */
+  readonly votes = new Map<string, number>();
+}
+
+export class QuorumWatch {
+  readonly #books = new Map<number, GroupBook>();
+  #wrong: string | null = null;
+
+  /** The first offset of a group that no leader has committed; 0 of an unknown one. */
+  committedOffset(groupId: number): number {
+    return this.#books.get(groupId)?.committedOffset ?? 0;
+  }
+
+  /** Throws what was found: where it is found, the node is in the middle of something. */
+  check(): void {
+    if (this.#wrong !== null) throw new SimFailure("correctness", this.#wrong);
+  }
+
+  /** Follows every replica that a shard makes, before it begins. */
+  attend(node: SimNode, { replication }: Shard): void {
+    const { makeReplica } = replication;
+    replication.makeReplica = (log, group) => {
+      const replica = makeReplica.call(replication, log, group);
+      this.#follow(node, replica);
+      return replica;
+    };
+  }
+
+  #follow({ nodeId, name }: SimNode, replica: GroupReplica): void {
+    const { groupId } = replica;
+    let book = this.#books.get(groupId);
+    if (book === undefined) this.#books.set(groupId, book = new GroupBook());
+    const claims = new Claims(book, nodeId, replica, (what) => {
+      this.#wrong ??= `${name}, group ${groupId}, term ${replica.raft.term}: ${what}`;
+    });
+    const { send, appendMeta, truncate, onCommit, onLeading } = replica;
+    replica.send = (to, message) => {
+      claims.onSend(to, message);
+      send.call(replica, to, message);
+    };
+    replica.appendMeta = (kind, term, payload) => {
+      if (kind === RaftMeta.NO_OP) claims.onElected(term);
+      return appendMeta.call(replica, kind, term, payload);
+    };
+    replica.truncate = (index) => {
+      claims.onTruncate(index);
+      truncate.call(replica, index);
+    };
+    replica.onCommit = () => {
+      claims.onCommit();
+      onCommit.call(replica);
+    };
+    replica.onLeading = () => {
+      claims.onLeading();
+      onLeading.call(replica);
+    };
+  }
+}
+
+/** What one replica must keep to. */
+class Claims {
+  readonly #book: GroupBook;
+  readonly #nodeId: number;
+  readonly #replica: GroupReplica;
+  readonly #log: Log;
+  readonly #report: (what: string) => void;
+
+  constructor(
+    book: GroupBook,
+    nodeId: number,
+    replica: GroupReplica,
+    report: (what: string) => void,
+  ) {
+    this.#book = book;
+    this.#nodeId = nodeId;
+    this.#replica = replica;
+    this.#log = replica.log;
+    this.#report = report;
+  }
+
+  onSend(to: number, message: RaftMessage): void {
+    const { kind, term, from } = message;
+    if (kind === MessageKind.VOTE_REPLY && message.granted && !message.pre) {
+      this.#expect(this.#remembers(term, to), "a vote is given before it is durable");
+      const key = inTerm({ node: from, incarnation: message.incarnation }, term);
+      const known = this.#book.votes.get(key);
+      this.#expect(known === undefined || known === to, `two votes, for ${known} and ${to}`);
+      this.#book.votes.set(key, to);
+    } else if (kind === MessageKind.VOTE_REQUEST && !message.pre) {
+      this.#expect(
+        this.#remembers(term, from),
+        "votes are asked for in a term that is not durable",
+      );
+    } else if (kind === MessageKind.APPEND_REPLY || kind === MessageKind.HEARTBEAT_REPLY) {
+      if (message.outcome !== Outcome.STALE && message.match > 0) this.#onReply(message);
+    }
+  }
+
+  #remembers(term: number, vote: number): boolean {
+    const { hardTerm, hardVote, hardVersion, durableHardVersion } = this.#log;
+    return hardTerm === term && hardVote === vote && durableHardVersion >= hardVersion;
+  }
+
+  #onReply(reply: RaftMessage): void {
+    const { term, match } = reply;
+    const { leader, acknowledged } = this.#book;
+    const log = this.#log;
+    this.#expect(
+      log.hardTerm === term && log.durableHardVersion >= log.hardVersion,
+      "an acknowledgement in a term that is not durable",
+    );
+    this.#expect(log.durableIndex >= match, `${match} is acknowledged before it is durable`);
+    if (leader?.term === term && !leader.replica.isClosed) {
+      const theirs = leader.replica.log;
+      const isKnown = Math.max(theirs.startIndex, log.startIndex) < match;
+      this.#expect(
+        !isKnown || theirs.termAt(match) === log.termAt(match),
+        `${match} is acknowledged, and is not the leader's`,
+      );
+    }
+    const key = inTerm({ node: reply.from, incarnation: reply.incarnation }, term);
+    acknowledged.set(key, Math.max(acknowledged.get(key) ?? 0, match));
+  }
+
+  onElected(term: number): void {
+    const book = this.#book;
+    const { committedIndex, committedTerm } = book;
+    if (term < committedTerm) return;
+    this.#expect(
+      this.#log.lastIndex >= committedIndex,
+      `it is elected without the committed entry ${committedIndex}`,
+    );
+    this.#expectCommitted(committedIndex, "it is elected with another entry");
+    if (term >= (book.leader?.term ?? 0)) book.leader = { replica: this.#replica, term };
+  }
+
+  onLeading(): void {
+    const { committedIndex, committedTerm } = this.#book;
+    const { term, commitIndex } = this.#replica.raft;
+    this.#expect(
+      committedTerm > term || commitIndex >= committedIndex,
+      `it serves what is committed up to ${commitIndex}, and ${committedIndex} is committed`,
+    );
+  }
+
+  onTruncate(index: number): void {
+    const { raft } = this.#replica;
+    const { committedIndex, terms } = this.#book;
+    const next = index + 1;
+    this.#expect(raft.role !== Role.LEADER, "a leader cuts its own log");
+    this.#expect(index >= raft.commitIndex, `${next} is cut off, and was committed here`);
+    if (next > committedIndex || next <= this.#log.startIndex) return;
+    this.#expect(terms[next] !== this.#log.termAt(next), `the committed entry ${next} is cut off`);
+  }
+
+  onCommit(): void {
+    const { raft } = this.#replica;
+    const { leader, committedIndex } = this.#book;
+    const log = this.#log;
+    const { commitIndex, term } = raft;
+    // A leader that was taken off commits that, and resigns.
+    const leads = raft.role === Role.LEADER ||
+      (leader?.replica === this.#replica && leader.term === term);
+    if (leads) this.#onLeaderCommit(commitIndex, term);
+    else {
+      // What a snapshot covers is no entry of this log.
+      const durable = Math.max(log.durableIndex, log.startIndex);
+      this.#expect(commitIndex <= durable, `${commitIndex} is committed, and not durable`);
+      this.#expect(commitIndex <= committedIndex, `no leader has committed ${commitIndex}`);
+    }
+    this.#expectCommitted(commitIndex, "another entry is committed");
+  }
+
+  #onLeaderCommit(index: number, term: number): void {
+    const book = this.#book;
+    const log = this.#log;
+    if (index > log.startIndex) {
+      this.#expect(
+        log.termAt(index) === term,
+        `${index} of the term ${log.termAt(index)} is counted`,
+      );
+    }
+    const { voters, outgoing } = this.#replica.raft.configuration;
+    for (const set of [voters, outgoing]) {
+      const count = set.filter((member) => this.#has(member, index, term)).length;
+      this.#expect(
+        set.length === 0 || count > set.length / 2,
+        `${index} is committed, and is on ${count} of ${set.length} disks`,
+      );
+    }
+    if (index <= book.committedIndex) return;
+    for (let at = book.committedIndex + 1; at <= index; at++) book.terms[at] = log.termAt(at);
+    book.committedIndex = index;
+    book.committedTerm = term;
+    book.committedOffset = Math.max(book.committedOffset, log.offsetAt(index + 1));
+  }
+
+  /** Its disk has the entry, as this leader may know. */
+  #has(member: Member, index: number, term: number): boolean {
+    if (member.node === this.#nodeId) return this.#log.durableIndex >= index;
+    return (this.#book.acknowledged.get(inTerm(member, term)) ?? 0) >= index;
+  }
+
+  /** What this log has at a committed index is what was committed. */
+  #expectCommitted(index: number, what: string): void {
+    const known = this.#book.terms[index] ?? -1;
+    if (known < 0 || index <= this.#log.startIndex) return;
+    const term = this.#log.termAt(index);
+    this.#expect(term === known, `${what}: ${index} in the terms ${known} and ${term}`);
+  }
+
+  #expect(condition: boolean, what: string): void {
+    if (!condition) this.#report(what);
+  }
+}
+
+function inTerm({ node, incarnation }: Member, term: number): string {
+  return `${node}.${incarnation} ${term}`;
+}
