@@ -194,9 +194,13 @@ export const HURRIED_INSPECTION_BYTES_PER_MS = 32 * 1024;
 export const INSPECTION_BEGINS_MS = 2_000;
 export const INSPECTION_PAUSE_MS = 3_600_000;
 
-/** What one shard sends to learners, in the long run (bytes per ms), and at once (bytes). */
+/** What one shard sends to members that are filled, in the long run (bytes per ms), and at once (bytes). */
 export const RECOVERY_BYTES_PER_MS = 50 * 1024;
 export const RECOVERY_BURST_BYTES = 8 * 1024 * 1024;
+
+/** The same as a share of what the shard appends, where that is more; and over which time it is measured (ms). */
+export const RECOVERY_SHARE = 1.25;
+export const RECOVERY_MEASURE_MS = 100;
 
 /** Leaders that other nodes announce are believed up to so many groups beyond those that are known here. */
 export const LEADER_GROUPS_AHEAD_MAX = 1_000_000;

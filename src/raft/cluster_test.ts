@@ -1,7 +1,7 @@
 /** What several nodes do together: elections among them, transfers, members, silence. Times are simulated. */
 
 import { strict as assert } from "node:assert";
-import { RAFT_TIMING } from "./limits.ts";
+import { KEEPS_UP_MS, RAFT_TIMING } from "./limits.ts";
 import { MessageKind } from "./message.ts";
 import { Role } from "./raft_group.ts";
 import { CALM, type ClusterOptions, members, simple, TestCluster } from "./test_cluster.ts";
@@ -444,4 +444,24 @@ Deno.test("reads are confirmed while followers are quiet, and never by a leader 
   leader.read();
   cluster.run(5_000);
   assert.equal(leader.confirmedReads, 1);
+});
+
+Deno.test("a voter that was away is spare while a majority keeps up without it", () => {
+  const cluster = led(3);
+  const leader = cluster.leader!;
+  const [lost, other] = [...cluster.nodes.values()].filter((node) => node !== leader);
+  const spare = (): boolean[] =>
+    [lost!, other!].map(({ id }) => leader.group.isSpare(id, leader.now));
+  cluster.run(500);
+  assert.deepEqual(spare(), [false, false]);
+  cluster.isolate(lost!.id);
+  cluster.run(KEEPS_UP_MS + 500);
+  leader.propose([1]);
+  assert.deepEqual(spare(), [true, false]);
+  leader.group.peerDown(other!.id, leader.now);
+  assert.deepEqual(spare(), [false, false], "nothing commits without them");
+  leader.group.peerUp(other!.id, leader.now);
+  cluster.heal();
+  cluster.run(2_000);
+  assert.deepEqual(spare(), [false, false]);
 });

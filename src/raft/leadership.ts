@@ -170,11 +170,7 @@ export class Leadership {
     this.#activityMs = nowMs;
     if (!this.#hasQuiet) return;
     this.#hasQuiet = false;
-    for (const peer of this.#state.membership.peers) {
-      if (!peer.isQuiet) continue;
-      peer.isQuiet = false;
-      peer.heardMs = nowMs;
-    }
+    for (const peer of this.#state.membership.peers) peer.endQuiet(nowMs);
     this.#keepHeartbeats(nowMs);
   }
 
@@ -391,10 +387,7 @@ export class Leadership {
 
   /** A peer that should be quiet is not, or its connection was made. */
   speakTo(peer: Peer, nowMs: number): void {
-    if (peer.isQuiet) {
-      peer.isQuiet = false;
-      peer.heardMs = nowMs;
-    }
+    peer.endQuiet(nowMs);
     if (!peer.isUp) return;
     this.#sendHeartbeat(peer, nowMs);
     this.pump(peer);
@@ -402,10 +395,7 @@ export class Leadership {
   }
 
   peerDown(peer: Peer, nowMs: number): void {
-    if (peer.isQuiet) {
-      peer.isQuiet = false;
-      peer.heardMs = nowMs;
-    }
+    peer.endQuiet(nowMs);
     peer.caughtUpMs = -Infinity;
     peer.probe(peer.match + 1);
     peer.isBusy = false;

@@ -54,6 +54,9 @@ export const FLIGHT_BEATS_MAX = 50;
  */
 export const FLIGHT_BYTES_PER_BEAT = 256 * 1024;
 
+/** A peer that has not had everything for longer does not keep up: it catches up, or is too slow (ms). */
+export const KEEPS_UP_MS = 1_000;
+
 /** A snapshot that was not taken is sent again after this long (ms). */
 export const SNAPSHOT_RETRY_MS = 5_000;
 

@@ -182,6 +182,11 @@ export class Membership {
     return this.#isMajority(wasHeard, sinceMs);
   }
 
+  /** A majority keeps up, this node included. */
+  keepsUp(nowMs: number): boolean {
+    return this.#isMajority(keepsUp, nowMs);
+  }
+
   /** A majority answered a round of reads, this node included. */
   hasConfirmed(token: number): boolean {
     return this.#isMajority(answered, token);
@@ -221,6 +226,10 @@ function mayGrant(peer: Peer): boolean {
 /** A quiet peer whose connection stands has nothing to say. */
 function wasHeard(peer: Peer, sinceMs: number): boolean {
   return peer.isQuiet ? peer.isUp : peer.heardMs >= sinceMs;
+}
+
+function keepsUp(peer: Peer, nowMs: number): boolean {
+  return peer.keepsUp(nowMs);
 }
 
 function answered(peer: Peer, token: number): boolean {

@@ -12,6 +12,7 @@ import { assert } from "../base/assert.ts";
 import {
   FLIGHT_BEATS_MAX,
   FLIGHT_BYTES_PER_BEAT,
+  KEEPS_UP_MS,
   PEER_WINDOW_APPENDS,
   PEER_WINDOW_BYTES,
   PROBE_BEATS_MAX,
@@ -167,9 +168,22 @@ export class Peer {
     this.heardMs = nowMs;
   }
 
+  /** It is spoken to again, if it was quiet: until now it had everything, and needed not to say so. */
+  endQuiet(nowMs: number): void {
+    if (!this.isQuiet) return;
+    this.isQuiet = false;
+    this.heardMs = nowMs;
+    this.caughtUpMs = nowMs;
+  }
+
   /** It can be reached, and had everything at a moment not before `sinceMs`. */
   isInSync(sinceMs: number): boolean {
     return this.isUp && (this.isQuiet || this.caughtUpMs >= sinceMs);
+  }
+
+  /** It can be reached, and has what the leader appended a moment ago. */
+  keepsUp(nowMs: number): boolean {
+    return this.isInSync(nowMs - KEEPS_UP_MS);
   }
 
   /** Everything up to `index` is durable there; returns whether that is news. */

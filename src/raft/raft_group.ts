@@ -157,6 +157,14 @@ export class RaftGroup {
     return this.#state.membership.peerOf(node)?.isLearner === true;
   }
 
+  /** A leader: nobody waits for what the node lacks. It does not vote, or it is behind and a majority is not. */
+  isSpare(node: number, nowMs: number): boolean {
+    const { membership } = this.#state;
+    const peer = membership.peerOf(node);
+    if (peer === null) return false;
+    return peer.isLearner || (!peer.keepsUp(nowMs) && membership.keepsUp(nowMs));
+  }
+
   /** A leader: whether the node could become a voter now. */
   isCaughtUp(node: number): boolean {
     return this.#leadership.isActive && this.#change.isCaughtUp(node);

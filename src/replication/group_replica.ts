@@ -422,9 +422,9 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     return false;
   }
 
-  /** Of this leader: a member that does not vote. */
-  isLearner(node: number): boolean {
-    return this.raft.isLearner(node);
+  /** Of this leader: a member of which nobody waits for what it lacks. */
+  isSpare(node: number): boolean {
+    return this.raft.isSpare(node, this.#host.nowMs());
   }
 
   // Effects.

@@ -1,39 +1,70 @@
 /**
- * How fast a shard fills the logs of learners: a copy of a log must not take the disk and the network from those who write.
+ * How fast a shard fills the logs of learners, and of voters that were away: a copy of a log must not take the disk and the
+ * network from those who write.
  *
- * What is sent is counted against {@linkcode RECOVERY_BYTES_PER_MS}, with {@linkcode RECOVERY_BURST_BYTES} in advance. A request
- * for entries that comes too early waits, at most one for each group and learner; its leader asks for nothing more until it
- * is answered. Voters are not held back: what they lack may be what a producer waits for.
+ * What is sent is counted against {@linkcode RECOVERY_BYTES_PER_MS}, with {@linkcode RECOVERY_BURST_BYTES} in advance. Where more
+ * than that is appended, it is {@linkcode RECOVERY_SHARE} of what is appended: whoever is filled gets on, and costs little more than
+ * when it keeps up. A request for entries that comes too early waits, at most one for each group and member; its leader asks
+ * for nothing more until it is answered. Voters without which nothing commits are not held back, nor those that keep up.
  *
  * @module
  */
 
-import { RECOVERY_BURST_BYTES, RECOVERY_BYTES_PER_MS } from "../base/limits.ts";
+import {
+  RECOVERY_BURST_BYTES,
+  RECOVERY_BYTES_PER_MS,
+  RECOVERY_MEASURE_MS,
+  RECOVERY_SHARE,
+} from "../base/limits.ts";
 import { Timer, type Timers } from "../io/timers.ts";
+
+/** What is sent in the long run, and at once. */
+export interface RecoveryLimits {
+  readonly bytesPerMs: number;
+  readonly burstBytes: number;
+}
+
+const LIMITS: RecoveryLimits = {
+  bytesPerMs: RECOVERY_BYTES_PER_MS,
+  burstBytes: RECOVERY_BURST_BYTES,
+};
 
 export interface RecoveryPaceOptions {
   readonly timers: Timers;
   readonly nowMs: () => number;
+  /** Bytes of batches that the shard has appended so far. */
+  readonly appendedBytes: () => number;
+  /** Others than usual. */
+  readonly recovery?: RecoveryLimits;
 }
 
 export class RecoveryPace {
   readonly #options: RecoveryPaceOptions;
+  readonly #limits: RecoveryLimits;
   readonly #timer = new Timer(() => this.#goOn());
   /** What may be sent now; negative: less than nothing. */
-  #bytes = RECOVERY_BURST_BYTES;
+  #bytes: number;
   #countedMs: number;
+  /** What may be sent in a ms, and since when it has been measured what is appended. */
+  #bytesPerMs: number;
+  #measuredMs: number;
+  #measuredBytes = 0;
   /** Requests that wait, in order, by whom they are for. */
   readonly #waiting = new Map<string, () => void>();
 
   constructor(options: RecoveryPaceOptions) {
     this.#options = options;
+    this.#limits = options.recovery ?? LIMITS;
+    this.#bytes = this.#limits.burstBytes;
+    this.#bytesPerMs = this.#limits.bytesPerMs;
     this.#countedMs = options.nowMs();
+    this.#measuredMs = this.#countedMs;
   }
 
   /**
    * Whether something has to wait; then `go` is called later, unless another request of `key` takes its place.
    *
-   * @param key a group and a learner
+   * @param key a group and a member
    */
   holdsBack(key: string, go: () => void): boolean {
     this.#count();
@@ -44,7 +75,7 @@ export class RecoveryPace {
     return true;
   }
 
-  /** So much was sent to a learner. */
+  /** So much was sent to a member that has to wait. */
   sent(bytes: number): void {
     this.#count();
     this.#bytes -= bytes;
@@ -52,9 +83,20 @@ export class RecoveryPace {
 
   #count(): void {
     const nowMs = this.#options.nowMs();
-    const earned = (nowMs - this.#countedMs) * RECOVERY_BYTES_PER_MS;
-    this.#bytes = Math.min(RECOVERY_BURST_BYTES, this.#bytes + earned);
+    this.#measure(nowMs);
+    const earned = (nowMs - this.#countedMs) * this.#bytesPerMs;
+    this.#bytes = Math.min(this.#limits.burstBytes, this.#bytes + earned);
     this.#countedMs = nowMs;
+  }
+
+  #measure(nowMs: number): void {
+    const passedMs = nowMs - this.#measuredMs;
+    if (passedMs < RECOVERY_MEASURE_MS) return;
+    const bytes = this.#options.appendedBytes();
+    const appended = (bytes - this.#measuredBytes) / passedMs;
+    this.#bytesPerMs = Math.max(this.#limits.bytesPerMs, RECOVERY_SHARE * appended);
+    this.#measuredMs = nowMs;
+    this.#measuredBytes = bytes;
   }
 
   #goOn(): void {
@@ -69,7 +111,7 @@ export class RecoveryPace {
 
   #schedule(): void {
     const { timers, nowMs } = this.#options;
-    const waitMs = Math.max(1, Math.ceil(-this.#bytes / RECOVERY_BYTES_PER_MS));
+    const waitMs = Math.max(1, Math.ceil(-this.#bytes / this.#bytesPerMs));
     if (!this.#timer.scheduled) timers.schedule(this.#timer, nowMs() + waitMs);
   }
 }

@@ -8,7 +8,7 @@ const FRAME = 256 * 1024;
 Deno.test("learners get so many bytes in a second, however many ask, and all get some", () => {
   const timers = new Timers();
   let nowMs = 0;
-  const pace = new RecoveryPace({ timers, nowMs: () => nowMs });
+  const pace = new RecoveryPace({ timers, nowMs: () => nowMs, appendedBytes: () => 0 });
   const sent = [0, 0, 0, 0];
   const send = (learner: number): void => {
     sent[learner]! += FRAME;
@@ -30,7 +30,7 @@ Deno.test("learners get so many bytes in a second, however many ask, and all get
 Deno.test("what waits comes once, and a later request takes the place of the earlier", () => {
   const timers = new Timers();
   let nowMs = 0;
-  const pace = new RecoveryPace({ timers, nowMs: () => nowMs });
+  const pace = new RecoveryPace({ timers, nowMs: () => nowMs, appendedBytes: () => 0 });
   assert(!pace.holdsBack("1", () => assert.fail("it need not wait")));
   pace.sent(RECOVERY_BURST_BYTES + 100 * RECOVERY_BYTES_PER_MS);
   const came: string[] = [];
@@ -43,4 +43,23 @@ Deno.test("what waits comes once, and a later request takes the place of the ear
   assert.deepEqual(came, ["late", "other"]);
   timers.run(nowMs = 1_000);
   assert.equal(came.length, 2);
+});
+
+Deno.test("where more is appended than the usual pace, whoever is filled gets on", () => {
+  const timers = new Timers();
+  let nowMs = 0;
+  const APPENDED_PER_MS = 4 * RECOVERY_BYTES_PER_MS;
+  const appendedBytes = (): number => nowMs * APPENDED_PER_MS;
+  const pace = new RecoveryPace({ timers, nowMs: () => nowMs, appendedBytes });
+  let sent = 0;
+  const send = (): void => {
+    sent += FRAME;
+    pace.sent(FRAME);
+  };
+  const LAST_MS = 4_000;
+  for (; nowMs < LAST_MS; nowMs++) {
+    for (let i = 0; i < 8; i++) if (!pace.holdsBack("1", send)) send();
+    timers.run(nowMs);
+  }
+  assert(sent > 1.1 * appendedBytes() && sent < 1.4 * appendedBytes(), `${sent}`);
 });

@@ -48,7 +48,7 @@ import {
 } from "./frames.ts";
 import { GroupReplica } from "./group_replica.ts";
 import { Liveness } from "./liveness.ts";
-import { RecoveryPace } from "./recovery_pace.ts";
+import { type RecoveryLimits, RecoveryPace } from "./recovery_pace.ts";
 import { ReceivedAppend } from "./received_append.ts";
 import type { ReplicaGroup } from "./replica.ts";
 import type { ReplicaHost } from "./replica_host.ts";
@@ -85,6 +85,9 @@ export interface ReplicationOptions {
   readonly flushWaitMs: () => number;
   /** Bytes of records that may be pinned in addition. */
   readonly pinRoom: () => number;
+  /** Bytes of batches that the shard has appended so far. */
+  readonly appendedBytes: () => number;
+  readonly recovery?: RecoveryLimits;
   /** Takes a block of memory, for good or until it is released; -1: none. */
   readonly allocate: (size: number) => number;
   readonly release: (address: number) => void;
@@ -289,7 +292,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   }
 
   replicate(replica: GroupReplica, node: number, fromIndex: number, room: number): void {
-    if (!replica.isLearner(node)) return this.#replicate(replica, node, fromIndex, room);
+    if (!replica.isSpare(node)) return this.#replicate(replica, node, fromIndex, room);
     const { term } = replica.raft;
     const go = (): void => {
       if (replica.raft.term === term && replica.raft.leaderId === this.nodeId) {
@@ -392,7 +395,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     const type = ReplicationFrame.APPEND;
     const outcome = this.#links!.sendRanges(node, shard, type, staging, headBytes, ranges, frame);
     if (outcome === SendOutcome.QUEUED) {
-      if (replica.isLearner(node)) this.#pace.sent(total);
+      if (replica.isSpare(node)) this.#pace.sent(total);
       replica.sent(node, term, fromIndex, lastIndex, total);
     } else if (outcome === SendOutcome.FULL) {
       const frames = this.#full.get(node);

@@ -161,6 +161,7 @@ export class Shard {
       shard,
       flushWaitMs: () => storage.flushWaitMs(nowMs()),
       pinRoom: () => storage.pinRoom,
+      appendedBytes: () => storage.appendedBytes,
       allocate: (size) => blocks.arena.allocate(size),
       release: (address) => blocks.arena.release(address),
     });

@@ -87,6 +87,7 @@ export class Engine implements ShardStorage, LogParts {
   readonly journal: GroupJournal;
   readonly census: ProducerCensus;
   readonly dirtyBytesMax: number;
+  appendedBytes = 0;
   readonly appendBytesMax: number;
   readonly largeBytesMin: number;
   readonly logs = new Map<number, PartitionLog>();

@@ -28,6 +28,8 @@ export interface LogParts {
   readonly census: ProducerCensus;
   /** Null while recovery replays: appends then were journaled in an earlier run. */
   readonly journal: GroupJournal | null;
+  /** Bytes of batches that were appended. */
+  appendedBytes: number;
   /** Bytes that may be in memory and not on disk. */
   readonly dirtyBytesMax: number;
 

@@ -300,6 +300,7 @@ export class PartitionLog implements Log {
     if (segment.createdMs === 0) segment.createdMs = nowMs;
     this.chain.extend(segment, length, baseOffset + records);
     this.positions.addRecords(records);
+    this.parts.appendedBytes += length;
     // The time at which a replayed batch arrived is unknown.
     admitProducer(this, at, this.parts.journal === null ? 0 : nowMs);
   }

@@ -27,6 +27,7 @@ export class RecoveryStore implements LogParts {
   readonly journal = null;
   readonly census: ProducerCensus;
   readonly dirtyBytesMax = Infinity;
+  appendedBytes = 0;
   readonly appendBytesMax = Infinity;
   readonly largeBytesMin = Infinity;
   readonly ringStuck = false;

@@ -111,6 +111,8 @@ export interface ShardStorage {
   readonly inspector: Inspector;
   /** Bytes of records that clients' reads may pin in addition; not above 0: none now. */
   readonly pinRoom: number;
+  /** Bytes of batches that have been appended to its logs so far. */
+  readonly appendedBytes: number;
   /** Ends a turn of the loop: journal flush, write-behind, checkpoint slices, notices. */
   turnEnd(nowMs: number): void;
   /** How long the journal's present write has been under way (ms); 0: there is none. */

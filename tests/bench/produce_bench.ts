@@ -1,21 +1,23 @@
 /**
  * Measures the broker's durable produce path against the minimal loop that does the same work.
  *
- *     deno task bench [--rounds 3] [--seconds 5] [--dir DIR] [--only loop,partitions,large,records,cluster,failover] \
- *         [--failovers 20] [--cells "1 KiB"] [--checkout DIR] [--write]
+ *     deno task bench [--rounds 3] [--seconds 5] [--dir DIR] [--only loop,partitions,large,records,cluster,failover,catchup] \
+ *         [--failovers 20] [--minutes 0.25] [--cells "1 KiB"] [--checkout DIR] [--write]
  *
  * Server and load generator have a processor each. What is compared alternates within one run (A B A B ...),
  * because machines are noisy: only ratios within a run mean anything, and each cell is the median of the
  * rounds with the lowest and highest. `--write` puts the tables into docs/BENCHMARKS.md; `--dir` says on
  * which disk the files lie (with /dev/shm, where durability costs nothing, the cost of the processor alone
  * remains); `--cells` takes only those of the cells (of loop and records) whose name holds a text;
- * `--checkout` has the comparison of records run another checkout beside this one.
+ * `--checkout` has the comparison of records run another checkout beside this one; `--minutes` says how long a broker is
+ * away before it catches up.
  *
  * @module
  */
 
 import { parseArgs } from "node:util";
 import { join } from "node:path";
+import { measureCatchUp } from "./catch_up.ts";
 import { compareLargeFrame, compareLoop, comparePartitions } from "./comparisons.ts";
 import { compareCluster } from "./cluster_comparison.ts";
 import { compareFailover } from "./failover.ts";
@@ -30,8 +32,9 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "5" },
     warmup: { type: "string", default: "1" },
     dir: { type: "string", default: Deno.env.get("TMPDIR") ?? "/tmp" },
-    only: { type: "string", default: "loop,partitions,large,records,cluster,failover" },
+    only: { type: "string", default: "loop,partitions,large,records,cluster,failover,catchup" },
     failovers: { type: "string", default: "20" },
+    minutes: { type: "string", default: "0.25" },
     cells: { type: "string", default: "" },
     checkout: { type: "string" },
     write: { type: "boolean", default: false },
@@ -67,6 +70,9 @@ try {
   if (wanted.includes("cluster")) sections.push(await compareCluster(context));
   if (wanted.includes("failover")) {
     sections.push(await compareFailover(context, Number(values.failovers)));
+  }
+  if (wanted.includes("catchup")) {
+    sections.push(await measureCatchUp(context, { minutes: Number(values.minutes) }));
   }
 } finally {
   await Deno.remove(parentDir, { recursive: true });

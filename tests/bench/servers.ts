@@ -59,9 +59,6 @@ export interface BrokerChoice {
 }
 
 export async function startBroker(place: ServerPlace, options: BrokerChoice): Promise<Server> {
-  const command = options.checkout === undefined
-    ? gregorCommand()
-    : gregorCommand(new URL(`file://${Deno.realPathSync(options.checkout)}/`));
   const dataDir = await Deno.makeTempDir({ dir: place.parentDir, prefix: "broker-" });
   const broker = await Broker.start({
     cores: 1,
@@ -69,7 +66,7 @@ export async function startBroker(place: ServerPlace, options: BrokerChoice): Pr
     dataDir,
     // Memory is locked, as in production and in the minimal loop; neither side polls.
     flags: ["--mode=production", "--idle-poll-us=0", ...options.flags],
-    program: [...pinnedTo(place.processor), ...command],
+    program: [...pinnedTo(place.processor), ...commandOf(options.checkout)],
   });
   return {
     name: "broker",
@@ -83,11 +80,20 @@ export async function startBroker(place: ServerPlace, options: BrokerChoice): Pr
   };
 }
 
+/** Three brokers, as one server: requests go to the leader of a topic's only partition. */
+export interface ClusterServer extends Server {
+  readonly otherPids: readonly number[];
+  readonly cluster: LocalCluster;
+  readonly links: ClusterLinks;
+  /** Node that led the partition when they started. */
+  readonly leader: number;
+}
+
 /** Three brokers on one processor, and a topic of one partition with a replica on each; requests go to its leader. */
 export async function startCluster(
   place: ServerPlace,
-  options: Pick<BrokerChoice, "memory" | "flags"> & { readonly topic: string },
-): Promise<Server> {
+  options: BrokerChoice & { readonly topic: string },
+): Promise<ClusterServer> {
   const parentDir = await Deno.makeTempDir({ dir: place.parentDir, prefix: "cluster-" });
   const cluster = await LocalCluster.start({
     nodes: CLUSTER_NODES,
@@ -99,7 +105,7 @@ export async function startCluster(
       `--set=default.replication.factor=${CLUSTER_NODES}`,
       ...options.flags,
     ],
-    program: [...pinnedTo(place.processor), ...gregorCommand()],
+    program: [...pinnedTo(place.processor), ...commandOf(options.checkout)],
   });
   const links = new ClusterLinks(cluster.brokers.map(({ kafka }) => parseAddress(kafka)));
   const control = links.link("bench", null);
@@ -121,11 +127,19 @@ export async function startCluster(
     otherPids: others.map(({ pid }) => pid),
     address: first!.kafka,
     wantsTopics: false,
+    cluster,
+    links,
+    leader,
     async stop() {
       await Promise.all(cluster.brokers.map((broker) => broker.stop()));
       await Deno.remove(parentDir, { recursive: true });
     },
   };
+}
+
+function commandOf(checkout: string | undefined): string[] {
+  if (checkout === undefined) return gregorCommand();
+  return gregorCommand(new URL(`file://${Deno.realPathSync(checkout)}/`));
 }
 
 /** @param fileMib size of its log file, which is written whole before it starts (MiB) */

@@ -13,6 +13,7 @@ import type { RangeList } from "../../src/bytes/range_list.ts";
 import { Timer, Timers } from "../../src/io/timers.ts";
 import type { GroupReplica } from "../../src/replication/group_replica.ts";
 import { Mender } from "../../src/replication/mender.ts";
+import type { RecoveryLimits } from "../../src/replication/recovery_pace.ts";
 import type { ReplicaListener } from "../../src/replication/replica.ts";
 import {
   type ReplicationLinks,
@@ -102,7 +103,11 @@ export class ReplicaCluster {
   /** Frames that a receiver found wrong. */
   readonly wrong: string[] = [];
 
-  constructor(count: number, seed: number) {
+  readonly #recovery: RecoveryLimits | null;
+
+  /** @param recovery how fast leaders fill others; null: as usual */
+  constructor(count: number, seed: number, recovery: RecoveryLimits | null = null) {
+    this.#recovery = recovery;
     this.#random = new Xoshiro128(seed ^ 0x3c6ef372);
     this.nodes = Array.from({ length: count }, (_, id) => new ReplicaNode(id, seed));
     for (const node of this.nodes) this.start(node);
@@ -144,6 +149,8 @@ export class ReplicaCluster {
       shard: 0,
       flushWaitMs: () => storage.engines[0]!.flushWaitMs(storage.nowMs),
       pinRoom: () => this.hasPinRoom ? storage.engines[0]!.pinRoom : 0,
+      ...this.#recovery === null ? {} : { recovery: this.#recovery },
+      appendedBytes: () => storage.engines[0]!.appendedBytes,
       // Frames are put together outside of the arena.
       allocate: (size) =>
         size === STAGING_SIZE ? STAGING_AT : storage.engines[0]!.context.arena.allocate(size),
