@@ -142,8 +142,8 @@ export class Following {
     return NOTHING;
   }
 
-  /** The driver has appended what it could of the append. */
-  received(): void {
+  /** The driver has appended what it could of the append, and perhaps keeps the rest. */
+  received(comesAgain: boolean): void {
     const state = this.#state;
     assert(this.#arriving > 0, "no append was to be taken");
     const last = Math.min(this.#arriving, state.log.lastIndex);
@@ -151,7 +151,7 @@ export class Following {
     this.#arriving = 0;
     if (this.#hasConfiguration) state.loadConfiguration();
     this.#match(last);
-    if (!isWhole) this.#refuse();
+    if (!isWhole && !comesAgain) this.#refuse();
     this.#acknowledge();
   }
 

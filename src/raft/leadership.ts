@@ -15,7 +15,7 @@
 import { NO_NODE } from "./ballot.ts";
 import type { ConfigurationChange } from "./configuration_change.ts";
 import { type GroupState, Role } from "./group_state.ts";
-import { PEER_WINDOW_BYTES, PROBE_BYTES, SNAPSHOT_RETRY_MS } from "./limits.ts";
+import { APPEND_BYTES_MAX, PEER_WINDOW_BYTES, PROBE_BYTES, SNAPSHOT_RETRY_MS } from "./limits.ts";
 import { MessageKind, Outcome, type RaftMessage } from "./message.ts";
 import { type Peer, PeerState } from "./peer.ts";
 import { RaftMeta } from "./raft_log.ts";
@@ -207,6 +207,7 @@ export class Leadership {
       } else {
         room = PEER_WINDOW_BYTES - peer.bytesInFlight;
         if (room <= 0 || peer.isWindowFull) return;
+        room = Math.min(room, APPEND_BYTES_MAX);
       }
       peer.isReading = true;
       peer.readFrom = peer.next;

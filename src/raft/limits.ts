@@ -38,6 +38,9 @@ export const PEER_WINDOW_BYTES = 4 * 1024 * 1024;
 /** Appends on their way to one peer of one group. */
 export const PEER_WINDOW_APPENDS = 64;
 
+/** Bytes of one append, unless a batch is larger: with a header, a receiver's block of memory holds it. */
+export const APPEND_BYTES_MAX = 1024 * 1024 - 4 * 1024;
+
 /** Bytes of an append that asks where a peer's log ends. */
 export const PROBE_BYTES = 64 * 1024;
 

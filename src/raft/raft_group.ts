@@ -23,7 +23,8 @@
  * 4. Following. An APPEND frame is validated (its batches are whole and sound, its configurations can be decoded),
  *    its entries are listed in {@linkcode AppendRuns}, and `stepAppend` returns the first entry to append, or
  *    {@linkcode NOTHING}. Then: append from there on (a batch boundary) until the end or a refusal, and call
- *    `received` at once. A frame that is not taken whole is dropped; the leader sends again what is missing.
+ *    `received` at once. A frame that is not taken whole is dropped, and the leader sends again what is missing; or the
+ *    driver keeps it, says so, and hands it to `stepAppend` again before any other of its leader.
  *    A SNAPSHOT goes to `stepSnapshot`; if that returns true, the log is reset, and then: `truncated`.
  * 5. Other messages go to `step`. A message belongs to a group; `from` and `incarnation` are those of the connection
  *    that it came over.
@@ -500,10 +501,11 @@ export class RaftGroup {
    * What `stepAppend` asked for has been appended, as far as the log took it.
    *
    * @param isFull it took no more because the disk is full
+   * @param comesAgain the driver keeps the append, and hands it over again when the log takes more
    */
-  received(nowMs: number, isFull = false): void {
+  received(nowMs: number, isFull = false, comesAgain = false): void {
     this.#state.isFull = isFull;
-    this.#following.received();
+    this.#following.received(comesAgain);
     this.#settle(nowMs);
   }
 

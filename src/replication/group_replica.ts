@@ -337,11 +337,15 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     return index;
   }
 
-  /** See {@linkcode AppendPatience.note}. */
-  received(refusal: number, hasTaken: boolean): void {
+  /**
+   * See {@linkcode AppendPatience.note}.
+   *
+   * @param comesAgain what was not taken is not lost
+   */
+  received(refusal: number, hasTaken: boolean, comesAgain: boolean): void {
     const nowMs = this.#host.nowMs();
     this.#patience.note(refusal, hasTaken, nowMs);
-    this.raft.received(nowMs, this.#patience.isFull);
+    this.raft.received(nowMs, this.#patience.isFull, comesAgain);
     this.#afterInput(false);
   }
 

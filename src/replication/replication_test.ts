@@ -619,3 +619,20 @@ Deno.test("a voter that was away is filled at a limited pace while others keep u
   assert.ok(spare! > 0.8 * paceMs, `${spare} ms`);
   assert.ok(needed! < 0.3 * paceMs, `${needed} ms`);
 });
+
+Deno.test("what a follower has no room for waits on its link, and is not sent again", () => {
+  const { cluster, leader } = ledCluster(3, 33);
+  const slow = cluster.nodes.find((node) => node !== leader)!;
+  let end = 0;
+  for (let i = 0; i < 20; i++) {
+    cluster.frozen.add(slow);
+    end = appendMany(cluster, leader, 100, () => 2_000);
+    cluster.pass(20);
+    cluster.frozen.delete(slow);
+    cluster.pass(50);
+  }
+  committed(cluster, cluster.nodes, end);
+  assertEqualLogs(cluster, end);
+  const bytes = bytesOf(cluster, slow, end).length;
+  assert.ok(slow.receivedBytes < 1.1 * bytes, `${slow.receivedBytes} bytes for ${bytes}`);
+});

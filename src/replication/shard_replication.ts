@@ -35,7 +35,7 @@ import {
   type PeerLinks,
   SendOutcome,
 } from "../rpc/peer_links.ts";
-import { type Log, ReadError } from "../storage/log.ts";
+import { type Log, LOG_BUSY, ReadError } from "../storage/log.ts";
 import { APPEND_HEAD_MAX, type AppendFrame, type AppendFrameOwner } from "./append_frame.ts";
 import { AppendFrames } from "./append_frames.ts";
 import {
@@ -85,6 +85,8 @@ export interface ReplicationOptions {
   readonly flushWaitMs: () => number;
   /** Bytes of records that may be pinned in addition. */
   readonly pinRoom: () => number;
+  /** Whether the shard's logs would take so many bytes now; it is asked again. */
+  readonly canAppend: (bytes: number) => boolean;
   /** Bytes of batches that the shard has appended so far. */
   readonly appendedBytes: () => number;
   readonly recovery?: RecoveryLimits;
@@ -139,6 +141,8 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   readonly #message = new RaftMessage();
   readonly #runs = new AppendRuns();
   readonly #received: ReceivedAppend;
+  /** The frame that was handed over stays where it is, and is handed over again. */
+  #isHeld = false;
 
   constructor(options: ReplicationOptions) {
     this.#options = options;
@@ -243,7 +247,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     } else if (type === ReplicationFrame.REFILL) {
       problem = this.refills.onRefill(node, address, length);
     } else problem = `a frame of the unknown type ${type}`;
-    if (problem === null) return FrameVerdict.TAKEN;
+    if (problem === null) return this.#takeHeld() ? FrameVerdict.HELD : FrameVerdict.TAKEN;
     this.#options.events.note("A node sent what makes no sense", { node, problem }, LogLevel.WARN);
     return FrameVerdict.WRONG;
   }
@@ -510,6 +514,11 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     if (message.kind !== MessageKind.APPEND) return "an append that is another message";
     const replica = this.#replicas.get(groupOfRow(view, address));
     if (replica === undefined) return null;
+    // What the logs of the shard have no room for would be sent again, with all that follows it.
+    if (!this.#options.canAppend(length)) {
+      this.#isHeld = true;
+      return null;
+    }
     const runs = this.#runs;
     const problem = this.#received.wrap(address, length, message.index, runs);
     if (problem !== null) return problem;
@@ -519,8 +528,17 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     const nowMs = this.#options.wallMs();
     const before = replica.log.lastIndex;
     const wrong = this.#received.appendTo(replica, prevIndex + 1, first, nowMs);
-    replica.received(this.#received.refusal, replica.log.lastIndex > before);
+    const { refusal } = this.#received;
+    // Handed over again, the rest is taken. Other groups do not wait for what keeps one log busy.
+    this.#isHeld = refusal === LOG_BUSY && wrong === null && !replica.log.busy;
+    replica.received(this.#isHeld ? 0 : refusal, replica.log.lastIndex > before, this.#isHeld);
     return wrong;
+  }
+
+  #takeHeld(): boolean {
+    const isHeld = this.#isHeld;
+    this.#isHeld = false;
+    return isHeld;
   }
 
   #onSnapshot(node: number, address: number, length: number): string | null {

@@ -153,6 +153,7 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
   #dirty: OutgoingLink[] = [];
   #flushing: OutgoingLink[] = [];
   #held: IncomingLink[] = [];
+  #resuming: IncomingLink[] = [];
   /** Blocks of control links that have ended: votes and heartbeats are heard, however full the memory is. */
   readonly #spare: number[] = [];
   readonly #check: Timer;
@@ -317,8 +318,10 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
   resume(): void {
     if (this.#held.length === 0) return;
     const held = this.#held;
-    this.#held = [];
-    for (const link of held) link.resume();
+    this.#held = this.#resuming;
+    this.#resuming = held;
+    for (let i = 0; i < held.length; i++) held[i]!.resume();
+    held.length = 0;
   }
 
   /** Ends every link. Owners of frames are told; the listener hears nothing more. */

@@ -161,6 +161,7 @@ export class Shard {
       shard,
       flushWaitMs: () => storage.flushWaitMs(nowMs()),
       pinRoom: () => storage.pinRoom,
+      canAppend: (bytes) => storage.canAppend(bytes),
       appendedBytes: () => storage.appendedBytes,
       allocate: (size) => blocks.arena.allocate(size),
       release: (address) => blocks.arena.release(address),
@@ -387,6 +388,7 @@ export class Shard {
     }
     // Held connections wait for no log, but for room in the journal or in memory, of which nothing notifies them.
     this.server.resumeHeld();
+    this.peers.resume();
     const rereads = this.fetch.runRereads();
     this.replication.flush();
     this.storage.turnEnd(nowMs);

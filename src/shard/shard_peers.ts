@@ -101,6 +101,11 @@ export class ShardPeers implements PeerLinksListener {
     links.contact(nodeId);
   }
 
+  /** Takes what other nodes' links hold, as far as there is room now. */
+  resume(): void {
+    this.nodeLinks.links.resume();
+  }
+
   flush(): void {
     this.feed.flush();
     this.nodeLinks.links.flush();

@@ -150,7 +150,9 @@ function tableOf(phases: readonly Phase[], minutes: number): string {
     "",
     `Three brokers, replication factor 3, batches of 16 KiB, 32 in flight. One is away while producers load the others, and ` +
     `for ${formatNumber(minutes)} min more, at ${formatNumber(AWAY_BYTES_PER_S / 1e6)} MB/s. ` +
-    `While it catches up, producers get ${formatNumber(catching! / usual)} of what they get before and afterwards.`,
+    `While it catches up, producers get ${
+      formatNumber(catching! / usual)
+    } of what they get before and afterwards.`,
     "",
     row(["Phase", "s", "MB/s", "of all three", "p50 us", "p99 us", "max us", "CPU ms/MB"]),
     rule(8),

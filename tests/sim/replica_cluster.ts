@@ -69,6 +69,8 @@ export class ReplicaNode {
   mender!: Mender;
   readonly told = new Map<number, Told>();
   alive = false;
+  /** Bytes of frames that it took. */
+  receivedBytes = 0;
 
   constructor(id: number, seed: number) {
     this.id = id;
@@ -150,6 +152,7 @@ export class ReplicaCluster {
       flushWaitMs: () => storage.engines[0]!.flushWaitMs(storage.nowMs),
       pinRoom: () => this.hasPinRoom ? storage.engines[0]!.pinRoom : 0,
       ...this.#recovery === null ? {} : { recovery: this.#recovery },
+      canAppend: (bytes) => storage.engines[0]!.canAppend(bytes),
       appendedBytes: () => storage.engines[0]!.appendedBytes,
       // Frames are put together outside of the arena.
       allocate: (size) =>
@@ -318,7 +321,9 @@ export class ReplicaCluster {
     if (to.alive && !this.mute.has(pairOf(key))) {
       to.storage.memory.bytes.set(bytes, FRAME_AT);
       const verdict = to.replication.onFrame(from, type, FRAME_AT, bytes.length);
+      if (verdict === FrameVerdict.HELD) return;
       assert(verdict === FrameVerdict.TAKEN, `a frame is wrong: ${this.wrong.at(-1)}`);
+      to.receivedBytes += bytes.length;
     }
     frames.shift();
     this.framesDelivered++;
