@@ -153,11 +153,6 @@ export class RaftGroup {
     return membership.matchOfVoters(copies, ballot.isDurable ? log.durableIndex : 0);
   }
 
-  /** Whether the node is a member that does not vote. */
-  isLearner(node: number): boolean {
-    return this.#state.membership.peerOf(node)?.isLearner === true;
-  }
-
   /** A leader: nobody waits for what the node lacks. It does not vote, or it is behind and a majority is not. */
   isSpare(node: number, nowMs: number): boolean {
     const { membership } = this.#state;

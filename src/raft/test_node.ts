@@ -14,6 +14,9 @@ import type { Checker } from "./test_checker.ts";
 import type { EventQueue } from "./test_event_queue.ts";
 import { BUSY, type Entry, MemoryLog, type Point } from "./test_memory_log.ts";
 
+/** How long a kept append waits (ms). */
+const KEPT_MS = 3;
+
 export const ENTRY_BYTES = 100;
 
 /** A message on its way, with what its frame would hold. */
@@ -206,7 +209,8 @@ export class TestNode implements RaftEffects {
     this.after();
   }
 
-  #onAppend({ message, entries }: Frame): void {
+  #onAppend(frame: Frame): void {
+    const { message, entries } = frame;
     const { group, log } = this;
     this.#runs.begin(message.index);
     for (const { term, kind } of entries) {
@@ -216,14 +220,20 @@ export class TestNode implements RaftEffects {
     const from = group.stepAppend(message, this.#runs, this.now);
     if (from === NOTHING) return;
     const skipped = from - message.index - 1;
+    let isKept = false;
     for (let at = skipped; at < entries.length; at += entries[at]!.count) {
-      if (this.#refuses()) break;
+      if (this.#refuses()) {
+        // Dropped, or handed over again, as a link does that waits.
+        isKept = message.index % 2 === 0;
+        break;
+      }
       log.take(entries.slice(at, at + entries[at]!.count));
       for (let each = 0; each < entries[at]!.count; each++) {
         this.#world.checker.onEntry(this, message.index + 1 + at + each);
       }
     }
-    group.received(this.now);
+    group.received(this.now, false, isKept);
+    if (isKept) this.later(KEPT_MS, () => this.deliver(frame));
   }
 
   #onSnapshot({ message, point }: Frame): void {

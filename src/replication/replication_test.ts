@@ -7,54 +7,7 @@ import { LOG_BUSY, LOG_NO_SPACE } from "../storage/log.ts";
 import { AppendPatience } from "./append_patience.ts";
 import type { PartitionLog } from "../storage/partition_log.ts";
 import { ProducerCheck } from "../storage/producer_table.ts";
-
-const GROUP = 5;
-
-function ledCluster(count: number, seed: number): { cluster: ReplicaCluster; leader: ReplicaNode } {
-  const cluster = new ReplicaCluster(count, seed);
-  cluster.openAll(GROUP);
-  cluster.until("a leader", () => cluster.leaderOf(GROUP) !== null);
-  return { cluster, leader: cluster.leaderOf(GROUP)! };
-}
-
-/** Appends `count` batches on the leader, as fast as its log takes them; the log's end. */
-function appendMany(
-  cluster: ReplicaCluster,
-  leader: ReplicaNode,
-  count: number,
-  valueBytes: (i: number) => number,
-): number {
-  let end = 0;
-  for (let i = 0; i < count; i++) {
-    let result = LOG_BUSY;
-    cluster.until(
-      "room",
-      () => (result = cluster.append(leader, GROUP, 1 + i % 3, valueBytes(i))) >= 0,
-    );
-    end = result;
-    if (i % 7 === 0) cluster.step();
-  }
-  return end;
-}
-
-function committed(cluster: ReplicaCluster, nodes: readonly ReplicaNode[], end: number): void {
-  cluster.until(
-    `the commit of ${end}`,
-    () => nodes.every((node) => cluster.replica(node, GROUP).commitOffset >= end),
-  );
-}
-
-/** Bytes of the whole log on a node, up to `end`. */
-function bytesOf(cluster: ReplicaCluster, node: ReplicaNode, end: number): Uint8Array {
-  const { log } = cluster.replica(node, GROUP);
-  assert.ok(log.endOffset >= end);
-  return node.storage.readAll(log, log.startOffset)!;
-}
-
-function assertEqualLogs(cluster: ReplicaCluster, end: number): void {
-  const [first, ...others] = cluster.nodes.map((node) => bytesOf(cluster, node, end));
-  for (const other of others) assert.deepEqual(other, first);
-}
+import { appendMany, assertEqualLogs, bytesOf, committed, GROUP, ledCluster } from "./test_logs.ts";
 
 Deno.test("a group of one leads and commits by its own disk", () => {
   const { cluster, leader } = ledCluster(1, 1);
@@ -581,58 +534,4 @@ Deno.test("a leader whose transfer fails leads on, and says so only once", () =>
   assert.deepEqual(leader.told.get(GROUP)!.lines, said);
   const end = cluster.append(leader, GROUP, 1, 100);
   committed(cluster, [leader, other!], end);
-});
-
-Deno.test("replicas that had nothing to say for long are in sync when there is something again", () => {
-  const { cluster, leader } = ledCluster(3, 31);
-  committed(cluster, cluster.nodes, appendMany(cluster, leader, 3, () => 100));
-  cluster.pass(20_000);
-  const replica = cluster.replica(leader, GROUP);
-  assert.ok(replica.raft.isQuiet);
-  const end = cluster.append(leader, GROUP, 1, 100);
-  while (replica.commitOffset < end) {
-    assert.equal(replica.inSyncCount, 3);
-    cluster.step();
-  }
-});
-
-Deno.test("a voter that was away is filled at a limited pace while others keep up, and at once when nothing commits without it", () => {
-  const BYTES_PER_MS = 1_000;
-  const takenMs = [false, true].map((isNeeded) => {
-    const cluster = new ReplicaCluster(3, 32, { bytesPerMs: BYTES_PER_MS, burstBytes: 4_096 });
-    cluster.openAll(GROUP);
-    cluster.until("a leader", () => cluster.leaderOf(GROUP) !== null);
-    const leader = cluster.leaderOf(GROUP)!;
-    const [late, other] = cluster.nodes.filter((node) => node !== leader);
-    cluster.kill(late!);
-    const end = appendMany(cluster, leader, 600, () => 1_000);
-    committed(cluster, [leader, other!], end);
-    cluster.pass(2_000);
-    if (isNeeded) cluster.kill(other!);
-    cluster.start(late!);
-    const fromMs = cluster.nowMs;
-    cluster.until("its records", () => cluster.replica(late!, GROUP).log.endOffset >= end);
-    return cluster.nowMs - fromMs;
-  });
-  const [spare, needed] = takenMs;
-  const paceMs = 2 * 600 * 1_000 / BYTES_PER_MS;
-  assert.ok(spare! > 0.8 * paceMs, `${spare} ms`);
-  assert.ok(needed! < 0.3 * paceMs, `${needed} ms`);
-});
-
-Deno.test("what a follower has no room for waits on its link, and is not sent again", () => {
-  const { cluster, leader } = ledCluster(3, 33);
-  const slow = cluster.nodes.find((node) => node !== leader)!;
-  let end = 0;
-  for (let i = 0; i < 20; i++) {
-    cluster.frozen.add(slow);
-    end = appendMany(cluster, leader, 100, () => 2_000);
-    cluster.pass(20);
-    cluster.frozen.delete(slow);
-    cluster.pass(50);
-  }
-  committed(cluster, cluster.nodes, end);
-  assertEqualLogs(cluster, end);
-  const bytes = bytesOf(cluster, slow, end).length;
-  assert.ok(slow.receivedBytes < 1.1 * bytes, `${slow.receivedBytes} bytes for ${bytes}`);
 });

@@ -16,7 +16,7 @@
  */
 
 import type { EventLog } from "../base/event_log.ts";
-import { ELECTIONS_PER_MS } from "../base/limits.ts";
+import { ELECTIONS_PER_MS, RECOVERY_FRAME_BYTES } from "../base/limits.ts";
 import { LogLevel } from "../base/logger.ts";
 import type { Random } from "../base/prng.ts";
 import type { Crc32c } from "../bytes/crc32c.ts";
@@ -298,9 +298,10 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   replicate(replica: GroupReplica, node: number, fromIndex: number, room: number): void {
     if (!replica.isSpare(node)) return this.#replicate(replica, node, fromIndex, room);
     const { term } = replica.raft;
+    const little = Math.min(room, RECOVERY_FRAME_BYTES);
     const go = (): void => {
       if (replica.raft.term === term && replica.raft.leaderId === this.nodeId) {
-        this.#replicate(replica, node, fromIndex, room);
+        this.#replicate(replica, node, fromIndex, little);
       }
     };
     if (!this.#pace.holdsBack(`${replica.log.groupId} ${node}`, go)) go();

@@ -6,6 +6,7 @@
  */
 
 import { strict as assert } from "node:assert";
+import { measureCatchUp } from "./catch_up.ts";
 import { compareFailover } from "./failover.ts";
 import { withMeasured } from "./page.ts";
 import { formatSpread, parseReport, spreadOf } from "./report.ts";
@@ -78,6 +79,27 @@ Deno.test("the generator loads three brokers without an error, and their leader 
     }
     const table = await compareFailover({ place, say: () => {} }, 1, ["--mode=dev"]);
     assert.equal(table.split("\n").filter((line) => /^\| Leader/.test(line)).length, 4, table);
+  } finally {
+    await Deno.remove(parentDir, { recursive: true });
+  }
+});
+
+Deno.test("a broker that returns catches up while producers load its leader", async () => {
+  await buildLoadgen();
+  const parentDir = await Deno.makeTempDir({ prefix: "gregor-bench-" });
+  const context = {
+    plan: { rounds: 1, seconds: 0.5, warmupS: 0.1 },
+    place: { processor: null, parentDir },
+    loadProcessor: null,
+    say: () => {},
+  };
+  try {
+    const table = await measureCatchUp(context, { minutes: 0.02, flags: ["--mode=dev"] });
+    assert.equal(
+      table.split("\n").filter((line) => /^\| (all|one|it) /.test(line)).length,
+      4,
+      table,
+    );
   } finally {
     await Deno.remove(parentDir, { recursive: true });
   }
