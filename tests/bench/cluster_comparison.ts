@@ -17,10 +17,15 @@ import {
   throughputCells,
 } from "./comparisons.ts";
 import { formatNumber, formatSpread, spreadOf } from "./report.ts";
-import { startBroker, startCluster } from "./servers.ts";
+import { runLoad, startBroker, startCluster } from "./servers.ts";
 
 const TOPIC = "replicated";
 const MEMORY = "512MiB";
+/**
+ * Before a cell is measured, each side runs it for as long: the compiler of each process gets on with it only as often as
+ * the process has the processor, of which three have a third each (s).
+ */
+const WARM_S = 10;
 
 /** Both sides' closed loops, for each of the sizes. */
 export async function compareCluster(context: BenchContext): Promise<string> {
@@ -32,6 +37,9 @@ export async function compareCluster(context: BenchContext): Promise<string> {
       for (const { name, batchBytes, connections, depth } of CELLS) {
         if (!name.includes(context.cells)) continue;
         const load = loadOf(context, { batchBytes, connections, depth, topic: TOPIC });
+        for (const server of [one, three]) {
+          await runLoad(server, { ...load, seconds: WARM_S }, context.loadProcessor);
+        }
         const [single, replicated] = await alternate(context, name, [
           { name: "one broker", server: one, load },
           { name: "three brokers", server: three, load },
