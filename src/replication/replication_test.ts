@@ -7,7 +7,7 @@ import { LOG_BUSY, LOG_NO_SPACE } from "../storage/log.ts";
 import { AppendPatience } from "./append_patience.ts";
 import type { PartitionLog } from "../storage/partition_log.ts";
 import { ProducerCheck } from "../storage/producer_table.ts";
-import { appendMany, assertEqualLogs, bytesOf, committed, GROUP, ledCluster } from "./test_logs.ts";
+import { appendMany, assertEqualLogs, committed, GROUP, ledCluster } from "./test_logs.ts";
 
 Deno.test("a group of one leads and commits by its own disk", () => {
   const { cluster, leader } = ledCluster(1, 1);
