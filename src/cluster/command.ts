@@ -12,7 +12,7 @@
 import type { Random } from "../base/prng.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import type { ClusterImage } from "./image.ts";
-import { COMMAND_BYTES_MAX, type MetadataRecord } from "./records.ts";
+import { COMMAND_BYTES_MAX, EPOCH_FLOOR_MAX, type MetadataRecord } from "./records.ts";
 
 /** Most partitions that one request may create (Kafka's limit of records per operation). */
 export const PARTITIONS_PER_REQUEST_MAX = 10_000;
@@ -41,9 +41,15 @@ export interface CommandContext {
 /** Elections of a partition of which the controller may not have heard. */
 const EPOCHS_UNHEARD = 8;
 
-/** Above the leader epochs of all partitions: where one begins again, clients must not take it for what it was before. */
-export function epochFloorNow({ image, latestEpoch }: CommandContext): number {
-  return Math.max(image.epochFloor, latestEpoch() + EPOCHS_UNHEARD);
+/**
+ * Above the leader epochs of all partitions: where one begins again, clients must not take it for what it was before.
+ *
+ * @param unheard further epochs that may be known to nobody
+ */
+export function epochFloorNow({ image, latestEpoch }: CommandContext, unheard = 0): number {
+  const floor = Math.max(image.epochFloor, latestEpoch() + EPOCHS_UNHEARD) + unheard;
+  // Where peers count like that, there is nothing left to pass by.
+  return Math.min(EPOCH_FLOOR_MAX, floor);
 }
 
 /** The result for one topic or resource of a request. */

@@ -15,11 +15,21 @@ const UNKNOWN = -1;
 export const IN_SYNC_UNKNOWN = 0;
 export const IN_SYNC_BITS = 16;
 
+/** Groups of one page. Ids are never given out twice, and may be far apart. */
+const PAGE_GROUPS = 1024;
+/** Pages that there may be (about 160 MiB): of a group on a further one no leader is known. */
+const PAGES_MAX = 16_384;
+
+/** What is known of groups with consecutive ids. */
+class Page {
+  readonly leaders = new Int32Array(PAGE_GROUPS).fill(UNKNOWN);
+  readonly epochs = new Int32Array(PAGE_GROUPS).fill(UNKNOWN);
+  readonly inSync = new Uint16Array(PAGE_GROUPS);
+}
+
 export class LeaderTable {
   readonly #nodeId: number;
-  #leaders = new Int32Array(64).fill(UNKNOWN);
-  #epochs = new Int32Array(64).fill(UNKNOWN);
-  #inSync = new Uint16Array(64);
+  readonly #pages = new Map<number, Page>();
   #latestEpoch = 0;
 
   /** @param nodeId this node: nobody else says that it leads no longer */
@@ -35,15 +45,17 @@ export class LeaderTable {
    * @param inSync the replicas that keep up, as the leader says; unknown: as before
    */
   note(groupId: number, leaderId: number, epoch: number, inSync = IN_SYNC_UNKNOWN): void {
-    if (groupId >= this.#leaders.length) this.#grow(groupId);
-    const known = this.#epochs[groupId]!;
+    const page = this.#pageOf(groupId) ?? this.#addPage(groupId);
+    if (page === null) return;
+    const at = groupId % PAGE_GROUPS;
+    const known = page.epochs[at]!;
     if (epoch < known) return;
-    const isOwn = this.#leaders[groupId] === this.#nodeId;
+    const isOwn = page.leaders[at] === this.#nodeId;
     if (epoch === known && leaderId === UNKNOWN && !isOwn) return;
-    this.#leaders[groupId] = leaderId;
-    this.#epochs[groupId] = epoch;
+    page.leaders[at] = leaderId;
+    page.epochs[at] = epoch;
     this.#latestEpoch = Math.max(this.#latestEpoch, epoch);
-    if (inSync !== IN_SYNC_UNKNOWN) this.#inSync[groupId] = inSync;
+    if (inSync !== IN_SYNC_UNKNOWN) page.inSync[at] = inSync;
   }
 
   /** The largest epoch of any group that was heard of. */
@@ -53,7 +65,7 @@ export class LeaderTable {
 
   /** The node that leads a group, as far as this shard was told; else -1. */
   knownLeaderOf(groupId: number): number {
-    return this.#leaders[groupId] ?? UNKNOWN;
+    return this.#pageOf(groupId)?.leaders[groupId % PAGE_GROUPS] ?? UNKNOWN;
   }
 
   /** The node that clients should ask: the leader, -1 while none is known. Nobody else than its one replica can lead. */
@@ -66,27 +78,24 @@ export class LeaderTable {
   /** The replicas that keep up with the leader, as the last one said; a leader always does, and so does a replica without others. */
   inSyncOf(partition: PartitionImage): number[] {
     const { groupId, replicas } = partition;
-    const inSync = this.#inSync[groupId] ?? IN_SYNC_UNKNOWN;
+    const inSync = this.#pageOf(groupId)?.inSync[groupId % PAGE_GROUPS] ?? IN_SYNC_UNKNOWN;
     const leaderId = this.leaderOf(partition);
     return replicas.filter((node, at) => (inSync >> at & 1) === 1 || node === leaderId);
   }
 
   /** The leader's epoch, -1 when unknown. */
-  epochOf(partition: PartitionImage): number {
-    return this.#epochs[partition.groupId] ?? UNKNOWN;
+  epochOf({ groupId }: PartitionImage): number {
+    return this.#pageOf(groupId)?.epochs[groupId % PAGE_GROUPS] ?? UNKNOWN;
   }
 
-  #grow(groupId: number): void {
-    let capacity = this.#leaders.length;
-    while (capacity <= groupId) capacity *= 2;
-    const leaders = new Int32Array(capacity).fill(UNKNOWN);
-    const epochs = new Int32Array(capacity).fill(UNKNOWN);
-    const inSync = new Uint16Array(capacity);
-    leaders.set(this.#leaders);
-    epochs.set(this.#epochs);
-    inSync.set(this.#inSync);
-    this.#leaders = leaders;
-    this.#epochs = epochs;
-    this.#inSync = inSync;
+  #pageOf(groupId: number): Page | undefined {
+    return this.#pages.get(Math.floor(groupId / PAGE_GROUPS));
+  }
+
+  #addPage(groupId: number): Page | null {
+    if (this.#pages.size >= PAGES_MAX) return null;
+    const page = new Page();
+    this.#pages.set(Math.floor(groupId / PAGE_GROUPS), page);
+    return page;
   }
 }

@@ -38,3 +38,15 @@ Deno.test("a partition on one node is led by nobody else, heard of or not", () =
   leaders.note(70, 4, 2);
   assert.equal(leaders.epochOf(partition(70, [4])), 2);
 });
+
+Deno.test("groups whose ids are far apart take memory for themselves only, and not without end", () => {
+  const leaders = new LeaderTable();
+  const before = Deno.memoryUsage().external;
+  for (let groupId = 1; groupId < 2e9; groupId += 1e8) leaders.note(groupId, 2, 5);
+  assert.equal(leaders.knownLeaderOf(1 + 1e8), 2);
+  assert.equal(leaders.knownLeaderOf(2 + 1e8), -1);
+  assert.ok(Deno.memoryUsage().external - before < 2 ** 20);
+  for (let page = 0; page < 20_000; page++) leaders.note(page * 1024 + 1, 1, 1);
+  assert.equal(leaders.knownLeaderOf(1 + 1024), 1);
+  assert.equal(leaders.knownLeaderOf(19_999 * 1024 + 1), -1);
+});

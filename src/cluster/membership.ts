@@ -53,7 +53,7 @@ export function registerNode(context: CommandContext, node: NodeRecord): void {
   // What only its former life had begins again.
   if (known !== undefined && known.incarnation !== node.incarnation && image.partitionCount > 0) {
     const { nextGroupId } = image;
-    const body = { nextGroupId, epochFloor: epochFloorNow(context) + EPOCHS_OF_A_LIFE };
+    const body = { nextGroupId, epochFloor: epochFloorNow(context, EPOCHS_OF_A_LIFE) };
     context.emit([{ type: RecordType.GROUP_IDS, body }]);
   }
   const isToFill = known === undefined && image.partitionCount > 0 && knowChanges(image) &&

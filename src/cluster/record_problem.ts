@@ -15,6 +15,7 @@ import { type ClusterImage, NodeState } from "./image.ts";
 import { VERSION_FEATURE } from "./logical_version.ts";
 import {
   type ConfigRecord,
+  EPOCH_FLOOR_MAX,
   FIRST_GROUP_ID,
   type MetadataRecord,
   type PartitionChangeRecord,
@@ -28,7 +29,6 @@ import { topicNameProblem } from "./topic_names.ts";
 /** No cluster gets as far as this; what does would leave no ids for what comes next. */
 const GROUP_ID_MAX = 2_000_000_000;
 const PRODUCER_ID_MAX = 2 ** 52;
-const EPOCH_FLOOR_MAX = 2_000_000_000;
 
 /** Why `image` cannot take `record` over; null when it can. */
 export function recordProblem(image: ClusterImage, record: MetadataRecord): string | null {

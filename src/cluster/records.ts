@@ -132,6 +132,9 @@ export function recordSince(type: MetadataRecord["type"]): number {
 /** The controller's own group. */
 export const CONTROLLER_GROUP_ID = 0;
 
+/** No leader epoch is passed by that is later: those of the partitions that come then need room. */
+export const EPOCH_FLOOR_MAX = 2_000_000_000;
+
 /** Ids of partitions' groups start here. */
 export const FIRST_GROUP_ID = 1;
 

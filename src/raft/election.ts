@@ -14,7 +14,7 @@
 
 import { NO_NODE } from "./ballot.ts";
 import { type GroupState, Role } from "./group_state.ts";
-import { CAMPAIGN_BACKOFF_MAX } from "./limits.ts";
+import { CAMPAIGN_BACKOFF_MAX, TERM_MAX } from "./limits.ts";
 import { MessageKind, type RaftMessage } from "./message.ts";
 import type { Peer } from "./peer.ts";
 
@@ -31,7 +31,7 @@ export class Election {
 
   get #mayCampaign(): boolean {
     const state = this.#state;
-    return state.isEligible && state.isAble && !state.isCutting;
+    return state.isEligible && state.isAble && !state.isCutting && state.ballot.term < TERM_MAX;
   }
 
   /** The time for an election has come. */
@@ -84,7 +84,7 @@ export class Election {
     if (!this.#mayCampaign) return;
     const { ballot } = state;
     const floor = ballot.term === 0 ? state.termFloor : ballot.term;
-    state.enterTerm(floor + 1 + passedBy);
+    state.enterTerm(Math.min(TERM_MAX, floor + 1 + passedBy));
     ballot.cast(state.node);
     state.role = Role.CANDIDATE;
     state.scheduleElection(nowMs, state.timing.electionMs);

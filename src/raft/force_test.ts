@@ -1,7 +1,7 @@
 /** A group that lost its majority for good: one replica goes on alone, because somebody decided so. */
 
 import { strict as assert } from "node:assert";
-import { FORCED_TERMS } from "./limits.ts";
+import { FORCED_TERMS, TERM_MAX } from "./limits.ts";
 import { MessageKind } from "./message.ts";
 import { Refusal } from "./refusal.ts";
 import { members, simple, TestCluster } from "./test_cluster.ts";
@@ -101,4 +101,14 @@ Deno.test("it goes on after a restart, keeps what was committed, and takes in ne
   again.after();
   assert.ok(cluster.runUntil(() => again.group.isCaughtUp(4), 5_000));
   assert.equal(cluster.node(4).log.lastIndex, again.log.lastIndex);
+});
+
+Deno.test("no term is later than the last one, and nobody campaigns behind it", () => {
+  const solo = new Solo(simple(1, 2, 3), [TERM_MAX - 5]);
+  assert.equal(solo.group.force(0), 0);
+  solo.flush();
+  assert.deepEqual([solo.group.term, solo.group.isLeading], [TERM_MAX, true]);
+  const last = new Solo(simple(1), [TERM_MAX]);
+  last.group.tick(60_000);
+  assert.deepEqual([last.group.term, last.group.isLeading], [TERM_MAX, false]);
 });

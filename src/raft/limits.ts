@@ -75,3 +75,9 @@ export const APPEND_RUNS_MAX = 256;
  * has not heard. Clients take an epoch that goes back for old news.
  */
 export const FORCED_TERMS = 1_000;
+
+/**
+ * No group comes to a later term by its own elections. A peer that names one is not believed: a term is a leader epoch, which
+ * clients take as 31 bits, and goes on from whatever it is.
+ */
+export const TERM_MAX = 2_100_000_000;

@@ -34,6 +34,7 @@
 
 import { getInt64Le, setInt64Le } from "../bytes/int64.ts";
 import { MessageKind, Outcome, type RaftMessage } from "../raft/message.ts";
+import { TERM_MAX } from "../raft/limits.ts";
 
 /** Types of frames (`src/rpc/frame.ts`) that belong to replication. */
 export const ReplicationFrame = {
@@ -126,6 +127,7 @@ export function decodeRow(view: DataView, at: number, from: number, message: Raf
   message.match = getInt64Le(view, at + 48);
   message.accepted = getInt64Le(view, at + 56);
   message.token = getInt64Le(view, at + 64);
+  if (message.term > TERM_MAX || message.indexTerm > TERM_MAX) return false;
   return isIndex(groupOfRow(view, at)) && isIndex(message.index) && isIndex(message.prevIndex) &&
     isIndex(message.commit) && isIndex(message.match) && isIndex(message.accepted) &&
     isIndex(message.token);

@@ -2,6 +2,7 @@ import { strict as assert } from "node:assert";
 import { softwareCrc32c } from "../bytes/crc32c.ts";
 import { wrapMemory } from "../bytes/memory.ts";
 import { AppendRuns } from "../raft/append_runs.ts";
+import { TERM_MAX } from "../raft/limits.ts";
 import { MessageKind, RaftMessage } from "../raft/message.ts";
 import fc from "../../tests/harness/fast_check.ts";
 import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
@@ -20,14 +21,15 @@ import { decodeSnapshot } from "./snapshot_frame.ts";
 
 const index = fc.maxSafeNat();
 const u32 = fc.integer({ min: 0, max: 0xffffffff });
+const term = fc.integer({ min: 0, max: TERM_MAX });
 
 Deno.test("a row gives back every field of a message", () => {
   const fields = fc.record({
     kind: fc.integer({ min: 1, max: 8 }),
     outcome: fc.integer({ min: 0, max: 3 }),
     incarnation: u32,
-    term: u32,
-    indexTerm: u32,
+    term,
+    indexTerm: term,
     index,
     prevIndex: index,
     commit: index,
@@ -55,6 +57,7 @@ Deno.test("any bytes are a row or are refused", () => {
   fc.assert(fc.property(fc.uint8Array({ minLength: ROW_SIZE, maxLength: ROW_SIZE }), (bytes) => {
     const message = new RaftMessage();
     if (!decodeRow(new DataView(bytes.buffer, bytes.byteOffset), 0, 1, message)) return;
+    assert.ok(message.term <= TERM_MAX && message.indexTerm <= TERM_MAX);
     assert.ok(message.index >= 0 && message.match >= 0 && message.kind >= MessageKind.VOTE_REQUEST);
   }));
 });
@@ -121,4 +124,22 @@ Deno.test("any bytes are a snapshot or are refused", () => {
     const read = decodeSnapshot(view, padded, 0, bytes.length, point);
     if (read !== null) assert.ok(read.offset <= read.index);
   }));
+});
+
+Deno.test("terms that no group comes to are refused", () => {
+  const view = new DataView(new ArrayBuffer(ROW_SIZE));
+  for (const field of ["term", "indexTerm"] as const) {
+    for (
+      const [value, isRead] of [[TERM_MAX, true], [TERM_MAX + 1, false], [
+        0xffffffff,
+        false,
+      ]] as const
+    ) {
+      const message = new RaftMessage();
+      message.clear(MessageKind.HEARTBEAT);
+      message[field] = value;
+      encodeRow(view, 0, 1, message);
+      assert.equal(decodeRow(view, 0, 1, new RaftMessage()), isRead);
+    }
+  }
 });

@@ -36,6 +36,7 @@ import {
   recordsAtOf,
 } from "./frames.ts";
 import type { GroupReplica } from "./group_replica.ts";
+import { TERM_MAX } from "../raft/limits.ts";
 
 /** One that is valid until the frame's memory is given back. */
 export class ReceivedAppend {
@@ -94,7 +95,8 @@ export class ReceivedAppend {
       } else if (kind === MetaKind.PREFIX && payloadBytes !== TRIM_PAYLOAD_SIZE) {
         return "a trim makes no sense";
       }
-      if (!runs.add(1, metaTerm(view, at))) return "terms go back";
+      const term = metaTerm(view, at);
+      if (term > TERM_MAX || !runs.add(1, term)) return "terms make no sense";
       at += metaSize(payloadBytes);
     }
     return at === this.recordsAt ? null : "bytes between meta entries and records";
@@ -114,7 +116,7 @@ export class ReceivedAppend {
       const entries = batchLastOffsetDelta(view, at) + 1;
       if (entries <= 0) return "a batch without records";
       const term = batchLeaderEpoch(view, at);
-      if (term <= 0 || !runs.add(entries, term)) return "terms go back";
+      if (term <= 0 || term > TERM_MAX || !runs.add(entries, term)) return "terms make no sense";
       offset += entries;
       at += size;
     }

@@ -29,6 +29,7 @@ import {
 } from "./frames.ts";
 import type { RaftMessage } from "../raft/message.ts";
 import { isProducerTable } from "../storage/producer_snapshot.ts";
+import { TERM_MAX } from "../raft/limits.ts";
 
 const HEAD_SIZE = ROW_SIZE + 16;
 const PLACE_SIZE = 16;
@@ -99,7 +100,7 @@ export function decodeSnapshot(
     const kind = metaKind(view, at) as MetaKind;
     const isPlaced = metaIndex > last && metaIndex <= index && metaOffset >= 0 &&
       metaOffset <= offset;
-    if (!isPlaced || !KINDS.includes(kind)) return null;
+    if (!isPlaced || !KINDS.includes(kind) || metaTerm(view, at) > TERM_MAX) return null;
     last = metaIndex;
     const payload = bytes.slice(at + META_HEAD_SIZE, at + META_HEAD_SIZE + payloadBytes);
     metas.push({ kind, index: metaIndex, term: metaTerm(view, at), offset: metaOffset, payload });

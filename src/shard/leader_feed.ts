@@ -17,6 +17,7 @@ import { Lane, SendOutcome } from "../rpc/peer_links.ts";
 import { IN_SYNC_BITS } from "../cluster/leaders.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
 import { PeerFrame, type PeerSender } from "./peer_sender.ts";
+import { TERM_MAX } from "../raft/limits.ts";
 
 const ROW_SIZE = 12;
 const IN_SYNC_MAX = 2 ** IN_SYNC_BITS - 1;
@@ -91,7 +92,7 @@ export class LeaderFeed {
     for (let row = at; row < at + length; row += ROW_SIZE) {
       const epoch = view.getUint32(row + 4, true);
       const inSync = view.getUint32(row + 8, true);
-      if (epoch > 0x7fffffff || inSync > IN_SYNC_MAX) return false;
+      if (epoch > TERM_MAX || inSync > IN_SYNC_MAX) return false;
       this.#options.onLeader(view.getUint32(row, true), node, epoch, inSync);
     }
     return true;

@@ -28,7 +28,7 @@ import { runTask } from "../io/task.ts";
 import { Partition, type PartitionDirectory, type PartitionOwner } from "../kafka/partition.ts";
 import { PartitionLimits } from "../kafka/partition_limits.ts";
 import type { MakeReplica } from "../replication/replica.ts";
-import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
+import { CONTROLLER_GROUP_ID, EPOCH_FLOOR_MAX } from "../cluster/records.ts";
 import type { WatchedReplica } from "./replica_health.ts";
 import { LOG_BUSY, LOG_NO_SPACE } from "../storage/log.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
@@ -351,7 +351,8 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
       listener: null,
     });
     const sum = this.controllerTerm === 0 ? 0 : this.controllerTerm + groupId;
-    const termFloor = Math.max(sum, image.epochFloor, this.#options.epochFloor?.() ?? 0);
+    const floor = Math.max(sum, image.epochFloor, this.#options.epochFloor?.() ?? 0);
+    const termFloor = Math.min(EPOCH_FLOOR_MAX, floor);
     const voters = image.beginners;
     const self = incarnation === null ? {} : { incarnation };
     const replica = this.#options.makeReplica(log, { groupId, voters, termFloor, ...self });

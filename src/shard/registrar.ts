@@ -167,6 +167,7 @@ export class Registrar implements ControllerCalls {
         const life = controller.committed.nodes.get(nodeId)?.incarnation;
         return links.isUp(nodeId) && links.identityOf(nodeId)?.incarnation === life;
       },
+      isOwn,
       skipsProducerIds: isOwn && this.#shard.seat.metadata?.isLossAccepted === true,
       appliedOffset: () => this.#shard.seat.metadataOffset,
       isComplete: (image) => this.#shard.seat.isComplete(image),

@@ -39,6 +39,8 @@ const BODY_VERSION = 0;
 const DONE = 0;
 const REFUSED = 1;
 const GROUP_ID_MAX = 1_000_000_000;
+/** Group ids that the metadata may have forgotten, if its log lost its end. */
+const GROUPS_AHEAD_MAX = 1_000_000;
 
 /** A node that wants to be a member. */
 export interface Registration {
@@ -102,6 +104,8 @@ export interface RegisterOptions {
   readonly appliedOffset?: () => number;
   /** Everybody who founded the cluster is registered: its version may rise. It does not when absent. */
   readonly isComplete?: (image: ClusterImage) => boolean;
+  /** The controller's own node: what it says of its logs is so. */
+  readonly isOwn?: boolean;
   /** Ids that were given to producers may be unknown: many are passed by. */
   readonly skipsProducerIds?: boolean;
 }
@@ -109,12 +113,13 @@ export interface RegisterOptions {
 /** On the controller's node; null: it is not the controller (any more), or cannot tell yet who else has that id. */
 export function* register(
   options: RegisterOptions,
-  { node, firstFreeGroupId }: Registration,
+  registration: Registration,
 ): Task<RegistrationAnswer | null> {
+  const { node, firstFreeGroupId } = registration;
   const { controller, clusterId, skipsProducerIds } = options;
   if (isUndecided(controller, node, options)) return null;
   const executed = yield* controller.execute((context): string | null => {
-    const refusal = registrationProblem(context, node, options);
+    const refusal = registrationProblem(context, registration, options);
     if (refusal !== null) return refusal;
     formCluster(context, clusterId);
     reserveGroupIds(context, firstFreeGroupId);
@@ -145,12 +150,20 @@ function isUndecided(
  */
 function registrationProblem(
   { image }: CommandContext,
-  node: NodeRecord,
-  { isAlive, isConnected = isAlive }: RegisterOptions,
+  { node, firstFreeGroupId }: Registration,
+  { isAlive, isConnected = isAlive, isOwn }: RegisterOptions,
 ): string | null {
   const { nodeId, incarnation } = node;
   const unfit = versionProblem(image.finalizedVersion, versionsOf(node));
   if (unfit !== null) return unfit;
+  if (isOwn !== true && firstFreeGroupId > image.nextGroupId + GROUPS_AHEAD_MAX) {
+    return `node ${nodeId} has logs of groups up to ${
+      firstFreeGroupId - 1
+    }, and the cluster has given out ids up to ` +
+      `${
+        image.nextGroupId - 1
+      }: its data directory is not of this cluster, or is damaged; start it with an empty one`;
+  }
   const known = image.nodes.get(nodeId);
   if (known === undefined) return roomProblem(image);
   const where = placeOf(known);
