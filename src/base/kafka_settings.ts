@@ -32,7 +32,8 @@ const NO_COMPACTION = "Logs are not compacted yet.";
 const NO_FLUSH_TIMER = "Gregor flushes before every acknowledgement.";
 const NO_PURGATORY = "Waiting requests end at their deadline; there is nothing to purge.";
 const NO_QUOTAS = "There are no quotas yet.";
-const NO_REPLICATION = "There is one node: nothing is replicated yet.";
+const OWN_REPLICATION = "Leaders send to their followers, as fast as memory and disks allow.";
+const OWN_PACE = "A node paces by itself what it sends to new replicas.";
 const NO_TRANSACTIONS = "There are no transactions yet.";
 const NO_JMX = "There is no JMX here.";
 const NO_RECOMPRESSION = "Gregor stores what the producer sent.";
@@ -71,6 +72,10 @@ export const KAFKA_ONLY_SETTINGS = {
   "controller.socket.timeout.ms": intSetting(30_000, OWN_CONTROLLER, fixed),
   "delete.records.purgatory.purge.interval.requests": intSetting(1, NO_PURGATORY, fixed),
   "fetch.purgatory.purge.interval.requests": intSetting(1000, NO_PURGATORY, fixed),
+  "follower.replication.throttled.rate": longSetting(LONG_MAX_TEXT, OWN_PACE, {
+    ...ignored,
+    min: 0,
+  }),
   "group.coordinator.append.linger.ms": intSetting(
     -1,
     "Records of one turn are written together, without waiting for more.",
@@ -81,6 +86,7 @@ export const KAFKA_ONLY_SETTINGS = {
   "initial.broker.registration.timeout.ms": intSetting(60_000, OWN_CONTROLLER, fixed),
   "kafka.metrics.polling.interval.secs": intSetting(10, NO_JMX, { ...fixed, min: 1 }),
   "kafka.metrics.reporters": listSetting("", NO_JMX, fixed),
+  "leader.replication.throttled.rate": longSetting(LONG_MAX_TEXT, OWN_PACE, { ...ignored, min: 0 }),
   "log.cleaner.backoff.ms": longSetting(15_000, NO_COMPACTION, { ...ignored, min: 0 }),
   "log.cleaner.dedupe.buffer.size": longSetting(128 * MIB, NO_COMPACTION, ignored),
   "log.cleaner.enable": booleanSetting(true, NO_COMPACTION, fixed),
@@ -158,14 +164,18 @@ export const KAFKA_ONLY_SETTINGS = {
   "queued.max.requests": intSetting(500, OWN_MEMORY, { ...fixed, min: 1 }),
   "quota.window.num": intSetting(11, NO_QUOTAS, { ...fixed, min: 1 }),
   "quota.window.size.seconds": intSetting(1, NO_QUOTAS, { ...fixed, min: 1 }),
-  "replica.fetch.backoff.ms": intSetting(1000, NO_REPLICATION, { ...fixed, min: 0 }),
-  "replica.fetch.max.bytes": intSetting(MIB, NO_REPLICATION, { ...fixed, min: 0 }),
-  "replica.fetch.min.bytes": intSetting(1, NO_REPLICATION, fixed),
-  "replica.fetch.response.max.bytes": intSetting(10 * MIB, NO_REPLICATION, { ...fixed, min: 0 }),
-  "replica.fetch.wait.max.ms": intSetting(500, NO_REPLICATION, fixed),
-  "replica.high.watermark.checkpoint.interval.ms": longSetting(5000, NO_REPLICATION, fixed),
-  "replica.socket.receive.buffer.bytes": intSetting(65_536, NO_REPLICATION, fixed),
-  "replica.socket.timeout.ms": intSetting(30_000, NO_REPLICATION, fixed),
+  "replica.alter.log.dirs.io.max.bytes.per.second": longSetting(LONG_MAX_TEXT, OWN_PACE, {
+    ...ignored,
+    min: 0,
+  }),
+  "replica.fetch.backoff.ms": intSetting(1000, OWN_REPLICATION, { ...fixed, min: 0 }),
+  "replica.fetch.max.bytes": intSetting(MIB, OWN_REPLICATION, { ...fixed, min: 0 }),
+  "replica.fetch.min.bytes": intSetting(1, OWN_REPLICATION, fixed),
+  "replica.fetch.response.max.bytes": intSetting(10 * MIB, OWN_REPLICATION, { ...fixed, min: 0 }),
+  "replica.fetch.wait.max.ms": intSetting(500, OWN_REPLICATION, fixed),
+  "replica.high.watermark.checkpoint.interval.ms": longSetting(5000, OWN_REPLICATION, fixed),
+  "replica.socket.receive.buffer.bytes": intSetting(65_536, OWN_REPLICATION, fixed),
+  "replica.socket.timeout.ms": intSetting(30_000, OWN_REPLICATION, fixed),
   "replication.quota.window.num": intSetting(11, NO_QUOTAS, { ...fixed, min: 1 }),
   "replication.quota.window.size.seconds": intSetting(1, NO_QUOTAS, { ...fixed, min: 1 }),
   "request.timeout.ms": intSetting(30_000, "The broker sends no requests.", fixed),

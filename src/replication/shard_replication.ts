@@ -90,6 +90,8 @@ export interface ReplicationOptions {
   /** Bytes of batches that the shard has appended so far. */
   readonly appendedBytes: () => number;
   readonly recovery?: RecoveryLimits;
+  /** A shard of a node to which there is a connection gives no sign of life, or does again. */
+  readonly onSilence?: (node: number, shard: number, isSilent: boolean) => void;
   /** Takes a block of memory, for good or until it is released; -1: none. */
   readonly allocate: (size: number) => number;
   readonly release: (address: number) => void;
@@ -459,6 +461,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     if (this.#links?.isUp(node) !== true) return;
     const what = "A node is connected and gives no sign of life";
     this.#options.events.note(what, { node, fromShard: shard }, LogLevel.WARN);
+    this.#options.onSilence?.(node, shard, true);
     this.#loseNode(node, this.#groupsOn(node, shard));
   }
 
@@ -466,6 +469,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   #onHeard(node: number, shard: number): void {
     if (this.#links?.isUp(node) !== true) return;
     this.#options.events.note("A node gives signs of life again", { node, fromShard: shard });
+    this.#options.onSilence?.(node, shard, false);
     for (const replica of this.#groupsOn(node, shard)) replica.peerUp(node);
   }
 

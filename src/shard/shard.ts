@@ -163,6 +163,7 @@ export class Shard {
       pinRoom: () => storage.pinRoom,
       canAppend: (bytes) => storage.canAppend(bytes),
       appendedBytes: () => storage.appendedBytes,
+      onSilence: (...silence) => this.peers.onSilence(...silence),
       allocate: (size) => blocks.arena.allocate(size),
       release: (address) => blocks.arena.release(address),
     });

@@ -14,11 +14,17 @@
  * @module
  */
 
-import { LEADER_GROUPS_AHEAD_MAX, RPC_LINKS_SHARE } from "../base/limits.ts";
+import {
+  LEADER_GROUPS_AHEAD_MAX,
+  LIFE_SILENT_MS,
+  NODE_SILENT_MS,
+  RPC_LINKS_SHARE,
+} from "../base/limits.ts";
 import { LogLevel } from "../base/logger.ts";
 import type { RpcAddress } from "../cluster/founding.ts";
 import type { ClusterImage } from "../cluster/image.ts";
 import type { NodeRecord } from "../cluster/records.ts";
+import { Timer } from "../io/timers.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
 import { ReplicationFrame } from "../replication/frames.ts";
 import type { ShardReplication } from "../replication/shard_replication.ts";
@@ -58,6 +64,8 @@ export class ShardPeers implements PeerLinksListener {
   readonly hellos: HelloLinks;
   readonly #options: ShardPeersOptions;
   readonly #isFirst: boolean;
+  /** Nodes that are connected and silent, and will be shown as gone. */
+  readonly #silent = new Map<number, Timer>();
   /** Shards of other nodes that there was memory for, or not. */
   #shardsSeen = 0;
   /** Nodes that said themselves where they are. */
@@ -112,6 +120,7 @@ export class ShardPeers implements PeerLinksListener {
   }
 
   stop(): void {
+    for (const node of this.#silent.keys()) this.#forgetSilence(node);
     this.calls.stop();
     this.nodeLinks.stop();
   }
@@ -159,6 +168,7 @@ export class ShardPeers implements PeerLinksListener {
     this.#options.replication.onUp(node);
     this.feed.onUp(node);
     if (!this.#isFirst) return;
+    this.#forgetSilence(node);
     this.#options.nodeNews.tell(node, true);
     this.#checkMemory();
   }
@@ -183,12 +193,34 @@ export class ShardPeers implements PeerLinksListener {
     }, LogLevel.WARN);
   }
 
+  /**
+   * A shard of a node that is connected gives no sign of life, or does again. Its first shard stands for the node: clients
+   * would wait for one that stands still.
+   */
+  onSilence(node: number, shard: number, isSilent: boolean): void {
+    if (!this.#isFirst || shard !== CONTROLLER_SHARD) return;
+    const { nodeNews, timers, nowMs } = this.#options;
+    this.#forgetSilence(node);
+    if (!isSilent) return nodeNews.tell(node, true);
+    const timer = new Timer(() => nodeNews.tell(node, false));
+    this.#silent.set(node, timer);
+    timers.schedule(timer, nowMs() + NODE_SILENT_MS - LIFE_SILENT_MS);
+  }
+
+  #forgetSilence(node: number): void {
+    const timer = this.#silent.get(node);
+    if (timer === undefined) return;
+    this.#options.timers.cancel(timer);
+    this.#silent.delete(node);
+  }
+
   onDown(node: number, _refused: boolean, why: string): void {
     if (node < ANY_NODE) return this.hellos.onDown(node, why);
     this.#options.replication.onDown(node);
     this.calls.onDown(node);
     if (this.nodeLinks.links.isUp(node)) return;
     this.feed.onDown(node);
+    this.#forgetSilence(node);
     if (this.#isFirst) this.#options.nodeNews.tell(node, false);
   }
 

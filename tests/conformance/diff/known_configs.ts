@@ -65,7 +65,12 @@ const OWN_SETTING = new RegExp(
     SETTING_CHAPTERS
       .filter(([title]) => title === OWN_CHAPTER)
       .flatMap(([, settings]) => Object.keys(settings))
-      .concat("producer.id.expiration.check.interval.ms")
+      .concat([
+        "follower.replication.throttled.rate",
+        "leader.replication.throttled.rate",
+        "producer.id.expiration.check.interval.ms",
+        "replica.alter.log.dirs.io.max.bytes.per.second",
+      ])
       .map((name) => RegExp.escape(name)).join("|")
   })"`,
 );
@@ -265,8 +270,8 @@ export const KNOWN_CONFIGS: readonly KnownDifference[] = [
     gregor: OWN_SETTING,
     request: /"resourceType":4/,
     asked: "Every setting of a broker.",
-    kafkaDoes: "Hides `producer.id.expiration.check.interval.ms`.",
-    gregorDoes: "Describes it, and its own settings.",
+    kafkaDoes: "Hides `producer.id.expiration.check.interval.ms`, and throttles that are not set.",
+    gregorDoes: "Describes them, and its own settings.",
     reason: "What can be set is described.",
   },
   {
