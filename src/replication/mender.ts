@@ -40,6 +40,8 @@ export interface MenderOptions {
   readonly timers: Timers;
   readonly nowMs: () => number;
   readonly events: EventLog;
+  /** Whether the programs of all nodes know what they would be asked. */
+  readonly mayAsk: () => boolean;
 }
 
 /** An extent that is to be mended. */
@@ -90,7 +92,9 @@ export class Mender {
   }
 
   #hasOthers(groupId: number): boolean {
-    const replica = this.#options.replication.replicaOf(groupId);
+    const { mayAsk, replication } = this.#options;
+    if (!mayAsk()) return false;
+    const replica = replication.replicaOf(groupId);
     return replica !== undefined && !replica.isClosed && replica.others.length > 0;
   }
 
@@ -104,6 +108,8 @@ export class Mender {
 
   #mendNext(): void {
     if (this.#isMending) return;
+    // Whoever meets the damage later notes it again.
+    if (!this.#options.mayAsk()) return this.#mendings.clear();
     const { nowMs, storage, replication } = this.#options;
     let next: Mending | null = null;
     for (const mending of this.#mendings.values()) {

@@ -184,6 +184,25 @@ Deno.test("records that no other node has are refused as where there is no other
   cluster.until("the repair", () => others.every((node) => node.mender.mended === 1), 60_000);
 });
 
+Deno.test("as long as one node has an older program nobody is asked for records, and damage is as before", () => {
+  const { cluster, end } = written(35, 200);
+  const bytes = readLog(cluster, cluster.nodes[0]!, end) as Uint8Array;
+  const hurt = cluster.nodes[1]!;
+  cluster.knowsRefills = false;
+  afterDamage(cluster, ({ storage: { disk } }, [first]) => {
+    if (hurt.storage.disk === disk) disk.flipBit(first!, 3 * BLOCK_SIZE + 100, 3);
+  });
+  cluster.pass(3_000);
+  assert.equal(readLog(cluster, hurt, end), ReadError.DAMAGED);
+  assert.equal(hurt.mender.mended, 0);
+  cluster.knowsRefills = true;
+  cluster.until("the repair", () => {
+    readLog(cluster, hurt, end);
+    return hurt.mender.mended === 1;
+  });
+  assertWhole(cluster, end, bytes);
+});
+
 /** A file is seen as regions of so many blocks; each belongs to one node, which may be damaged in its middle. */
 const REGION_BLOCKS = 32;
 const MIDDLE = { from: 8, to: 16 };

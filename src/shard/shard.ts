@@ -16,7 +16,11 @@ import { LogLevel } from "../base/logger.ts";
 import { Settings } from "../base/settings.ts";
 import type { ControllerService } from "../cluster/controller_service.ts";
 import { ClusterImage, NodeState } from "../cluster/image.ts";
-import { OWN_VERSIONS, type VersionRange } from "../cluster/logical_version.ts";
+import {
+  OWN_VERSIONS,
+  REFILLS_SINCE_VERSION,
+  type VersionRange,
+} from "../cluster/logical_version.ts";
 import { memberIncarnation } from "../cluster/members.ts";
 import { LeaderTable } from "../cluster/leaders.ts";
 import { LiveNodes } from "../cluster/live_nodes.ts";
@@ -197,6 +201,7 @@ export class Shard {
       timers,
       nowMs,
       events: this.events,
+      mayAsk: () => this.image.logicalVersion >= REFILLS_SINCE_VERSION,
     });
     storage.mayGiveUp = (groupId) => this.partitions.mayGiveUp(groupId);
     const carriers = { memory, blocks, calls: this.calls, outbox: this.outbox };

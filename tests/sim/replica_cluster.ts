@@ -98,6 +98,8 @@ export class ReplicaCluster {
   readonly mute = new Set<number>();
   /** Memory for what is sent is short: one frame at a time. */
   hasPinRoom = true;
+  /** No node has an older program, which does not know how to mend another one's damage. */
+  knowsRefills = true;
   nowMs = 1000;
   framesDelivered = 0;
   /** What nodes wrote to their logs, but for frames that a receiver found wrong. */
@@ -166,6 +168,7 @@ export class ReplicaCluster {
       timers,
       nowMs: () => this.nowMs,
       events,
+      mayAsk: () => this.knowsRefills,
     });
     for (const other of this.nodes) {
       if (other === node || !other.alive || this.#isCut(node.id, other.id)) continue;
