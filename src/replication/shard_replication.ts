@@ -459,8 +459,6 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   /** Where there is no connection, its end was the news. */
   #onSilent(node: number, shard: number): void {
     if (this.#links?.isUp(node) !== true) return;
-    const what = "A node is connected and gives no sign of life";
-    this.#options.events.note(what, { node, fromShard: shard }, LogLevel.WARN);
     this.#options.onSilence?.(node, shard, true);
     this.#loseNode(node, this.#groupsOn(node, shard));
   }
@@ -468,7 +466,6 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   /** Where there is no connection to the node, its groups hear when there is. */
   #onHeard(node: number, shard: number): void {
     if (this.#links?.isUp(node) !== true) return;
-    this.#options.events.note("A node gives signs of life again", { node, fromShard: shard });
     this.#options.onSilence?.(node, shard, false);
     for (const replica of this.#groupsOn(node, shard)) replica.peerUp(node);
   }

@@ -198,8 +198,12 @@ export class ShardPeers implements PeerLinksListener {
    * would wait for one that stands still.
    */
   onSilence(node: number, shard: number, isSilent: boolean): void {
+    const { events, nodeNews, timers, nowMs } = this.#options;
+    const fields = { node, fromShard: shard };
+    if (isSilent) {
+      events.note("A node is connected and gives no sign of life", fields, LogLevel.WARN);
+    } else events.note("A node gives signs of life again", fields);
     if (!this.#isFirst || shard !== CONTROLLER_SHARD) return;
-    const { nodeNews, timers, nowMs } = this.#options;
     this.#forgetSilence(node);
     if (!isSilent) return nodeNews.tell(node, true);
     const timer = new Timer(() => nodeNews.tell(node, false));

@@ -153,6 +153,12 @@ export class ReplicaCluster {
       shard: 0,
       flushWaitMs: () => storage.engines[0]!.flushWaitMs(storage.nowMs),
       pinRoom: () => this.hasPinRoom ? storage.engines[0]!.pinRoom : 0,
+      onSilence: (silent, _shard, isSilent) => {
+        events.note(
+          isSilent ? "A node gives no sign of life" : "A node gives signs of life again",
+          { silent },
+        );
+      },
       ...this.#recovery === null ? {} : { recovery: this.#recovery },
       canAppend: (bytes) => storage.engines[0]!.canAppend(bytes),
       appendedBytes: () => storage.engines[0]!.appendedBytes,
