@@ -206,3 +206,43 @@ Deno.test("a read takes what there is memory for, and waits only for its first e
   }
   assert.equal(served, 4);
 });
+
+Deno.test("behind a first extent for which there is no memory, a read that does not wait loads nothing", () => {
+  const node = new TestNode({ seed: 4 });
+  assert.equal(node.mount(1), true);
+  const [engine] = node.engines;
+  const log = engine!.createLog({
+    groupId: 1,
+    incarnation: 1,
+    name: "orders-0",
+    segmentLimits: { ...TEST_LIMITS, segmentBytes: 2 ** 20 },
+    listener: null,
+  });
+  log.appendMeta(MetaKind.NO_OP, 1, NO_PAYLOAD);
+  for (const valueBytes of [100_000, 20_000, 20_000, 20_000]) {
+    const batch = { recordCount: 1, valueBytes, fill: 9, timestampMs: 5 };
+    const size = writeSampleBatch(node.memory, node.crc32c, 0, batch);
+    while (log.append(0, size, 1, node.nowMs) < 0) node.settle();
+    node.settle();
+    engine!.checkpoint();
+    node.settle();
+  }
+  const { arena } = engine!.context;
+  while (arena.onShortage());
+  const room = arena.allocate(64 * 1024);
+  for (let bytes = arena.blockSizeMax; bytes >= 4096; bytes /= 2) {
+    while (arena.allocate(bytes) >= 0);
+  }
+  arena.release(room);
+  const { cacheMisses } = engine!.stats();
+  const read = new LogRead({ complete: () => {} });
+  read.maxBytes = 200_000;
+  read.limitOffset = log.endOffset;
+  read.waitsForMemory = false;
+  for (let round = 0; round < 5; round++) {
+    log.read(read);
+    node.settle();
+    assert.deepEqual([read.lacksMemory, read.bytesTotal], [true, 0]);
+  }
+  assert.equal(engine!.stats().cacheMisses, cacheMisses);
+});

@@ -8,7 +8,8 @@
  *
  * Nobody waits for memory with pinned extents in his hands: two readers would each hold what the other lacks. A read
  * waits for its first extent alone, and takes of the others those that there is memory for. One that belongs to a
- * fetch does not wait at all, because the fetch may hold what was read of other logs (`src/kafka/fetch_operation.ts`).
+ * fetch does not wait at all, because the fetch may hold what was read of other logs (`src/kafka/fetch_operation.ts`);
+ * neither for an index that is made anew, which goes on without it.
  *
  * @module
  */
@@ -176,7 +177,8 @@ export class LogReader {
           read.lacksMemory = true;
           return 0;
         }
-        const loaded = yield* loader.loadIndex(segment);
+        const loaded = yield* loader.loadIndex(segment, read.waitsForMemory ? null : read);
+        if (read.lacksMemory) return 0;
         if (loaded < 0 && !segment.dropped) return this.#fail(read, segment);
       }
       if (segment === null || read.offset < this.#firstOffset(read)) {
@@ -187,7 +189,7 @@ export class LogReader {
       const last = this.#lastWanted(segment, first, read);
       const loads = [loader.load(segment, first, read)];
       for (let extent = first + 1; extent <= last; extent++) {
-        loads.push(loader.load(segment, extent, unneeded));
+        loads.push(this.#loadMore(segment, extent, read));
       }
       let chunks = yield* all(loads, LOAD_EXTENTS_MAX);
       if (read.lacksMemory && read.waitsForMemory) {
@@ -205,6 +207,11 @@ export class LogReader {
       }
       if (chunks[0] === null && !segment.dropped) return this.#fail(read, segment);
     }
+  }
+
+  /** Behind a first extent for which there is no memory, nothing is of use. */
+  *#loadMore(segment: Segment, extent: number, read: LogRead): Task<Chunk | null> {
+    return read.lacksMemory ? null : yield* this.#log.parts.loader.load(segment, extent, unneeded);
   }
 
   /** Number of the last extent that a read wants, from `first` on. */

@@ -1,8 +1,10 @@
 import { strict as assert } from "node:assert";
 import { LOG_FAILED, MetaKind } from "./log.ts";
+import { LogRead } from "./log_read.ts";
 import type { ShardManifest } from "./manifest.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { Segment } from "./segment.ts";
+import { INDEX_READ_BYTES } from "./segment_loader.ts";
 import type { Damage } from "./shard_storage.ts";
 import { crc32cOfBytes } from "../bytes/crc32c.ts";
 import { BLOCK_SIZE, type Disk } from "../io/disk.ts";
@@ -295,6 +297,63 @@ Deno.test("an index is made anew though the device fails once, and up to the blo
   assert.equal(node.mount(1), true);
   const before = node.readOnce(node.log(1)!, 0, 1_000_000)!;
   assert.equal(before.next, Math.floor(6 * BLOCK_SIZE / (before.bytes.length / before.next)));
+});
+
+Deno.test("a read that must not wait for memory does not wait for an index to be made anew", () => {
+  for (const isUnreadable of [false, true]) {
+    const node = new TestNode({ seed: 30, journalBytes: JOURNAL_BYTES });
+    assert.equal(node.mount(1), true);
+    const log = makeLog(node, 1);
+    fill(node, log, 40, 6000);
+    const { file, indexFile } = log.segmentList[0]!;
+    for (let i = 0; i < 2; i++) {
+      node.engines[0]!.checkpoint();
+      node.settle();
+    }
+    node.crash();
+    node.disk.flipBit(indexFile.path, 100, 0);
+    assert.equal(node.mount(1), true);
+    const { arena } = node.engines[0]!.context;
+    const again = node.log(1)!;
+    let served = 0;
+    const ask = (): LogRead => {
+      const read = new LogRead({ complete: () => served++ });
+      read.maxBytes = 10_000;
+      read.limitOffset = again.endOffset;
+      read.waitsForMemory = false;
+      if (again.read(read)) served++;
+      node.settle();
+      return read;
+    };
+    while (arena.onShortage());
+    // For the index, and nothing else.
+    const room = arena.allocate(INDEX_READ_BYTES);
+    const taken: number[] = [];
+    for (let bytes = arena.blockSizeMax; bytes >= 4096; bytes /= 2) {
+      for (let at = arena.allocate(bytes); at >= 0; at = arena.allocate(bytes)) taken.push(at);
+    }
+    arena.release(room);
+    const first = ask();
+    assert.deepEqual([served, first.lacksMemory, first.error], [1, true, 0]);
+    // While it is made anew, nobody waits for that either.
+    const second = ask();
+    assert.deepEqual([served, second.lacksMemory], [2, true]);
+    if (isUnreadable) {
+      node.disk.inject({
+        operation: "read",
+        path: file.path,
+        nth: 1,
+        count: 99,
+        fault: { kind: "error", errno: EIO },
+      });
+    }
+    for (const at of taken) arena.release(at);
+    node.settle();
+    const third = ask();
+    assert.deepEqual([served, third.lacksMemory], [3, false]);
+    assert.equal(third.error === 0 && third.bytesTotal > 0, !isUnreadable);
+    for (const read of [first, second, third]) read.release();
+  }
 });
 
 Deno.test("what a device did not give while an index was made anew is read by the next life", () => {

@@ -13,7 +13,7 @@
 import { BLOCK_SIZE } from "../io/disk.ts";
 import { EIO, ENOENT, ENOMEM } from "../io/errno.ts";
 import type { Completion } from "../io/completion.ts";
-import { io, type Task } from "../io/task.ts";
+import { io, runTask, type Task } from "../io/task.ts";
 import { BATCH_HEADER_SIZE } from "../wire/record_batch.ts";
 import { type Chunk, type ChunkCache, ChunkState } from "./chunk_cache.ts";
 import { extentEnd } from "./extent_index.ts";
@@ -35,12 +35,22 @@ export interface MemoryLack {
   lacksMemory: boolean;
 }
 
+/** A load of an index that came to nothing, because there was no memory. */
+const LACKED = 1;
+
+function noted(lack: MemoryLack): typeof LACKED {
+  lack.lacksMemory = true;
+  return LACKED;
+}
+
 export class SegmentLoader {
   readonly context: StorageContext;
   readonly cache: ChunkCache;
   readonly files: FileTable;
   #loading = new Map<Chunk, Completion[]>();
   #indexLoads = new Map<Segment, Completion[]>();
+  /** Of rebuilds for which nobody waited; told to whoever asks next. */
+  readonly #rebuildFailures = new WeakMap<Segment, number>();
   #memoryWaiters: Completion[] = [];
   #reported = new Set<string>();
   /** What turns out to be damaged is given up, and read as an empty batch from then on. */
@@ -283,20 +293,45 @@ export class SegmentLoader {
     this.context.onReadable?.({ groupId, file: path, position });
   }
 
-  /** Makes sure that a segment's index is in memory; a negative errno when that cannot be. */
-  *loadIndex(segment: Segment): Task<number> {
-    if (segment.indexLoaded) return 0;
-    const waiting = this.#indexLoads.get(segment);
-    if (waiting !== undefined) return yield* io((done) => waiting.push(done));
-    this.#indexLoads.set(segment, []);
-    let result = yield* this.readIndex(segment);
-    if (result < 0 && !segment.dropped) {
-      const found = result;
-      result = yield* rebuildIndex(this, segment);
-      if (result >= 0) this.#noteRebuilt(segment, found);
-      else if (!segment.dropped) this.#noteUnreadable(segment, result);
+  /**
+   * Makes sure that a segment's index is in memory.
+   *
+   * @param lack where it is given, nobody waits for memory, nor for somebody who does: that is noted in it
+   * @returns a negative errno when it cannot be had
+   */
+  *loadIndex(segment: Segment, lack: MemoryLack | null = null): Task<number> {
+    for (;;) {
+      if (segment.indexLoaded) return 0;
+      const waiting = this.#indexLoads.get(segment);
+      if (waiting === undefined) break;
+      if (lack !== null) return noted(lack);
+      const result = yield* io((done) => waiting.push(done));
+      if (result !== LACKED) return result;
     }
-    if (result >= 0) {
+    const failure = this.#rebuildFailures.get(segment) ?? 0;
+    this.#rebuildFailures.delete(segment);
+    if (failure < 0 && lack !== null) return failure;
+    this.#indexLoads.set(segment, []);
+    const result = yield* this.readIndex(segment, lack);
+    if (lack?.lacksMemory === true) return this.#endIndexLoad(segment, LACKED);
+    if (result >= 0 || segment.dropped) return this.#endIndexLoad(segment, result);
+    if (lack === null) return yield* this.#rebuild(segment, result);
+    runTask(this.#rebuild(segment, result), (rebuilt) => {
+      if (rebuilt < 0) this.#rebuildFailures.set(segment, rebuilt);
+    });
+    return noted(lack);
+  }
+
+  /** @param found why the index cannot be read */
+  *#rebuild(segment: Segment, found: number): Task<number> {
+    const result = yield* rebuildIndex(this, segment);
+    if (result >= 0) this.#noteRebuilt(segment, found);
+    else if (!segment.dropped) this.#noteUnreadable(segment, result);
+    return this.#endIndexLoad(segment, result);
+  }
+
+  #endIndexLoad(segment: Segment, result: number): number {
+    if (result >= 0 && result !== LACKED) {
       segment.indexLoaded = true;
       segment.unfiledEntries = null;
       segment.entryCount = segment.index.count;
@@ -338,7 +373,7 @@ export class SegmentLoader {
   }
 
   /** Fills a segment's index from its file and its row; a negative errno when they do not fit. */
-  *readIndex(segment: Segment): Task<number> {
+  *readIndex(segment: Segment, lack: MemoryLack | null = null): Task<number> {
     const index = segment.index;
     const filed = index.filedCount;
     index.cut(0);
@@ -346,7 +381,7 @@ export class SegmentLoader {
     if (filed > 0) {
       const handle = yield* this.open(segment, true, false);
       if (handle < 0) return handle;
-      const result = yield* this.#readIndexBlocks(segment, handle, filed);
+      const result = yield* this.#readIndexBlocks(segment, handle, filed, lack);
       this.files.release(segment.indexFile);
       if (result < 0) return result;
     }
@@ -355,10 +390,17 @@ export class SegmentLoader {
     return isWhole && !segment.endsUntold ? 0 : -EIO;
   }
 
-  *#readIndexBlocks(segment: Segment, handle: number, filed: number): Task<number> {
+  *#readIndexBlocks(
+    segment: Segment,
+    handle: number,
+    filed: number,
+    lack: MemoryLack | null,
+  ): Task<number> {
     const { disk, memory, crc32c } = this.context;
     const blocks = Math.ceil(filed / INDEX_BLOCK_ENTRIES);
-    const address = yield* this.allocate(INDEX_READ_BYTES);
+    let address = this.cache.arena.allocate(INDEX_READ_BYTES);
+    if (address < 0 && lack !== null) return noted(lack);
+    if (address < 0) address = yield* this.allocate(INDEX_READ_BYTES);
     if (address < 0) return -ENOMEM;
     let result = 0;
     for (let block = 0; block < blocks && result >= 0; block += INDEX_BLOCKS_PER_READ) {
