@@ -2,7 +2,8 @@
  * Term and vote of a group, and whether they are durable: Raft's hard state.
  *
  * The term in memory may be ahead of the log's while the log is busy. That is harmless as long as nobody is told
- * anything that depends on it: votes, requests for votes, acknowledgements wait for {@linkcode Ballot.isDurable}.
+ * anything that depends on it: votes and acknowledgements wait for {@linkcode Ballot.isDurable}, requests for votes until it is not
+ * owed.
  *
  * @module
  */

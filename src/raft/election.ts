@@ -6,8 +6,9 @@
  * then votes are asked for. A voter says no in both as long as it hears a leader (or is quiet, and connected to it),
  * unless that leader asked for the campaign itself.
  *
- * A vote is answered when it is durable. Requests, too, leave only when the new term is durable: a candidate that
- * forgot its term could ask again in the same one, with a log that has lost what was not durable.
+ * A vote is answered when it is durable, and the candidate counts its own when that is durable. Requests leave sooner,
+ * as soon as the candidate's log is durable: a candidate that forgets its term may ask again in the same one, and be
+ * given the votes of before. It must not have a shorter log then.
  *
  * @module
  */
@@ -131,12 +132,12 @@ export class Election {
     if (state.role !== Role.CANDIDATE) return false;
     // Nobody else is told of the term: that its record precedes all others is enough.
     if (membership.isAlone) return !ballot.isOwed;
-    if (!ballot.isDurable) return false;
-    if (!this.#hasAsked) {
+    const isLogDurable = !ballot.isOwed && log.durableIndex >= log.lastIndex;
+    if (!this.#hasAsked && (isLogDurable || ballot.isDurable)) {
       this.#hasAsked = true;
       this.#ask(log.lastIndex, log.lastTerm, false);
     }
-    return membership.isElected;
+    return ballot.isDurable && membership.isElected;
   }
 
   /** A role or a term ended. */
@@ -234,6 +235,6 @@ export class Election {
     }
     if (state.role !== Role.CANDIDATE || reply.term !== ballot.term) return false;
     peer.hasGranted = true;
-    return this.#hasAsked && membership.isElected;
+    return ballot.isDurable && this.#hasAsked && membership.isElected;
   }
 }

@@ -13,7 +13,8 @@ import { RaftMeta } from "./raft_log.ts";
 import { members, simple } from "./test_cluster.ts";
 import { messageOf, Solo } from "./test_solo.ts";
 
-const { VOTE_REQUEST, VOTE_REPLY, HEARTBEAT, HEARTBEAT_REPLY, APPEND_REPLY } = MessageKind;
+const { VOTE_REQUEST, VOTE_REPLY, HEARTBEAT, HEARTBEAT_REPLY, APPEND_REPLY, TIMEOUT_NOW } =
+  MessageKind;
 
 function voteRequest(solo: Solo, from: number, term: number, index: number, indexTerm: number) {
   return solo.step(from, VOTE_REQUEST, { term, index, indexTerm });
@@ -37,12 +38,33 @@ Deno.test("a vote that the log has no room for is answered when it has", () => {
   assert.deepEqual(solo.flush(), [">2 vote_reply t5 yes"]);
 });
 
-Deno.test("votes are asked for only when the new term is durable", () => {
+Deno.test("votes are asked for while the own one is written, which is counted when it is durable", () => {
   const solo = new Solo();
   solo.pass(1_000);
   const lines = solo.step(2, VOTE_REPLY, { term: 1, granted: true, pre: true });
-  assert.deepEqual(lines, ["hard 1 1", "following 1 -1"]);
-  assert.deepEqual(solo.flush(), [">2 vote_request t1 last 0/0", ">3 vote_request t1 last 0/0"]);
+  assert.deepEqual(lines, [
+    "hard 1 1",
+    ">2 vote_request t1 last 0/0",
+    ">3 vote_request t1 last 0/0",
+    "following 1 -1",
+  ]);
+  assert.deepEqual(solo.step(2, VOTE_REPLY, { term: 1, granted: true }), []);
+  assert.equal(solo.group.role, Role.CANDIDATE);
+  solo.flush();
+  assert.equal(solo.group.role, Role.LEADER);
+});
+
+Deno.test("votes are asked for only when the log is durable: without its end, the candidate might ask again in that term", () => {
+  const solo = new Solo();
+  solo.append(2, { term: 1 }, [1]);
+  solo.flush();
+  solo.append(2, { term: 1, index: 1, indexTerm: 1 }, [1]);
+  const lines = solo.step(2, TIMEOUT_NOW, { term: 1 });
+  assert.deepEqual(lines, ["hard 2 1", "following 2 -1"]);
+  assert.deepEqual(solo.flush(), [
+    ">2 vote_request t2 transfer last 2/1",
+    ">3 vote_request t2 transfer last 2/1",
+  ]);
 });
 
 Deno.test("an append is acknowledged only as far as it is durable", () => {

@@ -53,6 +53,9 @@ export class Checker {
     assert(other === undefined || other === node.id, `election safety: two leaders in ${term}`);
     this.#leaders.set(term, node.id);
     const { log } = node;
+    const isAlone = node.group.peers.length === 0;
+    const ownVote = log.disk.term === term && log.disk.vote === node.id;
+    assert(isAlone || ownVote, "a candidate counts a vote of its own that is volatile");
     const index = this.committedIndex;
     if (index <= log.startIndex) return;
     assert(log.lastIndex >= index, `leader completeness: ${index} is missing in ${term}`);
@@ -70,7 +73,8 @@ export class Checker {
       this.#votes.set(key, to);
     }
     if (kind === MessageKind.VOTE_REQUEST && !message.pre) {
-      assert(disk.term === term && disk.vote === node.id, "a vote is asked for in a volatile term");
+      const { index } = message;
+      assert(disk.chainAt(index) === node.log.chainAt(index), "a vote is asked for a volatile log");
     }
     if (message.quiet && kind === MessageKind.HEARTBEAT_REPLY) {
       const { lastIndex } = node.log;

@@ -77,8 +77,8 @@ Deno.test("the generator loads three brokers without an error, and their leader 
     } finally {
       await cluster.stop();
     }
-    const table = await compareFailover({ place, say: () => {} }, 1, ["--mode=dev"]);
-    assert.equal(table.split("\n").filter((line) => /^\| Leader/.test(line)).length, 4, table);
+    const table = await compareFailover({ place, cells: "", say: () => {} }, 1, ["--mode=dev"]);
+    assert.equal(table.split("\n").filter((line) => /^\| Leader/.test(line)).length, 7, table);
   } finally {
     await Deno.remove(parentDir, { recursive: true });
   }

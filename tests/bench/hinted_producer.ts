@@ -63,8 +63,8 @@ export class HintedProducer {
   #stopped = false;
   #running: Promise<void> = Promise.resolve();
   #lastMs = performance.now();
-  /** Longest time between two acknowledgements since the last {@linkcode begin} (ms). */
-  longestMs = 0;
+  /** Times between two acknowledgements since the last {@linkcode begin} (ms). */
+  #betweenMs: number[] = [];
   acknowledged = 0;
   /** Refusals that a client must not repeat, by name. */
   readonly final: string[] = [];
@@ -76,15 +76,30 @@ export class HintedProducer {
     this.#leader = leader;
   }
 
-  start(): void {
+  /** Begins, with a connection to every broker, as clients have that write to several partitions. */
+  async start(): Promise<void> {
+    for (const [node, address] of this.#addresses.entries()) {
+      this.#connections.set(node, await Connection.open(address, { timeoutMs: ANSWER_MS }));
+    }
+    this.begin();
     this.#running = this.#run();
   }
 
   /** Forgets what was measured. */
   begin(): void {
-    this.longestMs = 0;
+    this.#betweenMs = [];
     this.#lastMs = performance.now();
     this.acknowledged = 0;
+  }
+
+  /** Longest time between two acknowledgements since the last {@linkcode begin} (ms). */
+  get longestMs(): number {
+    return Math.max(0, ...this.#betweenMs);
+  }
+
+  /** The usual one: their median (ms). */
+  get usualMs(): number {
+    return this.#betweenMs.toSorted((a, b) => a - b)[this.#betweenMs.length >> 1] ?? 0;
   }
 
   async stop(): Promise<void> {
@@ -115,7 +130,7 @@ export class HintedProducer {
     const { errorCode, currentLeader } = response.responses[0]!.partitionResponses[0]!;
     if (errorCode === 0) {
       const nowMs = performance.now();
-      this.longestMs = Math.max(this.longestMs, nowMs - this.#lastMs);
+      this.#betweenMs.push(nowMs - this.#lastMs);
       this.#lastMs = nowMs;
       this.acknowledged++;
       return;

@@ -8,7 +8,7 @@
  * because machines are noisy: only ratios within a run mean anything, and each cell is the median of the
  * rounds with the lowest and highest. `--write` puts the tables into docs/BENCHMARKS.md; `--dir` says on
  * which disk the files lie (with /dev/shm, where durability costs nothing, the cost of the processor alone
- * remains); `--cells` takes only those of the cells (of loop and records) whose name holds a text;
+ * remains); `--cells` takes only those of the cells (of loop, records and failover) whose name holds a text;
  * `--checkout` has the comparison of records run another checkout beside this one; `--minutes` says how long a broker is
  * away before it catches up.
  *

@@ -32,12 +32,23 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
     )],
   },
   {
-    name: "votes are asked for in a term that is not durable",
+    name: "votes are asked for with a log that is not durable",
     edits: [edit(
       "election.ts",
-      "    if (!ballot.isDurable) return false;",
-      "    if (ballot.isOwed) return false;",
+      "!ballot.isOwed && log.durableIndex >= log.lastIndex;",
+      "!ballot.isOwed;",
     )],
+  },
+  {
+    name: "a candidate counts its own vote before it is durable",
+    edits: [
+      edit(
+        "election.ts",
+        "return ballot.isDurable && membership.isElected;",
+        "return this.#hasAsked && membership.isElected;",
+      ),
+      edit("election.ts", "return ballot.isDurable && this.#hasAsked &&", "return this.#hasAsked &&"),
+    ],
   },
   {
     name: "the vote is forgotten by a restart",
