@@ -53,6 +53,7 @@ Deno.test("two that campaign at once share no votes, or try again at once, howev
     const link = { ...CALM, delayMinMs: 5, delayMaxMs: 60 };
     const cluster = led(3, { seed, flush: [2, 40], link });
     cluster.run(1_000);
+    assert.ok(cluster.runUntil(() => cluster.leader !== null, 2_000));
     const leader = cluster.leader!;
     const startMs = cluster.queue.nowMs;
     cluster.crash(leader.id);

@@ -407,7 +407,9 @@ export class Shard {
     const reached = this.nodeNews.flush();
     mailboxes.publish(this.options.wake);
     const isSent = released && told && led && reached;
-    return !rereads && isSent && !this.server.wantsTurn && !this.#checks.busy && this.#later.idle;
+    // Of what may be tried again some was only said in the last steps.
+    const isQuiet = !this.#writable && !this.server.wantsTurn && !this.#checks.busy;
+    return !rereads && isSent && isQuiet && this.#later.idle;
   }
 
   /**

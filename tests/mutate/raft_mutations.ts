@@ -47,7 +47,11 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
         "return ballot.isDurable && membership.isElected;",
         "return this.#hasAsked && membership.isElected;",
       ),
-      edit("election.ts", "return ballot.isDurable && this.#hasAsked &&", "return this.#hasAsked &&"),
+      edit(
+        "election.ts",
+        "return ballot.isDurable && this.#hasAsked &&",
+        "return this.#hasAsked &&",
+      ),
     ],
   },
   {
