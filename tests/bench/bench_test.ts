@@ -6,6 +6,7 @@
  */
 
 import { strict as assert } from "node:assert";
+import { watchCalm } from "./calm.ts";
 import { measureCatchUp } from "./catch_up.ts";
 import { compareFailover } from "./failover.ts";
 import { withMeasured } from "./page.ts";
@@ -100,6 +101,17 @@ Deno.test("a broker that returns catches up while producers load its leader", as
       4,
       table,
     );
+  } finally {
+    await Deno.remove(parentDir, { recursive: true });
+  }
+});
+
+Deno.test("nobody is elected because the machine is loaded four times over", async () => {
+  const parentDir = await Deno.makeTempDir({ prefix: "gregor-bench-" });
+  try {
+    const context = { place: { processor: null, parentDir }, say: () => {} };
+    const { elections, table } = await watchCalm(context, 0.25, ["--mode=dev"]);
+    assert.equal(elections, 0, table);
   } finally {
     await Deno.remove(parentDir, { recursive: true });
   }

@@ -1,7 +1,8 @@
 /**
  * Measures the broker's durable produce path against the minimal loop that does the same work.
  *
- *     deno task bench [--rounds 3] [--seconds 5] [--dir DIR] [--only loop,partitions,large,records,cluster,failover,catchup] \
+ *     deno task bench [--rounds 3] [--seconds 5] [--dir DIR] \
+ *         [--only loop,partitions,large,records,cluster,failover,catchup,calm] \
  *         [--failovers 20] [--minutes 0.25] [--cells "1 KiB"] [--checkout DIR] [--write]
  *
  * Server and load generator have a processor each. What is compared alternates within one run (A B A B ...),
@@ -10,7 +11,7 @@
  * which disk the files lie (with /dev/shm, where durability costs nothing, the cost of the processor alone
  * remains); `--cells` takes only those of the cells (of loop, records and failover) whose name holds a text;
  * `--checkout` has the comparison of records run another checkout beside this one; `--minutes` says how long a broker is
- * away before it catches up.
+ * away before it catches up, and how long false elections are looked for.
  *
  * @module
  */
@@ -19,6 +20,7 @@ import { parseArgs } from "node:util";
 import { join } from "node:path";
 import { measureCatchUp } from "./catch_up.ts";
 import { compareLargeFrame, compareLoop, comparePartitions } from "./comparisons.ts";
+import { watchCalm } from "./calm.ts";
 import { compareCluster } from "./cluster_comparison.ts";
 import { compareFailover } from "./failover.ts";
 import { compareRecords } from "./record_comparison.ts";
@@ -32,7 +34,10 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "5" },
     warmup: { type: "string", default: "1" },
     dir: { type: "string", default: Deno.env.get("TMPDIR") ?? "/tmp" },
-    only: { type: "string", default: "loop,partitions,large,records,cluster,failover,catchup" },
+    only: {
+      type: "string",
+      default: "loop,partitions,large,records,cluster,failover,catchup,calm",
+    },
     failovers: { type: "string", default: "20" },
     minutes: { type: "string", default: "0.25" },
     cells: { type: "string", default: "" },
@@ -73,6 +78,9 @@ try {
   }
   if (wanted.includes("catchup")) {
     sections.push(await measureCatchUp(context, { minutes: Number(values.minutes) }));
+  }
+  if (wanted.includes("calm")) {
+    sections.push((await watchCalm(context, Number(values.minutes))).table);
   }
 } finally {
   await Deno.remove(parentDir, { recursive: true });
