@@ -26,8 +26,8 @@ const ANSWER_MS = 15_000;
 const USUAL_MS = 300;
 /** And what is not for so long behind that (ms). */
 const WINDOW_MS = 1_000;
-/** A write to a disk that hangs (us). */
-const HANG_US = 4_000_000;
+/** A write to a disk that hangs takes longer than its leader stays one (ms). */
+const HANG_MS = 3_000;
 
 /** What an event is measured by, each with a line in the table. */
 interface Measure {
@@ -89,9 +89,13 @@ class Trials {
     const handed = hand(leader, id);
     await pause(WINDOW_MS);
     await handed;
-    const { longestMs, acknowledged } = producer;
+    // A pause counts when it is over.
+    const { acknowledged } = producer;
+    const lateMs = performance.now() + ANSWER_MS;
+    while (producer.acknowledged === acknowledged && performance.now() < lateMs) await pause(10);
+    const { longestMs } = producer;
     await producer.stop();
-    assert(acknowledged > 0, "nothing was acknowledged");
+    assert(producer.acknowledged > acknowledged, "nothing is acknowledged");
     this.final.push(...producer.final);
     await restore(leader);
     assert(await this.#watched.settled() !== id || leader.pid === 0, "the leader leads still");
@@ -109,8 +113,10 @@ class Trials {
 
   /** The journal of a node does not get on with its writes, or does again; its network lives. */
   async setHanging(id: number, hangs: boolean): Promise<void> {
-    const fault = { ops: ["Write"], file: "/journal-", delayUs: HANG_US };
+    const fault = { ops: ["Write"], file: "/journal-", delayUs: 1_000 * HANG_MS };
     await this.#watched.faults[id]!.order(hangs ? [fault] : []);
+    // The last such write.
+    if (!hangs) await pause(HANG_MS);
   }
 }
 
