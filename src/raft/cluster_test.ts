@@ -174,9 +174,12 @@ Deno.test("a follower whose connection breaks and returns changes no leader", ()
 Deno.test("a transfer holds appends back for a few milliseconds, and moves the leader", () => {
   const cluster = led(3);
   const leader = cluster.leader!;
+  cluster.run(100);
   for (let at = 0; at < 50; at++) leader.propose([at]);
   assert.equal(leader.group.transfer(2, leader.now), 0);
-  assert.equal(leader.group.accepts, false);
+  assert.equal(leader.group.accepts, true, "node 2 has not got on with what there is");
+  const takes = (): number => leader.propose([100]);
+  assert.ok(cluster.runUntil(() => takes() === 0, 20), "appends are held back");
   const startMs = cluster.queue.nowMs;
   assert.ok(isReplaced(cluster, leader, 1_000));
   assert.ok(cluster.queue.nowMs - startMs < 20);
@@ -198,6 +201,23 @@ Deno.test("a transfer to a node that does not answer is given up, and appends go
   assert.ok(leader.propose([1]) > 0);
   cluster.run(100);
   assert.equal(leader.group.commitIndex, 2);
+});
+
+Deno.test("a transfer to a node whose disk hangs holds no append back", () => {
+  const cluster = led(3);
+  const leader = cluster.leader!;
+  cluster.run(100);
+  cluster.freeze(2);
+  for (let at = 0; at < 5; at++) assert.ok(leader.propose([at]) > 0);
+  leader.group.transfer(2, leader.now);
+  for (let at = 0; at < 100; at++) {
+    cluster.run(10);
+    assert.ok(leader.propose([at]) > 0, `after ${10 * at} ms`);
+  }
+  assert.equal(leader.group.isTransferring, false);
+  cluster.thaw(2);
+  cluster.run(1_000);
+  assert.equal(leader.group.commitIndex, leader.log.lastIndex);
 });
 
 Deno.test("a leader whose disk stalls hands over at once", () => {

@@ -2,8 +2,10 @@
  * Handing leadership to a named voter: it is brought up to date, appends are held back for the moment that the rest
  * takes, and it campaigns at once.
  *
- *     asked → (all is sent to it) closing → (all is durable there, and committed) TIMEOUT_NOW → its campaign, or the
- *     deadline
+ *     asked → (what there was is durable there, all else is sent) closing → (all is durable there, and committed)
+ *     TIMEOUT_NOW → its campaign, or the deadline
+ *
+ * Appends are not held back for a node that does not get on with what it has.
  *
  * What is committed before the transfer is over can be answered by the old leader.
  *
@@ -18,6 +20,8 @@ import { PeerState } from "./peer.ts";
 export class Transfer {
   readonly #state: GroupState;
   #target = NO_NODE;
+  /** The end of the log when it was asked for. */
+  #askedIndex = 0;
   #isClosing = false;
   #hasAsked = false;
   deadlineMs = Infinity;
@@ -47,6 +51,7 @@ export class Transfer {
     if (node === this.#target) return;
     this.begin();
     this.#target = node;
+    this.#askedIndex = this.#state.log.lastIndex;
     this.deadlineMs = nowMs + this.#state.timing.electionMs;
     this.check();
   }
@@ -58,7 +63,8 @@ export class Transfer {
     const { lastIndex } = state.log;
     const peer = state.membership.peerOf(this.#target);
     if (peer === null || !peer.isVoter) return this.#giveUp();
-    if (peer.state === PeerState.REPLICATE && peer.next > lastIndex) this.#isClosing = true;
+    const isSent = peer.state === PeerState.REPLICATE && peer.next > lastIndex;
+    if (isSent && peer.match >= this.#askedIndex) this.#isClosing = true;
     if (!this.#isClosing || peer.match < lastIndex || state.commitIndex < lastIndex) return;
     this.#hasAsked = true;
     state.message(MessageKind.TIMEOUT_NOW);
