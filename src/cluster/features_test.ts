@@ -26,7 +26,7 @@ function update(
 ): string | null {
   const all = updates.map((one) => ({
     feature: VERSION_FEATURE,
-    level: 3,
+    level: OWN_VERSIONS.max,
     upgradeType: UpgradeType.UPGRADE,
     ...one,
   }));
@@ -63,20 +63,21 @@ Deno.test("where the version does not rise by itself, UpdateFeatures raises it",
   assert.equal(on.image.finalizedVersion, 0, "it was only validated");
   assert.equal(update(on, [{ level: 2 }]), null);
   assert.equal(on.image.finalizedVersion, 2);
-  const wanted = "Invalid update version 3 for feature gregor.version.";
+  const wanted = `Invalid update version ${OWN_VERSIONS.max} for feature gregor.version.`;
   assert.equal(update(on, [{}]), `${wanted} Broker 1 only supports versions 1-2`);
   on.run((context) => registerNode(context, testNode(1)));
   assert.equal(update(on, [{}]), null);
-  assert.equal(on.image.finalizedVersion, 3);
+  assert.equal(on.image.finalizedVersion, OWN_VERSIONS.max);
 });
 
 Deno.test("UpdateFeatures refuses, in Kafka's words, what cannot be; all of a request, or nothing", () => {
   const on = new TestCluster();
   on.run(raiseVersion);
+  const { max } = OWN_VERSIONS;
   const { SAFE_DOWNGRADE, UNSAFE_DOWNGRADE } = UpgradeType;
   const refused = (wanted: Partial<FeatureUpdate>): string => {
-    const message = update(on, [{ level: 3 }, wanted])!;
-    const { feature = VERSION_FEATURE, level = 3 } = wanted;
+    const message = update(on, [{ level: max }, wanted])!;
+    const { feature = VERSION_FEATURE, level = max } = wanted;
     const begin = `Invalid update version ${level} for feature ${feature}. `;
     assert(message.startsWith(begin), message);
     return message.slice(begin.length);
@@ -84,7 +85,7 @@ Deno.test("UpdateFeatures refuses, in Kafka's words, what cannot be; all of a re
   assert.match(refused({ level: 2 }), /^Can't downgrade the version of this feature without/);
   assert.match(refused({ level: 2, upgradeType: SAFE_DOWNGRADE }), /might delete metadata/);
   assert.match(refused({ level: 2, upgradeType: UNSAFE_DOWNGRADE }), /might delete metadata/);
-  assert.equal(refused({ level: 4 }), "Local controller 0 only supports versions 1-3");
+  assert.equal(refused({ level: max + 1 }), `Local controller 0 only supports versions 1-${max}`);
   assert.equal(refused({ level: -1 }), "A feature version cannot be less than 0.");
   assert.equal(
     refused({ upgradeType: 0 }),
@@ -94,7 +95,7 @@ Deno.test("UpdateFeatures refuses, in Kafka's words, what cannot be; all of a re
   assert.equal(refused({ feature: "nonsense", level: 0 }), "Feature nonsense not found.");
   assert.match(refused({ feature: "group.version", level: 1 }), /only supports versions 0-0$/);
   assert.equal(update(on, [{ feature: "group.version", level: 0 }]), null);
-  assert.equal(update(on, [{ level: 3, upgradeType: SAFE_DOWNGRADE }]), null, "it is that");
+  assert.equal(update(on, [{ level: max, upgradeType: SAFE_DOWNGRADE }]), null, "it is that");
 });
 
 Deno.test("features name what is supported, and what is in force", () => {

@@ -10,7 +10,7 @@
  * | ---: | --- |
  * | 1 | several nodes |
  * | 2 | metadata records PartitionChange and NodeState |
- * | 3 | more than 15 learners in the configuration of a group: clusters of more than 20 nodes; frames REFILL_ASK and REFILL |
+ * | 3 | more than 15 learners in the configuration of a group: clusters of more than 20 nodes; frames REFILL_ASK and REFILL, call REPLICA_LOST |
  *
  * Whatever another node would refuse (a new record, frame, or field that must not be skipped) gets a version of its own here,
  * and is written when `ClusterImage.logicalVersion` has reached it.
@@ -36,7 +36,7 @@ export const CHANGES_SINCE_VERSION = 2;
 export const MANY_LEARNERS_SINCE_VERSION = 3;
 /** What programs before that take. */
 export const FEW_LEARNERS_MAX = 15;
-/** Frames by which a replica asks another one for records that it cannot read. */
+/** Frames by which a replica asks another one for records that it cannot read, and a call that says that it lost its log. */
 export const REFILLS_SINCE_VERSION = 3;
 
 /** Why a program cannot be a node of a cluster at a finalized version (0: none is yet); null: it can. */

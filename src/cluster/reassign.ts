@@ -156,6 +156,35 @@ export function completeChange(
   return emit([changeRecord(partition, change + 1, kept, [], [])]);
 }
 
+/**
+ * A replica has lost its log, or may have forgotten some of it: its node holds the partition as another member from now on.
+ *
+ * Only where a majority of the replicas is there without it: they elect a leader that has everything, and fill it. A change
+ * that is under way is completed before.
+ *
+ * @param since the change by which the replica that is lost became one; a later one is not meant
+ * @returns whether that is so from now on
+ */
+export function replaceReplica(
+  { image, emit, isAlive }: CommandContext,
+  groupId: number,
+  nodeId: number,
+  since: number,
+): boolean {
+  const partition = image.partitionByGroup(groupId);
+  if (partition === undefined || partition.isChanging || !knowChanges(image)) return false;
+  const { holders } = partition;
+  const present = holders.filter((holder) => holder.nodeId !== nodeId && isAlive(holder.nodeId));
+  if (partition.holderOf(nodeId)?.since !== since || present.length <= holders.length / 2) {
+    return false;
+  }
+  const change = partition.change + 1;
+  const replicas = holders.map((holder): PartitionReplica =>
+    holder.nodeId === nodeId ? { nodeId, life: lifeOf(image, nodeId), since: change } : holder
+  );
+  return emit([changeRecord(partition, change, replicas, [nodeId], [])]);
+}
+
 function changeRecord(
   { topic, index }: PartitionImage,
   change: number,

@@ -4,7 +4,7 @@ import { createTopics } from "./create_topics.ts";
 import { ClusterImage, type PartitionImage } from "./image.ts";
 import { memberIncarnation, replicaIncarnation } from "./members.ts";
 import { registerNode } from "./membership.ts";
-import { alterReplicas, completeChange, emitChange } from "./reassign.ts";
+import { alterReplicas, completeChange, emitChange, replaceReplica } from "./reassign.ts";
 import { TestCluster, testNode } from "./test_cluster.ts";
 
 /** Lives whose first digits differ, so that their members do. */
@@ -192,4 +192,29 @@ Deno.test("an image is the same after a snapshot in the middle of a change", () 
   assert.deepEqual(again.founders, partition.founders);
   assert.equal(again.change, partition.change);
   assert.deepEqual([...copy.snapshotRecords()], [...on.image.snapshotRecords()]);
+});
+
+Deno.test("a replica that has lost its log is another member, where a majority is there without it", () => {
+  const { cluster: on, partition } = cluster([0, 1, 2]);
+  const replace = (nodeId: number, since: number, down: readonly number[] = []): boolean =>
+    on.run((context) => {
+      const isAlive = (id: number): boolean => !down.includes(id);
+      return replaceReplica({ ...context, isAlive }, partition.groupId, nodeId, since);
+    })!;
+  assert(!replace(1, 0, [2]), "node 0 would not be a majority");
+  assert(!replace(3, 0), "node 3 has no replica");
+  assert(!replace(1, 1), "a report of another time");
+  assert(replace(1, 0));
+  assert.equal(view(partition), "0 1 2 + 1 - ");
+  assert.deepEqual(partition.wantedMembers, [
+    { node: 0, incarnation: lifeOf(0) },
+    { node: 1, incarnation: replicaIncarnation(lifeOf(1), 1) },
+    { node: 2, incarnation: lifeOf(2) },
+  ]);
+  assert(!replace(1, 0), "it was told twice");
+  assert(!replace(2, 0), "one after the other");
+  assert(complete(on, partition));
+  assert(replace(1, 1), "and again, some other day");
+  const { cluster: small, partition: two } = cluster([0, 1]);
+  assert(!small.run((context) => replaceReplica(context, two.groupId, 1, 0)), "half of two");
 });

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { completeChange } from "../cluster/reassign.ts";
+import { completeChange, replaceReplica } from "../cluster/reassign.ts";
 import type { Cursor } from "../bytes/cursor.ts";
 import type { Writer } from "../bytes/writer.ts";
 import type { Api } from "../wire/api.ts";
@@ -48,6 +48,32 @@ export const MEMBERS_SETTLED: Api<MembersSettled, NodeAnswer> = {
   decodeResponse: decodeAnswer,
 };
 
+/** A node's replica of a partition may have forgotten what it acknowledged, and so takes part in nothing any more. */
+export interface ReplicaLost {
+  readonly groupId: number;
+  readonly nodeId: number;
+  /** The change by which it became a replica. */
+  readonly since: number;
+}
+
+export const REPLICA_LOST: Api<ReplicaLost, NodeAnswer> = {
+  ...COMMON,
+  key: -5,
+  name: "ReplicaLost",
+  encodeRequest(writer: Writer, _version: number, { groupId, nodeId, since }: ReplicaLost): void {
+    writer.int32(groupId);
+    writer.int32(nodeId);
+    writer.int32(since);
+  },
+  decodeRequest: (cursor: Cursor) => ({
+    groupId: cursor.int32(),
+    nodeId: cursor.int32(),
+    since: cursor.int32(),
+  }),
+  encodeResponse: encodeAnswer,
+  decodeResponse: decodeAnswer,
+};
+
 function encodeAnswer(writer: Writer, _version: number, { error, message }: NodeAnswer): void {
   writer.int16(error);
   writer.nullableString(message, true);
@@ -72,4 +98,19 @@ const MEMBERS_SETTLED_HANDLER: Handler<MembersSettled, NodeAnswer> = {
   },
 };
 
-export const NODE_HANDLERS: readonly AnyHandler[] = [MEMBERS_SETTLED_HANDLER];
+const REPLICA_LOST_HANDLER: Handler<ReplicaLost, NodeAnswer> = {
+  api: REPLICA_LOST,
+  minVersion: 0,
+  maxVersion: 0,
+  route: ON_CONTROLLER,
+  *handle({ services }, { groupId, nodeId, since }) {
+    const executed = yield* onController(
+      services,
+      (command) => replaceReplica(command, groupId, nodeId, since),
+    );
+    // What cannot be now, the node asks for again.
+    return executed === null ? controllerRefusal(services) : { error: 0, message: null };
+  },
+};
+
+export const NODE_HANDLERS: readonly AnyHandler[] = [MEMBERS_SETTLED_HANDLER, REPLICA_LOST_HANDLER];

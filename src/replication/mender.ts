@@ -40,8 +40,8 @@ export interface MenderOptions {
   readonly timers: Timers;
   readonly nowMs: () => number;
   readonly events: EventLog;
-  /** Whether the programs of all nodes know what they would be asked. */
-  readonly mayAsk: () => boolean;
+  /** Whether the programs of all nodes know what they would be asked of a group. */
+  readonly mayAsk: (groupId: number) => boolean;
 }
 
 /** An extent that is to be mended. */
@@ -93,7 +93,7 @@ export class Mender {
 
   #hasOthers(groupId: number): boolean {
     const { mayAsk, replication } = this.#options;
-    if (!mayAsk()) return false;
+    if (!mayAsk(groupId)) return false;
     const replica = replication.replicaOf(groupId);
     return replica !== undefined && !replica.isClosed && replica.others.length > 0;
   }
@@ -108,12 +108,12 @@ export class Mender {
 
   #mendNext(): void {
     if (this.#isMending) return;
-    // Whoever meets the damage later notes it again.
-    if (!this.#options.mayAsk()) return this.#mendings.clear();
-    const { nowMs, storage, replication } = this.#options;
+    const { mayAsk, nowMs, storage, replication } = this.#options;
     let next: Mending | null = null;
-    for (const mending of this.#mendings.values()) {
-      if (next === null || mending.atMs < next.atMs) next = mending;
+    for (const [key, mending] of this.#mendings) {
+      // Whoever meets the damage later notes it again.
+      if (!mayAsk(mending.place.groupId)) this.#mendings.delete(key);
+      else if (next === null || mending.atMs < next.atMs) next = mending;
     }
     if (next === null) return;
     const mending = next;

@@ -31,7 +31,7 @@ import { Timer } from "../io/timers.ts";
 import type { AdminEvent } from "../kafka/admin_events.ts";
 import { FetchPath } from "../kafka/fetch.ts";
 import { FetchSessions } from "../kafka/fetch_session.ts";
-import { MEMBERS_SETTLED, NODE_HANDLERS } from "../kafka/node_apis.ts";
+import { MEMBERS_SETTLED, NODE_HANDLERS, REPLICA_LOST } from "../kafka/node_apis.ts";
 import type { Partition } from "../kafka/partition.ts";
 import { ProducePath } from "../kafka/produce.ts";
 import { ProduceAppender } from "../kafka/produce_append.ts";
@@ -53,6 +53,7 @@ import { kafkaHandlers } from "./handlers.ts";
 import type { LedGroup } from "./leader_feed.ts";
 import { ShardLeadership, TRANSFER_API } from "./leadership.ts";
 import { LeaderNews } from "./leader_news.ts";
+import { LostReplicas } from "./lost_replicas.ts";
 import { replicaDamageRemedy } from "./node_health.ts";
 import { NodeNews } from "./node_news.ts";
 import { MemberSteward } from "./member_steward.ts";
@@ -111,6 +112,7 @@ export class Shard {
   readonly peers: ShardPeers;
   readonly #receiver: Receiver;
   readonly #watch: ReplicaWatch;
+  readonly #lost: LostReplicas;
   /** Requests that take many turns. */
   readonly #later = new TurnQueue();
   /** This node in its cluster; of use on the controller's shard. */
@@ -201,7 +203,12 @@ export class Shard {
       timers,
       nowMs,
       events: this.events,
-      mayAsk: () => this.image.logicalVersion >= REFILLS_SINCE_VERSION,
+      mayAsk: (groupId) => {
+        const { logicalVersion } = this.image;
+        // While the metadata is loaded the version is not known; a part of it must not be passed by.
+        const isUnknown = logicalVersion === 0 && groupId === CONTROLLER_GROUP_ID;
+        return isUnknown || logicalVersion >= REFILLS_SINCE_VERSION;
+      },
     });
     storage.mayGiveUp = (groupId) => this.partitions.mayGiveUp(groupId);
     const carriers = { memory, blocks, calls: this.calls, outbox: this.outbox };
@@ -323,6 +330,17 @@ export class Shard {
     });
     this.router.controllerCalls = this.seat.registrar;
     this.#receiver = new Receiver(this);
+    this.#lost = new LostReplicas({
+      nodeId: options.nodeId,
+      timers,
+      nowMs,
+      events: this.events,
+      partitions: () => {
+        const isKnown = this.image.logicalVersion >= REFILLS_SINCE_VERSION;
+        return isKnown && partitions.isCurrent ? partitions.all() : [];
+      },
+      tell: (lost) => runTask(this.router.call(REPLICA_LOST, 0, NO_CALLER, lost), () => {}),
+    });
     this.#watch = new ReplicaWatch({
       timers,
       nowMs,
@@ -456,6 +474,7 @@ export class Shard {
     this.seat.drain();
     this.steward.stop();
     this.#watch.stop();
+    this.#lost.stop();
     this.server.drain();
     const drainMs = Math.min(DRAIN_MS, this.settings.number("shutdown.timeout.ms") / 2);
     const deadlineMs = this.options.nowMs() + drainMs;

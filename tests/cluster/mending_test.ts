@@ -36,6 +36,16 @@ function flip(path: string, position: number): void {
   file.writeSync(byte);
 }
 
+/** The files that say what the logs of a core are: their bytes are gone. */
+function loseShard({ dataDir }: Broker, shard: number): void {
+  const [, ...lines] = Deno.readTextFileSync(`${dataDir}/manifest`).split("\n");
+  const { extents, checkpoints } = JSON.parse(lines.join("\n")).shards[shard];
+  for (const name of [...extents, ...checkpoints]) {
+    const path = `${dataDir}/${name}`;
+    Deno.writeFileSync(path, new Uint8Array(Deno.statSync(path).size));
+  }
+}
+
 async function said(broker: Broker, count: number): Promise<void> {
   const deadlineMs = performance.now() + MENDED_MS;
   while ([...broker.stderr.matchAll(WHOLE)].length < count) {
@@ -43,6 +53,44 @@ async function said(broker: Broker, count: number): Promise<void> {
     await pause(100);
   }
 }
+
+/** Whether what a node says of a partition's state as a whole is in its log. */
+async function logs(broker: Broker, what: RegExp): Promise<void> {
+  const deadlineMs = performance.now() + MENDED_MS;
+  while (!what.test(broker.stderr)) {
+    assert(performance.now() < deadlineMs, broker.stderr);
+    await pause(100);
+  }
+}
+
+Deno.test("a node that lost the journal and the checkpoints of a core has what was there filled again by the leaders", async () => {
+  const cluster = await LocalCluster.start({ nodes: 3, cores: 2, memory: "128MiB" });
+  const shell = new CommandShell(cluster);
+  const [, second] = cluster.brokers;
+  try {
+    await shell.good("topic create orders --partitions 2 --replication-factor 3");
+    const lines = Array.from({ length: 200 }, (_, i) => `${i}\n`).join("");
+    await shell.good("produce orders --partition 0", lines);
+    await shell.good("produce orders --partition 1", lines);
+    assert.equal((await second!.stop()).code, 0);
+    // The metadata is on the first core.
+    loseShard(second!, 1);
+    await second!.restart();
+    await logs(second!, /A log may lack what this node acknowledged: it is given up/);
+    await shell.until("cluster health", ({ code }) => code === 0);
+    assert.equal(await shell.good("consume orders --until-end --partition 0"), lines);
+    await Promise.all(cluster.brokers.map((broker) => broker.stop()));
+    for (const { dataDir } of cluster.brokers) {
+      const { code, output } = await checkData(dataDir);
+      assert.equal(code, 0, output);
+    }
+    const files = cluster.brokers.map(({ dataDir }) => readLogs(dataDir));
+    const committed = new Map([["orders-0", 200], ["orders-1", 200]]);
+    assert.deepEqual(compareReplicas(files, committed), []);
+  } finally {
+    await cluster.dispose();
+  }
+});
 
 Deno.test("nodes that come back with damaged files have the records from the others", async () => {
   const cluster = await LocalCluster.start({ nodes: 3, memory: "64MiB" });

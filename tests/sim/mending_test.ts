@@ -6,13 +6,14 @@
 import { strict as assert } from "node:assert";
 import { Xoshiro128 } from "../../src/base/prng.ts";
 import { BLOCK_SIZE } from "../../src/io/disk.ts";
+import { runTask } from "../../src/io/task.ts";
 import { ErrorCode } from "../../src/wire/errors.ts";
 import { PRODUCE } from "../../src/wire/generated/apis.ts";
 import { RecordBatchBuilder } from "../../src/wire/record_batch_builder.ts";
 import { ClusterBench } from "./cluster_bench.ts";
 import { ClusterWatch } from "./cluster_watch.ts";
+import { takePicture } from "./disk_picture.ts";
 import { readToEnd } from "./read_to_end.ts";
-import { runTask } from "../../src/io/task.ts";
 import type { SimNode } from "./sim_node.ts";
 import { produceRequest } from "./sim_requests.ts";
 
@@ -48,26 +49,33 @@ function bytesOf(bench: ClusterBench, node: SimNode, groupId: number): Uint8Arra
   return stuckAt === -1 ? Uint8Array.from(parts) : null;
 }
 
+/** A cluster with records in a partition of three replicas; what is in it. */
+function withRecords(seed: number, ...shardCounts: readonly number[]) {
+  const bench = new ClusterBench(seed);
+  const { cluster } = bench;
+  bench.start(...shardCounts);
+  bench.until(() => bench.metadata(0).brokers.length === 3);
+  assert.equal(bench.create(0, TOPIC, 3, 1).errorCode, ErrorCode.NONE);
+  const { topicId, partitions } = bench.settled(TOPIC, [0, 1, 2]);
+  const { leaderId } = partitions[0]!;
+  produce(bench, leaderId, BATCHES);
+  const groupId = cluster.nodes[0]!.groupOf(topicId, 0);
+  bench.until(() => cluster.nodes.every((node) => node.logOf(groupId)!.endOffset === 3 * BATCHES));
+  const before = bytesOf(bench, cluster.nodes[leaderId]!, groupId)!;
+  return { bench, cluster, groupId, leaderId, before };
+}
+
+function produce(bench: ClusterBench, leaderId: number, batches: number): void {
+  for (let i = 0; i < batches; i++) {
+    const answer = bench.ask(leaderId, PRODUCE, 9, produceRequest(TOPIC, 0, largeBatch(i)));
+    assert.equal(answer.responses[0]!.partitionResponses[0]!.errorCode, ErrorCode.NONE);
+  }
+}
+
 for (const seed of [1, 2, 3]) {
   Deno.test(`bits that flip on all nodes, in different places, cost nothing (seed ${seed})`, () => {
     const random = new Xoshiro128(seed);
-    const bench = new ClusterBench(seed);
-    const { cluster } = bench;
-    bench.start(1, 2, 1);
-    bench.until(() => bench.metadata(0).brokers.length === 3);
-    assert.equal(bench.create(0, TOPIC, 3, 1).errorCode, ErrorCode.NONE);
-    const { topicId, partitions } = bench.settled(TOPIC, [0, 1, 2]);
-    const { leaderId } = partitions[0]!;
-    for (let i = 0; i < BATCHES; i++) {
-      const request = produceRequest(TOPIC, 0, largeBatch(i));
-      const answer = bench.ask(leaderId, PRODUCE, 9, request);
-      assert.equal(answer.responses[0]!.partitionResponses[0]!.errorCode, ErrorCode.NONE);
-    }
-    const groupId = cluster.nodes[0]!.groupOf(topicId, 0);
-    bench.until(() =>
-      cluster.nodes.every((node) => node.logOf(groupId)!.endOffset === 3 * BATCHES)
-    );
-    const before = bytesOf(bench, cluster.nodes[leaderId]!, groupId)!;
+    const { bench, cluster, groupId, before } = withRecords(seed, 1, 2, 1);
     for (const node of cluster.nodes) stop(bench, node);
 
     const struck: string[] = [];
@@ -110,3 +118,63 @@ for (const seed of [1, 2, 3]) {
     assert(mended.reduce((sum, count) => sum + count) >= 6, `${mended}`);
   });
 }
+
+/** All have the same again, and each of them votes. */
+function assertFilled(bench: ClusterBench, groupId: number): void {
+  const { cluster } = bench;
+  const isFilled = (node: SimNode): boolean => {
+    const log = node.logOf(groupId);
+    const { shard } = node.shards[groupId % node.shards.length]!;
+    const replica = shard.replication.replicaOf(groupId);
+    return log?.suspect === false && replica?.voterCount === 3 &&
+      replica.raft.configuration.learners.length === 0 &&
+      shard.image.partitionByGroup(groupId)?.isChanging === false;
+  };
+  const end = (): number =>
+    Math.max(...cluster.nodes.map((node) => node.logOf(groupId)?.endOffset ?? 0));
+  bench.until(
+    () => cluster.nodes.every((node) => isFilled(node) && node.logOf(groupId)!.endOffset === end()),
+    "a log that is filled",
+  );
+  cluster.rest(2_000);
+  new ClusterWatch(cluster).compare([]);
+}
+
+for (const who of ["follower", "leader"] as const) {
+  Deno.test(`a ${who} whose log turns out to lack something is filled as another member`, () => {
+    const { bench, cluster, groupId, leaderId, before } = withRecords(11, 1, 1, 1);
+    const lost = who === "leader" ? leaderId : (leaderId + 1) % 3;
+    const { incarnation } = cluster.nodes[lost]!.logOf(groupId)!;
+    cluster.nodes[lost]!.logOf(groupId)!.markSuspect();
+    bench.until(
+      () => (cluster.nodes[lost]!.logOf(groupId)?.incarnation ?? 0) > incarnation,
+      "a new log",
+    );
+    assertFilled(bench, groupId);
+    assert.deepEqual(bytesOf(bench, cluster.nodes[lost]!, groupId), before);
+    produce(bench, bench.settled(TOPIC, [0, 1, 2]).partitions[0]!.leaderId, 3);
+  });
+}
+
+Deno.test("a node that lost the checkpoints of a shard has its partitions filled again, and votes in none before", () => {
+  const { bench, cluster, groupId } = withRecords(12, 2, 2, 2);
+  const shard = groupId % 2;
+  assert.equal(shard, 1, "the metadata is on the other one");
+  const [first, hurt] = cluster.nodes;
+  stop(bench, hurt!);
+  for (const path of takePicture(hurt!.disk).shards[shard]!.manifest.checkpoints) {
+    hurt!.disk.cutFile(path, 0);
+  }
+  hurt!.begin(2);
+  bench.until(() => hurt!.accepting, "a start");
+  assert(hurt!.logOf(groupId)!.suspect);
+  // While another node is away there may be no leader, and nothing is given up.
+  first!.crash();
+  cluster.rest(15_000);
+  const { incarnation } = hurt!.logOf(groupId)!;
+  assert(hurt!.logOf(groupId)!.suspect);
+  first!.begin(2);
+  bench.until(() => first!.accepting, "the return of a node");
+  bench.until(() => (hurt!.logOf(groupId)?.incarnation ?? 0) > incarnation, "a new log");
+  assertFilled(bench, groupId);
+});

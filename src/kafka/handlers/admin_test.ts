@@ -533,7 +533,7 @@ eachVersion(UPDATE_FEATURES_HANDLER, "answers for all updates of a request", (ve
   assert.equal(
     refused.errorMessage,
     "The update failed for all features since the following feature had an error: Invalid update version 77 for " +
-      "feature gregor.version. Local controller 0 only supports versions 1-3",
+      `feature gregor.version. Local controller 0 only supports versions 1-${OWN_VERSIONS.max}`,
   );
   assert.deepEqual(refused.results, []);
   if (version > 0) assert.equal(ask(2, { validateOnly: true }).errorCode, ErrorCode.NONE);

@@ -1,0 +1,74 @@
+/**
+ * Replicas whose log may lack what this node acknowledged: damage has cut it, so that it neither votes nor acknowledges.
+ *
+ * The others have what it has, as long as they have elected a leader: the controller is asked to make this node another member
+ * of the partition. Then its log is deleted, and the leader fills the new one as it fills any learner; it votes when it
+ * has everything. Where nobody leads, what the log has may be needed, and a person decides (`gregor partition recover`).
+ *
+ * @module
+ */
+
+import type { EventLog } from "../base/event_log.ts";
+import { LogLevel } from "../base/logger.ts";
+import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
+import { Timer, type Timers } from "../io/timers.ts";
+import type { ReplicaLost } from "../kafka/node_apis.ts";
+import type { Partition } from "../kafka/partition.ts";
+
+/** Between two looks; a leader is one that is heard for so long (ms). */
+const LOOK_MS = 2_000;
+/** With fewer replicas there is no majority without this one. */
+const REPLICAS_MIN = 3;
+
+export interface LostReplicasOptions {
+  readonly nodeId: number;
+  readonly timers: Timers;
+  readonly nowMs: () => number;
+  readonly events: EventLog;
+  /** The partitions of this shard; none as long as the image may be older than this start. */
+  readonly partitions: () => Iterable<Partition>;
+  /** Asks the controller. */
+  readonly tell: (lost: ReplicaLost) => void;
+}
+
+export class LostReplicas {
+  readonly #options: LostReplicasOptions;
+  readonly #timer = new Timer(() => this.#look());
+  /** Who led a group with such a replica at the last look. */
+  #leaders = new Map<number, number>();
+
+  constructor(options: LostReplicasOptions) {
+    this.#options = options;
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.#options.timers.cancel(this.#timer);
+  }
+
+  #look(): void {
+    const { nodeId, events, partitions, tell } = this.#options;
+    const before = this.#leaders;
+    this.#leaders = new Map();
+    for (const partition of partitions()) {
+      const { image, log, replica: { leaderId } } = partition;
+      if (!log.suspect || image.groupId === CONTROLLER_GROUP_ID) continue;
+      if (image.holders.length < REPLICAS_MIN || image.isChanging) continue;
+      if (leaderId < 0 || leaderId === nodeId) continue;
+      this.#leaders.set(image.groupId, leaderId);
+      if (before.get(image.groupId) !== leaderId) continue;
+      const since = image.holderOf(nodeId)?.since;
+      if (since === undefined) continue;
+      const what =
+        "A log may lack what this node acknowledged: it is given up, and filled again by the partition's leader";
+      events.note(what, { log: log.directory, leader: leaderId }, LogLevel.WARN);
+      tell({ groupId: image.groupId, nodeId, since });
+    }
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    const { timers, nowMs } = this.#options;
+    timers.schedule(this.#timer, nowMs() + LOOK_MS);
+  }
+}
