@@ -52,14 +52,13 @@ const PREPARATIONS: readonly Preparation[] = [
     name: "java",
     sources: ["java"],
     makes: `${CACHE}java/classes/Client.class`,
-    prepare: async () => {
-      await removeAll(`${CACHE}java`);
-      const maven = ["mvn", "--quiet", "--batch-mode", "--file", "java/pom.xml"];
-      await step([...maven, "dependency:copy-dependencies", `-DoutputDirectory=${CACHE}java/lib`]);
-      const sources = [...Deno.readDirSync(`${FOLDER}java`)]
-        .filter(({ name }) => name.endsWith(".java")).map(({ name }) => `java/${name}`);
-      await step(["javac", "-cp", `${CACHE}java/lib/*`, "-d", `${CACHE}java/classes`, ...sources]);
-    },
+    prepare: () => prepareJava("java"),
+  },
+  {
+    name: "tools",
+    sources: ["tools"],
+    makes: `${CACHE}tools/classes/Tools.class`,
+    prepare: () => prepareJava("tools"),
   },
   {
     name: "go",
@@ -83,6 +82,17 @@ const PREPARATIONS: readonly Preparation[] = [
     prepare: () => step(["npm", "ci", "--no-audit", "--no-fund"], `${FOLDER}platformatic`),
   },
 ];
+
+/** The jars that the client's `pom.xml` names, and the classes of its sources. */
+async function prepareJava(name: string): Promise<void> {
+  const folder = CACHE + name;
+  await removeAll(folder);
+  const maven = ["mvn", "--quiet", "--batch-mode", "--file", `${name}/pom.xml`];
+  await step([...maven, "dependency:copy-dependencies", `-DoutputDirectory=${folder}/lib`]);
+  const sources = [...Deno.readDirSync(FOLDER + name)]
+    .filter((file) => file.name.endsWith(".java")).map((file) => `${name}/${file.name}`);
+  await step(["javac", "-cp", `${folder}/lib/*`, "-d", `${folder}/classes`, ...sources]);
+}
 
 /** A virtual environment with what the client's `requirements.txt` asks for. */
 async function preparePython(name: string): Promise<void> {

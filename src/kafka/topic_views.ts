@@ -78,13 +78,16 @@ export function viewPartition(services: Services, partition: PartitionImage): Pa
   // Kafka's word also for a replica whose disk does not give it.
   const isOffline = (replica: number): boolean =>
     !isAlive(replica) || (replica === nodeId && trouble.damagedGroups.has(groupId));
+  const inSync = leaders.inSyncOf(partition);
+  // A leader takes those that are gone out itself; where there is none any more, one is left at least, as in Kafka.
+  const reachable = leaderId < 0 ? inSync.filter(isAlive) : inSync;
   return {
     errorCode: leaderId < 0 ? ErrorCode.LEADER_NOT_AVAILABLE : ErrorCode.NONE,
     partitionIndex: index,
     leaderId,
     leaderEpoch: leaders.epochOf(partition),
     replicaNodes: [...replicas],
-    isrNodes: leaders.inSyncOf(partition),
+    isrNodes: reachable.length > 0 ? reachable : inSync,
     offlineReplicas: replicas.filter(isOffline),
   };
 }

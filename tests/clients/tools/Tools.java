@@ -1,6 +1,7 @@
 import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
 import java.io.InputStreamReader;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.lang.reflect.InvocationTargetException;
 import java.nio.charset.StandardCharsets;
@@ -14,20 +15,26 @@ import org.apache.kafka.common.utils.internals.Exit;
  * line after a vertical bar, then a line with its exit code.
  */
 public final class Tools {
-    private static final class Ended extends RuntimeException {
-        final int code;
+    private static final PrintStream NOWHERE = new PrintStream(OutputStream.nullOutputStream());
 
-        Ended(int code) {
+    /** The first exit of a tool counts: some catch the exception that ends them here, and go on to another one. */
+    private static Integer code;
+
+    private static final class Ended extends RuntimeException {
+        Ended() {
             super(null, null, false, false);
-            this.code = code;
         }
     }
 
     public static void main(String[] args) throws Exception {
         PrintStream out = System.out;
-        Exit.Procedure end = (code, message) -> {
-            if (message != null) System.out.println(message);
-            throw new Ended(code);
+        Exit.Procedure end = (status, message) -> {
+            if (code == null) {
+                if (message != null) System.out.println(message);
+                code = status;
+                printTo(NOWHERE);
+            }
+            throw new Ended();
         };
         Exit.setExitProcedure(end);
         Exit.setHaltProcedure(end);
@@ -35,26 +42,29 @@ public final class Tools {
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
             String[] words = line.split("\t");
             ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-            PrintStream printed = new PrintStream(bytes, true, StandardCharsets.UTF_8);
-            System.setOut(printed);
-            System.setErr(printed);
-            int code = run(words[0], Arrays.copyOfRange(words, 1, words.length), printed);
-            for (String text : bytes.toString(StandardCharsets.UTF_8).split("\n")) out.println("|" + text);
-            out.println(code);
+            code = null;
+            printTo(new PrintStream(bytes, true, StandardCharsets.UTF_8));
+            run(words[0], Arrays.copyOfRange(words, 1, words.length));
+            String printed = bytes.toString(StandardCharsets.UTF_8);
+            if (!printed.isEmpty()) for (String text : printed.split("\n")) out.println("|" + text);
+            out.println(code == null ? 0 : code);
             out.flush();
         }
     }
 
-    private static int run(String name, String[] args, PrintStream printed) throws Exception {
+    private static void printTo(PrintStream stream) {
+        System.setOut(stream);
+        System.setErr(stream);
+    }
+
+    private static void run(String name, String[] args) throws Exception {
         try {
             Class<?> tool = Class.forName("org.apache.kafka.tools." + name);
             tool.getMethod("main", String[].class).invoke(null, (Object) args);
-            return 0;
         } catch (InvocationTargetException thrown) {
-            Throwable cause = thrown.getCause();
-            if (cause instanceof Ended) return ((Ended) cause).code;
-            cause.printStackTrace(printed);
-            return 1;
+            if (thrown.getCause() instanceof Ended) return;
+            thrown.getCause().printStackTrace(System.out);
+            code = 1;
         }
     }
 }
