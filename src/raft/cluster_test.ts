@@ -220,6 +220,22 @@ Deno.test("a transfer to a node whose disk hangs holds no append back", () => {
   assert.equal(leader.group.commitIndex, leader.log.lastIndex);
 });
 
+Deno.test("whoever changes his mind about a transfer again and again does not hold appends back for longer", () => {
+  const cluster = led(3);
+  const leader = cluster.leader!;
+  // Neither of the two hears that it should lead.
+  cluster.drop = (_from, _to, { kind }) => kind === MessageKind.TIMEOUT_NOW;
+  let waitedMs = 0;
+  let longestMs = 0;
+  for (let round = 0; round < 400; round++) {
+    leader.group.transfer(2 + round % 2, leader.now);
+    cluster.run(10);
+    waitedMs = leader.group.accepts ? 0 : waitedMs + 10;
+    longestMs = Math.max(longestMs, waitedMs);
+  }
+  assert.ok(longestMs > 100 && longestMs < 1_000, `${longestMs} ms`);
+});
+
 Deno.test("a leader whose disk stalls hands over at once", () => {
   const cluster = led(3);
   cluster.run(1_000);

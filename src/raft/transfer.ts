@@ -46,14 +46,20 @@ export class Transfer {
     return this.#isClosing;
   }
 
-  /** Begins; a transfer to another node that was under way ends, one to the same goes on. */
+  /**
+   * Begins; one to the same node that is under way goes on. One to another node takes its place, but not longer: appends would
+   * wait for as long as somebody changes his mind.
+   */
   to(node: number, nowMs: number): void {
     if (node === this.#target) return;
+    const wasClosing = this.#isClosing;
+    const deadlineMs = Math.min(this.deadlineMs, nowMs + this.#state.timing.electionMs);
     this.begin();
     this.#target = node;
     this.#askedIndex = this.#state.log.lastIndex;
-    this.deadlineMs = nowMs + this.#state.timing.electionMs;
+    this.deadlineMs = deadlineMs;
     this.check();
+    if (wasClosing && !this.#isClosing) this.#state.tellLeading();
   }
 
   /** Goes on as far as the target is. */

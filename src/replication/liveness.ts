@@ -113,6 +113,15 @@ export class Liveness {
     if (!isAnswer && !this.#isStalled && shard < shardCountOf(node)) sendLife(node, shard, true);
   }
 
+  /** Whether the shard that a node has a group on is not heard. */
+  isSilent(node: number, groupId: number): boolean {
+    const known = this.#nodes.get(node);
+    if (known === undefined || known.shardCount === 0) return false;
+    return known.peers.some(({ shard, isSilent }) =>
+      isSilent && shard === groupId % known.shardCount
+    );
+  }
+
   #tick(): void {
     const { timers, groupsByNode, flushWaitMs, onStalled } = this.#host;
     const nowMs = this.#host.nowMs();

@@ -535,3 +535,23 @@ Deno.test("a leader whose transfer fails leads on, and says so only once", () =>
   const end = cluster.append(leader, GROUP, 1, 100);
   committed(cluster, [leader, other!], end);
 });
+
+Deno.test("a group that is made while a member's node is gone takes it for gone, until it is back", () => {
+  for (const how of ["dead", "silent"] as const) {
+    const { cluster } = ledCluster(3, 31);
+    const [one, two, gone] = cluster.nodes as [ReplicaNode, ReplicaNode, ReplicaNode];
+    if (how === "dead") cluster.kill(gone);
+    else for (const { id } of [one, two]) cluster.mute.add(gone.id * 100 + id);
+    cluster.pass(2_000);
+    const OTHER = GROUP + 1;
+    for (const node of [one, two]) cluster.open(node, OTHER);
+    cluster.pass(500);
+    const sees = (node: ReplicaNode): boolean | undefined =>
+      cluster.replica(node, OTHER).status().members.find((one) => one.node === gone.id)?.isUp;
+    assert.deepEqual([sees(one), sees(two)], [false, false], how);
+    if (how === "dead") cluster.start(gone);
+    else cluster.mute.clear();
+    cluster.open(gone, OTHER);
+    cluster.until("its return", () => sees(one) === true && sees(two) === true);
+  }
+});

@@ -16,7 +16,7 @@
  */
 
 import type { EventLog } from "../base/event_log.ts";
-import { ELECTIONS_PER_MS, RECOVERY_FRAME_BYTES } from "../base/limits.ts";
+import { RECOVERY_FRAME_BYTES } from "../base/limits.ts";
 import { LogLevel } from "../base/logger.ts";
 import type { Random } from "../base/prng.ts";
 import type { Crc32c } from "../bytes/crc32c.ts";
@@ -46,6 +46,7 @@ import {
   ReplicationFrame,
   ROW_SIZE,
 } from "./frames.ts";
+import { GoneNodes } from "./gone_nodes.ts";
 import { GroupReplica } from "./group_replica.ts";
 import { Liveness } from "./liveness.ts";
 import { type RecoveryLimits, RecoveryPace } from "./recovery_pace.ts";
@@ -139,6 +140,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   /** Records that replicas have from each other where one was damaged. */
   readonly refills: Refills;
   readonly #liveness: Liveness;
+  readonly #gone = new GoneNodes((node, groupId) => this.#liveness.isSilent(node, groupId));
 
   readonly #message = new RaftMessage();
   readonly #runs = new AppendRuns();
@@ -199,6 +201,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
 
   /** Ends a turn: what was decided goes to the links, before they are flushed. */
   flush(): void {
+    this.#gone.tell();
     while (this.#unsettled.length > 0) {
       const batch = this.#unsettled;
       this.#unsettled = this.#settling;
@@ -219,6 +222,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
 
   onUp(node: number): void {
     this.#liveness.onUp(node);
+    this.#gone.onUp(node);
     for (const replica of this.#byNode.get(node) ?? []) replica.peerUp(node);
     this.onRoom(node);
   }
@@ -227,7 +231,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     const frames = this.#full.get(node);
     this.#full.delete(node);
     for (const frame of frames ?? []) this.#giveUp(frame, false);
-    this.#loseNode(node, this.#byNode.get(node) ?? []);
+    this.#gone.onDown(node, this.#byNode.get(node) ?? []);
   }
 
   onRoom(node: number): void {
@@ -356,6 +360,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
         this.#byNode.set(node, replicas);
       }
       replicas.add(replica);
+      if (!before.includes(node)) this.#gone.joined(replica, node);
       this.#liveness.noteGroups(node);
       this.#links?.contact(node);
     }
@@ -460,7 +465,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
   #onSilent(node: number, shard: number): void {
     if (this.#links?.isUp(node) !== true) return;
     this.#options.onSilence?.(node, shard, true);
-    this.#loseNode(node, this.#groupsOn(node, shard));
+    this.#gone.lose(node, this.#groupsOn(node, shard));
   }
 
   /** Where there is no connection to the node, its groups hear when there is. */
@@ -468,16 +473,6 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     if (this.#links?.isUp(node) !== true) return;
     this.#options.onSilence?.(node, shard, false);
     for (const replica of this.#groupsOn(node, shard)) replica.peerUp(node);
-  }
-
-  /** Groups that the node led elect others, one after another. */
-  #loseNode(node: number, replicas: Iterable<GroupReplica>): void {
-    let led = 0;
-    for (const replica of replicas) {
-      const delayMs = led / ELECTIONS_PER_MS;
-      if (replica.raft.leaderId === node) led++;
-      replica.peerDown(node, delayMs);
-    }
   }
 
   #onStalled(isStalled: boolean): void {

@@ -159,12 +159,14 @@ export class OutgoingLink {
     if (soonMs < this.#timer.deadlineMs) timers.schedule(this.#timer, soonMs);
   }
 
-  /** The address of the node has changed: a connection to the old one is given up. */
+  /** The address of the node has changed: a connection to the old one is given up, and what was on its way over it is lost. */
   readdress(): void {
     this.#failures = 0;
     if (this.#state === LinkState.WAITING) {
       this.#host.timers.schedule(this.#timer, this.#host.nowMs());
-    } else if (this.#state !== LinkState.IDLE) this.#end("its address has changed", false);
+    } else if (this.#state !== LinkState.IDLE) {
+      this.#end("its address has changed", true, null, false);
+    }
   }
 
   /**
@@ -432,7 +434,13 @@ export class OutgoingLink {
   }
 
   /** Ends the connection, or the attempt; it is made again. */
-  #end(why: string, news: boolean, refusal: Answer | null = null): void {
+  /** @param refused an attempt has failed; where absent, if the link was not up */
+  #end(
+    why: string,
+    news: boolean,
+    refusal: Answer | null = null,
+    refused = this.#state !== LinkState.UP,
+  ): void {
     const { sockets, nowMs } = this.#host;
     const before = this.#state;
     if (before === LinkState.CLOSING || before === LinkState.STOPPED) return;
@@ -442,7 +450,7 @@ export class OutgoingLink {
     if (before === LinkState.CONNECTING) sockets.cancelConnect(this.#attempt);
     if (this.#socket >= 0) sockets.shutdown(this.#socket);
     if (refusal !== null) this.#host.onRefused(this, refusal, why);
-    else if (news) this.#host.onDown(this, !wasUp, why);
+    else if (news) this.#host.onDown(this, refused, why);
     this.#finishClosing();
   }
 

@@ -176,14 +176,16 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
     this.#check = new Timer(() => this.#checkDeadlines());
   }
 
-  /** Says where a node is. A link to an earlier address is made again. */
+  /** Says where a node is. A link to an earlier address ends soon, and is made again. */
   setAddress(node: number, host: string, port: number): void {
     const peer = this.#peer(node);
     const before = peer.address;
     if (before !== null && before.host === host && before.port === port) return;
     peer.address = { host, port };
     if (before === null) return;
-    for (const link of peer.outgoing) link?.readdress();
+    for (const link of peer.outgoing) {
+      if (link !== undefined) this.timers.schedule(new Timer(() => link.readdress()), this.nowMs());
+    }
   }
 
   /** Ends all links to a node, and forgets it. What it sends to this shard is still received. */

@@ -317,6 +317,13 @@ Deno.test("PeerLinks leave an address that has changed", () => {
   bench.until(() => a.links.isUp(2), "up", 50);
   a.send(2, 1, bytesOf(1, 1));
   bench.until(() => b.arrived.length === 1, "arrived");
+  // What was sent last may be lost: that is told, but not from inside the call.
+  const { length } = a.news;
+  a.send(2, 1, bytesOf(1, 2));
+  a.links.setAddress(2, "10.9.9.9", 1);
+  assert.deepEqual(a.news.slice(length), []);
+  bench.until(() => a.news.length > length, "the end of the link");
+  assert.equal(a.news[length], "down 2");
   bench.end();
 });
 
