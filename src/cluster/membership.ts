@@ -101,7 +101,7 @@ function isNodeState(state: number): state is NodeState {
   return state >= NodeState.ACTIVE && state <= NodeState.DECOMMISSIONING;
 }
 
-/** UnregisterBroker: forgets a node, which must hold nothing. A node that runs on becomes a member again when it starts. */
+/** UnregisterBroker: forgets a node, which must hold nothing. One that runs ends, and becomes a member again when it starts. */
 export function removeNode({ image, emit }: CommandContext, nodeId: number): Outcome {
   if (!image.nodes.has(nodeId)) {
     return refuse(

@@ -77,11 +77,14 @@ export function filledNodes(image: ClusterImage): number[] {
 }
 
 /** A node holds it in a life that is over. */
-function hasPastLife(image: ClusterImage, { holders, change }: PartitionImage): boolean {
+function hasPastLife(image: ClusterImage, partition: PartitionImage): boolean {
+  const { holders, change, removing } = partition;
   // Nobody else has what was on it, and whoever has that id begins again.
   if (holders.length === 1 && change === 0) return false;
+  // One that leaves is wanted in no life.
   return holders.some(({ nodeId, life }) =>
-    life !== 0 && image.nodes.has(nodeId) && lifeOf(image, nodeId) !== life
+    life !== 0 && image.nodes.has(nodeId) && lifeOf(image, nodeId) !== life &&
+    !removing.includes(nodeId)
   );
 }
 

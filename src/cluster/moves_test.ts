@@ -148,6 +148,38 @@ Deno.test("a node that lost its disk holds its partitions as another member, at 
   );
 });
 
+Deno.test("a life that is over and on its way out is nobody's work any more: a new node ends to fill", () => {
+  const on = nodes([null, null, null]);
+  create(on, "t", 3, 3);
+  const [partition] = on.image.topicByName("t")!.partitions;
+  on.run((context) => emitChange(context, partition!, [0, 1]));
+  const again = { ...testNode(2), incarnation: "b".repeat(32) };
+  on.run((context) => registerNode(context, again));
+  // The others hold what they should; this change waits for its group.
+  on.run((context) => {
+    for (const { partition, target } of planChanges(context.image, ALIVE)) {
+      emitChange(context, partition, target);
+    }
+  });
+  assert.equal(partition!.isChanging, true);
+  const last = { ...testNode(3), incarnation: "c".repeat(32) };
+  on.run((context) => registerNode(context, last));
+  assert.equal(on.image.stateOf(3), NodeState.FILLING);
+  for (let round = 0; round < 10; round++) {
+    on.run((context) => {
+      for (const { partition, target } of planChanges(context.image, ALIVE)) {
+        emitChange(context, partition, target);
+      }
+    });
+    for (const one of on.image.topicByName("t")!.partitions) {
+      const isMoving = one.isChanging && one !== partition;
+      if (isMoving) on.run((context) => completeChange(context, one.groupId, one.change));
+    }
+  }
+  assert.deepEqual(planChanges(on.image, ALIVE), []);
+  assert.deepEqual(filledNodes(on.image), [3]);
+});
+
 Deno.test("a node that is added takes its share over, from those that have most, and then is like the others", () => {
   const on = nodes(["a", "b", "c"]);
   create(on, "t", 20, 3);

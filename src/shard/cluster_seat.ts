@@ -56,6 +56,8 @@ export class ClusterSeat {
   controller: ControllerService | null = null;
   #steward: ControllerSteward | null = null;
   #keepers: MetadataKeepers | null = null;
+  /** It ends when it is taken out of the cluster. */
+  #isWatched = false;
 
   constructor(shard: Shard) {
     this.#shard = shard;
@@ -306,8 +308,32 @@ export class ClusterSeat {
     while (this.metadataOffset < answer.offset && !this.registrar.isStopped) yield* this.#pause(1);
     this.#shard.partitions.noteCurrent();
     this.metadata?.tellCurrent();
+    const { image } = this.#shard;
+    if (!this.#isWatched) {
+      const look = () => this.#lookForItself(registration, membership);
+      image.listen({
+        nodesChanged: () => {
+          if (!image.nodes.has(this.#shard.options.nodeId)) this.#later(look, 0);
+        },
+      });
+    }
+    this.#isWatched = true;
     yield* this.#settled();
     return null;
+  }
+
+  /**
+   * Somebody may take a node out of the cluster that runs: it would hear of nothing any more, and tell clients what was once
+   * so. The last one stays.
+   */
+  #lookForItself(registration: Registration, membership: NodeMembership): void {
+    const { image: { nodes }, options: { nodeId } } = this.#shard;
+    if (nodes.has(nodeId) || this.registrar.isStopped) return;
+    if (nodes.size === 0) return runTask(this.#register(registration, membership), () => {});
+    membership.expel(
+      "this node was taken out of the cluster while it ran (gregor cluster forget, or UnregisterBroker); it held nothing, " +
+        "and becomes a member again when it is started",
+    );
   }
 
   /** The partitions of this node have leaders, or will not have them soon. */

@@ -157,6 +157,38 @@ Deno.test("a decommissioned node empties itself while it is written to, and is f
   assert(partitions.some(({ replicaNodes }) => replicaNodes.includes(1)));
 });
 
+Deno.test("a node that is taken out of the cluster while it runs ends, and is a member again when it starts", () => {
+  const bench = new ClusterBench(8, 4);
+  bench.start(1, 1, 1, 1);
+  for (const nodeId of [3, 0]) {
+    bench.until(() => bench.metadata(1).brokers.length === 4, "all nodes");
+    const node = bench.cluster.nodes[nodeId]!;
+    const request = newUnregisterBrokerRequest({ brokerId: nodeId });
+    bench.until(() => {
+      const { errorCode } = bench.ask(1, UNREGISTER_BROKER, 0, request);
+      return errorCode === ErrorCode.NONE;
+    }, "a controller");
+    bench.until(() => node.fatals.length > 0, "its end");
+    assert.match(node.fatals[0]!, /taken out of the cluster while it ran/);
+    node.crash();
+    node.fatals.length = 0;
+    bench.join(nodeId);
+  }
+  bench.until(() => bench.metadata(0).brokers.length === 4, "all nodes again");
+  assert.deepEqual(bench.cluster.nodes.flatMap(({ fatals }) => fatals), []);
+});
+
+Deno.test("the only node of a cluster stays in it", () => {
+  const bench = new ClusterBench(9, 1);
+  bench.start(1);
+  const request = newUnregisterBrokerRequest({ brokerId: 0 });
+  assert.equal(bench.ask(0, UNREGISTER_BROKER, 0, request).errorCode, ErrorCode.NONE);
+  bench.until(() => bench.metadata(0).brokers.length === 1, "the node");
+  bench.cluster.rest(1_000);
+  assert.deepEqual(bench.cluster.nodes[0]!.fatals, []);
+  assert.equal(bench.create(0, "t", 1, 1).errorCode, ErrorCode.NONE);
+});
+
 Deno.test("a node in maintenance leads nothing, and may again afterwards", () => {
   const bench = begun(7, 3, "t");
   const leads = (nodeId: number): number =>
