@@ -122,9 +122,10 @@ class Claims {
       this.#expect(known === undefined || known === to, `two votes, for ${known} and ${to}`);
       this.#book.votes.set(key, to);
     } else if (kind === MessageKind.VOTE_REQUEST && !message.pre) {
+      const { index } = message;
       this.#expect(
-        this.#remembers(term, from),
-        "votes are asked for in a term that is not durable",
+        this.#remembers(term, from) || this.#log.durableIndex >= index,
+        `votes are asked for with ${index} entries, which are not durable`,
       );
     } else if (kind === MessageKind.APPEND_REPLY || kind === MessageKind.HEARTBEAT_REPLY) {
       if (message.outcome !== Outcome.STALE && message.match > 0) this.#onReply(message);
@@ -159,6 +160,8 @@ class Claims {
 
   onElected(term: number): void {
     const book = this.#book;
+    const isAlone = this.#replica.others.length === 0;
+    this.#expect(isAlone || this.#remembers(term, this.#nodeId), "its own vote is not durable");
     const { committedIndex, committedTerm } = book;
     if (term < committedTerm) return;
     this.#expect(
