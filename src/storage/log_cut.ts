@@ -55,6 +55,16 @@ function* cut(log: PartitionLog, index: number): Task<number> {
     if (chunk === null) return LOG_FAILED;
   }
   yield* freeze(log, offset, () => journal.hasReservedRoom());
+  // Where damage was mended meanwhile, what was in memory has been forgotten.
+  while (segment !== null && chunk !== null && chunk.segment !== segment && !log.deleted) {
+    chunk.unpin();
+    chunk = yield* loadCut(log, segment, offset);
+    if (chunk === null) {
+      for (const each of log.segmentList) each.frozen = false;
+      return LOG_FAILED;
+    }
+    yield* freeze(log, offset, () => journal.hasReservedRoom());
+  }
   // What follows a deletion in the journal would bring the log back.
   if (log.deleted) {
     chunk?.unpin();
