@@ -84,6 +84,8 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   #cutIndex = -1;
   /** The result of a cut or reset that has ended. */
   #cutResult: number | null = null;
+  /** Since when a cut fails each time that it is tried (ms). */
+  #uncutSinceMs = Infinity;
   #settling = false;
 
   constructor(host: ReplicaHost, log: Log, group: ReplicaGroup) {
@@ -220,6 +222,11 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   /** See {@linkcode LogView.noteBoundary}. */
   noteBoundary(startIndex: number, index: number): void {
     this.#view.noteBoundary(startIndex, index);
+  }
+
+  /** For how long it has to cut its log where that cannot be read (ms); 0: it has not. */
+  get uncutForMs(): number {
+    return Math.max(0, this.#host.nowMs() - this.#uncutSinceMs);
   }
 
   /** The other members of the group. */
@@ -401,8 +408,10 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     if (this.#cutResult !== null) {
       const result = this.#cutResult;
       this.#cutResult = null;
-      if (result < 0) this.raft.failed(this.#host.nowMs());
-      else this.raft.truncated(this.#host.nowMs());
+      const nowMs = this.#host.nowMs();
+      this.#uncutSinceMs = result < 0 ? Math.min(this.#uncutSinceMs, nowMs) : Infinity;
+      if (result < 0) this.raft.failed(nowMs);
+      else this.raft.truncated(nowMs);
     }
     this.#afterInput(false);
   }

@@ -1,5 +1,7 @@
 /**
- * Replicas whose log may lack what this node acknowledged: damage has cut it, so that it neither votes nor acknowledges.
+ * Replicas whose log is of no use to their partition any more: damage has cut it, so that it may lack what this node
+ * acknowledged, and neither votes nor acknowledges; or it has to be cut where it is damaged, and no other node has that part,
+ * because not all of it was committed.
  *
  * The others have what it has, as long as they have elected a leader: the controller is asked to make this node another member
  * of the partition. Then its log is deleted, and the leader fills the new one as it fills any learner; it votes when it
@@ -17,6 +19,8 @@ import type { Partition } from "../kafka/partition.ts";
 
 /** Between two looks; a leader is one that is heard for so long (ms). */
 const LOOK_MS = 2_000;
+/** What can be mended, or read after all, is by then (ms). */
+const UNCUT_MS_MIN = 10_000;
 /** With fewer replicas there is no majority without this one. */
 const REPLICAS_MIN = 3;
 
@@ -27,6 +31,8 @@ export interface LostReplicasOptions {
   readonly events: EventLog;
   /** The partitions of this shard; none as long as the image may be older than this start. */
   readonly partitions: () => Iterable<Partition>;
+  /** For how long a group's log has had to be cut where it cannot be read (ms). */
+  readonly uncutForMs: (groupId: number) => number;
   /** Asks the controller. */
   readonly tell: (lost: ReplicaLost) => void;
 }
@@ -47,12 +53,13 @@ export class LostReplicas {
   }
 
   #look(): void {
-    const { nodeId, events, partitions, tell } = this.#options;
+    const { nodeId, events, partitions, tell, uncutForMs } = this.#options;
     const before = this.#leaders;
     this.#leaders = new Map();
     for (const partition of partitions()) {
       const { image, log, replica: { leaderId } } = partition;
-      if (!log.suspect || image.groupId === CONTROLLER_GROUP_ID) continue;
+      if (image.groupId === CONTROLLER_GROUP_ID) continue;
+      if (!log.suspect && uncutForMs(image.groupId) < UNCUT_MS_MIN) continue;
       if (image.holders.length < REPLICAS_MIN || image.isChanging) continue;
       if (leaderId < 0 || leaderId === nodeId) continue;
       this.#leaders.set(image.groupId, leaderId);
@@ -60,7 +67,7 @@ export class LostReplicas {
       const since = image.holderOf(nodeId)?.since;
       if (since === undefined) continue;
       const what =
-        "A log may lack what this node acknowledged: it is given up, and filled again by the partition's leader";
+        "A damaged log is of no use to its partition: it is given up, and filled again by the leader";
       events.note(what, { log: log.directory, leader: leaderId }, LogLevel.WARN);
       tell({ groupId: image.groupId, nodeId, since });
     }

@@ -339,6 +339,7 @@ export class Shard {
         const isKnown = this.image.logicalVersion >= REFILLS_SINCE_VERSION;
         return isKnown && partitions.isCurrent ? partitions.all() : [];
       },
+      uncutForMs: (groupId) => this.replication.replicaOf(groupId)?.uncutForMs ?? 0,
       tell: (lost) => runTask(this.router.call(REPLICA_LOST, 0, NO_CALLER, lost), () => {}),
     });
     this.#watch = new ReplicaWatch({

@@ -361,7 +361,8 @@ class Refill implements MemoryLack {
     const to = roundUp(position + bytes);
     let handle = yield* loader.open(segment, false, false);
     const isGone = handle === -ENOENT;
-    if (isGone) handle = yield* loader.open(segment, false, true);
+    // One that was dropped meanwhile must not come back.
+    if (isGone && !segment.dropped) handle = yield* loader.open(segment, false, true);
     if (handle < 0) return segment.dropped ? Refilled.MENDED : Refilled.FAILED;
     yield* this.#readEdges(handle, position, bytes);
     const isOverlaid = yield* this.#overlay(from, to);

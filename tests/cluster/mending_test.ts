@@ -76,7 +76,7 @@ Deno.test("a node that lost the journal and the checkpoints of a core has what w
     // The metadata is on the first core.
     loseShard(second!, 1);
     await second!.restart();
-    await logs(second!, /A log may lack what this node acknowledged: it is given up/);
+    await logs(second!, /A damaged log is of no use to its partition: it is given up/);
     await shell.until("cluster health", ({ code }) => code === 0);
     assert.equal(await shell.good("consume orders --until-end --partition 0"), lines);
     await Promise.all(cluster.brokers.map((broker) => broker.stop()));

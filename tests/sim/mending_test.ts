@@ -7,15 +7,18 @@ import { strict as assert } from "node:assert";
 import { Xoshiro128 } from "../../src/base/prng.ts";
 import { BLOCK_SIZE } from "../../src/io/disk.ts";
 import { runTask } from "../../src/io/task.ts";
+import type { Engine } from "../../src/storage/engine.ts";
 import { ErrorCode } from "../../src/wire/errors.ts";
 import { PRODUCE } from "../../src/wire/generated/apis.ts";
 import { RecordBatchBuilder } from "../../src/wire/record_batch_builder.ts";
+import { SNAPSHOTS_DIRECTORY } from "../../src/storage/state_snapshot.ts";
 import { ClusterBench } from "./cluster_bench.ts";
 import { ClusterWatch } from "./cluster_watch.ts";
 import { takePicture } from "./disk_picture.ts";
 import { readToEnd } from "./read_to_end.ts";
 import type { SimNode } from "./sim_node.ts";
-import { produceRequest } from "./sim_requests.ts";
+import { SimClient } from "./sim_client.ts";
+import { produceRequest, SMALL_BATCH } from "./sim_requests.ts";
 
 const TOPIC = "orders";
 const BATCHES = 60;
@@ -94,6 +97,14 @@ for (const seed of [1, 2, 3]) {
     assert(struck.some((what) => what.includes("metadata")), struck.join("\n"));
     assert(struck.filter((what) => what.includes(TOPIC)).length >= 6, struck.join("\n"));
 
+    if (seed === 2) {
+      // The states have to be loaded from the logs, the metadata before anybody leads it.
+      for (const { disk } of cluster.nodes) {
+        const snapshots = disk.paths().filter((path) => path.startsWith(SNAPSHOTS_DIRECTORY));
+        assert(snapshots.length > 0);
+        for (const path of snapshots) disk.loseFile(path);
+      }
+    }
     for (const node of cluster.nodes) node.begin(2);
     bench.until(() => cluster.accepting.length === 3, "a start");
     bench.settled(TOPIC, [0, 1, 2]);
@@ -176,5 +187,35 @@ Deno.test("a node that lost the checkpoints of a shard has its partitions filled
   first!.begin(2);
   bench.until(() => first!.accepting, "the return of a node");
   bench.until(() => (hurt!.logOf(groupId)?.incarnation ?? 0) > incarnation, "a new log");
+  assertFilled(bench, groupId);
+});
+
+Deno.test("a log that has to be cut where it is damaged is filled again", () => {
+  const { bench, cluster, groupId, leaderId } = withRecords(13, 1, 1, 1);
+  const leader = cluster.nodes[leaderId]!;
+  const others = [0, 1, 2].filter((nodeId) => nodeId !== leaderId);
+  for (const nodeId of others) {
+    cluster.network.link(leader.name, `node-${nodeId}`).cut = true;
+    cluster.network.link(`node-${nodeId}`, leader.name).cut = true;
+  }
+  const client = new SimClient(cluster.network.dial("client", leader.address));
+  client.send(PRODUCE, 9, produceRequest(TOPIC, 0, SMALL_BATCH), () => {});
+  bench.until(() => leader.logOf(groupId)!.endOffset > 3 * BATCHES, "what nobody else has");
+  const engine = leader.shards[0]!.shard.storage as Engine;
+  engine.checkpoint();
+  bench.until(() => !engine.checkpointing, "a checkpoint");
+  leader.crash();
+  // The others do not hear of its end.
+  cluster.rest(3_000);
+  produce(bench, bench.settled(TOPIC, others).partitions[0]!.leaderId, 2);
+  cluster.network.heal();
+  const path = leader.disk.paths().find((each) => each.includes(TOPIC) && each.endsWith(".log"))!;
+  const { sizeBytes } = cluster.nodes[others[0]!]!.logOf(groupId)!;
+  // In the last batch that stays: its extent has the one that goes, too.
+  const batchBytes = sizeBytes / (BATCHES + 2);
+  leader.disk.flipBit(path, Math.floor(BATCHES * batchBytes) - 200, 3);
+  leader.begin(1);
+  bench.until(() => leader.accepting, "a start");
+  bench.until(() => (leader.logOf(groupId)?.incarnation ?? 0) > 1, "a new log");
   assertFilled(bench, groupId);
 });
