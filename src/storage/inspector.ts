@@ -31,6 +31,8 @@ export class Inspector {
   /** Groups of this round that are still to be read, the last one first; its next offset. */
   readonly #groups: number[] = [];
   #offset = 0;
+  /** How often another group has come first. */
+  #rounds = 0;
   #copied: Copied | null = null;
 
   constructor(parts: LogParts, logs: ReadonlyMap<number, PartitionLog>) {
@@ -51,6 +53,7 @@ export class Inspector {
     if (at >= 0) this.#groups.splice(at, 1);
     this.#groups.push(groupId);
     this.#offset = 0;
+    this.#rounds++;
   }
 
   /** The group that is being read; -1: none. */
@@ -88,8 +91,9 @@ export class Inspector {
     const { cache, loader } = this.#parts;
     const source = segment.indexLoaded ? segment : this.#copyOf(segment);
     if (!source.indexLoaded && !cache.reclaim(INDEX_READ_BYTES)) return -1;
+    const round = this.#rounds;
     if ((yield* loader.loadIndex(source)) < 0) {
-      this.#offset = segment.endOffset;
+      this.#goOn(round, segment.endOffset);
       return 0;
     }
     // Its file may be on its way out.
@@ -97,7 +101,7 @@ export class Inspector {
     const { index } = source;
     const extent = index.findOffset(from);
     if (extent < 0) {
-      this.#offset = segment.endOffset;
+      this.#goOn(round, segment.endOffset);
       return 0;
     }
     const nextOffset = extent + 1 < index.count
@@ -116,9 +120,14 @@ export class Inspector {
         cache.drop(chunk);
       }
     }
-    this.#offset = Math.max(nextOffset, from + 1);
+    this.#goOn(round, Math.max(nextOffset, from + 1));
     if (nextOffset >= segment.endOffset) this.#endCopy();
     return bytes;
+  }
+
+  /** Goes on at `offset`, unless another group has come first meanwhile. */
+  #goOn(round: number, offset: number): void {
+    if (round === this.#rounds) this.#offset = offset;
   }
 
   #copyOf(segment: Segment): Segment {
