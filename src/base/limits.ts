@@ -204,7 +204,7 @@ export const RECOVERY_BURST_BYTES = 8 * 1024 * 1024;
 /** One frame of it (bytes), unless a batch is larger: what others write at the same time waits for one at most. */
 export const RECOVERY_FRAME_BYTES = 256 * 1024;
 
-/** The same as a share of what the shard appends, where that is more; and over which time it is measured (ms). */
+/** The same for each node as a share of what the shard appends, where that is more; and over which time it is measured (ms). */
 export const RECOVERY_SHARE = 1.25;
 export const RECOVERY_MEASURE_MS = 100;
 

@@ -3,9 +3,10 @@
  * network from those who write.
  *
  * What is sent is counted against {@linkcode RECOVERY_BYTES_PER_MS}, with {@linkcode RECOVERY_BURST_BYTES} in advance. Where more
- * than that is appended, it is {@linkcode RECOVERY_SHARE} of what is appended: whoever is filled gets on, and costs little more than
- * when it keeps up. A request for entries that comes too early waits, at most one for each group and member; its leader asks
- * for nothing more until it is answered. Voters without which nothing commits are not held back, nor those that keep up.
+ * than that is appended, it is {@linkcode RECOVERY_SHARE} of what is appended, for each node that is filled: it gets on, and
+ * costs little more than when it keeps up. A request for entries that comes too early waits, at most one for each group and
+ * member; its leader asks for nothing more until it is answered. Voters without which nothing commits are not held back, nor
+ * those that keep up.
  *
  * @module
  */
@@ -38,6 +39,11 @@ export interface RecoveryPaceOptions {
   readonly recovery?: RecoveryLimits;
 }
 
+interface Waiting {
+  readonly node: number;
+  readonly go: () => void;
+}
+
 export class RecoveryPace {
   readonly #options: RecoveryPaceOptions;
   readonly #limits: RecoveryLimits;
@@ -49,8 +55,10 @@ export class RecoveryPace {
   #bytesPerMs: number;
   #measuredMs: number;
   #measuredBytes = 0;
+  /** Nodes for which something was asked since then. */
+  readonly #nodes = new Set<number>();
   /** Requests that wait, in order, by whom they are for. */
-  readonly #waiting = new Map<string, () => void>();
+  readonly #waiting = new Map<string, Waiting>();
 
   constructor(options: RecoveryPaceOptions) {
     this.#options = options;
@@ -62,15 +70,15 @@ export class RecoveryPace {
   }
 
   /**
-   * Whether something has to wait; then `go` is called later, unless another request of `key` takes its place.
-   *
-   * @param key a group and a member
+   * Whether something has to wait; then `go` is called later, unless another request for the same member of the group
+   * takes its place.
    */
-  holdsBack(key: string, go: () => void): boolean {
+  holdsBack(groupId: number, node: number, go: () => void): boolean {
+    this.#nodes.add(node);
     this.#count();
     const isEarly = this.#bytes <= 0 || this.#waiting.size > 0;
     if (!isEarly) return false;
-    this.#waiting.set(key, go);
+    this.#waiting.set(`${groupId} ${node}`, { node, go });
     this.#schedule();
     return true;
   }
@@ -94,14 +102,18 @@ export class RecoveryPace {
     if (passedMs < RECOVERY_MEASURE_MS) return;
     const bytes = this.#options.appendedBytes();
     const appended = (bytes - this.#measuredBytes) / passedMs;
-    this.#bytesPerMs = Math.max(this.#limits.bytesPerMs, RECOVERY_SHARE * appended);
+    for (const { node } of this.#waiting.values()) this.#nodes.add(node);
+    // Each of them needs all of it to get on.
+    const share = RECOVERY_SHARE * Math.max(1, this.#nodes.size);
+    this.#nodes.clear();
+    this.#bytesPerMs = Math.max(this.#limits.bytesPerMs, share * appended);
     this.#measuredMs = nowMs;
     this.#measuredBytes = bytes;
   }
 
   #goOn(): void {
     this.#count();
-    for (const [key, go] of this.#waiting) {
+    for (const [key, { go }] of this.#waiting) {
       if (this.#bytes <= 0) break;
       this.#waiting.delete(key);
       go();

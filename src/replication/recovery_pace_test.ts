@@ -17,7 +17,7 @@ Deno.test("learners get so many bytes in a second, however many ask, and all get
   const LAST_MS = 2_000;
   for (; nowMs < LAST_MS; nowMs++) {
     for (const learner of sent.keys()) {
-      if (!pace.holdsBack(`${learner}`, () => send(learner))) send(learner);
+      if (!pace.holdsBack(1, learner, () => send(learner))) send(learner);
     }
     timers.run(nowMs);
   }
@@ -31,12 +31,12 @@ Deno.test("what waits comes once, and a later request takes the place of the ear
   const timers = new Timers();
   let nowMs = 0;
   const pace = new RecoveryPace({ timers, nowMs: () => nowMs, appendedBytes: () => 0 });
-  assert(!pace.holdsBack("1", () => assert.fail("it need not wait")));
+  assert(!pace.holdsBack(1, 1, () => assert.fail("it need not wait")));
   pace.sent(RECOVERY_BURST_BYTES + 100 * RECOVERY_BYTES_PER_MS);
   const came: string[] = [];
-  assert(pace.holdsBack("1", () => came.push("early")));
-  assert(pace.holdsBack("1", () => came.push("late")));
-  assert(pace.holdsBack("2", () => came.push("other")));
+  assert(pace.holdsBack(1, 1, () => came.push("early")));
+  assert(pace.holdsBack(1, 1, () => came.push("late")));
+  assert(pace.holdsBack(1, 2, () => came.push("other")));
   timers.run(nowMs = 50);
   assert.deepEqual(came, []);
   timers.run(nowMs = 102);
@@ -58,8 +58,29 @@ Deno.test("where more is appended than the usual pace, whoever is filled gets on
   };
   const LAST_MS = 4_000;
   for (; nowMs < LAST_MS; nowMs++) {
-    for (let i = 0; i < 8; i++) if (!pace.holdsBack("1", send)) send();
+    for (let i = 0; i < 8; i++) if (!pace.holdsBack(1, 1, send)) send();
     timers.run(nowMs);
   }
   assert(sent > 1.1 * appendedBytes() && sent < 1.4 * appendedBytes(), `${sent}`);
+});
+
+Deno.test("where more is appended than the usual pace, each of several nodes that are filled gets on", () => {
+  const timers = new Timers();
+  let nowMs = 0;
+  const APPENDED_PER_MS = RECOVERY_BYTES_PER_MS;
+  const appendedBytes = (): number => nowMs * APPENDED_PER_MS;
+  const pace = new RecoveryPace({ timers, nowMs: () => nowMs, appendedBytes });
+  const sent = [0, 0];
+  const send = (node: number): void => {
+    sent[node]! += FRAME;
+    pace.sent(FRAME);
+  };
+  const LAST_MS = 8_000;
+  for (; nowMs < LAST_MS; nowMs++) {
+    for (const node of sent.keys()) {
+      if (!pace.holdsBack(1, node, () => send(node))) send(node);
+    }
+    timers.run(nowMs);
+  }
+  assert(Math.min(...sent) > 1.1 * appendedBytes(), `${sent} of ${appendedBytes()}`);
 });

@@ -310,7 +310,7 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
         this.#replicate(replica, node, fromIndex, little);
       }
     };
-    if (!this.#pace.holdsBack(`${replica.log.groupId} ${node}`, go)) go();
+    if (!this.#pace.holdsBack(replica.log.groupId, node, go)) go();
   }
 
   #replicate(replica: GroupReplica, node: number, fromIndex: number, room: number): void {
