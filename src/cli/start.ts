@@ -140,6 +140,7 @@ function brokerOptions(
     rack: options.rack,
     rpc: rpcOptions(options),
     acceptLoss: options.acceptLoss,
+    recoversMetadata: options.recoverMetadata,
     verify: options.verify,
     stopping,
     cores: options.cores,

@@ -98,6 +98,13 @@ export const START_FLAGS = {
       "at once, else as it is found. For one start: take it away again, or each later start gives up what " +
       "it finds, too",
   }),
+  "recover-metadata": toggle({
+    help:
+      "The other nodes that vote on the cluster's metadata are lost for good, with their disks: go on with this node's copy, " +
+      "alone. Of use where no node that knows the metadata is running, else see `gregor partition recover`. It waits " +
+      "while a majority can be reached, and happens once: later starts ignore it. The lost nodes must never be started " +
+      "again with their old data directories",
+  }),
   "verify": toggle({
     help: "Read everything back from the disk before serving, as a start after a disk error does",
   }),
@@ -143,6 +150,8 @@ export interface StartOptions {
   readonly settings: ReadonlyMap<string, string>;
   /** Partitions that damage made read-only are writable again. */
   readonly acceptLoss: boolean;
+  /** The metadata goes on with this node alone, if its majority is lost. */
+  readonly recoverMetadata: boolean;
   /** Everything is read back before serving. */
   readonly verify: boolean;
   /** Outlives the process that started it. */
@@ -199,6 +208,7 @@ export function startOptions(values: FlagValues<typeof START_FLAGS>, host: Host)
     nodeId: values.nodeId,
     seeds: values.seeds,
     acceptLoss: values.acceptLoss,
+    recoverMetadata: values.recoverMetadata,
     verify: values.verify,
     cores,
     memoryBytes,

@@ -67,6 +67,8 @@ export interface BrokerOptions {
   } | null;
   /** Partitions that damage made read-only are writable again. */
   readonly acceptLoss: boolean;
+  /** The metadata goes on with this node alone, if its majority is lost. */
+  readonly recoversMetadata?: boolean;
   /** Read everything back from the disk before serving. */
   readonly verify: boolean;
   /** Resolves at a signal. */
@@ -180,6 +182,7 @@ export class Broker {
         dataDir: options.dataDir,
         idlePollUs: options.idlePollUs,
         acceptLoss: options.acceptLoss,
+        recoversMetadata: options.recoversMetadata ?? false,
         openFilesMax: descriptors.openFilesPerShard,
         processor: pin ? processors[shard]! : -1,
         settings,

@@ -8,6 +8,8 @@
  */
 
 import { assert } from "../base/assert.ts";
+import { LogLevel } from "../base/logger.ts";
+import { hasMajority } from "../cluster/lost_majority.ts";
 import { type ClusterImage, NodeState } from "../cluster/image.ts";
 import { ControllerService } from "../cluster/controller_service.ts";
 import { wantedControllerMembers } from "../cluster/controller_members.ts";
@@ -24,7 +26,7 @@ import { ControllerSteward } from "./controller_steward.ts";
 import { MetadataFeed } from "./metadata_feed.ts";
 import { MetadataKeepers } from "./metadata_keepers.ts";
 import { controllerPartition } from "./metadata_partition.ts";
-import { lostVoters, reachableNodes } from "./metadata_recovery.ts";
+import { countedVoters, lostVoters, reachableNodes, startProblem } from "./metadata_recovery.ts";
 import type { NodeMembership } from "./node_membership.ts";
 import { register, type Registration, type RegistrationAnswer } from "./registration.ts";
 import { Registrar, registrationOf } from "./registrar.ts";
@@ -37,6 +39,8 @@ import { metadataWait } from "./start_wait.ts";
 const REGISTER_MS = 2_000;
 /** A founder that hears of no leader for this long asks to be a member (ms). */
 const PATIENCE_MS = 1_500;
+/** A start that is to go on without the others waits so much longer for them (ms). */
+const RECOVER_PATIENCE_MS = 10_000;
 /** Until a write of the manifest is tried again (ms). */
 const RETRY_MS = 1_000;
 
@@ -87,6 +91,11 @@ export class ClusterSeat {
     });
   }
 
+  /** Nobody leads the metadata, and of its voters too few can be reached. */
+  #isLost({ replica }: Partition): boolean {
+    return replica.leaderId < 0 && !hasMajority(countedVoters(this.#shard, replica));
+  }
+
   /** Asked for again by a start that comes before all of it is done. */
   #goOnAlone(partition: Partition | undefined): void {
     if (this.metadata !== null) this.metadata.isRecovering = true;
@@ -129,14 +138,18 @@ export class ClusterSeat {
    *
    * @param membership in which cluster this node is
    * @param firstFreeGroupId above the id of every log of the node
-   * @param acceptLoss also when a part of the metadata log cannot be read
+   * @param rest acceptLoss: also when a part of the metadata log cannot be read; recoversMetadata: without its majority, if
+   * that is lost
    * @returns why there is nothing that could be served; null when all is well
    */
   *join(
     membership: NodeMembership,
     node: AdvertisedNode,
     firstFreeGroupId: number,
-    acceptLoss: boolean,
+    { acceptLoss, recoversMetadata = false }: {
+      readonly acceptLoss: boolean;
+      readonly recoversMetadata?: boolean;
+    },
   ): Task<JoinRefusal | null> {
     assert(
       this.#shard.options.mailboxes.shard === CONTROLLER_SHARD,
@@ -176,6 +189,8 @@ export class ClusterSeat {
       register();
     }
     if (membership.isRecovering) this.#goOnAlone(partition);
+    // Once: a flag that is left there would give up whoever is only late.
+    const mayRecover = recoversMetadata && (membership.state.givenUp ?? []).length === 0;
     this.#awaited = founders.filter(({ nodeId }) => voters.some(({ node }) => node === nodeId));
     while (!partition.leading && !isFollowing(partition) && !partition.replica.readOnly) {
       const reason = membership.twin ?? refusalIn(answer);
@@ -185,6 +200,17 @@ export class ClusterSeat {
       const isLate = this.#shard.options.nowMs() >= impatientMs;
       if (isLate && !isRegistering && founders.length > 0) register();
       if (this.#isUseless(partition)) return elsewhere(partition, membership.keepers);
+      const isTime = mayRecover && !membership.isRecovering &&
+        this.#shard.options.nowMs() >= impatientMs + RECOVER_PATIENCE_MS;
+      if (isTime && this.#isLost(partition)) {
+        const problem = startProblem(this.#shard, partition, membership.state);
+        if (problem !== null) return { kind: "cluster", reason: problem };
+        const { logger } = this.#shard.options;
+        const what = "The metadata goes on with this node alone, as --recover-metadata asks";
+        logger.log(LogLevel.WARN, what);
+        const failure = yield* until<string | null>((done) => this.recoverMetadata(done));
+        if (failure !== null) return { kind: "error", reason: failure };
+      }
       yield* this.#pause(1);
     }
     if (partition.replica.readOnly && !this.#shard.partitions.mayGiveUp(CONTROLLER_GROUP_ID)) {

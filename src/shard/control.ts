@@ -63,6 +63,8 @@ export interface Boot {
   readonly idlePollUs: number;
   /** Logs that damage made read-only are writable again. */
   readonly acceptLoss: boolean;
+  /** The metadata goes on with this node alone, if its majority is lost. */
+  readonly recoversMetadata?: boolean;
   /** Segments and indexes that the shard keeps open. */
   readonly openFilesMax: number;
   /** Processor to run on, or -1 for any. */

@@ -4,10 +4,13 @@
  * @module
  */
 
-import type { Founder, RpcAddress } from "../cluster/founding.ts";
+import type { Founder, FoundingState, RpcAddress } from "../cluster/founding.ts";
+import type { CountedVoter } from "../cluster/lost_majority.ts";
 import { memberIncarnation } from "../cluster/members.ts";
 import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
+import type { Partition } from "../kafka/partition.ts";
 import type { Member } from "../raft/configuration.ts";
+import type { Replica } from "../replication/replica.ts";
 import type { Shard } from "./shard.ts";
 import { rpcAddressOf } from "./shard_peers.ts";
 
@@ -29,6 +32,43 @@ export function isMemberThere(
   if (said === undefined) return true;
   if (incarnation !== ANY_INCARNATION) return memberIncarnation(said) === incarnation;
   return (image.nodes.get(node)?.incarnation ?? said) === said;
+}
+
+/** The voters of the metadata's group, as this node's replica has them. */
+export function countedVoters(shard: Seen, replica: Replica): CountedVoter[] {
+  return replica.status().members.map((member) => ({
+    isVoter: member.part === "voter",
+    wasVoter: member.wasVoter,
+    isThere: member.node === shard.options.nodeId || isMemberThere(shard, member),
+  }));
+}
+
+/**
+ * Why a start cannot have the metadata go on with this node alone; null: it can, or did so before. What the metadata
+ * says is not known before somebody leads it: a voter that came after the founding could not be named to the others.
+ */
+export function startProblem(
+  { options: { nodeId } }: Seen,
+  { replica }: Partition,
+  { founders }: FoundingState,
+): string | null {
+  const { members } = replica.status();
+  const own = members.find(({ node }) => node === nodeId)?.part ?? "none";
+  if (own !== "voter" && own !== "leaving") {
+    return "this node does not vote on the cluster's metadata: start one that does with --recover-metadata";
+  }
+  const isKnown = ({ node, incarnation }: Member): boolean =>
+    founders.some((founder) =>
+      founder.nodeId === node &&
+      (incarnation === ANY_INCARNATION || memberIncarnation(founder.incarnation) === incarnation)
+    );
+  const stranger = members.find(({ part, wasVoter, node, incarnation }) =>
+    node !== nodeId && (part === "voter" || wasVoter) && !isKnown({ node, incarnation })
+  );
+  return stranger === undefined
+    ? null
+    : `node ${stranger.node} votes on the cluster's metadata, and did not found ` +
+      "the cluster: --recover-metadata cannot name it to other nodes, start it again";
 }
 
 /** Who votes on the metadata besides this node and cannot be reached, in the lives that voted. */

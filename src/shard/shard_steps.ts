@@ -37,6 +37,8 @@ export interface ShardStepsOptions {
   readonly seeds: readonly RpcAddress[];
   /** Logs that damage made read-only are writable again. */
   readonly acceptLoss: boolean;
+  /** The metadata goes on with this node alone, if its majority is lost. */
+  readonly recoversMetadata?: boolean;
   /** Of each shard's journal, and of its extents (bytes). */
   readonly journalBytes: number;
   readonly extentBytes: number;
@@ -119,7 +121,7 @@ export class ShardSteps {
   }
 
   *join(manifest: Manifest, node: AdvertisedNode, firstFreeGroupId: number): Task<Joined> {
-    const { context, nodeId, rpcAddress: address, seeds, acceptLoss } = this.#options;
+    const { context, nodeId, rpcAddress: address, seeds } = this.#options;
     const shard = this.#opened;
     const membership = new NodeMembership({
       ...shard.options,
@@ -133,7 +135,7 @@ export class ShardSteps {
     }, manifest);
     shard.peers.hellos.membership = membership;
     const wait = this.#wait(() => membership.waitsFor ?? shard.seat.waitsFor);
-    const refusal = yield* shard.seat.join(membership, node, firstFreeGroupId, acceptLoss);
+    const refusal = yield* shard.seat.join(membership, node, firstFreeGroupId, this.#options);
     wait.end();
     return { refusal };
   }

@@ -375,3 +375,37 @@ Deno.test("the only log of a partition is damaged while it grows: what the log a
   start();
   bench.until(() => produce(bench, 0, topic, 0) >= BATCH_RECORDS, "a leader");
 });
+
+Deno.test("a node that was restarted alone goes on as a flag of the start says, once, and not while a majority is there", () => {
+  const bench = begun(10, 3);
+  for (const node of bench.cluster.nodes) {
+    node.crash();
+    node.recoversMetadata = true;
+  }
+  // All have the flag, and none of them needs it.
+  for (const nodeId of [0, 1, 2]) nodeOf(bench, nodeId).begin(1);
+  bench.until(() => bench.cluster.accepting.length === 3, "all nodes");
+  bench.until(() => bench.metadata(0).brokers.length === 3, "all nodes in the metadata");
+  const others = [1, 2].map((nodeId) => nodeOf(bench, nodeId));
+  for (const node of bench.cluster.nodes) node.crash();
+  const node = nodeOf(bench, 0);
+  node.recoversMetadata = false;
+  node.begin(1);
+  bench.cluster.rest(8_000);
+  assert(!node.accepting, "it waits for the others");
+  node.crash();
+  node.recoversMetadata = true;
+  bench.join(0);
+  bench.until(() => node.leads(0), "a controller");
+  // Not a second time: the others are new members, and come back.
+  for (const other of others) other.wipe();
+  for (const nodeId of [1, 2]) bench.join(nodeId);
+  bench.until(() => votersNow(bench, 0).length === 3, "three voters");
+  for (const one of bench.cluster.nodes) one.crash();
+  node.begin(1);
+  bench.cluster.rest(8_000);
+  assert(!node.leads(0));
+  for (const nodeId of [1, 2]) nodeOf(bench, nodeId).begin(1);
+  bench.until(() => bench.cluster.accepting.length === 3, "all nodes");
+  assert.deepEqual(bench.cluster.nodes.flatMap(({ fatals }) => fatals), []);
+});

@@ -109,6 +109,8 @@ export class SimNode {
   refusal: string | null = null;
   readonly random: Random;
   #memory: Memory;
+  /** As the flag `--recover-metadata`, for the next start. */
+  recoversMetadata = false;
   /** Closed at the end of a life, or with the node, where a test leaves it behind. */
   readonly #walks: ShimWalk[] = [];
   #bulk: MemoryDisk | null = null;
@@ -183,8 +185,7 @@ export class SimNode {
     acceptLoss = false,
   ): boolean {
     this.begin(shardCount, armed, acceptLoss);
-    const ended = this.run(() => !this.starting);
-    assert(ended || this.disk.crashed, "a start does not end");
+    assert(this.run(() => !this.starting) || this.disk.crashed, "a start does not end");
     return this.serving;
   }
 
@@ -430,8 +431,7 @@ export class SimNode {
 
   /** The group of a topic's partition, or -1. */
   groupOf(topicId: string, index: number): number {
-    const topic = this.shards[0]?.steps.shard?.image.topicById(topicId);
-    return topic?.partitions[index]?.groupId ?? -1;
+    return this.shards[0]?.steps.shard?.image.topicById(topicId)?.partitions[index]?.groupId ?? -1;
   }
 
   #ownerOf(groupId: number): Shard | null {
@@ -509,6 +509,7 @@ export class SimNode {
       rpcAddress: { host: this.host, port: RPC_PORT },
       seeds: this.#options.seeds ?? [],
       acceptLoss,
+      recoversMetadata: this.recoversMetadata,
       extentBytes: this.#options.extentBytes ?? 256 * 1024,
       journalBytes: this.#options.journalBytes ?? 1024 * 1024,
       context,
