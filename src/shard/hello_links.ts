@@ -12,7 +12,7 @@ import { HELLO_ADDRESSES_MAX } from "../base/limits.ts";
 import type { RpcAddress } from "../cluster/founding.ts";
 import { decodeHello, encodeHello } from "../cluster/hello.ts";
 import { ANY_NODE, Lane, type NodeIdentity, type PeerLinks } from "../rpc/peer_links.ts";
-import { GreetingStatus, ZERO_ID } from "../rpc/preamble.ts";
+import { describeStatus, GreetingStatus, ZERO_ID } from "../rpc/preamble.ts";
 import type { NodeHello } from "../wire/generated/node_hello.ts";
 import { uuidToBase64 } from "../wire/uuid.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
@@ -76,6 +76,9 @@ export class HelloLinks implements HelloTransport {
     const address = this.#addressOf(node);
     if (address === null) return;
     if (status === GreetingStatus.SELF) this.membership?.isSelf(address);
+    if (status === GreetingStatus.BUSY || status === GreetingStatus.VERSION) {
+      return this.membership?.unreachable(address, describeStatus(status));
+    }
     if (status !== GreetingStatus.SAME_ID && status !== GreetingStatus.OTHER_CLUSTER) return;
     const { nodeId, incarnation } = peer;
     this.refused(address, status, peer);

@@ -36,3 +36,17 @@ Deno.test("with as much as is named nothing is missing", () => {
   assert.equal(served, 3);
   assert.deepEqual(remarks.filter((remark) => /memory/i.test(remark)), []);
 });
+
+Deno.test("a node that the others have no room for says so while it waits", () => {
+  const node = { arenaBytes: 8 * 2 ** 20, settings: { "offsets.topic.num.partitions": "1" } };
+  const cluster = new SimCluster({ seed: 6, nodes: 21, node, founds: true, founders: 3 });
+  for (const each of cluster.nodes.slice(0, 3)) each.begin(1);
+  for (let i = 0; i < 400 && cluster.accepting.length < 3; i++) cluster.rest(20);
+  for (const each of cluster.nodes.slice(3)) each.begin(1);
+  cluster.rest(15_000);
+  const waiting = cluster.nodes.slice(3).flatMap(({ remarks }) =>
+    remarks.filter((remark) => remark.startsWith("Waiting for the other nodes"))
+  );
+  const why = "(it has no room for another connection, or is stopping)";
+  assert(waiting.some((remark) => remark.includes(why)), waiting.at(-1));
+});
