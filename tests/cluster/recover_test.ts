@@ -78,3 +78,28 @@ Deno.test("the metadata and a partition go on with the last node, by command onl
     await cluster.dispose();
   }
 });
+
+Deno.test("where no node is left that was running, one is started to go on with the metadata alone", async () => {
+  const cluster = await LocalCluster.start({ nodes: 3, memory: "64MiB" });
+  const shell = new CommandShell(cluster);
+  const [last] = cluster.brokers;
+  try {
+    await shell.good("topic create orders --replication-factor 3");
+    await shell.good("produce orders", "one\ntwo\nthree\n");
+    await Promise.all(cluster.brokers.map((broker) => broker.kill()));
+    const { flags } = last!;
+    await last!.restart({ flags: [...flags, "--recover-metadata"] });
+    assert.match(last!.stderr, /goes on with this node alone, as --recover-metadata asks/);
+    shell.brokers = last!.kafka;
+    await shell.until("cluster info", ({ out }) => /^controller +node 0$/m.test(out));
+    await shell.good("partition recover orders/0 --accept-loss");
+    assert.equal(await shell.good("consume orders --until-end"), "one\ntwo\nthree\n");
+    await last!.restart({ flags });
+    await shell.good("produce orders", "four\n");
+    const returned = cluster.brokers[1]!;
+    assert.equal((await returned.restartAndFail()).code, EXIT_CANNOT_CREATE);
+    assert.match(returned.stderr, /the cluster [\w-]{22} went on without this node/);
+  } finally {
+    await cluster.dispose();
+  }
+});

@@ -135,6 +135,11 @@ export class Broker {
     this.#signal(signal, "process");
   }
 
+  /** Flags of the last start, which the next one may add to. */
+  get flags(): readonly string[] {
+    return this.#options.flags ?? [];
+  }
+
   /**
    * Starts again on the same data directory and, where they are free, the same ports; stops the running
    * process first. `changes` replace options of the earlier start (another `cores`, more flags).
