@@ -62,8 +62,14 @@ export async function watchCalm(
       await pause(LOOK_MS);
       watched.check();
       load = Math.max(load, Deno.loadavg()[0]!);
-      const now = await watched.terms() - before;
-      if (now > elections) context.say(`${now - elections} elections at ${since(fromMs)}`);
+      const terms = await watched.terms();
+      const begun = terms.map((term, at) => term - before[at]!);
+      const now = begun.reduce((sum, each) => sum + each, 0);
+      if (now > elections) {
+        context.say(
+          `${now - elections} elections at ${since(fromMs)}; by group ${begun.join(" ")}`,
+        );
+      }
       elections = now;
     }
     await Promise.all(burners.map(({ status }) => status));
@@ -75,6 +81,7 @@ export async function watchCalm(
       (sum, { stderr }) => sum + (stderr.match(SILENT)?.length ?? 0),
       0,
     );
+    if (elections > 0) context.say(watched.cluster.stderr);
     const cells = [minutes, load, watched.acked - acked, usualMs, longestMs, silences, elections];
     const table = [
       "## False elections",

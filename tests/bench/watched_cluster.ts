@@ -138,8 +138,8 @@ export class WatchedCluster {
     assert(!this.#problems.any, this.#problems.list.join("\n"));
   }
 
-  /** The terms of all groups added up, that of the metadata included: each election adds at least one. */
-  async terms(): Promise<number> {
+  /** The terms of all groups, that of the metadata included: each election adds at least one. */
+  async terms(): Promise<number[]> {
     const partitions = await this.#partitions();
     const connection = await Connection.open(this.addresses[0]!, { timeoutMs: ANSWER_MS });
     try {
@@ -152,7 +152,7 @@ export class WatchedCluster {
       const quorum = await connection.call(DESCRIBE_QUORUM, newDescribeQuorumRequest({ topics }));
       const metadata = quorum.topics[0]?.partitions[0];
       assert(quorum.errorCode === 0 && metadata?.errorCode === 0, "nobody leads the metadata");
-      return partitions.reduce((sum, { leaderEpoch }) => sum + leaderEpoch, metadata.leaderEpoch);
+      return [metadata, ...partitions].map(({ leaderEpoch }) => leaderEpoch);
     } finally {
       connection.close();
     }
