@@ -184,3 +184,22 @@ Deno.test("a trim that waits when leadership is lost is refused", () => {
   const error = waiting().topics[0]!.partitions[0]!.errorCode;
   assert.equal(error, ErrorCode.NOT_LEADER_OR_FOLLOWER);
 });
+
+Deno.test("a turn at whose end appends may be tried again is followed by another one at once", () => {
+  const { node, replicaOfT } = new Bench(1);
+  const { shard } = node.shards[1]!;
+  const endTurn = (): boolean => shard.endTurn(node.nowMs);
+  let isQuiet = false;
+  for (let turns = 0; turns < 10 && !isQuiet; turns++) isQuiet = endTurn();
+  assert.ok(isQuiet, "nothing is to be done");
+  // What replicas have to say when a turn ends comes behind the step that tries again.
+  const { replication } = shard;
+  const flush = replication.flush.bind(replication);
+  replication.flush = () => {
+    flush();
+    replicaOfT.listener!.onWritable();
+  };
+  assert.equal(endTurn(), false);
+  replication.flush = flush;
+  assert.equal(endTurn(), true);
+});
