@@ -120,6 +120,7 @@ export class MemoryDisk implements Disk {
   #operations = 0;
   #crashAt = Infinity;
   #crashed = false;
+  #capacityBytes: number;
   #traceHash = 0x811c9dc5;
 
   constructor(
@@ -129,6 +130,7 @@ export class MemoryDisk implements Disk {
     this.#options = options;
     this.#memory = options.memory;
     this.#random = options.random;
+    this.#capacityBytes = options.capacityBytes ?? UNLIMITED_BYTES;
     this.#names = survivors?.names ?? new MemoryNames();
     this.#fileIds = survivors?.fileIds ?? { next: 1 };
   }
@@ -200,6 +202,16 @@ export class MemoryDisk implements Disk {
   /** Disarms every fault that was injected. */
   clearFaults(): void {
     this.#plans = [];
+  }
+
+  /** Others take space of the disk, or give it back: its size for its own files from now on (bytes). */
+  resize(capacityBytes: number = UNLIMITED_BYTES): void {
+    this.#capacityBytes = capacityBytes;
+  }
+
+  /** What its files take (bytes). */
+  usedBytes(): number {
+    return this.#usedBlocks() * BLOCK_SIZE;
   }
 
   /** Crashes in place of carrying out the operation after the next `count`. */
@@ -456,11 +468,11 @@ export class MemoryDisk implements Disk {
   }
 
   freeBytes(): number {
-    return Math.max(0, this.totalBytes() - this.#usedBlocks() * BLOCK_SIZE);
+    return Math.max(0, this.totalBytes() - this.usedBytes());
   }
 
   totalBytes(): number {
-    return this.#options.capacityBytes ?? UNLIMITED_BYTES;
+    return this.#capacityBytes;
   }
 
   // ---- Inside ----
@@ -565,8 +577,8 @@ export class MemoryDisk implements Disk {
   }
 
   #hasSpace(missingBlocks: number): boolean {
-    if (this.#options.capacityBytes === undefined || missingBlocks === 0) return true;
-    return (this.#usedBlocks() + missingBlocks) * BLOCK_SIZE <= this.#options.capacityBytes;
+    if (this.#capacityBytes === UNLIMITED_BYTES || missingBlocks === 0) return true;
+    return this.usedBytes() + missingBlocks * BLOCK_SIZE <= this.#capacityBytes;
   }
 }
 

@@ -183,6 +183,11 @@ Deno.test("a full disk refuses, and unlink and truncate free", () => {
   finish(disk, io((done) => disk.unlink("b", done)));
   assert.equal(disk.freeBytes(), 3 * BLOCK_SIZE);
   assert.equal(disk.size("b"), -ENOENT);
+  // Another program fills it, and gives the space back.
+  disk.resize(disk.usedBytes());
+  assert.equal(write(a, 2 * BLOCK_SIZE), -ENOSPC);
+  disk.resize();
+  assert.equal(write(a, 2 * BLOCK_SIZE), BLOCK_SIZE);
 });
 
 Deno.test("virtual time delivers in order, and slow operations late", () => {

@@ -361,9 +361,12 @@ export class Engine implements ShardStorage, LogParts {
         result === -ENOENT && this.loader.acceptsLossOf(segment) && segment.entryCount > 0
       ) {
         runTask(this.loader.giveUp(segment, -1), () => this.#progress = true);
+      } else if (segment.sizeBytes === 0) {
+        // Nothing is lost: the log is as good as it was, and what the disk takes next is not.
+        this.#fail(result, `Cannot begin the segment ${segment.file.path}`);
       } else if (
         (result === -EIO || (result === -ENOENT && this.loader.mends(log.groupId))) &&
-        segment === log.active && segment.sizeBytes > 0
+        segment === log.active
       ) {
         // Nothing that is written needs the bytes before it, but in the block that they share.
         this.context.onDamage({

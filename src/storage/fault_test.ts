@@ -85,6 +85,31 @@ Deno.test("a failed write of a segment is fatal", () => {
   assert.match(node.fatals[0]!, /segment/);
 });
 
+Deno.test("a segment that cannot be begun is fatal, and the log is whole after the next start", () => {
+  for (const operation of ["open", "allocate", "truncate"] as const) {
+    const node = new TestNode({ seed: 5 });
+    assert.equal(node.mount(1), true);
+    const log = makeLog(node, 1);
+    fill(node, log, 2);
+    const end = log.durableEndOffset;
+    const path = /^logs\/.*\.log$/;
+    const count = Infinity;
+    node.disk.inject({ operation, nth: 1, count, path, fault: { kind: "error", errno: 5 } });
+    for (let i = 0; i < 60 && append(node, log, 3000) >= 0; i++);
+    node.settle();
+    assert.equal(node.fatals.length, 1, operation);
+    assert.match(node.fatals[0]!, /Cannot begin the segment logs/);
+    assert.equal(log.suspect, false);
+    node.fatals = [];
+    node.crash();
+    assert.equal(node.mount(1), true);
+    const again = node.log(1)!;
+    assert.equal(again.suspect, false);
+    assert.ok(again.durableEndOffset >= end);
+    assert.ok(append(node, again as PartitionLog, 100) >= 0);
+  }
+});
+
 Deno.test("a flipped bit in a segment is named, refused to readers, and found by a check", () => {
   const node = new TestNode({ seed: 6 });
   assert.equal(node.mount(1), true);

@@ -6,6 +6,7 @@
 
 import type { Random } from "../../src/base/prng.ts";
 import { type AmbushPlan, ambushPlanOf } from "./ambush.ts";
+import type { Roughness } from "../../src/io/memory_file.ts";
 import { clusterNetworkPlanOf } from "./network_faults.ts";
 import { planOf, type SwarmPlan } from "./swarm.ts";
 
@@ -46,10 +47,32 @@ export interface ClusterPlan extends SwarmPlan {
   readonly wiped: number;
   /** Faults that wait for their moment; null: there are none. */
   readonly ambush: AmbushPlan | null;
+  /** Calls fail now and then for want of something that comes back; nobody may notice. */
+  readonly hiccups: boolean;
+  /** Other programs fill disks for a while. */
+  readonly fills: boolean;
+  /** What a cut leaves of writes that were under way besides keeping, losing and tearing them; null: nothing. */
+  readonly roughness: Roughness | null;
+  /** One operation of a disk in so many lets nearly all later ones go first; 0: none does. */
+  readonly lazyOdds: number;
+  /**
+   * The disk of this node is damaged between its lives; -1: none is. It is the one that loses its disk, if one does, and others
+   * have what it held: of at least three replicas, or records may be lost. Only tests ask for it yet.
+   */
+  readonly rotten: number;
 }
 
-/** What a seed decides with a Random of its own. */
-type Later = "moves" | "wiped" | "ambush";
+/** What a seed decides after its shape and its changes of who holds what. */
+type Hardships =
+  | "nuisances"
+  | "outOfStep"
+  | "hiccups"
+  | "ioErrors"
+  | "fills"
+  | "roughness"
+  | "lazyOdds"
+  | "rotten";
+type Membership = "moves" | "wiped" | "ambush";
 
 /**
  * Changes of who holds what, and ambushes; of a Random of its own, so that the rest of a seed stays as it is. One node at
@@ -57,18 +80,46 @@ type Later = "moves" | "wiped" | "ambush";
  */
 export function membershipPlanOf(
   random: Random,
-  plan: Omit<ClusterPlan, Later>,
-): ClusterPlan {
+  plan: Omit<ClusterPlan, Membership | Hardships>,
+): Omit<ClusterPlan, Hardships> {
   const moves = random.nextBelow(2) === 0;
   const wipes = plan.restarts && plan.replication > 2 && random.nextBelow(2) === 0;
   const wiped = wipes ? random.nextBelow(plan.nodes) : -1;
   return { ...plan, moves, wiped, ambush: ambushPlanOf(random, plan.restarts) };
 }
 
+/** Troubles of disks and clients; of a Random of its own, so that a seed without any is what it was. */
+export function hardshipsOf(random: Random): Pick<ClusterPlan, Hardships> {
+  const half = (): boolean => random.nextBelow(2) === 0;
+  const nuisances = [2, 6, 15][random.nextBelow(3)]!;
+  return {
+    nuisances: half() ? nuisances : 0,
+    outOfStep: half(),
+    hiccups: half(),
+    ioErrors: half(),
+    fills: half(),
+    roughness: half() ? { garbage: true, wholeBlocks: half() } : null,
+    lazyOdds: half() ? [4, 16][random.nextBelow(2)]! : 0,
+    rotten: -1,
+  };
+}
+
+/** Disks and clients as sound as they were before there were hardships: for seeds that found something then. */
+export const SPARED: Pick<ClusterPlan, Hardships> = {
+  nuisances: 0,
+  outOfStep: false,
+  hiccups: false,
+  ioErrors: false,
+  fills: false,
+  roughness: null,
+  lazyOdds: 0,
+  rotten: -1,
+};
+
 export function clusterPlanOf(
   random: Random,
   nodes: number | null,
-): Omit<ClusterPlan, Later> {
+): Omit<ClusterPlan, Membership | Hardships> {
   const half = (): boolean => random.nextBelow(2) === 0;
   const pick = <T>(...values: readonly T[]): T => values[random.nextBelow(values.length)]!;
   const one = planOf(random);
@@ -98,7 +149,6 @@ export function clusterPlanOf(
     latencyMs: half() ? { min: 0.1, max: pick(1, 5, 20) } : null,
     slowMoments: half() ? 1 + random.nextBelow(3) : 0,
     spareBytes: null,
-    ioErrors: false,
     damage: false,
     powerCuts: restarts && half(),
     topics: 1 + random.nextBelow(2),
@@ -109,7 +159,6 @@ export function clusterPlanOf(
     groupMembers: random.nextBelow(4),
     admins: half() ? 1 : 0,
     retention: random.nextBelow(4) === 0,
-    nuisances: 0,
     forgers: random.nextBelow(4) === 0 ? 1 : 0,
     runMs: RUN_MS + random.nextBelow(LONGER_MS_MAX),
     stepMs: pick(0.5, 1, 1, 2),

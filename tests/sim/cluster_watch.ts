@@ -26,8 +26,10 @@ import type { SimCluster } from "./sim_cluster.ts";
 import { expect, SimFailure } from "./sim_failure.ts";
 import type { SimNode } from "./sim_node.ts";
 
-/** A log is read in this time (virtual ms). */
+/** A log is read in this time, and before that what is damaged of it is mended (virtual ms). */
 const READ_MS_MAX = 60_000;
+/** Pause between two readings of a log that is being mended (virtual ms). */
+const MENDING_PAUSE_MS = 200;
 
 /** What is known of one group. */
 class GroupBook {
@@ -57,10 +59,13 @@ export class ClusterWatch {
   /** Contents of an image, by the number of metadata records that it has applied. */
   readonly #images = new Map<number, string>();
   readonly #imageSeen = new Map<string, number>();
+  readonly #mends: boolean;
   elections = 0;
 
-  constructor(cluster: SimCluster) {
+  /** @param mends disks are damaged, and in the end mended by the nodes themselves */
+  constructor(cluster: SimCluster, mends = false) {
     this.#cluster = cluster;
+    this.#mends = mends;
   }
 
   /** Looks at every node. */
@@ -243,21 +248,24 @@ export class ClusterWatch {
   }
 
   #read(node: SimNode, log: PartitionLog, from: number, end: number): Uint8Array {
-    const parts: Uint8Array[] = [];
-    const take = (address: number, length: number): void => {
-      parts.push(node.memory.bytes.slice(address, address + length));
-    };
-    let stuckAt: number | null = null;
-    runTask(readToEnd(log, from, take, end), (at) => stuckAt = at);
     const lateMs = this.#cluster.nowMs + READ_MS_MAX;
-    while (stuckAt === null && this.#cluster.nowMs < lateMs) this.#cluster.step();
-    if (stuckAt !== -1) {
-      throw new SimFailure(
-        "correctness",
-        `${node.name} cannot read ${log.directory} at ${stuckAt}`,
-      );
+    for (;;) {
+      const parts: Uint8Array[] = [];
+      const take = (address: number, length: number): void => {
+        parts.push(node.memory.bytes.slice(address, address + length));
+      };
+      let stuckAt: number | null = null;
+      runTask(readToEnd(log, from, take, end), (at) => stuckAt = at);
+      while (stuckAt === null && this.#cluster.nowMs < lateMs) this.#cluster.step();
+      if (stuckAt === -1) return concat(parts);
+      if (!this.#mends || this.#cluster.nowMs >= lateMs) {
+        throw new SimFailure(
+          "correctness",
+          `${node.name} cannot read ${log.directory} at ${stuckAt}`,
+        );
+      }
+      this.#cluster.rest(MENDING_PAUSE_MS);
     }
-    return concat(parts);
   }
 
   #compareLogs(

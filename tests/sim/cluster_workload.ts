@@ -17,14 +17,16 @@ import { AdminActor } from "./admin_actor.ts";
 import { Ambush } from "./ambush.ts";
 import { castOf } from "./cast.ts";
 import { Checker } from "./checker.ts";
-import { type ClusterPlan, clusterPlanOf, membershipPlanOf } from "./cluster_plan.ts";
+import { type ClusterPlan, clusterPlanOf, hardshipsOf, membershipPlanOf } from "./cluster_plan.ts";
 import { ClusterWatch } from "./cluster_watch.ts";
 import { DamageBook } from "./damage_book.ts";
+import { DiskTroubles } from "./disk_troubles.ts";
 import { GroupActor } from "./group_actor.ts";
 import { checkBudgets, checkMemory } from "./memory_check.ts";
 import { NetworkFaults } from "./network_faults.ts";
 import { NodeFate, type Steps } from "./node_fate.ts";
 import { NodeTroubles } from "./node_troubles.ts";
+import { POLL_BEHIND_MS } from "./nuisance_actor.ts";
 import { ProduceActor } from "./produce_actor.ts";
 import { QuorumWatch } from "./quorum_watch.ts";
 import { failureOf, runTwice } from "./run_seed.ts";
@@ -38,6 +40,7 @@ const DRAIN_MS = 120_000;
 const REST_MS = 3_000;
 const MEMBERSHIP_SEED = 0x1f83d9ab;
 const AMBUSH_SEED = 0x3c6ef372;
+const HARDSHIP_SEED = 0x5be0cd19;
 /** Steps between two looks at all nodes, and at their budgets. */
 const WATCH_STEPS = 4;
 const BUDGET_STEPS = 64;
@@ -57,6 +60,8 @@ export interface ClusterResult {
   readonly acknowledgements: number;
   readonly batchesRead: number;
   readonly virtualMs: number;
+  /** How often a disk was damaged. */
+  readonly strikes: number;
 }
 
 export class ClusterWorkload {
@@ -70,6 +75,7 @@ export class ClusterWorkload {
   readonly #faults: NetworkFaults;
   readonly #troubles: NodeTroubles;
   readonly #ambush: Ambush | null;
+  readonly #disks: DiskTroubles;
   readonly #watch: ClusterWatch;
   readonly #quorums = new QuorumWatch();
   #steps = 0;
@@ -79,7 +85,9 @@ export class ClusterWorkload {
     this.#random = new Xoshiro128(seed ^ 0x6a09e667);
     const shape = clusterPlanOf(this.#random, options.nodes ?? null);
     const changes = new Xoshiro128(seed ^ MEMBERSHIP_SEED);
-    const plan = this.plan = { ...membershipPlanOf(changes, shape), ...options.plan };
+    const hardship = new Xoshiro128(seed ^ HARDSHIP_SEED);
+    const members = membershipPlanOf(changes, shape);
+    const plan = this.plan = { ...members, ...hardshipsOf(hardship), ...options.plan };
     const { nodes, skewMsMax } = plan;
     const skews = Array.from({ length: nodes }, () => this.#random.nextBelow(skewMsMax + 1));
     this.cluster = new SimCluster({
@@ -93,6 +101,7 @@ export class ClusterWorkload {
         arenaBytes: plan.arenaBytes,
         journalBytes: plan.journalBytes,
         extentBytes: plan.extentBytes,
+        outOfStep: plan.outOfStep,
         snapshots: { bytesMin: 2_000, intervalMs: 100, restMs: 1_000 },
         settings: {
           "log.segment.bytes": `${plan.segmentBytes}`,
@@ -106,13 +115,13 @@ export class ClusterWorkload {
       const groupId = this.cluster.groupOf(topicId, index);
       return groupId < 0 ? Infinity : this.#quorums.committedOffset(groupId);
     };
-    this.#watch = new ClusterWatch(this.cluster);
+    this.#watch = new ClusterWatch(this.cluster, plan.rotten >= 0);
     this.#stage = {
       cluster: this.cluster,
       checker: this.checker,
       topics: [],
       damage: new DamageBook(),
-      failingDisk: plan.ioErrors,
+      failingDisk: plan.ioErrors || plan.fills,
       nuisances: plan.nuisances > 0,
       stalls: true,
       discovers: true,
@@ -129,9 +138,7 @@ export class ClusterWorkload {
         stage: this.#stage,
         random: new Xoshiro128(this.#next()),
         onLeave: ({ nodeId }) => this.#actors.forEach((actor) => actor.leave(nodeId)),
-        mayWipe: () =>
-          node.nodeId === plan.wiped && this.#areRegistered && !this.#stage.draining &&
-          this.#watch.canLose(node.nodeId),
+        mayLose: () => this.#areRegistered && this.#watch.canLose(node.nodeId),
       })
     );
     const names = (): string[] => this.#actors.map(({ name }) => name);
@@ -141,10 +148,11 @@ export class ClusterWorkload {
     this.#ambush = plan.ambush === null
       ? null
       : new Ambush(this.cluster, plan.ambush, new Xoshiro128(seed ^ AMBUSH_SEED));
+    this.#disks = new DiskTroubles(this.cluster, plan, hardship);
     for (let i = 0; i < plan.topics; i++) this.#stage.topics.push(this.#topic(i));
     const admin = new AdminActor(this.#stage, this.#next(), {
       busy: plan.admins > 0,
-      moves: plan.moves ? { nodes, replicasMin: plan.wiped < 0 ? 1 : 3 } : null,
+      moves: plan.moves ? { nodes, replicasMin: this.#losesDisks ? 3 : 1 } : null,
       segmentBytes: plan.segmentBytes,
       retention: plan.retention,
       replication: plan.replication,
@@ -152,7 +160,7 @@ export class ClusterWorkload {
       minInsync: plan.minInsync,
     });
     const next = (): number => this.#next();
-    const seeds = { next, mischief: this.#random, forgery: this.#random };
+    const seeds = { next, mischief: hardship, forgery: this.#random };
     this.#actors.push(admin, ...castOf(this.#stage, plan, seeds));
   }
 
@@ -171,6 +179,7 @@ export class ClusterWorkload {
       acknowledgements: this.checker.acknowledgements,
       batchesRead: this.checker.batchesRead,
       virtualMs: this.cluster.nowMs,
+      strikes: this.#fates.reduce((sum, { strikes }) => sum + strikes, 0),
     };
     // What nodes hold of the shim is limited, and many seeds are run in one process.
     for (const node of this.cluster.nodes) node.crash();
@@ -185,8 +194,9 @@ export class ClusterWorkload {
     this.#faults.end();
     this.#troubles.end();
     this.#ambush?.end();
+    this.#disks.end();
     // Which nodes a group on its way needs is not known here.
-    const isAway = this.plan.minorityStaysAway && !this.plan.moves && this.plan.wiped < 0
+    const isAway = this.plan.minorityStaysAway && !this.plan.moves && !this.#losesDisks
       ? this.#minority()
       : (): boolean => false;
     const away = this.#fates.filter(({ node }) => isAway(node.nodeId));
@@ -214,6 +224,11 @@ export class ClusterWorkload {
       if (isFree) away.add(next);
     }
     return (nodeId) => away.has(nodeId);
+  }
+
+  /** A disk may be lost with all that is on it. */
+  get #losesDisks(): boolean {
+    return this.plan.wiped >= 0 || this.plan.rotten >= 0;
   }
 
   /** Some node knows all of them as members. */
@@ -255,7 +270,7 @@ export class ClusterWorkload {
 
   #end(): void {
     for (const actor of this.#actors) actor.hangUp();
-    this.cluster.rest(REST_MS);
+    this.cluster.rest(REST_MS + (this.plan.nuisances > 0 ? POLL_BEHIND_MS : 0));
     checkMemory(this.cluster.nodes, (ms) => this.cluster.rest(ms));
     this.#drive(this.#fates.map((fate) => fate.stop()));
     for (const fate of this.#fates) fate.endLife();
@@ -291,6 +306,7 @@ export class ClusterWorkload {
       this.#faults.tick();
       this.#troubles.tick();
       this.#ambush?.tick();
+      this.#disks.tick();
     }
     for (const actor of this.#actors) actor.tick();
     this.#steps++;

@@ -198,7 +198,7 @@ export class ConsumeActor extends Actor {
     if (this.#wantsSession) this.#sessionNode = leader;
     this.ask(FETCH, this.#version, request, (response) => {
       this.#fetching = false;
-      this.#take(response, byId);
+      this.#take(response, byId, leader);
     }, leader);
   }
 
@@ -241,7 +241,7 @@ export class ConsumeActor extends Actor {
     }
   }
 
-  #take(response: FetchResponse, byId: boolean): void {
+  #take(response: FetchResponse, byId: boolean, leader: number): void {
     const { checker } = this.stage;
     checker.observe(response.errorCode);
     if (response.errorCode !== ErrorCode.NONE) {
@@ -261,7 +261,7 @@ export class ConsumeActor extends Actor {
         expect(position !== undefined, () => `an answer about ${id}, which was not asked for`);
         checker.observe(partition.errorCode);
         if (partition.errorCode !== ErrorCode.NONE) {
-          this.#refused(position, partition.errorCode);
+          this.#refused(position, partition.errorCode, leader);
           continue;
         }
         const { model, horizon } = position;
@@ -282,7 +282,7 @@ export class ConsumeActor extends Actor {
     expect(total <= this.#maxBytes || batches === 1, () => `${total} bytes in one answer`);
   }
 
-  #refused(position: Position, errorCode: number): void {
+  #refused(position: Position, errorCode: number, leader: number): void {
     const { model, topic } = position;
     switch (errorCode) {
       case ErrorCode.OFFSET_OUT_OF_RANGE: {
@@ -302,7 +302,7 @@ export class ConsumeActor extends Actor {
         return;
       case ErrorCode.KAFKA_STORAGE_ERROR:
       case ErrorCode.CORRUPT_MESSAGE:
-        this.#checkUnreadable(position);
+        this.#checkUnreadable(position, leader);
         this.#positions.delete(keyOf(position));
         this.#dropSession();
         return;
@@ -325,10 +325,10 @@ export class ConsumeActor extends Actor {
     return this.epochOf(topic.id, model.index);
   }
 
-  #checkUnreadable({ model, offset }: Position): void {
+  #checkUnreadable({ model, offset }: Position, leader: number): void {
     const { cluster, damage } = this.stage;
     model.groupId = cluster.groupOf(model.topicId, model.index);
-    damage.checkUnreadable(cluster.holderOf(model.groupId)!, model.groupId, offset);
+    damage.checkUnreadable(cluster.nodes[leader]!, model.groupId, offset);
   }
 
   #dropSession(): void {

@@ -70,6 +70,16 @@ export class DamageBook {
     }
   }
 
+  /** The disk was replaced by an empty one. */
+  forget(): void {
+    this.#hits.clear();
+    this.#files = new Set();
+    this.#losses.clear();
+    this.#shards.length = 0;
+    this.#unnamed = [];
+    this.#namedFrom = 0;
+  }
+
   /** What a group may have lost. */
   lossOf(groupId: number): GroupForecast {
     return this.#losses.get(groupId) ?? UNHURT;
@@ -79,7 +89,9 @@ export class DamageBook {
   checkRefusal(node: SimNode): void {
     const refusal = node.refusal!;
     expect(this.any, () => `recovery refused: ${refusal}`);
-    expect(refusal.startsWith("damaged: "), () => `damage is taken for something else: ${refusal}`);
+    // Where other nodes have what may be lost, it says so.
+    const isTold = refusal.startsWith("damaged: ") || refusal.startsWith("elsewhere: ");
+    expect(isTold, () => `damage is taken for something else: ${refusal}`);
     const hitFiles = [...this.#hits.keys()];
     const named = hitFiles.some((path) => refusal.toLowerCase().includes(path)) ||
       node.damages.some((damage) => this.#explains(damage));
@@ -153,6 +165,11 @@ export class DamageBook {
   isHurt(node: SimNode, groupId: number): boolean {
     return node.logOf(groupId)!.suspect || this.lossOf(groupId).lossFrom < Infinity ||
       this.#segmentsHit(groupId).length > 0;
+  }
+
+  /** Whether a log takes part in nothing, because it may lack records; damage in its segments is mended. */
+  isCut(node: SimNode, groupId: number): boolean {
+    return node.logOf(groupId)!.suspect || this.lossOf(groupId).lossFrom < Infinity;
   }
 
   mayBeSuspect(groupId: number): boolean {

@@ -15,8 +15,12 @@
 
 import type { Random } from "../../src/base/prng.ts";
 import { EIO, ENOSPC } from "../../src/io/errno.ts";
+import type { DiskOperation, FaultPlan } from "../../src/io/memory_disk.ts";
 import type { Stage } from "./actor.ts";
+import type { ClusterPlan } from "./cluster_plan.ts";
+import { DamageBook } from "./damage_book.ts";
 import { Damager } from "./damager.ts";
+import { limitDisk } from "./disk_troubles.ts";
 import { expect, SimFailure } from "./sim_failure.ts";
 import type { SimNode } from "./sim_node.ts";
 import type { SwarmPlan } from "./swarm.ts";
@@ -29,6 +33,17 @@ const MEMORIES_PER_LIFE = 2;
 const CUT_IN_RECOVERY = 400;
 const CUT_IN_SERVICE = 3_000;
 const CUT_AMONG_SEVERAL = 12_000;
+/** What fails on a disk in a life of one of several nodes, within so many of its kind. */
+const FAILURES: readonly (readonly [DiskOperation, number])[] = [
+  ["write", 4_000],
+  ["write", 400],
+  ["syncFileSystem", 60],
+  ["syncDirectory", 20],
+  ["allocate", 20],
+  ["truncate", 5],
+  ["unlink", 10],
+  ["makeDirectory", 10],
+];
 /** Lives that end at once, where restarts come in storms, and how long they last at most (virtual ms). */
 const STORM_PERCENT = 40;
 const STORM_MS_MAX = 400;
@@ -36,14 +51,21 @@ const STORM_MS_MAX = 400;
 const SHORT_ONE_IN = 8;
 const SHORT_BYTES_MAX = 20_000;
 
+/** What is expected of a disk that nobody damages. */
+const UNDAMAGED = new DamageBook();
+
+/** A start's refusal of a full disk. */
+const LACKS_ROOM = new RegExp(`errno ${ENOSPC}\\)?$`);
+
 /** Gives way once per step. */
 export type Steps<T> = Generator<void, T, void>;
 
 /** A start refused a damaged disk, as it should, or serves metadata that nobody can change. */
 export class StartRefused extends Error {}
 
-/** Some lives are very short, where that is asked for. */
-export type FatePlan = SwarmPlan & { readonly storms?: boolean };
+/** Some of what only clusters have. */
+export type FatePlan = SwarmPlan & Partial<Pick<ClusterPlan, SeveralOnly>>;
+type SeveralOnly = "storms" | "fills" | "roughness" | "lazyOdds" | "wiped" | "rotten";
 
 export interface FateOptions {
   readonly node: SimNode;
@@ -52,8 +74,8 @@ export interface FateOptions {
   readonly random: Random;
   /** The node goes: clients are to give it up. */
   readonly onLeave: (node: SimNode) => void;
-  /** It may lose its disk now; never when absent. */
-  readonly mayWipe?: () => boolean;
+  /** The cluster can do without its disk now; never when absent. */
+  readonly mayLose?: () => boolean;
 }
 
 export class NodeFate {
@@ -62,9 +84,11 @@ export class NodeFate {
   readonly #stage: Stage;
   readonly #random: Random;
   readonly #onLeave: (node: SimNode) => void;
-  readonly #mayWipe: () => boolean;
+  readonly #mayLose: () => boolean;
   readonly #damager: Damager;
   #extraBytes = 0;
+  /** In this life the disk fails an operation. */
+  #failing = false;
   lives = 0;
   mounts = 0;
   /** How often the disk was damaged. */
@@ -72,8 +96,8 @@ export class NodeFate {
   /** Disk operations of the first life. */
   operations = 0;
 
-  constructor({ node, plan, stage, random, onLeave, mayWipe = () => false }: FateOptions) {
-    this.#mayWipe = mayWipe;
+  constructor({ node, plan, stage, random, onLeave, mayLose = () => false }: FateOptions) {
+    this.#mayLose = mayLose;
     this.node = node;
     this.#plan = plan;
     this.#stage = stage;
@@ -110,11 +134,16 @@ export class NodeFate {
       node.disk.clearFaults();
       if (!node.stopping) {
         yield* this.#while(() => node.starting, "a start does not end");
-        if (node.serving) return;
+        if (node.serving && !this.#isHurt) return;
       }
+      this.#takeFatals();
       this.endLife();
     }
     yield* this.mountSurely();
+    while (this.#isHurt) {
+      yield* this.#replaceDisk();
+      yield* this.mountSurely();
+    }
   }
 
   *#livesOn(): Steps<void> {
@@ -145,31 +174,38 @@ export class NodeFate {
     node.diskOptions = {
       ...(plan.latencyMs === null ? {} : { latencyMs: plan.latencyMs }),
       ...this.#capacity(),
+      ...(plan.roughness ? { roughness: plan.roughness } : {}),
+      ...(plan.lazyOdds ? { lazyOdds: plan.lazyOdds } : {}),
     };
     this.mounts++;
     node.begin(shards, (disk) => {
       if (cutAt !== undefined) disk.crashAfterOps(cutAt);
     }, this.#stage.damage.accepted);
     yield* this.#while(() => node.starting, "a start does not end");
-    if (node.refusal?.endsWith(`errno ${ENOSPC}`) && plan.spareBytes !== null) {
+    if (LACKS_ROOM.test(node.refusal ?? "") && (plan.spareBytes !== null || plan.fills)) {
       // A recovery needs room for new journals: the operator finds some.
       this.#extraBytes += 2 * plan.shardsMax * plan.journalBytes;
+      if (plan.fills) limitDisk(node);
       return false;
     }
     if (node.refusal !== null) {
       this.#stage.damage.checkRefusal(node);
-      throw new StartRefused();
+      if (!this.#isRotten) throw new StartRefused();
+      yield* this.#replaceDisk();
+      return false;
     }
     if (node.serving && node.shards[0]!.shard.metadataReadOnly) {
       this.#stage.damage.checkFrozen();
-      throw new StartRefused();
+      if (!this.#isRotten) throw new StartRefused();
+      yield* this.#replaceDisk();
+      return false;
     }
     if (!node.serving) {
       if (node.fatals.length > 0) throw new SimFailure("crash", node.fatals[0]!);
       return false;
     }
     node.disk.crashAfterOps(Infinity);
-    if (!plan.ioErrors) this.#stage.damage.checkMount(node);
+    if (!plan.ioErrors) (this.#isSpared ? UNDAMAGED : this.#stage.damage).checkMount(node);
     this.#checkModels();
     return true;
   }
@@ -210,24 +246,73 @@ export class NodeFate {
         disk.inject({ operation, nth: 1, count: Infinity, odds: SHORT_ONE_IN, fault });
       }
     }
-    const failing = plan.ioErrors && this.#chance(50);
-    if (failing) {
-      const nth = 1 + this.#random.nextBelow(400);
-      disk.inject({ operation: "write", nth, fault: { kind: "error", errno: EIO } });
-    }
+    this.#failing = plan.ioErrors && this.#chance(50);
+    if (this.#failing) disk.inject(this.#failure());
     yield* this.#serve();
     if (!this.over && this.#chance(40)) yield* this.stop();
-    const { fatals } = this.node;
-    if (fatals.length > 0) {
-      // A disk error ends the process, in the middle of a stop too; what it had completed stays.
-      if (!failing) throw new SimFailure("crash", `storage gave up: ${fatals[0]}`);
-      fatals.length = 0;
-      this.node.distrustsDisk = true;
-    }
+    this.#takeFatals();
     this.endLife();
     if (plan.damage && this.#chance(70)) this.#strike();
-    if (this.#mayWipe() && this.#chance(50)) this.node.wipe();
+    if (plan.wiped === this.node.nodeId && this.#mayLose() && this.#chance(50)) this.#wipe();
+    else if (this.#isRotten) this.#rot();
     yield* this.#stayAway();
+  }
+
+  /** A disk error ends the process, in the middle of a stop too; what it had completed stays. */
+  #takeFatals(): void {
+    const { fatals } = this.node;
+    if (fatals.length === 0) return;
+    if (!this.#failing) throw new SimFailure("crash", `storage gave up: ${fatals[0]}`);
+    fatals.length = 0;
+    this.node.distrustsDisk = true;
+  }
+
+  /** The disk is damaged, or one that was is replaced. */
+  #rot(): void {
+    if (!this.#mayLose()) return;
+    if (this.#stage.damage.any && this.#chance(40)) this.#wipe();
+    else if (this.#chance(60)) this.#strike();
+  }
+
+  #wipe(): void {
+    this.node.wipe();
+    this.node.damages.length = 0;
+    if (this.#isRotten) this.#stage.damage.forget();
+  }
+
+  /** An operator gives the node an empty disk, as soon as the others have what was on it. */
+  *#replaceDisk(): Steps<void> {
+    this.#onLeave(this.node);
+    if (!this.node.disk.crashed) this.node.crash();
+    yield* this.#while(() => !this.#mayLose(), "a damaged disk cannot be replaced");
+    this.#wipe();
+  }
+
+  get #isRotten(): boolean {
+    return this.#plan.rotten === this.node.nodeId;
+  }
+
+  /** Others are damaged, and it is not. */
+  get #isSpared(): boolean {
+    return (this.#plan.rotten ?? -1) >= 0 && !this.#isRotten;
+  }
+
+  /** It serves, and has logs that only an empty disk can cure. */
+  get #isHurt(): boolean {
+    const { damage } = this.#stage;
+    return this.#isRotten && damage.any &&
+      this.node.shards.some(({ shard }) =>
+        [...shard.storage.logs.keys()].some((groupId) => damage.isCut(this.node, groupId))
+      );
+  }
+
+  /** An error of the disk, after which nothing that it took is trusted: of a write, or of whatever several nodes do. */
+  #failure(): FaultPlan {
+    const random = this.#random;
+    const fault = { kind: "error", errno: EIO } as const;
+    if (!this.#isOneOfSeveral) return { operation: "write", nth: 1 + random.nextBelow(400), fault };
+    const [operation, within] = FAILURES[random.nextBelow(FAILURES.length)]!;
+    return { operation, nth: 1 + random.nextBelow(within), count: 1 + random.nextBelow(3), fault };
   }
 
   /** Starts; the power may be cut before it has. */
@@ -247,7 +332,7 @@ export class NodeFate {
 
   /** Serves for a while, or until the disk dies. */
   *#serve(): Steps<void> {
-    const parts = this.#plan.damage ? MEMORIES_PER_LIFE + 1 : 1;
+    const parts = this.#plan.damage || this.#isRotten ? MEMORIES_PER_LIFE + 1 : 1;
     for (let part = 0; part < parts; part++) {
       if (part > 0) this.#damager.remember(this.node.disk);
       const until = this.node.nowMs + this.#lifeMs / parts;
@@ -288,7 +373,7 @@ export class NodeFate {
     for (const model of checker.partitions.values()) {
       model.lives++;
       model.groupId = cluster.groupOf(model.topicId, model.index);
-      if (model.groupId < 0) continue;
+      if (model.groupId < 0 || this.#isOneOfSeveral) continue;
       const { lossFrom, startLost } = damage.lossOf(model.groupId);
       model.lossFrom = lossFrom;
       model.startMayReturn = startLost;
@@ -297,7 +382,9 @@ export class NodeFate {
   }
 
   #capacity(): { capacityBytes?: number } {
-    const { spareBytes, journalBytes, shardsMax } = this.#plan;
+    const { spareBytes, journalBytes, shardsMax, fills = false } = this.#plan;
+    const { capacityBytes } = this.node.diskOptions;
+    if (fills && capacityBytes !== undefined) return { capacityBytes };
     if (spareBytes === null || this.#stage.draining) return {};
     return {
       capacityBytes: (shardsMax + 1) * (journalBytes + 2 ** 21) + spareBytes + this.#extraBytes,

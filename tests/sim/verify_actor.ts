@@ -99,7 +99,8 @@ export class VerifyActor extends Actor {
         }
         case ErrorCode.KAFKA_STORAGE_ERROR:
         case ErrorCode.CORRUPT_MESSAGE:
-          this.#skip(reading, offset);
+          if (!this.#isMended(answer.errorCode)) this.#skip(reading, offset);
+          else this.#again(model);
           return;
       }
       expect(
@@ -134,6 +135,12 @@ export class VerifyActor extends Actor {
     for (let offset = from; offset < to; offset++) unreadable.add(offset);
   }
 
+  /** Another node has the records, with which the one that was asked is mending its log. */
+  #isMended(errorCode: number): boolean {
+    const { cluster, damage } = this.stage;
+    return cluster.nodes.length > 1 && damage.any && errorCode === ErrorCode.KAFKA_STORAGE_ERROR;
+  }
+
   #holder({ groupId }: PartitionModel): SimNode {
     return this.stage.cluster.holderOf(groupId)!;
   }
@@ -147,6 +154,8 @@ export class VerifyActor extends Actor {
   /** What stands at `offset` cannot be read: goes on with the next batch that somebody knows of. */
   #skip(reading: Reading, offset: number): void {
     const { model, unreadable } = reading;
+    const isAlone = this.stage.cluster.nodes.length === 1;
+    expect(isAlone, () => `${model.name} is unreadable at ${offset}, and others have it`);
     const node = this.#holder(model);
     this.stage.damage.checkUnreadable(node, model.groupId, offset);
     unreadable.add(offset);
