@@ -46,6 +46,7 @@ import type { ReplicaHost } from "./replica_host.ts";
 import { statusOf } from "./replica_status.ts";
 import { Takeover } from "./takeover.ts";
 import { Trims } from "./trims.ts";
+import { UncutLog } from "./uncut_log.ts";
 
 const NOBODY = -1;
 /** Behind the longest transfer, appends wait so long for the next leader to be known (ms). */
@@ -84,8 +85,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   #cutIndex = -1;
   /** The result of a cut or reset that has ended. */
   #cutResult: number | null = null;
-  /** Since when a cut fails each time that it is tried (ms). */
-  #uncutSinceMs = Infinity;
+  readonly #uncut = new UncutLog();
   #settling = false;
 
   constructor(host: ReplicaHost, log: Log, group: ReplicaGroup) {
@@ -226,7 +226,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
 
   /** For how long it has to cut its log where that cannot be read (ms); 0: it has not. */
   get uncutForMs(): number {
-    return Math.max(0, this.#host.nowMs() - this.#uncutSinceMs);
+    return this.#uncut.forMs(this.#host.nowMs());
   }
 
   /** The other members of the group. */
@@ -409,7 +409,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
       const result = this.#cutResult;
       this.#cutResult = null;
       const nowMs = this.#host.nowMs();
-      this.#uncutSinceMs = result < 0 ? Math.min(this.#uncutSinceMs, nowMs) : Infinity;
+      this.#uncut.end(result < 0, nowMs);
       if (result < 0) this.raft.failed(nowMs);
       else this.raft.truncated(nowMs);
     }
@@ -452,6 +452,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
 
   truncate(index: number): void {
     this.#cutIndex = index;
+    this.#uncut.begin(this.#host.nowMs());
     runTask(this.log.truncate(index), (result) => this.#onCut(result));
   }
 
