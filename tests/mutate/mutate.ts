@@ -80,6 +80,19 @@ export async function hunt(
   return verdicts;
 }
 
+/** How the sources as they are fail what the hunter is to try; null: they hold, so that what fails it is a bug's doing. */
+export async function failureWithout(
+  tries: readonly string[],
+  prey: Prey,
+): Promise<string | null> {
+  const tree = await copyTree();
+  try {
+    return await runHunter(tree, prey, tries);
+  } finally {
+    await Deno.remove(tree, { recursive: true });
+  }
+}
+
 async function copyTree(): Promise<string> {
   const tree = await Deno.makeTempDir({ prefix: "gregor-mutate-" });
   await Deno.mkdir(`${tree}/tests`);
