@@ -32,7 +32,10 @@ export class LogRead {
   minOneBatch = true;
   /** Without memory for its first extent it waits until there is some; otherwise it ends with {@linkcode lacksMemory}. */
   waitsForMemory = true;
-  /** Gives what segments still have before the log start, too: for another replica whose segment has it. */
+  /**
+   * For another replica: gives what segments still have before the log start, too, and nothing in the place of what was given
+   * up.
+   */
   beforeStart = false;
   /** Told when a read that had to wait is served; the result is `bytesTotal`. */
   readonly done: Completion;

@@ -110,6 +110,11 @@ export class LogReader {
       if (chunk === null || chunk === undefined || chunk.state === ChunkState.LOADING) {
         return read.extentCount > 0;
       }
+      if (read.beforeStart && segment.lostAt(chunk.start) !== null) {
+        // What is read in its place is nothing that another replica has.
+        if (read.extentCount === 0) read.error = ReadError.DAMAGED;
+        break;
+      }
       log.parts.cache.hits++;
       const marked = chunk.readAheadMark;
       chunk.readAheadMark = false;

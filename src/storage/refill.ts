@@ -208,6 +208,8 @@ class Refill implements MemoryLack {
   *#writeRest(): Task<Refilled> {
     const segment = this.#segment;
     const damagedFrom = segment.damagedFrom;
+    // What was given up has another size elsewhere: nothing would be in its place behind it.
+    if (segment.lost?.some(({ endPosition }) => endPosition > damagedFrom)) return Refilled.ABSENT;
     if (!(yield* this.#settle(Infinity))) return Refilled.BUSY;
     for (let pieces = 1;; pieces *= PIECES_FACTOR) {
       let result: Refilled = Refilled.MENDED;

@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { runTask } from "../io/task.ts";
-import { MetaKind } from "./log.ts";
+import { MetaKind, ReadError } from "./log.ts";
+import { LogRead } from "./log_read.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import { type RecordSource, Refilled } from "./refill.ts";
 import { writeSampleBatch } from "../../tests/sim/sample_batch.ts";
@@ -82,4 +83,54 @@ Deno.test("a log can be cut in the extent behind a damaged one that is being wri
     assert.equal(refilled, Refilled.MENDED, `step ${step}`);
     assert.deepEqual(node.readAll(log, 0), bytes.subarray(0, bytes.length / BATCHES * end));
   }
+});
+
+Deno.test("what a replica has given up it does not give to another one", () => {
+  const { node, log } = restarted(2);
+  const segment = log.segmentList[0]!;
+  runTask(node.engines[0]!.loader.loadIndex(segment), () => {});
+  node.settle();
+  segment.lose(1, 1);
+  const second = segment.index.baseOffsets[1]!;
+  for (const offset of [0, second]) {
+    const read = new LogRead({ complete: () => {} });
+    read.offset = offset;
+    read.limitOffset = BATCHES;
+    read.maxBytes = 200_000;
+    read.beforeStart = true;
+    log.read(read);
+    node.settle();
+    assert.equal(read.error, offset === 0 ? ReadError.NONE : ReadError.DAMAGED);
+    assert.equal(read.nextOffset, second);
+    read.release();
+  }
+  // Clients go past it.
+  assert.notEqual(node.readAll(log, 0), null);
+});
+
+Deno.test("where something was given up behind a damage without an index nothing is written over it", () => {
+  const { node, log, bytes } = restarted(3);
+  const segment = log.segmentList[0]!;
+  const { file } = segment;
+  const size = bytes.length / BATCHES;
+  const from = 12 * size;
+  segment.lost = [{ baseOffset: 12, endOffset: 13, position: from, endPosition: from + size }];
+  node.disk.flipBit(file.path, 5 * size + 100, 1);
+  // Its index is lost.
+  segment.indexLoaded = false;
+  segment.unfiledEntries = null;
+  let asked = 0;
+  const source: RecordSource = {
+    *fetch() {
+      asked++;
+      yield* node.engines[0]!.nextTurn();
+      return -Refilled.UNANSWERED;
+    },
+  };
+  const results: number[] = [];
+  const place = { groupId: GROUP, file: file.path, position: 5 * size };
+  runTask(node.engines[0]!.refill(place, source), (result) => results.push(result));
+  node.settle();
+  assert.deepEqual([results, asked], [[Refilled.ABSENT], 0]);
+  assert.equal(segment.damagedFrom, 5 * size);
 });
