@@ -40,6 +40,8 @@ export interface AdminShape {
   readonly partitionsMax: number;
   /** `min.insync.replicas` of topics. */
   readonly minInsync: number;
+  /** A disk is damaged now and then. */
+  readonly damage?: boolean;
   /** Partitions move between so many nodes, and have so many replicas at least; null: they stay. */
   readonly moves?: { readonly nodes: number; readonly replicasMin: number } | null;
 }
@@ -201,10 +203,10 @@ export class AdminActor extends Actor {
     }, leader);
   }
 
-  /** A log may take nothing: of several nodes, another one leads then. */
+  /** A log may take nothing: of several nodes, another one leads then. Damage of a leader's log is found at any time. */
   get #mayFail(): boolean {
     const { failingDisk, cluster } = this.stage;
-    return failingDisk || cluster.nodes.length === 1;
+    return failingDisk || cluster.nodes.length === 1 || this.#shape.damage === true;
   }
 
   /** Has a partition go to other nodes, or takes that back. */

@@ -152,6 +152,7 @@ export class ClusterWorkload {
     for (let i = 0; i < plan.topics; i++) this.#stage.topics.push(this.#topic(i));
     const admin = new AdminActor(this.#stage, this.#next(), {
       busy: plan.admins > 0,
+      damage: plan.rotten >= 0,
       moves: plan.moves ? { nodes, replicasMin: this.#losesDisks ? 3 : 1 } : null,
       segmentBytes: plan.segmentBytes,
       retention: plan.retention,
