@@ -137,7 +137,9 @@ export class Engine implements ShardStorage, LogParts {
     this.loader.termOf = (segment, extent) => this.#termOf(segment, extent);
     this.loader.knownTermOf = ({ groupId }, offset) => {
       const log = this.logs.get(groupId);
-      return log === undefined || offset < log.startOffset ? -1 : log.termAt(log.indexAt(offset));
+      // A log that was made of the batches found in its files has no table of their terms.
+      if (log === undefined || offset < log.startOffset || !this.loader.mends(groupId)) return -1;
+      return log.termAt(log.indexAt(offset));
     };
     this.loader.onLost = (segment, lost, last) => this.#onLost(segment, lost, last);
     this.dirtyBytesMax = Math.floor(context.arena.size * DIRTY_SHARE);
