@@ -147,6 +147,8 @@ export function cutSegment(
   log.chain.shorten(segment, position, offset);
   segment.settled = false;
   segment.capturedBytes = Math.min(segment.capturedBytes, position);
+  // It is cut off, too.
+  if (position <= segment.damagedFrom) segment.damagedFrom = Infinity;
   // Its blocks are not written again then: nothing would bring them back from a torn write.
   const isWritten = segment.writtenPosition >= position;
   segment.writtenPosition = Math.min(segment.writtenPosition, position);

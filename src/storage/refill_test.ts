@@ -134,3 +134,28 @@ Deno.test("where something was given up behind a damage without an index nothing
   assert.deepEqual([results, asked], [[Refilled.ABSENT], 0]);
   assert.equal(segment.damagedFrom, 5 * size);
 });
+
+Deno.test("a log that is cut where damage begins goes on there", () => {
+  const { node, log, bytes } = restarted(4);
+  const segment = log.segmentList[0]!;
+  const size = bytes.length / BATCHES;
+  node.disk.flipBit(segment.file.path, 5 * size + 100, 1);
+  // Its index is lost.
+  segment.indexLoaded = false;
+  segment.unfiledEntries = null;
+  runTask(node.engines[0]!.loader.loadIndex(segment), () => {});
+  node.settle();
+  assert.equal(segment.damagedFrom, 5 * size);
+  let cut = -1;
+  runTask(log.truncate(log.indexAt(4)), (result) => cut = result);
+  node.settle();
+  assert.deepEqual([cut, log.endOffset], [0, 5]);
+  node.damages.length = 0;
+  const batch = { recordCount: 1, valueBytes: 100, fill: 1, timestampMs: 9_000 };
+  const length = writeSampleBatch(node.memory, node.crc32c, 0, batch);
+  while (log.append(0, length, 1, node.nowMs) < 0) node.settle();
+  node.settle();
+  assert.deepEqual(node.damages, []);
+  assert.equal(log.segmentList.length, 1);
+  assert.equal(node.readAll(log, 0)!.length, 5 * size + length);
+});
