@@ -3,8 +3,8 @@
  * acknowledged, and neither votes nor acknowledges; or it has to be cut where it is damaged, and no other node has that part,
  * because not all of it was committed.
  *
- * The others have what it has, as long as they have elected a leader: the controller is asked to make this node another member
- * of the partition. Then its log is deleted, and the leader fills the new one as it fills any learner; it votes when it
+ * The others have what it has, as long as they have elected a leader, and a majority keeps up with it: the controller is asked
+ * to make this node another member of the partition. Then its log is deleted, and the leader fills the new one as it fills any learner; it votes when it
  * has everything. Where nobody leads, what the log has may be needed, and a person decides (`gregor partition recover`).
  *
  * @module
@@ -12,6 +12,7 @@
 
 import type { EventLog } from "../base/event_log.ts";
 import { LogLevel } from "../base/logger.ts";
+import type { PartitionImage } from "../cluster/partition_image.ts";
 import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
 import { Timer, type Timers } from "../io/timers.ts";
 import type { ReplicaLost } from "../kafka/node_apis.ts";
@@ -33,6 +34,8 @@ export interface LostReplicasOptions {
   readonly partitions: () => Iterable<Partition>;
   /** For how long a group's log has had to be cut where it cannot be read (ms). */
   readonly uncutForMs: (groupId: number) => number;
+  /** The replicas of a partition that keep up with its leader, as it last said. */
+  readonly inSyncOf: (partition: PartitionImage) => readonly number[];
   /** Asks the controller. */
   readonly tell: (lost: ReplicaLost) => void;
 }
@@ -53,7 +56,7 @@ export class LostReplicas {
   }
 
   #look(): void {
-    const { nodeId, events, partitions, tell, uncutForMs } = this.#options;
+    const { nodeId, events, partitions, tell, uncutForMs, inSyncOf } = this.#options;
     const before = this.#leaders;
     this.#leaders = new Map();
     for (const partition of partitions()) {
@@ -62,6 +65,9 @@ export class LostReplicas {
       if (!log.suspect && uncutForMs(image.groupId) < UNCUT_MS_MIN) continue;
       if (image.holders.length < REPLICAS_MIN || image.isChanging) continue;
       if (leaderId < 0 || leaderId === nodeId) continue;
+      // Until then it may be the only copy of what the others are still to get, but for the leader's.
+      const others = inSyncOf(image).filter((node) => node !== nodeId);
+      if (others.length <= image.holders.length / 2) continue;
       this.#leaders.set(image.groupId, leaderId);
       if (before.get(image.groupId) !== leaderId) continue;
       const since = image.holderOf(nodeId)?.since;

@@ -340,6 +340,7 @@ export class Shard {
         return isKnown && partitions.isCurrent ? partitions.all() : [];
       },
       uncutForMs: (groupId) => this.replication.replicaOf(groupId)?.uncutForMs ?? 0,
+      inSyncOf: (partition) => this.leaders.inSyncOf(partition),
       tell: (lost) => runTask(this.router.call(REPLICA_LOST, 0, NO_CALLER, lost), () => {}),
     });
     this.#watch = new ReplicaWatch({
