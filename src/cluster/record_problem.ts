@@ -35,8 +35,11 @@ export function recordProblem(image: ClusterImage, record: MetadataRecord): stri
   switch (record.type) {
     case RecordType.CLUSTER:
       return image.clusterId === "" ? null : "the cluster has an id already";
-    case RecordType.NODE:
-      return record.body.nodeId >= 0 ? null : `a node with the id ${record.body.nodeId}`;
+    case RecordType.NODE: {
+      const { nodeId, logicalVersion } = record.body;
+      if (nodeId < 0) return `a node with the id ${nodeId}`;
+      return logicalVersion >= 0 ? null : `node ${nodeId} is at logical version ${logicalVersion}`;
+    }
     case RecordType.TOPIC:
       return topicProblem(image, record.body);
     case RecordType.TOPIC_REMOVED: {
