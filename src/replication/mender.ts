@@ -31,6 +31,8 @@ import type { ShardReplication } from "./shard_replication.ts";
 /** Pauses before the next attempt (ms): the first one, and at most; doubled each time. */
 const PAUSE_MS_MIN = 50;
 const PAUSE_MS_MAX = 10_000;
+/** So many of them meet a disk that does not give back what shares a block with the records: about a minute. */
+const EDGE_ATTEMPTS = 12;
 /** The same where no other node has the records. */
 const ABSENT_PAUSE_MS = 30_000;
 
@@ -52,6 +54,8 @@ interface Mending {
   atMs: number;
   /** No other node has it. */
   isAbsent: boolean;
+  /** How often what shares a block with it could not be read. */
+  edges: number;
 }
 
 export class Mender {
@@ -80,7 +84,13 @@ export class Mender {
     if (!this.#hasOthers(place.groupId) || this.#mendings.has(key)) return;
     if (this.#mendings.size === MENDINGS_MAX) return;
     const { timers, nowMs, storage } = this.#options;
-    this.#mendings.set(key, { place, pauseMs: PAUSE_MS_MIN, atMs: nowMs(), isAbsent: false });
+    this.#mendings.set(key, {
+      place,
+      pauseMs: PAUSE_MS_MIN,
+      atMs: nowMs(),
+      isAbsent: false,
+      edges: 0,
+    });
     if (!this.#timer.scheduled || this.#timer.deadlineMs > nowMs()) {
       timers.schedule(this.#timer, nowMs());
     }
@@ -120,7 +130,8 @@ export class Mender {
     if (mending.atMs > nowMs()) return this.#options.timers.schedule(this.#timer, mending.atMs);
     this.#isMending = true;
     replication.refills.lastGiver = -1;
-    runTask(storage.refill(mending.place, replication.refills), (result) => {
+    const mayBlank = mending.edges >= EDGE_ATTEMPTS;
+    runTask(storage.refill(mending.place, replication.refills, mayBlank), (result) => {
       this.#isMending = false;
       this.#noteResult(mending, result);
       this.#options.timers.schedule(this.#timer, nowMs());
@@ -140,6 +151,7 @@ export class Mender {
       events.note("Damaged records are whole again: another node had them", fields);
     }
     if (isOver) return;
+    if (result === Refilled.EDGE) mending.edges++;
     if (result === Refilled.ABSENT && !mending.isAbsent) {
       const what = "Damaged records cannot be had from another node: none has them";
       events.note(what, { file, position }, LogLevel.ERROR);

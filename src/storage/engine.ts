@@ -229,11 +229,15 @@ export class Engine implements ShardStorage, LogParts {
     };
   }
 
-  *refill({ groupId, file, position }: ExtentPlace, source: RecordSource): Task<Refilled> {
+  *refill(
+    { groupId, file, position }: ExtentPlace,
+    source: RecordSource,
+    mayBlank: boolean,
+  ): Task<Refilled> {
     const log = this.logs.get(groupId);
     const segment = log?.segmentList.find((one) => one.file.path === file);
     if (log === undefined || segment === undefined) return Refilled.MENDED;
-    const result = yield* refillExtent(this, log, segment, position, source);
+    const result = yield* refillExtent(this, log, segment, position, source, mayBlank);
     if (result === Refilled.MENDED) this.loader.noteMended(segment, position);
     return result;
   }

@@ -9,7 +9,8 @@
  * ```text
  *   settle    nothing in memory is still to be written to these blocks; the segment is closed where that takes it
  *   fetch     whole batches, checked one by one
- *   overlay   what else is in the first and the last block, from its neighbours, as far as they can be read
+ *   overlay   what else is in the first and the last block, from its neighbours, as far as they can be read; at first, nothing
+ *             is written where the disk does not give them back
  *   write     durable, in place
  *   read      from the disk again, with its checksum: only then the extent is mended
  * ```
@@ -63,6 +64,8 @@ export const Refilled = {
   ABSENT: 3,
   /** This node's disk does not take them, or does not give them back. */
   FAILED: 4,
+  /** The disk does not give back what shares a block with the extent: to be tried again, and then without it. */
+  EDGE: 5,
 } as const;
 export type Refilled = typeof Refilled[keyof typeof Refilled];
 
@@ -93,6 +96,8 @@ export interface RecordSource {
  * Mends the extent that holds the byte at `position`.
  *
  * @param position in the segment's file; of an extent that a read has reported
+ * @param mayBlank whether what shares a block with it, and cannot be read, may be written over with zeros: it is lost with
+ * that block, or the disk did not answer for a moment
  */
 export function* refillExtent(
   parts: LogParts,
@@ -100,13 +105,14 @@ export function* refillExtent(
   segment: Segment,
   position: number,
   source: RecordSource,
+  mayBlank: boolean,
 ): Task<Refilled> {
   if ((yield* parts.loader.loadIndex(segment)) < 0) {
     return segment.dropped ? Refilled.MENDED : Refilled.FAILED;
   }
   const extent = extentAt(segment, position);
   if (extent < 0) return Refilled.MENDED;
-  return yield* new Refill(parts, log, segment, extent, source).run();
+  return yield* new Refill(parts, log, segment, extent, source, mayBlank).run();
 }
 
 /** Number of the extent that holds the byte at `position`, or -1. */
@@ -126,6 +132,10 @@ class Refill implements MemoryLack {
   readonly #segment: Segment;
   #extent: number;
   readonly #source: RecordSource;
+  readonly #mayBlank: boolean;
+  /** Of the first and the last block; and of the extents that share them. */
+  #isEdgeUnread = false;
+  #isNeighbourUnread = false;
   /** Of the index, when this began: another number means other extents. */
   #cuts: number;
   /** Memory for the blocks that are written, and one more; -1: none yet. */
@@ -141,12 +151,14 @@ class Refill implements MemoryLack {
     segment: Segment,
     extent: number,
     source: RecordSource,
+    mayBlank: boolean,
   ) {
     this.#parts = parts;
     this.#log = log;
     this.#segment = segment;
     this.#extent = extent;
     this.#source = source;
+    this.#mayBlank = mayBlank;
     this.#cuts = segment.index.cuts;
     this.#nextOffset = segment.index.baseOffsets[extent]!;
   }
@@ -366,10 +378,12 @@ class Refill implements MemoryLack {
     // One that was dropped meanwhile must not come back.
     if (isGone && !segment.dropped) handle = yield* loader.open(segment, false, true);
     if (handle < 0) return segment.dropped ? Refilled.MENDED : Refilled.FAILED;
+    this.#isNeighbourUnread = false;
     yield* this.#readEdges(handle, position, bytes);
     const isOverlaid = yield* this.#overlay(from, to);
-    let result: Refilled = Refilled.BUSY;
-    if (isOverlaid && !segment.dropped && !this.#hasChanged && this.#isWritten(to)) {
+    const wouldBlank = this.#isEdgeUnread && this.#isNeighbourUnread && !this.#mayBlank;
+    let result: Refilled = isOverlaid && wouldBlank ? Refilled.EDGE : Refilled.BUSY;
+    if (isOverlaid && !wouldBlank && !segment.dropped && !this.#hasChanged && this.#isWritten(to)) {
       // A cut of the log, and the removal of the file, wait for it.
       segment.writesInFlight++;
       const written = yield* io((done) =>
@@ -393,14 +407,17 @@ class Refill implements MemoryLack {
     const spare = this.#buffer + this.#bufferBytes - BLOCK_SIZE;
     const lead = position - from;
     const rest = roundUp(end) - end;
+    this.#isEdgeUnread = false;
     if (lead > 0) {
       const read = yield* io((done) => disk.read(handle, from, spare, BLOCK_SIZE, done));
+      if (read < 0) this.#isEdgeUnread = true;
       memory.bytes.fill(0, spare + Math.max(0, read), spare + BLOCK_SIZE);
       memory.bytes.copyWithin(this.#buffer, spare, spare + lead);
     }
     if (rest > 0) {
       const at = roundDown(end);
       const read = yield* io((done) => disk.read(handle, at, spare, BLOCK_SIZE, done));
+      if (read < 0) this.#isEdgeUnread = true;
       memory.bytes.fill(0, spare + Math.max(0, read), spare + BLOCK_SIZE);
       const behind = spare + BLOCK_SIZE - rest;
       memory.bytes.copyWithin(this.#buffer + (end - from), behind, spare + BLOCK_SIZE);
@@ -431,7 +448,10 @@ class Refill implements MemoryLack {
     if (segment.lostAt(position) !== null) return true;
     this.lacksMemory = false;
     const chunk = yield* this.#parts.loader.load(segment, extent, this);
-    if (chunk === null) return !this.lacksMemory && !this.#hasChanged;
+    if (chunk === null) {
+      this.#isNeighbourUnread = true;
+      return !this.lacksMemory && !this.#hasChanged;
+    }
     const start = Math.max(chunk.start, from);
     const end = Math.min(chunk.end, to);
     const at = chunk.addressOf(start);

@@ -1,4 +1,6 @@
 import { strict as assert } from "node:assert";
+import { BLOCK_SIZE } from "../io/disk.ts";
+import { EIO } from "../io/errno.ts";
 import { runTask } from "../io/task.ts";
 import { MetaKind, ReadError } from "./log.ts";
 import { LogRead } from "./log_read.ts";
@@ -61,7 +63,7 @@ Deno.test("a log can be cut in the extent behind a damaged one that is being wri
     let refilled = -1;
     let cut = -1;
     const place = { groupId: GROUP, file: segment.file.path, position: 0 };
-    runTask(engine!.refill(place, source), (result) => refilled = result);
+    runTask(engine!.refill(place, source, true), (result) => refilled = result);
     for (let i = 0; i < step; i++) {
       node.disk.step();
       node.turn();
@@ -77,7 +79,7 @@ Deno.test("a log can be cut in the extent behind a damaged one that is being wri
     assert.equal(log.endOffset, end);
     node.settle();
     if (refilled === Refilled.BUSY) {
-      runTask(engine!.refill(place, source), (result) => refilled = result);
+      runTask(engine!.refill(place, source, true), (result) => refilled = result);
       node.settle();
     }
     assert.equal(refilled, Refilled.MENDED, `step ${step}`);
@@ -129,7 +131,7 @@ Deno.test("where something was given up behind a damage without an index nothing
   };
   const results: number[] = [];
   const place = { groupId: GROUP, file: file.path, position: 5 * size };
-  runTask(node.engines[0]!.refill(place, source), (result) => results.push(result));
+  runTask(node.engines[0]!.refill(place, source, true), (result) => results.push(result));
   node.settle();
   assert.deepEqual([results, asked], [[Refilled.ABSENT], 0]);
   assert.equal(segment.damagedFrom, 5 * size);
@@ -158,4 +160,34 @@ Deno.test("a log that is cut where damage begins goes on there", () => {
   assert.deepEqual(node.damages, []);
   assert.equal(log.segmentList.length, 1);
   assert.equal(node.readAll(log, 0)!.length, 5 * size + length);
+});
+
+Deno.test("what shares a block with damaged records, and the disk does not give back for a moment, is not written over", () => {
+  const { node, log, bytes } = restarted(5);
+  const [engine] = node.engines;
+  const segment = log.segmentList[0]!;
+  runTask(engine!.loader.loadIndex(segment), () => {});
+  node.settle();
+  const { path } = segment.file;
+  const length = segment.index.lengths[0]!;
+  assert(segment.index.count === 2 && length % BLOCK_SIZE > 0);
+  node.disk.flipBit(path, 100, 1);
+  // The extent itself is read once more; then the block that both have, and the other extent.
+  const fault = { kind: "error", errno: EIO } as const;
+  node.disk.inject({ operation: "read", nth: 2, count: 2, path, fault });
+  const source: RecordSource = {
+    *fetch({ address }, accepts) {
+      yield* engine!.nextTurn();
+      node.memory.bytes.set(bytes.subarray(0, length), address);
+      return accepts(length) ? length : -Refilled.ABSENT;
+    },
+  };
+  const place = { groupId: GROUP, file: path, position: 0 };
+  const results: number[] = [];
+  for (let attempt = 0; attempt < 2; attempt++) {
+    runTask(engine!.refill(place, source, false), (result) => results.push(result));
+    node.settle();
+  }
+  assert.deepEqual(results, [Refilled.EDGE, Refilled.MENDED]);
+  assert.deepEqual(node.readAll(log, 0), bytes);
 });

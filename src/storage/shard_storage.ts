@@ -106,7 +106,7 @@ export interface ShardStorage {
   /** Told of an extent each time a read finds that it cannot be read. */
   set onUnreadable(onUnreadable: (place: ExtentPlace) => void);
   /** Mends an extent with records of another node; see `refill.ts`. */
-  refill(place: ExtentPlace, source: RecordSource): Task<Refilled>;
+  refill(place: ExtentPlace, source: RecordSource, mayBlank: boolean): Task<Refilled>;
   /** Reads what nobody asks for, to find damage early. */
   readonly inspector: Inspector;
   /** Bytes of records that clients' reads may pin in addition; not above 0: none now. */
