@@ -99,6 +99,8 @@ class Claims {
   readonly #replica: GroupReplica;
   readonly #log: Log;
   readonly #report: (what: string) => void;
+  /** What was committed when it was elected last, as far as it knew. */
+  #heardIndex = 0;
 
   constructor(
     book: GroupBook,
@@ -162,6 +164,7 @@ class Claims {
     const book = this.#book;
     const isAlone = this.#replica.others.length === 0;
     this.#expect(isAlone || this.#remembers(term, this.#nodeId), "its own vote is not durable");
+    this.#heardIndex = this.#replica.raft.commitIndex;
     const { committedIndex, committedTerm } = book;
     if (term < committedTerm) return;
     this.#expect(
@@ -199,7 +202,8 @@ class Claims {
     // A leader that was taken off commits that, and resigns.
     const leads = raft.role === Role.LEADER ||
       (leader?.replica === this.#replica && leader.term === term);
-    if (leads) this.#onLeaderCommit(commitIndex, term);
+    // What it heard of before it was elected may be told after that.
+    if (leads && commitIndex > this.#heardIndex) this.#onLeaderCommit(commitIndex, term);
     else {
       // What a snapshot covers is no entry of this log.
       const durable = Math.max(log.durableIndex, log.startIndex);
