@@ -127,8 +127,14 @@ export function parseAddress(text: string): Address {
   return { host: text.slice(0, at), port: Number(text.slice(at + 1)) };
 }
 
-/** Waits until the broker's log says `pattern`: a line may come a little after the event that it reports. */
+/** Longest time from an event to its line in the log: that a full disk has room again is told after seconds (ms). */
+const LOG_MS = 10_000;
+const LOG_LOOK_MS = 20;
+
+/** Waits until the broker's log says `pattern`. */
 export async function logSays(broker: { readonly stderr: string }, pattern: RegExp): Promise<void> {
-  for (let i = 0; i < 100 && !pattern.test(broker.stderr); i++) await pause(20);
+  for (let ms = 0; ms < LOG_MS && !pattern.test(broker.stderr); ms += LOG_LOOK_MS) {
+    await pause(LOG_LOOK_MS);
+  }
   assert.match(broker.stderr, pattern);
 }
