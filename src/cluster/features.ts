@@ -60,8 +60,10 @@ function commonVersion({ nodes }: ClusterImage): number {
 
 /** Whether the cluster's version may rise now. */
 export function isVersionToRise(image: ClusterImage): boolean {
-  return commonVersion(image) > image.finalizedVersion &&
-    image.settings.boolean("gregor.version.auto.upgrade");
+  const { finalizedVersion, settings } = image;
+  // The first one says at what the cluster works anyway: without it, a node that comes later would take it back.
+  const isWanted = finalizedVersion === 0 || settings.boolean("gregor.version.auto.upgrade");
+  return commonVersion(image) > finalizedVersion && isWanted;
 }
 
 /**

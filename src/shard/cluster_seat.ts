@@ -199,7 +199,7 @@ export class ClusterSeat {
       // A founder that the others have removed since is told nothing before it is a member again.
       const isLate = this.#shard.options.nowMs() >= impatientMs;
       if (isLate && !isRegistering && founders.length > 0) register();
-      if (this.#isUseless(partition)) return elsewhere(partition, membership.keepers);
+      if (this.#isUseless(partition)) return useless(partition, membership.keepers);
       const isTime = mayRecover && !membership.isRecovering &&
         this.#shard.options.nowMs() >= impatientMs + RECOVER_PATIENCE_MS;
       if (isTime && this.#isLost(partition)) {
@@ -214,7 +214,7 @@ export class ClusterSeat {
       yield* this.#pause(1);
     }
     if (partition.replica.readOnly && !this.#shard.partitions.mayGiveUp(CONTROLLER_GROUP_ID)) {
-      return elsewhere(partition, membership.keepers);
+      return useless(partition, membership.keepers);
     }
     this.#awaited = [];
     if (partition.replica.readOnly) {
@@ -443,11 +443,12 @@ function refusalIn(answer: RegistrationAnswer | null): string | null {
   return answer?.refusal ?? null;
 }
 
-/** Why a start cannot go on with a damaged log that other nodes have. */
-function elsewhere({ log }: Partition, keepers: readonly number[]): JoinRefusal {
-  const reason =
-    `The cluster's metadata log (${log.directory}) cannot be used: damage may have cut it, and its loss is not ` +
-    `accepted, because other nodes (${keepers.join(", ")}) may have more of it`;
+/** Why a start cannot go on with a damaged log. */
+function useless({ log }: Partition, keepers: readonly number[]): JoinRefusal {
+  const what =
+    `The cluster's metadata log (${log.directory}) cannot be used: damage may have cut it, and its loss is not accepted`;
+  if (keepers.length === 0) return { kind: "damaged", reason: what };
+  const reason = `${what}, because other nodes (${keepers.join(", ")}) may have more of it`;
   return { kind: "elsewhere", reason };
 }
 

@@ -36,7 +36,8 @@ export function replicaDamageRemedy(
   const isOnWay = (node: number): boolean => adding.includes(node) || removing.includes(node);
   const isOnlyOne = replicas.includes(nodeId) &&
     replicas.every((node) => node === nodeId || isOnWay(node));
-  if (!isOnlyOne || replicas.length === 1) return REPLICA_DAMAGE_REMEDY;
+  if (!isOnlyOne) return REPLICA_DAMAGE_REMEDY;
+  if (replicas.length === 1) return DAMAGE_REMEDY;
   const name = `${topic.name}/${index}`;
   // A move is neither finished nor taken back without a leader.
   return "put back a copy of the files; or, as the others are only becoming replicas, go on with what this log has: " +

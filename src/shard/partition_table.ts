@@ -186,11 +186,12 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
 
   /**
    * Whether no other node has the log. What a damaged log says of its members may lack the last ones, or that others have
-   * left. Of the metadata's own log nobody else may be known, because the manifest is lost.
+   * left: what the metadata has of a partition counts more. Of the metadata's own log nobody else may be known, because the
+   * manifest is lost.
    */
   #hasNoOther({ image: { holders, groupId }, replica: { voterCount } }: Partition): boolean {
-    const isMetadata = groupId === CONTROLLER_GROUP_ID;
-    const keepers = isMetadata ? this.#options.metadataKeepers?.() ?? null : null;
+    if (groupId !== CONTROLLER_GROUP_ID) return holders.length === 1;
+    const keepers = this.#options.metadataKeepers?.() ?? null;
     return keepers === null ? holders.length <= 1 && voterCount === 1 : keepers.length === 0;
   }
 

@@ -409,3 +409,61 @@ Deno.test("a node that was restarted alone goes on as a flag of the start says, 
   bench.until(() => bench.cluster.accepting.length === 3, "all nodes");
   assert.deepEqual(bench.cluster.nodes.flatMap(({ fatals }) => fatals), []);
 });
+
+Deno.test("a node that a cluster shrank to, and whose metadata lost that, is told to accept the loss", () => {
+  const bench = begun(7, 3, 3, null);
+  bench.cluster.rest(2_000);
+  cutLogs(bench, 0, 0, () => {
+    for (const nodeId of [2, 1]) leave(bench, nodeId);
+    bench.until(() => nodeOf(bench, 0).leads(0) && `${votersNow(bench, 0)}` === "0", "one voter");
+    bench.cluster.rest(2_000);
+  });
+  const node = nodeOf(bench, 0);
+  node.begin(1);
+  bench.until(() => !node.starting, "the end of a start");
+  assert.match(node.refusal ?? "", /^damaged: .*its loss is not accepted$/);
+  node.crash();
+  node.begin(1, undefined, true);
+  bench.until(() => !node.starting, "the end of a start");
+  assert.equal(node.refusal, null);
+  bench.until(() => node.leads(0), "a controller");
+});
+
+Deno.test("the damaged log of a partition that shrank to one node is accepted, though it has lost that", () => {
+  const bench = new ClusterBench(9, 3);
+  bench.start(2, 1, 1);
+  bench.until(() => bench.metadata(0).brokers.length === 3, "all nodes");
+  const names = ["a", "b"];
+  for (const name of names) {
+    const assignments = [{ partitionIndex: 0, brokerIds: [0, 1, 2] }];
+    const topic = { name, numPartitions: -1, replicationFactor: -1, assignments };
+    const request = { topics: [newCreatableTopic(topic)], timeoutMs: 5_000, validateOnly: false };
+    assert.equal(bench.ask(0, CREATE_TOPICS, 7, request).topics[0]!.errorCode, ErrorCode.NONE);
+  }
+  const partitionOf = (name: string) => imageOf(bench, 0).topicByName(name)!.partitions[0]!;
+  // On the shard whose journal loses its end; the metadata is on the other one.
+  const name = names.find((each) => partitionOf(each).groupId % 2 === 1)!;
+  bench.until(() => produce(bench, 0, name, 0) >= 0, "a leader");
+  bench.cluster.rest(1_000);
+  cutLogs(bench, 0, 1, () => {
+    const topics = names.map((each) => ({
+      name: each,
+      partitions: [{ partitionIndex: 0, replicas: [0] }],
+    }));
+    const request = newAlterPartitionReassignmentsRequest({ topics });
+    bench.until(
+      () => bench.ask(0, ALTER_PARTITION_REASSIGNMENTS, 0, request).errorCode === ErrorCode.NONE,
+      "a controller",
+    );
+    bench.until(() => names.every((each) => !partitionOf(each).isChanging), "the moves");
+    for (const nodeId of [2, 1]) leave(bench, nodeId);
+    bench.cluster.rest(1_000);
+  });
+  const node = nodeOf(bench, 0);
+  node.begin(2, undefined, true);
+  bench.until(() => node.accepting, "a start");
+  const { groupId } = partitionOf(name);
+  assert(node.report!.suspectGroups.includes(groupId));
+  bench.until(() => node.leads(groupId), "a leader");
+  assert(node.remarks.some((each) => /Accepted a damaged log/.test(each)), node.remarks.join("\n"));
+});
