@@ -168,7 +168,8 @@ function registrationProblem(
   if (known === undefined) return roomProblem(image);
   const where = placeOf(known);
   if (known.incarnation !== incarnation) {
-    if (!isConnected(nodeId)) return null;
+    // Who was there cannot be there any more: its connection has not been noticed to be gone.
+    if (!isConnected(nodeId) || (where !== "" && where === placeOf(node))) return null;
     const place = where === "" ? "" : ` at ${where}`;
     return `another node with the id ${nodeId} is running${place}: start this one with another --node-id`;
   }

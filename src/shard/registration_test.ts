@@ -50,11 +50,19 @@ Deno.test("a node registers, and again with what changed about it", () => {
 Deno.test("a second node with an id that runs is refused; after a lost disk the id is taken up again", () => {
   const cluster = new TestCluster({ nodes: [testNode(0), testNode(3)] });
   const node = { ...testNode(3), incarnation: "f".repeat(32) };
-  const answer = registered(cluster, { node, firstFreeGroupId: 1 });
+  const elsewhere = { ...node, endpoints: [{ name: "rpc", host: "h", port: 7 }] };
+  const answer = registered(cluster, { node: elsewhere, firstFreeGroupId: 1 });
   assert.match(answer!.refusal!, /another node with the id 3 is running at 127.0.0.1:33148/);
   assert.deepEqual(cluster.image.nodes.get(3), testNode(3));
   const isAlive = (nodeId: number) => nodeId !== 3;
-  assert.deepEqual(registered(cluster, { node, firstFreeGroupId: 1 }, isAlive), DONE);
+  assert.deepEqual(registered(cluster, { node: elsewhere, firstFreeGroupId: 1 }, isAlive), DONE);
+  assert.deepEqual(cluster.image.nodes.get(3), elsewhere);
+});
+
+Deno.test("who takes up an id where it was is not refused for a connection that has just gone", () => {
+  const cluster = new TestCluster({ nodes: [testNode(0), testNode(3)] });
+  const node = { ...testNode(3), incarnation: "f".repeat(32) };
+  assert.deepEqual(registered(cluster, { node, firstFreeGroupId: 1 }), DONE);
   assert.deepEqual(cluster.image.nodes.get(3), node);
 });
 
