@@ -185,6 +185,7 @@ export class Mender {
   /** Replicas of more than this node. */
   #groups(): number[] {
     const groups: number[] = [];
+    if (this.#options.replication.isAlone) return groups;
     for (const { groupId, others } of this.#options.replication.replicas) {
       if (others.length > 0) groups.push(groupId);
     }

@@ -1,11 +1,11 @@
 import { strict as assert } from "node:assert";
 import { type Random, Xoshiro128 } from "../base/prng.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
-import { LOG_BUSY, ReadError } from "../storage/log.ts";
+import { ReadError } from "../storage/log.ts";
 import { LogRead } from "../storage/log_read.ts";
-import { ReplicaCluster, type ReplicaNode } from "../../tests/sim/replica_cluster.ts";
+import type { ReplicaCluster, ReplicaNode } from "../../tests/sim/replica_cluster.ts";
+import { appendMany, committed, GROUP, ledCluster } from "./test_logs.ts";
 
-const GROUP = 5;
 /** Longest time until everything is whole: inspections begin seconds after a start (virtual ms). */
 const MEND_MS = 60_000;
 /** Runs with damage of any kind. */
@@ -13,35 +13,16 @@ const SEEDS = 6;
 
 /** Three replicas with equal logs, all of them on the disks; the log's end. */
 function written(seed: number, batches: number): { cluster: ReplicaCluster; end: number } {
-  const cluster = new ReplicaCluster(3, seed);
-  cluster.openAll(GROUP);
-  cluster.until("a leader", () => cluster.leaderOf(GROUP) !== null);
-  const leader = cluster.leaderOf(GROUP)!;
-  let end = 0;
-  for (let i = 0; i < batches; i++) {
-    let result = LOG_BUSY;
-    const valueBytes = i % 50 === 7 ? 60_000 : 40 + (i * 37) % 3000;
-    cluster.until(
-      "room",
-      () => (result = cluster.append(leader, GROUP, 1 + i % 3, valueBytes)) >= 0,
-    );
-    end = result;
-    if (i % 7 === 0) cluster.step();
-  }
-  committed(cluster, end);
+  const { cluster, leader } = ledCluster(3, seed);
+  const valueBytes = (i: number) => i % 50 === 7 ? 60_000 : 40 + (i * 37) % 3000;
+  const end = appendMany(cluster, leader, batches, valueBytes);
+  committed(cluster, cluster.nodes, end);
   for (const { storage } of cluster.nodes) storage.engines[0]!.checkpoint();
   cluster.until(
     "checkpoints",
     () => cluster.nodes.every(({ storage }) => !storage.engines[0]!.checkpointing),
   );
   return { cluster, end };
-}
-
-function committed(cluster: ReplicaCluster, end: number): void {
-  cluster.until(
-    `the commit of ${end}`,
-    () => cluster.nodes.every((node) => cluster.replica(node, GROUP).commitOffset >= end),
-  );
 }
 
 /** Data files of the group on a node, oldest first. */
@@ -113,7 +94,7 @@ function assertWhole(cluster: ReplicaCluster, end: number, bytes: Uint8Array): v
   }
   for (const node of cluster.nodes) cluster.kill(node);
   for (const node of cluster.nodes) cluster.start(node);
-  committed(cluster, end);
+  committed(cluster, cluster.nodes, end);
   for (const node of cluster.nodes) {
     assertSame(readLog(cluster, node, end), bytes, node);
   }
@@ -140,7 +121,7 @@ Deno.test("who reads a damaged extent is told to try again, and gets the records
   afterDamage(cluster, ({ id, storage: { disk } }, [first]) => {
     if (id === leader.id) disk.loseBlock(first!, 40);
   });
-  committed(cluster, end);
+  committed(cluster, cluster.nodes, end);
   assert.equal(readLog(cluster, leader, end), ReadError.MENDING);
   cluster.until("the repair", () => leader.mender.mended === 1, 1_000);
   assertSame(readLog(cluster, leader, end), bytes, leader);
@@ -165,14 +146,14 @@ Deno.test("a leader with a damaged extent that a new follower needs has it from 
   const { disk } = leader.storage;
   disk.flipBit(path, disk.size(path) > 0 ? BLOCK_SIZE + 5 : 0, 1);
   for (const node of [leader, behind]) cluster.start(node);
-  committed(cluster, more);
+  committed(cluster, cluster.nodes, more);
   assertWhole(cluster, end, bytes);
 });
 
 Deno.test("records that no other node has are refused as where there is no other node, and that is said once", () => {
   const { cluster, end } = written(34, 300);
   afterDamage(cluster, ({ storage: { disk } }, [first]) => disk.loseBlock(first!, 20));
-  committed(cluster, end);
+  committed(cluster, cluster.nodes, end);
   cluster.pass(4_000);
   for (const node of cluster.nodes) assert.equal(readLog(cluster, node, end), ReadError.STORAGE);
   cluster.pass(5_000);
@@ -279,7 +260,7 @@ for (let seed = 1; seed <= SEEDS; seed++) {
       cluster.start(node);
     }
     try {
-      committed(cluster, end);
+      committed(cluster, cluster.nodes, end);
       assertWhole(cluster, end, bytes);
     } catch (error) {
       throw new Error(said.join("\n"), { cause: error });

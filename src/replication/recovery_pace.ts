@@ -6,7 +6,7 @@
  * than that is appended, it is {@linkcode RECOVERY_SHARE} of what is appended, for each node that is filled: it gets on, and
  * costs little more than when it keeps up. A request for entries that comes too early waits, at most one for each group and
  * member; its leader asks for nothing more until it is answered. Voters without which nothing commits are not held back, nor
- * those that keep up.
+ * those that keep up: a request that waits is looked at now and then, and goes first when its member has become one of them.
  *
  * @module
  */
@@ -18,6 +18,9 @@ import {
   RECOVERY_SHARE,
 } from "../base/limits.ts";
 import { Timer, type Timers } from "../io/timers.ts";
+
+/** Between two looks for requests that need not wait any more (ms). */
+const LOOK_MS = 100;
 
 /** What is sent in the long run, and at once. */
 export interface RecoveryLimits {
@@ -39,9 +42,16 @@ export interface RecoveryPaceOptions {
   readonly recovery?: RecoveryLimits;
 }
 
+/** A request for entries. */
+export interface PacedRequest {
+  /** Nobody waits for what the member lacks. */
+  isSpare(): boolean;
+  go(): void;
+}
+
 interface Waiting {
   readonly node: number;
-  readonly go: () => void;
+  readonly request: PacedRequest;
 }
 
 export class RecoveryPace {
@@ -57,6 +67,7 @@ export class RecoveryPace {
   #measuredBytes = 0;
   /** Nodes for which something was asked since then. */
   readonly #nodes = new Set<number>();
+  #lookedMs: number;
   /** Requests that wait, in order, by whom they are for. */
   readonly #waiting = new Map<string, Waiting>();
 
@@ -67,18 +78,19 @@ export class RecoveryPace {
     this.#bytesPerMs = this.#limits.bytesPerMs;
     this.#countedMs = options.nowMs();
     this.#measuredMs = this.#countedMs;
+    this.#lookedMs = this.#countedMs;
   }
 
   /**
-   * Whether something has to wait; then `go` is called later, unless another request for the same member of the group
+   * Whether a request has to wait; then its `go` is called later, unless another one for the same member of the group
    * takes its place.
    */
-  holdsBack(groupId: number, node: number, go: () => void): boolean {
+  holdsBack(groupId: number, node: number, request: PacedRequest): boolean {
     this.#nodes.add(node);
     this.#count();
     const isEarly = this.#bytes <= 0 || this.#waiting.size > 0;
     if (!isEarly) return false;
-    this.#waiting.set(`${groupId} ${node}`, { node, go });
+    this.#waiting.set(`${groupId} ${node}`, { node, request });
     this.#schedule();
     return true;
   }
@@ -113,12 +125,25 @@ export class RecoveryPace {
 
   #goOn(): void {
     this.#count();
-    for (const [key, { go }] of this.#waiting) {
+    this.#letNeededGo();
+    for (const [key, { request }] of this.#waiting) {
       if (this.#bytes <= 0) break;
       this.#waiting.delete(key);
-      go();
+      request.go();
     }
     if (this.#waiting.size > 0) this.#schedule();
+  }
+
+  /** Others may have gone meanwhile, and without a member that waits nothing may commit. */
+  #letNeededGo(): void {
+    const nowMs = this.#options.nowMs();
+    if (nowMs - this.#lookedMs < LOOK_MS) return;
+    this.#lookedMs = nowMs;
+    for (const [key, { request }] of this.#waiting) {
+      if (request.isSpare()) continue;
+      this.#waiting.delete(key);
+      request.go();
+    }
   }
 
   #schedule(): void {

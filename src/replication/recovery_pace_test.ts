@@ -1,9 +1,14 @@
 import { strict as assert } from "node:assert";
 import { RECOVERY_BURST_BYTES, RECOVERY_BYTES_PER_MS } from "../base/limits.ts";
 import { Timers } from "../io/timers.ts";
-import { RecoveryPace } from "./recovery_pace.ts";
+import { type PacedRequest, RecoveryPace } from "./recovery_pace.ts";
 
 const FRAME = 256 * 1024;
+
+/** A request of a member of which nobody waits for what it lacks. */
+function spare(go: () => void): PacedRequest {
+  return { isSpare: () => true, go };
+}
 
 Deno.test("learners get so many bytes in a second, however many ask, and all get some", () => {
   const timers = new Timers();
@@ -17,7 +22,7 @@ Deno.test("learners get so many bytes in a second, however many ask, and all get
   const LAST_MS = 2_000;
   for (; nowMs < LAST_MS; nowMs++) {
     for (const learner of sent.keys()) {
-      if (!pace.holdsBack(1, learner, () => send(learner))) send(learner);
+      if (!pace.holdsBack(1, learner, spare(() => send(learner)))) send(learner);
     }
     timers.run(nowMs);
   }
@@ -31,12 +36,12 @@ Deno.test("what waits comes once, and a later request takes the place of the ear
   const timers = new Timers();
   let nowMs = 0;
   const pace = new RecoveryPace({ timers, nowMs: () => nowMs, appendedBytes: () => 0 });
-  assert(!pace.holdsBack(1, 1, () => assert.fail("it need not wait")));
+  assert(!pace.holdsBack(1, 1, spare(() => assert.fail("it need not wait"))));
   pace.sent(RECOVERY_BURST_BYTES + 100 * RECOVERY_BYTES_PER_MS);
   const came: string[] = [];
-  assert(pace.holdsBack(1, 1, () => came.push("early")));
-  assert(pace.holdsBack(1, 1, () => came.push("late")));
-  assert(pace.holdsBack(1, 2, () => came.push("other")));
+  assert(pace.holdsBack(1, 1, spare(() => came.push("early"))));
+  assert(pace.holdsBack(1, 1, spare(() => came.push("late"))));
+  assert(pace.holdsBack(1, 2, spare(() => came.push("other"))));
   timers.run(nowMs = 50);
   assert.deepEqual(came, []);
   timers.run(nowMs = 102);
@@ -58,7 +63,7 @@ Deno.test("where more is appended than the usual pace, whoever is filled gets on
   };
   const LAST_MS = 4_000;
   for (; nowMs < LAST_MS; nowMs++) {
-    for (let i = 0; i < 8; i++) if (!pace.holdsBack(1, 1, send)) send();
+    for (let i = 0; i < 8; i++) if (!pace.holdsBack(1, 1, spare(send))) send();
     timers.run(nowMs);
   }
   assert(sent > 1.1 * appendedBytes() && sent < 1.4 * appendedBytes(), `${sent}`);
@@ -78,9 +83,31 @@ Deno.test("where more is appended than the usual pace, each of several nodes tha
   const LAST_MS = 8_000;
   for (; nowMs < LAST_MS; nowMs++) {
     for (const node of sent.keys()) {
-      if (!pace.holdsBack(1, node, () => send(node))) send(node);
+      if (!pace.holdsBack(1, node, spare(() => send(node)))) send(node);
     }
     timers.run(nowMs);
   }
   assert(Math.min(...sent) > 1.1 * appendedBytes(), `${sent} of ${appendedBytes()}`);
+});
+
+Deno.test("requests that wait go at once when their member has become one without which nothing commits", () => {
+  const GROUPS = 2_000;
+  const timers = new Timers();
+  let nowMs = 0;
+  const pace = new RecoveryPace({ timers, nowMs: () => nowMs, appendedBytes: () => 0 });
+  pace.sent(RECOVERY_BURST_BYTES + 1);
+  let isSpare = true;
+  const came: number[] = [];
+  for (let group = 0; group < GROUPS; group++) {
+    const go = (): void => {
+      came.push(group);
+      pace.sent(FRAME);
+    };
+    assert(pace.holdsBack(group, 1, { isSpare: () => isSpare, go }));
+  }
+  for (; nowMs < 300; nowMs++) timers.run(nowMs);
+  assert(came.length > 0 && came.length < GROUPS / 10, `${came.length}`);
+  isSpare = false;
+  for (; nowMs < 500; nowMs++) timers.run(nowMs);
+  assert.equal(came.length, GROUPS);
 });

@@ -29,6 +29,7 @@ import type { FrameOwner } from "../rpc/frame_queue.ts";
 import { LogRead } from "../storage/log_read.ts";
 import { ReadError } from "../storage/log.ts";
 import { type RecordSource, Refilled, type WantedRecords } from "../storage/refill.ts";
+import type { FrameSender } from "./frame_sender.ts";
 import { ReplicationFrame } from "./frames.ts";
 import type { GroupReplica } from "./group_replica.ts";
 
@@ -40,20 +41,11 @@ type Outcome = typeof Outcome[keyof typeof Outcome];
 
 const NOTHING_SENT: FrameOwner = { onFrameOver() {} };
 
-export interface RefillHost {
+export interface RefillHost extends FrameSender {
   readonly memory: Memory;
   replicaOf(groupId: number): GroupReplica | undefined;
   /** The largest frame that a node takes (bytes). */
   frameMaxOf(node: number): number;
-  /** Sends a frame of `head` and `ranges` to a group's shard on a node, on the data lane; false: not now. */
-  sendFrame(
-    type: ReplicationFrame,
-    groupId: number,
-    node: number,
-    head: Uint8Array,
-    ranges: RangeList,
-    owner: FrameOwner,
-  ): boolean;
 }
 
 export interface RefillOptions {

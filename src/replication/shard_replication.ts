@@ -191,6 +191,11 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     return this.#staging;
   }
 
+  /** No replica of this shard has another one elsewhere. */
+  get isAlone(): boolean {
+    return this.#byNode.size === 0;
+  }
+
   get replicas(): Iterable<GroupReplica> {
     return this.#replicas.values();
   }
@@ -303,14 +308,14 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
 
   replicate(replica: GroupReplica, node: number, fromIndex: number, room: number): void {
     if (!replica.isSpare(node)) return this.#replicate(replica, node, fromIndex, room);
-    const { term } = replica.raft;
-    const little = Math.min(room, RECOVERY_FRAME_BYTES);
+    const { raft } = replica;
+    const { term } = raft;
     const go = (): void => {
-      if (replica.raft.term === term && replica.raft.leaderId === this.nodeId) {
-        this.#replicate(replica, node, fromIndex, little);
-      }
+      if (raft.term !== term || raft.leaderId !== this.nodeId) return;
+      this.#replicate(replica, node, fromIndex, Math.min(room, RECOVERY_FRAME_BYTES));
     };
-    if (!this.#pace.holdsBack(replica.log.groupId, node, go)) go();
+    const request = { isSpare: () => replica.isSpare(node), go };
+    if (!this.#pace.holdsBack(replica.log.groupId, node, request)) go();
   }
 
   #replicate(replica: GroupReplica, node: number, fromIndex: number, room: number): void {

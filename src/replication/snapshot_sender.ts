@@ -16,23 +16,15 @@ import { ReadError } from "../storage/log.ts";
 import { LogRead } from "../storage/log_read.ts";
 import { committedProducers } from "../storage/producer_snapshot.ts";
 import { batchBaseOffset } from "../wire/record_batch.ts";
+import type { FrameSender } from "./frame_sender.ts";
 import { ReplicationFrame } from "./frames.ts";
 import type { GroupReplica } from "./group_replica.ts";
 import { encodeSnapshot } from "./snapshot_frame.ts";
 
-export interface SnapshotHost {
+export interface SnapshotHost extends FrameSender {
   readonly memory: Memory;
   readonly allocate: (size: number) => number;
   readonly release: (address: number) => void;
-  /** Sends a frame of `head` and `ranges`; false: not now. */
-  sendFrame(
-    type: ReplicationFrame,
-    groupId: number,
-    node: number,
-    head: Uint8Array,
-    ranges: RangeList,
-    owner: FrameOwner,
-  ): boolean;
   /** A snapshot will not be sent; its group hears of it when the turn ends. */
   onSnapshotUnsent(replica: GroupReplica, node: number, term: number): void;
 }

@@ -22,8 +22,8 @@ import type { Partition } from "../kafka/partition.ts";
 const LOOK_MS = 2_000;
 /** What can be mended, or read after all, is by then (ms). */
 const UNCUT_MS_MIN = 10_000;
-/** With fewer replicas there is no majority without this one. */
-const REPLICAS_MIN = 3;
+/** With fewer replicas, or nodes, there is no majority without this one. */
+export const REPLICAS_MIN = 3;
 
 export interface LostReplicasOptions {
   readonly nodeId: number;
@@ -62,8 +62,8 @@ export class LostReplicas {
     for (const partition of partitions()) {
       const { image, log, replica: { leaderId } } = partition;
       if (image.groupId === CONTROLLER_GROUP_ID) continue;
-      if (!log.suspect && uncutForMs(image.groupId) < UNCUT_MS_MIN) continue;
       if (image.holders.length < REPLICAS_MIN || image.isChanging) continue;
+      if (!log.suspect && uncutForMs(image.groupId) < UNCUT_MS_MIN) continue;
       if (leaderId < 0 || leaderId === nodeId) continue;
       // Until then it may be the only copy of what the others are still to get, but for the leader's.
       const others = inSyncOf(image).filter((node) => node !== nodeId);

@@ -53,7 +53,7 @@ import { kafkaHandlers } from "./handlers.ts";
 import type { LedGroup } from "./leader_feed.ts";
 import { ShardLeadership, TRANSFER_API } from "./leadership.ts";
 import { LeaderNews } from "./leader_news.ts";
-import { LostReplicas } from "./lost_replicas.ts";
+import { LostReplicas, REPLICAS_MIN } from "./lost_replicas.ts";
 import { replicaDamageRemedy } from "./node_health.ts";
 import { NodeNews } from "./node_news.ts";
 import { MemberSteward } from "./member_steward.ts";
@@ -336,8 +336,9 @@ export class Shard {
       nowMs,
       events: this.events,
       partitions: () => {
-        const isKnown = this.image.logicalVersion >= REFILLS_SINCE_VERSION;
-        return isKnown && partitions.isCurrent ? partitions.all() : [];
+        const { nodes, logicalVersion } = this.image;
+        const mayBe = nodes.size >= REPLICAS_MIN && logicalVersion >= REFILLS_SINCE_VERSION;
+        return mayBe && partitions.isCurrent ? partitions.all() : [];
       },
       uncutForMs: (groupId) => this.replication.replicaOf(groupId)?.uncutForMs ?? 0,
       inSyncOf: (partition) => this.leaders.inSyncOf(partition),
