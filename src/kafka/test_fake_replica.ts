@@ -34,6 +34,7 @@ export class FakeReplica implements Replica {
   trimmedIndex = -1;
   inSyncCount = 1;
   voterCount = 1;
+  isAlone = true;
   /** By number of copies: what is as safe as that; everything committed where it is not said. */
   readonly safe = new Map<number, number>();
   /** Batches of which it was told. */

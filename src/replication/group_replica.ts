@@ -183,6 +183,10 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     return this.raft.configuration.voters.length;
   }
 
+  get isAlone(): boolean {
+    return this.#others.length === 0;
+  }
+
   get batchBytesMax(): number {
     return this.#batchBytesMax;
   }

@@ -111,6 +111,8 @@ export interface Replica {
   safeOffset(copies: number): number;
   /** Voters of the group, this node included. */
   readonly voterCount: number;
+  /** Nobody else belongs to the group, with or without a vote. */
+  readonly isAlone: boolean;
   /** The largest batch that every replica takes, as far as is known (bytes); a leader appends none that is larger. */
   readonly batchBytesMax: number;
 

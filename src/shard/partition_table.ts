@@ -30,7 +30,7 @@ import { PartitionLimits } from "../kafka/partition_limits.ts";
 import type { MakeReplica } from "../replication/replica.ts";
 import { CONTROLLER_GROUP_ID, EPOCH_FLOOR_MAX } from "../cluster/records.ts";
 import type { WatchedReplica } from "./replica_health.ts";
-import { LOG_BUSY, LOG_NO_SPACE } from "../storage/log.ts";
+import { LOG_BUSY } from "../storage/log.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import type { LedGroup } from "./leader_feed.ts";
@@ -463,12 +463,12 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
       if (!partition.leading) continue;
       const { log, replica } = partition;
       const limits = { retentionMs, retentionBytes, limitOffset: partition.highWatermark };
-      if (replica.voterCount > 1) {
-        // Through the log, so that it moves on every replica; a full disk has no room for that.
+      if (replica.isAlone) log.applyRetention(wallMs, limits);
+      else {
+        // Through the log, so that it moves on every replica, those that do not vote yet included.
         const offset = log.retentionOffset(wallMs, limits);
-        if (offset <= log.startOffset || replica.proposeTrim(offset) !== LOG_NO_SPACE) continue;
+        if (offset > log.startOffset) replica.proposeTrim(offset);
       }
-      log.applyRetention(wallMs, limits);
     }
   }
 }

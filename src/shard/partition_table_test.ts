@@ -224,3 +224,31 @@ Deno.test("an extent is given up where no voter but this one has it; of a damage
   // An image that is older than this start may not know of others.
   assert.deepEqual([judge(false, 1, 1, false), judge(true, 1, 1, false)], [true, false]);
 });
+
+for (const isAlone of [true, false]) {
+  const how = isAlone
+    ? "by itself where it is alone"
+    : "through the log, for members without a vote, too";
+  Deno.test(`retention moves the log start ${how}`, () => {
+    const trims: string[] = [];
+    const log = Object.assign(new ManualLog(), {
+      startOffset: 3,
+      retentionOffset: () => 7,
+      applyRetention: () => trims.push("here"),
+    });
+    const storage = { shard: 0, logs: new Map(), createLog: () => log } as unknown as ShardStorage;
+    const replica = Object.assign(new FakeReplica(log), {
+      isAlone,
+      proposeTrim: (offset: number) => trims.push(`proposed to ${offset}`),
+    });
+    const table = new PartitionTable(storage, { ...OPTIONS, makeReplica: () => replica });
+    table.noteCurrent();
+    const config = new TopicConfig(new Map(), new Settings(new Map()));
+    const topic = new TopicImage({ topicId: ZERO_UUID, name: "t" }, 0, config);
+    const place = { topic, index: 0, groupId: 0, replicas: [0], incarnations: [] };
+    table.partitionAdded(new PartitionImage(place));
+    replica.lead(1);
+    table.applyRetention(1_000);
+    assert.deepEqual(trims, isAlone ? ["here"] : ["proposed to 7"]);
+  });
+}

@@ -25,6 +25,7 @@ export class FickleReplica implements Replica, ReplicaListener {
   listener: ReplicaListener | null = null;
   readonly inSyncCount = 1;
   readonly voterCount = 1;
+  readonly isAlone = true;
   readonly handingOver = false;
   readonly undecided = false;
   readonly transferring = false;

@@ -31,6 +31,8 @@ import { expect } from "./sim_failure.ts";
 
 /** Batches that may be larger than this have a request each: a frame must fit the smallest arena's. */
 const SHARED_BYTES_MAX = 100 * 1024;
+/** Batches of a producer and a partition that the broker remembers, as in Kafka. */
+const REMEMBERED = 5;
 /** From here on topics are named by id. */
 const TOPIC_IDS_SINCE = 13;
 const ZSTD_SINCE = 7;
@@ -54,6 +56,8 @@ interface Queued {
   readonly batch: SentBatch;
   /** As it is sent; it may say another max timestamp than is stored. */
   readonly bytes: Uint8Array;
+  /** How many the lane had before. */
+  readonly ordinal: number;
   sent: boolean;
 }
 
@@ -62,6 +66,8 @@ interface Lane {
   readonly index: number;
   readonly queue: Queued[];
   nextSequence: number;
+  /** Batches so far. */
+  made: number;
   /** A batch was acknowledged. */
   known: boolean;
   /** The last one that was; null: none, or it is not to be sent again. */
@@ -155,15 +161,34 @@ export class ProduceActor extends Actor {
     const key = `${topic.id}/${index}`;
     let lane = this.#lanes.get(key);
     if (lane === undefined) {
-      lane = { topic, index, queue: [], nextSequence: 0, known: false, last: null, failed: false };
+      const queue: Queued[] = [];
+      lane = {
+        topic,
+        index,
+        queue,
+        nextSequence: 0,
+        made: 0,
+        known: false,
+        last: null,
+        failed: false,
+      };
       this.#lanes.set(key, lane);
     }
     // Until the broker knows the producer, any sequence begins: so clients wait until there is a leader.
-    if (lane.queue.length >= (lane.known || !this.#shape.idempotent ? 5 : 1)) return;
+    if (lane.queue.length >= (lane.known || !this.#shape.idempotent ? REMEMBERED : 1)) return;
+    // One that waits for its answer must not be forgotten meanwhile: it may be sent again.
+    const [oldest] = lane.queue;
+    const isFarBehind = oldest !== undefined && lane.made - oldest.ordinal >= REMEMBERED;
+    if (isFarBehind && this.#shape.idempotent) return;
     const { checker } = this.stage;
     const bytes = this.#encode(lane, checker.nextNumber);
     const batch = checker.sending(checker.partition(topic.id, index), bytes);
-    lane.queue.push({ batch, bytes: this.#odd() ? lying(bytes) : bytes, sent: false });
+    lane.queue.push({
+      batch,
+      bytes: this.#odd() ? lying(bytes) : bytes,
+      ordinal: lane.made++,
+      sent: false,
+    });
   }
 
   #encode(lane: Lane, number: number): Uint8Array {
