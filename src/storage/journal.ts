@@ -241,10 +241,10 @@ export class Journal {
     return true;
   }
 
-  /** Starts the filling write, if there is one and none is in flight. */
-  flush(): void {
+  /** Starts the filling write, if there is one and none is in flight; returns whether it did. */
+  flush(): boolean {
     const buffer = this.#filling;
-    if (this.#flightBlocks > 0 || buffer.streamBytes === 0 || this.#failure !== 0) return;
+    if (this.#flightBlocks > 0 || buffer.streamBytes === 0 || this.#failure !== 0) return false;
     const blocks = buffer.finish();
     const lsn = this.#ring.nextLsn;
     const place = this.#ring.take(blocks);
@@ -262,6 +262,7 @@ export class Journal {
       blocks * BLOCK_SIZE,
       this.#onWritten,
     );
+    return true;
   }
 
   /** Everything up to `lsn` is covered by both checkpoint slots: its blocks may be overwritten. */

@@ -188,6 +188,32 @@ Deno.test("a checkpoint is not there before the write that it begins behind", ()
   restarted(node, kept, "without the SEAL");
 });
 
+Deno.test("a segment's write does not go beside a journal write that begins, and waits for one turn at most", () => {
+  const { node, log } = mounted(1);
+  const { disk } = node;
+  let writes = 0;
+  const write = disk.write.bind(disk);
+  disk.write = (handle, position, address, length, durable, done) => {
+    if (!durable) writes++;
+    write(handle, position, address, length, durable, done);
+  };
+  const { journal } = node.engines[0]!.journal;
+  let waits = false;
+  let written = 0;
+  // Every turn begins a journal write, as under a load that never pauses.
+  for (let i = 0; i < 200; i++) {
+    put(node, log, 2000);
+    writes = 0;
+    const { nextLsn } = journal;
+    node.turn();
+    waits = journal.nextLsn > nextLsn && !waits;
+    if (waits) assert.equal(writes, 0, `turn ${i}`);
+    written += writes;
+    disk.run();
+  }
+  assert.ok(written > 5, `${written} writes in 200 turns`);
+});
+
 Deno.test("a log that is deleted while it is reset, or cut, records nothing behind its deletion", () => {
   const point = { index: 40, term: 3, offset: 30, metas: [], producers: null };
   for (const kind of ["reset", "cut"]) {
