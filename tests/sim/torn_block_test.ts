@@ -42,8 +42,10 @@ Deno.test("a block torn to garbage takes nothing that was acknowledged before th
       const node = new TestNode({ seed, disk: { roughness: { wholeBlocks: true } } });
       const log = settledBatch(node);
       const kept = node.readAll(log, 0)!;
-      // Enough to close an extent, in one turn: its write may be handed out beside the journal's.
+      // Enough to close an extent, in one turn: its write may be handed out, in the turn after, beside the journal's.
       while (log.segmentList[0]!.dirtyHead === null) assert.equal(append(node, log, 4500), true);
+      node.turn();
+      node.turn();
       node.disk.crashAfterOps(cut);
       node.settle();
       const durable = log.durableEndOffset;
