@@ -146,7 +146,9 @@ Deno.test("reports are read, spread and put into the page", () => {
   assert.equal(spreadOf([1, 2]).median, 1.5);
   assert.equal(formatSpread(spreadOf([1234.5, 1000, 2000])), "1,235 (1,000-2,000)");
   const page = Deno.readTextFileSync(new URL("../../docs/BENCHMARKS.md", import.meta.url));
-  const written = withMeasured(withMeasured(page, "first"), "second");
-  assert(written.includes("\n\nsecond\n\n") && !written.includes("first\n\n<!--"));
-  assert.throws(() => withMeasured("no marks", "x"), /marks are missing/);
+  const once = withMeasured(page, "Host A.", ["## One\n\nfirst", "## Two\n\nkept"]);
+  const written = withMeasured(once, "Host B.", ["## One\n\nsecond"]);
+  assert(written.includes("## One\n\nHost B.\n\nsecond\n\n## Two\n\nHost A.\n\nkept\n\n<!--"));
+  assert.equal(withMeasured(written, "Host C.", []), written);
+  assert.throws(() => withMeasured("no marks", "x", []), /marks are missing/);
 });

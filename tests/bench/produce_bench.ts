@@ -7,7 +7,7 @@
  *
  * Server and load generator have a processor each. What is compared alternates within one run (A B A B ...),
  * because machines are noisy: only ratios within a run mean anything, and each cell is the median of the
- * rounds with the lowest and highest. `--write` puts the tables into docs/BENCHMARKS.md; `--dir` says on
+ * rounds with the lowest and highest. `--write` puts the tables that it measured into docs/BENCHMARKS.md; `--dir` says on
  * which disk the files lie (with /dev/shm, where durability costs nothing, the cost of the processor alone
  * remains); `--cells` takes only those of the cells (of loop, records and failover) whose name holds a text;
  * `--checkout` has the comparison of records run another checkout beside this one; `--minutes` says how long a broker is
@@ -85,8 +85,6 @@ try {
 } finally {
   await Deno.remove(parentDir, { recursive: true });
 }
-const page = [hostLine(values.dir, plan), ...sections].join("\n\n");
-console.log(page);
-if (values.write) {
-  writePage(join(import.meta.dirname!, "../../docs/BENCHMARKS.md"), page);
-}
+const host = hostLine(values.dir, plan);
+console.log([host, ...sections].join("\n\n"));
+if (values.write) writePage(join(import.meta.dirname!, "../../docs/BENCHMARKS.md"), host, sections);
