@@ -34,7 +34,7 @@ const NO_PURGATORY = "Waiting requests end at their deadline; there is nothing t
 const NO_QUOTAS = "There are no quotas yet.";
 const OWN_REPLICATION = "Leaders send to their followers, as fast as memory and disks allow.";
 const OWN_PACE = "A node paces by itself what it sends to new replicas.";
-const NO_TRANSACTIONS = "There are no transactions yet.";
+const ALWAYS_VERIFIED = "The first batch of a transaction in a partition is always verified.";
 const NO_JMX = "There is no JMX here.";
 const NO_RECOMPRESSION = "Gregor stores what the producer sent.";
 const OWN_MEMORY = "--memory sets the memory, and Gregor divides it.";
@@ -191,21 +191,9 @@ export const KAFKA_ONLY_SETTINGS = {
     ...fixed,
     min: 1,
   }),
-  "transaction.abort.timed.out.transaction.cleanup.interval.ms": intSetting(
-    10_000,
-    NO_TRANSACTIONS,
-    { ...fixed, min: 1 },
-  ),
-  "transaction.max.timeout.ms": intSetting(900_000, NO_TRANSACTIONS, { ...fixed, min: 1 }),
-  "transaction.partition.verification.enable": booleanSetting(true, NO_TRANSACTIONS, ignored),
-  "transaction.remove.expired.transaction.cleanup.interval.ms": intSetting(
-    3_600_000,
-    NO_TRANSACTIONS,
-    { ...fixed, min: 1 },
-  ),
-  "transaction.state.log.load.buffer.size": intSetting(5 * MIB, NO_TRANSACTIONS, {
+  "transaction.partition.verification.enable": booleanSetting(true, ALWAYS_VERIFIED, ignored),
+  "transaction.state.log.load.buffer.size": intSetting(5 * MIB, OWN_MEMORY, {
     ...fixed,
     min: 1,
   }),
-  "transactional.id.expiration.ms": intSetting(604_800_000, NO_TRANSACTIONS, { ...fixed, min: 1 }),
 } as const;

@@ -289,6 +289,26 @@ const TRANSACTION_SETTINGS = {
     "Segment size of __transaction_state.",
     { ...bytes, ...fixed, min: 1 },
   ),
+  "transaction.max.timeout.ms": intSetting(
+    900_000,
+    "The longest time that a producer may give its transactions.",
+    { ...ms, ...fixed, min: 1 },
+  ),
+  "transaction.abort.timed.out.transaction.cleanup.interval.ms": intSetting(
+    10_000,
+    "How often to look for transactions whose time is over; they are aborted.",
+    { ...ms, ...fixed, min: 1 },
+  ),
+  "transactional.id.expiration.ms": intSetting(
+    604_800_000,
+    "How long a transactional id without a transaction is kept.",
+    { ...ms, ...fixed, min: 1 },
+  ),
+  "transaction.remove.expired.transaction.cleanup.interval.ms": intSetting(
+    3_600_000,
+    "How often to look for transactional ids that are not used.",
+    { ...ms, ...fixed, min: 1 },
+  ),
 } as const;
 
 const CONNECTION_SETTINGS = {

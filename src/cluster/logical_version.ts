@@ -11,6 +11,7 @@
  * | 1 | several nodes |
  * | 2 | metadata records PartitionChange and NodeState |
  * | 3 | more than 15 learners in the configuration of a group: clusters of more than 20 nodes; frames REFILL_ASK and REFILL, call REPLICA_LOST |
+ * | 4 | transactions: state of producers with aborted transactions; calls of AddPartitionsToTxn and WriteTxnMarkers |
  *
  * Whatever another node would refuse (a new record, frame, or field that must not be skipped) gets a version of its own here,
  * and is written when `ClusterImage.logicalVersion` has reached it.
@@ -28,7 +29,7 @@ export interface VersionRange {
 }
 
 /** This program. The least one rises when what only older programs did is taken out. */
-export const OWN_VERSIONS: VersionRange = { min: 1, max: 3 };
+export const OWN_VERSIONS: VersionRange = { min: 1, max: 4 };
 
 /** Records PARTITION_CHANGE and NODE_STATE. */
 export const CHANGES_SINCE_VERSION = 2;
@@ -38,6 +39,8 @@ export const MANY_LEARNERS_SINCE_VERSION = 3;
 export const FEW_LEARNERS_MAX = 15;
 /** Frames by which a replica asks another one for records that it cannot read, and a call that says that it lost its log. */
 export const REFILLS_SINCE_VERSION = 3;
+/** Transactions: what their coordinators and their partitions' leaders ask each other, and what logs keep of them. */
+export const TRANSACTIONS_SINCE_VERSION = 4;
 
 /** Why a program cannot be a node of a cluster at a finalized version (0: none is yet); null: it can. */
 export function versionProblem(version: number, { min, max }: VersionRange): string | null {

@@ -24,6 +24,7 @@ import type { RangeList } from "../bytes/range_list.ts";
 import { Timer } from "../io/timers.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import {
+  FETCH_ABORTED_SIZE_MAX,
   FETCH_PARTITION_SIZE_MAX,
   FETCH_RESPONSE_SIZE_MAX,
   FETCH_TOPIC_SIZE_MAX,
@@ -48,6 +49,8 @@ const LEADERS_SINCE = 16;
 const UNREAD_GRACE_MS = 5_000;
 /** Parts that an operation keeps for its next use. */
 const PARTS_KEPT_MAX = 256;
+/** Numbers of aborted transactions in an answer; those of its first partition with records may be more. */
+const ABORTED_CELLS_MAX = 65_536;
 
 export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOwner, ParkedRequest {
   readonly #path: FetchPath;
@@ -345,15 +348,18 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     let room = this.maxBytes;
     let names = 0;
     let given = false;
+    let aborted = 0;
     for (let i = 0; i < this.partCount; i++) {
       const part = this.parts[i]!;
       const bytes = part.bytes;
       // Each shard's first batch may exceed the limits; of the whole answer only the first may.
-      if (given && bytes > Math.min(room, part.asked.maxBytes)) {
+      const isCrowded = aborted + part.aborted.length > ABORTED_CELLS_MAX;
+      if (given && (isCrowded || bytes > Math.min(room, part.asked.maxBytes))) {
         part.dropRecords();
       } else if (bytes > 0) {
         room = Math.max(0, room - bytes);
         given = true;
+        aborted += part.aborted.length;
       }
       part.answered = !this.incremental || isNews(part);
       if (!part.answered) continue;
@@ -364,7 +370,8 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     }
     this.#answer.sort(this.#isById ? byTopicId : byTopicName);
     this.#inlineSize = FETCH_RESPONSE_SIZE_MAX + names +
-      this.#answer.length * (FETCH_PARTITION_SIZE_MAX + FETCH_TOPIC_SIZE_MAX);
+      this.#answer.length * (FETCH_PARTITION_SIZE_MAX + FETCH_TOPIC_SIZE_MAX) +
+      aborted / 2 * FETCH_ABORTED_SIZE_MAX;
     this.#finishSession();
     this.#giveToConnection();
   }
@@ -432,7 +439,9 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     // An empty list where it was asked for and something was read; and, as in Kafka, of what nobody knows.
     const isRead = this.isolation !== 0 && result.errorCode === ErrorCode.NONE;
     const isNowhere = part.unknown && result.errorCode !== ErrorCode.INCONSISTENT_TOPIC_ID;
-    writer.partition(result, isRead || isNowhere ? 0 : -1);
+    const { aborted } = part;
+    writer.partition(result, isRead || isNowhere ? aborted.length / 2 : -1);
+    if (isRead) for (let i = 0; i < aborted.length; i += 2) writer.aborted(aborted[i]!, aborted[i + 1]!);
     const bytes = part.bytes;
     writer.records(part.preferredReplica, bytes);
     if (bytes === 0) {

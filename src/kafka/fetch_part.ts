@@ -5,7 +5,7 @@
  */
 
 import { ErrorCode } from "../wire/errors.ts";
-import { FetchRead, NO_RACK } from "./fetch_read.ts";
+import { FetchRead, NO_RACK, NONE_ABORTED } from "./fetch_read.ts";
 import type { FetchPartition } from "./fetch_session.ts";
 
 /** What another shard answered about one partition. */
@@ -24,6 +24,8 @@ export interface RemoteFetchResult {
   bytes: number;
   readonly addresses: number[];
   readonly lengths: number[];
+  /** As `FetchRead.aborted`. */
+  aborted: readonly number[];
 }
 
 /** One partition of the operation. */
@@ -66,6 +68,12 @@ export class FetchPart {
   get bytes(): number {
     if (this.knownError !== ErrorCode.NONE) return 0;
     return this.isRemote ? this.remote.bytes : this.read.bytes;
+  }
+
+  /** Of the aborted transactions with records in the answer: producer id and first offset, one after the other. */
+  get aborted(): readonly number[] {
+    if (this.bytes === 0) return NONE_ABORTED;
+    return this.isRemote ? this.remote.aborted : this.read.aborted;
   }
 
   get highWatermark(): number {
@@ -117,5 +125,6 @@ function newRemoteResult(): RemoteFetchResult {
     bytes: 0,
     addresses: [],
     lengths: [],
+    aborted: NONE_ABORTED,
   };
 }

@@ -26,6 +26,9 @@ export const READ_COMMITTED = 1;
 /** Of a reader that asks leaders only. */
 export const NO_RACK = -1;
 
+/** No transaction was aborted. */
+export const NONE_ABORTED: readonly number[] = [];
+
 const epochEnd: EpochEnd = { term: -1, endOffset: -1 };
 
 export class FetchRead implements Completion {
@@ -50,6 +53,8 @@ export class FetchRead implements Completion {
   divergingEndOffset = -1;
   /** The replica that the reader should ask instead; -1: this one. */
   preferredReplica = -1;
+  /** Of the aborted transactions with records in the answer: producer id and first offset, one after the other. */
+  aborted: readonly number[] = NONE_ABORTED;
   readonly log = new LogRead(this);
 
   #owner: FetchReadOwner | null = null;
@@ -89,9 +94,14 @@ export class FetchRead implements Completion {
       this.preferredReplica = partition.preferredReplica(this.near, this.fetchOffset);
       if (this.preferredReplica >= 0) return true;
     }
-    const limit = this.isolation === READ_COMMITTED ? this.lastStableOffset : highWatermark;
+    const limit = this.#limit;
     if (this.fetchOffset >= limit || (this.maxBytes === 0 && !this.minOneBatch)) return true;
     return this.#read(partition, limit, owner);
+  }
+
+  /** First offset that the reader may not have. */
+  get #limit(): number {
+    return this.isolation === READ_COMMITTED ? this.lastStableOffset : this.highWatermark;
   }
 
   /** Bytes of records in the answer. */
@@ -102,7 +112,7 @@ export class FetchRead implements Completion {
   /** There are records that the answer does not hold, and no error. */
   get hasMore(): boolean {
     return this.error === ErrorCode.NONE && this.divergingEpoch < 0 && this.bytes === 0 &&
-      this.preferredReplica < 0 && this.fetchOffset < this.highWatermark;
+      this.preferredReplica < 0 && this.fetchOffset < this.#limit;
   }
 
   /** There are records, and there was no memory to read them. */
@@ -132,6 +142,13 @@ export class FetchRead implements Completion {
     read.minOneBatch = this.minOneBatch;
     // The request that it belongs to may hold what was read of other partitions.
     read.waitsForMemory = false;
+    const { producers } = partition.log;
+    if (this.isolation === READ_COMMITTED && producers.hasAborted) {
+      // Now, because retention may forget them while the records are read.
+      const aborted: number[] = [];
+      producers.collectAborted(this.fetchOffset, limit, aborted);
+      this.aborted = aborted;
+    }
     this.#pinned = true;
     this.#owner = owner;
     this.#partition = partition;
@@ -144,6 +161,7 @@ export class FetchRead implements Completion {
   #takeError(): void {
     const { gone } = this.#partition!;
     this.#partition = null;
+    if (this.aborted.length > 0) this.aborted = abortedBefore(this.aborted, this.log.nextOffset);
     if (this.log.error === ReadError.NONE) return;
     if (gone) {
       // Deleted while it was read: there is nothing wrong with the disk.
@@ -183,7 +201,13 @@ export class FetchRead implements Completion {
     this.divergingEpoch = -1;
     this.divergingEndOffset = -1;
     this.preferredReplica = -1;
+    this.aborted = NONE_ABORTED;
   }
+}
+
+/** Of aborted transactions those that have records before an offset. */
+function abortedBefore(aborted: readonly number[], offset: number): readonly number[] {
+  return aborted.filter((_, at) => aborted[at | 1]! < offset);
 }
 
 /**

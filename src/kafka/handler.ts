@@ -75,6 +75,8 @@ export interface Handler<Request, Response> {
   /** Highest version advertised and served. */
   readonly maxVersion: number;
   readonly route: Route<Request, Response>;
+  /** Of an API with another route: requests that the controller carries out, on whatever node it is. */
+  isForController?(request: Request): boolean;
   handle(context: RequestContext, request: Request): Task<Response>;
   /** Where responses may be long: what makes them so. */
   readonly rows?: ResponseRows<Response>;

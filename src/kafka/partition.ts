@@ -158,9 +158,12 @@ export class Partition implements ReplicaListener {
     return Math.max(this.replica.commitOffset, this.log.startOffset);
   }
 
-  /** First offset that a read-committed consumer may not read. */
+  /** First offset that a read-committed consumer may not read: of the oldest transaction whose end is not committed. */
   get lastStableOffset(): number {
-    return this.highWatermark;
+    const { highWatermark } = this;
+    const unstable = this.log.producers.firstUnstable();
+    if (unstable < 0 || unstable >= highWatermark) return highWatermark;
+    return Math.max(unstable, this.log.startOffset);
   }
 
   /** Appends a checked batch as the leader; see {@linkcode Log.append}. */

@@ -18,8 +18,8 @@
  * - When the journal has no room, the request waits here with its frame, and later requests wait in
  *   the sockets: nothing is refused for lack of room, except with KAFKA_STORAGE_ERROR on a full disk. A batch
  *   whose records take more than one slice to walk waits in the same way (`record_checks.ts`).
- *
- * Not supported yet: transactional batches (INVALID_TXN_STATE).
+ * - The first batch of a producer's transaction in a partition waits until the transaction's coordinator knows of the
+ *   partition (`transaction_guard.ts`); from version 12 on it is added there if need be (KIP-890).
  *
  * @module
  */
@@ -125,7 +125,7 @@ export class ProducePath implements InPlacePath, OperationPool {
     const operation = this.#pool.pop() ?? new ProduceOperation(this);
     const { nowMs, wallMs } = this.#options;
     const deadlineMs = nowMs() + Math.max(0, reader.timeoutMs);
-    operation.begin(connection, slot, reader.acks, wallMs(), deadlineMs);
+    operation.begin(connection, slot, reader, wallMs(), deadlineMs);
     while (reader.nextTopic()) this.#takeTopic(operation);
     operation.heapBytes = PRODUCE_PART_HEAP * (operation.partCount + operation.topicCount);
     this.#options.heap.take(HeapLane.PRODUCE, operation.heapBytes);

@@ -9,14 +9,16 @@
  *
  * Errors: NOT_LEADER_OR_FOLLOWER, MESSAGE_TOO_LARGE, CORRUPT_MESSAGE,
  * INVALID_RECORD, INVALID_TIMESTAMP, UNSUPPORTED_COMPRESSION_TYPE, NOT_ENOUGH_REPLICAS,
- * INVALID_TXN_STATE (there is no transaction coordinator yet), INVALID_PRODUCER_EPOCH,
- * OUT_OF_ORDER_SEQUENCE_NUMBER, KAFKA_STORAGE_ERROR.
+ * INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, KAFKA_STORAGE_ERROR. Of transactional batches also:
+ * TRANSACTIONAL_ID_AUTHORIZATION_FAILED (the request names no transactional id), INVALID_TXN_STATE, TRANSACTION_ABORTABLE,
+ * INVALID_PRODUCER_ID_MAPPING and NOT_ENOUGH_REPLICAS (their coordinator does not answer), see `transaction_guard.ts`.
  *
  * @module
  */
 
 import type { Crc32c } from "../bytes/crc32c.ts";
 import type { Memory } from "../bytes/memory.ts";
+import { decodeUtf8Lossy } from "../bytes/utf8.ts";
 import { type RecordRules, type RecordWalk, WalkStatus } from "../io/record_walk.ts";
 import { LOG_BUSY, LOG_NO_SPACE, LOG_TOO_LARGE } from "../storage/log.ts";
 import { lastSequenceOf, ProducerCheck } from "../storage/producer_table.ts";
@@ -47,12 +49,15 @@ import {
 import { ACKS_ALL, type Partition } from "./partition.ts";
 import type { RecordChecks } from "./record_checks.ts";
 import { Cause, Refusal } from "./refusal.ts";
+import type { TransactionGuard } from "./transaction_guard.ts";
 
 const ZSTD_SINCE_VERSION = 7;
+/** Producers from this version on leave it to the partition's leader to add the partition to the transaction (KIP-890). */
+const IMPLICIT_ADDS_SINCE = 12;
 
 /**
- * The log had no room, or the walk of the records continues: keep the request and try again when the log is
- * writable, or the walk has ended.
+ * The log had no room, the walk of the records continues, or a transaction's coordinator is asked: keep the request and try
+ * again when the log is writable, or that has ended.
  */
 export const APPEND_BUSY = -1000;
 /** The {@linkcode Cause} of each {@linkcode WalkStatus}. */
@@ -92,6 +97,9 @@ export interface AppendRequest {
   readonly version: number;
   readonly acks: number;
   readonly wallMs: number;
+  /** The producer's transactional id, in the region; -1: it has none. */
+  readonly transactionalIdAddress: number;
+  readonly transactionalIdLength: number;
 }
 
 export interface ProduceAppenderOptions {
@@ -100,6 +108,7 @@ export interface ProduceAppenderOptions {
   readonly checks: RecordChecks;
   /** Walk compressed batches, too (`produce.records.check`). */
   readonly checkCompressed: boolean;
+  readonly transactions: TransactionGuard;
 }
 
 export class ProduceAppender {
@@ -107,6 +116,7 @@ export class ProduceAppender {
   readonly #crc32c: Crc32c;
   readonly #checks: RecordChecks;
   readonly #checkCompressed: boolean;
+  readonly #transactions: TransactionGuard;
   readonly #rules: { -readonly [Name in keyof RecordRules]: RecordRules[Name] } = {
     keysRequired: false,
     oldestMs: 0,
@@ -119,6 +129,7 @@ export class ProduceAppender {
     this.#crc32c = options.crc32c;
     this.#checks = options.checks;
     this.#checkCompressed = options.checkCompressed;
+    this.#transactions = options.transactions;
   }
 
   /**
@@ -164,10 +175,19 @@ export class ProduceAppender {
     if (producerId >= 0) {
       const known = this.#checkProducer(partition, address, producerId, request.wallMs);
       if (known >= 0) return known;
+      const open = this.#checkTransaction(partition, address, producerId, request);
+      if (open !== ErrorCode.NONE) {
+        if (open !== APPEND_BUSY) this.outcome.logStartOffset = -1;
+        else if (this.outcome.logAppendTimeMs >= 0) this.#unstamp(address, length);
+        return open;
+      }
     }
     const log = partition.log;
     const baseOffset = partition.append(address, length, request.wallMs);
     if (baseOffset >= 0) {
+      if (batchIsTransactional(view, address)) {
+        this.#transactions.forget(log.groupId, producerId);
+      }
       this.outcome.baseOffset = baseOffset;
       this.outcome.waitOffset = log.endOffset;
       return ErrorCode.NONE;
@@ -209,9 +229,9 @@ export class ProduceAppender {
       outcome.logStartOffset = -1;
       return ErrorCode.UNSUPPORTED_COMPRESSION_TYPE;
     }
-    if (batchIsTransactional(view, address)) {
+    if (batchIsTransactional(view, address) && request.transactionalIdLength <= 0) {
       outcome.logStartOffset = -1;
-      return ErrorCode.INVALID_TXN_STATE;
+      return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
     }
     const compressed = batchCompression(view, address) !== Compression.NONE;
     if (compressed && !this.#checkCompressed) {
@@ -327,6 +347,31 @@ export class ProduceAppender {
       default:
         return ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER;
     }
+  }
+
+  /** Whether a producer's transaction, or its want of one, lets the batch in; {@linkcode APPEND_BUSY}: that is being asked. */
+  #checkTransaction(
+    partition: Partition,
+    address: number,
+    producerId: number,
+    request: AppendRequest,
+  ): number {
+    const { bytes, view } = this.#memory;
+    const { producers, groupId } = partition.log;
+    if (!batchIsTransactional(view, address)) {
+      // As in Kafka: within a transaction everything belongs to it.
+      const isWithin = producers.firstUnstable() >= 0 && producers.transactionOf(producerId) >= 0;
+      return isWithin ? ErrorCode.INVALID_TXN_STATE : ErrorCode.NONE;
+    }
+    const producerEpoch = batchProducerEpoch(view, address);
+    const isOpen = producers.transactionOf(producerId) >= 0;
+    if (isOpen && producers.epochOf(producerId) === producerEpoch) return ErrorCode.NONE;
+    if (producers.isFullOfTransactions) return ErrorCode.NOT_ENOUGH_REPLICAS;
+    const { transactionalIdAddress: from, transactionalIdLength: length } = request;
+    const transactionalId = decodeUtf8Lossy(bytes, from, from + length);
+    const adds = request.version >= IMPLICIT_ADDS_SINCE;
+    const question = { transactionalId, groupId, producerId, producerEpoch, adds };
+    return this.#transactions.check(question, partition.leaderEpoch);
   }
 
   #setCrc(address: number, length: number): void {

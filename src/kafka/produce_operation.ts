@@ -44,6 +44,14 @@ export interface OperationPool {
   recycle(operation: ProduceOperation): void;
 }
 
+/** What a request says of its producer; its text stays in the frame. */
+export interface ProducerFields {
+  readonly acks: number;
+  readonly transactionalIdAddress: number;
+  /** -1: none. */
+  readonly transactionalIdLength: number;
+}
+
 export class ProduceOperation implements StreamedResponse, AppendWaiter {
   readonly #pool: OperationPool;
   connection: Connection | null = null;
@@ -79,6 +87,9 @@ export class ProduceOperation implements StreamedResponse, AppendWaiter {
   heapBytes = 0;
   /** Parts not answered yet, and one for the request itself while it is being taken. */
   pending = 0;
+  /** The producer's transactional id, in the frame; -1: it has none. */
+  transactionalIdAddress = 0;
+  transactionalIdLength = -1;
   /** Who still needs the request's bytes: the sender of remote parts, and each part without room. */
   frameUsers = 0;
   /** {@linkcode frameTaken} as a function, created once. */
@@ -102,7 +113,7 @@ export class ProduceOperation implements StreamedResponse, AppendWaiter {
   begin(
     connection: Connection,
     slot: ResponseSlot,
-    acks: number,
+    { acks, transactionalIdAddress, transactionalIdLength }: ProducerFields,
     wallMs: number,
     deadlineMs: number,
   ): void {
@@ -110,6 +121,8 @@ export class ProduceOperation implements StreamedResponse, AppendWaiter {
     this.slot = slot;
     this.version = slot.apiVersion;
     this.acks = acks;
+    this.transactionalIdAddress = transactionalIdAddress;
+    this.transactionalIdLength = transactionalIdLength;
     this.wallMs = wallMs;
     this.deadlineMs = deadlineMs;
     this.topicCount = 0;

@@ -167,15 +167,36 @@ export class Router {
     done: (response: Uint8Array | null) => void,
   ): void {
     const handler = this.#registry.find(apiKey);
-    const isServed = handler?.route === ON_CONTROLLER && version >= handler.minVersion &&
+    const isKnown = handler !== undefined && version >= handler.minVersion &&
       version <= handler.maxVersion;
-    const decoded = isServed ? decodeRequest(handler.api, version, body) : null;
+    const decoded = isKnown ? decodeRequest(handler.api, version, body) : null;
+    const isServed = isKnown && decoded !== null && isForController(handler, decoded.request);
     // Two nodes that take each other for the controller do not send it back and forth.
-    if (!isServed || decoded === null || this.#services.controller?.active !== true) {
+    if (!isServed || this.#services.controller?.active !== true) {
       done(null);
       return;
     }
     const task = this.#handle(handler, version, caller, decoded.request);
+    runTask(this.#answer(handler, version, task), done);
+  }
+
+  /** Serves a request of another node to this one, on the shards that its route says; null: it cannot be served here. */
+  serveNode(
+    apiKey: number,
+    version: number,
+    caller: Caller,
+    body: Uint8Array,
+    done: (response: Uint8Array | null) => void,
+  ): void {
+    const handler = this.#registry.find(apiKey);
+    const isKnown = handler !== undefined && version >= handler.minVersion &&
+      version <= handler.maxVersion;
+    const decoded = isKnown ? decodeRequest(handler.api, version, body) : null;
+    if (!isKnown || decoded === null) {
+      done(null);
+      return;
+    }
+    const task = this.#route(handler, version, caller, decoded.request);
     runTask(this.#answer(handler, version, task), done);
   }
 
@@ -257,7 +278,7 @@ export class Router {
   /** Asks the controller on another node; null: it is here, or not to be had, which the handler itself answers. */
   *#passOn(handler: AnyHandler, version: number, caller: Caller, request: unknown): Task<unknown> {
     const { controllerCalls } = this;
-    if (handler.route !== ON_CONTROLLER || controllerCalls === null) return null;
+    if (controllerCalls === null || !isForController(handler, request)) return null;
     if (this.#services.controller?.active === true) return null;
     const writer = new Writer();
     handler.api.encodeRequest(writer, version, request);
@@ -273,6 +294,10 @@ export class Router {
     const { clientId, clientHost } = caller;
     return { version, clientId, clientHost, nowMs, wallMs, services: this.#services };
   }
+}
+
+function isForController({ route, isForController }: AnyHandler, request: unknown): boolean {
+  return route === ON_CONTROLLER || isForController?.(request) === true;
 }
 
 function cursorOf(bytes: Uint8Array): Cursor {

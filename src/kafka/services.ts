@@ -17,6 +17,8 @@ import type { Task } from "../io/task.ts";
 import type { Member } from "../raft/configuration.ts";
 import type { Api } from "../wire/api.ts";
 import type { ErrorCode } from "../wire/errors.ts";
+import type { TransactionDirectory } from "../txn/directory.ts";
+import type { MarkerWriter } from "./marker_writer.ts";
 import type { PartitionDirectory } from "./partition.ts";
 
 /** Where the node keeps its data, for those who report on it. */
@@ -68,6 +70,10 @@ export interface Services {
   readonly partitions: PartitionDirectory;
   /** The coordinators of consumer groups. */
   readonly groups: GroupDirectory;
+  /** The coordinators of transactions. */
+  readonly transactions: TransactionDirectory;
+  /** Appends markers to this shard's partitions. */
+  readonly markers: MarkerWriter;
   readonly dataDirectory: DataDirectory;
   /** The same on every shard. */
   readonly trouble: StorageTrouble;

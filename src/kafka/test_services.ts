@@ -15,6 +15,7 @@ import { OWN_VERSIONS } from "../cluster/logical_version.ts";
 import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
 import { runTask, type Task } from "../io/task.ts";
 import { ProducerTable } from "../storage/producer_table.ts";
+import { TestTransactions } from "../txn/test_coordinator.ts";
 import type { Api } from "../wire/api.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import type { Handler, RequestContext } from "./handler.ts";
@@ -103,6 +104,10 @@ export class TestBroker {
   /** Groups whose leadership stays where it is, and why. */
   readonly unmovable = new Map<number, ErrorCode>();
   readonly groups: TestGroups;
+  /** Those of all transactional ids, on the first shard; appends commit at once. */
+  readonly transactions = new TestTransactions();
+  /** What was appended to partitions. */
+  readonly markers: { readonly producerId: number; readonly batch: Uint8Array }[] = [];
   /** Groups whose partitions damage made read-only. */
   readonly readOnlyGroups = new Set<number>();
 
@@ -163,6 +168,17 @@ export class TestBroker {
       metadataReadOnly: false,
       partitions: partitions as unknown as Services["partitions"],
       groups: this.groups.directory(shard),
+      transactions: {
+        shardOfTransaction: () => 0,
+        coordinatorFor: () => this.transactions.coordinator,
+        all: () => shard === 0 ? [this.transactions.coordinator] : [],
+      },
+      markers: {
+        append: (_partition, producerId, batch, done) => {
+          this.markers.push({ producerId, batch });
+          done(0);
+        },
+      },
       trouble: {
         diskFull: false,
         damagedGroups: new Set(),

@@ -14,8 +14,10 @@
  *   20 i32 current epoch        64 f64 bytes                88 u32 extents
  *   24 i32 last fetched epoch   28 i32 error                92 u32 1: records were left out for want of room
  *   96 i32 replicas near by                                100 i32 preferred replica, or -1
+ *  104 u32 aborted transactions
  *
- *   extents: pairs of f64 address, f64 length
+ *   extents: pairs of f64 address, f64 length; behind those of an entry, its aborted transactions: pairs of f64
+ *   producer id, f64 first offset
  * ```
  *
  * @module
@@ -25,7 +27,7 @@ import type { Memory } from "../bytes/memory.ts";
 import type { RemoteFetch } from "../kafka/fetch.ts";
 import type { FetchOperation } from "../kafka/fetch_operation.ts";
 import type { FetchPart } from "../kafka/fetch_part.ts";
-import { FetchRead, type FetchReadOwner, NO_RACK } from "../kafka/fetch_read.ts";
+import { FetchRead, type FetchReadOwner, NO_RACK, NONE_ABORTED } from "../kafka/fetch_read.ts";
 import type { DataWaiter, PartitionDirectory } from "../kafka/partition.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import type { Calls, OpenCall } from "./calls.ts";
@@ -206,6 +208,10 @@ export class ShardRemoteFetch implements RemoteFetch {
         result.addresses.push(view.getFloat64(from, true));
         result.lengths.push(view.getFloat64(from + 8, true));
       }
+      const aborted = view.getUint32(at + 104, true);
+      result.aborted = aborted === 0
+        ? NONE_ABORTED
+        : numbersAt(view, extents + (first + count) * EXTENT_SIZE, 2 * aborted);
     }
     this.#blocks.releaseResponse(table);
     let pinned = this.#pinnedBy.get(operation);
@@ -262,7 +268,7 @@ export class ShardRemoteFetch implements RemoteFetch {
   /** Everything of a table is read: writes the answers and notifies the asking shard. */
   reply(served: ServedTable): void {
     let extents = 0;
-    for (const read of served.reads) extents += read.log.extentCount;
+    for (const read of served.reads) extents += pairsOf(read);
     if (extents * EXTENT_SIZE > this.#blocks.responseSizeMax) {
       // The list itself would fit into no block: this answer leaves out the shard's records.
       for (const read of served.reads) read.release();
@@ -287,6 +293,9 @@ export class ShardRemoteFetch implements RemoteFetch {
       view.setInt32(at + 80, read.divergingEpoch, true);
       view.setUint32(at + 84, extent, true);
       view.setUint32(at + 88, read.log.extentCount, true);
+      const { aborted } = read;
+      const isGiven = read.log.extentCount > 0;
+      view.setUint32(at + 104, isGiven ? aborted.length / 2 : 0, true);
       const isUnread = read.lacksMemory || (served.starved && read.hasMore);
       view.setUint32(at + 92, isUnread ? 1 : 0, true);
       view.setInt32(at + 100, read.preferredReplica, true);
@@ -296,6 +305,10 @@ export class ShardRemoteFetch implements RemoteFetch {
         view.setFloat64(to + 8, read.log.lengths[i]!, true);
         extent++;
       }
+      for (let i = 0; isGiven && i < aborted.length; i++) {
+        view.setFloat64(served.extents + extent * EXTENT_SIZE + 8 * i, aborted[i]!, true);
+      }
+      if (isGiven) extent += aborted.length / 2;
     }
     const id = this.#nextServed++;
     this.#served.set(id, served);
@@ -369,4 +382,14 @@ function noteNothing(part: FetchPart, lacksCredit: boolean): void {
   result.bytes = 0;
   result.addresses.length = 0;
   result.lengths.length = 0;
+  result.aborted = NONE_ABORTED;
+}
+
+/** Pairs of numbers that the answer to a read takes. */
+function pairsOf({ log, aborted }: FetchRead): number {
+  return log.extentCount === 0 ? 0 : log.extentCount + aborted.length / 2;
+}
+
+function numbersAt(view: DataView, at: number, count: number): number[] {
+  return Array.from({ length: count }, (_, i) => view.getFloat64(at + 8 * i, true));
 }

@@ -111,7 +111,7 @@ class CoordinatedPartition implements CoordinatorLog, PartitionObserver, StateMa
 }
 
 /** What the refusal of an append says of the coordinator. */
-function appendErrorOf(result: number): ErrorCode {
+export function appendErrorOf(result: number): ErrorCode {
   switch (result) {
     case 0:
       return ErrorCode.NONE;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ADD_PARTITIONS_TO_TXN_HANDLER } from "../kafka/handlers/add_partitions_to_txn.ts";
 import { ALTER_CONFIGS_HANDLER } from "../kafka/handlers/alter_configs.ts";
 import { ALTER_NODE_STATE_HANDLER } from "../kafka/handlers/alter_node_state.ts";
 import { ALTER_PARTITION_REASSIGNMENTS_HANDLER } from "../kafka/handlers/alter_partition_reassignments.ts";
@@ -23,6 +24,7 @@ import { DESCRIBE_QUORUM_HANDLER } from "../kafka/handlers/describe_quorum.ts";
 import { DESCRIBE_REPLICAS_HANDLER } from "../kafka/handlers/describe_replicas.ts";
 import { DESCRIBE_TOPIC_PARTITIONS_HANDLER } from "../kafka/handlers/describe_topic_partitions.ts";
 import { ELECT_LEADERS_HANDLER } from "../kafka/handlers/elect_leaders.ts";
+import { END_TXN_HANDLER } from "../kafka/handlers/end_txn.ts";
 import { FIND_COORDINATOR_HANDLER } from "../kafka/handlers/find_coordinator.ts";
 import { HEARTBEAT_HANDLER } from "../kafka/handlers/heartbeat.ts";
 import { INCREMENTAL_ALTER_CONFIGS_HANDLER } from "../kafka/handlers/incremental_alter_configs.ts";
@@ -44,6 +46,7 @@ import { SYNC_GROUP_HANDLER } from "../kafka/handlers/sync_group.ts";
 import { TRANSFER_LEADERSHIP_HANDLER } from "../kafka/handlers/transfer_leadership.ts";
 import { UNREGISTER_BROKER_HANDLER } from "../kafka/handlers/unregister_broker.ts";
 import { UPDATE_FEATURES_HANDLER } from "../kafka/handlers/update_features.ts";
+import { WRITE_TXN_MARKERS_HANDLER } from "../kafka/handlers/write_txn_markers.ts";
 import { apiVersionsHandler } from "../kafka/handlers/api_versions.ts";
 import type { AnyHandler } from "../kafka/router.ts";
 import { FETCH_VERSION_MAX, FETCH_VERSION_MIN } from "../wire/fetch_reader.ts";
@@ -78,6 +81,7 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
   ];
   return [
     apiVersionsHandler(advertised),
+    ADD_PARTITIONS_TO_TXN_HANDLER,
     ALTER_CONFIGS_HANDLER,
     ALTER_NODE_STATE_HANDLER,
     ALTER_PARTITION_REASSIGNMENTS_HANDLER,
@@ -97,6 +101,7 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
     DESCRIBE_REPLICAS_HANDLER,
     DESCRIBE_TOPIC_PARTITIONS_HANDLER,
     ELECT_LEADERS_HANDLER,
+    END_TXN_HANDLER,
     FIND_COORDINATOR_HANDLER,
     HEARTBEAT_HANDLER,
     INCREMENTAL_ALTER_CONFIGS_HANDLER,
@@ -118,5 +123,6 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
     TRANSFER_LEADERSHIP_HANDLER,
     UNREGISTER_BROKER_HANDLER,
     UPDATE_FEATURES_HANDLER,
+    WRITE_TXN_MARKERS_HANDLER,
   ];
 }

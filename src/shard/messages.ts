@@ -6,7 +6,8 @@
  *   CALL_TAKEN        call                                          read, and answered later: the credit is free
  *   CALL_REPLY        call  address, length (-1: refused)           reply block of the callee
  *   RELEASE_BLOCK           address                                 the caller has read the reply
- *   PRODUCE           call  address, count, acks, version, timeout  table of the caller, see produce_remote.ts
+ *   PRODUCE           call  address, count, acks, version, timeout, table of the caller, see produce_remote.ts
+ *                           transactional id's address, length
  *   PRODUCE_TAKEN     call                                          the records are copied
  *   PRODUCE_REPLY     call                                          results stand in the same table
  *   FETCH             call  address, count, maxBytes, isolation     table of the caller, see fetch_remote.ts

@@ -119,6 +119,9 @@ class ServedTable implements AppendWaiter, AppendRequest {
   acks = 0;
   wallMs = 0;
   deadlineMs = 0;
+  /** In the sender's frame, which is kept until its parts are taken. */
+  transactionalIdAddress = 0;
+  transactionalIdLength = -1;
 
   constructor(owner: ShardRemoteProduce) {
     this.#owner = owner;
@@ -250,6 +253,8 @@ export class ShardRemoteProduce implements RemoteProduce {
     served.acks = messageArgument(view, at, 2);
     served.version = messageArgument(view, at, 3);
     served.deadlineMs = this.#now.nowMs() + messageArgument(view, at, 4);
+    served.transactionalIdAddress = messageArgument(view, at, 5);
+    served.transactionalIdLength = messageArgument(view, at, 6);
     served.wallMs = this.#now.wallMs();
     served.next = 0;
     served.pending = 1;
@@ -317,6 +322,8 @@ export class ShardRemoteProduce implements RemoteProduce {
       operation.acks,
       operation.version,
       Math.max(0, operation.deadlineMs - this.#now.nowMs()),
+      operation.transactionalIdAddress,
+      operation.transactionalIdLength,
     );
   }
 

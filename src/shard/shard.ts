@@ -56,6 +56,7 @@ import { LeaderNews } from "./leader_news.ts";
 import { LostReplicas, REPLICAS_MIN } from "./lost_replicas.ts";
 import { replicaDamageRemedy } from "./node_health.ts";
 import { NodeNews } from "./node_news.ts";
+import { isNodeRequest } from "./node_requests.ts";
 import { MemberSteward } from "./member_steward.ts";
 import { ledGroup, PartitionTable } from "./partition_table.ts";
 import { Outbox } from "./outbox.ts";
@@ -67,6 +68,7 @@ import { ALONE, COORDINATOR_SNAPSHOTS, type ShardOptions } from "./shard_options
 import { ReplicaWatch } from "./replica_watch.ts";
 import { ShardPeers } from "./shard_peers.ts";
 import { NO_CALLER, shardServices } from "./shard_services.ts";
+import { ShardTransactions } from "./shard_transactions.ts";
 import { TurnQueue } from "./turn_queue.ts";
 
 /** A value of `replica.selector.class`. */
@@ -101,6 +103,7 @@ export class Shard {
   readonly remoteProduce: ShardRemoteProduce;
   readonly remoteFetch: ShardRemoteFetch;
   readonly groups: GroupRuntime;
+  readonly transactions: ShardTransactions;
   readonly produce: ProducePath;
   readonly fetch: FetchPath;
   readonly sessions: FetchSessions;
@@ -216,7 +219,9 @@ export class Shard {
     this.news = new RemoteNews(mailboxes, partitions);
     this.remoteCalls = new ShardRemoteCalls(carriers);
     this.#checks = new RecordChecks(options.openWalk(), options.openWalk());
+    this.transactions = new ShardTransactions(this, () => this.#writable = true);
     const appender = new ProduceAppender({
+      transactions: this.transactions.guard,
       memory,
       crc32c: options.crc32c,
       checks: this.#checks,
@@ -307,7 +312,9 @@ export class Shard {
       led: () => this.#watch.telling(partitions.led()),
       onLeader: (...leader) => this.leaderNews.tell(...leader),
       serve: (request, done) => {
-        if (request.apiKey === TRANSFER_API) this.leadership.serve(request, done);
+        const { apiKey, version, caller, body } = request;
+        if (apiKey === TRANSFER_API) this.leadership.serve(request, done);
+        else if (isNodeRequest(apiKey)) this.router.serveNode(apiKey, version, caller, body, done);
         else this.seat.registrar.serve(request, done);
       },
     });
@@ -411,6 +418,7 @@ export class Shard {
     this.partitions.acceptMore();
     if (writable) {
       this.groups.retry();
+      this.transactions.retry();
       this.seat.metadata?.log.retry();
     }
     // Held connections wait for no log, but for room in the journal or in memory, of which nothing notifies them.
@@ -492,6 +500,7 @@ export class Shard {
   *stop(): Task<void> {
     this.seat.leave();
     yield* this.groups.stop();
+    yield* this.transactions.stop();
     if (this.seat.metadata !== null) yield* this.seat.metadata.log.stop();
     yield* this.storage.stop();
     this.peers.stop();

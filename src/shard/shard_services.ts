@@ -40,6 +40,8 @@ export function shardServices(of: Shard, nextTurn: () => Task<void>): Services {
     },
     partitions: of.partitions,
     groups: of.groups,
+    transactions: of.transactions.coordinators,
+    markers: of.transactions.markers,
     dataDirectory: {
       path: dataDir,
       freeBytes: () => disk.freeBytes(),

@@ -220,6 +220,7 @@ export function moveStart(log: PartitionLog, offset: number): void {
     startIndex--;
   }
   log.metas.trim(startIndex, log.metas.termAt(startIndex), offset);
+  log.producers.trim(offset);
 }
 
 /** The snapshot with as much state of producers as one record of the journal holds with the rest. */

@@ -5,6 +5,7 @@
  */
 
 import { getInt64 } from "../bytes/int64.ts";
+import { type MarkerFields, readMarker } from "../wire/control_records.ts";
 import {
   ATTRIBUTES_OFFSET,
   BASE_SEQUENCE_OFFSET,
@@ -17,6 +18,8 @@ import {
 } from "../wire/record_batch.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import { lastSequenceOf } from "./producer_table.ts";
+
+const marker: MarkerFields = { isAbort: false, coordinatorEpoch: -1 };
 
 /**
  * Takes note of the producer of the log's last batch, whose header is at `at`.
@@ -34,7 +37,18 @@ export function admitProducer(log: PartitionLog, at: number, heardMs: number): v
   const epoch = view.getInt16(at + PRODUCER_EPOCH_OFFSET, false);
   const attributes = view.getInt16(at + ATTRIBUTES_OFFSET, false);
   if ((attributes & CONTROL_FLAG) !== 0) {
-    producers.appendMarker(lastIndex, producerId, epoch, baseOffset, timestamp, heardMs);
+    if (!readMarker(view, at, marker)) return;
+    const { isAbort, coordinatorEpoch: by } = marker;
+    producers.appendMarker(
+      lastIndex,
+      producerId,
+      epoch,
+      baseOffset,
+      timestamp,
+      heardMs,
+      isAbort,
+      by,
+    );
     return;
   }
   const first = view.getInt32(at + BASE_SEQUENCE_OFFSET, false);

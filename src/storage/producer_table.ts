@@ -15,8 +15,10 @@
  * State is in two Float64Arrays, because there may be very many producers. One producer's cells:
  *
  *     0 id (-1: nobody's)  1 epoch  2 last timestamp  3 transaction first offset (-1)  4 batch count
- *     5 when it was last heard of (0: not known)
- *     6 + 4i  first sequence, last sequence, base offset, timestamp  (oldest first)
+ *     5 when it was last heard of (0: not known)  6 epoch of the coordinator that wrote its last marker (-1)
+ *     7 + 4i  first sequence, last sequence, base offset, timestamp  (oldest first)
+ *
+ * What readers of committed records need of transactions is in `transaction_index.ts`.
  *
  * An undo record is the log index of the append that it undoes, then the cells before it (epoch -1: was unknown).
  *
@@ -25,6 +27,7 @@
 
 import { getInt64Le, setInt64Le } from "../bytes/int64.ts";
 import type { ProducerCensus } from "./producer_census.ts";
+import { ABORTED_SIZE, TransactionIndex } from "./transaction_index.ts";
 
 /** Batches remembered per producer: Kafka's bound on requests in flight with idempotence. */
 export const BATCHES_PER_PRODUCER = 5;
@@ -50,16 +53,24 @@ const TIMESTAMP = 2;
 const TXN_FIRST = 3;
 const COUNT = 4;
 const HEARD = 5;
-const BATCHES = 6;
+const COORDINATOR = 6;
+const BATCHES = 7;
 const BATCH_CELLS = 4;
 /** Of a batch. */
 const BASE_OFFSET_CELL = 2;
 const CELLS = BATCHES + BATCHES_PER_PRODUCER * BATCH_CELLS;
 const UNDO_CELLS = CELLS + 1;
-/** Version 1 lacks the time at which a producer was last heard of. Raised together with the manifest's. */
-export const PRODUCERS_FORMAT_VERSION = 2;
+/**
+ * Version 1 lacks the time at which a producer was last heard of; version 2, in which a table that never had a transaction is
+ * written, lacks coordinators and aborted transactions. Raised together with the manifest's.
+ */
+export const PRODUCERS_FORMAT_VERSION = 3;
+const WITHOUT_TRANSACTIONS = 2;
 const FORMAT_VERSION_MIN = 1;
-const STATE_SIZES = [0, 28, 36] as const;
+const HEAD_SIZES = [0, 12, 12, 16] as const;
+const STATE_SIZES = [0, 28, 36, 40] as const;
+/** {@linkcode ProducerTable.firstUnstable} has to be found anew. */
+const NOT_KNOWN = -2;
 const BATCH_SIZE = 24;
 /** Arrays of this many producers, or undo records, are kept though they are hardly used. */
 const CAPACITY_KEPT = 256;
@@ -78,6 +89,8 @@ export interface ProducerSummary {
   readonly lastTimestampMs: number;
   /** -1 when no transaction is open. */
   readonly transactionFirstOffset: number;
+  /** Of the coordinator that wrote its last marker; -1: none has. */
+  readonly coordinatorEpoch: number;
 }
 
 export class ProducerTable {
@@ -92,6 +105,10 @@ export class ProducerTable {
   #undoHead = 0;
   #undoCount = 0;
   readonly #census: ProducerCensus | null;
+  readonly #transactions = new TransactionIndex();
+  /** A transaction was here, since the table was empty. */
+  #hadTransactions = false;
+  #firstUnstable = -1;
 
   /** @param census of the shard's producers; null: they are not counted */
   constructor(census: ProducerCensus | null = null) {
@@ -114,6 +131,23 @@ export class ProducerTable {
     return slot === undefined ? -1 : this.#cells[slot * CELLS + EPOCH]!;
   }
 
+  /** Of the coordinator that wrote a producer's last marker; -1: none has. */
+  coordinatorEpochOf(producerId: number): number {
+    const slot = this.#slots.get(producerId);
+    return slot === undefined ? -1 : this.#cells[slot * CELLS + COORDINATOR]!;
+  }
+
+  /** First offset of a producer's open transaction; -1: it has none. */
+  transactionOf(producerId: number): number {
+    const slot = this.#slots.get(producerId);
+    return slot === undefined ? -1 : this.#cells[slot * CELLS + TXN_FIRST]!;
+  }
+
+  /** No transaction may begin, because its abort could not be remembered. */
+  get isFullOfTransactions(): boolean {
+    return this.#transactions.isFull;
+  }
+
   /** When a producer was last heard of; 0 when that is unknown, or the producer is. */
   heardMsOf(producerId: number): number {
     const slot = this.#slots.get(producerId);
@@ -132,6 +166,7 @@ export class ProducerTable {
         lastSequence: count === 0 ? -1 : this.#cells[last]!,
         lastTimestampMs: this.#cells[at + TIMESTAMP]!,
         transactionFirstOffset: this.#cells[at + TXN_FIRST]!,
+        coordinatorEpoch: this.#cells[at + COORDINATOR]!,
       };
     }
   }
@@ -191,7 +226,7 @@ export class ProducerTable {
     const at = this.#change(index, producerId, epoch, heardMs);
     const cells = this.#cells;
     cells[at + TIMESTAMP] = timestampMs;
-    if (transactional && cells[at + TXN_FIRST]! < 0) cells[at + TXN_FIRST] = baseOffset;
+    if (transactional && cells[at + TXN_FIRST]! < 0) this.#setOpen(at, producerId, baseOffset);
     let count = cells[at + COUNT]!;
     if (count === BATCHES_PER_PRODUCER) {
       cells.copyWithin(at + BATCHES, at + BATCHES + BATCH_CELLS, at + CELLS);
@@ -205,7 +240,11 @@ export class ProducerTable {
     cells[at + COUNT] = count + 1;
   }
 
-  /** Notes a transaction marker: it may raise the epoch, and ends the open transaction. */
+  /**
+   * Notes a transaction marker: it may raise the epoch, and ends the open transaction.
+   *
+   * @param coordinatorEpoch of who wrote it
+   */
   appendMarker(
     index: number,
     producerId: number,
@@ -213,11 +252,26 @@ export class ProducerTable {
     baseOffset: number,
     timestampMs: number,
     heardMs: number,
+    isAbort: boolean,
+    coordinatorEpoch: number,
   ): void {
     if (this.#knows(producerId, baseOffset)) return;
     const at = this.#change(index, producerId, epoch, heardMs);
-    this.#cells[at + TIMESTAMP] = timestampMs;
-    this.#cells[at + TXN_FIRST] = -1;
+    const cells = this.#cells;
+    const firstOffset = cells[at + TXN_FIRST]!;
+    cells[at + TIMESTAMP] = timestampMs;
+    cells[at + COORDINATOR] = coordinatorEpoch;
+    this.#hadTransactions = true;
+    if (firstOffset < 0) return;
+    this.#setOpen(at, producerId, -1);
+    if (isAbort) this.#transactions.abort(producerId, firstOffset, baseOffset, index);
+  }
+
+  #setOpen(at: number, producerId: number, firstOffset: number): void {
+    this.#cells[at + TXN_FIRST] = firstOffset;
+    this.#transactions.setOpen(producerId, firstOffset);
+    this.#hadTransactions = true;
+    this.#firstUnstable = NOT_KNOWN;
   }
 
   /**
@@ -233,20 +287,43 @@ export class ProducerTable {
       this.#cells[at + BATCHES + (count - 1) * BATCH_CELLS + BASE_OFFSET_CELL]! >= baseOffset;
   }
 
-  /** First offset of the oldest open transaction, -1 when there is none. */
-  firstOpenTransaction(): number {
-    let first = -1;
-    for (const slot of this.#slots.values()) {
-      const offset = this.#cells[slot * CELLS + TXN_FIRST]!;
-      if (offset >= 0 && (first < 0 || offset < first)) first = offset;
+  /** First offset of the oldest transaction that is open, or whose end could still be cut; -1 when there is none. */
+  firstUnstable(): number {
+    if (this.#firstUnstable === NOT_KNOWN) {
+      let first = this.#transactions.firstOpen();
+      const capacity = this.#undo.length / UNDO_CELLS;
+      for (let i = 0; i < this.#undoCount; i++) {
+        const state = ((this.#undoHead + i) % capacity) * UNDO_CELLS + 1;
+        const offset = this.#undo[state + TXN_FIRST]!;
+        if (this.#undo[state + EPOCH]! >= 0 && offset >= 0 && offset < first) first = offset;
+      }
+      this.#firstUnstable = first === Infinity ? -1 : first;
     }
-    return first;
+    return this.#firstUnstable;
+  }
+
+  /** Some transaction was aborted. */
+  get hasAborted(): boolean {
+    return this.#transactions.abortedCount > 0;
+  }
+
+  /** Adds the aborted transactions with records in a range of offsets: of each the producer's id and the first offset. */
+  collectAborted(fromOffset: number, untilOffset: number, into: number[]): void {
+    this.#transactions.collectAborted(fromOffset, untilOffset, into);
+  }
+
+  /** The log starts at an offset now. */
+  trim(startOffset: number): void {
+    this.#transactions.trim(startOffset);
   }
 
   /** Appends up to `index` are committed and can no longer be cut. */
   commit(index: number): void {
     const capacity = this.#undo.length / UNDO_CELLS;
     while (this.#undoCount > 0 && this.#undo[this.#undoHead * UNDO_CELLS]! <= index) {
+      if (this.#undo[this.#undoHead * UNDO_CELLS + 1 + TXN_FIRST]! >= 0) {
+        this.#firstUnstable = NOT_KNOWN;
+      }
       this.#undoHead = (this.#undoHead + 1) % capacity;
       this.#undoCount--;
     }
@@ -260,8 +337,10 @@ export class ProducerTable {
     while (this.#undoCount > 0) {
       const from = ((this.#undoHead + this.#undoCount - 1) % capacity) * UNDO_CELLS;
       if (this.#undo[from]! <= index) break;
+      this.#transactions.cut(this.#undo[from]!);
       this.#restore(from + 1);
       this.#undoCount--;
+      this.#firstUnstable = NOT_KNOWN;
     }
   }
 
@@ -311,6 +390,9 @@ export class ProducerTable {
   clear(): void {
     if (this.#census !== null) this.#census.count -= this.#slots.size;
     this.#census?.leave(this);
+    this.#transactions.clear();
+    this.#hadTransactions = false;
+    this.#firstUnstable = -1;
     this.#slots.clear();
     this.#free.length = 0;
     this.#cells = new Float64Array(0);
@@ -321,30 +403,41 @@ export class ProducerTable {
 
   /** Bytes of {@linkcode encode}. */
   encodedSize(): number {
-    let size = 12;
-    for (const slot of this.#slots.values()) size += stateSize(this.#cells, slot * CELLS);
+    const version = this.#version;
+    let size = HEAD_SIZES[version]!;
+    for (const slot of this.#slots.values()) size += stateSize(this.#cells, slot * CELLS, version);
     const capacity = this.#undo.length / UNDO_CELLS;
     for (let i = 0; i < this.#undoCount; i++) {
       size += 8 +
-        stateSize(this.#undo, ((this.#undoHead + i) % capacity) * UNDO_CELLS + 1);
+        stateSize(this.#undo, ((this.#undoHead + i) % capacity) * UNDO_CELLS + 1, version);
     }
-    return size;
+    return size + this.#transactions.abortedCount * ABORTED_SIZE;
   }
 
   /** Writes the table with its undo records (format: docs/formats/checkpoint_row.md); returns the end. */
   encode(view: DataView, at: number): number {
-    view.setUint32(at, PRODUCERS_FORMAT_VERSION, true);
+    const version = this.#version;
+    view.setUint32(at, version, true);
     view.setUint32(at + 4, this.#slots.size, true);
     view.setUint32(at + 8, this.#undoCount, true);
-    at += 12;
-    for (const slot of this.#slots.values()) at = encodeState(view, at, this.#cells, slot * CELLS);
+    if (version > WITHOUT_TRANSACTIONS) {
+      view.setUint32(at + 12, this.#transactions.abortedCount, true);
+    }
+    at += HEAD_SIZES[version]!;
+    for (const slot of this.#slots.values()) {
+      at = encodeState(view, at, version, this.#cells, slot * CELLS);
+    }
     const capacity = this.#undo.length / UNDO_CELLS;
     for (let i = 0; i < this.#undoCount; i++) {
       const from = ((this.#undoHead + i) % capacity) * UNDO_CELLS;
       setInt64Le(view, at, this.#undo[from]!);
-      at = encodeState(view, at + 8, this.#undo, from + 1);
+      at = encodeState(view, at + 8, version, this.#undo, from + 1);
     }
-    return at;
+    return this.#transactions.encode(view, at);
+  }
+
+  get #version(): number {
+    return this.#hadTransactions ? PRODUCERS_FORMAT_VERSION : WITHOUT_TRANSACTIONS;
   }
 
   /** Replaces the table by an encoded one; returns the end, or -1 when it cannot be read. */
@@ -355,18 +448,26 @@ export class ProducerTable {
     if (version < FORMAT_VERSION_MIN || version > PRODUCERS_FORMAT_VERSION) return -1;
     const producers = view.getUint32(at + 4, true);
     const undos = view.getUint32(at + 8, true);
-    at += 12;
+    if (at + HEAD_SIZES[version]! > view.byteLength) return -1;
+    const hasTransactions = version > WITHOUT_TRANSACTIONS;
+    const aborted = hasTransactions ? view.getUint32(at + 12, true) : 0;
+    at += HEAD_SIZES[version]!;
     for (let i = 0; i < producers; i++) {
       if (!holdsState(view, at, version)) return -1;
-      const slot = this.#slotFor(getInt64Le(view, at));
+      const producerId = getInt64Le(view, at);
+      const slot = this.#slotFor(producerId);
       at = decodeState(view, at, version, this.#cells, slot * CELLS);
+      const firstOffset = this.#cells[slot * CELLS + TXN_FIRST]!;
+      if (firstOffset >= 0) this.#setOpen(slot * CELLS, producerId, firstOffset);
     }
     for (let i = 0; i < undos; i++) {
       if (!holdsState(view, at + 8, version)) return -1;
       const to = this.#pushUndo(getInt64Le(view, at));
       at = decodeState(view, at + 8, version, this.#undo, to);
     }
-    return at;
+    this.#hadTransactions ||= hasTransactions;
+    this.#firstUnstable = NOT_KNOWN;
+    return this.#transactions.decode(view, at, aborted);
   }
 
   /** Saves the state of a producer, makes it one of `epoch`, and returns where its cells are. */
@@ -405,12 +506,14 @@ export class ProducerTable {
     this.#cells[at + ID] = producerId;
     this.#cells[at + EPOCH] = -1;
     this.#cells[at + TXN_FIRST] = -1;
+    this.#cells[at + COORDINATOR] = -1;
     this.#slots.set(producerId, slot);
     return slot;
   }
 
   #drop(producerId: number, slot: number): void {
     this.#slots.delete(producerId);
+    this.#transactions.setOpen(producerId, -1);
     this.#free.push(slot);
     this.#cells[slot * CELLS + ID] = -1;
     if (this.#census === null) return;
@@ -458,21 +561,29 @@ export class ProducerTable {
     }
     const at = this.#slotFor(producerId) * CELLS;
     for (let i = 0; i < CELLS; i++) this.#cells[at + i] = this.#undo[from + i]!;
+    this.#transactions.setOpen(producerId, this.#undo[from + TXN_FIRST]!);
   }
 }
 
-function stateSize(cells: Float64Array, at: number): number {
-  return STATE_SIZES[PRODUCERS_FORMAT_VERSION] + cells[at + COUNT]! * BATCH_SIZE;
+function stateSize(cells: Float64Array, at: number, version: number): number {
+  return STATE_SIZES[version]! + cells[at + COUNT]! * BATCH_SIZE;
 }
 
-function encodeState(view: DataView, at: number, cells: Float64Array, from: number): number {
+function encodeState(
+  view: DataView,
+  at: number,
+  version: number,
+  cells: Float64Array,
+  from: number,
+): number {
   setInt64Le(view, at, cells[from + ID]!);
   view.setInt16(at + 8, cells[from + EPOCH]!, true);
   view.setUint16(at + 10, cells[from + COUNT]!, true);
   setInt64Le(view, at + 12, cells[from + TIMESTAMP]!);
   setInt64Le(view, at + 20, cells[from + TXN_FIRST]!);
   setInt64Le(view, at + 28, cells[from + HEARD]!);
-  at += STATE_SIZES[PRODUCERS_FORMAT_VERSION];
+  if (version > WITHOUT_TRANSACTIONS) view.setInt32(at + 36, cells[from + COORDINATOR]!, true);
+  at += STATE_SIZES[version]!;
   for (let i = 0; i < cells[from + COUNT]!; i++) {
     const batch = from + BATCHES + i * BATCH_CELLS;
     view.setInt32(at, cells[batch]!, true);
@@ -507,6 +618,7 @@ function decodeState(
   cells[to + TIMESTAMP] = getInt64Le(view, at + 12);
   cells[to + TXN_FIRST] = getInt64Le(view, at + 20);
   if (version >= 2) cells[to + HEARD] = getInt64Le(view, at + 28);
+  cells[to + COORDINATOR] = version > WITHOUT_TRANSACTIONS ? view.getInt32(at + 36, true) : -1;
   at += STATE_SIZES[version]!;
   for (let i = 0; i < count; i++) {
     const batch = to + BATCHES + i * BATCH_CELLS;

@@ -96,14 +96,15 @@ Deno.test("producers expire by when they were last heard of, those with an open 
   put(table, 0, 0, 0, 0);
   table.append(101, 8, 0, 0, 0, 1, -1, true, NOW_MS);
   table.append(102, 9, 0, 0, 0, 2, 1e15, false, NOW_MS);
-  assert.equal(table.firstOpenTransaction(), 1);
+  assert.equal(table.firstUnstable(), 1);
   assert.equal(table.expire(NOW_MS + 9999, 10_000), 0);
   assert.equal(table.expire(NOW_MS + 10_000, 10_000), 2);
   assert.equal(table.epochOf(7), -1);
   assert.equal(table.epochOf(9), -1);
   assert.equal(table.epochOf(8), 0);
-  table.appendMarker(103, 8, 0, 103, 1000, 20_000);
-  assert.equal(table.firstOpenTransaction(), -1);
+  table.appendMarker(103, 8, 0, 103, 1000, 20_000, false, -1);
+  table.commit(103);
+  assert.equal(table.firstUnstable(), -1);
   assert.equal(table.expire(29_999, 10_000), 0);
   assert.equal(table.expire(30_000, 10_000), 1);
 });
@@ -194,7 +195,7 @@ Deno.test("encoding keeps the table and what can still be undone", () => {
   for (const each of [table, copy]) {
     assert.equal(each.size, 41);
     assert.equal(each.check(123, 3, 10, 10, NOW_MS), ProducerCheck.NEW);
-    assert.equal(each.firstOpenTransaction(), 100);
+    assert.equal(each.firstUnstable(), 100);
     each.truncate(103);
     assert.equal(each.size, 1);
     assert.equal(each.check(7, 0, 3, 3, NOW_MS), ProducerCheck.DUPLICATE);

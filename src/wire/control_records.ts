@@ -12,7 +12,7 @@
  */
 
 import { Cursor } from "../bytes/cursor.ts";
-import { ControlRecordType } from "./record_batch.ts";
+import { BATCH_HEADER_SIZE, batchSize, ControlRecordType } from "./record_batch.ts";
 import { RecordBatchBuilder } from "./record_batch_builder.ts";
 
 const VERSION = 0;
@@ -49,6 +49,47 @@ export function buildEndTransactionMarker(marker: EndTransactionMarker): Uint8Ar
     isTransactional: true,
     isControl: true,
   });
+}
+
+/** What the partition's log keeps of a marker. */
+export interface MarkerFields {
+  isAbort: boolean;
+  coordinatorEpoch: number;
+}
+
+/**
+ * A control batch of more than one small record is no marker. The record: length, attributes, timestamp and offset delta
+ * (varints, but for the attributes' byte), then key and value, each behind its size.
+ */
+const MARKER_BYTES_MAX = 256;
+
+/**
+ * Reads the marker in the control batch at `at`, without an allocation.
+ *
+ * @returns false: it is none, and ends no transaction
+ */
+export function readMarker(view: DataView, at: number, into: MarkerFields): boolean {
+  const size = batchSize(view, at);
+  const end = at + size;
+  if (size > MARKER_BYTES_MAX || end > view.byteLength) return false;
+  let place = afterVarint(view, at + BATCH_HEADER_SIZE, end) + 1;
+  place = afterVarint(view, afterVarint(view, place, end), end);
+  // Small sizes are one byte: twice the size.
+  if (place + 1 + KEY_SIZE + 1 + VALUE_SIZE > end || view.getUint8(place) !== 2 * KEY_SIZE) {
+    return false;
+  }
+  const type = view.getInt16(place + 3, false);
+  const value = place + 1 + KEY_SIZE + 1;
+  if (type !== ControlRecordType.ABORT && type !== ControlRecordType.COMMIT) return false;
+  into.isAbort = type === ControlRecordType.ABORT;
+  into.coordinatorEpoch = view.getInt32(value + 2, false);
+  return true;
+}
+
+/** The place after the varint at `at`; one that does not end there is not followed beyond `end`. */
+function afterVarint(view: DataView, at: number, end: number): number {
+  while (at < end && view.getUint8(at) >= 0x80) at++;
+  return at + 1;
 }
 
 /** The type of a control record by its key; -1 when it is not one that is known here. */

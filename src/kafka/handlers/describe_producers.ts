@@ -1,8 +1,8 @@
 /**
  * DescribeProducers (key 61), version 0: who has written to a partition with sequence numbers.
  *
- * - Answers every producer that the partition remembers, in the order of their ids. No coordinator has
- *   written for them: the coordinator epoch is -1.
+ * - Answers every producer that the partition remembers, in the order of their ids. The coordinator epoch is that of its last
+ *   marker; -1: there was none.
  * - A follower answers too, from what it has, as in Kafka.
  * - Runs on the shards that own the partitions.
  *
@@ -23,9 +23,6 @@ import type { Handler } from "../handler.ts";
 import { findPartition, mergeTopics, splitTopics } from "../partition_requests.ts";
 import type { Services } from "../services.ts";
 import { Once } from "./once.ts";
-
-/** Of a producer whose transactions no coordinator has ended yet. */
-const NO_COORDINATOR = -1;
 
 export const DESCRIBE_PRODUCERS_HANDLER: Handler<
   DescribeProducersRequest,
@@ -78,7 +75,7 @@ function describe(services: Services, name: string, partitionIndex: number): Par
     producerEpoch: producer.epoch,
     lastSequence: producer.lastSequence,
     lastTimestamp: producer.lastTimestampMs,
-    coordinatorEpoch: NO_COORDINATOR,
+    coordinatorEpoch: producer.coordinatorEpoch,
     currentTxnStartOffset: producer.transactionFirstOffset,
   })).sort((a, b) => a.producerId - b.producerId);
   return newPartitionResponse({ partitionIndex, activeProducers });

@@ -5,17 +5,18 @@
  *   topic is created at the first request.
  * - COORDINATOR_NOT_AVAILABLE as long as the topic is being created or the leader's address is not known, and
  *   where the group's partition is damaged, so that nothing can be written to it.
+ * - A transactional id (type 1): the same with `__transaction_state`. While nodes are there that have no transactions
+ *   (`gregor.version`), TRANSACTIONAL_ID_AUTHORIZATION_FAILED and a text: it ends `initTransactions` at once, where clients would
+ *   try again for ever after any other error.
  * - v4: many keys at once.
  *
- * Gaps: no transactions yet: a transactional id (type 1) is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED
- * and a text, which ends `initTransactions` at once (see InitProducerId). No share groups (type 2, v6):
- * INVALID_REQUEST.
+ * Gaps: no share groups (type 2, v6): INVALID_REQUEST.
  *
  * @module
  */
 
 import type { PartitionImage } from "../../cluster/image.ts";
-import { OFFSETS_TOPIC } from "../../cluster/topic_names.ts";
+import { OFFSETS_TOPIC, TRANSACTIONS_TOPIC } from "../../cluster/topic_names.ts";
 import { groupPartition } from "../../group/group_partition.ts";
 import type { Task } from "../../io/task.ts";
 import { ErrorCode, errorInfo } from "../../wire/errors.ts";
@@ -31,14 +32,15 @@ import { type Handler, LOCAL } from "../handler.ts";
 import type { Services } from "../services.ts";
 import { createOnDemand } from "../topic_creation.ts";
 import { kafkaAddressOf, reachableLeader } from "../topic_views.ts";
+import { hasTransactions, transactionPartition } from "../transaction_routes.ts";
 
 const KeyType = { GROUP: 0, TRANSACTION: 1 } as const;
 
 const NO_TRANSACTIONS_MESSAGE =
-  "this broker has no transactions: produce without a transactional.id (idempotence works)";
+  "the cluster has no transactions before all its nodes have them: produce without a transactional.id (idempotence works)";
 
 const READ_ONLY_MESSAGE =
-  "the partition that keeps the group is read-only, because damage may have taken some of its records: the " +
+  "the partition that keeps it is read-only, because damage may have taken some of its records: the " +
   "broker's log has details, and a start with --accept-loss makes it writable";
 
 /** First version with many keys. */
@@ -51,7 +53,10 @@ export const FIND_COORDINATOR_HANDLER: Handler<FindCoordinatorRequest, FindCoord
   route: LOCAL,
   *handle({ services, version }, request) {
     const keys = version >= KEYS_VERSION ? request.coordinatorKeys : [request.key];
-    if (request.keyType === KeyType.GROUP) yield* makeOffsetsTopic(services);
+    if (request.keyType === KeyType.GROUP) yield* makeTopic(services, OFFSETS_TOPIC);
+    if (request.keyType === KeyType.TRANSACTION && hasTransactions(services)) {
+      yield* makeTopic(services, TRANSACTIONS_TOPIC);
+    }
     const coordinators = keys.map((key) => find(services, request.keyType, key));
     if (version >= KEYS_VERSION) return newFindCoordinatorResponse({ coordinators });
     const { errorCode, errorMessage, nodeId, host, port } = coordinators[0]!;
@@ -61,19 +66,22 @@ export const FIND_COORDINATOR_HANDLER: Handler<FindCoordinatorRequest, FindCoord
   },
 };
 
-function* makeOffsetsTopic(services: Services): Task<void> {
-  if (services.image.topicByName(OFFSETS_TOPIC) !== undefined) return;
+function* makeTopic(services: Services, name: string): Task<void> {
+  if (services.image.topicByName(name) !== undefined) return;
   // Whatever the result, the image says whether the topic exists.
-  yield* createOnDemand(services, [OFFSETS_TOPIC]);
+  yield* createOnDemand(services, [name]);
 }
 
 function find(services: Services, keyType: number, key: string): Coordinator {
-  if (keyType === KeyType.TRANSACTION) {
+  if (keyType === KeyType.TRANSACTION && !hasTransactions(services)) {
     const errorCode = ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
     return refused(key, errorCode, NO_TRANSACTIONS_MESSAGE);
   }
-  if (keyType !== KeyType.GROUP) return refused(key, ErrorCode.INVALID_REQUEST);
-  const partition = partitionOf(services, key);
+  const isTransaction = keyType === KeyType.TRANSACTION;
+  if (keyType !== KeyType.GROUP && !isTransaction) return refused(key, ErrorCode.INVALID_REQUEST);
+  const partition = isTransaction
+    ? transactionPartition(services, key)
+    : partitionOf(services, key);
   if (partition !== null && services.trouble.readOnlyGroups.has(partition.groupId)) {
     return refused(key, ErrorCode.COORDINATOR_NOT_AVAILABLE, READ_ONLY_MESSAGE);
   }

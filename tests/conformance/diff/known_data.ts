@@ -160,17 +160,6 @@ export const KNOWN_DATA: readonly KnownDifference[] = [
     reason: "Kafka's own clients never send one, and a repetition of it could not be detected.",
   },
   {
-    apis: ["Produce"],
-    path: /errorCode$/,
-    kafka: /^53$/,
-    gregor: /^48$/,
-    request: /"isTransactional":true/,
-    asked: "A batch of a transaction.",
-    kafkaDoes: "TRANSACTIONAL_ID_AUTHORIZATION_FAILED without a transactional id.",
-    gregorDoes: "INVALID_TXN_STATE.",
-    reason: "There are no transactions yet.",
-  },
-  {
     apis: ["Fetch"],
     path: /(?:currentLeader\.(?:leaderId|leaderEpoch)|errorCode)$/,
     gregor: /^-1$|^6$/,

@@ -1,0 +1,181 @@
+/**
+ * Has the markers of a transaction written in all its partitions, on whatever node and shard they are led.
+ *
+ * ```
+ *   write(order) ─> partitions by leader ─> WriteTxnMarkers to each ─> what is left ─> pause ─> again
+ *                                                                 └─> nothing is left: done
+ * ```
+ *
+ * A partition that takes its marker, or is gone with its topic, is done. One that has a later marker of the
+ * producer, or of another coordinator, ends the attempt: somebody else decides by now. Everything else is tried again.
+ *
+ * @module
+ */
+
+import type { ClusterImage, PartitionImage } from "../cluster/image.ts";
+import { all, runTask, type Task, until } from "../io/task.ts";
+import { Timer, type Timers } from "../io/timers.ts";
+import type { MarkerOrder } from "../txn/coordinator.ts";
+import type { Api } from "../wire/api.ts";
+import { ErrorCode } from "../wire/errors.ts";
+import { WRITE_TXN_MARKERS } from "../wire/generated/apis.ts";
+import type { WriteTxnMarkersRequest } from "../wire/generated/write_txn_markers_request.ts";
+import type { MarkerSender } from "./transaction_runtime.ts";
+
+/** The version in which partitions' leaders are asked. */
+const VERSION = 2;
+/** Pauses between attempts (ms): each twice the last one. */
+const PAUSE_MS_MIN = 10;
+const PAUSE_MS_MAX = 1_000;
+/** Partitions named in one request. */
+const PARTITIONS_PER_REQUEST = 1_000;
+/** Requests of one order at once. */
+const REQUESTS_AT_ONCE = 8;
+
+export interface MarkerSenderOptions {
+  readonly image: ClusterImage;
+  readonly timers: Timers;
+  readonly nowMs: () => number;
+  /** Who leads a partition and can be reached; -1: nobody is known. */
+  readonly leaderOf: (partition: PartitionImage) => number;
+  /** Asks a node, which may be this one; null: no answer. */
+  readonly ask: <Request, Response>(
+    nodeId: number,
+    api: Api<Request, Response>,
+    version: number,
+    request: Request,
+  ) => Task<Response | null>;
+}
+
+interface Target {
+  readonly topic: string;
+  readonly index: number;
+}
+
+export class ShardMarkerSender implements MarkerSender {
+  readonly #options: MarkerSenderOptions;
+
+  constructor(options: MarkerSenderOptions) {
+    this.#options = options;
+  }
+
+  write(
+    order: MarkerOrder,
+    coordinatorEpoch: number,
+    isWanted: () => boolean,
+    done: () => void,
+  ): void {
+    runTask(this.#write(order, coordinatorEpoch, isWanted), (isDone) => {
+      if (isDone) done();
+    });
+  }
+
+  *#write(order: MarkerOrder, coordinatorEpoch: number, isWanted: () => boolean): Task<boolean> {
+    let left: Target[] = [];
+    for (const [topic, indexes] of order.partitions) {
+      for (const index of indexes) left.push({ topic, index });
+    }
+    for (let pauseMs = PAUSE_MS_MIN; left.length > 0; pauseMs = Math.min(PAUSE_MS_MAX, 2 * pauseMs)) {
+      const outcome = yield* this.#attempt(order, coordinatorEpoch, left);
+      if (outcome === null || !isWanted()) return false;
+      left = outcome;
+      if (left.length > 0) yield* this.#pause(pauseMs);
+      if (!isWanted()) return false;
+    }
+    return true;
+  }
+
+  /** One attempt at each partition; the ones that are left, or null: somebody else decides. */
+  *#attempt(
+    order: MarkerOrder,
+    coordinatorEpoch: number,
+    targets: readonly Target[],
+  ): Task<Target[] | null> {
+    const { image, leaderOf } = this.#options;
+    const left: Target[] = [];
+    const byNode = new Map<number, Target[]>();
+    for (const target of targets) {
+      const partition = image.topicByName(target.topic)?.partitions[target.index];
+      // Its topic was deleted.
+      if (partition === undefined) continue;
+      const nodeId = leaderOf(partition);
+      if (nodeId < 0) {
+        left.push(target);
+        continue;
+      }
+      const known = byNode.get(nodeId);
+      if (known === undefined) byNode.set(nodeId, [target]);
+      else known.push(target);
+    }
+    const asked: Task<Target[] | null>[] = [];
+    for (const [nodeId, wanted] of byNode) {
+      for (let at = 0; at < wanted.length; at += PARTITIONS_PER_REQUEST) {
+        const some = wanted.slice(at, at + PARTITIONS_PER_REQUEST);
+        asked.push(this.#ask(nodeId, order, coordinatorEpoch, some));
+      }
+    }
+    let isOver = false;
+    for (const still of yield* all(asked, REQUESTS_AT_ONCE)) {
+      if (still === null) isOver = true;
+      else left.push(...still);
+    }
+    return isOver ? null : left;
+  }
+
+  *#ask(
+    nodeId: number,
+    order: MarkerOrder,
+    coordinatorEpoch: number,
+    targets: Target[],
+  ): Task<Target[] | null> {
+    const request = requestOf(order, coordinatorEpoch, targets);
+    const response = yield* this.#options.ask(nodeId, WRITE_TXN_MARKERS, VERSION, request);
+    if (response === null) return targets;
+    const errors = new Map<string, number>();
+    for (const { topics } of response.markers) {
+      for (const { name, partitions } of topics) {
+        for (const { partitionIndex, errorCode } of partitions) {
+          errors.set(`${name}/${partitionIndex}`, errorCode);
+        }
+      }
+    }
+    const left: Target[] = [];
+    for (const target of targets) {
+      const error = errors.get(`${target.topic}/${target.index}`);
+      if (error === ErrorCode.NONE) continue;
+      const isOver = error === ErrorCode.INVALID_PRODUCER_EPOCH ||
+        error === ErrorCode.TRANSACTION_COORDINATOR_FENCED;
+      if (isOver) return null;
+      left.push(target);
+    }
+    return left;
+  }
+
+  *#pause(ms: number): Task<void> {
+    const { timers, nowMs } = this.#options;
+    yield* until<void>((done) => timers.schedule(new Timer(done), nowMs() + ms));
+  }
+}
+
+function requestOf(
+  { producerId, producerEpoch, isCommit, clientVersion }: MarkerOrder,
+  coordinatorEpoch: number,
+  targets: readonly Target[],
+): WriteTxnMarkersRequest {
+  const topics = new Map<string, number[]>();
+  for (const { topic, index } of targets) {
+    const known = topics.get(topic);
+    if (known === undefined) topics.set(topic, [index]);
+    else known.push(index);
+  }
+  return {
+    markers: [{
+      producerId,
+      producerEpoch,
+      transactionResult: isCommit,
+      coordinatorEpoch,
+      transactionVersion: clientVersion,
+      topics: [...topics].map(([name, partitionIndexes]) => ({ name, partitionIndexes })),
+    }],
+  };
+}
