@@ -441,7 +441,9 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
     const isNowhere = part.unknown && result.errorCode !== ErrorCode.INCONSISTENT_TOPIC_ID;
     const { aborted } = part;
     writer.partition(result, isRead || isNowhere ? aborted.length / 2 : -1);
-    if (isRead) for (let i = 0; i < aborted.length; i += 2) writer.aborted(aborted[i]!, aborted[i + 1]!);
+    if (isRead) {
+      for (let i = 0; i < aborted.length; i += 2) writer.aborted(aborted[i]!, aborted[i + 1]!);
+    }
     const bytes = part.bytes;
     writer.records(part.preferredReplica, bytes);
     if (bytes === 0) {

@@ -20,9 +20,14 @@ import type { Api } from "../wire/api.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import type { Handler, RequestContext } from "./handler.ts";
 import { CREATE_TOPICS_HANDLER } from "./handlers/create_topics.ts";
+import { INIT_PRODUCER_ID_HANDLER } from "./handlers/init_producer_id.ts";
 import type { Partition } from "./partition.ts";
 import type { Services } from "./services.ts";
 import { TestGroups } from "./test_groups.ts";
+
+/** What handlers call. */
+// deno-lint-ignore no-explicit-any -- they are found by their keys.
+const CALLED: readonly Handler<any, any>[] = [CREATE_TOPICS_HANDLER, INIT_PRODUCER_ID_HANDLER];
 
 /** A partition's log as a list of timestamps: the record at offset `i` has `timestamps[i]`. */
 export class TestLog {
@@ -197,9 +202,9 @@ export class TestBroker {
       },
       shardOfGroup: (groupId) => groupId % this.shardCount,
       call: (api, version, request) => {
-        assert(api.key === CREATE_TOPICS_HANDLER.api.key, "handlers call CreateTopics alone");
-        // deno-lint-ignore no-explicit-any -- the assertion has told which handler it is.
-        return this.#route(CREATE_TOPICS_HANDLER as Handler<any, any>, version, request, shard);
+        const called = CALLED.find((handler) => handler.api.key === api.key);
+        assert(called !== undefined, "handlers call few others");
+        return this.#route(called, version, request, shard);
       },
     };
   }

@@ -75,7 +75,11 @@ export class ShardMarkerSender implements MarkerSender {
     for (const [topic, indexes] of order.partitions) {
       for (const index of indexes) left.push({ topic, index });
     }
-    for (let pauseMs = PAUSE_MS_MIN; left.length > 0; pauseMs = Math.min(PAUSE_MS_MAX, 2 * pauseMs)) {
+    for (
+      let pauseMs = PAUSE_MS_MIN;
+      left.length > 0;
+      pauseMs = Math.min(PAUSE_MS_MAX, 2 * pauseMs)
+    ) {
       const outcome = yield* this.#attempt(order, coordinatorEpoch, left);
       if (outcome === null || !isWanted()) return false;
       left = outcome;

@@ -16,7 +16,11 @@ import { Timer } from "../io/timers.ts";
 import { AppliedLog, type AppliedLogOptions, type StateMachine } from "../kafka/applied_log.ts";
 import type { Partition, PartitionObserver } from "../kafka/partition.ts";
 import type { TransactionConfig } from "../txn/config.ts";
-import { type MarkerOrder, TransactionCoordinator, type TransactionLog } from "../txn/coordinator.ts";
+import {
+  type MarkerOrder,
+  TransactionCoordinator,
+  type TransactionLog,
+} from "../txn/coordinator.ts";
 import type { TransactionDirectory } from "../txn/directory.ts";
 import type { TransactionRecord } from "../txn/records.ts";
 import { appendErrorOf } from "./group_runtime.ts";

@@ -22,7 +22,7 @@ import {
   updateManifest,
   writeManifest,
 } from "./manifest.ts";
-import { PRODUCERS_FORMAT_VERSION } from "./producer_table.ts";
+import { PRODUCERS_FORMAT_VERSION } from "./producer_state.ts";
 import { SNAPSHOT_FORMAT_VERSION } from "./state_snapshot.ts";
 
 function manifestOf(mountEpoch: number, shardCount: number): Manifest {

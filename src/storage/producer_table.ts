@@ -27,10 +27,30 @@
 
 import { getInt64Le, setInt64Le } from "../bytes/int64.ts";
 import type { ProducerCensus } from "./producer_census.ts";
+import {
+  BASE_OFFSET_CELL,
+  BATCH_CELLS,
+  BATCHES,
+  BATCHES_PER_PRODUCER,
+  CELLS,
+  COORDINATOR,
+  COUNT,
+  decodeState,
+  encodeState,
+  EPOCH,
+  FORMAT_VERSION_MIN,
+  HEAD_SIZES,
+  HEARD,
+  holdsState,
+  ID,
+  PRODUCERS_FORMAT_VERSION,
+  stateSize,
+  TIMESTAMP,
+  TXN_FIRST,
+  WITHOUT_TRANSACTIONS,
+} from "./producer_state.ts";
 import { ABORTED_SIZE, TransactionIndex } from "./transaction_index.ts";
 
-/** Batches remembered per producer: Kafka's bound on requests in flight with idempotence. */
-export const BATCHES_PER_PRODUCER = 5;
 /** `producer.id.expiration.ms`: 24 hours. */
 export const PRODUCER_EXPIRATION_MS_DEFAULT = 86_400_000;
 
@@ -47,31 +67,9 @@ export const ProducerCheck = {
 export type ProducerCheck = typeof ProducerCheck[keyof typeof ProducerCheck];
 
 const SEQUENCE_MAX = 0x7fff_ffff;
-const ID = 0;
-const EPOCH = 1;
-const TIMESTAMP = 2;
-const TXN_FIRST = 3;
-const COUNT = 4;
-const HEARD = 5;
-const COORDINATOR = 6;
-const BATCHES = 7;
-const BATCH_CELLS = 4;
-/** Of a batch. */
-const BASE_OFFSET_CELL = 2;
-const CELLS = BATCHES + BATCHES_PER_PRODUCER * BATCH_CELLS;
 const UNDO_CELLS = CELLS + 1;
-/**
- * Version 1 lacks the time at which a producer was last heard of; version 2, in which a table that never had a transaction is
- * written, lacks coordinators and aborted transactions. Raised together with the manifest's.
- */
-export const PRODUCERS_FORMAT_VERSION = 3;
-const WITHOUT_TRANSACTIONS = 2;
-const FORMAT_VERSION_MIN = 1;
-const HEAD_SIZES = [0, 12, 12, 16] as const;
-const STATE_SIZES = [0, 28, 36, 40] as const;
 /** {@linkcode ProducerTable.firstUnstable} has to be found anew. */
 const NOT_KNOWN = -2;
-const BATCH_SIZE = 24;
 /** Arrays of this many producers, or undo records, are kept though they are hardly used. */
 const CAPACITY_KEPT = 256;
 
@@ -563,70 +561,4 @@ export class ProducerTable {
     for (let i = 0; i < CELLS; i++) this.#cells[at + i] = this.#undo[from + i]!;
     this.#transactions.setOpen(producerId, this.#undo[from + TXN_FIRST]!);
   }
-}
-
-function stateSize(cells: Float64Array, at: number, version: number): number {
-  return STATE_SIZES[version]! + cells[at + COUNT]! * BATCH_SIZE;
-}
-
-function encodeState(
-  view: DataView,
-  at: number,
-  version: number,
-  cells: Float64Array,
-  from: number,
-): number {
-  setInt64Le(view, at, cells[from + ID]!);
-  view.setInt16(at + 8, cells[from + EPOCH]!, true);
-  view.setUint16(at + 10, cells[from + COUNT]!, true);
-  setInt64Le(view, at + 12, cells[from + TIMESTAMP]!);
-  setInt64Le(view, at + 20, cells[from + TXN_FIRST]!);
-  setInt64Le(view, at + 28, cells[from + HEARD]!);
-  if (version > WITHOUT_TRANSACTIONS) view.setInt32(at + 36, cells[from + COORDINATOR]!, true);
-  at += STATE_SIZES[version]!;
-  for (let i = 0; i < cells[from + COUNT]!; i++) {
-    const batch = from + BATCHES + i * BATCH_CELLS;
-    view.setInt32(at, cells[batch]!, true);
-    view.setInt32(at + 4, cells[batch + 1]!, true);
-    setInt64Le(view, at + 8, cells[batch + 2]!);
-    setInt64Le(view, at + 16, cells[batch + 3]!);
-    at += BATCH_SIZE;
-  }
-  return at;
-}
-
-/** Whether an encoded state begins at `at` and ends within the bytes. */
-function holdsState(view: DataView, at: number, version: number): boolean {
-  const size = STATE_SIZES[version]!;
-  if (at + size > view.byteLength) return false;
-  const count = view.getUint16(at + 10, true);
-  return count <= BATCHES_PER_PRODUCER && at + size + count * BATCH_SIZE <= view.byteLength;
-}
-
-function decodeState(
-  view: DataView,
-  at: number,
-  version: number,
-  cells: Float64Array,
-  to: number,
-): number {
-  cells.fill(0, to, to + CELLS);
-  const count = view.getUint16(at + 10, true);
-  cells[to + ID] = getInt64Le(view, at);
-  cells[to + EPOCH] = view.getInt16(at + 8, true);
-  cells[to + COUNT] = count;
-  cells[to + TIMESTAMP] = getInt64Le(view, at + 12);
-  cells[to + TXN_FIRST] = getInt64Le(view, at + 20);
-  if (version >= 2) cells[to + HEARD] = getInt64Le(view, at + 28);
-  cells[to + COORDINATOR] = version > WITHOUT_TRANSACTIONS ? view.getInt32(at + 36, true) : -1;
-  at += STATE_SIZES[version]!;
-  for (let i = 0; i < count; i++) {
-    const batch = to + BATCHES + i * BATCH_CELLS;
-    cells[batch] = view.getInt32(at, true);
-    cells[batch + 1] = view.getInt32(at + 4, true);
-    cells[batch + 2] = getInt64Le(view, at + 8);
-    cells[batch + 3] = getInt64Le(view, at + 16);
-    at += BATCH_SIZE;
-  }
-  return at;
 }

@@ -105,6 +105,13 @@ export interface TransactionCoordinatorOptions {
 
 type Phase = "loading" | "active" | "gone" | "offline";
 
+const REFUSALS: Readonly<Record<Phase, ErrorCode>> = {
+  active: ErrorCode.NONE,
+  loading: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
+  offline: ErrorCode.COORDINATOR_NOT_AVAILABLE,
+  gone: ErrorCode.NOT_COORDINATOR,
+};
+
 export class TransactionCoordinator {
   readonly #options: TransactionCoordinatorOptions;
   readonly #transactions = new Map<string, Transaction>();
@@ -123,16 +130,7 @@ export class TransactionCoordinator {
 
   /** NONE when requests are served. */
   get refusal(): ErrorCode {
-    switch (this.#phase) {
-      case "active":
-        return ErrorCode.NONE;
-      case "loading":
-        return ErrorCode.COORDINATOR_LOAD_IN_PROGRESS;
-      case "offline":
-        return ErrorCode.COORDINATOR_NOT_AVAILABLE;
-      case "gone":
-        return ErrorCode.NOT_COORDINATOR;
-    }
+    return REFUSALS[this.#phase];
   }
 
   /** Every transactional id, for administration. */

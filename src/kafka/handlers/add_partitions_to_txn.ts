@@ -103,10 +103,13 @@ function* serve(
   const isThere = (name: string, index: number): boolean =>
     image.topicByName(name)?.partitions[index] !== undefined;
   if (!topics.every(({ name, partitions }) => partitions.every((index) => isThere(name, index)))) {
-    return results(topics, (name, index) =>
-      isThere(name, index)
-        ? ErrorCode.OPERATION_NOT_ATTEMPTED
-        : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION);
+    return results(
+      topics,
+      (name, index) =>
+        isThere(name, index)
+          ? ErrorCode.OPERATION_NOT_ATTEMPTED
+          : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    );
   }
   const coordinator = transactions.coordinatorFor(transactionalId);
   const refusal = transactionalId === ""

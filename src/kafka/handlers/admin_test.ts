@@ -425,23 +425,28 @@ eachVersion(INIT_PRODUCER_ID_HANDLER, "gives every producer an id of its own", (
   assert.equal(producerId, 2000, "a new reign takes a new block");
 });
 
-eachVersion(INIT_PRODUCER_ID_HANDLER, "refuses transactional ids", (version) => {
-  const broker = new TestBroker();
-  const ask = (transactionalId: string, transactionTimeoutMs = 60_000) => {
-    const request = newInitProducerIdRequest({ transactionalId, transactionTimeoutMs });
-    return broker.ask(INIT_PRODUCER_ID_HANDLER, version, request);
-  };
-  assert.equal(ask("").errorCode, ErrorCode.INVALID_REQUEST);
-  for (const timeoutMs of [-1, 0, 900_001]) {
-    assert.equal(ask("tx", timeoutMs).errorCode, ErrorCode.INVALID_TRANSACTION_TIMEOUT);
-  }
-  assert.equal(ask("tx").errorCode, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
-  assert.equal(ask("tx").producerId, -1);
-  broker.cluster.service.resign();
-  const request = newInitProducerIdRequest({ transactionalId: null });
-  const { errorCode } = broker.ask(INIT_PRODUCER_ID_HANDLER, version, request);
-  assert.equal(errorCode, ErrorCode.COORDINATOR_NOT_AVAILABLE);
-});
+eachVersion(
+  INIT_PRODUCER_ID_HANDLER,
+  "checks transactional ids, and gives producers",
+  (version) => {
+    const broker = new TestBroker();
+    const ask = (transactionalId: string, transactionTimeoutMs = 60_000) => {
+      const request = newInitProducerIdRequest({ transactionalId, transactionTimeoutMs });
+      return broker.ask(INIT_PRODUCER_ID_HANDLER, version, request);
+    };
+    assert.equal(ask("").errorCode, ErrorCode.INVALID_REQUEST);
+    for (const timeoutMs of [-1, 0, 900_001]) {
+      assert.equal(ask("tx", timeoutMs).errorCode, ErrorCode.INVALID_TRANSACTION_TIMEOUT);
+    }
+    const { producerId } = ask("tx");
+    assert.notEqual(producerId, -1);
+    assert.deepEqual({ ...ask("tx") }, { ...ask("other"), producerId, producerEpoch: 1 });
+    broker.cluster.service.resign();
+    const request = newInitProducerIdRequest({ transactionalId: null });
+    const { errorCode } = broker.ask(INIT_PRODUCER_ID_HANDLER, version, request);
+    assert.equal(errorCode, ErrorCode.COORDINATOR_NOT_AVAILABLE);
+  },
+);
 
 eachVersion(LIST_CONFIG_RESOURCES_HANDLER, "lists resources by type", (version) => {
   const broker = new TestBroker();

@@ -1,4 +1,7 @@
 import { strict as assert } from "node:assert";
+import { TRANSACTIONS_SINCE_VERSION } from "../../cluster/logical_version.ts";
+import { registerNode } from "../../cluster/membership.ts";
+import { testNode } from "../../cluster/test_cluster.ts";
 import { ErrorCode } from "../../wire/errors.ts";
 import { newDeleteGroupsRequest } from "../../wire/generated/delete_groups_request.ts";
 import { newDescribeGroupsRequest } from "../../wire/generated/describe_groups_request.ts";
@@ -339,16 +342,27 @@ Deno.test("FindCoordinator makes the offsets topic and names the leader, in ever
   }
 });
 
-Deno.test("FindCoordinator refuses transactional ids with words, and other types", () => {
+Deno.test("FindCoordinator refuses transactional ids where nodes have no transactions, and other types", () => {
   const broker = new TestBroker();
   const keys = { coordinatorKeys: ["x"] };
   const ask = (keyType: number) =>
     broker.ask(FIND_COORDINATOR_HANDLER, 6, newFindCoordinatorRequest({ ...keys, keyType }))
       .coordinators[0]!;
+  const older = { ...testNode(7), logicalVersion: TRANSACTIONS_SINCE_VERSION - 1 };
+  broker.cluster.run((command) => registerNode(command, older));
   assert.equal(ask(1).errorCode, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
   assert.match(ask(1).errorMessage!, /no transactions/);
   assert.equal(ask(2).errorCode, ErrorCode.INVALID_REQUEST);
-  assert.equal(broker.cluster.image.topicByName("__consumer_offsets"), undefined);
+  assert.equal(broker.cluster.image.topicByName("__transaction_state"), undefined);
+  const all = new TestBroker();
+  const found = all.ask(
+    FIND_COORDINATOR_HANDLER,
+    6,
+    newFindCoordinatorRequest({ ...keys, keyType: 1 }),
+  );
+  assert.equal(found.coordinators[0]!.errorCode, ErrorCode.NONE);
+  assert.equal(all.cluster.image.topicByName("__transaction_state")!.partitions.length, 50);
+  assert.equal(all.cluster.image.topicByName("__consumer_offsets"), undefined);
 });
 
 Deno.test("every group API says NOT_COORDINATOR where another node leads the partition", () => {

@@ -49,7 +49,8 @@ export const SETTINGS_LEFT_OUT: readonly LeftOut[] = [
   {
     what: "Transactions in preparation",
     names: ["add.partitions.to.txn.", "transaction.two.phase.commit."],
-    why: "A broker's own requests have no such settings, and Kafka's two-phase commit is not final.",
+    why:
+      "A broker's own requests have no such settings, and Kafka's two-phase commit is not final.",
   },
   {
     what: "Plug-ins",
