@@ -120,8 +120,8 @@ export class Partition implements ReplicaListener {
 
   /** May be read by clients that want a replica near them: it follows a leader, and serves what it knows to be committed. */
   get followable(): boolean {
-    const { leaderId, leading } = this.replica;
-    return leaderId >= 0 && !leading && !this.log.suspect && !this.#gone;
+    const { leaderId, leading, overruled } = this.replica;
+    return leaderId >= 0 && !leading && !this.log.suspect && !overruled && !this.#gone;
   }
 
   /**

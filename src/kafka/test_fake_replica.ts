@@ -29,6 +29,7 @@ export class FakeReplica implements Replica {
   /** To whom leadership was to be handed. */
   readonly transfers: number[] = [];
   readonly readOnly = false;
+  overruled = false;
   commitIndex = 0;
   commitOffset = 0;
   trimmedIndex = -1;

@@ -14,6 +14,7 @@
  */
 
 import { NO_NODE } from "./ballot.ts";
+import { forcedTerm } from "./forced.ts";
 import { type GroupState, Role } from "./group_state.ts";
 import { CAMPAIGN_BACKOFF_MAX, TERM_MAX } from "./limits.ts";
 import { MessageKind, type RaftMessage } from "./message.ts";
@@ -78,14 +79,14 @@ export class Election {
    * Begins a term with this node as candidate.
    *
    * @param isTransfer the leader asked for it: voters need not have lost it
-   * @param passedBy terms that may have had leaders of whom nothing was heard
+   * @param isForced the group goes on with this member alone
    */
-  campaign(nowMs: number, isTransfer: boolean, passedBy = 0): void {
+  campaign(nowMs: number, isTransfer: boolean, isForced = false): void {
     const state = this.#state;
     if (!this.#mayCampaign) return;
     const { ballot } = state;
     const floor = ballot.term === 0 ? state.termFloor : ballot.term;
-    state.enterTerm(Math.min(TERM_MAX, floor + 1 + passedBy));
+    state.enterTerm(isForced ? forcedTerm(floor, state.node) : floor + 1);
     ballot.cast(state.node);
     state.role = Role.CANDIDATE;
     state.scheduleElection(nowMs, state.timing.electionMs);

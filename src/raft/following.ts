@@ -2,8 +2,11 @@
  * What a replica does that does not lead: it takes entries, cuts off its own that differ, and acknowledges.
  *
  * It acknowledges what is durable here and equal to the leader's, nothing else. `matched` is the last entry known to
- * be equal: by a check against an entry before it, or because it is committed. An entry that is equal in a term
- * stays so for the rest of that term.
+ * be equal, by a check against an entry before it. An entry that is equal in a term stays so for the rest of that term.
+ *
+ * What is committed here is in every leader's log, as long as the group does not go on by force (`forced.ts`). After that, a
+ * leader may have other entries at the same indexes: the log of this replica is *overruled* then. It is not cut, because
+ * what was done upon its entries cannot be undone so; somebody replaces the replica.
  *
  * @module
  */
@@ -33,16 +36,12 @@ export class Following {
 
   constructor(state: GroupState) {
     this.#state = state;
-    this.#matched = state.commitIndex;
+    this.#matched = state.log.startIndex;
   }
 
-  get matched(): number {
-    return this.#matched;
-  }
-
-  /** A term begins, or its leader is known: only committed entries are known to be equal. */
+  /** A term begins, or its leader is known: nothing has been compared with its log. */
   begin(): void {
-    this.#matched = this.#state.commitIndex;
+    this.#matched = this.#state.log.startIndex;
     this.#acknowledged = -1;
     this.#leaderCommit = 0;
     this.#arriving = 0;
@@ -52,7 +51,7 @@ export class Following {
   /** Entries are not even looked at. */
   get #isClosed(): boolean {
     const state = this.#state;
-    return state.isCutting || state.isFailed || state.log.suspect || state.ballot.isOwed;
+    return state.isCutting || !state.isSound || state.ballot.isOwed;
   }
 
   /** The leader is to wait until it is told to go on. */
@@ -62,9 +61,14 @@ export class Following {
 
   /** What may be acknowledged. */
   get #durable(): number {
-    const { log, ballot, isFailed } = this.#state;
-    if (!ballot.isDurable || isFailed || log.suspect) return 0;
+    const { log, ballot, isSound } = this.#state;
+    if (!ballot.isDurable || !isSound) return 0;
     return Math.min(log.durableIndex, this.#matched);
+  }
+
+  /** From where the leader goes on: what is committed here is equal, or the next append says that it is not. */
+  get #accepted(): number {
+    return Math.max(this.#matched, this.#state.commitIndex);
   }
 
   /**
@@ -81,8 +85,9 @@ export class Following {
       this.#reply(Outcome.CONFLICT, prevIndex, log.lastIndex, log.lastTerm);
       return NOTHING;
     }
-    // What is committed is equal; its terms may not be known any more.
-    if (prevIndex > commitIndex && log.termAt(prevIndex) !== message.indexTerm) {
+    // The terms of what is before the log start are not known any more.
+    if (prevIndex >= log.startIndex && log.termAt(prevIndex) !== message.indexTerm) {
+      if (prevIndex <= commitIndex) return this.#overrule();
       const index = Math.max(commitIndex, lastAtMost(log, prevIndex - 1, message.indexTerm));
       this.#reply(Outcome.CONFLICT, prevIndex, index, log.termAt(index));
       return NOTHING;
@@ -91,6 +96,8 @@ export class Following {
     this.#leaderCommit = Math.max(this.#leaderCommit, message.commit);
     const equal = Math.max(prevIndex, this.#lastEqual(runs));
     if (equal < log.lastIndex && equal < runs.lastIndex) {
+      const isActedUpon = equal < message.forcedIndex && equal < state.actedIndex;
+      if (equal < commitIndex || isActedUpon) return this.#overrule();
       this.#cut(equal);
       return NOTHING;
     }
@@ -108,13 +115,13 @@ export class Following {
 
   /** The last entry of ours that is also one of the leader's; 0 when none of them is. */
   #lastEqual(runs: AppendRuns): number {
-    const { log, commitIndex } = this.#state;
+    const { log } = this.#state;
     let equal = 0;
     for (let run = 0; run < runs.count; run++) {
       const last = Math.min(runs.lastOf(run), log.lastIndex);
-      const first = Math.max(runs.firstOf(run), commitIndex + 1);
+      const first = Math.max(runs.firstOf(run), log.startIndex + 1);
       if (first > last) {
-        // All of the run is committed here, or none of it is here.
+        // All of the run is before the log start, or none of it is here.
         if (last >= runs.firstOf(run)) equal = last;
         continue;
       }
@@ -131,8 +138,15 @@ export class Following {
     assert(index >= state.commitIndex, "committed entries are not cut off");
     this.#match(index);
     state.isCutting = true;
+    state.actedIndex = Math.min(state.actedIndex, index);
     this.#refuse();
     state.effects.truncate(index);
+  }
+
+  /** The leader has other entries where some are committed here. */
+  #overrule(): typeof NOTHING {
+    this.#state.isOverruled = true;
+    return this.#refuse();
   }
 
   /** Takes nothing now; the leader is notified when that is over. */
@@ -191,7 +205,7 @@ export class Following {
     reply.outcome = isBusy ? Outcome.BUSY : Outcome.OK;
     reply.full = isBusy && state.isFull;
     reply.match = this.#durable;
-    reply.accepted = this.#matched;
+    reply.accepted = this.#accepted;
     reply.index = message.index;
     reply.token = message.token;
     reply.quiet = state.isQuiet;
@@ -207,12 +221,16 @@ export class Following {
     const state = this.#state;
     const { log } = state;
     // Emptied and filled, a damaged log would vote without what it once acknowledged.
-    if (state.isCutting || state.ballot.isOwed || log.suspect) {
+    if (state.isCutting || state.ballot.isOwed || log.suspect || state.isOverruled) {
       this.#refuse();
       return false;
     }
     const { index, indexTerm } = message;
-    if (index > state.commitIndex && log.termAt(index) !== indexTerm) {
+    if (index >= log.startIndex && log.termAt(index) !== indexTerm) {
+      if (index <= state.commitIndex) {
+        this.#overrule();
+        return false;
+      }
       state.isCutting = true;
       this.#refuse();
       return true;
@@ -263,7 +281,7 @@ export class Following {
     reply.outcome = outcome;
     reply.full = outcome === Outcome.BUSY && state.isFull;
     reply.match = this.#durable;
-    reply.accepted = this.#matched;
+    reply.accepted = this.#accepted;
     reply.prevIndex = prevIndex;
     reply.index = index;
     reply.indexTerm = indexTerm;

@@ -40,6 +40,8 @@ export interface RaftGroupOptions {
   readonly termFloor: number;
   /** Known to be committed, from before a restart. */
   readonly commitIndex: number;
+  /** What is committed has effects outside the log, which stay when entries are cut off. */
+  readonly isActedUpon?: boolean;
 }
 
 export class GroupState {
@@ -67,6 +69,15 @@ export class GroupState {
   isFull = false;
   /** The log failed, until it is writable again. */
   isFailed = false;
+  /**
+   * The group went on without entries that were committed here: this log is not the group's any more. It takes part in nothing,
+   * for as long as it is there.
+   */
+  isOverruled = false;
+  /** See {@linkcode RaftMessage.forcedIndex}: of this log, known while it leads. */
+  forcedIndex = 0;
+  /** Entries up to here may have been acted upon, before a restart. */
+  actedIndex: number;
 
   /** When the leader of this term was heard last. */
   heardMs = -Infinity;
@@ -95,6 +106,7 @@ export class GroupState {
     this.termFloor = options.termFloor;
     this.#initial = options.configuration;
     this.commitIndex = Math.max(log.startIndex, Math.min(options.commitIndex, log.durableIndex));
+    this.actedIndex = options.isActedUpon === true ? log.lastIndex : 0;
     this.ballot = new Ballot(log, options.effects);
     this.membership = new Membership(self, options.configuration);
     this.loadConfiguration();
@@ -107,7 +119,12 @@ export class GroupState {
 
   /** May vote and lead: its disk works, and what it remembers is all there. */
   get isAble(): boolean {
-    return !this.isStalled && !this.isFailed && !this.log.suspect;
+    return !this.isStalled && this.isSound;
+  }
+
+  /** Its log is whole, and the group's. */
+  get isSound(): boolean {
+    return !this.isFailed && !this.log.suspect && !this.isOverruled;
   }
 
   /** The cleared message that is sent next. */

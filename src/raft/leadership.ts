@@ -14,6 +14,7 @@
 
 import { NO_NODE } from "./ballot.ts";
 import type { ConfigurationChange } from "./configuration_change.ts";
+import { FORCED_MARK } from "./forced.ts";
 import { type GroupState, Role } from "./group_state.ts";
 import { APPEND_BYTES_MAX, PEER_WINDOW_BYTES, PROBE_BYTES, SNAPSHOT_RETRY_MS } from "./limits.ts";
 import { MessageKind, Outcome, type RaftMessage } from "./message.ts";
@@ -40,7 +41,7 @@ export class Leadership {
   /** When something was appended, or asked for, last. */
   #activityMs = 0;
   #hasQuiet = false;
-  /** It was made the only voter, and the entry that says so is not in the log. */
+  /** It was made the only voter, and the entries that say so are not in the log. */
   isForced = false;
 
   constructor(state: GroupState, change: ConfigurationChange) {
@@ -78,6 +79,7 @@ export class Leadership {
     this.#activityMs = nowMs;
     this.#hasQuiet = false;
     this.#quorumAtMs = nowMs + timing.electionMs;
+    state.forcedIndex = log.forcedIndex;
     for (const peer of membership.peers) peer.beginTerm(log.lastIndex, nowMs);
     this.reads.begin();
     this.transfer.begin();
@@ -122,10 +124,14 @@ export class Leadership {
   open(nowMs: number): void {
     const state = this.#state;
     if (this.#noOpIndex < 0) {
-      const index = state.effects.appendMeta(RaftMeta.NO_OP, state.term, NO_PAYLOAD);
+      const payload = this.isForced ? FORCED_MARK : NO_PAYLOAD;
+      const index = state.effects.appendMeta(RaftMeta.NO_OP, state.term, payload);
       if (index < 0) return state.noteRefusal(index);
       this.#noOpIndex = index;
-      if (this.isForced) this.#writeForced();
+      if (this.isForced) {
+        state.forcedIndex = index;
+        this.#writeForced();
+      }
       this.appended(nowMs);
       return;
     }

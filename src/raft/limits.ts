@@ -76,6 +76,9 @@ export const APPEND_RUNS_MAX = 256;
  */
 export const FORCED_TERMS = 1_000;
 
+/** Members are told apart by so many in the terms of {@linkcode forcedTerm}: their nodes' ids, modulo this. */
+export const FORCED_SLOTS = 1_000;
+
 /**
  * No group comes to a later term by its own elections. A peer that names one is not believed: a term is a leader epoch, which
  * clients take as 31 bits, and goes on from whatever it is.

@@ -7,14 +7,14 @@
  *
  *     VOTE_REQUEST     index, indexTerm: the candidate's last entry; pre; transfer (its leader asked it to)
  *     VOTE_REPLY       granted; pre
- *     APPEND           index, indexTerm: the entry before the first one sent; commit; and the entries
+ *     APPEND           index, indexTerm: the entry before the first one sent; commit; forcedIndex; and the entries
  *     APPEND_REPLY     outcome; full (its disk, BUSY); match: durable, and equal to the leader's; accepted: equal, durable or not;
  *                      CONFLICT: prevIndex (refused), index and indexTerm: where the logs may be equal
  *     HEARTBEAT        commit, at most what the receiver acknowledged; index: the last entry sent to it so far;
  *                      token (of a read); quiet
  *     HEARTBEAT_REPLY  outcome; full; match; accepted; index, token: as asked; quiet
  *     TIMEOUT_NOW      the receiver campaigns at once
- *     SNAPSHOT         index, indexTerm: the last entry that it covers; and its contents
+ *     SNAPSHOT         index, indexTerm: the last entry that it covers; forcedIndex; and its contents
  *
  * A reply to an APPEND or SNAPSHOT of an earlier term has the outcome STALE and the receiver's term.
  *
@@ -64,6 +64,17 @@ export class RaftMessage {
   granted = false;
   quiet = false;
   full = false;
+
+  /**
+   * The last entry of the leader's log behind which the group went on by force (`forced.ts`), 0: none is known. It has
+   * the place of `prevIndex`, which means something in replies only.
+   */
+  get forcedIndex(): number {
+    return this.prevIndex;
+  }
+  set forcedIndex(index: number) {
+    this.prevIndex = index;
+  }
 
   /** Sets every field to that of an empty message of `kind`. */
   clear(kind: MessageKind): void {

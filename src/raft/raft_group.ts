@@ -53,7 +53,6 @@ import { Election } from "./election.ts";
 import { Following, NOTHING } from "./following.ts";
 import { GroupState, type RaftGroupOptions, Role } from "./group_state.ts";
 import { Leadership } from "./leadership.ts";
-import { FORCED_TERMS } from "./limits.ts";
 import { MessageKind, Outcome, RaftMessage } from "./message.ts";
 import type { Peer } from "./peer.ts";
 import { Refusal } from "./refusal.ts";
@@ -120,6 +119,14 @@ export class RaftGroup {
     return this.#state.membership.configuration;
   }
 
+  /**
+   * The group went on by force ({@linkcode RaftGroup.force}) elsewhere, without entries that were committed here: this log
+   * is not the group's any more. The replica neither votes nor acknowledges, and does not come back: it has to be replaced.
+   */
+  get isOverruled(): boolean {
+    return this.#state.isOverruled;
+  }
+
   /** This replica belongs to the group, in the life in which the configuration names its node. */
   get isMember(): boolean {
     return this.#state.membership.isMember;
@@ -181,7 +188,7 @@ export class RaftGroup {
   }
 
   #fillHeader(kind: MessageKind, index: number, indexTerm: number, commit: number): RaftMessage {
-    const { node, incarnation, term } = this.#state;
+    const { node, incarnation, term, forcedIndex } = this.#state;
     const header = this.#header;
     header.clear(kind);
     header.from = node;
@@ -190,6 +197,7 @@ export class RaftGroup {
     header.index = index;
     header.indexTerm = indexTerm;
     header.commit = commit;
+    header.forcedIndex = forcedIndex;
     return header;
   }
 
@@ -363,12 +371,17 @@ export class RaftGroup {
     const state = this.#state;
     if (!state.isAble || state.isCutting) return Refusal.NOT_READY;
     if (!state.membership.isMember) return Refusal.INVALID;
+    const leadership = this.#leadership;
+    const isAskedAgain = leadership.isForced;
+    if (!isAskedAgain && state.role === Role.LEADER) {
+      // Others may have been elected in a later term, and follow nobody of an earlier one.
+      leadership.resign(nowMs);
+      this.#settle(nowMs);
+    }
     state.membership.takeOver();
-    // Asked for again, it has done so.
-    const passedBy = this.#leadership.isForced ? 0 : FORCED_TERMS;
-    this.#leadership.isForced = true;
-    if (state.role === Role.LEADER) this.#leadership.open(nowMs);
-    else this.#election.campaign(nowMs, false, passedBy);
+    leadership.isForced = true;
+    if (state.role === Role.LEADER) leadership.open(nowMs);
+    else this.#election.campaign(nowMs, false, !isAskedAgain);
     this.#settle(nowMs);
     return 0;
   }

@@ -43,6 +43,8 @@ export interface RaftLog {
   readonly hardVote: number;
   readonly hardVersion: number;
   readonly durableHardVersion: number;
+  /** The last no-op that carries a mark (`forced.ts`), as far as it is kept; 0: none. Asked for when a term begins. */
+  readonly forcedIndex: number;
   /** Damage may have cut it: such a replica neither votes, nor leads, nor acknowledges. */
   readonly suspect: boolean;
   /** Term of an entry from `startIndex` to `lastIndex`, -1 of any other. Terms never fall with the index. */

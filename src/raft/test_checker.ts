@@ -30,6 +30,11 @@ export class Checker {
     return this.#committed.length - 1;
   }
 
+  /** The group goes on by force with a log that ends at `index`: what was committed beyond it may be lost. */
+  forced(index: number): void {
+    this.#committed.length = Math.min(this.#committed.length, index + 1);
+  }
+
   get elections(): number {
     return this.#leaders.size;
   }

@@ -129,6 +129,14 @@ export class MemoryLog implements RaftLog {
     return this.disk.version;
   }
 
+  get forcedIndex(): number {
+    for (let index = this.lastIndex; index > this.startIndex; index--) {
+      const { kind, payload } = this.entryAt(index);
+      if (kind === RaftMeta.NO_OP && payload.length > 0) return index;
+    }
+    return 0;
+  }
+
   termAt(index: number): number {
     if (index === this.startIndex) return this.startTerm;
     return this.#memory.at(index)?.term ?? -1;

@@ -27,11 +27,16 @@ export class Solo implements RaftEffects {
   sendsAtOnce = true;
   isBusy = false;
 
-  /** Node 1 of a group; its log has an entry of each of `terms`, and what `prepare` adds, all durable. */
+  /**
+   * Node 1 of a group; its log has an entry of each of `terms`, and what `prepare` adds, all durable.
+   *
+   * @param isActedUpon what is committed has effects outside the log
+   */
   constructor(
     configuration: Configuration = simple(1, 2, 3),
     terms: readonly number[] = [],
     prepare: (log: MemoryLog) => void = () => {},
+    isActedUpon = false,
   ) {
     this.log = new MemoryLog();
     const term = terms[terms.length - 1] ?? 0;
@@ -48,6 +53,7 @@ export class Solo implements RaftEffects {
       configuration,
       termFloor: 0,
       commitIndex: 0,
+      isActedUpon,
     });
     this.group.start(0);
     this.#lines = [];
@@ -101,6 +107,11 @@ export class Solo implements RaftEffects {
       this.group.received(this.nowMs);
     }
     return this.take();
+  }
+
+  /** A SNAPSHOT; whether the log is to be reset to it. */
+  snapshot(from: number, fields: Fields): boolean {
+    return this.group.stepSnapshot(messageOf(from, MessageKind.SNAPSHOT, fields), this.nowMs);
   }
 
   /** Wins an election with the votes of `voters`, and has its no-op durable here. */

@@ -91,7 +91,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   constructor(host: ReplicaHost, log: Log, group: ReplicaGroup) {
     this.#host = host;
     this.log = log;
-    const { voters, termFloor } = group;
+    const { voters, termFloor, isActedUpon = false } = group;
     this.#batchBytesMax = log.appendBytesMax;
     // A member without an incarnation is whoever has that id.
     const isAny = voters.length === 0 ||
@@ -109,6 +109,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
       configuration: { voters: voters.length === 0 ? [self] : voters, outgoing: [], learners: [] },
       termFloor,
       commitIndex: log.startIndex,
+      isActedUpon,
     });
     this.#takeover = new Takeover(this.raft);
     this.#followers = new Followers(this.raft, log, host);
@@ -148,6 +149,10 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
 
   get readOnly(): boolean {
     return this.log.suspect && this.#others.length === 0;
+  }
+
+  get overruled(): boolean {
+    return this.raft.isOverruled;
   }
 
   get commitIndex(): number {
@@ -336,7 +341,9 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   /** The first entry of an APPEND that is to be appended, with `received` to follow, or NOTHING. */
   stepAppend(message: RaftMessage, runs: AppendRuns): number {
     if (!this.#takesPart) return NOTHING;
+    const wasOverruled = this.overruled;
     const first = this.raft.stepAppend(message, runs, this.#host.nowMs());
+    if (this.overruled && !wasOverruled) this.#host.onOverruled(this);
     this.#afterInput(false);
     return first;
   }
@@ -363,7 +370,9 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   /** A SNAPSHOT, whose contents are asked for if it is needed. */
   stepSnapshot(message: RaftMessage, contents: () => SnapshotPoint): void {
     if (!this.#takesPart) return;
+    const wasOverruled = this.overruled;
     const isNeeded = this.raft.stepSnapshot(message, this.#host.nowMs());
+    if (this.overruled && !wasOverruled) this.#host.onOverruled(this);
     this.#afterInput(false);
     if (isNeeded) runTask(this.log.reset(contents()), (result) => this.#onCut(result));
   }

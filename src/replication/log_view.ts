@@ -56,6 +56,14 @@ export class LogView implements RaftLog {
   get durableHardVersion(): number {
     return this.#log.durableHardVersion;
   }
+  get forcedIndex(): number {
+    const log = this.#log;
+    let noOp = log.lastMeta(MetaKind.NO_OP, log.lastIndex);
+    while (noOp !== null && noOp.payload.length === 0) {
+      noOp = log.lastMeta(MetaKind.NO_OP, noOp.index - 1);
+    }
+    return noOp?.index ?? 0;
+  }
   get suspect(): boolean {
     return this.#log.suspect;
   }

@@ -95,6 +95,11 @@ export interface Replica {
   readonly transferring: boolean;
   /** The log is damaged and nobody else has it: what is there may be read, nothing may be added. */
   readonly readOnly: boolean;
+  /**
+   * The group went on by force elsewhere, without entries that were committed here: this replica takes part in nothing, and
+   * has to be replaced.
+   */
+  readonly overruled: boolean;
   /** Last committed entry, and the first offset that is not committed (the high watermark). */
   readonly commitIndex: number;
   readonly commitOffset: number;
@@ -157,6 +162,8 @@ export interface ReplicaGroup {
   readonly incarnation?: number;
   /** The first term of a log that had none yet is above it. */
   readonly termFloor: number;
+  /** What is committed has effects outside the log, which outlive it: topics' logs are deleted. */
+  readonly isActedUpon?: boolean;
 }
 
 /** Makes the replica of a group over its log. */

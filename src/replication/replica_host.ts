@@ -35,5 +35,7 @@ export interface ReplicaHost {
   batchBytesMaxOf(node: number): number;
   /** A node refuses what this node sends it, because its disk is full. */
   onPeerFull(replica: GroupReplica, node: number): void;
+  /** The log is not the group's any more (`RaftGroup.isOverruled`). Once. */
+  onOverruled(replica: GroupReplica): void;
   onClosed(replica: GroupReplica): void;
 }

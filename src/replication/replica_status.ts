@@ -37,8 +37,8 @@ export function statusOf(
   const nodes = new Set([...voters, ...outgoing, ...learners].map(({ node }) => node));
   const leads = raft.role === Role.LEADER;
   return {
-    // A damaged log takes part in nothing.
-    role: isFrozen || log.suspect ? "read-only" : ROLES[raft.role],
+    // A damaged log takes part in nothing, and neither does one that is not the group's any more.
+    role: isFrozen || log.suspect || raft.isOverruled ? "read-only" : ROLES[raft.role],
     isChanging: !raft.isConfigurationSettled,
     members: [...nodes].map((node) => {
       const part = memberOf(voters, node) !== null

@@ -53,6 +53,7 @@ import { type RecoveryLimits, RecoveryPace } from "./recovery_pace.ts";
 import { ReceivedAppend } from "./received_append.ts";
 import type { ReplicaGroup } from "./replica.ts";
 import type { ReplicaHost } from "./replica_host.ts";
+import { noteOverruled, notePeerFull, noteTooLarge } from "./replica_notes.ts";
 import { type RefillHost, Refills } from "./refills.ts";
 import { RowQueue, ROWS_PER_FRAME_MAX } from "./row_queue.ts";
 import { decodeSnapshot } from "./snapshot_frame.ts";
@@ -93,6 +94,8 @@ export interface ReplicationOptions {
   readonly recovery?: RecoveryLimits;
   /** A shard of a node to which there is a connection gives no sign of life, or does again. */
   readonly onSilence?: (node: number, shard: number, isSilent: boolean) => void;
+  /** The log of a group is not the group's any more. */
+  readonly onOverruled?: (groupId: number) => void;
   /** Takes a block of memory, for good or until it is released; -1: none. */
   readonly allocate: (size: number) => number;
   readonly release: (address: number) => void;
@@ -371,6 +374,11 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
     }
   }
 
+  onOverruled({ log, raft }: GroupReplica): void {
+    noteOverruled(this.#options.events, log, raft.leaderId);
+    this.#options.onOverruled?.(log.groupId);
+  }
+
   onClosed(replica: GroupReplica): void {
     this.#replicas.delete(replica.log.groupId);
   }
@@ -419,24 +427,15 @@ export class ShardReplication implements ReplicaHost, AppendFrameOwner, Snapshot
       if (frames === undefined) this.#full.set(node, [frame]);
       else frames.push(frame);
     } else {
-      if (outcome === SendOutcome.TOO_LARGE) this.#noteTooLarge(frame, node);
+      if (outcome === SendOutcome.TOO_LARGE) {
+        noteTooLarge(this.#options.events, frame, this.#links!.frameMaxOf(node));
+      }
       this.#giveUp(frame, false);
     }
   }
 
-  /** One batch, which was appended when the node took more, or before it was a member. */
-  #noteTooLarge({ replica: { log }, bytes }: AppendFrame, node: number): void {
-    const takes = this.#links!.frameMaxOf(node);
-    if (bytes <= takes) return;
-    const fields = { node, log: log.directory, bytes, takes };
-    const what =
-      "A replica lags behind: a batch is larger than its node takes, give it more --memory";
-    this.#options.events.note(what, fields, LogLevel.WARN);
-  }
-
   onPeerFull({ log }: GroupReplica, node: number): void {
-    const what = "A replica lags behind: the disk of its node is full";
-    this.#options.events.note(what, { node, log: log.directory }, LogLevel.WARN);
+    notePeerFull(this.#options.events, log, node);
   }
 
   // Life and death of other nodes, and of the disk.

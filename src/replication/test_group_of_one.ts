@@ -30,6 +30,7 @@ export function groupOfOne(log: Log, nodeId: number, termFloor = 0): GroupReplic
     onMembers: () => {},
     batchBytesMaxOf: () => Infinity,
     onPeerFull: () => {},
+    onOverruled: () => {},
     onClosed: () => {},
   };
   return new GroupReplica(host, log, { groupId: log.groupId, voters: [], termFloor });

@@ -91,6 +91,16 @@ export class ClusterSeat {
     });
   }
 
+  /** The cluster went on with a node that lacks metadata of this one. */
+  onOverruled(): void {
+    const { log } = this.#shard.partitions.byGroup(CONTROLLER_GROUP_ID)!;
+    this.#membership?.expel(
+      `the cluster's metadata was recovered on a node that lacked some of what this node has (${log.directory}): ` +
+        "the two do not fit together. Keep a copy of this node's data directory if you need what only it has, empty it, and " +
+        "start the node again, which then joins as a new one",
+    );
+  }
+
   /** Nobody leads the metadata, and of its voters too few can be reached. */
   #isLost({ replica }: Partition): boolean {
     return replica.leaderId < 0 && !hasMajority(countedVoters(this.#shard, replica));

@@ -1,7 +1,7 @@
 /**
  * Replicas whose log is of no use to their partition any more: damage has cut it, so that it may lack what this node
  * acknowledged, and neither votes nor acknowledges; or it has to be cut where it is damaged, and no other node has that part,
- * because not all of it was committed.
+ * because not all of it was committed; or the partition was made to go on without some of its entries.
  *
  * The others have what it has, as long as they have elected a leader, and a majority keeps up with it: the controller is asked
  * to make this node another member of the partition. Then its log is deleted, and the leader fills the new one as it fills any learner; it votes when it
@@ -60,10 +60,11 @@ export class LostReplicas {
     const before = this.#leaders;
     this.#leaders = new Map();
     for (const partition of partitions()) {
-      const { image, log, replica: { leaderId } } = partition;
+      const { image, log, replica: { leaderId, overruled } } = partition;
       if (image.groupId === CONTROLLER_GROUP_ID) continue;
       if (image.holders.length < REPLICAS_MIN || image.isChanging) continue;
-      if (!log.suspect && uncutForMs(image.groupId) < UNCUT_MS_MIN) continue;
+      const isUseless = log.suspect || overruled;
+      if (!isUseless && uncutForMs(image.groupId) < UNCUT_MS_MIN) continue;
       if (leaderId < 0 || leaderId === nodeId) continue;
       // Until then it may be the only copy of what the others are still to get, but for the leader's.
       const others = inSyncOf(image).filter((node) => node !== nodeId);
@@ -72,8 +73,9 @@ export class LostReplicas {
       if (before.get(image.groupId) !== leaderId) continue;
       const since = image.holderOf(nodeId)?.since;
       if (since === undefined) continue;
+      const kind = overruled ? "log that its partition went on without" : "damaged log";
       const what =
-        "A damaged log is of no use to its partition: it is given up, and filled again by the leader";
+        `A ${kind} is of no use to its partition: it is given up, and filled again by the leader`;
       events.note(what, { log: log.directory, leader: leaderId }, LogLevel.WARN);
       tell({ groupId: image.groupId, nodeId, since });
     }

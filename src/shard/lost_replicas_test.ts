@@ -4,7 +4,18 @@ import { Timers } from "../io/timers.ts";
 import type { Partition } from "../kafka/partition.ts";
 import { LostReplicas } from "./lost_replicas.ts";
 
-Deno.test("a damaged log is kept until a majority of the others keeps up with their leader", () => {
+for (
+  const [what, suspect, overruled] of [
+    ["damaged", true, false],
+    ["that the partition went on without", false, true],
+  ] as const
+) {
+  Deno.test(`a log ${what} is kept until a majority of the others keeps up with their leader`, () => {
+    checkKept(suspect, overruled);
+  });
+}
+
+function checkKept(suspect: boolean, overruled: boolean): void {
   const timers = new Timers();
   let nowMs = 0;
   let inSync: readonly number[] = [1];
@@ -15,7 +26,7 @@ Deno.test("a damaged log is kept until a majority of the others keeps up with th
     holders: [{ nodeId: 0 }, { nodeId: 1 }, { nodeId: 2 }],
     holderOf: () => ({ since: 0 }),
   };
-  const partition = { image, log: { suspect: true, directory: "" }, replica: { leaderId: 1 } };
+  const partition = { image, log: { suspect, directory: "" }, replica: { leaderId: 1, overruled } };
   const lost = new LostReplicas({
     nodeId: 0,
     timers,
@@ -38,4 +49,4 @@ Deno.test("a damaged log is kept until a majority of the others keeps up with th
   pass(20_000);
   assert.notEqual(told, 0);
   lost.stop();
-});
+}

@@ -54,7 +54,8 @@ export interface HealthProblem {
     | "no-controller"
     | "leaderless"
     | "nodes-down"
-    | "under-replicated";
+    | "under-replicated"
+    | "overruled";
   readonly message: string;
   readonly remedy: string;
   /** Partitions concerned, the first few. */

@@ -356,7 +356,9 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
     const termFloor = Math.min(EPOCH_FLOOR_MAX, floor);
     const voters = image.beginners;
     const self = incarnation === null ? {} : { incarnation };
-    const replica = this.#options.makeReplica(log, { groupId, voters, termFloor, ...self });
+    const isActedUpon = groupId === CONTROLLER_GROUP_ID;
+    const group = { groupId, voters, termFloor, isActedUpon, ...self };
+    const replica = this.#options.makeReplica(log, group);
     const partition = new Partition(image, replica, this.#owner);
     partition.configure(limits);
     this.#partitions.set(groupId, partition);

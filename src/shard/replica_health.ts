@@ -29,6 +29,8 @@ export interface ReplicaHealth {
   readonly leaderless: Named;
   /** Partitions that this shard leads, and of which replicas do not keep up. */
   readonly underReplicated: Named;
+  /** Partitions that went on without entries that this shard has, and whose replicas are to be filled again. */
+  readonly overruled: Named;
   /** Nobody is known to lead the cluster's metadata. Told by the controller's shard. */
   readonly noController: boolean;
   /** Registered nodes that cannot be reached. Told by the controller's shard. */
@@ -41,7 +43,7 @@ export interface WatchedReplica {
   readonly name: string;
   readonly replica: Pick<
     Replica,
-    "leaderId" | "leading" | "readOnly" | "inSyncCount" | "voterCount"
+    "leaderId" | "leading" | "readOnly" | "overruled" | "inSyncCount" | "voterCount"
   >;
 }
 
@@ -56,6 +58,7 @@ export interface ReplicaWatchOptions {
 interface Look {
   readonly leaderless: ReadonlySet<string>;
   readonly under: ReadonlySet<string>;
+  readonly overruled: ReadonlySet<string>;
   readonly noController: boolean;
   readonly down: ReadonlySet<number>;
 }
@@ -63,6 +66,7 @@ interface Look {
 const NOTHING: Look = {
   leaderless: new Set(),
   under: new Set(),
+  overruled: new Set(),
   noController: false,
   down: new Set(),
 };
@@ -99,13 +103,15 @@ export class ReplicaWatch {
     const { replicas, noController, down } = this.#options;
     const leaderless = new Set<string>();
     const under = new Set<string>();
+    const overruled = new Set<string>();
     for (const { name, replica } of replicas()) {
+      if (replica.overruled) overruled.add(name);
       if (replica.leading) {
         const { voterCount } = replica;
         if (voterCount > 1 && replica.inSyncCount < voterCount) under.add(name);
       } else if (replica.leaderId < 0 && !replica.readOnly) leaderless.add(name);
     }
-    return { leaderless, under, noController: noController(), down: new Set(down()) };
+    return { leaderless, under, overruled, noController: noController(), down: new Set(down()) };
   }
 }
 
@@ -114,6 +120,7 @@ function lasting(before: Look, now: Look): ReplicaHealth {
   return {
     leaderless: someNames(before.leaderless, now.leaderless),
     underReplicated: someNames(before.under, now.under),
+    overruled: someNames(before.overruled, now.overruled),
     noController: before.noController && now.noController,
     down: [...now.down].filter((node) => before.down.has(node)),
   };
@@ -170,6 +177,18 @@ export function replicaWarnings(reports: readonly ReplicaHealth[]): HealthProble
         "that do not keep up",
       remedy: "they catch up by themselves once their nodes are back (gregor cluster health)",
       partitions: names,
+    });
+  }
+  const overruled = sum(reports.map((report) => report.overruled));
+  if (overruled.count > 0) {
+    warnings.push({
+      kind: "overruled",
+      message: `${partitions(overruled.count)} went on without records that this node has of ` +
+        (overruled.count === 1 ? "it" : "them") + ": these replicas take part in nothing",
+      remedy:
+        "they are filled again by themselves once a majority of the others keeps up; or move them away and back " +
+        "(gregor topic reassign)",
+      partitions: overruled.names,
     });
   }
   return warnings;

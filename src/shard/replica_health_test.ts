@@ -4,7 +4,14 @@ import { type ReplicaHealth, ReplicaWatch, type WatchedReplica } from "./replica
 
 type State = WatchedReplica["replica"];
 
-const LED: State = { leaderId: 0, leading: true, readOnly: false, inSyncCount: 3, voterCount: 3 };
+const LED: State = {
+  leaderId: 0,
+  leading: true,
+  readOnly: false,
+  overruled: false,
+  inSyncCount: 3,
+  voterCount: 3,
+};
 const FOLLOWING: State = { ...LED, leaderId: 1, leading: false };
 const LOST: State = { ...FOLLOWING, leaderId: -1 };
 
@@ -32,7 +39,10 @@ Deno.test("a shard tells what is so at two looks in a row, and that it is over",
   set(LED, FOLLOWING);
   watch.look();
   assert.deepEqual(told, []);
-  set({ ...LED, inSyncCount: 2 }, LOST, { ...LOST, readOnly: true });
+  set({ ...LED, inSyncCount: 2 }, LOST, { ...LOST, readOnly: true }, {
+    ...FOLLOWING,
+    overruled: true,
+  });
   noController = true;
   down = [2];
   watch.look();
@@ -41,6 +51,7 @@ Deno.test("a shard tells what is so at two looks in a row, and that it is over",
   assert.deepEqual(told, [{
     leaderless: { count: 1, names: ["t/1"] },
     underReplicated: { count: 1, names: ["t/0"] },
+    overruled: { count: 1, names: ["t/3"] },
     noController: true,
     down: [2],
   }]);
@@ -51,6 +62,7 @@ Deno.test("a shard tells what is so at two looks in a row, and that it is over",
   assert.deepEqual(told.at(-1), {
     leaderless: { count: 0, names: [] },
     underReplicated: { count: 0, names: [] },
+    overruled: { count: 0, names: [] },
     noController: false,
     down: [],
   });
@@ -64,7 +76,13 @@ Deno.test("a probe hears what keeps the node from serving, and what is wrong els
   };
   const health = new NodeHealth(logger, "/d", () => 0);
   const none = { count: 0, names: [] };
-  const whole = { leaderless: none, underReplicated: none, noController: false, down: [] };
+  const whole = {
+    leaderless: none,
+    underReplicated: none,
+    overruled: none,
+    noController: false,
+    down: [],
+  };
   health.noteStarting("no answer yet from h:1");
   assert.equal(health.problems()[0]!.message, "Not started yet: no answer yet from h:1");
   health.noteStarting(null);
@@ -90,6 +108,12 @@ Deno.test("a probe hears what keeps the node from serving, and what is wrong els
     "Node 2 cannot be reached",
     "1 partition led by this node has replicas that do not keep up",
   ]);
+  health.updateReplicas(0, { ...whole, overruled: { count: 2, names: ["c/0", "c/1"] } });
+  health.updateReplicas(1, whole);
+  assert.deepEqual(health.warnings().map(({ message, partitions }) => [message, partitions]), [[
+    "2 partitions went on without records that this node has of them: these replicas take part in nothing",
+    ["c/0", "c/1"],
+  ]]);
   health.updateReplicas(1, whole);
   health.updateReplicas(0, whole);
   assert.deepEqual(health.warnings(), []);

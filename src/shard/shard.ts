@@ -173,6 +173,9 @@ export class Shard {
       canAppend: (bytes) => storage.canAppend(bytes),
       appendedBytes: () => storage.appendedBytes,
       onSilence: (...silence) => this.peers.onSilence(...silence),
+      onOverruled: (groupId) => {
+        if (groupId === CONTROLLER_GROUP_ID) this.seat.onOverruled();
+      },
       allocate: (size) => blocks.arena.allocate(size),
       release: (address) => blocks.arena.release(address),
     });

@@ -17,7 +17,7 @@ import type { ProducerTable } from "./producer_table.ts";
 
 /** Kinds of meta entries; the payload is Raft's own and opaque here. */
 export const MetaKind = {
-  /** Opens a term; never carries a payload. */
+  /** Opens a term. It carries a payload where the group went on by force (`raft/forced.ts`). */
   NO_OP: 1,
   /** The voters and learners of the group. */
   CONFIGURATION: 2,

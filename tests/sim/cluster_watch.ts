@@ -6,6 +6,9 @@
  * - The commit of a replica does not go back within a life.
  * - Two images that have applied the same metadata are equal.
  *
+ * Where a group goes on by force, what was committed beyond the log that goes on is forgotten; and of replicas that have
+ * such entries nothing is expected any more but that they take part in nothing.
+ *
  * In the end, when all have settled ({@linkcode ClusterWatch.compare}): every log is the same on all of its replicas, byte
  * for byte, all images are equal, and of a topic that was deleted no node has anything left.
  *
@@ -21,6 +24,7 @@ import type { Shard } from "../../src/shard/shard.ts";
 import type { PartitionLog } from "../../src/storage/partition_log.ts";
 import type { SimTopic } from "./actor.ts";
 import { concat } from "./memory_sockets.ts";
+import type { Force } from "./quorum_watch.ts";
 import { readToEnd } from "./read_to_end.ts";
 import type { SimCluster } from "./sim_cluster.ts";
 import { expect, SimFailure } from "./sim_failure.ts";
@@ -37,6 +41,8 @@ class GroupBook {
   readonly leaders = new Map<number, string>();
   /** Terms of committed entries, by index, as far as anybody looked. */
   readonly committed = new Map<number, number>();
+  /** How it went on by force last; null: never. */
+  force: Force | null = null;
 }
 
 /** A replica, and where it is. */
@@ -66,6 +72,32 @@ export class ClusterWatch {
   constructor(cluster: SimCluster, mends = false) {
     this.#cluster = cluster;
     this.#mends = mends;
+  }
+
+  /** A group goes on by force. */
+  forced(force: Force): void {
+    const { groupId, lastIndex, endOffset } = force;
+    const book = this.#bookOf(groupId);
+    book.force = force;
+    for (const index of book.committed.keys()) if (index > lastIndex) book.committed.delete(index);
+    if (groupId !== CONTROLLER_GROUP_ID) return;
+    for (const applied of this.#images.keys()) {
+      if (applied > endOffset) this.#images.delete(applied);
+    }
+  }
+
+  /** It has entries that its group went on without. */
+  #isBeyond({ force }: GroupBook, { log, commitIndex }: Replica): boolean {
+    if (force === null) return false;
+    const noOp = force.lastIndex + 1;
+    const isKnown = noOp > log.startIndex && noOp <= log.lastIndex;
+    return commitIndex >= noOp && isKnown && log.termAt(noOp) !== force.term;
+  }
+
+  #bookOf(groupId: number): GroupBook {
+    let book = this.#books.get(groupId);
+    if (book === undefined) this.#books.set(groupId, book = new GroupBook());
+    return book;
   }
 
   /** Looks at every node. */
@@ -183,8 +215,8 @@ export class ClusterWatch {
     const { commitIndex } = replica;
     const log = replica.log as PartitionLog;
     const { groupId } = log;
-    let book = this.#books.get(groupId);
-    if (book === undefined) this.#books.set(groupId, book = new GroupBook());
+    const book = this.#bookOf(groupId);
+    if (this.#isBeyond(book, replica)) return;
     if (replica.leading) this.#noteLeader(book, groupId, replica.term, node.name);
     const key = `${node.name} ${groupId}`;
     let sight = this.#sights.get(key);

@@ -29,6 +29,7 @@ export class FickleReplica implements Replica, ReplicaListener {
   readonly handingOver = false;
   readonly undecided = false;
   readonly transferring = false;
+  readonly overruled = false;
   readonly successor = (): number => -1;
   #sole: Replica;
   /** The term in which another node leads, and which one; null while this one does. */

@@ -7,6 +7,8 @@
  * - A leader commits what a majority of the voters (of both sets) has acknowledged to it, up to an entry of its own term.
  * - A follower commits what a leader has committed.
  * - No committed entry is cut off. Who is elected has all of them, and who begins to serve knows all of them.
+ * - A group goes on by force only where somebody asked for that. What its log lacks is not committed any more: from the forced
+ *   term on, the claims are about the log that went on.
  *
  * @module
  */
@@ -21,8 +23,19 @@ import type { Log } from "../../src/storage/log.ts";
 import { SimFailure } from "./sim_failure.ts";
 import type { SimNode } from "./sim_node.ts";
 
-/** What is true of one group. */
+/** A group that went on by force: with which log, and from where on. */
+export interface Force {
+  readonly groupId: number;
+  readonly term: number;
+  /** The last entry that it kept, and the first offset behind that. */
+  readonly lastIndex: number;
+  readonly endOffset: number;
+}
+
+/** What is true of one group, from one term on. */
 class GroupBook {
+  /** The first term that it is about; 0: all. */
+  readonly fromTerm: number;
   /** The last entry that any leader committed, in its term; the first offset behind it. */
   committedIndex = 0;
   committedTerm = 0;
@@ -35,15 +48,61 @@ class GroupBook {
   readonly acknowledged = new Map<string, number>();
   /** For whom each member voted, by term. */
   readonly votes = new Map<string, number>();
+
+  constructor(fromTerm = 0) {
+    this.fromTerm = fromTerm;
+  }
+
+  /** What remains of it. */
+  forced({ term, lastIndex, endOffset }: Force): GroupBook {
+    const book = new GroupBook(term);
+    book.committedIndex = Math.min(this.committedIndex, lastIndex);
+    book.committedTerm = this.committedTerm;
+    book.committedOffset = Math.min(this.committedOffset, endOffset);
+    book.terms.push(...this.terms.slice(0, lastIndex + 1));
+    return book;
+  }
 }
 
+/** The books of one group, one more for each force. */
+class GroupBooks {
+  readonly #books: GroupBook[] = [new GroupBook()];
+
+  get latest(): GroupBook {
+    return this.#books.at(-1)!;
+  }
+
+  /** The book that a replica in this term is to keep to. */
+  at(term: number): GroupBook {
+    return this.#books.findLast(({ fromTerm }) => fromTerm <= term)!;
+  }
+
+  force(force: Force): void {
+    this.#books.push(this.at(force.term).forced(force));
+    this.#books.sort((a, b) => a.fromTerm - b.fromTerm);
+  }
+}
+
+export interface QuorumWatchOptions {
+  /** Somebody asked for the group to go on by force. */
+  readonly mayForce: (groupId: number, node: SimNode) => boolean;
+  readonly onForce: (force: Force, node: SimNode) => void;
+}
+
+const NEVER_FORCED: QuorumWatchOptions = { mayForce: () => false, onForce: () => {} };
+
 export class QuorumWatch {
-  readonly #books = new Map<number, GroupBook>();
+  readonly #books = new Map<number, GroupBooks>();
+  readonly #options: QuorumWatchOptions;
   #wrong: string | null = null;
+
+  constructor(options: QuorumWatchOptions = NEVER_FORCED) {
+    this.#options = options;
+  }
 
   /** The first offset of a group that no leader has committed; 0 of an unknown one. */
   committedOffset(groupId: number): number {
-    return this.#books.get(groupId)?.committedOffset ?? 0;
+    return this.#books.get(groupId)?.latest.committedOffset ?? 0;
   }
 
   /** Throws what was found: where it is found, the node is in the middle of something. */
@@ -61,20 +120,34 @@ export class QuorumWatch {
     };
   }
 
-  #follow({ nodeId, name }: SimNode, replica: GroupReplica): void {
+  #follow(node: SimNode, replica: GroupReplica): void {
+    const { nodeId, name } = node;
     const { groupId } = replica;
-    let book = this.#books.get(groupId);
-    if (book === undefined) this.#books.set(groupId, book = new GroupBook());
-    const claims = new Claims(book, nodeId, replica, (what) => {
+    let books = this.#books.get(groupId);
+    if (books === undefined) this.#books.set(groupId, books = new GroupBooks());
+    const report = (what: string): void => {
       this.#wrong ??= `${name}, group ${groupId}, term ${replica.raft.term}: ${what}`;
-    });
+    };
+    const claims = new Claims(books, nodeId, replica, report);
+    const onForced = (term: number): void => {
+      const { mayForce, onForce } = this.#options;
+      const { log: { lastIndex, endOffset } } = replica;
+      if (!mayForce(groupId, node)) report("it goes on by force, and nobody asked for it");
+      const force = { groupId, term, lastIndex, endOffset };
+      books.force(force);
+      onForce(force, node);
+    };
     const { send, appendMeta, truncate, onCommit, onLeading } = replica;
     replica.send = (to, message) => {
       claims.onSend(to, message);
       send.call(replica, to, message);
     };
     replica.appendMeta = (kind, term, payload) => {
-      if (kind === RaftMeta.NO_OP) claims.onElected(term);
+      if (kind === RaftMeta.NO_OP) {
+        const isForced = payload.length > 0;
+        if (isForced) onForced(term);
+        claims.onElected(term, isForced);
+      }
       return appendMeta.call(replica, kind, term, payload);
     };
     replica.truncate = (index) => {
@@ -94,7 +167,7 @@ export class QuorumWatch {
 
 /** What one replica must keep to. */
 class Claims {
-  readonly #book: GroupBook;
+  readonly #books: GroupBooks;
   readonly #nodeId: number;
   readonly #replica: GroupReplica;
   readonly #log: Log;
@@ -103,16 +176,20 @@ class Claims {
   #heardIndex = 0;
 
   constructor(
-    book: GroupBook,
+    books: GroupBooks,
     nodeId: number,
     replica: GroupReplica,
     report: (what: string) => void,
   ) {
-    this.#book = book;
+    this.#books = books;
     this.#nodeId = nodeId;
     this.#replica = replica;
     this.#log = replica.log;
     this.#report = report;
+  }
+
+  get #book(): GroupBook {
+    return this.#books.at(this.#replica.raft.term);
   }
 
   onSend(to: number, message: RaftMessage): void {
@@ -160,9 +237,9 @@ class Claims {
     acknowledged.set(key, Math.max(acknowledged.get(key) ?? 0, match));
   }
 
-  onElected(term: number): void {
+  onElected(term: number, isForced: boolean): void {
     const book = this.#book;
-    const isAlone = this.#replica.others.length === 0;
+    const isAlone = isForced || this.#replica.others.length === 0;
     this.#expect(isAlone || this.#remembers(term, this.#nodeId), "its own vote is not durable");
     this.#heardIndex = this.#replica.raft.commitIndex;
     const { committedIndex, committedTerm } = book;

@@ -101,15 +101,15 @@ export class SimNode {
   readonly port = 9092;
   /** Clients may connect. */
   #accepting = false;
-  /** Of the next life's disk. */
+  /** Of the next life's disk, and of the program that it runs. */
   diskOptions: Partial<MemoryDiskOptions>;
-  /** Of the program that the next life runs. */
   versions: VersionRange = OWN_VERSIONS;
   /** Why the last recovery refused to go on; null when it did not. */
   refusal: string | null = null;
   readonly random: Random;
   #memory: Memory;
-  /** As the flag `--recover-metadata`, for the next start. */
+  /** As the flags `--seeds` and `--recover-metadata`, for the next start. */
+  seeds: readonly RpcAddress[] | undefined;
   recoversMetadata = false;
   /** Closed at the end of a life, or with the node, where a test leaves it behind. */
   readonly #walks: ShimWalk[] = [];
@@ -122,8 +122,7 @@ export class SimNode {
   distrustsDisk = false;
   readonly damages: Damage[] = [];
   readonly fatals: string[] = [];
-  /** Log lines of level WARN and ERROR. */
-  readonly remarks: string[] = [];
+  readonly remarks: string[] = []; // Log lines of level WARN and ERROR.
   readonly #logger: Logger = {
     log: (level, message, fields = {}) => {
       this.#world.trace?.note(this.name, `${message} ${JSON.stringify(fields)}`);
@@ -150,6 +149,7 @@ export class SimNode {
     this.host = simRpcAddress(this.nodeId).host;
     this.#wallOffsetMs = WALL_START_MS + (options.wallSkewMs ?? 0);
     this.diskOptions = options.disk ?? {};
+    this.seeds = options.seeds;
     this.random = new Xoshiro128(options.seed);
     this.#memory = wrapMemory(new ArrayBuffer(0));
     LEFT_BEHIND.register(this, this.#walks);
@@ -196,8 +196,8 @@ export class SimNode {
 
   /** Started, and not stopped or crashed since. */
   get serving(): boolean {
-    return !this.#starting && this.shards.length > 0 && this.refusal === null &&
-      !this.disk.crashed && this.fatals.length === 0;
+    const isOver = this.refusal !== null || this.disk.crashed || this.fatals.length > 0;
+    return !this.#starting && this.shards.length > 0 && !isOver;
   }
 
   /**
@@ -274,7 +274,7 @@ export class SimNode {
 
   /** Where other nodes find it; null: nowhere. */
   get #rpcAddress(): RpcAddress | null {
-    return this.#options.seeds === undefined ? null : { host: this.host, port: RPC_PORT };
+    return this.seeds === undefined ? null : { host: this.host, port: RPC_PORT };
   }
 
   #listen(): void {
@@ -507,7 +507,7 @@ export class SimNode {
       shardCount: this.shards.length,
       nodeId: this.nodeId,
       rpcAddress: { host: this.host, port: RPC_PORT },
-      seeds: this.#options.seeds ?? [],
+      seeds: this.seeds ?? [],
       acceptLoss,
       recoversMetadata: this.recoversMetadata,
       extentBytes: this.#options.extentBytes ?? 256 * 1024,
@@ -575,7 +575,7 @@ export class SimNode {
       snapshots: this.#options.snapshots ?? SNAPSHOTS,
       wake: () => {},
       ...(makeReplica === undefined ? {} : { makeReplica }),
-      ...(this.#options.seeds === undefined ? {} : { peering: this.#peering(timers, manifest) }),
+      ...(this.seeds === undefined ? {} : { peering: this.#peering(timers, manifest) }),
     }, storage);
     this.#options.onShard?.(this, shard);
     return shard;
