@@ -170,9 +170,11 @@ Deno.test("a member with committed entries that the forced one lacks takes part 
   for (const [index, indexTerm, terms] of probes) {
     const solo = ahead();
     // Before anything was compared, nothing is acknowledged; what is committed is where the leader may go on.
-    const heard = solo.step(2, HEARTBEAT, { term, commit: 0, index: 0 });
+    const heartbeat = { term, commit: 0, index: 0 };
+    const heard = [solo.step(2, HEARTBEAT, heartbeat), solo.flush()].flat();
+    heard.push(...solo.step(2, HEARTBEAT, heartbeat));
     assert.ok(!heard.some((line) => /match [1-9]/.test(line)), heard.join());
-    solo.flush();
+    assert.ok(heard.some((line) => /match 0 accepted 6/.test(line)), heard.join());
     solo.append(2, { ...WITHOUT, index, indexTerm, commit: 3 }, terms);
     assert.equal(solo.group.isOverruled, true, `after ${index}`);
     const after = [

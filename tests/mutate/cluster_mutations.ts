@@ -69,7 +69,7 @@ export const CLUSTER_MUTATIONS: readonly Mutation[] = [
     name: "the entry before an append is not checked",
     edits: [edit(
       "raft/following.ts",
-      "prevIndex > commitIndex && log.termAt(prevIndex) !== message.indexTerm",
+      "prevIndex >= log.startIndex && log.termAt(prevIndex) !== message.indexTerm",
       "prevIndex > log.lastIndex",
     )],
   },

@@ -147,7 +147,7 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
   },
   {
     name: "an append is acknowledged in a term that is not durable",
-    edits: [edit("following.ts", "!ballot.isDurable || isFailed", "isFailed")],
+    edits: [edit("following.ts", "!ballot.isDurable || !isSound", "!isSound")],
   },
   {
     name: "entries that are not the leader's are acknowledged",
@@ -161,7 +161,7 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
     name: "the entry before an append is not checked",
     edits: [edit(
       "following.ts",
-      "prevIndex > commitIndex && log.termAt(prevIndex) !== message.indexTerm",
+      "prevIndex >= log.startIndex && log.termAt(prevIndex) !== message.indexTerm",
       "prevIndex > log.lastIndex",
     )],
     seed: 42,
@@ -191,7 +191,7 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
   {
     name: "entries are taken while others are cut off",
     edits: [
-      edit("following.ts", "return state.isCutting || state.isFailed", "return state.isFailed"),
+      edit("following.ts", "return state.isCutting || !state.isSound", "return !state.isSound"),
     ],
     test: { file: "src/raft/paper_test.ts", name: "AppendEntries 3: cuts an entry" },
   },
@@ -207,7 +207,7 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
     name: "what was equal to one leader's log counts for the next one",
     edits: [edit(
       "following.ts",
-      "    this.#matched = this.#state.commitIndex;\n    this.#acknowledged = -1;",
+      "    this.#matched = this.#state.log.startIndex;\n    this.#acknowledged = -1;",
       "    this.#acknowledged = -1;",
     )],
     test: { file: "src/raft/paper_test.ts", name: "AppendEntries 5: what was equal" },
@@ -270,7 +270,7 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
     name: "a snapshot is believed to be there when its index is",
     edits: [edit(
       "following.ts",
-      "if (index > state.commitIndex && log.termAt(index) !== indexTerm) {",
+      "if (index >= log.startIndex && log.termAt(index) !== indexTerm) {",
       "if (index > log.lastIndex) {",
     )],
     test: { file: "src/raft/paper_test.ts", name: "7: a snapshot replaces a log" },
@@ -279,8 +279,8 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
     name: "a snapshot replaces a log that is ahead of it",
     edits: [edit(
       "following.ts",
-      "if (index > state.commitIndex && log.termAt(index) !== indexTerm) {",
-      "if (index > 0) {",
+      "if (index >= log.startIndex && log.termAt(index) !== indexTerm) {\n      if (index <= state.commitIndex) {",
+      "if (index > 0) {\n      if (index < 0) {",
     )],
   },
   {
@@ -455,5 +455,35 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
       "return term > ownTerm && membership.isSole && membership.index > commitIndex;",
     )],
     test: { file: "src/raft/force_test.ts", name: "those who were members before" },
+  },
+  {
+    name: "what is committed counts as equal to a leader's log that nobody compared it with",
+    edits: [edit(
+      "following.ts",
+      "    this.#matched = this.#state.log.startIndex;\n    this.#acknowledged = -1;",
+      "    this.#matched = this.#state.commitIndex;\n    this.#acknowledged = -1;",
+    )],
+    test: { file: "src/raft/force_test.ts", name: "a member with committed entries" },
+  },
+  {
+    name: "entries that are committed here are not compared with those of an append",
+    edits: [edit(
+      "following.ts",
+      "const first = Math.max(runs.firstOf(run), log.startIndex + 1);",
+      "const first = Math.max(runs.firstOf(run), this.#state.commitIndex + 1);",
+    )],
+    test: { file: "src/raft/force_test.ts", name: "a member with committed entries" },
+  },
+  {
+    name: "what a former run may have acted upon is cut for a leader that went on by force",
+    edits: [
+      edit("following.ts", "if (equal < commitIndex || isActedUpon)", "if (equal < commitIndex)"),
+    ],
+    test: { file: "src/raft/force_test.ts", name: "what a former run may" },
+  },
+  {
+    name: "two nodes go on by force in the same term",
+    edits: [edit("forced.ts", "(node % FORCED_SLOTS)", "(0 * node)")],
+    test: { file: "src/raft/force_test.ts", name: "no two nodes go on" },
   },
 ];
