@@ -24,6 +24,7 @@ export interface Violation {
 /** Folders of src/, lowest first. Folders of one row stand side by side and do not import each other. */
 export const LAYERS: readonly (readonly string[])[] = [
   ["base"],
+  ["metrics"],
   ["bytes"],
   ["raft"],
   ["wire", "io"],
@@ -51,6 +52,7 @@ const PURE_IO = new Set([
 
 const PURE_FOLDERS = new Set([
   "base",
+  "metrics",
   "bytes",
   "wire",
   "storage",

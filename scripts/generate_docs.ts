@@ -1,5 +1,5 @@
 /**
- * Writes `docs/CONFIG.md`, `docs/CLI.md` and `docs/PROTOCOL.md` from the tables that the program itself
+ * Writes `docs/CONFIG.md`, `docs/CLI.md`, `docs/METRICS.md` and `docs/PROTOCOL.md` from the tables that the program itself
  * reads, and `docs/DIFFERENCES.md` from what the check against Kafka allows, so that they cannot say
  * anything else.
  *
@@ -19,6 +19,7 @@ import { commandHelp } from "../src/cli/help.ts";
 import { formatDuration, formatSize } from "../src/cli/size.ts";
 import type { Terminal } from "../src/cli/terminal.ts";
 import { differencesPage } from "./differences_page.ts";
+import { metricsDocPage } from "./metrics_page.ts";
 import { protocolPage } from "./protocol_page.ts";
 
 const BANNER = "<!-- Written by scripts/generate_docs.ts, do not edit. -->";
@@ -32,6 +33,7 @@ async function main(isCheck: boolean): Promise<number> {
   const pages = {
     "docs/CONFIG.md": configPage(),
     "docs/CLI.md": await cliPage(),
+    "docs/METRICS.md": metricsDocPage(BANNER),
     "docs/PROTOCOL.md": await protocolPage(BANNER),
     "docs/DIFFERENCES.md": differencesPage(BANNER),
   };

@@ -132,6 +132,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "Show or change the cluster's settings",
     load: () => import("./cluster_config.ts"),
   },
+  {
+    name: "generate grafana-dashboard",
+    summary: "Print a dashboard for Grafana",
+    load: () => import("./generate_grafana_dashboard.ts"),
+  },
+  {
+    name: "generate prometheus-rules",
+    summary: "Print alerts for Prometheus",
+    load: () => import("./generate_prometheus_rules.ts"),
+  },
 ];
 
 /** The command at the beginning of `argv`, and how many words name it. */

@@ -17,7 +17,10 @@ const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ["Run", ["start", "check"]],
   ["Use", ["produce", "consume", "bench"]],
   ["Administer", ["topic", "partition", "group", "cluster"]],
+  ["Watch", ["generate"]],
 ];
+/** Width of the longest name, `generate grafana-dashboard`. */
+const NAME_WIDTH = 26;
 
 /** `gregor help`. */
 export function topHelp(terminal: Terminal): string {
@@ -33,7 +36,7 @@ export function topHelp(terminal: Terminal): string {
     lines.push("", bold(terminal, title));
     for (const entry of COMMANDS) {
       if (!names.includes(entry.name.split(" ")[0]!)) continue;
-      lines.push(`  ${entry.name.padEnd(20)}  ${entry.summary}`);
+      lines.push(`  ${entry.name.padEnd(NAME_WIDTH)}  ${entry.summary}`);
     }
   }
   lines.push(

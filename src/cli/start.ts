@@ -112,7 +112,7 @@ export const definition = command({
 
 function openAdmin({ adminAddr }: StartOptions, probe: NodeProbe): AdminServer {
   try {
-    return startAdmin(adminAddr.host, adminAddr.port, probe);
+    return startAdmin(adminAddr.host, adminAddr.port, probe, VERSION);
   } catch (error) {
     if (!(error instanceof Deno.errors.AddrInUse)) throw error;
     throw new Failure(

@@ -44,6 +44,8 @@ export class TopicImage {
   /** Written by coordinators, not by clients. */
   readonly internal: boolean;
   readonly partitions: PartitionImage[] = [];
+  /** Its row in the shard's count of traffic (`metrics/traffic.ts`). */
+  trafficRow = 0;
   /** The configuration in force; replaced as a whole when it changes. */
   config: TopicConfig;
   /** Cleared when the topic is removed, for those who still hold the object. */

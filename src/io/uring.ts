@@ -67,6 +67,8 @@ export class Uring {
   doorbells = 0;
   /** Doorbells that could not be delivered since the start: the other ring was closed. */
   doorbellsFailed = 0;
+  /** Called when a wait has ended, before completions are delivered. */
+  onAwake: () => void = () => {};
 
   readonly #turn: Shim["gregor_turn"];
   readonly #submit: Shim["gregor_submit"];
@@ -135,6 +137,7 @@ export class Uring {
     this.#namesUsed = 0;
     this.doorbells = 0;
     const count = this.#turn(this.index, prepared, 1, timeoutUs, pollUs);
+    this.onAwake();
     return count < 0 ? count : this.#dispatch(count);
   }
 

@@ -35,6 +35,11 @@ export class UringDisk implements Disk {
   readonly #uring: Uring;
   readonly #shim: Shim;
   readonly #root: string;
+  /** Operations since the start. */
+  reads = 0;
+  writes = 0;
+  /** Of the journal. */
+  sealedWrites = 0;
 
   /** @param root the data directory, set by {@linkcode setDataDirectory} */
   constructor(uring: Uring, root: string) {
@@ -58,6 +63,7 @@ export class UringDisk implements Disk {
     length: number,
     done: Completion,
   ): void {
+    this.reads++;
     this.#uring.start(Op.Read, 0, 0, handle, length, address, position, done);
   }
 
@@ -69,6 +75,7 @@ export class UringDisk implements Disk {
     durable: boolean,
     done: Completion,
   ): void {
+    this.writes++;
     const flags = durable ? WRITE_DURABLE : 0;
     this.#uring.start(Op.Write, flags, 0, handle, length, address, position, done);
   }
@@ -80,6 +87,7 @@ export class UringDisk implements Disk {
     length: number,
     done: Completion,
   ): void {
+    this.sealedWrites++;
     const flags = WRITE_DURABLE | WRITE_SEAL_BLOCKS;
     this.#uring.start(Op.Write, flags, 0, handle, length, address, position, done);
   }

@@ -197,6 +197,7 @@ export class Connection implements ReceiveOwner, SendOwner {
       view.getInt16(address + 2, false),
       view.getInt32(address + 4, false),
     );
+    slot.startedMs = this.#host.recorder.nowMs;
     this.#host.start(this, slot, address, length);
   }
 

@@ -6,6 +6,7 @@
 
 import type { Memory } from "../bytes/memory.ts";
 import type { Sockets } from "../io/sockets.ts";
+import type { ShardRecorder } from "../metrics/recorder.ts";
 import type { Connection } from "./connection.ts";
 import type { RequestHeap } from "./request_heap.ts";
 import type { ResponseSlot } from "./response.ts";
@@ -54,6 +55,7 @@ export interface ConnectionHost {
   readonly blocks: ConnectionMemory;
   readonly sockets: Sockets;
   readonly heap: RequestHeap;
+  readonly recorder: ShardRecorder;
   /** Monotonic ms of this turn. */
   nowMs(): number;
   /** May a request of this key and size start now? If not, the host calls `resume` later. */

@@ -34,6 +34,9 @@ import type { Memory } from "../bytes/memory.ts";
 import { decodeUtf8Lossy } from "../bytes/utf8.ts";
 import type { ClusterImage } from "../cluster/image.ts";
 import type { Timers } from "../io/timers.ts";
+import { Slot } from "../metrics/catalog.ts";
+import type { ShardRecorder } from "../metrics/recorder.ts";
+import { TrafficKind } from "../metrics/traffic.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { FetchReader } from "../wire/fetch_reader.ts";
 import { FetchResponseWriter } from "../wire/fetch_response.ts";
@@ -89,6 +92,7 @@ export interface FetchOptions {
   readonly shard: number;
   readonly shardCount: number;
   readonly heap: RequestHeap;
+  readonly recorder: ShardRecorder;
   /** Bytes of this shard's records that may be pinned now. */
   readonly pinRoom: () => number;
   /** Calls back once, when memory may have come free. */
@@ -177,6 +181,17 @@ export class FetchPath implements InPlacePath {
     this.#options.whenReleased(() => {
       if (waiter.waitEpoch === epoch) waiter.onData();
     });
+  }
+
+  /** A part of an answer is as it will be sent. */
+  noteAnswered(part: FetchPart): void {
+    const { recorder, image } = this.#options;
+    if (part.error !== ErrorCode.NONE) recorder.add(Slot.FETCH_REFUSED, 1);
+    const { bytes, asked } = part;
+    const row = bytes === 0 ? undefined : image.topicByHandle(asked.topicHandle)?.trafficRow;
+    if (row === undefined) return;
+    recorder.traffic.add(row, TrafficKind.FETCHED_BYTES, bytes);
+    recorder.traffic.add(row, TrafficKind.FETCHED_RECORDS, part.nextOffset - asked.fetchOffset);
   }
 
   noteWaiting(change: number): void {

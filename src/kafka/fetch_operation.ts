@@ -363,6 +363,7 @@ export class FetchOperation implements StreamedResponse, DataWaiter, FetchReadOw
       }
       part.answered = !this.incremental || isNews(part);
       if (!part.answered) continue;
+      this.#path.noteAnswered(part);
       this.#answer.push(part);
       if (this.version >= LEADERS_SINCE && isMisdirected(part.error)) this.#misdirected = true;
       names += 3 * part.asked.topicName.length;

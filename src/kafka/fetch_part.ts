@@ -22,6 +22,8 @@ export interface RemoteFetchResult {
   divergingEndOffset: number;
   preferredReplica: number;
   bytes: number;
+  /** Offset after the last batch. */
+  nextOffset: number;
   readonly addresses: number[];
   readonly lengths: number[];
   /** As `FetchRead.aborted`. */
@@ -76,6 +78,11 @@ export class FetchPart {
     return this.isRemote ? this.remote.aborted : this.read.aborted;
   }
 
+  /** Offset after the records of the answer, which holds some. */
+  get nextOffset(): number {
+    return this.isRemote ? this.remote.nextOffset : this.read.log.nextOffset;
+  }
+
   get highWatermark(): number {
     return this.isRemote ? this.remote.highWatermark : this.read.highWatermark;
   }
@@ -123,6 +130,7 @@ function newRemoteResult(): RemoteFetchResult {
     divergingEndOffset: -1,
     preferredReplica: -1,
     bytes: 0,
+    nextOffset: -1,
     addresses: [],
     lengths: [],
     aborted: NONE_ABORTED,

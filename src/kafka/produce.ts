@@ -28,6 +28,8 @@ import { PARTITIONS_PER_REQUEST_MAX } from "../base/limits.ts";
 import type { Memory } from "../bytes/memory.ts";
 import { decodeUtf8Lossy } from "../bytes/utf8.ts";
 import type { ClusterImage } from "../cluster/image.ts";
+import { Slot } from "../metrics/catalog.ts";
+import type { ShardRecorder } from "../metrics/recorder.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { ProduceReader } from "../wire/produce_reader.ts";
 import { ProduceResponseWriter } from "../wire/produce_response.ts";
@@ -81,6 +83,7 @@ export interface ProduceOptions {
   readonly nowMs: () => number;
   readonly wallMs: () => number;
   readonly heap: RequestHeap;
+  readonly recorder: ShardRecorder;
 }
 
 /** A part that has to wait, for room or for the walk of its records; in order with others of its log, which does not hold up other logs. */
@@ -153,6 +156,10 @@ export class ProducePath implements InPlacePath, OperationPool {
     this.#held = this.#held.filter((each) => !each.appended);
     this.#heldGroups.clear();
     for (const { groupId } of this.#held) this.#heldGroups.add(groupId);
+  }
+
+  noteRefused(): void {
+    this.#options.recorder.add(Slot.PRODUCE_REFUSED, 1);
   }
 
   recycle(operation: ProduceOperation): void {

@@ -47,6 +47,7 @@ import {
   setBatchLogAppendTime,
 } from "../wire/record_batch.ts";
 import { ACKS_ALL, type Partition } from "./partition.ts";
+import { type Traffic, TrafficKind } from "../metrics/traffic.ts";
 import type { RecordChecks } from "./record_checks.ts";
 import { Cause, Refusal } from "./refusal.ts";
 import type { TransactionGuard } from "./transaction_guard.ts";
@@ -109,6 +110,8 @@ export interface ProduceAppenderOptions {
   /** Walk compressed batches, too (`produce.records.check`). */
   readonly checkCompressed: boolean;
   readonly transactions: TransactionGuard;
+  /** Counts what is appended. */
+  readonly traffic: Traffic;
 }
 
 export class ProduceAppender {
@@ -117,6 +120,7 @@ export class ProduceAppender {
   readonly #checks: RecordChecks;
   readonly #checkCompressed: boolean;
   readonly #transactions: TransactionGuard;
+  readonly #traffic: Traffic;
   readonly #rules: { -readonly [Name in keyof RecordRules]: RecordRules[Name] } = {
     keysRequired: false,
     oldestMs: 0,
@@ -130,6 +134,7 @@ export class ProduceAppender {
     this.#checks = options.checks;
     this.#checkCompressed = options.checkCompressed;
     this.#transactions = options.transactions;
+    this.#traffic = options.traffic;
   }
 
   /**
@@ -188,6 +193,9 @@ export class ProduceAppender {
       if (batchIsTransactional(view, address)) {
         this.#transactions.forget(log.groupId, producerId);
       }
+      const { trafficRow } = partition.image.topic;
+      this.#traffic.add(trafficRow, TrafficKind.PRODUCED_BYTES, length);
+      this.#traffic.add(trafficRow, TrafficKind.PRODUCED_RECORDS, log.endOffset - baseOffset);
       this.outcome.baseOffset = baseOffset;
       this.outcome.waitOffset = log.endOffset;
       return ErrorCode.NONE;

@@ -41,6 +41,8 @@ const NO_RECORD_ERRORS: readonly ProduceRecordError[] = [];
 export interface OperationPool {
   readonly writer: ProduceResponseWriter;
   readonly hints: LeaderHints;
+  /** A partition of a request is answered with an error. */
+  noteRefused(): void;
   recycle(operation: ProduceOperation): void;
 }
 
@@ -271,6 +273,7 @@ export class ProduceOperation implements StreamedResponse, AppendWaiter {
     result.index = this.#indexes[part]!;
     result.errorCode = this.#errors[part]!;
     const failed = result.errorCode !== ErrorCode.NONE;
+    if (failed) this.#pool.noteRefused();
     result.baseOffset = failed ? -1 : this.#baseOffsets[part]!;
     result.logAppendTimeMs = failed ? -1 : this.#appendTimes[part]!;
     result.logStartOffset = this.#startOffsets[part]!;

@@ -37,6 +37,7 @@ import type { Memory } from "../bytes/memory.ts";
 import type { Completion } from "../io/completion.ts";
 import { ENOBUFS } from "../io/errno.ts";
 import { SOCKET_HAS_MORE } from "../io/sockets.ts";
+import { Slot } from "../metrics/catalog.ts";
 import { Admission, type ConnectionHost } from "./connection_host.ts";
 import { strangerWords } from "./strangers.ts";
 
@@ -173,7 +174,7 @@ export class ReceiveSide {
       this.#owner.shutdown();
       return;
     }
-    this.#noteReceived(flags);
+    this.#noteReceived(result, flags);
     this.#windowBuffer = flags >>> 16;
     this.#windowAt = this.#host.sockets.bufferAddress(this.#windowBuffer);
     this.#windowEnd = this.#windowAt + result;
@@ -187,7 +188,7 @@ export class ReceiveSide {
       this.#owner.onReceiveOver();
       return;
     }
-    this.#noteReceived(flags);
+    this.#noteReceived(result, flags);
     this.#blockReceived += result;
     this.#blockLags = this.#blockReceived < this.#blockLength;
     this.pump();
@@ -197,7 +198,8 @@ export class ReceiveSide {
     return this.#prefixBytes > 0;
   }
 
-  #noteReceived(flags: number): void {
+  #noteReceived(bytes: number, flags: number): void {
+    this.#host.recorder.add(Slot.KAFKA_RECEIVED, bytes);
     this.#owner.onProgress();
     this.#socketEmpty = (flags & SOCKET_HAS_MORE) === 0;
     if (this.#isBegun) this.#spentMs += this.#host.nowMs() - this.#askedMs;

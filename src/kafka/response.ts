@@ -30,6 +30,8 @@ export class ResponseSlot {
   apiKey = 0;
   apiVersion = 0;
   correlationId = 0;
+  /** When it was taken (the time of `ShardRecorder.nowMs`). */
+  startedMs = 0;
   /** The response may be sent (or, without one, forgotten). */
   ready = false;
   /** A whole frame without its size prefix: header and body. */

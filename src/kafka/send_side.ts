@@ -14,6 +14,7 @@ import { RECLAIM_RATE_MIN, SEND_DEADLINE_MS } from "../base/limits.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { Completion } from "../io/completion.ts";
 import { RANGE_ENTRY_SIZE, RangeCursor } from "../io/range_cursor.ts";
+import { Slot } from "../metrics/catalog.ts";
 import type { ConnectionHost } from "./connection_host.ts";
 import { HeapLane } from "./request_heap.ts";
 import type { RequestQueue } from "./request_queue.ts";
@@ -118,6 +119,7 @@ export class SendSide {
       }
       this.#collect(count);
     }
+    this.#noteAnswered(count);
     queue.drop(count);
     if (inlineSize > 0) this.#sendRest(false);
     return true;
@@ -135,6 +137,7 @@ export class SendSide {
     const slot = this.#queue.at(0);
     this.#largeHeap = slot.heapBytes;
     slot.heapBytes = 0;
+    this.#noteAnswered(1);
     this.#queue.drop(1);
     this.#sendPiece(4);
     return true;
@@ -194,6 +197,7 @@ export class SendSide {
     if (result <= 0) {
       this.#owner.shutdown();
     } else if (!this.#owner.closing) {
+      this.#host.recorder.add(Slot.KAFKA_SENT, result);
       this.#sentBytes += result;
       const short = this.#cursor.advance(result);
       if (!this.#cursor.over) {
@@ -207,6 +211,15 @@ export class SendSide {
     }
     this.#release();
     this.#owner.onSendOver();
+  }
+
+  /** The answers of the oldest requests leave. */
+  #noteAnswered(count: number): void {
+    const { recorder } = this.#host;
+    for (let i = 0; i < count; i++) {
+      const slot = this.#queue.at(i);
+      recorder.noteAnswered(slot.apiKey, slot.startedMs);
+    }
   }
 
   #release(): void {

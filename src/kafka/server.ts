@@ -22,6 +22,8 @@ import { Cursor } from "../bytes/cursor.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { Sockets } from "../io/sockets.ts";
 import { Timer, type Timers } from "../io/timers.ts";
+import { Slot } from "../metrics/catalog.ts";
+import type { ShardRecorder } from "../metrics/recorder.ts";
 import { apiByKey } from "../wire/generated/apis.ts";
 import { readRequestHeader, requestHeaderVersion, responseHeaderVersion } from "../wire/header.ts";
 import { Connection } from "./connection.ts";
@@ -85,6 +87,7 @@ export interface ServerOptions {
   readonly produce: InPlacePath;
   readonly fetch: InPlacePath;
   readonly logger: Logger;
+  readonly recorder: ShardRecorder;
   readonly nowMs: () => number;
   /** `connections.max.idle.ms`. */
   readonly idleMaxMs: number;
@@ -96,6 +99,7 @@ export class KafkaServer implements ConnectionHost {
   readonly blocks: SharedMemory;
   readonly sockets: Sockets;
   readonly heap: RequestHeap;
+  readonly recorder: ShardRecorder;
   readonly #options: ServerOptions;
   readonly #connections = new Set<Connection>();
   #dirty: Connection[] = [];
@@ -117,6 +121,7 @@ export class KafkaServer implements ConnectionHost {
     this.blocks = options.blocks;
     this.sockets = options.sockets;
     this.heap = options.heap;
+    this.recorder = options.recorder;
     this.#options = options;
     this.#deadlines = new Timer(() => this.#checkDeadlines());
     options.timers.schedule(this.#deadlines, options.nowMs() + DEADLINE_CHECK_MS);
@@ -141,12 +146,14 @@ export class KafkaServer implements ConnectionHost {
     }
     const connection = new Connection(this, socket, peer);
     this.#connections.add(connection);
+    this.recorder.add(Slot.CONNECTIONS_TOTAL, 1);
     connection.open();
   }
 
   /** Sends what became ready this turn. */
   flush(): void {
     const dirty = this.#dirty;
+    if (dirty.length > 0) this.recorder.noteTime();
     this.#dirty = this.#flushing;
     this.#flushing = dirty;
     for (let i = 0; i < dirty.length; i++) {
@@ -200,6 +207,7 @@ export class KafkaServer implements ConnectionHost {
       return true;
     }
     this.#held.push(connection);
+    this.recorder.add(Slot.THROTTLED, 1);
     return false;
   }
 
@@ -236,6 +244,7 @@ export class KafkaServer implements ConnectionHost {
   }
 
   awaitMemory(connection: Connection, lack: Lack): void {
+    this.recorder.add(Slot.MEMORY_WAITS, 1);
     this.blocks.whenReleased(() => {
       connection.resume();
       this.markDirty(connection);
@@ -248,6 +257,7 @@ export class KafkaServer implements ConnectionHost {
   }
 
   onViolation(connection: Connection, what: string): void {
+    this.recorder.add(Slot.KAFKA_ERRORS, 1);
     const unsaid = this.#violations.note(this.nowMs());
     if (unsaid < 0) return;
     this.#options.logger.log(LogLevel.WARN, "Closed a connection", {

@@ -177,6 +177,7 @@ export class IncomingLink {
       this.#broken();
       return;
     }
+    this.#host.receivedBytes += result;
     this.#socketEmpty = (flags & SOCKET_HAS_MORE) === 0;
     if (this.#begunMs < 0) this.#begunMs = this.#host.nowMs();
     if (this.#large >= 0) {

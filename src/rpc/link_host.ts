@@ -68,6 +68,8 @@ export interface LinkContext {
 }
 
 export interface OutgoingHost extends LinkContext {
+  /** Bytes that were sent on links of this node's. */
+  sentBytes: number;
   addressOf(node: number): PeerAddress | null;
   /** `flush` wants to be called at the end of this turn. */
   markDirty(link: OutgoingLink): void;
@@ -83,6 +85,8 @@ export interface OutgoingHost extends LinkContext {
 }
 
 export interface IncomingHost extends LinkContext {
+  /** Bytes that came on links of other nodes. */
+  receivedBytes: number;
   deliver(link: IncomingLink, type: number, address: number, length: number): FrameVerdict;
   /** The node did something wrong, and the link is being closed. */
   onViolation(link: IncomingLink, why: string): void;

@@ -322,6 +322,7 @@ export class OutgoingLink {
       this.#end(`sending failed (errno ${-result})`, true);
       return;
     }
+    this.#host.sentBytes += result;
     const short = this.#cursor.advance(result);
     if (!this.#cursor.over) {
       this.#sendRest(short);

@@ -142,6 +142,8 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
   readonly nowMs: () => number;
   readonly identity: () => NodeIdentity;
   readonly resolve: LinkContext["resolve"];
+  sentBytes = 0;
+  receivedBytes = 0;
   readonly #events: EventLog;
   readonly #incomingMax: number;
   readonly #listener: PeerLinksListener;
@@ -220,6 +222,15 @@ export class PeerLinks implements OutgoingHost, IncomingHost {
     if (peer === undefined) return false;
     for (const link of peer.outgoing) if (link !== undefined && link.isUp) return true;
     return false;
+  }
+
+  /** Links that are there, in both directions. */
+  get openCount(): number {
+    let count = this.#incoming.size;
+    for (const { outgoing } of this.#peers.values()) {
+      for (const link of outgoing) if (link?.isUp === true) count++;
+    }
+    return count;
   }
 
   /** Makes a link to the node's shard 0, if there is none. */

@@ -27,6 +27,7 @@ import { openRegionWalk } from "../io/shim_walk.ts";
 import { SystemClock } from "../io/system_clock.ts";
 import { runTask } from "../io/task.ts";
 import { Timer, Timers } from "../io/timers.ts";
+import { ShardRecorder } from "../metrics/recorder.ts";
 import { Uring } from "../io/uring.ts";
 import { UringDisk } from "../io/uring_disk.ts";
 import { UringSockets } from "../io/uring_sockets.ts";
@@ -37,6 +38,8 @@ import { lacksController, unreachableNodes } from "./cluster_view.ts";
 import { ConnectionDealer } from "./connection_dealer.ts";
 import type { Boot, FromShard, ToShard } from "./control.ts";
 import { Mailboxes } from "./mailbox.ts";
+import { collectMetrics } from "./metric_rows.ts";
+import { sampleGauges } from "./metric_samples.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
 import { RareWarnings } from "./rare_warnings.ts";
 import { Reactor } from "./reactor.ts";
@@ -65,6 +68,8 @@ export class RunningShard {
   readonly #mailboxes: Mailboxes;
   readonly #blocks: ShardMemory;
   readonly #disk: Disk;
+  readonly #uringDisk: UringDisk;
+  readonly #recorder: ShardRecorder;
   readonly #sockets: UringSockets;
   readonly #reactor: Reactor;
   readonly #logger: Logger;
@@ -85,12 +90,15 @@ export class RunningShard {
     this.#memory = wrapRegion(shim);
     this.#ring = new Uring(shim, boot.shard);
     this.#clock = new SystemClock(shim);
+    this.#recorder = new ShardRecorder(boot.recorded);
+    this.#recorder.clockMs = () => this.#clock.monotonicMs();
     this.#mailboxes = new Mailboxes(this.#memory, boot.mailboxes, boot.shard, boot.shardCount);
     this.#ring.watch(this.#mailboxes.watchedAddress);
     const arena = new Arena(boot.arenaBase, boot.arenaBytes);
     const settings = new Settings(boot.settings);
     this.#blocks = new ShardMemory(arena, settings.number("socket.request.max.bytes"));
-    this.#disk = new PatientDisk(new UringDisk(this.#ring, boot.dataDir), {
+    this.#uringDisk = new UringDisk(this.#ring, boot.dataDir);
+    this.#disk = new PatientDisk(this.#uringDisk, {
       later: (delayMs, again) => {
         this.#timers.schedule(new Timer(again), this.#clock.monotonicMs() + delayMs);
       },
@@ -149,6 +157,7 @@ export class RunningShard {
         drainMessages: () => this.#steps.shard?.drainMessages() ?? 0,
         endTurn: (nowMs) => this.#steps.shard?.endTurn(nowMs) ?? true,
       },
+      recorder: this.#recorder,
       idlePollUs: boot.idlePollUs,
       onStall: (tookMs) => this.#onStall(tookMs),
       onBroken: (error) => link.onBroken(error),
@@ -213,11 +222,24 @@ export class RunningShard {
           steps.shard.trouble = { diskFull, damagedGroups, readOnlyGroups };
         }
         return;
+      case "collect":
+        return this.#collect(message.round);
       case "halt":
         return this.#reactor.stop();
       case "boot":
         return;
     }
+  }
+
+  #collect(round: number): void {
+    const { shard } = this.#steps;
+    const tell = this.#link.tell;
+    if (shard === null) return tell({ type: "metrics", round, rows: {}, isLast: true });
+    sampleGauges(shard, this.#uringDisk, Deno.memoryUsage());
+    const collected = collectMetrics(shard, (rows) => {
+      tell({ type: "metrics", round, rows, isLast: false });
+    });
+    runTask(collected, (rows) => tell({ type: "metrics", round, rows, isLast: true }));
   }
 
   #watchReplicas(shard: Shard): void {
@@ -294,6 +316,7 @@ export class RunningShard {
       crc32c: this.#storageContext.crc32c,
       openWalk: () => openRegionWalk(this.#shim, windowBytesMax(this.#boot.arenaBytes)),
       logger: this.#logger,
+      recorder: this.#recorder,
       nowMs: () => this.#reactor.nowMs,
       peerOf: (socket) => peerAddress(this.#shim, socket),
       peering: {
@@ -330,6 +353,7 @@ export class RunningShard {
         this.#health.noteMended({ groupId, file, position });
       },
       openFilesMax: this.#boot.openFilesMax,
+      recorder: this.#recorder,
       onStray: (directory, errno) => {
         const what =
           "Kept the directory of a deleted partition: it holds files that are not Gregor's";

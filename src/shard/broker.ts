@@ -31,6 +31,7 @@ import {
 } from "../io/host_problem.ts";
 import { decoderBytesMax } from "../io/record_walk.ts";
 import type { Shim } from "../io/shim.ts";
+import { RECORDER_BYTES } from "../metrics/recorder.ts";
 import type { Boot } from "./control.ts";
 import { type DescriptorShares, shareDescriptors } from "./descriptors.ts";
 import { limitFrames } from "./frame_limit.ts";
@@ -88,7 +89,10 @@ export interface BrokerOptions {
 }
 
 /** What probes ask, from the start on. */
-export type NodeProbe = Pick<Supervisor, "problems" | "warnings" | "clusterId">;
+export type NodeProbe = Pick<
+  Supervisor,
+  "problems" | "warnings" | "clusterId" | "recorded" | "collectMetrics"
+>;
 
 export class Broker {
   readonly #supervisor: Supervisor;
@@ -190,6 +194,7 @@ export class Broker {
         incarnation,
         process,
         linksMax: descriptors.linksPerShard,
+        recorded: new SharedArrayBuffer(RECORDER_BYTES),
       });
     }
     const started = await supervisor.start(boots, {

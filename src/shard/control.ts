@@ -20,6 +20,7 @@
  *   trouble         →           problems of the node, for clients that ask this shard
  *                               resolve: the address of a name is wanted ...
  *   resolved        →           its address
+ *   collect         →           metrics: what is not recorded all the time, in parts … metrics*
  *   halt            →           the loop ends at once: another shard met a disk error
  * ```
  *
@@ -41,6 +42,7 @@ import type {
   Recovered,
   VerifiedNode,
 } from "./start_sequence.ts";
+import type { MetricRows } from "./metric_rows.ts";
 import type { ReplicaHealth } from "./replica_health.ts";
 import type { StorageHealth } from "./storage_health.ts";
 
@@ -77,6 +79,8 @@ export interface Boot {
   readonly process: number;
   /** Connections with other nodes that the shard may have. */
   readonly linksMax: number;
+  /** Where it records (`metrics/recorder.ts`). */
+  readonly recorded: SharedArrayBuffer;
 }
 
 export type ToShard =
@@ -123,6 +127,8 @@ export type ToShard =
   | { readonly type: "drain" }
   | { readonly type: "stop" }
   | { readonly type: "halt" }
+  /** Somebody asks for metrics. */
+  | { readonly type: "collect"; readonly round: number }
   | {
     readonly type: "trouble";
     readonly diskFull: boolean;
@@ -144,6 +150,13 @@ export type FromShard =
   | { readonly type: "health"; readonly health: StorageHealth }
   | { readonly type: "replicas"; readonly health: ReplicaHealth }
   | { readonly type: "resolve"; readonly id: number; readonly host: string }
+  | {
+    readonly type: "metrics";
+    readonly round: number;
+    readonly rows: MetricRows;
+    /** Nothing more of this round follows. */
+    readonly isLast: boolean;
+  }
   | { readonly type: "drained" }
   | { readonly type: "stopped" }
   | {

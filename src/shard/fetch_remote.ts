@@ -14,7 +14,7 @@
  *   20 i32 current epoch        64 f64 bytes                88 u32 extents
  *   24 i32 last fetched epoch   28 i32 error                92 u32 1: records were left out for want of room
  *   96 i32 replicas near by                                100 i32 preferred replica, or -1
- *  104 u32 aborted transactions
+ *  104 u32 aborted transactions                            112 f64 next offset
  *
  *   extents: pairs of f64 address, f64 length; behind those of an entry, its aborted transactions: pairs of f64
  *   producer id, f64 first offset
@@ -199,6 +199,7 @@ export class ShardRemoteFetch implements RemoteFetch {
       result.divergingEndOffset = view.getFloat64(at + 72, true);
       result.divergingEpoch = view.getInt32(at + 80, true);
       result.preferredReplica = view.getInt32(at + 100, true);
+      result.nextOffset = view.getFloat64(at + 112, true);
       const first = view.getUint32(at + 84, true);
       const count = view.getUint32(at + 88, true);
       result.addresses.length = 0;
@@ -299,6 +300,7 @@ export class ShardRemoteFetch implements RemoteFetch {
       const isUnread = read.lacksMemory || (served.starved && read.hasMore);
       view.setUint32(at + 92, isUnread ? 1 : 0, true);
       view.setInt32(at + 100, read.preferredReplica, true);
+      view.setFloat64(at + 112, read.log.nextOffset, true);
       for (let i = 0; i < read.log.extentCount; i++) {
         const to = served.extents + extent * EXTENT_SIZE;
         view.setFloat64(to, read.log.addresses[i]!, true);

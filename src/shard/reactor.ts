@@ -15,6 +15,8 @@
 import { STALL_LIMIT_MS } from "../base/limits.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Timers } from "../io/timers.ts";
+import { Slot } from "../metrics/catalog.ts";
+import type { ShardRecorder } from "../metrics/recorder.ts";
 import type { Mailboxes } from "./mailbox.ts";
 
 /** Turns before the runtime gets a chance. */
@@ -40,6 +42,8 @@ export interface TurnRing {
   turn(timeoutUs: number, pollUs: number): number;
   /** Whether the control thread rang since this was last asked. */
   takeWake(): boolean;
+  /** Called when a wait has ended, before completions are delivered. */
+  onAwake: () => void;
 }
 
 /** What a turn runs besides completions. */
@@ -56,6 +60,7 @@ export interface ReactorOptions {
   readonly timers: Timers;
   readonly mailboxes: Mailboxes;
   readonly work: TurnWork;
+  readonly recorder: ShardRecorder;
   /** Microseconds to poll before sleeping. */
   readonly idlePollUs: number;
   /** Told of a turn that took longer than {@linkcode STALL_LIMIT_MS}. */
@@ -80,14 +85,14 @@ export class Reactor {
   #idle = false;
   /** Runs left that do not sleep. */
   #attentiveRuns = 0;
-  /** Turns run, and the longest of them (ms). */
-  turns = 0;
-  turnMsMax = 0;
+  /** When the wait of the present turn ended. */
+  #awakeMs = 0;
   /** The time of the present turn. */
   nowMs: number;
 
   constructor(options: ReactorOptions) {
     this.#options = options;
+    options.ring.onAwake = () => this.#noteAwake();
     this.nowMs = options.clock.monotonicMs();
   }
 
@@ -108,6 +113,12 @@ export class Reactor {
     this.#stopped = true;
   }
 
+  #noteAwake(): void {
+    const { recorder } = this.#options;
+    recorder.noteTime();
+    this.#awakeMs = recorder.nowMs;
+  }
+
   #run(): void {
     const { ring } = this.#options;
     if (this.#attentiveRuns > 0) this.#attentiveRuns--;
@@ -120,7 +131,7 @@ export class Reactor {
   }
 
   #turn(): number {
-    const { ring, clock, timers, mailboxes, work } = this.#options;
+    const { ring, clock, timers, mailboxes, work, recorder } = this.#options;
     let timeoutUs = 0;
     let pollUs = 0;
     if (this.#idle && this.#attentiveRuns === 0 && mailboxes.prepareToSleep()) {
@@ -138,10 +149,14 @@ export class Reactor {
     const quiet = work.endTurn(startMs);
     // What was prepared is handed over by the next call, which may as well wait for its completion.
     this.#idle = quiet;
-    this.turns++;
-    const tookMs = clock.monotonicMs() - startMs;
-    if (tookMs > this.turnMsMax) this.turnMsMax = tookMs;
-    if (tookMs > STALL_LIMIT_MS) this.#options.onStall(tookMs);
+    const tookMs = clock.monotonicMs() - this.#awakeMs;
+    recorder.add(Slot.TURNS, 1);
+    recorder.add(Slot.CPU_BUSY, tookMs / 1000);
+    recorder.observe(Slot.TURN_TIME, tookMs);
+    if (tookMs > STALL_LIMIT_MS) {
+      recorder.add(Slot.STALLS, 1);
+      this.#options.onStall(tookMs);
+    }
     return completed + messages + fired;
   }
 }

@@ -2,6 +2,7 @@ import { strict as assert } from "node:assert";
 import { wrapMemory } from "../bytes/memory.ts";
 import { Timers } from "../io/timers.ts";
 import { Mailboxes, mailboxesSize } from "./mailbox.ts";
+import { ShardRecorder } from "../metrics/recorder.ts";
 import { Reactor } from "./reactor.ts";
 
 /** Runs a reactor that has nothing to do, and returns how long each of its turns was ready to sleep. */
@@ -15,12 +16,14 @@ async function timeoutsOf(turns: number, wakeAtTurn: number): Promise<number[]> 
         return 0;
       },
       takeWake: () => timeoutsUs.length === wakeAtTurn,
+      onAwake: () => {},
     },
     clock: { monotonicMs: () => 0, wallMs: () => 0 },
     timers: new Timers(),
     mailboxes: new Mailboxes(wrapMemory(new ArrayBuffer(mailboxesSize(1))), 0, 0, 1),
     work: { drainMessages: () => 0, endTurn: () => true },
     idlePollUs: 0,
+    recorder: new ShardRecorder(),
     onStall: () => {},
     onBroken: (error) => assert.fail(String(error)),
   });

@@ -28,6 +28,8 @@ import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
 import { groupConfigOf } from "../group/config.ts";
 import { runTask, type Task, until } from "../io/task.ts";
 import { Timer } from "../io/timers.ts";
+import { ShardRecorder } from "../metrics/recorder.ts";
+import { TrafficKind } from "../metrics/traffic.ts";
 import type { AdminEvent } from "../kafka/admin_events.ts";
 import { FetchPath } from "../kafka/fetch.ts";
 import { FetchSessions } from "../kafka/fetch_session.ts";
@@ -47,6 +49,7 @@ import { keepBallast } from "../storage/ballast.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 import { Calls } from "./calls.ts";
 import { ClusterSeat } from "./cluster_seat.ts";
+import { tellDamaged } from "./damaged_log.ts";
 import { ShardRemoteFetch } from "./fetch_remote.ts";
 import { GroupRuntime } from "./group_runtime.ts";
 import { kafkaHandlers } from "./handlers.ts";
@@ -54,7 +57,7 @@ import type { LedGroup } from "./leader_feed.ts";
 import { ShardLeadership, TRANSFER_API } from "./leadership.ts";
 import { LeaderNews } from "./leader_news.ts";
 import { LostReplicas, REPLICAS_MIN } from "./lost_replicas.ts";
-import { replicaDamageRemedy } from "./node_health.ts";
+import { trafficRows } from "./metric_rows.ts";
 import { NodeNews } from "./node_news.ts";
 import { isNodeRequest } from "./node_requests.ts";
 import { MemberSteward } from "./member_steward.ts";
@@ -88,6 +91,8 @@ export class Shard {
   readonly settings: Settings;
   /** This shard's actions, for the log. */
   readonly events: EventLog;
+  readonly recorder: ShardRecorder;
+  readonly heap: RequestHeap;
   readonly calls: Calls;
   readonly outbox: Outbox;
   readonly image: ClusterImage;
@@ -117,7 +122,7 @@ export class Shard {
   readonly #watch: ReplicaWatch;
   readonly #lost: LostReplicas;
   /** Requests that take many turns. */
-  readonly #later = new TurnQueue();
+  readonly later = new TurnQueue();
   /** This node in its cluster; of use on the controller's shard. */
   readonly seat: ClusterSeat;
   /** Brings the groups that this shard leads to the members that they should have. */
@@ -150,6 +155,8 @@ export class Shard {
     const wallMs = (): number => options.clock.wallMs();
     this.versions = options.versions ?? OWN_VERSIONS;
     this.settings = new Settings(options.settings);
+    const recorder = this.recorder = options.recorder ?? new ShardRecorder();
+    const { traffic } = recorder;
     this.events = new EventLog({
       logger: options.logger,
       nowMs,
@@ -158,6 +165,7 @@ export class Shard {
     this.calls = new Calls(mailboxes);
     this.outbox = new Outbox(mailboxes);
     this.image = new ClusterImage(options.nodeId, options.settings);
+    this.image.listen(trafficRows(traffic));
     this.leaders = new LeaderTable(options.nodeId);
     this.live = new LiveNodes(wallMs);
     this.leaderNews = new LeaderNews(mailboxes, this.leaders);
@@ -191,9 +199,10 @@ export class Shard {
       imageOf: (groupId) => this.image.partitionByGroup(groupId),
       onCurrent: () => this.#watchLed(),
       onWritable: () => this.#writable = true,
-      onDamaged: (partition, isAccepted) => this.#tellDamaged(partition, isAccepted),
+      onDamaged: (partition, isAccepted) => tellDamaged(this, partition, isAccepted),
       onLeading: (partition) => {
         this.#writable = true;
+        traffic.add(partition.image.topic.trafficRow, TrafficKind.LEADERSHIPS, 1);
         this.#tellLeader(partition);
         this.steward.watch(partition.image.groupId);
       },
@@ -229,6 +238,7 @@ export class Shard {
       crc32c: options.crc32c,
       checks: this.#checks,
       checkCompressed: this.settings.text("produce.records.check") === "all",
+      traffic,
     });
     this.remoteProduce = new ShardRemoteProduce(carriers, partitions, appender, { nowMs, wallMs });
     this.remoteFetch = new ShardRemoteFetch(
@@ -248,9 +258,18 @@ export class Shard {
       snapshots: options.snapshots ?? COORDINATOR_SNAPSHOTS,
     });
     this.partitions.listen(this.groups);
-    const heap = new RequestHeap(blocks.arena.size);
+    const heap = this.heap = new RequestHeap(blocks.arena.size);
     const hints = { image: this.image, leaders: this.leaders };
-    const common = { memory, image: this.image, partitions, hints, shard, shardCount, heap };
+    const common = {
+      memory,
+      image: this.image,
+      partitions,
+      hints,
+      shard,
+      shardCount,
+      heap,
+      recorder,
+    };
     this.produce = new ProducePath({
       ...common,
       appender,
@@ -281,7 +300,7 @@ export class Shard {
         : { client: clientId ?? "", from: clientHost };
       this.events.note(message, { ...fields, ...by });
     };
-    const services = shardServices(this, () => this.#later.next());
+    const services = shardServices(this, () => this.later.next());
     const all = new HandlerRegistry([...registry.all(), ...NODE_HANDLERS]);
     this.router = new Router(all, services, this.remoteCalls, now, tellEvent);
     this.server = new KafkaServer({
@@ -289,6 +308,7 @@ export class Shard {
       blocks,
       sockets: options.sockets,
       heap,
+      recorder,
       timers,
       registry,
       router: this.router,
@@ -410,7 +430,7 @@ export class Shard {
   /** Ends a turn; false when there is more to do at once. */
   endTurn(nowMs: number): boolean {
     const { blocks, mailboxes } = this.options;
-    this.#later.run();
+    this.later.run();
     const checked = this.#checks.turn();
     const writable = this.#writable;
     this.#writable = false;
@@ -441,7 +461,7 @@ export class Shard {
     const isSent = released && told && led && reached;
     // Of what may be tried again some was only said in the last steps.
     const isQuiet = !this.#writable && !this.server.wantsTurn && !this.#checks.busy;
-    return !rereads && isSent && isQuiet && this.#later.idle;
+    return !rereads && isSent && isQuiet && this.later.idle;
   }
 
   /**
@@ -548,24 +568,6 @@ export class Shard {
   #tellLed(led: LedGroup): void {
     this.leaderNews.tell(led.groupId, this.options.nodeId, led.epoch, led.inSync);
     this.peers.feed.tell(led);
-  }
-
-  #tellDamaged({ log, image }: Partition, isAccepted: boolean): void {
-    const isMetadata = image.groupId === CONTROLLER_GROUP_ID;
-    const { logger, nodeId } = this.options;
-    if (isAccepted) {
-      const fields = { log: log.directory };
-      logger.log(LogLevel.WARN, "Accepted a damaged log: it is writable again", fields);
-      return;
-    }
-    const keepers = isMetadata ? this.seat.notedKeepers ?? image.replicas : image.replicas;
-    const others = keepers.filter((node) => node !== nodeId).join(", ");
-    logger.log(
-      LogLevel.ERROR,
-      "The loss of a damaged log is not accepted, because other nodes have its records, and this one must not vote as if " +
-        "it had them: it takes no part in its partition",
-      { log: log.directory, others, remedy: replicaDamageRemedy(image, nodeId) },
-    );
   }
 
   *#pause(ms: number): Task<void> {

@@ -14,6 +14,7 @@ import type { Disk } from "../io/disk.ts";
 import type { RecordWalk } from "../io/record_walk.ts";
 import type { Sockets } from "../io/sockets.ts";
 import type { Timers } from "../io/timers.ts";
+import type { ShardRecorder } from "../metrics/recorder.ts";
 import type { SnapshotPolicy } from "../kafka/applied_log.ts";
 import type { MakeReplica } from "../replication/replica.ts";
 import type { ProgramFacts } from "../kafka/services.ts";
@@ -66,6 +67,8 @@ export interface ShardOptions {
   /** Opens a walk of batches in `memory`. */
   readonly openWalk: () => RecordWalk;
   readonly logger: Logger;
+  /** Where metrics are recorded; one of the shard's own when absent. */
+  readonly recorder?: ShardRecorder;
   /** Monotonic time of the present turn (ms). */
   readonly nowMs: () => number;
   /** The other end of a socket: `127.0.0.1:4711`. */

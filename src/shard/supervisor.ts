@@ -19,6 +19,7 @@ import { CONTROLLER_SHARD } from "../kafka/handler.ts";
 import { DISK_ERROR_PATH } from "../storage/disk_error_mark.ts";
 import type { Boot, FromShard, ToShard } from "./control.ts";
 import { leaveMark } from "./leave_mark.ts";
+import { type CollectedRows, MetricCollector } from "./metric_collector.ts";
 import { DAMAGE_LOG_MS, type HealthProblem, NodeHealth } from "./node_health.ts";
 import { describeRefusal, exitCodeOf } from "./start_advice.ts";
 import {
@@ -78,6 +79,12 @@ export class Supervisor {
   readonly #dataDir: string;
   readonly #health: NodeHealth;
   #clusterId = "";
+  #recorded: readonly Float64Array[] = [];
+  readonly #metrics = new MetricCollector((shard, round) => {
+    this.#send(shard, { type: "collect", round });
+  });
+  /** Shards answer. */
+  #isRunning = false;
   /** Only the first reason to end is reported; shards answer nothing more. */
   #ending = false;
   /** Rejects when a shard says that the process must end. */
@@ -115,8 +122,10 @@ export class Supervisor {
       };
       this.#workers.push(worker);
     }
+    this.#recorded = boots.map(({ recorded }) => new Float64Array(recorded));
     const booting = boots.map((boot) => this.#ask(boot.shard, { type: "boot", boot }, "booted"));
     await this.#finish(all(booting, booting.length));
+    this.#isRunning = true;
     const order = { node, verify, logger: this.#logger, nowMs };
     let cutShort: (error: StartCutShort) => void = () => {};
     const cut = new Promise<never>((_resolve, reject) => cutShort = reject);
@@ -188,6 +197,16 @@ export class Supervisor {
     return this.#clusterId;
   }
 
+  /** What each shard records (`metrics/recorder.ts`); empty until there are shards. */
+  get recorded(): readonly Float64Array[] {
+    return this.#recorded;
+  }
+
+  /** Asks the shards for what they do not record all the time. */
+  collectMetrics(): Promise<CollectedRows> {
+    return this.#metrics.collect(this.#isRunning ? this.#workers.length : 0);
+  }
+
   /** Shard 0 accepts from now on. */
   accept(listener: number, connectionsMax: number): void {
     this.#send(0, { type: "accept", listener, connectionsMax });
@@ -237,6 +256,8 @@ export class Supervisor {
         return this.#health.noteStarting(message.why ?? "the broker loads what it has");
       case "replicas":
         return this.#health.updateReplicas(shard, message.health);
+      case "metrics":
+        return this.#metrics.take(shard, message);
       case "health":
         return this.#noteHealth(shard, message.health);
       case "resolve":

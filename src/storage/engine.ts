@@ -13,6 +13,8 @@ import type { Completion } from "../io/completion.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
 import { EIO, ENOENT, ENOMEM, ENOSPC } from "../io/errno.ts";
 import { io, runTask, type Task } from "../io/task.ts";
+import { Slot } from "../metrics/catalog.ts";
+import { ShardRecorder } from "../metrics/recorder.ts";
 import { type CheckpointTarget, runCheckpoint } from "./checkpoint.ts";
 import { encodeRow } from "./checkpoint_row.ts";
 import { ChunkCache } from "./chunk_cache.ts";
@@ -110,6 +112,9 @@ export class Engine implements ShardStorage, LogParts {
   #toldMs = 0;
   #nowMs = 0;
   #idleSinceMs = -1;
+  readonly #recorder: ShardRecorder;
+  /** When the journal's write in flight was begun, by the recorder's clock. */
+  #flushStartedMs = 0;
   /** The journal's write in flight, as the last turn left it, and since when. */
   #flightLsn = 0;
   #flightSinceMs = 0;
@@ -128,6 +133,7 @@ export class Engine implements ShardStorage, LogParts {
     const { context } = options;
     this.shard = options.shard;
     this.context = context;
+    this.#recorder = context.recorder ?? new ShardRecorder();
     this.#target = options.target;
     this.cache = new ChunkCache(context.arena);
     this.census = new ProducerCensus(context.producersMax ?? PRODUCERS_PER_SHARD_MAX);
@@ -154,6 +160,7 @@ export class Engine implements ShardStorage, LogParts {
       memory: context.memory,
       arena: context.arena,
       onDurable: (lsn) => {
+        this.#recorder.observe(Slot.FLUSH_TIME, this.#recorder.nowMs - this.#flushStartedMs);
         this.#progress = true;
         this.writer.durableLsn = lsn;
         this.journal.onDurable(lsn);
@@ -263,7 +270,7 @@ export class Engine implements ShardStorage, LogParts {
     this.#recordCreations();
     this.#nameDirectories();
     this.#openAhead();
-    this.#pumpBehindJournal(nowMs, this.#journal.flush());
+    this.#pumpBehindJournal(nowMs, this.#flush());
     this.loader.retry();
     if (this.#turnWaiters.length > 0) {
       const waiters = this.#turnWaiters;
@@ -275,7 +282,7 @@ export class Engine implements ShardStorage, LogParts {
     if (this.#waiting.length > 0) this.#tellWaiting();
     if (!this.#checkpointing && !this.#stopping && this.#wantsCheckpoint()) this.#checkpoint();
     this.#sealWhenIdle();
-    this.#journal.flush();
+    this.#flush();
     const { flightLsn } = this.#journal;
     if (flightLsn === this.#flightLsn) return;
     this.#flightLsn = flightLsn;
@@ -289,6 +296,13 @@ export class Engine implements ShardStorage, LogParts {
   #pumpBehindJournal(nowMs: number, flushed: boolean): void {
     this.#pumpOwed = flushed && !this.#pumpOwed;
     if (!this.#pumpOwed) this.writer.pump(nowMs);
+  }
+
+  /** Starts the journal's next write, unless one is in flight; returns whether it did. */
+  #flush(): boolean {
+    const flushed = this.#journal.flush();
+    if (flushed) this.#flushStartedMs = this.#recorder.clockMs();
+    return flushed;
   }
 
   flushWaitMs(nowMs: number): number {
@@ -355,6 +369,7 @@ export class Engine implements ShardStorage, LogParts {
       checkpoints: this.#checkpoints,
       cacheHits: this.cache.hits,
       cacheMisses: this.cache.misses,
+      journal: this.#journal.stats(),
     };
   }
 

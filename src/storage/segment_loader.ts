@@ -14,6 +14,7 @@ import { BLOCK_SIZE } from "../io/disk.ts";
 import { EIO, ENOENT, ENOMEM } from "../io/errno.ts";
 import type { Completion } from "../io/completion.ts";
 import { io, runTask, type Task } from "../io/task.ts";
+import { Slot } from "../metrics/catalog.ts";
 import { BATCH_HEADER_SIZE } from "../wire/record_batch.ts";
 import { type Chunk, type ChunkCache, ChunkState } from "./chunk_cache.ts";
 import { extentEnd } from "./extent_index.ts";
@@ -184,10 +185,12 @@ export class SegmentLoader {
       if (this.acceptsLossOf(segment)) this.#loseFile(segment);
       return this.#passOver(segment, chunk);
     }
-    const { disk, crc32c } = this.context;
+    const { disk, crc32c, recorder } = this.context;
+    const startedMs = recorder?.clockMs() ?? 0;
     const read = yield* io((done) =>
       disk.read(handle, chunk.windowStart, chunk.address, windowLength, done)
     );
+    recorder?.observe(Slot.READ_TIME, recorder.nowMs - startedMs);
     this.files.release(segment.file);
     if (segment.dropped || chunk.state !== ChunkState.LOADING) return -EIO;
     const length = chunk.end - chunk.start;

@@ -11,6 +11,8 @@ import type { Crc32c } from "../bytes/crc32c.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { Disk } from "../io/disk.ts";
 import type { Task } from "../io/task.ts";
+import type { ShardRecorder } from "../metrics/recorder.ts";
+import type { JournalStats } from "./journal.ts";
 import type { Log, LogListener, SegmentLimits } from "./log.ts";
 import type { Inspector } from "./inspector.ts";
 import type { RecordSource, Refilled } from "./refill.ts";
@@ -37,6 +39,8 @@ export interface StorageContext {
   readonly onStray?: (directory: string, errno: number) => void;
   /** Producers to remember, `PRODUCERS_PER_SHARD_MAX` when absent. */
   readonly producersMax?: number;
+  /** Counts and measures for metrics; where absent, nobody reads them. */
+  readonly recorder?: ShardRecorder;
 }
 
 /** Damaged bytes, and the resulting loss. */
@@ -82,6 +86,7 @@ export interface StorageStats {
   readonly checkpoints: number;
   readonly cacheHits: number;
   readonly cacheMisses: number;
+  readonly journal: JournalStats;
 }
 
 export interface ShardStorage {

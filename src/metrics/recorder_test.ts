@@ -1,0 +1,62 @@
+import { strict as assert } from "node:assert";
+import { API_KEYS_MAX, API_LATENCY, METRICS, RECORDED, RECORDED_SIZE, Slot } from "./catalog.ts";
+import { HISTOGRAM_SIZE, SUM_AT } from "./histogram_buckets.ts";
+import { RECORDER_BYTES, ShardRecorder } from "./recorder.ts";
+
+Deno.test("every series has a place of its own", () => {
+  const taken = new Uint8Array(RECORDED_SIZE);
+  taken.fill(1, API_LATENCY, API_LATENCY + API_KEYS_MAX * HISTOGRAM_SIZE);
+  for (const { metric, labels, at } of RECORDED) {
+    assert.equal(labels.length, metric.labels.length, metric.name);
+    const end = at + (metric.type === "histogram" ? HISTOGRAM_SIZE : 1);
+    for (let slot = at; slot < end; slot++) assert.equal(taken[slot]!++, 0, metric.name);
+  }
+  assert.ok(taken.every((count) => count === 1));
+});
+
+Deno.test("names are Prometheus' and unique; what is not Redpanda's begins with gregor_", () => {
+  const names = METRICS.map(({ name }) => name);
+  assert.equal(new Set(names).size, names.length);
+  for (const { name, labels, help } of METRICS) {
+    assert.match(name, /^(?:redpanda|gregor)_[a-z][a-z0-9_]*$/);
+    assert.ok(labels.every((label) => /^[a-z][a-z_]*$/.test(label)), name);
+    assert.match(help, /^[A-Z0-9][^|]*[^.|]$/, name);
+  }
+});
+
+Deno.test("what is recorded is seen in the memory that it was given", () => {
+  const shared = new SharedArrayBuffer(RECORDER_BYTES);
+  const recorder = new ShardRecorder(shared);
+  const seen = new Float64Array(shared);
+  recorder.add(Slot.KAFKA_RECEIVED, 100);
+  recorder.add(Slot.KAFKA_RECEIVED, 23);
+  recorder.set(Slot.LOGS, 7);
+  assert.equal(seen[Slot.KAFKA_RECEIVED], 123);
+  assert.equal(seen[Slot.LOGS], 7);
+});
+
+Deno.test("a request's time is from when it was taken to when its answer leaves", () => {
+  const recorder = new ShardRecorder();
+  let clockMs = 1000;
+  recorder.clockMs = () => clockMs;
+  recorder.noteTime();
+  const startedMs = recorder.nowMs;
+  clockMs = 1002.5;
+  recorder.noteTime();
+  recorder.noteAnswered(3, startedMs);
+  const at = API_LATENCY + 3 * HISTOGRAM_SIZE;
+  assert.equal(recorder.values[at + SUM_AT], 2500);
+  // Keys that are no API's of Kafka are not counted, wherever they come from.
+  recorder.noteAnswered(API_KEYS_MAX, startedMs);
+  recorder.noteAnswered(-1, startedMs);
+  const sum = recorder.values.reduce((total, value) => total + value, 0);
+  assert.equal(sum, 2501);
+});
+
+Deno.test("no time is too short or too long to be recorded", () => {
+  const recorder = new ShardRecorder();
+  for (const ms of [-5, 0, 0.0004, 1e12, Infinity]) recorder.observe(Slot.FLUSH_TIME, ms);
+  const counts = recorder.values.subarray(Slot.FLUSH_TIME, Slot.FLUSH_TIME + SUM_AT);
+  assert.equal(counts[0], 3);
+  assert.equal(counts.at(-1), 2);
+});
