@@ -145,10 +145,21 @@ export function describeLoss(
 ): string {
   const { startOffset, commitOffset, endOffset, members } = replica;
   const others = members.filter(({ nodeId }) => nodeId !== node).map(({ nodeId }) => nodeId);
-  const missing = others.filter((other) =>
-    reports.every((report) => report.node !== other || report.replica === null)
+  const replicaOn = (other: number): DescribedReplica | null =>
+    reports.find((report) => report.node === other)?.replica ?? null;
+  const partOn = (other: number): string =>
+    replicaOn(other)?.members.find(({ nodeId }) => nodeId === other)?.part ?? "none";
+  const silent = others.filter((other) => replicaOn(other) === null);
+  const wiped = others.filter((other) => !silent.includes(other) && partOn(other) === "none");
+  const damaged = others.filter((other) =>
+    !wiped.includes(other) && replicaOn(other)?.role === "read-only"
   );
-  const names = `${missing.length === 1 ? "node" : "nodes"} ${missing.join(", ")}`;
+  const names = nodesOf([...silent, ...wiped, ...damaged].sort((a, b) => a - b));
+  const why = [
+    ...silent.length === 0 ? [] : [`${nodesOf(silent)} do not answer`],
+    ...wiped.length === 0 ? [] : [`the disk of ${nodesOf(wiped)} is lost`],
+    ...damaged.length === 0 ? [] : [`damage has cut the log of ${nodesOf(damaged)}`],
+  ];
   const isMetadata = topic === METADATA_TOPIC;
   const unit = isMetadata ? "commands" : "records";
   const unsure = endOffset > commitOffset
@@ -158,7 +169,7 @@ export function describeLoss(
     ]
     : [];
   return [
-    `${topic}/${partition} has no leader; of its ${members.length} replicas, ${names} do not answer.`,
+    `${topic}/${partition} has no leader; of its ${members.length} replicas, ${why.join(", ")}.`,
     `Node ${node} would go on alone, with ${unit} ${startOffset} to ${endOffset}. Then:`,
     `  - ${unit} from ${endOffset} on are lost, if ${names} had acknowledged any`,
     ...unsure,
@@ -166,6 +177,10 @@ export function describeLoss(
       ? `  - ${names} must never be started again with the data directories of before`
       : `  - what ${names} have of this partition is deleted when they come back`,
   ].join("\n");
+}
+
+function nodesOf(nodes: readonly number[]): string {
+  return `${nodes.length === 1 ? "node" : "nodes"} ${nodes.join(", ")}`;
 }
 
 /** Who votes by the configuration of the furthest replica: the metadata does not know how far a change has come. */

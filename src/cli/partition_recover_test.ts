@@ -4,7 +4,7 @@ import {
   newDescribedReplica,
 } from "../wire/generated/describe_replicas_response.ts";
 import type { ReplicaReport } from "./client/replicas.ts";
-import { chooseSurvivor, votersOf } from "./partition_recover.ts";
+import { chooseSurvivor, describeLoss, votersOf } from "./partition_recover.ts";
 
 const NAME = { topic: "orders", partition: 0 };
 
@@ -56,4 +56,21 @@ Deno.test("the voters are those of the furthest replica, and which of them are d
     { nodeId: 2, incarnation: 11, isVoter: true, wasVoter: false, isDamaged: false },
   ]);
   assert.deepEqual(votersOf([{ node: 1, replica: null }]), []);
+});
+
+Deno.test("what is said before anything is lost names who does not answer, who lost the disk, and whose log is damaged", () => {
+  const survivor = (reports: readonly ReplicaReport[]) => {
+    const { node, replica } = reports.find(({ node }) => node === 2)!;
+    return { node, replica: replica! };
+  };
+  const damaged = [report(1, 5, { role: "read-only" }), report(2, 7)];
+  assert.match(
+    describeLoss(NAME, [...damaged, report(3, 9)], survivor(damaged)),
+    /of its 3 replicas, damage has cut the log of node 1\.\n.*\n.*lost, if node 1 had acknowledged any/,
+  );
+  const gone = [report(1, 0, { part: "none" }), report(2, 7), { node: 3, replica: null }];
+  assert.match(
+    describeLoss(NAME, gone, survivor(gone)),
+    /of its 3 replicas, node 3 do not answer, the disk of node 1 is lost\./,
+  );
 });

@@ -9,17 +9,21 @@ import { isSettingName, settingProblem, SETTINGS, suggestSetting } from "../base
 import { REGION_SHARE_MAX } from "../io/host_problem.ts";
 import { decoderBytesMax } from "../io/record_walk.ts";
 import { SEEDS_MAX } from "../cluster/hello.ts";
+import { type NamedLife, readLife } from "../cluster/lives.ts";
 import type { Command } from "./command.ts";
 import {
   type Address,
   address,
   addresses,
   choice,
+  type Flag,
   type FlagValues,
   integer,
+  list,
   pairs,
   parseFlags,
   type Problem,
+  Refusal,
   size,
   text,
   toggle,
@@ -98,12 +102,15 @@ export const START_FLAGS = {
       "at once, else as it is found. For one start: take it away again, or each later start gives up what " +
       "it finds, too",
   }),
-  "recover-metadata": toggle({
+  "recover-metadata": lives({
+    value: "ID:LIFE,...",
     help:
-      "The other nodes that vote on the cluster's metadata are lost for good, with their disks: go on with this node's copy, " +
-      "alone. Of use where no node that knows the metadata is running, else see `gregor partition recover`. It waits " +
-      "while a majority can be reached, and happens once: later starts ignore it. The lost nodes must never be started " +
-      "again with their old data directories",
+      "These nodes vote on the cluster's metadata and are lost for good, with their disks: go on without them, with this " +
+      "node's copy. Of use where no node that knows the metadata is running, else see `gregor partition recover`. Give the " +
+      "ids of the lost nodes, such as 1,2: the start waits for them, then ends with what would be lost and the flag that " +
+      "does it, which names the lives of those nodes. A life is given up once, so a flag that is left there harms nobody " +
+      "who comes back in another one. It does nothing while a majority can be reached. The lost nodes must never " +
+      "be started again with their old data directories. A metadata log that damage has cut takes --accept-loss besides",
   }),
   "verify": toggle({
     help: "Read everything back from the disk before serving, as a start after a disk error does",
@@ -129,6 +136,22 @@ export const START_FLAGS = {
   }),
 } as const;
 
+/** Nodes in lives that they had, with commas between them; may also be repeated. */
+function lives(options: { readonly value: string; readonly help: string }): Flag<NamedLife[]> {
+  const words = list(options);
+  return {
+    ...words,
+    defaultValue: [],
+    read: (texts) => {
+      const read = words.read(texts) as string[];
+      const named = read.map(readLife);
+      return named.length > 0 && named.every((one) => one !== null)
+        ? named as NamedLife[]
+        : new Refusal("ids of nodes, with their lives where they are known, such as 1:5f6e1c0a,2");
+    },
+  };
+}
+
 export interface StartOptions {
   readonly dataDir: string;
   readonly kafkaAddr: Address;
@@ -150,8 +173,8 @@ export interface StartOptions {
   readonly settings: ReadonlyMap<string, string>;
   /** Partitions that damage made read-only are writable again. */
   readonly acceptLoss: boolean;
-  /** The metadata goes on with this node alone, if its majority is lost. */
-  readonly recoverMetadata: boolean;
+  /** Lives that are given up if the metadata lost its majority; empty: none. */
+  readonly recoverMetadata: readonly NamedLife[];
   /** Everything is read back before serving. */
   readonly verify: boolean;
   /** Outlives the process that started it. */

@@ -101,3 +101,16 @@ Deno.test("what is wrong with start is listed in one go", () => {
     ],
   );
 });
+
+Deno.test("lost nodes are named by their ids, or in the lives that they had; anything else is refused with an example", () => {
+  const lostBy = (...flags: string[]) => parseStart(flags, {}, HOST);
+  assert.deepEqual(lostBy().options?.recoverMetadata, []);
+  assert.deepEqual(lostBy("--recover-metadata", "1:5f6e1c0a,2").options?.recoverMetadata, [
+    { nodeId: 1, life: 0x5f6e1c0a },
+    { nodeId: 2, life: null },
+  ]);
+  const [problem] = lostBy("--recover-metadata", "1:x").problems ?? [];
+  assert.match(problem?.message ?? "", /such as 1:5f6e1c0a,2/);
+  const [bare] = lostBy("--recover-metadata").problems ?? [];
+  assert.match(bare?.message ?? "", /needs a value: --recover-metadata ID:LIFE,\.\.\./);
+});

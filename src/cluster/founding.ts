@@ -29,9 +29,19 @@
 
 import { hostPort } from "../base/address.ts";
 import type { Random } from "../base/prng.ts";
-import { type HelloFounder, newNodeHello, type NodeHello } from "../wire/generated/node_hello.ts";
+import { newNodeHello, type NodeHello } from "../wire/generated/node_hello.ts";
 import { type Uuid, uuidToBase64 } from "../wire/uuid.ts";
-import { goingOnWithout, hasLife, havingLearned, isGivenUpBy, whyGivenUp } from "./given_up.ts";
+import { type Founder, type FoundingState, type Proposal, UNFORMED } from "./founding_state.ts";
+import {
+  completed,
+  goingOnWithout,
+  hasLife,
+  havingLearned,
+  isBehind,
+  isGivenUpBy,
+  isTold,
+  whyGivenUp,
+} from "./given_up.ts";
 import { newUuid } from "./ids.ts";
 import {
   describeSilent,
@@ -43,38 +53,13 @@ import {
   type Target,
 } from "./seed_target.ts";
 
-export type { RpcAddress };
+export { type Founder, type FoundingState, type Proposal, type RpcAddress, UNFORMED };
 
 /** Between two questions to a seed, before and after this node belongs to a cluster (ms). */
 export const HELLO_INTERVAL_MS = 200;
 export const HELLO_INTERVAL_FORMED_MS = 5_000;
 /** How long a node that could join a cluster listens whether its other seeds belong to another one (ms). */
 export const JOIN_PATIENCE_MS = 1_000;
-
-/** One of the nodes that found a cluster, and where it was then. */
-export type Founder = Readonly<HelloFounder>;
-
-/** A cluster that is proposed: its id, and its founders by node id. */
-export interface Proposal {
-  readonly clusterId: string;
-  readonly founders: readonly Founder[];
-}
-
-/** What the data directory keeps. */
-export interface FoundingState {
-  /** Empty until the node belongs to a cluster. */
-  readonly clusterId: string;
-  /** Who founded that cluster; empty where it is not known. */
-  readonly founders: readonly Founder[];
-  /** The last proposal of another node that this one agreed to; null when it belongs to a cluster. */
-  readonly pledge: Proposal | null;
-  /** Nodes without which the cluster's metadata went on, in the lives that they had; absent: none. */
-  readonly givenUp?: readonly Founder[];
-  /** The metadata goes on with this node alone, and what belongs to that is not done yet. */
-  readonly isRecovering?: boolean;
-}
-
-export const UNFORMED: FoundingState = { clusterId: "", founders: [], pledge: null };
 
 export interface FoundingOptions {
   readonly nodeId: number;
@@ -221,6 +206,17 @@ export class Founding {
     // Whoever cannot hear it now is asked until it can.
     for (const target of this.#targets.values()) target.answer = null;
     this.#save(goingOnWithout(this.#latest, lost, this.#options.random));
+  }
+
+  /** Nodes of this node's cluster, which know who was given up, or are to know it. */
+  acquaint(others: readonly RpcAddress[]): void {
+    for (const address of others) this.#addTarget(address, false);
+  }
+
+  /** Lives of which only a part may have been known when they were given up. */
+  complete(known: readonly Founder[]): void {
+    const state = completed(this.#latest, known);
+    if (state !== null) this.#save(state);
   }
 
   /** All that belongs to {@linkcode goOnWithout} is done. */
@@ -546,7 +542,7 @@ export class Founding {
 
   /** Those who run on and do not ask are told. */
   #addGivenUpTargets(): void {
-    for (const node of this.#state.givenUp ?? []) this.#addTarget(node, false);
+    for (const node of this.#state.givenUp ?? []) if (isTold(node)) this.#addTarget(node, false);
   }
 
   #isDue(target: Target, nowMs: number): boolean {
@@ -555,8 +551,9 @@ export class Founding {
 
   #intervalOf({ answer }: Target): number {
     if (this.#stage !== "formed") return HELLO_INTERVAL_MS;
-    // Until it has said which cluster it belongs to.
-    return answer !== null && answer.clusterId !== "" ? Infinity : HELLO_INTERVAL_FORMED_MS;
+    // Until it has said which cluster it belongs to, and both know the same nodes to be given up: a write may fail.
+    const isDone = answer !== null && answer.clusterId !== "" && !isBehind(this.#state, answer);
+    return isDone ? Infinity : HELLO_INTERVAL_FORMED_MS;
   }
 
   #ask(target: Target, nowMs: number): void {
@@ -581,7 +578,7 @@ export class Founding {
       founders: [...(agreed?.founders ?? founders)],
       askedHost: asked.host,
       askedPort: asked.port,
-      givenUp: [...givenUp],
+      givenUp: givenUp.filter(isTold),
     });
   }
 }

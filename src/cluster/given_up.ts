@@ -11,9 +11,10 @@
 import type { Random } from "../base/prng.ts";
 import type { NodeHello } from "../wire/generated/node_hello.ts";
 import type { Uuid } from "../wire/uuid.ts";
-import type { Founder, FoundingState } from "./founding.ts";
+import type { Founder, FoundingState } from "./founding_state.ts";
 import { GIVEN_UP_MAX } from "./hello.ts";
 import { newUuid } from "./ids.ts";
+import { isPartial, isSameLife } from "./lives.ts";
 
 interface Life {
   readonly incarnation: Uuid;
@@ -21,7 +22,12 @@ interface Life {
 
 /** Whether a node is among others, in the life that it has. */
 export function hasLife(nodes: readonly Life[], { incarnation }: Life): boolean {
-  return nodes.some((node) => node.incarnation === incarnation);
+  return nodes.some((node) => isSameLife(node.incarnation, incarnation));
+}
+
+/** Others can be told of it: it is known where it was. */
+export function isTold({ host }: Founder): boolean {
+  return host !== "";
 }
 
 /**
@@ -58,6 +64,30 @@ export function havingLearned(
   const room = GIVEN_UP_MAX - known.length;
   if (clusterId !== state.clusterId || news.length === 0 || room === 0) return null;
   return { ...state, givenUp: [...known, ...news.slice(0, room)] };
+}
+
+/** With the lives that are known in full now; null: nothing has changed. */
+export function completed(state: FoundingState, known: readonly Founder[]): FoundingState | null {
+  const { givenUp = [] } = state;
+  const full = givenUp.map((node) => {
+    if (!isPartial(node.incarnation)) return node;
+    return known.find((one) => one.nodeId === node.nodeId && hasLife([node], one)) ?? node;
+  });
+  return full.every((node, at) => node === givenUp[at]) ? null : { ...state, givenUp: full };
+}
+
+/**
+ * Whether one of two nodes of a cluster knows lives to be given up of which the other one has not heard, and has room for.
+ */
+export function isBehind(
+  { clusterId, givenUp: own = [] }: FoundingState,
+  { clusterId: otherCluster, givenUp }: NodeHello,
+): boolean {
+  if (clusterId !== otherCluster) return false;
+  const told = own.filter(isTold);
+  const lacks = (known: readonly Life[], news: readonly Life[]): boolean =>
+    known.length < GIVEN_UP_MAX && news.some((node) => !hasLife(known, node));
+  return lacks(own, givenUp) || lacks(givenUp, told);
 }
 
 /** Whether a node of the same cluster says that it goes on without this one. */

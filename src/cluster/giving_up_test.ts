@@ -4,6 +4,8 @@ import { strict as assert } from "node:assert";
 import { newNodeHello } from "../wire/generated/node_hello.ts";
 import { type Founder, isFounder } from "./founding.ts";
 import { GIVEN_UP_MAX } from "./hello.ts";
+import { partialLife } from "./lives.ts";
+import { memberIncarnation } from "./members.ts";
 import { type Process, started, World } from "./test_founding.ts";
 
 Deno.test("founders that were given up are told so, and the one that goes on is not", () => {
@@ -210,4 +212,82 @@ Deno.test("voters that are given up hear of it, also those that founded nothing:
     world.settle();
     assert.equal(late.expulsions.length > 0, true);
   }
+});
+
+Deno.test("who was given up is learned again where it could not be written, from an answer and from a question", () => {
+  for (const isAsked of [false, true]) {
+    const world = new World();
+    const [one] = started(world, 1, 2, 3);
+    world.settle();
+    world.kill(world.place(3), true);
+    const lost = founderAt(world, 3);
+    // The one that goes on asks; or is asked by one that starts, as what it said is lost.
+    one!.founding.goOnWithout([lost], [world.place(2).address]);
+    if (isAsked) world.kill(world.place(2), true);
+    world.save(world.place(1));
+    const two = isAsked ? world.start(world.place(2)) : world.place(2).process;
+    for (let round = 0; round < 40 && two!.pending === null; round++) {
+      world.nowMs += 200;
+      for (const port of [1, 2]) world.place(port).process!.founding.tick(world.nowMs);
+      for (let left = world.messages.length; left > 0; left--) world.deliver(0);
+    }
+    assert.deepEqual(two!.pending?.givenUp, [lost]);
+    // The disk refuses.
+    two!.pending = null;
+    two!.founding.notSaved();
+    for (let left = world.messages.length; left > 0; left--) world.deliver(0);
+    assert.equal(world.place(2).state.givenUp, undefined);
+    world.settle(80);
+    assert.deepEqual(world.place(2).state.givenUp, [lost]);
+    // Then it is quiet: nobody asks who knows the same.
+    assert.deepEqual(world.messages.length, 0);
+  }
+});
+
+Deno.test("what is heard while something else is being written is not forgotten", () => {
+  const { world, processes: [one, two] } = grown();
+  const lost = founderAt(world, 3);
+  two!.founding.goOnWithout([]);
+  one!.founding.goOnWithout([lost], [world.place(2).address]);
+  world.save(world.place(1));
+  for (let left = world.messages.length; left > 0; left--) world.deliver(0);
+  world.save(world.place(2));
+  world.settle(80);
+  assert.deepEqual(world.place(2).state.givenUp, [lost]);
+});
+
+Deno.test("nodes that the metadata names are told who was given up, though nobody is a seed of theirs", () => {
+  const { world, processes: [one, , three] } = grown();
+  world.kill(world.place(2), true);
+  const lost = founderAt(world, 2);
+  one!.founding.goOnWithout([lost]);
+  world.save(world.place(1));
+  world.settle();
+  assert.equal(world.place(3).state.givenUp, undefined);
+  one!.founding.acquaint([world.place(3).address]);
+  world.settle();
+  assert.deepEqual(world.place(3).state.givenUp, [lost]);
+  assert.deepEqual(three!.expulsions, []);
+});
+
+Deno.test("a life of which only the number is known is given up, and named in full when more is known", () => {
+  const { world, processes: [one] } = grown();
+  const lost = founderAt(world, 2);
+  const number = memberIncarnation(lost.incarnation);
+  const partial = { ...lost, incarnation: partialLife(number), host: "", port: 0 };
+  one!.founding.goOnWithout([partial]);
+  world.save(world.place(1));
+  world.settle();
+  // Where it is, nobody knows: nobody is told.
+  assert.deepEqual(world.place(1).state.givenUp, [partial]);
+  assert.equal(world.place(3).state.givenUp, undefined);
+  const another = { ...lost, incarnation: "b".repeat(32) };
+  one!.founding.complete([another]);
+  assert.equal(one!.pending, null);
+  one!.founding.complete([another, lost]);
+  world.save(world.place(1));
+  assert.deepEqual(world.place(1).state.givenUp, [lost]);
+  assert.equal(world.place(1).state.isRecovering, true);
+  world.settle();
+  assert.match(world.place(2).process!.expulsions[0]!, /went on without this node/);
 });

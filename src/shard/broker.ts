@@ -13,6 +13,7 @@
 import { EXIT_CANNOT_CREATE, EXIT_HOST_UNFIT, EXIT_INVARIANT } from "../base/exit_codes.ts";
 import type { Logger } from "../base/logger.ts";
 import { Settings } from "../base/settings.ts";
+import type { NamedLife } from "../cluster/lives.ts";
 import {
   allowedProcessors,
   claimDataDirectory,
@@ -68,8 +69,8 @@ export interface BrokerOptions {
   } | null;
   /** Partitions that damage made read-only are writable again. */
   readonly acceptLoss: boolean;
-  /** The metadata goes on with this node alone, if its majority is lost. */
-  readonly recoversMetadata?: boolean;
+  /** Lives that are given up if the metadata lost its majority; absent: none. */
+  readonly recoversMetadata?: readonly NamedLife[];
   /** Read everything back from the disk before serving. */
   readonly verify: boolean;
   /** Resolves at a signal. */
@@ -186,7 +187,7 @@ export class Broker {
         dataDir: options.dataDir,
         idlePollUs: options.idlePollUs,
         acceptLoss: options.acceptLoss,
-        recoversMetadata: options.recoversMetadata ?? false,
+        recoversMetadata: options.recoversMetadata ?? [],
         openFilesMax: descriptors.openFilesPerShard,
         processor: pin ? processors[shard]! : -1,
         settings,

@@ -8,12 +8,11 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { LogLevel } from "../base/logger.ts";
-import { hasMajority } from "../cluster/lost_majority.ts";
 import { type ClusterImage, NodeState } from "../cluster/image.ts";
 import { ControllerService } from "../cluster/controller_service.ts";
 import { wantedControllerMembers } from "../cluster/controller_members.ts";
 import type { Founder } from "../cluster/founding.ts";
+import type { NamedLife } from "../cluster/lives.ts";
 import type { VersionRange } from "../cluster/logical_version.ts";
 import { controllerMembers, memberIncarnation } from "../cluster/members.ts";
 import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
@@ -21,17 +20,27 @@ import { io, runTask, type Task, until } from "../io/task.ts";
 import { Timer } from "../io/timers.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
 import type { Partition } from "../kafka/partition.ts";
+import type { Configuration, Member } from "../raft/configuration.ts";
 import type { WantedMembers } from "../raft/next_members.ts";
 import { ControllerSteward } from "./controller_steward.ts";
 import { MetadataFeed } from "./metadata_feed.ts";
 import { MetadataKeepers } from "./metadata_keepers.ts";
 import { controllerPartition } from "./metadata_partition.ts";
-import { countedVoters, lostVoters, reachableNodes, startProblem } from "./metadata_recovery.ts";
+import {
+  isMemberConnected,
+  isMemberThere,
+  lifeOf,
+  lostVoters,
+  reachableNodes,
+  type Remembered,
+} from "./metadata_recovery.ts";
 import type { NodeMembership } from "./node_membership.ts";
 import { register, type Registration, type RegistrationAnswer } from "./registration.ts";
 import { Registrar, registrationOf } from "./registrar.ts";
 import type { Shard } from "./shard.ts";
+import { rpcAddressOf } from "./shard_peers.ts";
 import { METADATA_SNAPSHOTS } from "./shard_options.ts";
+import { flagsFor, StartRecovery } from "./start_recovery.ts";
 import type { AdvertisedNode, JoinRefusal } from "./start_sequence.ts";
 import { metadataWait } from "./start_wait.ts";
 
@@ -41,14 +50,17 @@ const REGISTER_MS = 2_000;
 const PATIENCE_MS = 1_500;
 /** A start that is to go on without the others waits so much longer for them (ms). */
 const RECOVER_PATIENCE_MS = 10_000;
+const NOTHING_REMEMBERED: Remembered = { founders: [], keepers: [] };
 /** Until a write of the manifest is tried again (ms). */
 const RETRY_MS = 1_000;
 
 export class ClusterSeat {
   readonly #shard: Shard;
   readonly registrar: Registrar;
-  /** The nodes that keep the metadata, while this one waits for a leader among them. */
-  #awaited: readonly Founder[] = [];
+  /** The metadata has no leader yet: since when that is late (ms); Infinity: it has one. */
+  #lateMs = Infinity;
+  /** It is not known yet whether the nodes are given up that may have more of a damaged metadata log. */
+  #isLossUndecided = false;
   /** Nodes that have said where they are. */
   #located = 0;
   /** The cluster does not know this node yet, and the start waits for that. */
@@ -84,7 +96,7 @@ export class ClusterSeat {
   recoverMetadata(done: (problem: string | null) => void): void {
     const membership = this.#membership;
     assert(membership !== null, "who has a copy of the metadata has joined");
-    const lost = lostVoters(this.#shard, membership.state.founders);
+    const lost = lostVoters(this.#shard, this.#remembered);
     membership.goOnWithout(lost, reachableNodes(this.#shard), (refusal) => {
       if (refusal === null) this.#goOnAlone(this.#shard.partitions.byGroup(CONTROLLER_GROUP_ID));
       done(refusal?.reason ?? null);
@@ -101,9 +113,20 @@ export class ClusterSeat {
     );
   }
 
-  /** Nobody leads the metadata, and of its voters too few can be reached. */
-  #isLost({ replica }: Partition): boolean {
-    return replica.leaderId < 0 && !hasMajority(countedVoters(this.#shard, replica));
+  /** Whether a member of the metadata's group can be reached, in the life in which it is one. */
+  isMemberThere(member: Member): boolean {
+    return isMemberThere(this.#shard, this.#remembered, member);
+  }
+
+  /** What the manifest says of nodes. */
+  get #remembered(): Remembered {
+    const membership = this.#membership;
+    if (membership === null) return NOTHING_REMEMBERED;
+    return { founders: membership.state.founders, keepers: membership.keepers };
+  }
+
+  get #configuration(): Configuration {
+    return this.#shard.replication.replicaOf(CONTROLLER_GROUP_ID)!.raft.configuration;
   }
 
   /** Asked for again by a start that comes before all of it is done. */
@@ -121,8 +144,28 @@ export class ClusterSeat {
   }
 
   /** Other nodes that may have a copy of the metadata; null: that was not noted. */
-  get notedKeepers(): readonly number[] | null {
+  get notedKeepers(): readonly Founder[] | null {
     return this.#membership?.notedKeepers ?? null;
+  }
+
+  /** Whether these may still be given up by this start. */
+  get isLossUndecided(): boolean {
+    return this.#isLossUndecided;
+  }
+
+  /** What is registered says who members are, and where those are who must know who was given up. */
+  #noteNodes(membership: NodeMembership): void {
+    const { image: { nodes }, options: { nodeId } } = this.#shard;
+    const lives = [...nodes.values()].flatMap((node) => {
+      const address = rpcAddressOf(node);
+      if (address === null || node.nodeId === nodeId) return [];
+      const { host, port } = address;
+      return [{ nodeId: node.nodeId, incarnation: node.incarnation, host, port }];
+    });
+    membership.completeGivenUp(lives);
+    if ((membership.state.givenUp ?? []).length > 0) membership.acquaint(lives);
+    this.#keepers?.moved();
+    this.#noteKeepers();
   }
 
   #noteKeepers(): void {
@@ -133,10 +176,22 @@ export class ClusterSeat {
   /** What a start waits for, for people; null: for nothing that takes long. */
   get waitsFor(): string | null {
     if (this.#isUnregistered) return "this node is not written to the cluster's metadata yet";
-    if (this.#awaited.length < 2) return null;
-    const { peers, options: { nodeId } } = this.#shard;
-    const { links } = peers.nodeLinks;
-    return metadataWait(this.#awaited, (other) => other === nodeId || links.isUp(other));
+    if (this.#lateMs === Infinity) return null;
+    const { nodeId, nowMs } = this.#shard.options;
+    const { voters } = this.#configuration;
+    if (voters.length < 2) return null;
+    const memory = this.#remembered;
+    const { links } = this.#shard.peers.nodeLinks;
+    const { isMember } = this.#shard.replication.replicaOf(CONTROLLER_GROUP_ID)!.raft;
+    const missing = voters
+      .filter((voter) =>
+        voter.node === nodeId ? !isMember : !isMemberConnected(this.#shard, memory, voter)
+      )
+      .map((voter) => ({
+        ...lifeOf(this.#shard, memory, voter),
+        isWiped: voter.node === nodeId || links.isUp(voter.node),
+      }));
+    return metadataWait(voters.length, missing, nowMs() >= this.#lateMs + RECOVER_PATIENCE_MS);
   }
 
   /**
@@ -148,17 +203,17 @@ export class ClusterSeat {
    *
    * @param membership in which cluster this node is
    * @param firstFreeGroupId above the id of every log of the node
-   * @param rest acceptLoss: also when a part of the metadata log cannot be read; recoversMetadata: without its majority, if
-   * that is lost
+   * @param rest acceptLoss: also when a part of the metadata log cannot be read; recoversMetadata: the lives that are given up
+   * if its majority is lost
    * @returns why there is nothing that could be served; null when all is well
    */
   *join(
     membership: NodeMembership,
     node: AdvertisedNode,
     firstFreeGroupId: number,
-    { acceptLoss, recoversMetadata = false }: {
+    { acceptLoss, recoversMetadata = [] }: {
       readonly acceptLoss: boolean;
-      readonly recoversMetadata?: boolean;
+      readonly recoversMetadata?: readonly NamedLife[];
     },
   ): Task<JoinRefusal | null> {
     assert(
@@ -171,7 +226,12 @@ export class ClusterSeat {
     this.#shard.peers.hellos.formed();
     const { founders } = membership.state;
     for (const founder of founders) this.#shard.peers.setAddress(founder.nodeId, founder);
+    // Where a node was last counts more than where it was at the founding. They are asked whether this one was given up.
+    const placed = membership.keepers.filter(({ host }) => host !== "");
+    for (const keeper of placed) this.#shard.peers.setAddress(keeper.nodeId, keeper);
+    membership.acquaint(placed);
     membership.greet();
+    this.#isLossUndecided = acceptLoss && recoversMetadata.length > 0;
     const voters = controllerMembers(founders);
     const { isFounder } = membership;
     const own = isFounder ? null : memberIncarnation(membership.incarnation);
@@ -199,34 +259,42 @@ export class ClusterSeat {
       register();
     }
     if (membership.isRecovering) this.#goOnAlone(partition);
-    // Once: a flag that is left there would give up whoever is only late.
-    const mayRecover = recoversMetadata && (membership.state.givenUp ?? []).length === 0;
-    this.#awaited = founders.filter(({ nodeId }) => voters.some(({ node }) => node === nodeId));
-    while (!partition.leading && !isFollowing(partition) && !partition.replica.readOnly) {
+    const recovery = new StartRecovery({
+      shard: this.#shard,
+      membership,
+      partition,
+      configuration: () => this.#configuration,
+      named: recoversMetadata,
+      acceptsLoss: acceptLoss,
+    });
+    this.#lateMs = impatientMs;
+    while (!this.#isJoined(partition)) {
       const reason = membership.twin ?? refusalIn(answer);
       if (reason !== null) return { kind: "cluster", reason };
       this.#locate(membership);
       // A founder that the others have removed since is told nothing before it is a member again.
       const isLate = this.#shard.options.nowMs() >= impatientMs;
       if (isLate && !isRegistering && founders.length > 0) register();
-      if (this.#isUseless(partition)) return useless(partition, membership.keepers);
-      const isTime = mayRecover && !membership.isRecovering &&
-        this.#shard.options.nowMs() >= impatientMs + RECOVER_PATIENCE_MS;
-      if (isTime && this.#isLost(partition)) {
-        const problem = startProblem(this.#shard, partition, membership.state);
-        if (problem !== null) return { kind: "cluster", reason: problem };
-        const { logger } = this.#shard.options;
-        const what = "The metadata goes on with this node alone, as --recover-metadata asks";
-        logger.log(LogLevel.WARN, what);
-        const failure = yield* until<string | null>((done) => this.recoverMetadata(done));
+      if (this.#isUseless(partition)) return useless(partition, recovery);
+      const isTime = this.#shard.options.nowMs() >= impatientMs + RECOVER_PATIENCE_MS;
+      const step = isTime && partition.replica.leaderId < 0 ? recovery.look() : null;
+      if (step?.kind === "refuse") return step.refusal;
+      if (step?.kind === "go") {
+        const failure = yield* until<string | null>((done) =>
+          membership.goOnWithout(step.lost, [], (refusal) => done(refusal?.reason ?? null))
+        );
         if (failure !== null) return { kind: "error", reason: failure };
+        // Of a damaged log the loss is accepted now, and that makes it go on.
+        this.#isLossUndecided = false;
+        this.#goOnAlone(partition);
       }
       yield* this.#pause(1);
     }
+    recovery.end();
     if (partition.replica.readOnly && !this.#shard.partitions.mayGiveUp(CONTROLLER_GROUP_ID)) {
-      return useless(partition, membership.keepers);
+      return useless(partition, recovery);
     }
-    this.#awaited = [];
+    this.#lateMs = Infinity;
     if (partition.replica.readOnly) {
       // Nobody leads it; clients find here why nothing can be changed.
       this.#shard.leaderNews.tell(
@@ -258,13 +326,16 @@ export class ClusterSeat {
     feed.isLossAccepted = acceptLoss;
     feed.isRecovering = membership.isRecovering;
     feed.onRecovered = () => this.#endRecovery(membership);
-    this.#keepers = new MetadataKeepers({
+    const keepers = new MetadataKeepers({
       ...this.#shard.options,
       membership,
+      lifeOf: (member) => lifeOf(this.#shard, this.#remembered, member),
       onNoted: () => this.#shard.steward.watch(CONTROLLER_GROUP_ID),
     });
+    this.#keepers = keepers;
     feed.onCommitted = () => this.#noteKeepers();
-    this.#noteKeepers();
+    this.#noteNodes(membership);
+    this.#shard.image.listen({ nodesChanged: () => this.#noteNodes(membership) });
     const lost = loaded?.lostOffsets ?? 0;
     const isFrozen = partition.replica.readOnly || (lost > 0 && !acceptLoss);
     if (isFrozen && this.#shard.image.clusterId === "") {
@@ -437,6 +508,12 @@ export class ClusterSeat {
     timers.schedule(new Timer(run), nowMs() + ms);
   }
 
+  /** The metadata has a leader of which it has heard what is committed; or it is read as it is. */
+  #isJoined(partition: Partition): boolean {
+    if (this.#shard.partitions.isUndecided(partition)) return false;
+    return partition.leading || isFollowing(partition) || partition.replica.readOnly;
+  }
+
   /** Damage has cut the metadata log, and it can neither be read alone nor written again. */
   #isUseless(partition: Partition): boolean {
     const { log, replica } = partition;
@@ -454,11 +531,15 @@ function refusalIn(answer: RegistrationAnswer | null): string | null {
 }
 
 /** Why a start cannot go on with a damaged log. */
-function useless({ log }: Partition, keepers: readonly number[]): JoinRefusal {
+function useless({ log }: Partition, recovery: StartRecovery): JoinRefusal {
   const what =
     `The cluster's metadata log (${log.directory}) cannot be used: damage may have cut it, and its loss is not accepted`;
-  if (keepers.length === 0) return { kind: "damaged", reason: what };
-  const reason = `${what}, because other nodes (${keepers.join(", ")}) may have more of it`;
+  const others = recovery.holders();
+  if (others.length === 0) return { kind: "damaged", reason: what };
+  const names = others.map(({ nodeId }) => nodeId).join(", ");
+  const reason =
+    `${what}, because other nodes (${names}) may have more of it. If all of them are gone for good, with ` +
+    `their disks: start this node once with ${flagsFor(others, true)}`;
   return { kind: "elsewhere", reason };
 }
 

@@ -31,6 +31,7 @@
  */
 
 import type { LogFields, LogLevel } from "../base/logger.ts";
+import type { NamedLife } from "../cluster/lives.ts";
 import type { ProgramFacts } from "../kafka/services.ts";
 import type { Manifest } from "../storage/manifest.ts";
 import type { Damage } from "../storage/shard_storage.ts";
@@ -65,8 +66,8 @@ export interface Boot {
   readonly idlePollUs: number;
   /** Logs that damage made read-only are writable again. */
   readonly acceptLoss: boolean;
-  /** The metadata goes on with this node alone, if its majority is lost. */
-  readonly recoversMetadata?: boolean;
+  /** Lives that are given up if the metadata lost its majority; absent: none. */
+  readonly recoversMetadata?: readonly NamedLife[];
   /** Segments and indexes that the shard keeps open. */
   readonly openFilesMax: number;
   /** Processor to run on, or -1 for any. */

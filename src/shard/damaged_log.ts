@@ -19,7 +19,8 @@ export function tellDamaged(shard: Shard, { log, image }: Partition, isAccepted:
     logger.log(LogLevel.WARN, "Accepted a damaged log: it is writable again", fields);
     return;
   }
-  const keepers = isMetadata ? shard.seat.notedKeepers ?? image.replicas : image.replicas;
+  const noted = isMetadata ? shard.seat.notedKeepers?.map((keeper) => keeper.nodeId) : null;
+  const keepers = noted ?? image.replicas;
   const others = keepers.filter((node) => node !== nodeId).join(", ");
   logger.log(
     LogLevel.ERROR,

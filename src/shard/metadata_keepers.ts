@@ -1,15 +1,17 @@
 /**
- * Which other nodes may have a copy of the metadata, noted in the manifest: a metadata log that damage has cut does not
- * know it any more, and its loss is accepted only where nobody else could have more of it.
+ * Which other nodes may have a copy of the metadata, in which lives, and where they are, noted in the manifest. A metadata
+ * log that damage has cut does not know it any more, and its loss is accepted only where nobody else could have more of it. A
+ * start that is to go on without the others has to name them, and cannot read the metadata before it leads it.
  *
- * A node is noted before it becomes a member of the metadata's group, and taken off when a committed configuration is
+ * A life is noted before it becomes a member of the metadata's group, and taken off when a committed configuration is
  * without it.
  *
  * @module
  */
 
+import type { Founder } from "../cluster/founding.ts";
 import { Timer, type Timers } from "../io/timers.ts";
-import type { Configuration } from "../raft/configuration.ts";
+import type { Configuration, Member } from "../raft/configuration.ts";
 import type { NodeMembership } from "./node_membership.ts";
 
 /** Until a note that could not be written is tried again (ms). */
@@ -20,6 +22,8 @@ export interface MetadataKeepersOptions {
   readonly membership: Pick<NodeMembership, "keepers" | "noteKeepers">;
   readonly timers: Timers;
   readonly nowMs: () => number;
+  /** Who a member is, and where. */
+  readonly lifeOf: (member: Member) => Founder;
   /** Another list is durable. */
   readonly onNoted: () => void;
 }
@@ -29,24 +33,31 @@ export class MetadataKeepers {
   readonly #retry = new Timer(() => this.#write());
   /** The last committed configuration that was looked at. */
   #settled: Configuration | null = null;
-  #wanted: readonly number[] | null = null;
-  #isWriting = false;
+  /** What is being written, and what is to be then. */
+  #writing: readonly Founder[] | null = null;
+  #wanted: readonly Founder[] | null = null;
 
   constructor(options: MetadataKeepersOptions) {
     this.#options = options;
   }
 
-  /** Other nodes, in order. */
-  get nodes(): readonly number[] {
-    return this.#options.membership.keepers;
+  /** What is noted when all is written. */
+  get #latest(): readonly Founder[] {
+    return this.#wanted ?? this.#writing ?? this.#options.membership.keepers;
   }
 
-  /** Whether all of these are noted; if not, they will be, and `onNoted` follows. */
-  covers(members: readonly { readonly node: number }[]): boolean {
-    const { nodes } = this;
+  /**
+   * Whether all of these are noted, and stay so; if not, they will be, and `onNoted` follows. A list that is being written
+   * may be without one that the last one had.
+   */
+  covers(members: readonly Member[]): boolean {
     const others = this.#othersIn(members);
-    if (others.every((node) => nodes.includes(node))) return true;
-    this.#want([...nodes, ...others]);
+    const { membership } = this.#options;
+    const isNoted = (one: Founder): boolean =>
+      hasKeeper(membership.keepers, one) && hasKeeper(this.#latest, one);
+    if (others.every(isNoted)) return true;
+    const news = others.filter((one) => !hasKeeper(this.#latest, one));
+    this.#want([...this.#latest, ...news]);
     return false;
   }
 
@@ -58,36 +69,55 @@ export class MetadataKeepers {
     this.#want(this.#othersIn([...voters, ...outgoing, ...learners]));
   }
 
+  /** A node may be somewhere else, or more may be known of it. */
+  moved(): void {
+    this.#settled = null;
+  }
+
   stop(): void {
     this.#options.timers.cancel(this.#retry);
     this.#wanted = null;
   }
 
-  #othersIn(members: readonly { readonly node: number }[]): number[] {
-    return members.map(({ node }) => node).filter((node) => node !== this.#options.nodeId);
+  /** Each life once, by node. */
+  #othersIn(members: readonly Member[]): Founder[] {
+    const { nodeId, lifeOf } = this.#options;
+    const others = members.filter(({ node }) => node !== nodeId).map(lifeOf);
+    return others.filter((one, at) => !hasKeeper(others.slice(0, at), one));
   }
 
-  #want(nodes: readonly number[]): void {
-    const wanted = [...new Set(nodes)].sort((a, b) => a - b);
-    const isNoted = !this.#isWriting && `${wanted}` === `${this.nodes}`;
+  #want(keepers: readonly Founder[]): void {
+    const wanted = [...keepers].sort((a, b) => a.nodeId - b.nodeId);
+    const isNoted = this.#writing === null && isSame(wanted, this.#options.membership.keepers);
     this.#wanted = isNoted ? null : wanted;
-    if (!this.#isWriting && !this.#retry.scheduled) this.#write();
+    if (this.#writing === null && !this.#retry.scheduled) this.#write();
   }
 
   #write(): void {
-    const nodes = this.#wanted;
-    if (nodes === null) return;
+    const keepers = this.#wanted;
+    if (keepers === null) return;
     this.#wanted = null;
-    this.#isWriting = true;
+    this.#writing = keepers;
     const { membership, timers, nowMs, onNoted } = this.#options;
-    membership.noteKeepers(nodes, (refusal) => {
-      this.#isWriting = false;
+    membership.noteKeepers(keepers, (refusal) => {
+      this.#writing = null;
       if (refusal === null) onNoted();
       else {
-        this.#wanted ??= nodes;
+        this.#wanted ??= keepers;
         timers.schedule(this.#retry, nowMs() + RETRY_MS);
       }
-      if (!this.#retry.scheduled && !this.#isWriting) this.#write();
+      if (!this.#retry.scheduled && this.#writing === null) this.#write();
     });
   }
+}
+
+function hasKeeper(keepers: readonly Founder[], { nodeId, incarnation }: Founder): boolean {
+  return keepers.some((one) => one.nodeId === nodeId && one.incarnation === incarnation);
+}
+
+function isSame(a: readonly Founder[], b: readonly Founder[]): boolean {
+  return a.length === b.length && a.every((one, at) => {
+    const other = b[at]!;
+    return hasKeeper([other], one) && one.host === other.host && one.port === other.port;
+  });
 }

@@ -1,15 +1,14 @@
 /**
- * Who is there of the metadata's group, and who is lost, when it is recovered on this node.
+ * Who is there of the metadata's group, and who is lost, when it is recovered on this node: lives count, not nodes.
  *
  * @module
  */
 
-import type { Founder, FoundingState, RpcAddress } from "../cluster/founding.ts";
+import type { Founder, RpcAddress } from "../cluster/founding.ts";
+import { isSameLife, lifeOfMember } from "../cluster/lives.ts";
 import type { CountedVoter } from "../cluster/lost_majority.ts";
-import { memberIncarnation } from "../cluster/members.ts";
 import { CONTROLLER_GROUP_ID } from "../cluster/records.ts";
-import type { Partition } from "../kafka/partition.ts";
-import type { Member } from "../raft/configuration.ts";
+import type { Configuration, Member } from "../raft/configuration.ts";
 import type { Replica } from "../replication/replica.ts";
 import type { Shard } from "./shard.ts";
 import { rpcAddressOf } from "./shard_peers.ts";
@@ -18,73 +17,81 @@ const ANY_INCARNATION = 0;
 
 type Seen = Pick<Shard, "image" | "live" | "peers" | "replication" | "options">;
 
+/** What the manifest says of nodes. */
+export interface Remembered {
+  readonly founders: readonly Founder[];
+  readonly keepers: readonly Founder[];
+}
+
+/** Who a member of the metadata's group is, and where (`lifeOfMember`). */
+export function lifeOf(
+  { image }: Pick<Seen, "image">,
+  { founders, keepers }: Remembered,
+  member: Member,
+): Founder {
+  const node = image.nodes.get(member.node);
+  const address = node === undefined ? null : rpcAddressOf(node);
+  const registered = node === undefined || address === null ? [] : [{
+    nodeId: node.nodeId,
+    incarnation: node.incarnation,
+    host: address.host,
+    port: address.port,
+  }];
+  // A member without an incarnation is the one that founded the cluster alone, in its first life.
+  const known = member.incarnation === ANY_INCARNATION
+    ? [...founders, ...keepers, ...registered]
+    : [...registered, ...founders, ...keepers];
+  return lifeOfMember(member, known);
+}
+
 /**
  * Whether a member of the metadata's group can be reached, in the life in which it is one. A node that lost its disk is
- * there as another one.
+ * there as another one; one that nothing was heard of counts as there.
  */
-export function isMemberThere(
-  { image, live, peers }: Pick<Seen, "image" | "live" | "peers">,
-  { node, incarnation }: Member,
-): boolean {
-  if (!live.isAlive(node)) return false;
-  const { links } = peers.nodeLinks;
-  const said = links.isUp(node) ? links.identityOf(node)?.incarnation : undefined;
-  if (said === undefined) return true;
-  if (incarnation !== ANY_INCARNATION) return memberIncarnation(said) === incarnation;
-  return (image.nodes.get(node)?.incarnation ?? said) === said;
+export function isMemberThere(shard: Seen, memory: Remembered, member: Member): boolean {
+  const { links } = shard.peers.nodeLinks;
+  if (!shard.live.isAlive(member.node)) return false;
+  const isHeard = links.isUp(member.node) && links.identityOf(member.node) !== null;
+  return !isHeard || isMemberConnected(shard, memory, member);
+}
+
+/** Whether this node is connected to a member of the metadata's group, in the life in which it is one. */
+export function isMemberConnected(shard: Seen, memory: Remembered, member: Member): boolean {
+  const { links } = shard.peers.nodeLinks;
+  const said = links.isUp(member.node) ? links.identityOf(member.node)?.incarnation : undefined;
+  if (said === undefined) return false;
+  const { incarnation } = lifeOf(shard, memory, member);
+  return incarnation === "" || isSameLife(incarnation, said);
 }
 
 /** The voters of the metadata's group, as this node's replica has them. */
-export function countedVoters(shard: Seen, replica: Replica): CountedVoter[] {
+export function countedVoters(
+  nodeId: number,
+  replica: Replica,
+  isThere: (member: Member) => boolean,
+): CountedVoter[] {
   return replica.status().members.map((member) => ({
     isVoter: member.part === "voter",
     wasVoter: member.wasVoter,
-    isThere: member.node === shard.options.nodeId || isMemberThere(shard, member),
+    isThere: member.node === nodeId ? member.part !== "none" : isThere(member),
   }));
 }
 
-/**
- * Why a start cannot have the metadata go on with this node alone; null: it can, or did so before. What the metadata
- * says is not known before somebody leads it: a voter that came after the founding could not be named to the others.
- */
-export function startProblem(
-  { options: { nodeId } }: Seen,
-  { replica }: Partition,
-  { founders }: FoundingState,
-): string | null {
-  const { members } = replica.status();
-  const own = members.find(({ node }) => node === nodeId)?.part ?? "none";
-  if (own !== "voter" && own !== "leaving") {
-    return "this node does not vote on the cluster's metadata: start one that does with --recover-metadata";
-  }
-  const isKnown = ({ node, incarnation }: Member): boolean =>
-    founders.some((founder) =>
-      founder.nodeId === node &&
-      (incarnation === ANY_INCARNATION || memberIncarnation(founder.incarnation) === incarnation)
-    );
-  const stranger = members.find(({ part, wasVoter, node, incarnation }) =>
-    node !== nodeId && (part === "voter" || wasVoter) && !isKnown({ node, incarnation })
-  );
-  return stranger === undefined
-    ? null
-    : `node ${stranger.node} votes on the cluster's metadata, and did not found ` +
-      "the cluster: --recover-metadata cannot name it to other nodes, start it again";
+/** Who votes besides this node, by a configuration: each member once. */
+export function otherVoters({ voters, outgoing }: Configuration, nodeId: number): Member[] {
+  const former = outgoing.filter(({ node }) => voters.every((voter) => voter.node !== node));
+  return [...voters, ...former].filter(({ node }) => node !== nodeId);
 }
 
 /** Who votes on the metadata besides this node and cannot be reached, in the lives that voted. */
-export function lostVoters(shard: Seen, founders: readonly Founder[]): Founder[] {
-  const { image, peers, replication, options: { nodeId } } = shard;
+export function lostVoters(shard: Seen, memory: Remembered): Founder[] {
+  const { replication, options: { nodeId } } = shard;
   const now = replication.replicaOf(CONTROLLER_GROUP_ID)?.raft.configuration;
-  const voters = new Map<number, Member>();
-  for (const member of [...now?.voters ?? [], ...now?.outgoing ?? []]) {
-    if (member.node !== nodeId) voters.set(member.node, member);
-  }
-  const { links } = peers.nodeLinks;
-  return [...voters.values()].flatMap((voter) => {
-    const isThere = links.isUp(voter.node) && isMemberThere(shard, voter);
-    const known = isThere ? null : placeOf(image, voter.node, founders);
-    return known === null ? [] : [known];
-  });
+  if (now === undefined) return [];
+  return otherVoters(now, nodeId)
+    .filter((voter) => !isMemberConnected(shard, memory, voter))
+    .map((voter) => lifeOf(shard, memory, voter))
+    .filter(({ incarnation }) => incarnation !== "");
 }
 
 /** Nodes that are registered and can be reached. */
@@ -95,18 +102,4 @@ export function reachableNodes({ image, peers, options }: Seen): RpcAddress[] {
     const isThere = node.nodeId !== options.nodeId && links.isUp(node.nodeId);
     return address === null || !isThere ? [] : [{ host: address.host, port: address.port }];
   });
-}
-
-/** As registered; a founder that has not come to that, as it was at the founding. */
-function placeOf(
-  image: Shard["image"],
-  nodeId: number,
-  founders: readonly Founder[],
-): Founder | null {
-  const known = image.nodes.get(nodeId);
-  const address = known === undefined ? null : rpcAddressOf(known);
-  if (known === undefined || address === null) {
-    return founders.find((founder) => founder.nodeId === nodeId) ?? null;
-  }
-  return { nodeId, incarnation: known.incarnation, host: address.host, port: address.port };
 }

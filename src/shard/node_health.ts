@@ -10,6 +10,7 @@
 
 import { type Logger, LogLevel } from "../base/logger.ts";
 import type { PartitionImage } from "../cluster/partition_image.ts";
+import { METADATA_TOPIC } from "../cluster/topic_names.ts";
 import { type ReplicaHealth, replicaProblems, replicaWarnings } from "./replica_health.ts";
 import type { StorageHealth } from "./storage_health.ts";
 
@@ -21,7 +22,7 @@ const MIB = 2 ** 20;
 
 export const FULL_DISK_REMEDY = "free space on its file system, delete topics or records " +
   "(gregor topic delete, gregor topic trim), or keep less (gregor topic alter NAME --config retention.bytes=SIZE)";
-const REPLICA_DAMAGE_REMEDY =
+const METADATA_DAMAGE_REMEDY =
   "put back a copy of the files; or, when the others are well, stop this broker, move its data directory away and start it " +
   "without --accept-loss: it comes back under its id, and is filled by the others";
 export const DAMAGE_REMEDY =
@@ -33,12 +34,25 @@ export function replicaDamageRemedy(
   { topic, index, replicas, adding, removing }: PartitionImage,
   nodeId: number,
 ): string {
-  const isOnWay = (node: number): boolean => adding.includes(node) || removing.includes(node);
-  const isOnlyOne = replicas.includes(nodeId) &&
-    replicas.every((node) => node === nodeId || isOnWay(node));
-  if (!isOnlyOne) return REPLICA_DAMAGE_REMEDY;
-  if (replicas.length === 1) return DAMAGE_REMEDY;
   const name = `${topic.name}/${index}`;
+  if (topic.name === METADATA_TOPIC) return METADATA_DAMAGE_REMEDY;
+  const isOnWay = (node: number): boolean => adding.includes(node) || removing.includes(node);
+  const others = replicas.filter((node) => node !== nodeId);
+  if (!replicas.includes(nodeId) || !others.every(isOnWay)) {
+    // One vote of two elects nobody; where there are more, the log is filled again by itself when they have a leader.
+    const isLast = others.length === 1;
+    const wait = isLast
+      ? ""
+      : "wait, as the log is filled again when the others have a leader and keep up with it; ";
+    const to = isLast ? ` --node ${others[0]}` : "";
+    return `${wait}put back a copy of the files; or go on with what ${
+      isLast ? `node ${others[0]} has` : "another node has, if they get no leader"
+    }: gregor partition recover ${name}${to} says what would be lost, and does it with --accept-loss; then ` +
+      `gregor topic reassign ${topic.name} --partition ${index} --replicas ${
+        replicas.join(",")
+      } has this one filled again`;
+  }
+  if (replicas.length === 1) return DAMAGE_REMEDY;
   // A move is neither finished nor taken back without a leader.
   return "put back a copy of the files; or, as the others are only becoming replicas, go on with what this log has: " +
     `gregor partition recover ${name} --node ${nodeId} --accept-loss, then start this broker once more with ` +

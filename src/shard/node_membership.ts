@@ -19,6 +19,7 @@ import {
   type MetNode,
   type RpcAddress,
 } from "../cluster/founding.ts";
+import { hasLife } from "../cluster/given_up.ts";
 import { newUuid } from "../cluster/ids.ts";
 import { runTask, type Task, until } from "../io/task.ts";
 import { Timer, type Timers } from "../io/timers.ts";
@@ -108,17 +109,19 @@ export class NodeMembership {
     return this.#state.isRecovering === true;
   }
 
-  /** Nodes besides this one that may have a copy of the metadata, as was noted last; null: never. */
-  get notedKeepers(): readonly number[] | null {
+  /**
+   * Nodes besides this one that may have a copy of the metadata, in the lives that they have, as was noted last; null: never.
+   * What an older program noted has ids only.
+   */
+  get notedKeepers(): readonly Founder[] | null {
     return this.#manifest.keepers ?? null;
   }
 
-  /** The same, in order; before anything was noted, the founders. */
-  get keepers(): readonly number[] {
-    const { notedKeepers } = this;
-    if (notedKeepers !== null) return notedKeepers;
-    const ids = this.#state.founders.map(({ nodeId }) => nodeId);
-    return ids.filter((nodeId) => nodeId !== this.#options.nodeId);
+  /** The same; before anything was noted, the founders. */
+  get keepers(): readonly Founder[] {
+    const { founders } = this.#state;
+    return this.notedKeepers ??
+      founders.filter(({ nodeId }) => nodeId !== this.#options.nodeId);
   }
 
   /** Nodes that this one has met, and where. */
@@ -257,9 +260,25 @@ export class NodeMembership {
     if (this.#waiter !== null) {
       return done({ kind: "error", reason: "the metadata is being recovered already" });
     }
+    if (this.#founding === null) {
+      // Its manifest is lost: nobody could be told who it is that goes on.
+      const reason = "it is not known which cluster this data directory belongs to";
+      return done({ kind: "cluster", reason });
+    }
     this.#waiter = { isRecovering: true, done };
-    this.#founding?.goOnWithout(lost, others);
+    this.#founding.goOnWithout(lost, others);
     this.#schedule();
+  }
+
+  /** Where nodes of this node's cluster are, which know who was given up, or are to know it. */
+  acquaint(others: readonly RpcAddress[]): void {
+    this.#founding?.acquaint(others);
+    this.#schedule();
+  }
+
+  /** Lives of which only a part may have been known when they were given up. */
+  completeGivenUp(known: readonly Founder[]): void {
+    this.#founding?.complete(known);
   }
 
   /** This node must not go on. */
@@ -274,8 +293,8 @@ export class NodeMembership {
   }
 
   /** Notes that these nodes, and no others besides this one, may have a copy of the metadata. */
-  noteKeepers(keepers: readonly number[], done: Written): void {
-    runTask(this.#write({ keepers }), done);
+  noteKeepers(keepers: readonly Founder[], done: Written): void {
+    runTask(this.#write(() => ({ keepers })), done);
   }
 
   stop(): void {
@@ -285,25 +304,42 @@ export class NodeMembership {
 
   *#save(state: FoundingState): Task<JoinRefusal | null> {
     const { clusterId, founders, pledge, givenUp = [], isRecovering = false } = state;
-    const refusal = yield* this.#write({
+    const refusal = yield* this.#write(() => ({
       incarnation: this.incarnation,
       clusterId,
       founders,
       pledge,
       ...givenUp.length === 0 ? {} : { givenUp },
       isRecovering,
-    });
+      ...this.#keepersWithout(givenUp),
+    }));
     if (refusal === null) this.#state = state;
     return refusal;
   }
 
-  /** Writes what has changed of the manifest; of two writes at once each would undo the other. */
-  *#write(change: Partial<NodeIdentity>): Task<JoinRefusal | null> {
+  /** Who is given up keeps nothing that counts. */
+  #keepersWithout(givenUp: readonly Founder[]): Pick<NodeIdentity, "keepers"> {
+    const { givenUp: known = [] } = this.#state;
+    const added = givenUp.filter((node) => !hasLife(known, node));
+    if (added.length === 0) return {};
+    const isAdded = ({ nodeId, incarnation }: Founder): boolean =>
+      incarnation === ""
+        ? added.some((node) => node.nodeId === nodeId)
+        : hasLife(added, { incarnation });
+    return { keepers: this.keepers.filter((keeper) => !isAdded(keeper)) };
+  }
+
+  /**
+   * Writes what has changed of the manifest; of two writes at once each would undo the other.
+   *
+   * @param change asked for when it is written
+   */
+  *#write(change: () => Partial<NodeIdentity>): Task<JoinRefusal | null> {
     yield* until<void>((go) => {
       this.#writers.push(go);
       if (this.#writers.length === 1) go();
     });
-    const manifest = { ...this.#manifest, ...change };
+    const manifest = { ...this.#manifest, ...change() };
     const result = yield* updateManifest(this.#options.context, manifest);
     if (result >= 0) this.#manifest = manifest;
     this.#writers.shift();

@@ -54,6 +54,14 @@ export interface OwnershipListener {
   partitionClosed(partition: Partition): void;
 }
 
+/** Who else may have a copy of the metadata. */
+export interface MetadataHolders {
+  /** Null: that was not noted. */
+  readonly notedKeepers: readonly unknown[] | null;
+  /** They may still be given up, so that the loss of this node's log would be accepted. */
+  readonly isLossUndecided: boolean;
+}
+
 /** What a table is told, and needs from its shard. */
 export interface PartitionTableOptions extends PartitionOwner {
   readonly nodeId: number;
@@ -67,8 +75,8 @@ export interface PartitionTableOptions extends PartitionOwner {
   readonly onCurrent: () => void;
   /** Above the leader epochs that a partition may have had which begins again; 0 when absent. */
   readonly epochFloor?: () => number;
-  /** Other nodes that may have a copy of the metadata; null or absent: that was not noted. */
-  readonly metadataKeepers?: () => readonly number[] | null;
+  /** Who else has the metadata; absent: that was not noted. */
+  readonly metadata?: () => MetadataHolders;
   /** The image's partition of this group. */
   readonly imageOf: (groupId: number) => PartitionImage | undefined;
 }
@@ -191,7 +199,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
    */
   #hasNoOther({ image: { holders, groupId }, replica: { voterCount } }: Partition): boolean {
     if (groupId !== CONTROLLER_GROUP_ID) return holders.length === 1;
-    const keepers = this.#options.metadataKeepers?.() ?? null;
+    const keepers = this.#options.metadata?.().notedKeepers ?? null;
     return keepers === null ? holders.length <= 1 && voterCount === 1 : keepers.length === 0;
   }
 
@@ -398,6 +406,8 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   #acceptLoss(partition: Partition): boolean {
     if (!this.#isWhoElseKnown(partition)) return false;
     const isAlone = this.#hasNoOther(partition);
+    const isMetadata = partition.image.groupId === CONTROLLER_GROUP_ID;
+    if (!isAlone && isMetadata && this.#options.metadata?.().isLossUndecided === true) return false;
     if (isAlone && partition.log.acceptLoss() === LOG_BUSY) return false;
     this.#options.onDamaged(partition, isAlone);
     return true;

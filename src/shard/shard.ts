@@ -195,7 +195,7 @@ export class Shard {
       shardCount,
       makeReplica,
       epochFloor: () => this.image.epochFloor,
-      metadataKeepers: () => this.seat.notedKeepers,
+      metadata: () => this.seat,
       imageOf: (groupId) => this.image.partitionByGroup(groupId),
       onCurrent: () => this.#watchLed(),
       onWritable: () => this.#writable = true,

@@ -8,7 +8,6 @@ import type { ControllerService } from "../cluster/controller_service.ts";
 import { type Task, until } from "../io/task.ts";
 import type { Caller } from "../kafka/router.ts";
 import type { Services, StorageTrouble } from "../kafka/services.ts";
-import { isMemberThere } from "./metadata_recovery.ts";
 import { shardOfGroupId } from "./partition_table.ts";
 import type { Shard } from "./shard.ts";
 import { UNNAMED } from "./shard_options.ts";
@@ -48,7 +47,7 @@ export function shardServices(of: Shard, nextTurn: () => Task<void>): Services {
       totalBytes: () => disk.totalBytes(),
     },
     recoverMetadata: () => until((done) => of.seat.recoverMetadata(done)),
-    isMetadataMemberThere: (member) => isMemberThere(of, member),
+    isMetadataMemberThere: (member) => of.seat.isMemberThere(member),
     nextTurn,
     moveLeader: (partition, target, waitMs) => of.leadership.moveTo(partition, target, waitMs),
     shardOfGroup: (groupId: number) => shardOfGroupId(groupId, shardCount),

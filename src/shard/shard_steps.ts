@@ -7,6 +7,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { RpcAddress } from "../cluster/founding.ts";
+import type { NamedLife } from "../cluster/lives.ts";
 import type { Task } from "../io/task.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
 import { readDiskError, verifyNode } from "../storage/disk_error_mark.ts";
@@ -37,8 +38,8 @@ export interface ShardStepsOptions {
   readonly seeds: readonly RpcAddress[];
   /** Logs that damage made read-only are writable again. */
   readonly acceptLoss: boolean;
-  /** The metadata goes on with this node alone, if its majority is lost. */
-  readonly recoversMetadata?: boolean;
+  /** Lives that are given up if the metadata lost its majority; absent: none. */
+  readonly recoversMetadata?: readonly NamedLife[];
   /** Of each shard's journal, and of its extents (bytes). */
   readonly journalBytes: number;
   readonly extentBytes: number;

@@ -44,8 +44,8 @@ function adviceFor({ refused, errno }: StartRefusal): string {
       return "`gregor check --data-dir DIR` lists the damage. Put back a copy of the files that it names, or " +
         "accept the loss: start once with --accept-loss --verify.";
     case "elsewhere":
-      return "Put back a copy of the files that `gregor check --data-dir DIR` names; or move the data directory away and " +
-        "start again: the node comes back under its id, and is filled by the others. If the metadata has no leader " +
+      return "Otherwise put back a copy of the files that `gregor check --data-dir DIR` names; or move the data directory away " +
+        "and start again: the node comes back under its id, and is filled by the others. If the metadata has no leader " +
         "without this node, `gregor partition recover __cluster_metadata/0` on one of the others comes first.";
     case "foreign":
       return "Start with that --node-id, or choose another --data-dir.";

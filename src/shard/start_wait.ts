@@ -74,23 +74,37 @@ export class StartWait {
   }
 }
 
+/** A voter that is not connected in the life in which it votes. */
+export interface MissingVoter extends Founder {
+  /** Its node is there in another life, without what it promised. */
+  readonly isWiped: boolean;
+}
+
 /**
  * Why the cluster's metadata has no leader yet, for people.
  *
- * @param voters the nodes that keep it, this one included
- * @param isHere whether a node is this one, or can be reached
+ * @param voters how many there are, this node included
+ * @param isLong the wait has lasted so long that the others may not come
  */
 export function metadataWait(
-  voters: readonly Founder[],
-  isHere: (nodeId: number) => boolean,
+  voters: number,
+  missing: readonly MissingVoter[],
+  isLong: boolean,
 ): string {
-  const missing = voters.filter(({ nodeId }) => !isHere(nodeId));
-  const needed = Math.floor(voters.length / 2) + 1;
-  const here = voters.length - missing.length;
-  const names = missing.map(({ nodeId, host, port }) => `node ${nodeId} (${hostPort(host, port)})`);
+  const needed = Math.floor(voters / 2) + 1;
+  const here = voters - missing.length;
   if (here >= needed) {
     return "the nodes that keep the cluster's metadata have not elected a leader among them yet";
   }
-  return `the cluster's metadata needs ${needed} of its ${voters.length} nodes, and only ` +
-    `${here === 1 ? "this one is" : `${here} are`} here; not reached: ${names.join(", ")}`;
+  const names = missing.map(({ nodeId, host, port, isWiped }) => {
+    const where = host === "" ? "" : ` (${hostPort(host, port)})`;
+    return `node ${nodeId}${where}${isWiped ? " with the disk that it had" : ""}`;
+  });
+  const ids = missing.map(({ nodeId }) => nodeId).join(",");
+  const hint = isLong
+    ? `; if they are gone for good, with their disks: start this node with --recover-metadata ${ids}, which says what would ` +
+      "be lost"
+    : "";
+  return `the cluster's metadata needs ${needed} of its ${voters} nodes, and only ` +
+    `${here === 1 ? "this one is" : `${here} are`} here; not reached: ${names.join(", ")}${hint}`;
 }

@@ -2,30 +2,33 @@ import { strict as assert } from "node:assert";
 import { Timers } from "../io/timers.ts";
 import { metadataWait, StartWait } from "./start_wait.ts";
 
-const VOTERS = [0, 1, 2].map((nodeId) => ({
+const MISSING = [1, 2, 3].map((nodeId) => ({
   nodeId,
   incarnation: `${nodeId}`.repeat(32),
   host: "10.0.0.1",
   port: 33145 + nodeId,
+  isWiped: false,
 }));
 
 Deno.test("a start without a majority names how many nodes are needed, and which are not reached", () => {
   assert.equal(
-    metadataWait(VOTERS, (node) => node === 0),
+    metadataWait(3, MISSING.slice(0, 2), false),
     "the cluster's metadata needs 2 of its 3 nodes, and only this one is here; not reached: " +
       "node 1 (10.0.0.1:33146), node 2 (10.0.0.1:33147)",
   );
-  const five = [...VOTERS, ...VOTERS.map((one) => ({ ...one, nodeId: one.nodeId + 3 }))].slice(
-    0,
-    5,
-  );
+  assert.match(metadataWait(5, MISSING, false), /needs 3 of its 5 nodes, and only 2 are here/);
   assert.match(
-    metadataWait(five, (node) => node < 2),
-    /needs 3 of its 5 nodes, and only 2 are here/,
-  );
-  assert.match(
-    metadataWait(VOTERS, (node) => node < 2),
+    metadataWait(3, MISSING.slice(0, 1), true),
     /have not elected a leader among them yet/,
+  );
+});
+
+Deno.test("a start that waits for long says how to find out what would be lost; nodes without their disks are not there", () => {
+  const [one, two] = MISSING;
+  const missing = [{ ...one!, isWiped: true }, { ...two!, host: "" }];
+  assert.match(
+    metadataWait(3, missing, true),
+    /not reached: node 1 \(10\.0\.0\.1:33146\) with the disk that it had, node 2; .* start this node with --recover-metadata 1,2, which says what would be lost$/,
   );
 });
 

@@ -6,7 +6,7 @@
  * ```
  *   gregor manifest crc32c=1a2b3c4d bytes=812
  *   {
- *     "formatVersion": 4,
+ *     "formatVersion": 7,
  *     ...
  *   }
  * ```
@@ -30,7 +30,7 @@ import { io, type Task } from "../io/task.ts";
  * manifest names, and is raised with the format of any of it: an older program that went on would take rows
  * that it cannot read for damage.
  */
-export const MANIFEST_FORMAT_VERSION = 6;
+export const MANIFEST_FORMAT_VERSION = 7;
 export const MANIFEST_PATH = "manifest";
 /** Read when the manifest is lost; written after it, best effort. */
 export const MANIFEST_COPY_PATH = "manifest.copy";
@@ -98,8 +98,11 @@ export interface NodeIdentity {
   readonly givenUp?: readonly ManifestFounder[];
   /** The metadata goes on with this node alone, and what belongs to that is not done yet. Absent before format 5. */
   readonly isRecovering?: boolean;
-  /** Nodes besides this one that may have a copy of the metadata; absent: not known. */
-  readonly keepers?: readonly number[];
+  /**
+   * Nodes besides this one that may have a copy of the metadata, in the lives that they have; absent: not known. Before
+   * format 7 only their ids were noted: the rest is empty then.
+   */
+  readonly keepers?: readonly ManifestFounder[];
 }
 
 export interface Manifest extends NodeIdentity {
@@ -304,7 +307,16 @@ export function decodeManifest(bytes: Uint8Array): ManifestRead {
   if (version > MANIFEST_FORMAT_VERSION) return { kind: "newer", formatVersion: version };
   const reason = problemOf(value);
   if (reason !== null) return { kind: "damaged", reason };
-  return { kind: "found", manifest: { ...NO_IDENTITY, ...value } as unknown as Manifest };
+  const { keepers } = value;
+  const known = Array.isArray(keepers) ? { keepers: keepers.map(keeperOf) } : {};
+  return { kind: "found", manifest: { ...NO_IDENTITY, ...value, ...known } as unknown as Manifest };
+}
+
+/** Formats 5 and 6 have a number for each. */
+function keeperOf(keeper: number | ManifestFounder): ManifestFounder {
+  return typeof keeper === "number"
+    ? { nodeId: keeper, incarnation: "", host: "", port: 0 }
+    : keeper;
 }
 
 /** Of a directory that no start has given one; before version 3 none had. */
@@ -368,9 +380,9 @@ function identityProblem(
   if (!isFounders(founders)) return "founders is not a list of nodes";
   if (!isFounders(givenUp)) return "givenUp is not a list of nodes";
   if (typeof isRecovering !== "boolean") return "isRecovering is neither true nor false";
-  if (!Array.isArray(keepers) || !keepers.every(isCount)) {
-    return "keepers is not a list of node ids";
-  }
+  const isKeepers = Array.isArray(keepers) &&
+    keepers.every((keeper) => isCount(keeper) || isFounders([keeper]));
+  if (!isKeepers) return "keepers is not a list of nodes";
   if (pledge === null) return null;
   const { clusterId, founders: others } = pledge as Fields;
   return typeof clusterId === "string" && isFounders(others) ? null : "pledge is not one";

@@ -159,6 +159,21 @@ Deno.test("a manifest from before nodes had an identity has none", () => {
   assert.deepEqual(identityOf(manifest), identityOf(null));
 });
 
+Deno.test("of keepers that an older program noted only the ids are known; later ones are lives with a place", () => {
+  const old = { ...manifestOf(1, 1), formatVersion: 5, keepers: [1, 4] };
+  const { keepers } = reading(decodeManifest(encodeManifest(old as unknown as Manifest)));
+  assert.deepEqual(
+    keepers,
+    [1, 4].map((nodeId) => ({ nodeId, incarnation: "", host: "", port: 0 })),
+  );
+  const lives = [{ nodeId: 1, incarnation: "e".repeat(32), host: "h", port: 1 }];
+  const now = { ...manifestOf(1, 1), keepers: lives };
+  assert.deepEqual(reading(decodeManifest(encodeManifest(now))).keepers, lives);
+  // Written again, it is the same.
+  const again = { ...manifestOf(1, 1), keepers: keepers! };
+  assert.deepEqual(reading(decodeManifest(encodeManifest(again))).keepers, keepers);
+});
+
 Deno.test("updateManifest() replaces the manifest and its copy, whatever its size, and frees its memory", () => {
   const { options, buffer } = newDisk(2);
   const arena = new Arena(0, 64 * 1024);
@@ -239,7 +254,7 @@ Deno.test("a manifest of every earlier format is read; its version is raised wit
   // Who changes one of these raises the first one, too: older programs must leave the directory alone.
   assert.deepEqual(
     [MANIFEST_FORMAT_VERSION, ROW_VERSION, PRODUCERS_FORMAT_VERSION, SNAPSHOT_FORMAT_VERSION],
-    [6, 2, 3, 1],
+    [7, 2, 3, 1],
   );
 });
 

@@ -8,6 +8,7 @@
 import { strict as assert } from "node:assert";
 import { EXIT_CANNOT_CREATE } from "../../src/base/exit_codes.ts";
 import { CommandShell } from "./command_shell.ts";
+import type { Broker } from "../harness/broker.ts";
 import { LocalCluster } from "../harness/local_cluster.ts";
 
 Deno.test("the metadata and a partition go on with the last node, by command only, and say what may be lost", async () => {
@@ -79,6 +80,94 @@ Deno.test("the metadata and a partition go on with the last node, by command onl
   }
 });
 
+/** Starts a broker with the flag, as a person gives it: it ends, and says what would be lost, and the flag that does it. */
+async function flagFor(broker: Broker, flags: readonly string[], ids: string): Promise<string> {
+  const { code } = await broker.restartAndFail({
+    flags: [...flags, `--recover-metadata=${ids}`],
+  });
+  const { stderr } = broker;
+  assert.equal(code, EXIT_CANNOT_CREATE, stderr);
+  assert.match(stderr, /nothing was changed\. .*commands 0 to \d+ of the cluster's metadata/);
+  const found = /--recover-metadata ([0-9a-f:,]*:[0-9a-f:,]*)/.exec(stderr);
+  assert(found !== null, stderr);
+  return `--recover-metadata=${found[1]}`;
+}
+
+async function begunAnew(broker: Broker, flags: readonly string[]): Promise<void> {
+  Deno.removeSync(broker.dataDir, { recursive: true });
+  Deno.mkdirSync(broker.dataDir);
+  await broker.restart({ flags });
+}
+
+Deno.test("a cluster that grew, and lost a disk, is started alone by one node, again and again", async () => {
+  const cluster = await LocalCluster.start({ nodes: 1, memory: "64MiB" });
+  const shell = new CommandShell(cluster);
+  try {
+    for (let node = 1; node < 3; node++) await cluster.join();
+    const flags = cluster.brokers.map((broker) => broker.flags);
+    const voters = (ids: readonly number[]) =>
+      shell.until("partition describe __cluster_metadata --format json", ({ code, out }) => {
+        if (code !== 0) return false;
+        const { replicas } = JSON.parse(out)[0] as {
+          replicas: { node: number; part: string; inSync?: boolean }[];
+        };
+        const now = replicas.filter(({ part }) => part === "voter").map(({ node }) => node);
+        return `${now.sort()}` === `${ids}`;
+      });
+    const kill = (...ids: readonly number[]) =>
+      Promise.all(ids.map((id) => cluster.brokers[id]!.kill()));
+    shell.brokers = cluster.bootstrap;
+    await voters([0, 1, 2]);
+    await shell.good("topic create orders --replication-factor 3");
+    await shell.good("produce orders", "one\ntwo\n");
+
+    // A voter's disk is replaced.
+    await kill(1);
+    await begunAnew(cluster.brokers[1]!, flags[1]!);
+    shell.brokers = cluster.bootstrap;
+    await voters([0, 1, 2]);
+    await shell.until("cluster health", ({ code }) => code === 0);
+
+    // All are down, and two of them for good, the founder among them.
+    await kill(0, 1, 2);
+    const last = cluster.brokers[2]!;
+    const first = await flagFor(last, flags[2]!, "0,1");
+    await last.restart({ flags: [...flags[2]!, first] });
+    assert.match(last.stderr, /goes on with this node alone, as --recover-metadata asks/);
+    shell.brokers = last.kafka;
+    await shell.until("cluster info", ({ out }) => /^controller +node 2$/m.test(out));
+    await shell.good("partition recover orders/0 --accept-loss");
+    assert.equal(await shell.good("consume orders --until-end"), "one\ntwo\n");
+    const returned = cluster.brokers[0]!;
+    assert.equal((await returned.restartAndFail({ flags: seeded(flags[0]!, last) })).code, 73);
+    assert.match(returned.stderr, /the cluster [\w-]{22} went on without this node/);
+
+    // Two new ones take their places, and the majority is lost once more.
+    for (const id of [0, 1]) await begunAnew(cluster.brokers[id]!, seeded(flags[id]!, last));
+    shell.brokers = cluster.bootstrap;
+    await voters([0, 1, 2]);
+    await kill(0, 1, 2);
+    const again = cluster.brokers[1]!;
+    const second = await flagFor(again, seeded(flags[1]!, last), "0,2");
+    assert.notEqual(second, first);
+    await again.restart({ flags: [...seeded(flags[1]!, last), second] });
+    shell.brokers = again.kafka;
+    await shell.until("cluster info", ({ out }) => /^controller +node 1$/m.test(out));
+    await shell.good("topic create more");
+    // The flag that is left there does nothing, and says so.
+    await again.restart();
+    assert.match(again.stderr, /--recover-metadata does nothing: take it away/);
+  } finally {
+    await cluster.dispose();
+  }
+});
+
+/** The founder has no seeds, as it founded the cluster alone: a node that comes back asks the one that went on. */
+function seeded(flags: readonly string[], at: Broker): string[] {
+  const rpc = at.flags.find((flag) => flag.startsWith("--rpc-addr="))!.split("=")[1]!;
+  return [...flags.filter((flag) => !flag.startsWith("--seeds=")), `--seeds=${rpc}`];
+}
+
 Deno.test("where no node is left that was running, one is started to go on with the metadata alone", async () => {
   const cluster = await LocalCluster.start({ nodes: 3, memory: "64MiB" });
   const shell = new CommandShell(cluster);
@@ -88,7 +177,8 @@ Deno.test("where no node is left that was running, one is started to go on with 
     await shell.good("produce orders", "one\ntwo\nthree\n");
     await Promise.all(cluster.brokers.map((broker) => broker.kill()));
     const { flags } = last!;
-    await last!.restart({ flags: [...flags, "--recover-metadata"] });
+    const flag = await flagFor(last!, flags, "1,2");
+    await last!.restart({ flags: [...flags, flag] });
     assert.match(last!.stderr, /goes on with this node alone, as --recover-metadata asks/);
     shell.brokers = last!.kafka;
     await shell.until("cluster info", ({ out }) => /^controller +node 0$/m.test(out));

@@ -376,40 +376,6 @@ Deno.test("the only log of a partition is damaged while it grows: what the log a
   bench.until(() => produce(bench, 0, topic, 0) >= BATCH_RECORDS, "a leader");
 });
 
-Deno.test("a node that was restarted alone goes on as a flag of the start says, once, and not while a majority is there", () => {
-  const bench = begun(10, 3);
-  for (const node of bench.cluster.nodes) {
-    node.crash();
-    node.recoversMetadata = true;
-  }
-  // All have the flag, and none of them needs it.
-  for (const nodeId of [0, 1, 2]) nodeOf(bench, nodeId).begin(1);
-  bench.until(() => bench.cluster.accepting.length === 3, "all nodes");
-  bench.until(() => bench.metadata(0).brokers.length === 3, "all nodes in the metadata");
-  const others = [1, 2].map((nodeId) => nodeOf(bench, nodeId));
-  for (const node of bench.cluster.nodes) node.crash();
-  const node = nodeOf(bench, 0);
-  node.recoversMetadata = false;
-  node.begin(1);
-  bench.cluster.rest(8_000);
-  assert(!node.accepting, "it waits for the others");
-  node.crash();
-  node.recoversMetadata = true;
-  bench.join(0);
-  bench.until(() => node.leads(0), "a controller");
-  // Not a second time: the others are new members, and come back.
-  for (const other of others) other.wipe();
-  for (const nodeId of [1, 2]) bench.join(nodeId);
-  bench.until(() => votersNow(bench, 0).length === 3, "three voters");
-  for (const one of bench.cluster.nodes) one.crash();
-  node.begin(1);
-  bench.cluster.rest(8_000);
-  assert(!node.leads(0));
-  for (const nodeId of [1, 2]) nodeOf(bench, nodeId).begin(1);
-  bench.until(() => bench.cluster.accepting.length === 3, "all nodes");
-  assert.deepEqual(bench.cluster.nodes.flatMap(({ fatals }) => fatals), []);
-});
-
 Deno.test("a node that a cluster shrank to, and whose metadata lost that, is told to accept the loss", () => {
   const bench = begun(7, 3, 3, null);
   bench.cluster.rest(2_000);
@@ -466,4 +432,58 @@ Deno.test("the damaged log of a partition that shrank to one node is accepted, t
   assert(node.report!.suspectGroups.includes(groupId));
   bench.until(() => node.leads(groupId), "a leader");
   assert(node.remarks.some((each) => /Accepted a damaged log/.test(each)), node.remarks.join("\n"));
+});
+
+Deno.test("the log of one of two replicas is damaged: what the broker says brings the partition back, and both replicas", () => {
+  const bench = new ClusterBench(11, 3);
+  bench.start(2, 1, 1);
+  bench.until(() => bench.metadata(0).brokers.length === 3, "all nodes");
+  const names = ["a", "b"];
+  for (const name of names) {
+    const assignments = [{ partitionIndex: 0, brokerIds: [0, 1] }];
+    const topic = { name, numPartitions: -1, replicationFactor: -1, assignments };
+    const request = { topics: [newCreatableTopic(topic)], timeoutMs: 5_000, validateOnly: false };
+    assert.equal(bench.ask(0, CREATE_TOPICS, 7, request).topics[0]!.errorCode, ErrorCode.NONE);
+  }
+  const partitionOf = (name: string) => imageOf(bench, 2).topicByName(name)!.partitions[0]!;
+  const topic = names.find((each) => partitionOf(each).groupId % 2 === 1)!;
+  const { groupId } = partitionOf(topic);
+  bench.until(() => produce(bench, 0, topic, 0) >= 0, "a leader");
+  bench.cluster.rest(1_000);
+  cutLogs(bench, 0, 1, () => assert(produce(bench, 0, topic, 0) > 0));
+  const node = nodeOf(bench, 0);
+  node.remarks.length = 0;
+  node.begin(2, undefined, true);
+  bench.until(() => node.accepting, "a start");
+  bench.until(() => node.remarks.some((each) => /is not accepted/.test(each)), "what to do");
+  assert(node.logOf(groupId)!.suspect);
+  const remark = node.remarks.find((each) => /is not accepted/.test(each))!;
+  assert.match(
+    remark,
+    new RegExp(
+      `gregor partition recover ${topic}/0 --node 1 says what would be lost, and does it with --accept-loss; ` +
+        `then gregor topic reassign ${topic} --partition 0 --replicas 0,1 has`,
+    ),
+  );
+  // Nobody leads it until somebody decides.
+  bench.cluster.rest(3_000);
+  assert(!nodeOf(bench, 1).leads(groupId));
+  bench.until(() => {
+    const { errorCode, errorMessage } = recoverPartition(bench, 2, topic, 0, 1);
+    if (errorCode === ErrorCode.NOT_CONTROLLER) return false;
+    assert.equal(errorCode, ErrorCode.NONE, errorMessage ?? "");
+    return true;
+  }, "a controller");
+  bench.until(() => produce(bench, 1, topic, 0) >= BATCH_RECORDS, "a leader");
+  const partitions = [{ partitionIndex: 0, replicas: [0, 1] }];
+  const request = newAlterPartitionReassignmentsRequest({ topics: [{ name: topic, partitions }] });
+  bench.until(
+    () => bench.ask(2, ALTER_PARTITION_REASSIGNMENTS, 0, request).errorCode === ErrorCode.NONE,
+    "a controller",
+  );
+  bench.until(
+    () => !partitionOf(topic).isChanging && partitionOf(topic).replicas.length === 2,
+    "both replicas",
+  );
+  assert(!node.logOf(groupId)!.suspect);
 });

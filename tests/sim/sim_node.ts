@@ -18,6 +18,7 @@ import { softwareCrc32c } from "../../src/bytes/crc32c.ts";
 import { type Memory, wrapMemory } from "../../src/bytes/memory.ts";
 import type { RpcAddress } from "../../src/cluster/founding.ts";
 import { newUuid } from "../../src/cluster/ids.ts";
+import type { NamedLife } from "../../src/cluster/lives.ts";
 import { OWN_VERSIONS, type VersionRange } from "../../src/cluster/logical_version.ts";
 import type { Disk } from "../../src/io/disk.ts";
 import { MemoryDisk, type MemoryDiskOptions } from "../../src/io/memory_disk.ts";
@@ -110,7 +111,7 @@ export class SimNode {
   #memory: Memory;
   /** As the flags `--seeds` and `--recover-metadata`, for the next start. */
   seeds: readonly RpcAddress[] | undefined;
-  recoversMetadata = false;
+  recoversMetadata: readonly NamedLife[] = [];
   /** Closed at the end of a life, or with the node, where a test leaves it behind. */
   readonly #walks: ShimWalk[] = [];
   #bulk: MemoryDisk | null = null;
@@ -228,14 +229,7 @@ export class SimNode {
     this.#incarnation = newUuid(this.random);
     this.shards = Array.from({ length: shardCount }, (_, index) => {
       const arena = new Arena(mailboxes + index * arenaBytes, arenaBytes);
-      const shard = new SimShard(
-        index,
-        arena,
-        requestMax,
-        this.#memory,
-        this.random,
-        descriptors,
-      );
+      const shard = new SimShard(index, arena, requestMax, this.#memory, this.random, descriptors);
       this.#world.network.place(shard.sockets, this.name);
       return shard;
     });
