@@ -3,8 +3,8 @@
  *
  * Idempotent: what a client is made from is hashed, and an equal hash in `.cache/NAME.ready` ends its part
  * at once. What cannot be prepared leaves its reason in `.cache/NAME.missing`; whether that is a skip or
- * a failure is for the tests to say, so the exit code is still 0. Only kcat is a package of the
- * system: it is installed when this runs as root.
+ * a failure is for the tests to say, so the exit code is still 0. Only kcat is installed as a package of the
+ * system, when this runs as root; of Debian's package of Prometheus the programs are taken, and nothing is started.
  *
  * @module
  */
@@ -67,6 +67,18 @@ const PREPARATIONS: readonly Preparation[] = [
     prepare: () => step(["go", "build", "-o", `${CACHE}go/client`, "."], `${FOLDER}go`),
   },
   {
+    name: "prometheus",
+    sources: [],
+    makes: `${CACHE}prometheus/usr/bin/promtool`,
+    prepare: preparePrometheus,
+  },
+  {
+    name: "exporter",
+    sources: ["exporter/requirements.txt"],
+    makes: `${CACHE}exporter/bin/python`,
+    prepare: () => preparePython("exporter"),
+  },
+  {
     name: "kafkajs",
     sources: ["kafkajs/package-lock.json"],
     makes: `${FOLDER}kafkajs/node_modules/kafkajs`,
@@ -106,8 +118,29 @@ async function prepareKcat(): Promise<void> {
   if (Deno.uid() !== 0 || (await run(["apt-get", "--version"])).code !== 0) {
     throw new PreparationError("kcat is not installed (Debian's package is named kcat)");
   }
-  await step(["apt-get", "update", "-qq"]);
+  await updatePackageLists();
   await step(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "kcat"]);
+}
+
+let listsUpdated: Promise<void> | null = null;
+
+/** Once for all that need it: two at the same time would refuse each other. */
+function updatePackageLists(): Promise<void> {
+  return listsUpdated ??= step(["apt-get", "update", "-qq"]);
+}
+
+/** Unpacked here: installed, its service would start. */
+async function preparePrometheus(): Promise<void> {
+  const folder = `${CACHE}prometheus`;
+  await removeAll(folder);
+  Deno.mkdirSync(folder, { recursive: true });
+  const download = ["apt-get", "download", "prometheus"];
+  if ((await run(download, { cwd: folder })).code !== 0) {
+    await updatePackageLists();
+    await step(download, folder);
+  }
+  const [file] = [...Deno.readDirSync(folder)].map(({ name }) => name);
+  await step(["dpkg-deb", "--extract", file!, "."], folder);
 }
 
 async function removeAll(path: string): Promise<void> {

@@ -77,12 +77,19 @@ export class MetricSamples {
 
   /** The sum over the series of a name that have all these labels. */
   sum(name: string, labels: Readonly<Record<string, string>> = {}): number {
+    return this.#find(name, labels).reduce((sum, value) => sum + value, 0);
+  }
+
+  /** How many such series there are. */
+  count(name: string, labels: Readonly<Record<string, string>> = {}): number {
+    return this.#find(name, labels).length;
+  }
+
+  #find(name: string, labels: Readonly<Record<string, string>>): number[] {
     const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
-    let sum = 0;
-    for (const [series, value] of this.#samples) {
-      if (series !== name && !series.startsWith(`${name}{`)) continue;
-      if (wanted.every((label) => series.includes(label))) sum += value;
-    }
-    return sum;
+    return [...this.#samples]
+      .filter(([series]) => series === name || series.startsWith(`${name}{`))
+      .filter(([series]) => wanted.every((label) => series.includes(label)))
+      .map(([, value]) => value);
   }
 }
