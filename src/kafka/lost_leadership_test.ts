@@ -65,6 +65,23 @@ Deno.test("whoever waits when leadership ends is told so, and does not take the 
   assert.deepEqual(notes.lines, lost);
 });
 
+Deno.test("what is appended before the no-op is committed is answered behind it, or with the end of that leadership", () => {
+  for (const leads of [true, false]) {
+    const { partition, replica } = fakePartition();
+    replica.term = 2;
+    replica.opening = true;
+    const notes = new Notes();
+    partition.append(0, 100, 0);
+    partition.awaitAppend(1, ACKS_ALL, notes, 1);
+    replica.flush();
+    assert.deepEqual(notes.lines, []);
+    replica.opening = false;
+    if (leads) replica.lead(2);
+    else replica.follow(3, 1);
+    assert.deepEqual(notes.lines, [leads ? "reached 1" : `lost 1 because ${Loss.NOT_LEADER}`]);
+  }
+});
+
 Deno.test("a cut ends every wait, also where the loss of leadership was not reported before", () => {
   const { partition, replica } = fakePartition();
   replica.lead(1);

@@ -108,6 +108,11 @@ export class Partition implements ReplicaListener {
     return (this.replica.leading || this.replica.readOnly) && !this.#gone;
   }
 
+  /** May be written by clients, who are answered when this node leads. */
+  get opening(): boolean {
+    return this.replica.opening && !this.#gone;
+  }
+
   /** Nobody leads yet, and that is over in a moment: appends wait. */
   get undecided(): boolean {
     return this.replica.undecided && !this.#gone;
@@ -215,7 +220,8 @@ export class Partition implements ReplicaListener {
     token: number,
     deadlineMs = Infinity,
   ): void {
-    assert(this.replica.leading, "an append is awaited within its leadership");
+    const { leading, opening } = this.replica;
+    assert(leading || opening, "an append is awaited within its leadership");
     if (acks !== ACKS_ALL) this.#durableWaits.add(offset, waiter, token);
     else if (this.#asksBeyondCommit) this.#copiesWaits.add(offset, waiter, token, deadlineMs);
     else this.#commitWaits.add(offset, waiter, token, deadlineMs);

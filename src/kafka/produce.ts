@@ -9,8 +9,8 @@
  *   NOT_ENOUGH_REPLICAS_AFTER_APPEND once the records are committed. When the request's timeout is over:
  *   REQUEST_TIMED_OUT. Consumers see what is committed, whatever the acks.
  * - A partition that another node leads is refused with NOT_LEADER_OR_FOLLOWER, and so is what waits when this
- *   node ceases to lead. From version 10 on the answer names the leader (KIP-951). While leadership is handed over as
- *   planned, or has just been won, requests wait instead.
+ *   node ceases to lead. From version 10 on the answer names the leader (KIP-951), and also one that is being elected because
+ *   this node has handed leadership over. While it is handed over, or comes to this node, requests wait instead.
  * - Requests of a connection are taken one after the other and may wait for their commits together.
  * - Topics of the broker's own (`__consumer_offsets`) take nothing from clients: INVALID_TOPIC_EXCEPTION, as
  *   in Kafka. So a coordinator reads back only its own records at a start.

@@ -163,11 +163,14 @@ export class ProduceAppender {
       this.outcome.refusal.storage(Cause.READ_ONLY);
       return ErrorCode.KAFKA_STORAGE_ERROR;
     }
-    if (!partition.leading) {
+    const { opening } = partition;
+    if (!partition.leading && !opening) {
       return partition.undecided ? APPEND_BUSY : ErrorCode.NOT_LEADER_OR_FOLLOWER;
     }
     this.outcome.logStartOffset = partition.startOffset;
-    if (request.acks === ACKS_ALL && partition.lacksReplicas) return ErrorCode.NOT_ENOUGH_REPLICAS;
+    if (request.acks === ACKS_ALL && partition.lacksReplicas) {
+      return opening ? APPEND_BUSY : ErrorCode.NOT_ENOUGH_REPLICAS;
+    }
     // Asked first: checking a batch reads all of it, and it would be checked again.
     const checks = this.#checks;
     if (checks.waits(address) || (partition.busy && !checks.hasEnded(address))) {
@@ -179,11 +182,14 @@ export class ProduceAppender {
     const producerId = batchProducerId(view, address);
     if (producerId >= 0) {
       const known = this.#checkProducer(partition, address, producerId, request.wallMs);
+      // A refusal that may not be repeated rests on what is committed, and so does what belongs to a transaction.
+      const isEarly = known > ErrorCode.NONE || batchIsTransactional(view, address);
+      if (opening && isEarly) return this.#keep(address, length);
       if (known >= 0) return known;
       const open = this.#checkTransaction(partition, address, producerId, request);
       if (open !== ErrorCode.NONE) {
-        if (open !== APPEND_BUSY) this.outcome.logStartOffset = -1;
-        else if (this.outcome.logAppendTimeMs >= 0) this.#unstamp(address, length);
+        if (open === APPEND_BUSY || opening) return this.#keep(address, length);
+        this.outcome.logStartOffset = -1;
         return open;
       }
     }
@@ -209,6 +215,11 @@ export class ProduceAppender {
       else if (log.suspect) this.outcome.refusal.storage(Cause.READ_ONLY);
       return ErrorCode.KAFKA_STORAGE_ERROR;
     }
+    return this.#keep(address, length);
+  }
+
+  /** The checked batch is tried again as if it had just come. */
+  #keep(address: number, length: number): number {
     if (this.outcome.logAppendTimeMs >= 0) this.#unstamp(address, length);
     return APPEND_BUSY;
   }

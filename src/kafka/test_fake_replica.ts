@@ -24,6 +24,9 @@ export class FakeReplica implements Replica {
   leading = false;
   handingOver = false;
   undecided = false;
+  opening = false;
+  heirId = -1;
+  heirEpoch = 0;
   transferring = false;
   successor = (): number => -1;
   /** To whom leadership was to be handed. */

@@ -10,13 +10,22 @@
  * as soon as the candidate's log is durable: a candidate that forgets its term may ask again in the same one, and be
  * given the votes of before. It must not have a shorter log then.
  *
+ * Where the leader hands over, the votes have been written ahead (`ballot.ts`): nothing has to be waited for.
+ *
  * @module
  */
 
 import { NO_NODE } from "./ballot.ts";
 import { forcedTerm } from "./forced.ts";
 import { type GroupState, Role } from "./group_state.ts";
-import { CAMPAIGN_BACKOFF_MAX, TERM_MAX } from "./limits.ts";
+import {
+  AWAY_MS,
+  AWAY_TIMES_MAX,
+  BEATS_OF_DISCONNECTED,
+  CAMPAIGN_BACKOFF_MAX,
+  FIRST_ROUNDS_MAX,
+  TERM_MAX,
+} from "./limits.ts";
 import { MessageKind, type RaftMessage } from "./message.ts";
 import type { Peer } from "./peer.ts";
 
@@ -31,15 +40,27 @@ export class Election {
     this.#state = state;
   }
 
+  /** Its leader asked this node to campaign. */
+  get isTransfer(): boolean {
+    return this.#isTransfer;
+  }
+
   get #mayCampaign(): boolean {
     const state = this.#state;
-    return state.isEligible && state.isAble && !state.isCutting && state.ballot.term < TERM_MAX;
+    return state.isEligible && state.isAble && !state.isCutting &&
+      state.ballot.freeTerm <= TERM_MAX;
   }
 
   /** The time for an election has come. */
   tick(nowMs: number): void {
     const state = this.#state;
     if (state.role === Role.LEADER || nowMs < state.electionAtMs) return;
+    // Who slept itself has not listened, and what its leader said may wait to be read.
+    const wasAway = nowMs - state.electionAtMs > AWAY_MS;
+    if (wasAway && state.leaderId !== NO_NODE && state.timesAway < AWAY_TIMES_MAX) {
+      state.timesAway++;
+      return state.scheduleElection(nowMs, BEATS_OF_DISCONNECTED * state.timing.heartbeatMs);
+    }
     // A candidate whose own disk is slow gains nothing by another term.
     const isWriting = state.role === Role.CANDIDATE && !state.ballot.isDurable;
     if (!state.isEligible) state.electionAtMs = Infinity;
@@ -63,10 +84,12 @@ export class Election {
     state.failedCampaigns++;
     state.isQuiet = false;
     state.setLeader(NO_NODE);
+    state.heirId = NO_NODE;
     state.role = Role.PRE_CANDIDATE;
     // Asking again soon harms nobody: it is for voters that learn of the leader's end a moment later. Then ever more
-    // rarely, and by chance: two that ask at the same time do not do so again.
-    const waitMs = rounds === 1
+    // rarely, and by chance: two that ask at the same time do not do so again. Of a group that has just been made others hear a
+    // little later.
+    const waitMs = rounds === 1 || (state.isNew && state.failedCampaigns <= FIRST_ROUNDS_MAX)
       ? timing.heartbeatMs
       : (timing.electionMs * rounds) / 4 + state.random.nextBelow((timing.electionMs * rounds) / 4);
     state.scheduleElection(nowMs, waitMs);
@@ -85,10 +108,13 @@ export class Election {
     const state = this.#state;
     if (!this.#mayCampaign) return;
     const { ballot } = state;
-    const floor = ballot.term === 0 ? state.termFloor : ballot.term;
-    state.enterTerm(isForced ? forcedTerm(floor, state.node) : floor + 1);
+    // A vote that is written ahead for this node is what the term begins with; one for another node is not taken back.
+    const next = ballot.isAheadFor(state.node) ? ballot.term + 1 : ballot.freeTerm;
+    const first = ballot.term === 0 ? Math.max(next, state.termFloor + 1) : next;
+    state.enterTerm(isForced ? forcedTerm(first - 1, state.node) : first);
     ballot.cast(state.node);
     state.role = Role.CANDIDATE;
+    state.heirId = NO_NODE;
     state.scheduleElection(nowMs, state.timing.electionMs);
     this.#voteOwedTo = NO_NODE;
     this.#isTransfer = isTransfer;
@@ -165,16 +191,16 @@ export class Election {
     if (!request.transfer && state.isLeaderFresh(nowMs)) {
       return this.#reply(from, false, pre, ballot.term);
     }
-    const isFree = term > ballot.term || ballot.vote === NO_NODE || ballot.vote === from;
-    const isGranted = isFree && this.#isUpToDate(request);
-    if (pre && isGranted) this.#yieldTo(from, nowMs);
-    if (pre) return this.#reply(from, isGranted, true, isGranted ? term : ballot.term);
-    if (term > ballot.term) {
+    if (!pre && term > ballot.term) {
       this.forget();
       state.role = Role.FOLLOWER;
       state.enterTerm(term);
       state.scheduleElection(nowMs, state.timing.electionMs);
     }
+    const isFree = term > ballot.term || ballot.isFreeFor(from);
+    const isGranted = isFree && this.#isUpToDate(request);
+    if (pre && isGranted) this.#yieldTo(from, nowMs);
+    if (pre) return this.#reply(from, isGranted, true, isGranted ? term : ballot.term);
     if (!isGranted) return this.#reply(from, false, false, ballot.term);
     state.role = Role.FOLLOWER;
     ballot.cast(from);

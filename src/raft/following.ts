@@ -13,7 +13,9 @@
 
 import { assert } from "../base/assert.ts";
 import type { AppendRuns } from "./append_runs.ts";
+import { NO_NODE } from "./ballot.ts";
 import type { GroupState } from "./group_state.ts";
+import { TERM_MAX } from "./limits.ts";
 import { MessageKind, Outcome, type RaftMessage } from "./message.ts";
 import { lastAtMost } from "./raft_log_search.ts";
 
@@ -33,6 +35,8 @@ export class Following {
   #hasConfiguration = false;
   /** The leader waits for a notice that the log takes something again. */
   #owesGoOn = false;
+  /** Who is to lead next, of whom the leader waits to hear that the vote is durable. */
+  #heirId = NO_NODE;
 
   constructor(state: GroupState) {
     this.#state = state;
@@ -46,6 +50,7 @@ export class Following {
     this.#leaderCommit = 0;
     this.#arriving = 0;
     this.#owesGoOn = false;
+    this.#heirId = NO_NODE;
   }
 
   /** Entries are not even looked at. */
@@ -185,6 +190,17 @@ export class Following {
   durable(): void {
     this.#advance();
     this.#acknowledge();
+    const { ballot, leaderId } = this.#state;
+    if (leaderId !== NO_NODE && this.#heirId !== NO_NODE && ballot.isDurableFor(this.#heirId)) {
+      this.#replyToHeartbeat(0, 0);
+    }
+  }
+
+  /** The leader means to hand over: this node's vote is written before anybody asks for it. */
+  #prepare(heirId: number): void {
+    const { ballot, isAble, isCutting } = this.#state;
+    if (!isAble || isCutting || ballot.freeTerm > TERM_MAX || !ballot.writeAhead(heirId)) return;
+    this.#heirId = heirId;
   }
 
   onHeartbeat(message: RaftMessage): void {
@@ -195,20 +211,30 @@ export class Following {
     if (!state.isCutting) this.#match(commit);
     this.#leaderCommit = Math.max(this.#leaderCommit, commit);
     this.#advance();
+    if (message.transfer) this.#prepare(message.match);
     const isBusy = this.#isBusy;
     // Who is quiet relies on the connection to the leader.
     const isConnected = state.membership.peerOf(message.from)?.isUp ?? false;
     state.isQuiet = message.quiet && isConnected && !isBusy && message.index === log.lastIndex &&
       this.#durable === log.lastIndex && state.commitIndex === log.lastIndex;
     if (state.isQuiet) state.electionAtMs = Infinity;
+    this.#replyToHeartbeat(message.index, message.token);
+  }
+
+  #replyToHeartbeat(index: number, token: number): void {
+    const state = this.#state;
+    const isBusy = this.#isBusy;
+    const isWritten = this.#heirId !== NO_NODE && state.ballot.isDurableFor(this.#heirId);
+    if (isWritten) this.#heirId = NO_NODE;
     const reply = state.message(MessageKind.HEARTBEAT_REPLY);
     reply.outcome = isBusy ? Outcome.BUSY : Outcome.OK;
     reply.full = isBusy && state.isFull;
     reply.match = this.#durable;
     reply.accepted = this.#accepted;
-    reply.index = message.index;
-    reply.token = message.token;
+    reply.index = index;
+    reply.token = token;
     reply.quiet = state.isQuiet;
+    reply.transfer = isWritten;
     state.send(state.leaderId);
   }
 

@@ -14,7 +14,7 @@ import type { Random } from "../base/prng.ts";
 import { Ballot, NO_NODE } from "./ballot.ts";
 import { decodeConfiguration } from "./configuration.ts";
 import { Membership } from "./membership.ts";
-import { MessageKind, RaftMessage } from "./message.ts";
+import { MessageKind, Outcome, RaftMessage } from "./message.ts";
 import type { Configuration, Member } from "./configuration.ts";
 import { BEATS_OF_DISCONNECTED, type RaftTiming } from "./limits.ts";
 import {
@@ -86,6 +86,11 @@ export class GroupState {
   electionAtMs = Infinity;
   /** Campaigns in a row that found no majority. */
   failedCampaigns = 0;
+  /** How often in a row this node had slept itself when its leader was not heard. */
+  timesAway = 0;
+  /** To whom this node handed leadership over, until it hears who leads; and the term which that one is to begin. */
+  heirId = NO_NODE;
+  heirTerm = 0;
   /** When `tick` is needed next. */
   deadlineMs = Infinity;
 
@@ -117,6 +122,11 @@ export class GroupState {
     return this.ballot.term;
   }
 
+  /** Nothing is known of any leader: the log is empty, and no vote was given. */
+  get isNew(): boolean {
+    return this.ballot.term === 0 && this.log.lastIndex === 0;
+  }
+
   /** May vote and lead: its disk works, and what it remembers is all there. */
   get isAble(): boolean {
     return !this.isStalled && this.isSound;
@@ -141,6 +151,21 @@ export class GroupState {
     this.effects.send(node, this.#out);
   }
 
+  /** The node leads a term that is over. */
+  replyStale(node: number): void {
+    this.message(MessageKind.APPEND_REPLY).outcome = Outcome.STALE;
+    this.send(node);
+  }
+
+  /**
+   * Whether a message of that term comes from a member of before. Where this is the only voter, nobody else was elected in
+   * a later term: whoever says so has missed that this replica was made the only one (`RaftGroup.force`).
+   */
+  isFromBefore(term: number): boolean {
+    const { membership, commitIndex } = this;
+    return term > this.term && membership.isSole && membership.index <= commitIndex;
+  }
+
   /** Asks to be ticked at `atMs`, unless that is so already. */
   schedule(atMs: number): void {
     if (atMs >= this.deadlineMs) return;
@@ -161,6 +186,7 @@ export class GroupState {
     this.heardMs = nowMs;
     this.isQuiet = false;
     this.failedCampaigns = 0;
+    this.timesAway = 0;
     this.scheduleElection(nowMs, this.leaderMs);
   }
 
@@ -183,6 +209,7 @@ export class GroupState {
 
   /** Notes who leads the present term. */
   setLeader(leaderId: number): void {
+    if (leaderId !== NO_NODE) this.heirId = NO_NODE;
     if (this.leaderId === leaderId) return;
     this.leaderId = leaderId;
     this.#mustTellFollowing = true;
@@ -191,6 +218,7 @@ export class GroupState {
   /** A later term began. */
   enterTerm(term: number): void {
     this.ballot.adopt(term);
+    if (term > this.heirTerm) this.heirId = NO_NODE;
     this.leaderId = NO_NODE;
     this.heardMs = -Infinity;
     this.isQuiet = false;

@@ -16,7 +16,15 @@ import { NO_NODE } from "./ballot.ts";
 import type { ConfigurationChange } from "./configuration_change.ts";
 import { FORCED_MARK } from "./forced.ts";
 import { type GroupState, Role } from "./group_state.ts";
-import { APPEND_BYTES_MAX, PEER_WINDOW_BYTES, PROBE_BYTES, SNAPSHOT_RETRY_MS } from "./limits.ts";
+import {
+  APPEND_BYTES_MAX,
+  AWAY_MS,
+  AWAY_TIMES_MAX,
+  BEATS_OF_DISCONNECTED,
+  PEER_WINDOW_BYTES,
+  PROBE_BYTES,
+  SNAPSHOT_RETRY_MS,
+} from "./limits.ts";
 import { MessageKind, Outcome, type RaftMessage } from "./message.ts";
 import { type Peer, PeerState } from "./peer.ts";
 import { RaftMeta } from "./raft_log.ts";
@@ -33,7 +41,7 @@ export class Leadership {
   readonly #change: ConfigurationChange;
   #isActive = false;
   /** When this leadership began (ms). */
-  beganMs = -Infinity;
+  #beganMs = -Infinity;
   /** The own entry that opens the term; negative while the log has no room for it. */
   #noOpIndex = -1;
   #heartbeatAtMs = 0;
@@ -41,6 +49,8 @@ export class Leadership {
   /** When something was appended, or asked for, last. */
   #activityMs = 0;
   #hasQuiet = false;
+  /** How often in a row it had slept itself when no majority was heard. */
+  #timesAway = 0;
   /** It was made the only voter, and the entries that say so are not in the log. */
   isForced = false;
 
@@ -65,7 +75,13 @@ export class Leadership {
     return this.isOpen && this.#state.commitIndex >= this.#noOpIndex;
   }
 
-  begin(nowMs: number): void {
+  /** When this leadership began, if no entry of its own term is committed yet; else -Infinity (ms). */
+  get openingSinceMs(): number {
+    return this.#isActive && !this.isCommitted ? this.#beganMs : -Infinity;
+  }
+
+  /** @param isHandedOver the leader before asked for it: the peers' logs are most likely as long as this one */
+  begin(nowMs: number, isHandedOver: boolean): void {
     const state = this.#state;
     const { log, membership, timing } = state;
     state.role = Role.LEADER;
@@ -74,13 +90,18 @@ export class Leadership {
     state.electionAtMs = Infinity;
     state.failedCampaigns = 0;
     this.#isActive = true;
-    this.beganMs = nowMs;
+    this.#beganMs = nowMs;
     this.#noOpIndex = -1;
     this.#activityMs = nowMs;
     this.#hasQuiet = false;
+    this.#timesAway = 0;
     this.#quorumAtMs = nowMs + timing.electionMs;
     state.forcedIndex = log.forcedIndex;
-    for (const peer of membership.peers) peer.beginTerm(log.lastIndex, nowMs);
+    for (const peer of membership.peers) {
+      peer.beginTerm(log.lastIndex, nowMs);
+      // What is appended in the next moment is not to wait for the answer to a probe.
+      if (isHandedOver && peer.isUp && peer.isVoter) peer.replicate(log.lastIndex + 1);
+    }
     this.reads.begin();
     this.transfer.begin();
     this.#change.begin();
@@ -96,13 +117,17 @@ export class Leadership {
     this.#change.begin();
   }
 
-  /** Stops leading within the term. */
-  resign(nowMs: number): void {
+  /**
+   * Stops leading within the term.
+   *
+   * @param waitMs until this node campaigns, unless it hears who leads
+   */
+  resign(nowMs: number, waitMs = this.#state.timing.electionMs): void {
     const state = this.#state;
     state.role = Role.FOLLOWER;
     state.setLeader(NO_NODE);
     state.heardMs = -Infinity;
-    state.scheduleElection(nowMs, state.timing.electionMs);
+    state.scheduleElection(nowMs, waitMs);
   }
 
   /** Stops leading, and asks the peer that has most to campaign at once. */
@@ -113,11 +138,37 @@ export class Leadership {
       if (!peer.isVoter || !peer.isUp) continue;
       if (best === null || peer.match > best.match) best = peer;
     }
-    if (best !== null) {
-      state.message(MessageKind.TIMEOUT_NOW);
-      state.send(best.node);
+    if (best !== null) this.#handOverTo(best.node, nowMs);
+    else this.resign(nowMs);
+  }
+
+  #handOverTo(node: number, nowMs: number): void {
+    const state = this.#state;
+    state.message(MessageKind.TIMEOUT_NOW);
+    state.send(node);
+    this.resign(nowMs, state.timing.electionMs / 2);
+    state.heirId = node;
+    state.heirTerm = state.term + 1;
+  }
+
+  /** Begins to hand leadership to a voter. */
+  transferTo(node: number, nowMs: number): void {
+    this.wake(nowMs);
+    if (this.transfer.to(node, nowMs)) {
+      for (const peer of this.#state.membership.peers) {
+        if (peer.isUp && !peer.isLearner) this.#sendHeartbeat(peer, nowMs, node);
+      }
     }
-    this.resign(nowMs);
+    this.schedule(nowMs);
+    this.#proceedWithTransfer(nowMs);
+  }
+
+  /** Returns whether leadership has gone to another node. */
+  #proceedWithTransfer(nowMs: number): boolean {
+    const node = this.transfer.proceed(nowMs);
+    if (node === NO_NODE) return false;
+    this.#handOverTo(node, nowMs);
+    return true;
   }
 
   /** Appends what the term opens with, and what a configuration change is to go on with. */
@@ -167,7 +218,6 @@ export class Leadership {
   /** The own log grew. */
   appended(nowMs: number): void {
     this.wake(nowMs);
-    this.transfer.check();
     this.pumpAll();
   }
 
@@ -190,9 +240,15 @@ export class Leadership {
     const wasCommitted = this.isCommitted;
     state.commitTo(index);
     if (!wasCommitted) state.tellLeading();
-    this.transfer.check();
+    if (this.#proceedWithTransfer(nowMs)) return;
     if (this.#change.isToProceed) this.open(nowMs);
     else if (this.#change.mustLeave) this.handOver(nowMs);
+  }
+
+  /** More is durable on this node: entries, or its vote for the next leader. */
+  durable(nowMs: number): void {
+    this.advance(nowMs);
+    if (this.#state.role === Role.LEADER) this.#proceedWithTransfer(nowMs);
   }
 
   pumpAll(): void {
@@ -235,7 +291,6 @@ export class Leadership {
     peer.isReading = false;
     // Or all of it has been acknowledged since, from an earlier request.
     if (lastIndex >= peer.next) peer.noteSent(lastIndex, bytes);
-    this.transfer.check();
     this.pump(peer);
   }
 
@@ -262,6 +317,7 @@ export class Leadership {
     const accepted = Math.min(reply.accepted, lastIndex);
     const isNews = peer.noteMatch(Math.min(reply.match, lastIndex));
     peer.noteHeard(lastIndex, nowMs);
+    this.transfer.noteHeard(peer.node);
     peer.isFull = reply.full;
     if (reply.outcome === Outcome.OK) {
       peer.isBusy = false;
@@ -274,7 +330,7 @@ export class Leadership {
     }
     if (isNews) this.advance(nowMs);
     if (!this.#isActive || this.#state.role !== Role.LEADER) return;
-    if (isNews) this.transfer.check();
+    if (isNews && this.#proceedWithTransfer(nowMs)) return;
     this.pump(peer);
   }
 
@@ -314,6 +370,7 @@ export class Leadership {
     const accepted = Math.min(reply.accepted, lastIndex);
     const isNews = peer.noteMatch(Math.min(reply.match, lastIndex));
     peer.noteHeard(lastIndex, nowMs);
+    this.transfer.noteHeard(peer.node);
     peer.isFull = reply.full;
     peer.isBusy = reply.outcome === Outcome.BUSY;
     if (!peer.isBusy) this.#reconcile(peer, accepted, reply.index, nowMs);
@@ -321,13 +378,14 @@ export class Leadership {
       peer.isQuiet = true;
       this.#hasQuiet = true;
     }
+    if (reply.transfer) peer.hasWrittenAhead = true;
     if (isNews) this.advance(nowMs);
     if (!this.#isActive || state.role !== Role.LEADER) return;
     if (reply.token > peer.readToken) {
       peer.readToken = reply.token;
       if (this.reads.check()) this.#sendHeartbeats(nowMs);
     }
-    if (isNews) this.transfer.check();
+    if ((isNews || reply.transfer) && this.#proceedWithTransfer(nowMs)) return;
     this.pump(peer);
   }
 
@@ -374,7 +432,8 @@ export class Leadership {
     this.schedule(nowMs);
   }
 
-  #sendHeartbeat(peer: Peer, nowMs: number): void {
+  /** @param heirId who is to lead next: the peer may write its vote ahead */
+  #sendHeartbeat(peer: Peer, nowMs: number, heirId: number = NO_NODE): void {
     const state = this.#state;
     const heartbeat = state.message(MessageKind.HEARTBEAT);
     // It may know nothing of entries beyond its match.
@@ -382,6 +441,10 @@ export class Leadership {
     heartbeat.index = peer.lastSent;
     heartbeat.token = this.reads.round;
     heartbeat.quiet = this.#mayBeQuiet(peer, nowMs);
+    if (heirId !== NO_NODE) {
+      heartbeat.transfer = true;
+      heartbeat.match = heirId;
+    }
     state.send(peer.node);
   }
 
@@ -409,17 +472,31 @@ export class Leadership {
     this.#keepHeartbeats(nowMs);
   }
 
+  /** Who slept itself has asked nobody, and what was answered may wait to be read: the majority has a little longer. */
+  #wasAway(nowMs: number): boolean {
+    const { membership, timing } = this.#state;
+    const isLate = nowMs - this.#quorumAtMs > AWAY_MS;
+    const isHeard = membership.isHeardSince(nowMs - timing.electionMs);
+    if (isHeard || !isLate || this.#timesAway >= AWAY_TIMES_MAX) {
+      this.#timesAway = 0;
+      return false;
+    }
+    this.#timesAway++;
+    this.#quorumAtMs = nowMs + BEATS_OF_DISCONNECTED * timing.heartbeatMs;
+    return true;
+  }
+
   tick(nowMs: number): void {
     const state = this.#state;
     const { membership, timing } = state;
-    if (nowMs >= this.#quorumAtMs) {
+    if (nowMs >= this.#quorumAtMs && !this.#wasAway(nowMs)) {
       this.#quorumAtMs = nowMs + timing.electionMs / 2;
       if (!membership.isHeardSince(nowMs - timing.electionMs)) return this.resign(nowMs);
       this.#change.noteProgress();
     }
     // Damage that its log met while it led.
     if (!state.isAble && !membership.isAlone) return this.handOver(nowMs);
-    this.transfer.tick(nowMs);
+    if (this.#proceedWithTransfer(nowMs)) return;
     this.open(nowMs);
     if (state.role !== Role.LEADER) return;
     if (nowMs >= this.#heartbeatAtMs) this.#sendHeartbeats(nowMs);
@@ -437,7 +514,7 @@ export class Leadership {
     }
     // Quiet peers whose connection stands may be a majority.
     if (!state.membership.isHeardSince(Infinity)) state.schedule(this.#quorumAtMs);
-    if (this.transfer.isUnderWay) state.schedule(this.transfer.deadlineMs);
+    if (this.transfer.isUnderWay) state.schedule(this.transfer.nextMs);
     if (this.#noOpIndex < 0) state.schedule(nowMs + state.timing.heartbeatMs);
   }
 }

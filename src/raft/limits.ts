@@ -29,8 +29,23 @@ export const RAFT_TIMING: RaftTiming = {
 /** Waits between campaigns that found no majority double up to this many times the election timeout. */
 export const CAMPAIGN_BACKOFF_MAX = 16;
 
+/** In a group that never had a leader so many campaigns follow one another without such a pause. */
+export const FIRST_ROUNDS_MAX = 8;
+
 /** A follower that hears its leader, and has no connection to it, campaigns after so many heartbeats without one. */
 export const BEATS_OF_DISCONNECTED = 2;
+
+/**
+ * Leadership is handed over in a moment in which nothing is on its way, if one comes within this time after the next leader has what
+ * there was (ms). Otherwise appends are held back.
+ */
+export const TRANSFER_LINGER_MS = 15;
+
+/** A time that comes by so much too late was slept through by this node itself (ms): others may have spoken meanwhile. */
+export const AWAY_MS = 150;
+
+/** So often in a row that excuses a leader that was not heard, or a majority. */
+export const AWAY_TIMES_MAX = 3;
 
 /** Bytes on their way to one peer of one group: sent, and not yet durable there. */
 export const PEER_WINDOW_BYTES = 4 * 1024 * 1024;

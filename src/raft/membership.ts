@@ -163,6 +163,11 @@ export class Membership {
     return this.#isMajority(grants, 0);
   }
 
+  /** A majority (of each set) has written its vote ahead. This node is taken to have done so. */
+  get hasWrittenAhead(): boolean {
+    return this.#isMajority(wroteAhead, 0);
+  }
+
   /** So many refused their vote, or are not connected, that no majority is left. */
   get isRefused(): boolean {
     return !this.#isMajority(mayGrant, 0);
@@ -185,6 +190,18 @@ export class Membership {
   /** A majority keeps up, this node included. */
   keepsUp(nowMs: number): boolean {
     return this.#isMajority(keepsUp, nowMs);
+  }
+
+  /** Nobody who can be reached is spoken to. */
+  get isQuiet(): boolean {
+    return this.#peers.every((peer) => peer.isQuiet || !peer.isUp);
+  }
+
+  /** Nobody waits for what the node lacks: it does not vote, or it is behind and a majority is not. */
+  isSpare(node: number, nowMs: number): boolean {
+    const peer = this.peerOf(node);
+    if (peer === null) return false;
+    return peer.isLearner || (!peer.keepsUp(nowMs) && this.keepsUp(nowMs));
   }
 
   /** A majority answered a round of reads, this node included. */
@@ -217,6 +234,10 @@ export class Membership {
 
 function grants(peer: Peer): boolean {
   return peer.hasGranted;
+}
+
+function wroteAhead(peer: Peer): boolean {
+  return peer.hasWrittenAhead;
 }
 
 function mayGrant(peer: Peer): boolean {

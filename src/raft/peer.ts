@@ -35,6 +35,8 @@ export class Peer {
   hasGranted = false;
   /** Refused its vote in this campaign. */
   hasRefused = false;
+  /** A leader that hands over: its vote for the next one is written ahead, durably. */
+  hasWrittenAhead = false;
 
   // From here on: a leader's, in its term.
   state: PeerState = PeerState.PROBE;
@@ -107,6 +109,7 @@ export class Peer {
     this.#heardLast = lastIndex;
     this.readToken = 0;
     this.isQuiet = false;
+    this.hasWrittenAhead = false;
     this.#stuckBeats = 0;
     this.#stuckAt = 0;
     this.probe(lastIndex + 1);

@@ -17,7 +17,7 @@
  * 2. Storage. After each change of `durableIndex` or `durableHardVersion`: `durable`. After a refusal, when the log
  *    takes something again: `writable`. After `RaftEffects.truncate`: `truncated` when the cut is durable; `failed`
  *    when the log fails, or an entry cannot be brought to the disk. While the disk is overdue: `stalled`.
- * 3. Leading. While {@linkcode RaftGroup.accepts}, append to the log with {@linkcode RaftGroup.term} and call
+ * 3. Leading. While {@linkcode RaftGroup.accepts} (which may be before `onLeading`), append to the log with {@linkcode RaftGroup.term} and call
  *    `appended` afterwards (once for many appends). Each call of `replicate` is answered by `sent` or `unsent`, now
  *    or later; each `sendSnapshot` by `snapshotSent` or `unsent`.
  * 4. Following. An APPEND frame is validated (its batches are whole and sound, its configurations can be decoded),
@@ -53,7 +53,7 @@ import { Election } from "./election.ts";
 import { Following, NOTHING } from "./following.ts";
 import { GroupState, type RaftGroupOptions, Role } from "./group_state.ts";
 import { Leadership } from "./leadership.ts";
-import { MessageKind, Outcome, RaftMessage } from "./message.ts";
+import { MessageKind, RaftMessage } from "./message.ts";
 import type { Peer } from "./peer.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -98,15 +98,37 @@ export class RaftGroup {
     return this.#leadership.isCommitted;
   }
 
-  /** The driver may append: {@linkcode RaftGroup.isLeading}, and leadership is not being handed over. */
+  /**
+   * Elected, and the own entry of the term is in the log. What is appended from now on is committed with it; before that, nothing may
+   * be told to clients.
+   */
+  get isOpen(): boolean {
+    return this.#leadership.isOpen;
+  }
+
+  /** The driver may append: {@linkcode RaftGroup.isOpen}, and leadership is not being handed over. */
   get accepts(): boolean {
-    return this.#leadership.isCommitted && !this.#leadership.transfer.isClosing;
+    return this.#leadership.isOpen && !this.#leadership.transfer.isClosing;
+  }
+
+  /** The node to which this one has handed leadership over, if it does not know yet who leads; -1: there is none. */
+  get heirId(): number {
+    return this.#state.leaderId === NO_NODE ? this.#state.heirId : NO_NODE;
+  }
+
+  /** The term that {@linkcode RaftGroup.heirId} is to begin. */
+  get heirTerm(): number {
+    return this.#state.heirTerm;
+  }
+
+  /** Leadership is about to be handed to this node. */
+  get isHeir(): boolean {
+    return this.#state.ballot.isAheadFor(this.#state.node);
   }
 
   /** When this node was elected, if no entry of its own term is committed yet; else -Infinity (ms). */
   get openingSinceMs(): number {
-    const { isActive, isCommitted, beganMs } = this.#leadership;
-    return isActive && !isCommitted ? beganMs : -Infinity;
+    return this.#leadership.openingSinceMs;
   }
 
   /** Leadership is being handed over; afterwards another one leads, or it failed. */
@@ -145,8 +167,7 @@ export class RaftGroup {
   /** Without work: no heartbeats are sent or expected. */
   get isQuiet(): boolean {
     const { role, isQuiet, membership } = this.#state;
-    if (role !== Role.LEADER) return isQuiet;
-    return membership.peers.every((peer) => peer.isQuiet || !peer.isUp);
+    return role === Role.LEADER ? membership.isQuiet : isQuiet;
   }
 
   /** A leader's knowledge of its peers, to be read only. */
@@ -162,10 +183,7 @@ export class RaftGroup {
 
   /** A leader: nobody waits for what the node lacks. It does not vote, or it is behind and a majority is not. */
   isSpare(node: number, nowMs: number): boolean {
-    const { membership } = this.#state;
-    const peer = membership.peerOf(node);
-    if (peer === null) return false;
-    return peer.isLearner || (!peer.keepsUp(nowMs) && membership.keepsUp(nowMs));
+    return this.#state.membership.isSpare(node, nowMs);
   }
 
   /** A leader: whether the node could become a voter now. */
@@ -203,10 +221,14 @@ export class RaftGroup {
 
   // Inputs: time and storage.
 
-  /** Begins. Who needs nobody else's vote campaigns at once. */
+  /**
+   * Begins. Who needs nobody else's vote campaigns at once. In a group that has never had a leader nobody is to be waited for, and the
+   * preferred one asks first, however much later than others it began.
+   */
   start(nowMs: number): void {
     const state = this.#state;
-    state.scheduleElection(nowMs, state.timing.electionMs);
+    const isFirst = state.isNew && state.membership.rank(NO_NODE) === 0;
+    state.scheduleElection(nowMs, isFirst ? 0 : state.timing.electionMs);
     if (state.membership.isElected) {
       state.electionAtMs = nowMs;
       this.#election.tick(nowMs);
@@ -228,7 +250,7 @@ export class RaftGroup {
 
   /** More of the log, or of the hard state, is durable. */
   durable(nowMs: number): void {
-    if (this.#state.role === Role.LEADER) this.#leadership.advance(nowMs);
+    if (this.#state.role === Role.LEADER) this.#leadership.durable(nowMs);
     else this.#following.durable();
     this.#settle(nowMs);
   }
@@ -326,8 +348,8 @@ export class RaftGroup {
   }
 
   /**
-   * Hands leadership to a voter. `onFollowing` reports success; `onLeading` comes again when it failed after
-   * appends were held back.
+   * Hands leadership to a voter. `onFollowing` reports that it has gone, and again who leads; `onLeading` comes again when it
+   * did not go after appends were held back.
    *
    * @returns 0 or a refusal
    */
@@ -337,9 +359,7 @@ export class RaftGroup {
     if (!this.#leadership.isCommitted) return Refusal.NOT_READY;
     if (node === state.node) return 0;
     if (state.membership.peerOf(node)?.isVoter !== true) return Refusal.INVALID;
-    this.#leadership.wake(nowMs);
-    this.#leadership.transfer.to(node, nowMs);
-    this.#leadership.schedule(nowMs);
+    this.#leadership.transferTo(node, nowMs);
     this.#settle(nowMs);
     return 0;
   }
@@ -428,7 +448,9 @@ export class RaftGroup {
       peer.isUp = false;
       if (state.role === Role.LEADER) this.#leadership.peerDown(peer, nowMs);
     }
-    if (node === state.leaderId && state.role !== Role.LEADER) {
+    const isHeir = node === state.heirId;
+    if (isHeir) state.heirId = NO_NODE;
+    if ((isHeir || node === state.leaderId) && state.role !== Role.LEADER) {
       state.scheduleElection(nowMs, delayMs);
       state.setLeader(NO_NODE);
       state.isQuiet = false;
@@ -443,19 +465,21 @@ export class RaftGroup {
   step(message: RaftMessage, nowMs: number): void {
     const { kind, from, term } = message;
     const state = this.#state;
-    if (this.#isFromBefore(term)) return;
+    if (state.isFromBefore(term)) return;
     if (kind === MessageKind.VOTE_REQUEST) this.#onVoteRequest(message, nowMs);
     else if (term > state.term && !(kind === MessageKind.VOTE_REPLY && message.granted)) {
       this.#enterTerm(term, nowMs);
     }
     if (kind === MessageKind.VOTE_REPLY) {
-      if (this.#election.onReply(message, nowMs)) this.#leadership.begin(nowMs);
+      if (this.#election.onReply(message, nowMs)) {
+        this.#leadership.begin(nowMs, this.#election.isTransfer);
+      }
     } else if (kind === MessageKind.HEARTBEAT) {
       if (this.#hears(message, nowMs)) this.#following.onHeartbeat(message);
-      else if (term < state.term) this.#replyStale(from);
+      else if (term < state.term) state.replyStale(from);
     } else if (term === state.term) {
-      if (kind === MessageKind.TIMEOUT_NOW) this.#onTimeoutNow(nowMs);
-      else if (state.role === Role.LEADER) this.#onReply(message, nowMs);
+      if (state.role === Role.LEADER) this.#onReply(message, nowMs);
+      else if (kind === MessageKind.TIMEOUT_NOW) this.#election.campaign(nowMs, true);
     }
     this.#settle(nowMs);
   }
@@ -467,10 +491,6 @@ export class RaftGroup {
     // It campaigns because it does not hear us.
     const peer = state.membership.peerOf(message.from);
     if (peer !== null) this.#leadership.speakTo(peer, nowMs);
-  }
-
-  #onTimeoutNow(nowMs: number): void {
-    if (this.#state.role !== Role.LEADER) this.#election.campaign(nowMs, true);
   }
 
   #onReply(message: RaftMessage, nowMs: number): void {
@@ -493,14 +513,14 @@ export class RaftGroup {
   stepAppend(message: RaftMessage, runs: AppendRuns, nowMs: number): number {
     const state = this.#state;
     if (!runs.isSound(message.indexTerm, message.term)) return NOTHING;
-    if (this.#isFromBefore(message.term)) return NOTHING;
+    if (state.isFromBefore(message.term)) return NOTHING;
     if (message.term > state.term) this.#enterTerm(message.term, nowMs);
     let first: number = NOTHING;
     if (this.#hears(message, nowMs)) {
       // The record of the term comes before those of its entries.
       state.ballot.save();
       first = this.#following.append(message, runs);
-    } else if (message.term < state.term) this.#replyStale(message.from);
+    } else if (message.term < state.term) state.replyStale(message.from);
     if (first === NOTHING) this.#settle(nowMs);
     return first;
   }
@@ -524,24 +544,15 @@ export class RaftGroup {
    */
   stepSnapshot(message: RaftMessage, nowMs: number): boolean {
     const state = this.#state;
-    if (this.#isFromBefore(message.term)) return false;
+    if (state.isFromBefore(message.term)) return false;
     if (message.term > state.term) this.#enterTerm(message.term, nowMs);
     let isNeeded = false;
     if (this.#hears(message, nowMs)) {
       state.ballot.save();
       isNeeded = this.#following.onSnapshot(message);
-    } else if (message.term < state.term) this.#replyStale(message.from);
+    } else if (message.term < state.term) state.replyStale(message.from);
     this.#settle(nowMs);
     return isNeeded;
-  }
-
-  /**
-   * Whether a message of that term comes from a member of before. Where this is the only voter, nobody else was elected in
-   * a later term: whoever says so has missed that this replica was made the only one ({@linkcode RaftGroup.force}).
-   */
-  #isFromBefore(term: number): boolean {
-    const { membership, commitIndex, term: ownTerm } = this.#state;
-    return term > ownTerm && membership.isSole && membership.index <= commitIndex;
   }
 
   #leads(term: number): boolean {
@@ -563,14 +574,6 @@ export class RaftGroup {
     return true;
   }
 
-  /** The sender leads a term that is over. */
-  #replyStale(node: number): void {
-    const state = this.#state;
-    const reply = state.message(MessageKind.APPEND_REPLY);
-    reply.outcome = Outcome.STALE;
-    state.send(node);
-  }
-
   #enterTerm(term: number, nowMs: number): void {
     const state = this.#state;
     state.role = Role.FOLLOWER;
@@ -584,7 +587,7 @@ export class RaftGroup {
   #settle(nowMs: number): void {
     const state = this.#state;
     if (!state.ballot.save()) state.noteRefusal(state.ballot.refusal);
-    if (this.#election.proceed()) this.#leadership.begin(nowMs);
+    if (this.#election.proceed()) this.#leadership.begin(nowMs, this.#election.isTransfer);
     if (state.role !== Role.LEADER && this.#leadership.isActive) {
       this.#leadership.end();
       this.#following.begin();

@@ -79,7 +79,10 @@ export class Checker {
     }
     if (kind === MessageKind.VOTE_REQUEST && !message.pre) {
       const { index } = message;
-      assert(disk.chainAt(index) === node.log.chainAt(index), "a vote is asked for a volatile log");
+      // Who has written that it stands in this term does not ask again in it.
+      const isNoted = disk.term === term && disk.vote === node.id;
+      const isDurable = disk.chainAt(index) === node.log.chainAt(index);
+      assert(isNoted || isDurable, "a vote is asked for a volatile log");
     }
     if (message.quiet && kind === MessageKind.HEARTBEAT_REPLY) {
       const { lastIndex } = node.log;

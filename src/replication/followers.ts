@@ -30,6 +30,16 @@ export class Followers {
     this.#options = options;
   }
 
+  /** Whether an append from there on was asked for, for the node, and not sent yet. */
+  waitsFor(node: number, fromIndex: number): boolean {
+    const { peers } = this.#raft;
+    for (let at = 0; at < peers.length; at++) {
+      const peer = peers[at]!;
+      if (peer.node === node) return peer.isReading && peer.readFrom === fromIndex;
+    }
+    return false;
+  }
+
   get #sinceMs(): number {
     return this.#options.nowMs() - this.#options.inSyncMs;
   }

@@ -44,13 +44,12 @@ import {
 } from "./replica.ts";
 import type { ReplicaHost } from "./replica_host.ts";
 import { statusOf } from "./replica_status.ts";
+import { Succession } from "./succession.ts";
 import { Takeover } from "./takeover.ts";
 import { Trims } from "./trims.ts";
 import { UncutLog } from "./uncut_log.ts";
 
 const NOBODY = -1;
-/** Behind the longest transfer, appends wait so long for the next leader to be known (ms). */
-const SUCCESSION_MS = 200;
 const ANY_INCARNATION = 0;
 
 export class GroupReplica implements Replica, LogListener, RaftEffects {
@@ -58,6 +57,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   listener: ReplicaListener | null = null;
   readonly raft: RaftGroup;
   readonly #takeover: Takeover;
+  readonly #succession: Succession;
   readonly #host: ReplicaHost;
   readonly #view: LogView;
   readonly #followers: Followers;
@@ -68,8 +68,6 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   #others: readonly number[] = [];
   #batchBytesMax: number;
   #leading = false;
-  /** It handed leadership over, and does not know to whom yet: until then that is expected. */
-  #succeededByMs = -Infinity;
   #commitIndex: number;
   #commitOffset: number;
   #started = false;
@@ -82,6 +80,9 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   #mustLead = false;
   #mustFollow = false;
   #mustCommit = false;
+  #mustOpen = false;
+  /** The last entry that it committed as the leader. */
+  #ledIndex = 0;
   #cutIndex = -1;
   /** The result of a cut or reset that has ended. */
   #cutResult: number | null = null;
@@ -112,6 +113,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
       isActedUpon,
     });
     this.#takeover = new Takeover(this.raft);
+    this.#succession = new Succession(this.raft, host);
     this.#followers = new Followers(this.raft, log, host);
     this.#commitIndex = log.startIndex;
     this.#commitOffset = log.startOffset;
@@ -135,12 +137,20 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     return this.#leading && !this.raft.accepts;
   }
 
+  get opening(): boolean {
+    return !this.#leading && !this.#mustFollow && this.#others.length > 0 && this.raft.isOpen;
+  }
+
+  get heirId(): number {
+    return this.#leading ? NOBODY : this.raft.heirId;
+  }
+
+  get heirEpoch(): number {
+    return this.raft.heirTerm;
+  }
+
   get undecided(): boolean {
-    if (this.#leading || this.#others.length === 0) return false;
-    const nowMs = this.#host.nowMs();
-    if (this.raft.leaderId < 0) return nowMs < this.#succeededByMs;
-    // A disk that takes no entry keeps nobody waiting.
-    return nowMs < this.raft.openingSinceMs + SUCCESSION_MS;
+    return !this.#leading && this.#others.length > 0 && this.#succession.isUndecided;
   }
 
   get transferring(): boolean {
@@ -202,9 +212,8 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
 
   transfer(node: number): number {
     if (!this.#leading) return NOT_LEADER;
-    const nowMs = this.#host.nowMs();
-    const result = this.raft.transfer(node, nowMs);
-    if (result === 0) this.#succeededByMs = nowMs + this.#host.timing.electionMs + SUCCESSION_MS;
+    const result = this.raft.transfer(node, this.#host.nowMs());
+    if (result === 0) this.#succession.begin();
     this.#afterInput(true);
     return result;
   }
@@ -220,12 +229,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
 
   /** Whether an append that was asked for is still wanted: its leader has not begun again with the peer since. */
   wants(node: number, fromIndex: number): boolean {
-    const { peers } = this.raft;
-    for (let at = 0; at < peers.length; at++) {
-      const peer = peers[at]!;
-      if (peer.node === node) return peer.isReading && peer.readFrom === fromIndex;
-    }
-    return false;
+    return this.#followers.waitsFor(node, fromIndex);
   }
 
   /** See {@linkcode LogView.noteBoundary}. */
@@ -327,6 +331,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   /** A message that carries no entries. */
   step(message: RaftMessage): void {
     if (!this.#takesPart) return;
+    this.#succession.note(message);
     this.raft.step(message, this.#host.nowMs());
     this.#afterInput(false);
     const { kind } = message;
@@ -355,11 +360,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     return index;
   }
 
-  /**
-   * See {@linkcode AppendPatience.note}.
-   *
-   * @param comesAgain what was not taken is not lost
-   */
+  /** See {@linkcode AppendPatience.note}; `comesAgain`: what was not taken is not lost. */
   received(refusal: number, hasTaken: boolean, comesAgain: boolean): void {
     const nowMs = this.#host.nowMs();
     this.#patience.note(refusal, hasTaken, nowMs);
@@ -398,7 +399,6 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     this.#afterInput(false);
   }
 
-  /** An append was sent; see `RaftGroup.sent`. */
   sent(node: number, term: number, fromIndex: number, last: number, bytes: number): void {
     if (!this.#closed) this.raft.sent(node, term, fromIndex, last, bytes);
   }
@@ -416,7 +416,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     if (this.#closed) return;
     if (this.#grew) {
       this.#grew = false;
-      if (this.raft.isLeading) this.raft.appended(this.#host.nowMs());
+      if (this.raft.isOpen) this.raft.appended(this.#host.nowMs());
     }
     if (this.#cutResult !== null) {
       const result = this.#cutResult;
@@ -460,6 +460,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   }
 
   appendMeta(kind: RaftMeta, term: number, payload: Uint8Array<ArrayBuffer>): number {
+    this.#mustOpen = true;
     return this.log.appendMeta(kind, term, payload);
   }
 
@@ -483,6 +484,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
 
   onCommit(): void {
     this.#mustCommit = true;
+    if (this.#leading && !this.#mustFollow) this.#ledIndex = this.raft.commitIndex;
   }
 
   onLeading(): void {
@@ -494,7 +496,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     this.#mustLead = false;
   }
 
-  /** Nobody asks for reads yet: consumers are served by the commit of an elected leader. */
+  /** Consumers are served by the commit of an elected leader. */
   onRead(): void {}
 
   onConfiguration(configuration: Configuration): void {
@@ -523,8 +525,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   }
 
   #noteMembers({ voters, outgoing, learners }: Configuration): void {
-    const nodes = new Set<number>();
-    for (const { node } of [...voters, ...outgoing, ...learners]) nodes.add(node);
+    const nodes = new Set([...voters, ...outgoing, ...learners].map(({ node }) => node));
     nodes.delete(this.#host.nodeId);
     const before = this.#others;
     this.#others = [...nodes];
@@ -547,7 +548,8 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
 
   /** @param inListener this is a call of the listener: it is notified when the turn ends */
   #afterInput(inListener: boolean): void {
-    if (!this.#mustFollow && !this.#mustCommit && !this.#mustLead && this.#cutIndex < 0) return;
+    const hasChanged = this.#mustFollow || this.#mustLead || this.#mustOpen;
+    if (!hasChanged && !this.#mustCommit && this.#cutIndex < 0) return;
     if (inListener || this.#settling) this.#host.settleLater(this);
     else this.#notify();
   }
@@ -562,28 +564,33 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     }
     if (this.#mustFollow) {
       this.#mustFollow = false;
+      // A leader that hands over has committed first what it took, and answers it.
+      if (this.#ledIndex > this.#commitIndex) {
+        this.#noteCommit(this.#ledIndex);
+        listener.onCommitted();
+      }
       this.#leading = false;
       listener.onFollowing(this.raft.term, this.raft.leaderId);
     }
     const commits = this.#mustCommit;
     this.#mustCommit = false;
-    if (commits && !this.#closed) this.#noteCommit();
+    if (commits && !this.#closed) this.#noteCommit(this.raft.commitIndex);
     if (this.#mustLead && !this.#closed) {
       this.#mustLead = false;
-      if (this.#leading) {
-        // A transfer failed: it goes on leading, and what was held back is taken.
-        listener.onWritable();
-      } else {
+      // A transfer failed: it goes on leading, and what was held back is taken.
+      if (this.#leading) listener.onWritable();
+      else {
         this.#leading = true;
         listener.onLeading(this.raft.term);
       }
     }
     if (commits && !this.#closed) listener.onCommitted();
+    if (this.#mustOpen && this.opening) listener.onWritable();
+    this.#mustOpen = false;
     this.#settling = false;
   }
 
-  #noteCommit(): void {
-    const index = this.raft.commitIndex;
+  #noteCommit(index: number): void {
     assert(index >= this.#commitIndex, "the commit index never goes back");
     this.#commitIndex = index;
     this.#commitOffset = this.log.offsetAt(index + 1);

@@ -14,7 +14,7 @@
  *   waits for an append waits for an index (or offset) within the present leadership: `onFollowing` and `onCut`
  *   end all waits, because the entry that later has this index may be another one.
  * - `leading` is true from `onLeading` to `onFollowing`, and not outside. Before `onLeading`, everything that
- *   earlier leaders committed is committed here.
+ *   earlier leaders committed is committed here. Appends may come a moment before it (`opening`, of which `onWritable` tells).
  * - `commitIndex` and `commitOffset` never go back.
  * - No method of the listener is called from inside a call on the replica.
  *
@@ -89,6 +89,15 @@ export interface Replica {
    * It leads, and is handing leadership over: appends wait. `onFollowing` or `onWritable` ends the wait.
    */
   readonly handingOver: boolean;
+  /**
+   * Elected, and its no-op is in the log, but not committed yet: records may be appended, and what waits for them is told when they are
+   * committed. Nothing is served.
+   */
+  readonly opening: boolean;
+  /** The node to which this one has handed leadership over, if it does not know yet who leads; -1: there is none. */
+  readonly heirId: number;
+  /** The term that {@linkcode Replica.heirId} is to begin. */
+  readonly heirEpoch: number;
   /** Who leads is about to be known, after an election or a transfer: whoever appends waits instead of being refused. */
   readonly undecided: boolean;
   /** A {@linkcode Replica.transfer} is under way. */
@@ -136,7 +145,7 @@ export interface Replica {
    */
   proposeTrim(offset: number): number;
   /**
-   * Leader: hands leadership to a voter. `onFollowing` reports success; appends may wait a moment for it. If this node still
+   * Leader: hands leadership to a voter. `onFollowing` reports that it has gone; appends may wait a moment for it. If this node still
    * leads when {@linkcode Replica.transferring} ends, it failed.
    *
    * @returns 0: it begins; NOT_LEADER, or a negative number when that node cannot lead

@@ -1,6 +1,6 @@
 /**
  * Leadership of a shard's groups goes from node to node: because somebody asked for it, because the node stops, or
- * because the preferred leader has returned.
+ * because the preferred leader has returned, or was too late for the first election of a new group.
  *
  * ```
  * TRANSFER  := group:uint32 target:uint32 waitMs:uint32     a call of the API {@linkcode TRANSFER_API} to the leader
@@ -50,6 +50,9 @@ const HAND_OVER_MS = 3_000;
 const HANDED_OVER_AT_ONCE = 64;
 /** Behind that, clients are told for so long who leads, before their connections end (ms). */
 const REDIRECT_MS = 150;
+/** A new group that another node than the preferred one leads is looked after so soon (ms), and at most so often. */
+const NEW_LOOK_MS = 1_000;
+const NEW_LOOKS_MAX = 10;
 /** Between two transfers to preferred leaders (ms): the elections of many groups are spread out. */
 const BALANCE_PAUSE_MS = 20;
 
@@ -58,6 +61,9 @@ const ANY_NODE = (): boolean => true;
 export class ShardLeadership {
   readonly #shard: Shard;
   readonly #balance = new Timer(() => this.#balanceLeaders());
+  /** New groups that this node leads though another one should, and how often they are still looked after. */
+  readonly #strays = new Map<number, number>();
+  readonly #look = new Timer(() => this.#leadHomeStrays());
   #isLeaving = false;
 
   constructor(shard: Shard) {
@@ -86,6 +92,28 @@ export class ShardLeadership {
     }
   }
 
+  /** This node leads a group. Where nobody led it before, its preferred leader may only have been a little late. */
+  noteLeading({ image: { groupId, replicas }, log, replica }: Partition): void {
+    const isNew = log.startIndex === 0 && log.termAt(1) === replica.term;
+    if (!isNew || replicas[0] === this.#shard.options.nodeId || !this.#isBalancing) return;
+    this.#strays.set(groupId, NEW_LOOKS_MAX);
+    this.#lookLater();
+  }
+
+  #lookLater(): void {
+    if (this.#isLeaving || this.#strays.size === 0 || this.#look.scheduled) return;
+    this.#shard.options.timers.schedule(this.#look, this.#nowMs + NEW_LOOK_MS);
+  }
+
+  #leadHomeStrays(): void {
+    const strays = this.#misplaced().filter(({ groupId }) => this.#strays.has(groupId));
+    for (const [groupId, looks] of this.#strays) {
+      if (looks > 1) this.#strays.set(groupId, looks - 1);
+      else this.#strays.delete(groupId);
+    }
+    runTask(this.#toPreferred(strays), () => this.#lookLater());
+  }
+
   /** Serves a TRANSFER of another node. */
   serve({ body }: NodeRequest, done: (response: Uint8Array | null) => void): void {
     if (body.length !== TRANSFER_SIZE) return done(null);
@@ -97,11 +125,22 @@ export class ShardLeadership {
     runTask(moving, (moved) => done(Uint8Array.of(moved)));
   }
 
+  /** A node in maintenance leads nothing that another one can lead. Returns whether it has to try again. */
+  spares(groupId: number): boolean {
+    const { options: { nodeId }, image, replication } = this.#shard;
+    const replica = replication.replicaOf(groupId);
+    if (replica === undefined || !isSpared(image, nodeId) || replica.voterCount === 1) return false;
+    const successor = replica.successor((node) => image.stateOf(node) === NodeState.ACTIVE);
+    if (successor >= 0) replica.transfer(successor);
+    return true;
+  }
+
   /** The node stops: others lead its groups before it does not answer any more. */
   *handOver(): Task<void> {
     this.#isLeaving = true;
     const { options: { timers, logger }, settings } = this.#shard;
     timers.cancel(this.#balance);
+    timers.cancel(this.#look);
     const begunMs = this.#nowMs;
     const waitMs = Math.min(HAND_OVER_MS, settings.number("shutdown.timeout.ms") / 4);
     const untilMs = begunMs + waitMs;
@@ -171,20 +210,28 @@ export class ShardLeadership {
 
   #scheduleBalance(): void {
     const { options: { timers, random }, settings } = this.#shard;
-    if (!settings.boolean("auto.leader.rebalance.enable")) return;
+    if (!this.#isBalancing) return;
     const intervalMs = 1000 * settings.number("leader.imbalance.check.interval.seconds");
     // Not every shard of every node at the same time.
     timers.schedule(this.#balance, this.#nowMs + intervalMs * (0.9 + random.nextBelow(200) / 1000));
   }
 
+  get #isBalancing(): boolean {
+    return this.#shard.settings.boolean("auto.leader.rebalance.enable");
+  }
+
   #balanceLeaders(): void {
-    const { nodeId, image, leaders, live, partitions } = this.#shardParts;
-    const misplaced = misplacedLeaders(image, leaders, nodeId)
-      .filter(({ groupId }) => partitions.byGroup(groupId) !== undefined)
-      .filter(({ replicas }) => live.isAlive(replicas[0]!) && !isSpared(image, replicas[0]!));
-    runTask(this.#toPreferred(misplaced), () => {
+    runTask(this.#toPreferred(this.#misplaced()), () => {
       if (!this.#isLeaving) this.#scheduleBalance();
     });
+  }
+
+  /** What this shard leads, and another node should, which could. */
+  #misplaced(): PartitionImage[] {
+    const { nodeId, image, leaders, live, partitions } = this.#shardParts;
+    return misplacedLeaders(image, leaders, nodeId)
+      .filter(({ groupId }) => partitions.byGroup(groupId) !== undefined)
+      .filter(({ replicas }) => live.isAlive(replicas[0]!) && !isSpared(image, replicas[0]!));
   }
 
   *#toPreferred(misplaced: readonly PartitionImage[]): Task<void> {

@@ -87,7 +87,10 @@ export class Reactor {
   #attentiveRuns = 0;
   /** When the wait of the present turn ended. */
   #awakeMs = 0;
-  /** The time of the present turn. */
+  /**
+   * The time of the present turn. It begins when the wait ends: what completions bring would be taken for old if they got
+   * the time at which the loop went to sleep.
+   */
   nowMs: number;
 
   constructor(options: ReactorOptions) {
@@ -117,6 +120,7 @@ export class Reactor {
     const { recorder } = this.#options;
     recorder.noteTime();
     this.#awakeMs = recorder.nowMs;
+    this.nowMs = recorder.nowMs;
   }
 
   #run(): void {

@@ -44,3 +44,41 @@ Deno.test("Reactor lets the runtime find the control thread's message before it 
   assert.ok(hurried.every((us) => us === 0), String(hurried));
   assert.ok(timeoutsUs.slice(-50).every((us) => us > 0), String(timeoutsUs));
 });
+
+Deno.test("Reactor gives completions the time at which they come, not that at which it went to sleep", () => {
+  let nowMs = 1_000;
+  const seenMs: number[] = [];
+  const recorder = new ShardRecorder();
+  recorder.clockMs = () => nowMs;
+  const reactor: Reactor = new Reactor({
+    ring: {
+      turn(): number {
+        nowMs += 900;
+        this.onAwake();
+        seenMs.push(reactor.nowMs);
+        nowMs += 1;
+        seenMs.push(reactor.nowMs);
+        reactor.stop();
+        return 1;
+      },
+      takeWake: () => false,
+      onAwake: () => {},
+    },
+    clock: { monotonicMs: () => nowMs, wallMs: () => 0 },
+    timers: new Timers(),
+    mailboxes: new Mailboxes(wrapMemory(new ArrayBuffer(mailboxesSize(1))), 0, 0, 1),
+    work: {
+      drainMessages: () => 0,
+      endTurn: (turnMs) => {
+        seenMs.push(turnMs, reactor.nowMs);
+        return true;
+      },
+    },
+    idlePollUs: 0,
+    recorder,
+    onStall: () => {},
+    onBroken: (error) => assert.fail(String(error)),
+  });
+  reactor.start();
+  assert.deepEqual(seenMs, [1_900, 1_900, 1_901, 1_901]);
+});

@@ -56,6 +56,7 @@ export class ReplicaWatch {
     const now = nowMs();
     let led = 0;
     for (const partition of partitions()) {
+      if (partition.opening) partition.checkWaits(now);
       if (!partition.leading || partition.replica.voterCount === 1) continue;
       led++;
       partition.checkWaits(now);

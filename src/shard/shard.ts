@@ -205,6 +205,7 @@ export class Shard {
         traffic.add(partition.image.topic.trafficRow, TrafficKind.LEADERSHIPS, 1);
         this.#tellLeader(partition);
         this.steward.watch(partition.image.groupId);
+        this.leadership.noteLeading(partition);
       },
       onFollowing: (partition) => {
         this.#writable = true;
@@ -347,7 +348,7 @@ export class Shard {
       nowMs,
       replicaOf: (groupId) => this.replication.replicaOf(groupId),
       wanted: (groupId) => this.seat.wantedMembers(groupId),
-      onSettled: (groupId) => this.#settleMembers(groupId) || this.#handsOver(groupId),
+      onSettled: (groupId) => this.#settleMembers(groupId) || this.leadership.spares(groupId),
     });
     this.seat = new ClusterSeat(this);
     this.leadership = new ShardLeadership(this);
@@ -537,16 +538,6 @@ export class Shard {
     return this.image.stateOf(this.options.nodeId) === NodeState.MAINTENANCE;
   }
 
-  /** A node in maintenance leads nothing that another one can lead. Returns whether it has to try again. */
-  #handsOver(groupId: number): boolean {
-    const replica = this.replication.replicaOf(groupId);
-    if (replica === undefined || !this.#isInMaintenance || replica.voterCount === 1) return false;
-    const isActive = (nodeId: number): boolean => this.image.stateOf(nodeId) === NodeState.ACTIVE;
-    const successor = replica.successor(isActive);
-    if (successor >= 0) replica.transfer(successor);
-    return true;
-  }
-
   /** The members of a group that this shard leads are as wanted: the controller is told where it waits for that. */
   #settleMembers(groupId: number): boolean {
     const partition = this.image.partitionByGroup(groupId);
@@ -561,7 +552,10 @@ export class Shard {
 
   #tellLeader(partition: Partition): void {
     const { image, replica } = partition;
+    const { heirId } = replica;
     if (replica.leading) this.#tellLed(ledGroup(partition));
+    // Nobody leads any more in this term: clients go there at once.
+    else if (heirId >= 0) this.leaderNews.tell(image.groupId, heirId, replica.heirEpoch);
     else this.leaderNews.tell(image.groupId, replica.leaderId, replica.term);
   }
 

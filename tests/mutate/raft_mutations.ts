@@ -63,11 +63,7 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
   {
     name: "a second vote is given in a term",
     edits: [
-      edit(
-        "election.ts",
-        "term > ballot.term || ballot.vote === NO_NODE || ballot.vote === from;",
-        "true;",
-      ),
+      edit("election.ts", "term > ballot.term || ballot.isFreeFor(from);", "true;"),
       edit(
         "ballot.ts",
         `    assert(this.#vote === NO_NODE || this.#vote === node, "one vote in a term");\n`,
@@ -251,7 +247,7 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
     edits: [edit(
       "leadership.ts",
       "const isNews = peer.noteMatch(Math.min(reply.match, lastIndex));\n    peer.noteHeard(lastIndex, nowMs);\n" +
-        "    peer.isFull = reply.full;\n    if (reply.outcome",
+        "    this.transfer.noteHeard(peer.node);\n    peer.isFull = reply.full;\n    if (reply.outcome",
       "const isNews = peer.noteMatch(accepted);\n    if (reply.outcome",
     )],
   },
@@ -426,9 +422,33 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
     test: { file: "src/raft/cluster_test.ts", name: "a heartbeat that was on its way" },
   },
   {
+    name: "a vote that is written ahead is given before it is durable",
+    edits: [edit("ballot.ts", "if (isWritten) this.#version = this.#aheadVersion;")],
+    test: { file: "src/raft/transfer_test.ts", name: "is not given before it is durable" },
+  },
+  {
+    name: "a vote that is written ahead is for whoever asks first",
+    edits: [
+      edit(
+        "ballot.ts",
+        "this.#vote = isWritten ? this.#aheadVote : NO_NODE;",
+        "this.#vote = NO_NODE;",
+      ),
+    ],
+    test: { file: "src/raft/transfer_test.ts", name: "nobody else gets the vote" },
+  },
+  {
+    name: "a leader goes on in its term after it has handed over",
+    edits: [edit(
+      "leadership.ts",
+      "    this.resign(nowMs, state.timing.electionMs / 2);\n",
+    )],
+    test: { file: "src/raft/transfer_test.ts", name: "the old leader does not lead again" },
+  },
+  {
     name: "appends are not held back for a transfer",
-    edits: [edit("transfer.ts", "this.#isClosing = true;")],
-    test: { file: "src/raft/cluster_test.ts", name: "a transfer holds appends back" },
+    edits: [edit("transfer.ts", "if (isSent) this.#isClosing = true;")],
+    test: { file: "src/raft/transfer_test.ts", name: "while records keep coming" },
   },
   {
     name: "a stalled leader stays",
@@ -450,9 +470,9 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
   {
     name: "members of before take a replica back that was made the only voter",
     edits: [edit(
-      "raft_group.ts",
-      "return term > ownTerm && membership.isSole && membership.index <= commitIndex;",
-      "return term > ownTerm && membership.isSole && membership.index > commitIndex;",
+      "group_state.ts",
+      "return term > this.term && membership.isSole && membership.index <= commitIndex;",
+      "return term > this.term && membership.isSole && membership.index > commitIndex;",
     )],
     test: { file: "src/raft/force_test.ts", name: "those who were members before" },
   },

@@ -28,6 +28,9 @@ export class FickleReplica implements Replica, ReplicaListener {
   readonly isAlone = true;
   readonly handingOver = false;
   readonly undecided = false;
+  readonly opening = false;
+  readonly heirId = -1;
+  readonly heirEpoch = 0;
   readonly transferring = false;
   readonly overruled = false;
   readonly successor = (): number => -1;

@@ -229,3 +229,42 @@ Deno.test("a preferred replica that has returned and keeps up gets its leadershi
   stage.until(isBack, "every preferred leader");
   stage.finish();
 });
+
+for (const seed of [7, 8, 9]) {
+  Deno.test(`each node leads its share of new topics at once (seed ${seed})`, () => {
+    const stage = new Stage(seed, { "auto.leader.rebalance.enable": "false" });
+    const topics = Array.from({ length: 30 }, (_, at) => `new-${at}`);
+    const asked = NODES[seed % 3]!;
+    for (const topic of topics) {
+      assert.equal(stage.bench.create(asked, topic, 3, 1).errorCode, ErrorCode.NONE);
+      stage.run(20);
+    }
+    const led = topics.map((topic) => stage.bench.settled(topic, NODES).partitions[0]!);
+    for (const { leaderId, replicaNodes } of led) assert.equal(leaderId, replicaNodes[0]);
+    for (const id of NODES) {
+      assert.equal(led.filter(({ leaderId }) => leaderId === id).length, topics.length / 3);
+    }
+    stage.finish();
+  });
+}
+
+Deno.test("a new topic whose preferred leader is late for its first election is led by it soon", () => {
+  const stage = new Stage(10);
+  const { cluster } = stage.bench;
+  const { controllerId } = stage.bench.metadata(0);
+  const late = NODES.find((id) => id !== controllerId && id !== stage.leader())!;
+  // As on a machine that leaves its process without a processor, for less than others wait to hear of it.
+  cluster.nodes[late]!.pausedUntilMs = cluster.nowMs + 4_000;
+  const others = NODES.filter((id) => id !== late);
+  for (const at of [0, 1, 2]) {
+    assert.equal(stage.bench.create(controllerId, `late-${at}`, 3, 1).errorCode, ErrorCode.NONE);
+  }
+  const leads = (): boolean =>
+    [0, 1, 2].every((at) => {
+      const { leaderId, replicaNodes } = stage.bench.settled(`late-${at}`, others).partitions[0]!;
+      return leaderId === replicaNodes[0];
+    });
+  assert(!leads(), "it was not late");
+  stage.until(() => (stage.run(100), leads()), "its leadership");
+  stage.finish();
+});

@@ -137,7 +137,12 @@ export class QuorumWatch {
       books.force(force);
       onForce(force, node);
     };
-    const { send, appendMeta, truncate, onCommit, onLeading } = replica;
+    const { send, setHardState, appendMeta, truncate, onCommit, onLeading } = replica;
+    replica.setHardState = (term, vote) => {
+      const version = setHardState.call(replica, term, vote);
+      if (version >= 0) claims.onHardState(term, version);
+      return version;
+    };
     replica.send = (to, message) => {
       claims.onSend(to, message);
       send.call(replica, to, message);
@@ -174,6 +179,8 @@ class Claims {
   readonly #report: (what: string) => void;
   /** What was committed when it was elected last, as far as it knew. */
   #heardIndex = 0;
+  /** The terms that were written in this life, and the log's versions of them; the one of before first. */
+  readonly #terms: { readonly term: number; readonly version: number }[];
 
   constructor(
     books: GroupBooks,
@@ -186,6 +193,17 @@ class Claims {
     this.#replica = replica;
     this.#log = replica.log;
     this.#report = report;
+    this.#terms = [{ term: this.#log.hardTerm, version: this.#log.hardVersion }];
+  }
+
+  onHardState(term: number, version: number): void {
+    this.#terms.push({ term, version });
+  }
+
+  /** A restart finds this term, or a later one. */
+  #isDurable(term: number): boolean {
+    const written = this.#terms.find((each) => each.term >= term);
+    return written !== undefined && this.#log.durableHardVersion >= written.version;
   }
 
   get #book(): GroupBook {
@@ -221,7 +239,7 @@ class Claims {
     const { leader, acknowledged } = this.#book;
     const log = this.#log;
     this.#expect(
-      log.hardTerm === term && log.durableHardVersion >= log.hardVersion,
+      this.#replica.raft.term === term && this.#isDurable(term),
       "an acknowledgement in a term that is not durable",
     );
     this.#expect(log.durableIndex >= match, `${match} is acknowledged before it is durable`);
