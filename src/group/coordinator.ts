@@ -73,6 +73,7 @@ import {
   groupErrorOf,
   type GroupListener,
   GroupTable,
+  type RecordsProducer,
 } from "./group_table.ts";
 import { JoinHandling, refusedJoin } from "./join.ts";
 import type { Respond } from "./member.ts";
@@ -126,6 +127,16 @@ export class GroupCoordinator {
    */
   replay(key: Uint8Array, value: Uint8Array | null): string | null {
     return this.#phase === "gone" ? null : this.#table.replay(key, value);
+  }
+
+  /** The same of a record in a producer's transaction: it counts when that is committed. */
+  replayPending(producerId: number, key: Uint8Array, value: Uint8Array | null): string | null {
+    return this.#phase === "gone" ? null : this.#table.replayPending(producerId, key, value);
+  }
+
+  /** A producer's transaction has ended in this partition. */
+  endTransaction(producerId: number, isCommit: boolean): void {
+    if (this.#phase !== "gone") this.#table.endTransaction(producerId, isCommit);
   }
 
   /** The partition is replayed up to its end: begins to serve. */
@@ -240,10 +251,31 @@ export class GroupCoordinator {
     this.#table.flush();
   }
 
-  /** What one group has committed; topics of version 10 must have been given their names. */
-  offsetFetch(context: GroupContext, request: OffsetFetchRequestGroup): OffsetFetchResponseGroup {
+  /** The same in a producer's transaction, which its coordinator must have been asked about. */
+  transactionalCommit(
+    context: GroupContext,
+    request: OffsetCommitRequest,
+    producer: RecordsProducer,
+    respond: Respond<OffsetCommitResponse>,
+  ): void {
     const errorCode = this.#enter(context);
-    if (errorCode === ErrorCode.NONE) return fetchOffsets(this.#table, request);
+    if (errorCode === ErrorCode.NONE) this.#offsets.commit(context, request, respond, producer);
+    else respond(commitResponse(request, () => errorCode));
+    this.#table.flush();
+  }
+
+  /**
+   * What one group has committed; topics of version 10 must have been given their names.
+   *
+   * @param requiresStable nothing is said of partitions with an offset in a transaction that has not ended
+   */
+  offsetFetch(
+    context: GroupContext,
+    request: OffsetFetchRequestGroup,
+    requiresStable = false,
+  ): OffsetFetchResponseGroup {
+    const errorCode = this.#enter(context);
+    if (errorCode === ErrorCode.NONE) return fetchOffsets(this.#table, request, requiresStable);
     return newOffsetFetchResponseGroup({ groupId: request.groupId, errorCode });
   }
 

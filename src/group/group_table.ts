@@ -18,7 +18,14 @@ import type { GroupConfig } from "./config.ts";
 import { Group, GroupState } from "./group.ts";
 import { GROUPS_PER_COORDINATOR_MAX } from "./limits.ts";
 import type { Respond } from "./member.ts";
-import { decodeRecord, type GroupRecord, groupRecord, offsetRecord } from "./records.ts";
+import { PendingOffsets } from "./pending_offsets.ts";
+import {
+  decodeRecord,
+  type GroupRecord,
+  groupRecord,
+  offsetRecord,
+  pendingRecord,
+} from "./records.ts";
 
 /** The partition of `__consumer_offsets` that a coordinator writes to. */
 export interface CoordinatorLog {
@@ -28,7 +35,17 @@ export interface CoordinatorLog {
    * Calls `done` exactly once: with 0 after the batch is committed *and* replayed, in the order of the
    * appends, or with an error code when it never will be.
    */
-  append(records: readonly GroupRecord[], done: (errorCode: number) => void): void;
+  append(
+    records: readonly GroupRecord[],
+    done: (errorCode: number) => void,
+    producer?: RecordsProducer | null,
+  ): void;
+}
+
+/** The producer in whose transaction records are written; null: in none. */
+export interface RecordsProducer {
+  readonly producerId: number;
+  readonly producerEpoch: number;
 }
 
 /** Takes a line about a group; see `src/base/event_log.ts`. */
@@ -39,6 +56,8 @@ export class GroupTable {
   readonly random: Random;
   readonly timers = new Timers();
   readonly groups = new Map<string, Group>();
+  /** Offsets in transactions that have not ended. */
+  readonly pending = new PendingOffsets();
   /** The clock's monotonic time at the latest entry (ms). */
   nowMs = 0;
   /** The wall clock at the latest entry (ms since the epoch). */
@@ -100,7 +119,12 @@ export class GroupTable {
   }
 
   /** Appends `records` about `group`; `done` runs after commit and replay, or with the log's error. */
-  append(group: Group, records: readonly GroupRecord[], done: (errorCode: number) => void): void {
+  append(
+    group: Group,
+    records: readonly GroupRecord[],
+    done: (errorCode: number) => void,
+    producer: RecordsProducer | null = null,
+  ): void {
     assert(records.length > 0, "an empty batch was appended");
     group.appendsInFlight++;
     this.#log.append(records, (errorCode) => {
@@ -108,13 +132,17 @@ export class GroupTable {
       done(errorCode);
       this.dropIfVoid(group);
       this.flush();
-    });
+    }, producer);
   }
 
   /** Applies a committed record; returns why it was skipped, or null. */
   replay(key: Uint8Array, value: Uint8Array | null): string | null {
     const record = decodeRecord(key, value);
     if (record.kind === "skipped") return record.problem;
+    if (record.kind === "pending") {
+      return this.replayPending(record.producerId, record.key, record.value);
+    }
+    if (record.kind === "offset") this.pending.supersede(record);
     let group = this.groups.get(record.groupId);
     if (group === undefined) {
       if (record.value === null) return null;
@@ -131,8 +159,41 @@ export class GroupTable {
     return null;
   }
 
-  /** Records that rebuild the written state; groups that change while they are drawn may come either way. */
-  *snapshotRecords(): Generator<GroupRecord> {
+  /** Notes a committed record of a producer's transaction; returns why it was skipped, or null. */
+  replayPending(producerId: number, key: Uint8Array, value: Uint8Array | null): string | null {
+    const record = decodeRecord(key, value);
+    if (record.kind === "skipped") return record.problem;
+    if (record.kind !== "offset" || record.value === null) {
+      return "a transaction holds something else than an offset";
+    }
+    const { groupId, topic, partition, value: offset } = record;
+    this.pending.add(producerId, { groupId, topic, partition, value: offset });
+    return null;
+  }
+
+  /** A producer's transaction has ended: what it committed counts from now on. */
+  endTransaction(producerId: number, isCommit: boolean): void {
+    for (const { groupId, topic, partition, value } of this.pending.take(producerId)) {
+      if (!isCommit) continue;
+      let group = this.groups.get(groupId);
+      if (group === undefined) this.groups.set(groupId, group = new Group(groupId));
+      group.offsets.replay(topic, partition, value);
+    }
+  }
+
+  /**
+   * Records that rebuild the written state; groups that change while they are drawn may come either way. Offsets in
+   * transactions are taken now: those of a transaction that ends meanwhile are needed when its end is applied again.
+   */
+  snapshotRecords(): Iterable<GroupRecord> {
+    const pending = this.pending.all();
+    return this.#snapshotRecords(pending);
+  }
+
+  *#snapshotRecords(pending: ReturnType<PendingOffsets["all"]>): Generator<GroupRecord> {
+    for (const [producerId, { value, ...at }] of pending) {
+      yield pendingRecord(producerId, at, value);
+    }
     for (const { groupId, metadata, offsets } of this.groups.values()) {
       if (metadata !== null) yield groupRecord(groupId, metadata);
       for (const [topic, partitions] of offsets.topics()) {

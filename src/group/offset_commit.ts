@@ -8,6 +8,7 @@
  * - While the group awaits its assignment nobody may commit (REBALANCE_IN_PROGRESS); while members
  *   still join, those of the last generation may.
  * - Readers see only offsets that are committed in the log, never pending ones.
+ * - A commit in a producer's transaction counts when the transaction is committed (`pending_offsets.ts`).
  *
  * @module
  */
@@ -32,7 +33,7 @@ import {
 } from "../wire/generated/offset_delete_response.ts";
 import type { GroupContext } from "./context.ts";
 import { type Group, GroupState } from "./group.ts";
-import { commitErrorOf, type GroupTable } from "./group_table.ts";
+import { commitErrorOf, type GroupTable, type RecordsProducer } from "./group_table.ts";
 import type { Respond } from "./member.ts";
 import { memberError } from "./membership.ts";
 import type { Rebalancer } from "./rebalance.ts";
@@ -55,9 +56,10 @@ export class OffsetHandling {
     context: GroupContext,
     request: OffsetCommitRequest,
     respond: Respond<OffsetCommitResponse>,
+    producer: RecordsProducer | null = null,
   ): void {
     const known = this.#table.groups.get(request.groupId) ?? null;
-    const errorCode = this.#commitError(context, known, request);
+    const errorCode = this.#commitError(context, known, request, producer !== null);
     const group = errorCode === ErrorCode.NONE
       ? known ?? this.#table.getOrCreate(request.groupId)
       : known;
@@ -68,7 +70,7 @@ export class OffsetHandling {
     }
     const member = group.members.get(request.memberId);
     if (member !== undefined) this.#rebalancer.touch(group, member);
-    this.#append(group, request, respond);
+    this.#append(group, request, respond, producer);
     this.#table.dropIfVoid(group);
   }
 
@@ -119,6 +121,7 @@ export class OffsetHandling {
     context: GroupContext,
     group: Group | null,
     request: OffsetCommitRequest,
+    isTransactional: boolean,
   ): number {
     const generation = request.generationIdOrMemberEpoch;
     if (group === null) {
@@ -130,13 +133,13 @@ export class OffsetHandling {
     if (group.state === GroupState.DEAD) return ErrorCode.COORDINATOR_NOT_AVAILABLE;
     if (generation < 0 && group.state === GroupState.EMPTY) return ErrorCode.NONE;
     if (generation < 0 && request.memberId === "" && request.groupInstanceId === null) {
-      // A client outside the group may not overwrite its members' commits.
-      return ErrorCode.UNKNOWN_MEMBER_ID;
+      // A client outside the group may not overwrite its members' commits; a transaction's producer is fenced by its id.
+      return isTransactional ? ErrorCode.NONE : ErrorCode.UNKNOWN_MEMBER_ID;
     }
     const errorCode = memberError(group, request.memberId, request.groupInstanceId);
     if (errorCode !== ErrorCode.NONE) return errorCode;
     if (generation !== group.generation) return ErrorCode.ILLEGAL_GENERATION;
-    return group.state === GroupState.COMPLETING_REBALANCE
+    return group.state === GroupState.COMPLETING_REBALANCE && !isTransactional
       ? ErrorCode.REBALANCE_IN_PROGRESS
       : ErrorCode.NONE;
   }
@@ -145,6 +148,7 @@ export class OffsetHandling {
     group: Group,
     request: OffsetCommitRequest,
     respond: Respond<OffsetCommitResponse>,
+    producer: RecordsProducer | null,
   ): void {
     const { wallMs, config } = this.#table;
     const isTooLarge = (partition: OffsetCommitRequestPartition): boolean =>
@@ -178,7 +182,7 @@ export class OffsetHandling {
       this.#table.answer(respond, response);
     };
     if (records.length === 0) answer(ErrorCode.NONE);
-    else this.#table.append(group, records, answer);
+    else this.#table.append(group, records, answer, producer);
   }
 
   #removeError(group: Group | undefined, groupId: string): number {

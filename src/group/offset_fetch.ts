@@ -2,8 +2,8 @@
  * OffsetFetch: the committed offsets of a group.
  *
  * A group that does not exist has committed nothing, which is no error: each requested partition is
- * answered with offset -1. `requireStable` has nothing to wait for as long as no transaction commits
- * offsets. Member ids and epochs (version 9) are those of the new group protocol; classic groups do not
+ * answered with offset -1. Who requires stable offsets gets UNSTABLE_OFFSET_COMMIT of a partition with an offset in a transaction
+ * that has not ended (KIP-447). Member ids and epochs (version 9) are those of the new group protocol; classic groups do not
  * check them.
  *
  * @module
@@ -17,6 +17,7 @@ import {
   type OffsetFetchResponsePartitions,
 } from "../wire/generated/offset_fetch_response.ts";
 import type { OffsetFetchRequestGroup } from "../wire/generated/offset_fetch_request.ts";
+import { ErrorCode } from "../wire/errors.ts";
 import type { GroupTable } from "./group_table.ts";
 import type { CommittedOffset } from "./records.ts";
 
@@ -27,8 +28,11 @@ const NO_OFFSET = -1;
 export function fetchOffsets(
   table: GroupTable,
   request: OffsetFetchRequestGroup,
+  requiresStable: boolean,
 ): OffsetFetchResponseGroup {
   const { groupId } = request;
+  const isUnstable = (topic: string, partition: number): boolean =>
+    requiresStable && table.pending.has({ groupId, topic, partition });
   const offsets = table.groups.get(groupId)?.offsets ?? null;
   if (request.topics !== null) {
     const topics = request.topics.map(({ name, topicId, partitionIndexes }) =>
@@ -36,7 +40,9 @@ export function fetchOffsets(
         name,
         topicId,
         partitions: partitionIndexes.map((partition) =>
-          partitionResponse(partition, offsets?.get(name, partition) ?? null)
+          isUnstable(name, partition)
+            ? unstable(partition)
+            : partitionResponse(partition, offsets?.get(name, partition) ?? null)
         ),
       })
     );
@@ -45,10 +51,22 @@ export function fetchOffsets(
   const topics = [...offsets?.topics() ?? []].map(([name, partitions]) =>
     newOffsetFetchResponseTopics({
       name,
-      partitions: [...partitions].map(([partition, value]) => partitionResponse(partition, value)),
+      partitions: [...partitions].map(([partition, value]) =>
+        isUnstable(name, partition) ? unstable(partition) : partitionResponse(partition, value)
+      ),
     })
   );
   return newOffsetFetchResponseGroup({ groupId, topics });
+}
+
+function unstable(partitionIndex: number): OffsetFetchResponsePartitions {
+  return newOffsetFetchResponsePartitions({
+    partitionIndex,
+    committedOffset: NO_OFFSET,
+    committedLeaderEpoch: -1,
+    metadata: "",
+    errorCode: ErrorCode.UNSTABLE_OFFSET_COMMIT,
+  });
 }
 
 function partitionResponse(

@@ -11,6 +11,9 @@
  *                   value protocol type, generation, protocol, leader, time of the state, members
  * ```
  *
+ * A coordinator's snapshot also holds offsets of transactions that have not ended (`pending_offsets.ts`), in a form of
+ * its own: key version -2, the producer's id (int64), and the key of the committed offset.
+ *
  * Values are written in version 3, which every tool reads (1 for an offset with an expiry of its own,
  * which only version 1 can carry); versions 0 to 4 are read.
  *
@@ -22,6 +25,7 @@
  */
 
 import { Cursor } from "../bytes/cursor.ts";
+import { setInt64 } from "../bytes/int64.ts";
 import { Writer } from "../bytes/writer.ts";
 import {
   decodeGroupMetadataKey,
@@ -47,6 +51,8 @@ import { MEMBERS_PER_GROUP_MAX } from "./limits.ts";
 
 const OFFSET_KEY_VERSION = 1;
 const GROUP_KEY_VERSION = 2;
+const PENDING_KEY_VERSION = -2;
+const PENDING_HEAD_SIZE = 10;
 const OFFSET_VALUE_VERSION = 3;
 const OFFSET_VALUE_VERSION_WITH_EXPIRY = 1;
 const GROUP_VALUE_VERSION = 3;
@@ -81,6 +87,12 @@ export type DecodedRecord =
     readonly topic: string;
     readonly partition: number;
     readonly value: CommittedOffset | null;
+  }
+  | {
+    readonly kind: "pending";
+    readonly producerId: number;
+    readonly key: Uint8Array;
+    readonly value: Uint8Array | null;
   }
   | { readonly kind: "group"; readonly groupId: string; readonly value: GroupMetadata | null }
   /** Nothing that a coordinator could take over; `problem` says why, for people. */
@@ -122,6 +134,21 @@ export function offsetRecord(
   return { key, value: out.copyBytes() };
 }
 
+/** An offset of a transaction that has not ended, for a snapshot. */
+export function pendingRecord(
+  producerId: number,
+  at: { groupId: string; topic: string; partition: number },
+  offset: CommittedOffset,
+): GroupRecord {
+  const { key, value } = offsetRecord(at, offset);
+  const pending = new Uint8Array(PENDING_HEAD_SIZE + key.length);
+  const view = new DataView(pending.buffer);
+  view.setInt16(0, PENDING_KEY_VERSION, false);
+  setInt64(view, 2, producerId);
+  pending.set(key, PENDING_HEAD_SIZE);
+  return { key: pending, value };
+}
+
 /** The state of a group; a tombstone for `value` null. */
 export function groupRecord(groupId: string, value: GroupMetadata | null): GroupRecord {
   const out = writer(GROUP_KEY_VERSION);
@@ -159,6 +186,11 @@ export function decodeRecord(key: Uint8Array, value: Uint8Array | null): Decoded
       expireTimestampMs: fields.expireTimestamp,
     };
     return { ...at, value: committed };
+  }
+  if (version === PENDING_KEY_VERSION) {
+    const producerId = cursor.int64();
+    if (!cursor.ok()) return skip("the key of an offset in a transaction cannot be read");
+    return { kind: "pending", producerId, key: key.slice(PENDING_HEAD_SIZE), value };
   }
   if (version !== GROUP_KEY_VERSION) return skip(`records of kind ${version} are not kept here`);
   const { group } = decodeGroupMetadataKey(cursor, version);

@@ -51,10 +51,18 @@ import {
   snapshotPath,
   writeSnapshot,
 } from "../storage/state_snapshot.ts";
-import { batchBaseOffset, batchEndOffset, batchSize } from "../wire/record_batch.ts";
+import { type MarkerFields, readMarker } from "../wire/control_records.ts";
+import {
+  batchBaseOffset,
+  batchEndOffset,
+  batchIsControl,
+  batchIsTransactional,
+  batchProducerId,
+  batchSize,
+} from "../wire/record_batch.ts";
 import type { Partition } from "./partition.ts";
 import { type AppendMemory, RecordAppender } from "./record_appender.ts";
-import { batchOf, type StateRecord, visitRecords } from "./records_of.ts";
+import { batchOf, type RecordsProducer, type StateRecord, visitRecords } from "./records_of.ts";
 
 /** Bytes read at once. */
 const READ_SIZE = 1024 * 1024;
@@ -74,6 +82,8 @@ const SMALL_STATE_BYTES = 2 ** 20;
 /** A snapshot that could not be written is tried again after this time (ms). */
 const SNAPSHOT_RETRY_MS = 60_000;
 
+const marker: MarkerFields = { isAbort: false, coordinatorEpoch: -1 };
+
 /** When the next snapshot of a state is written. */
 export interface SnapshotPolicy {
   /** Not before this much was written after the last one (bytes of keys and values)... */
@@ -88,6 +98,14 @@ export interface SnapshotPolicy {
 export interface StateMachine {
   /** Applies a committed record; returns why it makes no sense and was skipped, or null. */
   apply(key: Uint8Array | null, value: Uint8Array | null): string | null;
+  /** The same of a record in a producer's transaction: it counts when that is committed. Absent: it counts at once. */
+  applyPending?(
+    producerId: number,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+  ): string | null;
+  /** A producer's transaction has ended. */
+  endTransaction?(producerId: number, isCommit: boolean): void;
   /**
    * Records that, applied to an empty machine, give the state. They are drawn over many turns, between which
    * further records are applied; of what those change, the state before or after may be given. A machine whose
@@ -180,17 +198,28 @@ export class AppliedLog {
    * the order of the appends and before anything later is applied; or with a refusal, when they never will be
    * (-EIO while the state is {@linkcode AppliedLog.stalled}), or when this node lost the leadership or unloaded the
    * state first.
+   *
+   * @param producer in whose transaction they are
    */
-  append(records: readonly StateRecord[], done: (result: number) => void): void {
+  append(
+    records: readonly StateRecord[],
+    done: (result: number) => void,
+    producer: RecordsProducer | null = null,
+  ): void {
     if (!this.#loaded) return done(NOT_LEADER);
     if (this.stalled) return done(-EIO);
-    const batch = batchOf(records, this.#options.wallMs());
+    const batch = batchOf(records, this.#options.wallMs(), producer);
     const tenure = this.#tenure;
     this.#appender.append(batch, (baseOffset) => {
       if (baseOffset < 0) done(baseOffset);
       else if (tenure !== this.#tenure) done(NOT_LEADER);
       else this.#park(baseOffset + records.length, done);
     });
+  }
+
+  /** What is appended by others stands in one line with this state's own records. */
+  get appender(): RecordAppender {
+    return this.#appender;
   }
 
   /** Appends may be tried again. */
@@ -425,11 +454,20 @@ export class AppliedLog {
     while (at < end && tenure === this.#tenure) {
       const size = batchSize(memory.view, at);
       assert(size > 0 && at + size <= end, "an extent is a run of whole batches");
+      const machine = this.#machine;
+      const producerId = batchProducerId(memory.view, at);
+      const isPending = batchIsTransactional(memory.view, at);
       const problem = visitRecords(memory, at, size, (offset, key, value) => {
         this.#bytesBehind += (key?.length ?? 0) + (value?.length ?? 0);
-        const senseless = this.#machine.apply(key, value);
+        const senseless = isPending && machine.applyPending !== undefined
+          ? machine.applyPending(producerId, key, value)
+          : machine.apply(key, value);
         if (senseless !== null) this.#noteSkipped(offset, senseless);
       });
+      if (batchIsControl(memory.view, at) && readMarker(memory.view, at, marker)) {
+        this.#bytesBehind += size;
+        machine.endTransaction?.(producerId, !marker.isAbort);
+      }
       if (problem !== null) this.#noteSkipped(batchBaseOffset(memory.view, at), problem);
       this.#nextOffset = batchEndOffset(memory.view, at);
       this.#answer(0);

@@ -24,11 +24,23 @@ export interface StateRecord {
   readonly value: Uint8Array | null;
 }
 
-/** Encodes records as one uncompressed batch. */
-export function batchOf(records: readonly StateRecord[], timestampMs: number): Uint8Array {
+/** The producer in whose transaction records are written. */
+export interface RecordsProducer {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+}
+
+/** Encodes records as one uncompressed batch; `producer`: they count when its transaction is committed. */
+export function batchOf(
+  records: readonly StateRecord[],
+  timestampMs: number,
+  producer: RecordsProducer | null = null,
+): Uint8Array {
   const builder = new RecordBatchBuilder();
   for (const { key, value } of records) builder.add({ key, value, timestamp: timestampMs });
-  return builder.build();
+  if (producer === null) return builder.build();
+  const { producerId, producerEpoch } = producer;
+  return builder.build({ producerId, producerEpoch, isTransactional: true });
 }
 
 /** Takes one record of a batch; the bytes are copies. */

@@ -20,6 +20,7 @@ import type { ErrorCode } from "../wire/errors.ts";
 import type { TransactionDirectory } from "../txn/directory.ts";
 import type { MarkerWriter } from "./marker_writer.ts";
 import type { PartitionDirectory } from "./partition.ts";
+import type { TransactionQuestion } from "./transaction_guard.ts";
 
 /** Where the node keeps its data, for those who report on it. */
 export interface DataDirectory {
@@ -74,6 +75,11 @@ export interface Services {
   readonly transactions: TransactionDirectory;
   /** Appends markers to this shard's partitions. */
   readonly markers: MarkerWriter;
+  /**
+   * Whether a partition of this shard may take records of a producer's transaction: its coordinator is asked. NONE counts
+   * in the turn in which it is given.
+   */
+  admitToTransaction(question: TransactionQuestion, term: number): Task<ErrorCode>;
   readonly dataDirectory: DataDirectory;
   /** The same on every shard. */
   readonly trouble: StorageTrouble;

@@ -42,8 +42,11 @@ function createCoordinator(seed: number): GroupCoordinator {
     config: { ...DEFAULT_GROUP_CONFIG, initialRebalanceDelayMs: 0 },
     random: new Xoshiro128(seed),
     log: {
-      append(records, done) {
-        for (const { key, value } of records) coordinator.replay(key, value);
+      append(records, done, producer) {
+        for (const { key, value } of records) {
+          if (producer) coordinator.replayPending(producer.producerId, key, value);
+          else coordinator.replay(key, value);
+        }
         done(0);
       },
     },

@@ -189,6 +189,10 @@ export class TestBroker {
         damagedGroups: new Set(),
         readOnlyGroups: this.readOnlyGroups,
       },
+      // deno-lint-ignore require-yield -- there is nobody to ask.
+      *admitToTransaction() {
+        return ErrorCode.NONE;
+      },
       dataDirectory: { path: "/data", freeBytes: () => 750, totalBytes: () => 1000 },
       // deno-lint-ignore require-yield -- there is no manifest.
       *recoverMetadata() {

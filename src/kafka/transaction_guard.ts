@@ -12,6 +12,7 @@
  * @module
  */
 
+import { type Task, until } from "../io/task.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { APPEND_BUSY } from "./produce_append.ts";
 
@@ -40,6 +41,8 @@ interface Check {
   readonly term: number;
   /** APPEND_BUSY while the coordinator is asked. */
   answer: number;
+  /** Called when it has answered. */
+  readonly waiting: (() => void)[];
 }
 
 export class TransactionGuard {
@@ -73,16 +76,29 @@ export class TransactionGuard {
       this.#forgetAnswered();
       if (this.#count >= TRANSACTION_CHECKS_MAX) return ErrorCode.NOT_ENOUGH_REPLICAS;
     }
-    const check: Check = { producerEpoch, term, answer: APPEND_BUSY };
+    const check: Check = { producerEpoch, term, answer: APPEND_BUSY, waiting: [] };
     let ofGroup = this.#checks.get(groupId);
     if (ofGroup === undefined) this.#checks.set(groupId, ofGroup = new Map());
     ofGroup.set(producerId, check);
     this.#count++;
     this.#ask(question, (errorCode) => {
       check.answer = errorCode;
+      for (const wake of check.waiting.splice(0)) wake();
       this.#onAnswer();
     });
     return APPEND_BUSY;
+  }
+
+  /** The same for records of this broker's own, which are appended in the turn of the answer. */
+  *admit(question: TransactionQuestion, term: number): Task<ErrorCode> {
+    const { groupId, producerId } = question;
+    for (;;) {
+      const answer = this.check(question, term);
+      if (answer === ErrorCode.NONE) this.forget(groupId, producerId);
+      if (answer !== APPEND_BUSY) return answer as ErrorCode;
+      const check = this.#checks.get(groupId)!.get(producerId)!;
+      if (check.answer === APPEND_BUSY) yield* until<void>((done) => check.waiting.push(done));
+    }
   }
 
   /** The batch was appended, or a marker was: what the coordinator said counts no more. */

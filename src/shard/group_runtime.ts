@@ -16,13 +16,14 @@ import { OFFSETS_TOPIC } from "../cluster/topic_names.ts";
 import type { GroupConfig } from "../group/config.ts";
 import { GroupCoordinator } from "../group/coordinator.ts";
 import { groupPartition } from "../group/group_partition.ts";
-import type { CoordinatorLog } from "../group/group_table.ts";
+import type { CoordinatorLog, RecordsProducer } from "../group/group_table.ts";
 import type { GroupRecord } from "../group/records.ts";
 import { EIO, ENOSPC } from "../io/errno.ts";
 import { runTask, type Task } from "../io/task.ts";
 import { Timer } from "../io/timers.ts";
 import { AppliedLog, type AppliedLogOptions, type StateMachine } from "../kafka/applied_log.ts";
 import type { Partition, PartitionObserver } from "../kafka/partition.ts";
+import type { RecordAppender } from "../kafka/record_appender.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { DAMAGE_REMEDY } from "./node_health.ts";
 import { type OwnershipListener, shardOfGroupId } from "./partition_table.ts";
@@ -58,14 +59,28 @@ class CoordinatedPartition implements CoordinatorLog, PartitionObserver, StateMa
     return key === null ? "it has no key" : this.coordinator!.replay(key, value);
   }
 
+  applyPending(
+    producerId: number,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+  ): string | null {
+    return key === null ? "it has no key" : this.coordinator!.replayPending(producerId, key, value);
+  }
+
+  endTransaction(producerId: number, isCommit: boolean): void {
+    this.coordinator!.endTransaction(producerId, isCommit);
+  }
+
   snapshot(): Iterable<GroupRecord> {
     return this.coordinator!.table.snapshotRecords();
   }
 
-  append(records: readonly GroupRecord[], done: (errorCode: number) => void): void {
-    this.log.append(records, (result) => {
-      done(appendErrorOf(result));
-    });
+  append(
+    records: readonly GroupRecord[],
+    done: (errorCode: number) => void,
+    producer: RecordsProducer | null = null,
+  ): void {
+    this.log.append(records, (result) => done(appendErrorOf(result)), producer);
   }
 
   onLeading(): void {
@@ -175,6 +190,12 @@ export class GroupRuntime implements OwnershipListener {
     const coordinated = this.#coordinated.get(partition.image.index);
     coordinated?.onFollowing();
     this.#coordinated.delete(partition.image.index);
+  }
+
+  /** Who appends to a partition of groups: markers stand in one line with the offsets of their transactions. */
+  appenderOf({ image }: Partition): RecordAppender | null {
+    if (image.topic.name !== OFFSETS_TOPIC) return null;
+    return this.#coordinated.get(image.index)?.log.appender ?? null;
   }
 
   /** Appends may be tried again. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ADD_OFFSETS_TO_TXN_HANDLER } from "../kafka/handlers/add_offsets_to_txn.ts";
 import { ADD_PARTITIONS_TO_TXN_HANDLER } from "../kafka/handlers/add_partitions_to_txn.ts";
 import { ALTER_CONFIGS_HANDLER } from "../kafka/handlers/alter_configs.ts";
 import { ALTER_NODE_STATE_HANDLER } from "../kafka/handlers/alter_node_state.ts";
@@ -22,6 +23,7 @@ import { DESCRIBE_NODES_HANDLER } from "../kafka/handlers/describe_nodes.ts";
 import { DESCRIBE_PRODUCERS_HANDLER } from "../kafka/handlers/describe_producers.ts";
 import { DESCRIBE_QUORUM_HANDLER } from "../kafka/handlers/describe_quorum.ts";
 import { DESCRIBE_REPLICAS_HANDLER } from "../kafka/handlers/describe_replicas.ts";
+import { DESCRIBE_TRANSACTIONS_HANDLER } from "../kafka/handlers/describe_transactions.ts";
 import { DESCRIBE_TOPIC_PARTITIONS_HANDLER } from "../kafka/handlers/describe_topic_partitions.ts";
 import { ELECT_LEADERS_HANDLER } from "../kafka/handlers/elect_leaders.ts";
 import { END_TXN_HANDLER } from "../kafka/handlers/end_txn.ts";
@@ -35,6 +37,7 @@ import { LIST_CONFIG_RESOURCES_HANDLER } from "../kafka/handlers/list_config_res
 import { LIST_GROUPS_HANDLER } from "../kafka/handlers/list_groups.ts";
 import { LIST_OFFSETS_HANDLER } from "../kafka/handlers/list_offsets.ts";
 import { LIST_PARTITION_REASSIGNMENTS_HANDLER } from "../kafka/handlers/list_partition_reassignments.ts";
+import { LIST_TRANSACTIONS_HANDLER } from "../kafka/handlers/list_transactions.ts";
 import { METADATA_HANDLER } from "../kafka/handlers/metadata.ts";
 import { OFFSET_COMMIT_HANDLER } from "../kafka/handlers/offset_commit.ts";
 import { OFFSET_DELETE_HANDLER } from "../kafka/handlers/offset_delete.ts";
@@ -44,6 +47,7 @@ import { RECOVER_METADATA_HANDLER } from "../kafka/handlers/recover_metadata.ts"
 import { RECOVER_PARTITION_HANDLER } from "../kafka/handlers/recover_partition.ts";
 import { SYNC_GROUP_HANDLER } from "../kafka/handlers/sync_group.ts";
 import { TRANSFER_LEADERSHIP_HANDLER } from "../kafka/handlers/transfer_leadership.ts";
+import { TXN_OFFSET_COMMIT_HANDLER } from "../kafka/handlers/txn_offset_commit.ts";
 import { UNREGISTER_BROKER_HANDLER } from "../kafka/handlers/unregister_broker.ts";
 import { UPDATE_FEATURES_HANDLER } from "../kafka/handlers/update_features.ts";
 import { WRITE_TXN_MARKERS_HANDLER } from "../kafka/handlers/write_txn_markers.ts";
@@ -81,6 +85,7 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
   ];
   return [
     apiVersionsHandler(advertised),
+    ADD_OFFSETS_TO_TXN_HANDLER,
     ADD_PARTITIONS_TO_TXN_HANDLER,
     ALTER_CONFIGS_HANDLER,
     ALTER_NODE_STATE_HANDLER,
@@ -100,6 +105,7 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
     DESCRIBE_QUORUM_HANDLER,
     DESCRIBE_REPLICAS_HANDLER,
     DESCRIBE_TOPIC_PARTITIONS_HANDLER,
+    DESCRIBE_TRANSACTIONS_HANDLER,
     ELECT_LEADERS_HANDLER,
     END_TXN_HANDLER,
     FIND_COORDINATOR_HANDLER,
@@ -112,6 +118,7 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
     LIST_GROUPS_HANDLER,
     LIST_OFFSETS_HANDLER,
     LIST_PARTITION_REASSIGNMENTS_HANDLER,
+    LIST_TRANSACTIONS_HANDLER,
     METADATA_HANDLER,
     OFFSET_COMMIT_HANDLER,
     OFFSET_DELETE_HANDLER,
@@ -121,6 +128,7 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
     RECOVER_PARTITION_HANDLER,
     SYNC_GROUP_HANDLER,
     TRANSFER_LEADERSHIP_HANDLER,
+    TXN_OFFSET_COMMIT_HANDLER,
     UNREGISTER_BROKER_HANDLER,
     UPDATE_FEATURES_HANDLER,
     WRITE_TXN_MARKERS_HANDLER,

@@ -14,20 +14,26 @@ export class MarkerAppends implements MarkerWriter, OwnershipListener {
   readonly #memory: Memory;
   readonly #blocks: AppendMemory;
   readonly #wallMs: () => number;
+  readonly #ownAppender: (partition: Partition) => RecordAppender | null;
   readonly #onMarker: (groupId: number, producerId: number) => void;
   /** Of partitions that took a marker. */
   readonly #appenders = new Map<number, RecordAppender>();
 
-  /** @param onMarker told before each marker */
+  /**
+   * @param ownAppender who appends to a partition whose markers keep an order with other records
+   * @param onMarker told before each marker
+   */
   constructor(
     memory: Memory,
     blocks: AppendMemory,
     wallMs: () => number,
+    ownAppender: (partition: Partition) => RecordAppender | null,
     onMarker: (groupId: number, producerId: number) => void,
   ) {
     this.#memory = memory;
     this.#blocks = blocks;
     this.#wallMs = wallMs;
+    this.#ownAppender = ownAppender;
     this.#onMarker = onMarker;
   }
 
@@ -38,7 +44,7 @@ export class MarkerAppends implements MarkerWriter, OwnershipListener {
     done: (result: number) => void,
   ): void {
     const { groupId } = partition.log;
-    let appender = this.#appenders.get(groupId);
+    let appender = this.#ownAppender(partition) ?? this.#appenders.get(groupId);
     if (appender === undefined) {
       appender = new RecordAppender(partition, this.#memory, this.#blocks, this.#wallMs);
       this.#appenders.set(groupId, appender);

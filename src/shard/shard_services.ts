@@ -41,6 +41,7 @@ export function shardServices(of: Shard, nextTurn: () => Task<void>): Services {
     groups: of.groups,
     transactions: of.transactions.coordinators,
     markers: of.transactions.markers,
+    admitToTransaction: (...question) => of.transactions.guard.admit(...question),
     dataDirectory: {
       path: dataDir,
       freeBytes: () => disk.freeBytes(),

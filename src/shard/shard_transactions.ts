@@ -32,9 +32,13 @@ export class ShardTransactions {
     const { memory, blocks, mailboxes, nodeId, timers, nowMs, clock } = options;
     const wallMs = (): number => clock.wallMs();
     this.guard = new TransactionGuard(coordinatorQuestions(shard), onAnswer);
-    this.markers = new MarkerAppends(memory, blocks, wallMs, (groupId, producerId) => {
-      this.guard.forget(groupId, producerId);
-    });
+    this.markers = new MarkerAppends(
+      memory,
+      blocks,
+      wallMs,
+      (partition) => shard.groups.appenderOf(partition),
+      (groupId, producerId) => this.guard.forget(groupId, producerId),
+    );
     this.coordinators = new TransactionRuntime({
       ...options,
       clockMs: () => clock.monotonicMs(),

@@ -52,7 +52,8 @@ export function admitProducer(log: PartitionLog, at: number, heardMs: number): v
     return;
   }
   const first = view.getInt32(at + BASE_SEQUENCE_OFFSET, false);
-  if (first < 0) return;
+  // A coordinator's records in a transaction have no sequence.
+  if (first < 0 && (attributes & TRANSACTIONAL_FLAG) === 0) return;
   producers.append(
     lastIndex,
     producerId,

@@ -80,18 +80,23 @@ export const OFFSET_FETCH_HANDLER: Handler<OffsetFetchRequest, OffsetFetchRespon
   },
   // deno-lint-ignore require-yield -- what is committed is in memory.
   *handle(context, request) {
+    const { requireStable } = request;
     if (context.version >= GROUPS_VERSION) {
       const whole = new Once<OffsetFetchResponseGroup>();
       const groups = request.groups.map((group) =>
         group.topics === null
-          ? whole.of(group.groupId, () => fetchGroup(context, group))
-          : fetchGroup(context, group)
+          ? whole.of(group.groupId, () => fetchGroup(context, group, requireStable))
+          : fetchGroup(context, group, requireStable)
       );
       return newOffsetFetchResponse({ groups });
     }
     const { groupId } = request;
     const topics = request.topics?.map((topic) => newOffsetFetchRequestTopics(topic)) ?? null;
-    const group = fetchGroup(context, newOffsetFetchRequestGroup({ groupId, topics }));
+    const group = fetchGroup(
+      context,
+      newOffsetFetchRequestGroup({ groupId, topics }),
+      requireStable,
+    );
     return singleResponse(context.version, request, group);
   },
 };
@@ -104,6 +109,7 @@ function isOfManyGroups(request: OffsetFetchRequest): boolean {
 function fetchGroup(
   context: RequestContext,
   group: OffsetFetchRequestGroup,
+  requiresStable: boolean,
 ): OffsetFetchResponseGroup {
   const { services, version } = context;
   const { groupId } = group;
@@ -111,10 +117,12 @@ function fetchGroup(
   if (coordinator === null) {
     return newOffsetFetchResponseGroup({ groupId, errorCode: ErrorCode.NOT_COORDINATOR });
   }
-  if (version < TOPIC_ID_VERSION) return coordinator.offsetFetch(context, group);
+  if (version < TOPIC_ID_VERSION) {
+    return coordinator.offsetFetch(context, group, requiresStable);
+  }
   const named = group.topics?.map((topic) => nameTopic(services, topic)) ?? null;
   const topics = named?.filter((topic) => topic !== null) ?? null;
-  const fetched = coordinator.offsetFetch(context, { ...group, topics });
+  const fetched = coordinator.offsetFetch(context, { ...group, topics }, requiresStable);
   if (fetched.errorCode !== ErrorCode.NONE) return fetched;
   if (named === null) {
     fetched.topics = fetched.topics.filter((topic) => {
