@@ -3,7 +3,7 @@
  *
  * Only {@linkcode VERSION_FEATURE} ever changes. It rises by itself, unless `gregor.version.auto.upgrade` is off, when all
  * nodes are able to do what comes next; and it never goes back, because the metadata may hold what older programs cannot read.
- * Features of Kafka have one level here, which is part of the program.
+ * Features of Kafka have one level here, which is part of the program; that of transactions comes with a version of the cluster.
  *
  * @module
  */
@@ -11,7 +11,11 @@
 import { ErrorCode } from "../wire/errors.ts";
 import { type CommandContext, type Outcome, refuse, SUCCESS } from "./command.ts";
 import type { ClusterImage } from "./image.ts";
-import { VERSION_FEATURE, type VersionRange } from "./logical_version.ts";
+import {
+  TRANSACTIONS_SINCE_VERSION,
+  VERSION_FEATURE,
+  type VersionRange,
+} from "./logical_version.ts";
 import { type NodeRecord, RecordType } from "./records.ts";
 
 /** A feature, and levels of it, both included. */
@@ -22,11 +26,24 @@ export interface FeatureRange extends VersionRange {
 /** What clients know as a metadata version: of the release whose protocol is spoken, 4.3. */
 const METADATA_VERSION = 30;
 
-/** Kafka's features. Level 0 is the protocol before the feature: no new group protocol, no transactions of the second kind. */
-const KAFKA_FEATURES: readonly FeatureRange[] = [
-  { name: "group.version", min: 0, max: 0 },
-  { name: "metadata.version", min: METADATA_VERSION, max: METADATA_VERSION },
-  { name: "transaction.version", min: 0, max: 0 },
+/** Transactions in which producers' epochs rise each time, and partitions are added as they are written to (KIP-890). */
+const TRANSACTION_VERSION = 2;
+
+/** A feature of Kafka, and the logical version of a cluster that has its highest level; before, it has the lowest. */
+interface KafkaFeature extends FeatureRange {
+  readonly since: number;
+}
+
+/** Kafka's features. Level 0 is the protocol before the feature: no new group protocol. */
+const KAFKA_FEATURES: readonly KafkaFeature[] = [
+  { name: "group.version", min: 0, max: 0, since: 0 },
+  { name: "metadata.version", min: METADATA_VERSION, max: METADATA_VERSION, since: 0 },
+  {
+    name: "transaction.version",
+    min: 0,
+    max: TRANSACTION_VERSION,
+    since: TRANSACTIONS_SINCE_VERSION,
+  },
 ];
 
 /** How a feature's level may be changed; the numbers are Kafka's. */
@@ -42,13 +59,17 @@ export interface FeatureUpdate {
 
 /** What a node supports, by name. */
 export function supportedFeatures(versions: VersionRange): FeatureRange[] {
-  return [{ name: VERSION_FEATURE, ...versions }, ...KAFKA_FEATURES];
+  const ofKafka = KAFKA_FEATURES.map(({ name, min, max }) => ({ name, min, max }));
+  return [{ name: VERSION_FEATURE, ...versions }, ...ofKafka];
 }
 
 /** What is in force in the cluster: features at a level above 0. */
 export function finalizedFeatures(image: ClusterImage): { name: string; level: number }[] {
   const levels = new Map(image.features);
-  for (const { name, max } of KAFKA_FEATURES) if (max > 0) levels.set(name, max);
+  for (const { name } of KAFKA_FEATURES) {
+    const level = levelOf(image, name);
+    if (level > 0) levels.set(name, level);
+  }
   return [...levels].map(([name, level]) => ({ name, level }));
 }
 
@@ -119,6 +140,10 @@ function updateProblem(
   const now = levelOf(image, feature);
   const isUpgrade = upgradeType === UpgradeType.UPGRADE;
   if (level > now && !isUpgrade) return "Can't downgrade to a newer version.";
+  const kafka = KAFKA_FEATURES.find(({ name }) => name === feature);
+  if (kafka !== undefined && level > now) {
+    return `It rises when ${VERSION_FEATURE} is ${kafka.since}.`;
+  }
   if (level >= now) return null;
   return isUpgrade
     ? "Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe downgrade."
@@ -147,7 +172,8 @@ export function versionsOf({ logicalVersion, logicalVersionMin }: NodeRecord): V
 
 function levelOf(image: ClusterImage, feature: string): number {
   const kafka = KAFKA_FEATURES.find(({ name }) => name === feature);
-  return kafka?.max ?? image.features.get(feature) ?? 0;
+  if (kafka !== undefined) return image.finalizedVersion >= kafka.since ? kafka.max : kafka.min;
+  return image.features.get(feature) ?? 0;
 }
 
 function levelRecord(name: string, level: number) {

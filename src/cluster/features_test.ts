@@ -9,7 +9,12 @@ import {
   UpgradeType,
 } from "./features.ts";
 import { ClusterImage } from "./image.ts";
-import { OWN_VERSIONS, VERSION_FEATURE, versionProblem } from "./logical_version.ts";
+import {
+  OWN_VERSIONS,
+  TRANSACTIONS_SINCE_VERSION,
+  VERSION_FEATURE,
+  versionProblem,
+} from "./logical_version.ts";
 import { registerNode, removeNode } from "./membership.ts";
 import { decodeCommand, encodeCommand, type NodeRecord, RecordType } from "./records.ts";
 import { TestCluster, testNode } from "./test_cluster.ts";
@@ -107,11 +112,26 @@ Deno.test("features name what is supported, and what is in force", () => {
   assert.deepEqual(names(finalizedFeatures(on.image)), ["metadata.version"]);
   on.run(raiseVersion);
   const finalized = finalizedFeatures(on.image);
-  assert.deepEqual(names(finalized), ["gregor.version", "metadata.version"]);
+  const inForce = ["gregor.version", "metadata.version", "transaction.version"];
+  assert.deepEqual(names(finalized), inForce);
   for (const { name, min, max } of supportedFeatures(OWN_VERSIONS)) {
     const level = finalized.find((one) => one.name === name)?.level ?? 0;
     assert(level >= min && level <= max, `${name} at ${level}`);
   }
+});
+
+Deno.test("transactions of the second kind come with a version of the cluster, and not before", () => {
+  const on = new TestCluster({ nodes: [older(0, TRANSACTIONS_SINCE_VERSION - 1)] });
+  on.run(raiseVersion);
+  const level = (): number =>
+    finalizedFeatures(on.image).find(({ name }) => name === "transaction.version")?.level ?? 0;
+  assert.equal(level(), 0);
+  const refused = update(on, [{ feature: "transaction.version", level: 2 }]);
+  assert.match(refused!, /It rises when gregor.version is 4\.$/);
+  on.run((context) => registerNode(context, testNode(0)));
+  on.run(raiseVersion);
+  assert.equal(level(), 2);
+  assert.equal(update(on, [{ feature: "transaction.version", level: 2 }]), null);
 });
 
 Deno.test("a finalized version never goes back, and survives a snapshot", () => {

@@ -191,9 +191,6 @@ export class GroupTable {
   }
 
   *#snapshotRecords(pending: ReturnType<PendingOffsets["all"]>): Generator<GroupRecord> {
-    for (const [producerId, { value, ...at }] of pending) {
-      yield pendingRecord(producerId, at, value);
-    }
     for (const { groupId, metadata, offsets } of this.groups.values()) {
       if (metadata !== null) yield groupRecord(groupId, metadata);
       for (const [topic, partitions] of offsets.topics()) {
@@ -201,6 +198,10 @@ export class GroupTable {
           yield offsetRecord({ groupId, topic, partition }, value);
         }
       }
+    }
+    // Behind the offsets outside of transactions, which would be taken for newer.
+    for (const [producerId, { value, ...at }] of pending) {
+      yield pendingRecord(producerId, at, value);
     }
   }
 

@@ -78,6 +78,7 @@ function expiredRecords(table: GroupTable, group: Group): GroupRecord[] {
   for (const { topic, partition } of group.offsets.known(null)) {
     const value = group.offsets.get(topic, partition);
     const keeps = value === null || group.offsets.hasInFlight(topic, partition) ||
+      table.pending.has({ groupId, topic, partition }) ||
       !isExpired(table, group, topic, value);
     if (keeps) left++;
     else records.push(offsetRecord({ groupId, topic, partition }, null));

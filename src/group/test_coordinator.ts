@@ -33,7 +33,7 @@ import { DEFAULT_GROUP_CONFIG, type GroupConfig } from "./config.ts";
 import type { GroupContext } from "./context.ts";
 import { GroupCoordinator } from "./coordinator.ts";
 import type { Group } from "./group.ts";
-import type { CoordinatorLog } from "./group_table.ts";
+import type { CoordinatorLog, RecordsProducer } from "./group_table.ts";
 import type { Respond } from "./member.ts";
 import type { GroupMetadata, GroupRecord } from "./records.ts";
 
@@ -71,10 +71,18 @@ export class TestLog implements CoordinatorLog {
   /** Error for the appends that come next, 0: none. */
   failWith = 0;
   coordinator: GroupCoordinator | null = null;
-  #waiting: { records: readonly GroupRecord[]; done: (errorCode: number) => void }[] = [];
+  #waiting: {
+    records: readonly GroupRecord[];
+    done: (errorCode: number) => void;
+    producer: RecordsProducer | null;
+  }[] = [];
 
-  append(records: readonly GroupRecord[], done: (errorCode: number) => void): void {
-    this.#waiting.push({ records, done });
+  append(
+    records: readonly GroupRecord[],
+    done: (errorCode: number) => void,
+    producer: RecordsProducer | null = null,
+  ): void {
+    this.#waiting.push({ records, done, producer });
     if (!this.held) this.release();
   }
 
@@ -89,8 +97,13 @@ export class TestLog implements CoordinatorLog {
       if (next === undefined) return;
       if (this.failWith === 0) {
         for (const record of next.records) {
+          const { key, value } = record;
+          if (next.producer !== null) {
+            this.coordinator!.replayPending(next.producer.producerId, key, value);
+            continue;
+          }
           this.records.push(record);
-          this.coordinator!.replay(record.key, record.value);
+          this.coordinator!.replay(key, value);
         }
       }
       next.done(this.failWith);

@@ -22,6 +22,8 @@ export interface Client {
   readonly hasAdmin: boolean;
   /** Has the command `transaction`. */
   readonly hasTransactions: boolean;
+  /** Has the command `copy`. */
+  readonly copies?: boolean;
   /** Its own records have the shape `plain`. */
   readonly writesPlain: boolean;
   /** What its producer is tried with besides `all`. */
@@ -62,6 +64,7 @@ export const CLIENTS: readonly Client[] = [
     program: () => [`${CACHE}python/bin/python`, `${FOLDER}python/client.py`],
     hasAdmin: true,
     hasTransactions: true,
+    copies: true,
     writesPlain: false,
     otherAcks: ["1", "0"],
     groupProtocols: ["classic", "consumer"],
@@ -80,6 +83,7 @@ export const CLIENTS: readonly Client[] = [
     ],
     hasAdmin: true,
     hasTransactions: true,
+    copies: true,
     writesPlain: false,
     otherAcks: ["1", "0"],
     groupProtocols: ["classic", "consumer"],

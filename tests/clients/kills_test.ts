@@ -6,14 +6,12 @@
  * @module
  */
 
-import { Xoshiro128 } from "../../src/base/prng.ts";
-import { ClusterLinks } from "../cluster/cluster_links.ts";
-import { parseAddress, pause } from "../crash/link.ts";
-import type { Broker } from "../harness/broker.ts";
+import { pause } from "../crash/link.ts";
 import { LocalCluster } from "../harness/local_cluster.ts";
 import { runProgram } from "../harness/program.ts";
 import { cell, chosenClients, EXTERNAL } from "./chosen.ts";
 import { type Client, flags } from "./clients.ts";
+import { Killer } from "./killer.ts";
 
 const PARTITIONS = 3;
 /**
@@ -25,43 +23,6 @@ const COUNT = 3_000;
 const TIMES = 2;
 const TIMEOUT_MS = 120_000;
 const BASE_MS = Date.now() - 3_600_000;
-const SEED = Number(Deno.env.get("GREGOR_CRASH_SEED") ?? Date.now() % 2 ** 31);
-
-/** Kills one broker after another, each when the last one is back, until told to stop. */
-class Killer {
-  readonly #cluster: LocalCluster;
-  readonly #links: ClusterLinks;
-  readonly #random = new Xoshiro128(SEED);
-  #stopped = false;
-  kills = 0;
-
-  constructor(cluster: LocalCluster) {
-    this.#cluster = cluster;
-    this.#links = new ClusterLinks(cluster.brokers.map(({ kafka }) => parseAddress(kafka)));
-  }
-
-  async run(topic: string): Promise<void> {
-    while (!this.#stopped) {
-      await pause(500 + this.#random.nextBelow(1_500));
-      const victim = await this.#victim(topic);
-      await victim.kill();
-      this.kills++;
-      await pause(this.#random.nextBelow(500));
-      await victim.restart();
-    }
-  }
-
-  async #victim(topic: string): Promise<Broker> {
-    const random = this.#random.nextBelow(this.#cluster.brokers.length);
-    const leader = await this.#links.leaderOf(topic, 0).catch(() => -1);
-    const isRandom = leader < 0 || this.#random.nextBelow(3) === 0;
-    return this.#cluster.brokers[isRandom ? random : leader]!;
-  }
-
-  stop(): void {
-    this.#stopped = true;
-  }
-}
 
 async function surviveKills(cluster: LocalCluster, client: Client): Promise<void> {
   const topic = `killed-${client.name}`;

@@ -82,7 +82,7 @@ eachVersion(API_VERSIONS_HANDLER, "advertises what is served, by key", (version)
   assert.equal(response.errorCode, ErrorCode.NONE);
   const levels = response.supportedFeatures.map(({ name, maxVersion }) => [name, maxVersion]);
   const own = [["gregor.version", OWN_VERSIONS.max], ["metadata.version", 30]];
-  const classic = [["group.version", 0], ["transaction.version", 0]];
+  const classic = [["group.version", 0], ["transaction.version", 2]];
   const shown = version < 3 ? [] : version < 4 ? own : [...own, ...classic].sort();
   assert.deepEqual(levels.sort(), shown);
   assert.deepEqual(response.apiKeys, [
@@ -98,7 +98,7 @@ eachVersion(API_VERSIONS_HANDLER, "advertises what is served, by key", (version)
     name,
     maxVersionLevel,
   ]);
-  assert.deepEqual(finalized, own);
+  assert.deepEqual(finalized, [...own, ["transaction.version", 2]]);
   for (const clientSoftwareName of ["", "-x", "a b", "x-"]) {
     const request = newApiVersionsRequest({ ...fields, clientSoftwareName });
     const refused = broker.ask(API_VERSIONS_HANDLER, version, request);

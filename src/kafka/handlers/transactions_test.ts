@@ -2,15 +2,26 @@ import assert from "node:assert/strict";
 import { Cursor } from "../../bytes/cursor.ts";
 import { TransactionState } from "../../txn/records.ts";
 import { ErrorCode } from "../../wire/errors.ts";
+import { newAddOffsetsToTxnRequest } from "../../wire/generated/add_offsets_to_txn_request.ts";
 import { newAddPartitionsToTxnRequest } from "../../wire/generated/add_partitions_to_txn_request.ts";
+import { newDescribeTransactionsRequest } from "../../wire/generated/describe_transactions_request.ts";
 import { newEndTxnRequest } from "../../wire/generated/end_txn_request.ts";
 import { newInitProducerIdRequest } from "../../wire/generated/init_producer_id_request.ts";
+import {
+  type ListTransactionsRequest,
+  newListTransactionsRequest,
+} from "../../wire/generated/list_transactions_request.ts";
+import { newTxnOffsetCommitRequest } from "../../wire/generated/txn_offset_commit_request.ts";
 import { newWriteTxnMarkersRequest } from "../../wire/generated/write_txn_markers_request.ts";
 import { batchIsControl, batchIsTransactional, batchProducerId } from "../../wire/record_batch.ts";
 import { TestBroker } from "../test_services.ts";
+import { ADD_OFFSETS_TO_TXN_HANDLER } from "./add_offsets_to_txn.ts";
 import { ADD_PARTITIONS_TO_TXN_HANDLER } from "./add_partitions_to_txn.ts";
+import { DESCRIBE_TRANSACTIONS_HANDLER } from "./describe_transactions.ts";
 import { END_TXN_HANDLER } from "./end_txn.ts";
 import { INIT_PRODUCER_ID_HANDLER } from "./init_producer_id.ts";
+import { LIST_TRANSACTIONS_HANDLER } from "./list_transactions.ts";
+import { TXN_OFFSET_COMMIT_HANDLER } from "./txn_offset_commit.ts";
 import { WRITE_TXN_MARKERS_HANDLER } from "./write_txn_markers.ts";
 
 const transactionalId = "copy";
@@ -82,6 +93,67 @@ Deno.test("a transaction begins and ends in every version; who was fenced is tol
     assert.equal(transactions.stateOf(transactionalId), TransactionState.COMPLETE_COMMIT);
     assert.equal(end({ producerId: 5, producerEpoch: 0 }).errorCode, 49);
   }
+});
+
+Deno.test("offsets are committed in a transaction, in every version", () => {
+  for (let version = 0; version <= 6; version++) {
+    const { broker, producer: { producerId, producerEpoch } } = start();
+    const producer = { transactionalId, producerId, producerEpoch };
+    const groupId = "g";
+    const added = broker.ask(
+      ADD_OFFSETS_TO_TXN_HANDLER,
+      Math.min(version, 4),
+      newAddOffsetsToTxnRequest({ ...producer, groupId }),
+    );
+    assert.equal(added.errorCode, ErrorCode.NONE);
+    const partitions = broker.transactions.coordinator.verify(producer).partitions;
+    assert.equal(partitions.get("__consumer_offsets")!.size, 1);
+    const { id: topicId } = broker.cluster.image.topicByName("t")!;
+    const partition = { committedOffset: 5, committedLeaderEpoch: -1, committedMetadata: null };
+    const topics = [
+      {
+        name: "t",
+        topicId,
+        partitions: [0, 9].map((partitionIndex) => ({ ...partition, partitionIndex })),
+      },
+    ];
+    const request = newTxnOffsetCommitRequest({ ...producer, groupId, topics });
+    const response = broker.ask(TXN_OFFSET_COMMIT_HANDLER, version, request);
+    const errors = response.topics[0]!.partitions.map(({ errorCode }) => errorCode);
+    assert.deepEqual(errors, [ErrorCode.NONE, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]);
+    const coordinator = broker.groups.coordinators[0]!;
+    assert.equal(coordinator.table.pending.has({ groupId, topic: "t", partition: 0 }), true);
+    coordinator.endTransaction(producerId, true);
+    assert.equal(coordinator.table.groups.get(groupId)!.offsets.get("t", 0)!.offset, 5);
+  }
+});
+
+Deno.test("transactions are described and listed, with filters", () => {
+  const { broker, producer } = start();
+  const list = (fields: Partial<ListTransactionsRequest>) =>
+    broker.ask(LIST_TRANSACTIONS_HANDLER, 1, newListTransactionsRequest(fields));
+  const describe = (id: string) =>
+    broker.ask(
+      DESCRIBE_TRANSACTIONS_HANDLER,
+      0,
+      newDescribeTransactionsRequest({ transactionalIds: [id] }),
+    ).transactionStates[0]!;
+  assert.equal(describe(transactionalId).transactionState, "Empty");
+  add(broker, 3, producer);
+  const { errorCode, transactionState, producerEpoch, topics } = describe(transactionalId);
+  assert.deepEqual([errorCode, transactionState, producerEpoch], [0, "Ongoing", 1]);
+  assert.deepEqual(topics, [{ topic: "t", partitions: [1] }]);
+  assert.equal(describe("none").errorCode, ErrorCode.TRANSACTIONAL_ID_NOT_FOUND);
+  assert.equal(describe("").errorCode, ErrorCode.INVALID_REQUEST);
+  const { producerId } = producer;
+  const all = [{ transactionalId, producerId, transactionState: "Ongoing" }];
+  assert.deepEqual(list({}).transactionStates, all);
+  assert.deepEqual(list({ stateFilters: ["Ongoing"] }).transactionStates, all);
+  assert.deepEqual(list({ producerIdFilters: [producerId] }).transactionStates, all);
+  assert.deepEqual(list({ producerIdFilters: [1] }).transactionStates, []);
+  const unknown = list({ stateFilters: ["Empty", "Strange"] });
+  assert.deepEqual([unknown.transactionStates, unknown.unknownStateFilters], [[], ["Strange"]]);
+  assert.deepEqual(list({ durationFilter: 1_000_000 }).transactionStates, []);
 });
 
 Deno.test("a leader asks whether a partition is in a transaction, in the words of the version", () => {

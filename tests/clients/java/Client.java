@@ -88,6 +88,8 @@ public final class Client {
                 create();
                 new Transaction(options).run();
                 return "";
+            case "copy":
+                return new CopyLoop(options).run();
             default:
                 throw new IllegalArgumentException("no command " + options.command);
         }

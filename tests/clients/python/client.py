@@ -11,6 +11,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from administration import Administration
+from copy_loop import Copy
 from records import Mismatch, headers_of, key_of, timestamp_of, value_of, verify
 from transaction import transact
 
@@ -262,6 +263,7 @@ COMMANDS = {
     "committed": committed,
     "admin": admin,
     "transaction": transaction,
+    "copy": lambda options: Copy(options).run(),
 }
 
 
