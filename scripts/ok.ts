@@ -56,6 +56,27 @@ const CHECKS: readonly Check[] = [
     ],
     needs: "ffi/Cargo.toml",
   },
+  {
+    name: "launcher format",
+    command: ["cargo", "fmt", "--manifest-path", "ffi/launcher/Cargo.toml", "--check"],
+    needs: "ffi/launcher/Cargo.toml",
+  },
+  {
+    name: "launcher lint",
+    command: [
+      "cargo",
+      "clippy",
+      "--quiet",
+      "--locked",
+      "--manifest-path",
+      "ffi/launcher/Cargo.toml",
+      "--all-targets",
+      "--",
+      "--deny",
+      "warnings",
+    ],
+    needs: "ffi/launcher/Cargo.toml",
+  },
 ];
 
 /** Not the programs of client tests in JavaScript: their packages are not this project's. */

@@ -25,7 +25,7 @@ const LOCK = ["--lock=tests/deno.lock", "--frozen"];
 const DENO_TEST = [deno, "test", "--allow-all", "--no-check", "--quiet", ...LOCK];
 
 /** Whole brokers or whole clusters: one after the other, after the unit tests, in this order. */
-const LARGE_SUITES = ["sim", "conformance", "crash", "cluster", "clients", "bench"];
+const LARGE_SUITES = ["sim", "conformance", "crash", "binary", "cluster", "clients", "bench"];
 /** These share the process's one memory region, so that two files of them cannot run at once. */
 const RING_TESTS = "src/io/";
 const NO_SUITE = new Set(LARGE_SUITES);
@@ -36,6 +36,13 @@ function suites(): Suite[] {
     found.push({
       name: "shim",
       command: ["cargo", "test", "--locked", "--manifest-path", "ffi/Cargo.toml"],
+      timeoutMs: 10 * MINUTE_MS,
+    });
+  }
+  if (exists(`${ROOT}ffi/launcher/Cargo.toml`)) {
+    found.push({
+      name: "launcher",
+      command: ["cargo", "test", "--locked", "--manifest-path", "ffi/launcher/Cargo.toml"],
       timeoutMs: 10 * MINUTE_MS,
     });
   }

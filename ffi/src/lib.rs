@@ -16,6 +16,7 @@ mod files;
 mod helper;
 mod host;
 mod net;
+mod notify;
 mod op;
 mod region;
 mod ring;
@@ -394,6 +395,17 @@ pub extern "C" fn gregor_huge_pages() -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn gregor_raise_file_limit() -> i32 {
     to_c(host::raise_file_limit())
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gregor_notify(
+    path: *const u8,
+    path_length: u32,
+    text: *const u8,
+    length: u32,
+) -> i32 {
+    // SAFETY: see `bytes_of`.
+    to_c(unsafe { notify::notify(bytes_of(path, path_length), bytes_of(text, length)) })
 }
 
 #[unsafe(no_mangle)]

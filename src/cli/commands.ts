@@ -23,6 +23,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./check.ts"),
   },
   {
+    name: "version",
+    summary: "Show what this program is, and what the host offers it",
+    load: () => import("./version_command.ts"),
+  },
+  {
     name: "produce",
     summary: "Write lines from stdin as records",
     load: () => import("./produce.ts"),

@@ -14,7 +14,7 @@ import { bold, type Terminal } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 const GROUPS: readonly (readonly [string, readonly string[]])[] = [
-  ["Run", ["start", "check"]],
+  ["Run", ["start", "check", "version"]],
   ["Use", ["produce", "consume", "bench"]],
   ["Administer", ["topic", "partition", "group", "cluster"]],
   ["Watch", ["generate"]],

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { build } from "../io/packed.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** As `deno task start` runs a broker. */
@@ -31,8 +32,10 @@ export class LocalBroker {
   /** @param flags of `gregor start` */
   constructor(node: number, flags: readonly string[], terminal: Terminal) {
     this.node = node;
+    // A program that was built starts by itself; the runtime has to be told what to run.
+    const program = build() === null ? ["run", "-A", V8_FLAGS, Deno.mainModule] : [];
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", V8_FLAGS, Deno.mainModule, "start", ...flags],
+      args: [...program, "start", ...flags],
       stdin: "null",
       stdout: "piped",
       stderr: "piped",

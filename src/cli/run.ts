@@ -22,7 +22,7 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
   if (first === undefined || first === "--help" || first === "-h" || first === "help") {
     return await help(argv.slice(1), terminal);
   }
-  if (first === "--version" || first === "-V" || first === "version") {
+  if (first === "--version" || first === "-V") {
     terminal.out(`gregor ${VERSION}\n`);
     return EXIT_OK;
   }

@@ -12,6 +12,7 @@ import { LogPrinter } from "../admin/log_printer.ts";
 import { EXIT_CANNOT_CREATE, EXIT_HOST_UNFIT, EXIT_OK } from "../base/exit_codes.ts";
 import { LogLevel } from "../base/logger.ts";
 import { loadShim, type Shim, ShimUnavailable } from "../io/shim.ts";
+import { ServiceManager } from "../io/service_manager.ts";
 import { Broker, type BrokerOptions, type NodeProbe } from "../shard/broker.ts";
 import { obeyFaultFile } from "../shard/fault_file.ts";
 import { BrokerFailure, StartCutShort } from "../shard/supervisor.ts";
@@ -42,6 +43,7 @@ export const definition = command({
     for (const line of settingsWithoutEffect(options.settings)) logger.log(LogLevel.INFO, line);
     const shim = openShim();
     obeyFaultFile(shim);
+    const manager = new ServiceManager(shim, terminal.env["NOTIFY_SOCKET"] ?? "");
     const stops = [awaitStop()];
     // A server may outlive the shell that started it; one under a task runner must not.
     if (!options.detached) stops.push(launcherDeath().then(describeOrphan));
@@ -91,6 +93,7 @@ export const definition = command({
         `admin=${hostPort(options.adminAddr.host, admin.port)} node=${options.nodeId} ` +
         `cores=${options.cores} memory=${options.memoryBytes}\n`,
     );
+    manager.tell(`READY=1\nSTATUS=Serving clients at ${formatAddress(broker.advertised)}`);
     if (options.acceptLoss) {
       logger.log(
         LogLevel.WARN,
@@ -99,7 +102,9 @@ export const definition = command({
       );
     }
     try {
-      logger.log(LogLevel.INFO, "Stopping", { why: await Promise.race([why, broker.failed]) });
+      const reason = await Promise.race([why, broker.failed]);
+      manager.tell("STOPPING=1\nSTATUS=Answering open requests, writing everything out");
+      logger.log(LogLevel.INFO, "Stopping", { why: reason });
       await Promise.race([broker.stop(), broker.failed]);
     } catch (error) {
       throw asFailure(error);

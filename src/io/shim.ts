@@ -8,6 +8,8 @@
  * @module
  */
 
+import { packed } from "./packed.ts";
+
 const SYMBOLS = {
   gregor_region_map: { parameters: ["f64", "u32"], result: "i32" },
   gregor_region_pointer: { parameters: [], result: "pointer" },
@@ -54,6 +56,7 @@ const SYMBOLS = {
   gregor_probe_uring: { parameters: [], result: "i32" },
   gregor_huge_pages: { parameters: [], result: "i32" },
   gregor_raise_file_limit: { parameters: [], result: "i32" },
+  gregor_notify: { parameters: ["buffer", "u32", "buffer", "u32"], result: "i32" },
   gregor_monotonic_ms: { parameters: [], result: "f64" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
@@ -65,8 +68,10 @@ export class ShimUnavailable extends Error {
   override name = "ShimUnavailable";
 }
 
-/** Where `scripts/build_shim.ts` leaves the library. */
+/** Where the library is: a part of the one-file program, or where `scripts/build_shim.ts` leaves it. */
 export function defaultShimPath(): string {
+  const { shim } = packed() ?? {};
+  if (shim !== undefined) return shim;
   const fromHere = new URL("../../ffi/target/release/libgregor.so", import.meta.url);
   return decodeURIComponent(fromHere.pathname);
 }

@@ -11,6 +11,7 @@
 
 import { EXIT_INVARIANT } from "../base/exit_codes.ts";
 import { type Logger, LogLevel } from "../base/logger.ts";
+import { packed } from "../io/packed.ts";
 import type { Shim } from "../io/shim.ts";
 import { all, runTask, type Task, until } from "../io/task.ts";
 import { resolveHost } from "../io/resolve_host.ts";
@@ -112,7 +113,7 @@ export class Supervisor {
     { node, peers, verify, stopping }: BrokerStart,
   ): Promise<StartedNode> {
     const nowMs = (): number => performance.now();
-    const script = new URL("./worker.ts", import.meta.url).href;
+    const script = packed()?.worker ?? new URL("./worker.ts", import.meta.url).href;
     for (const boot of boots) {
       const worker = new Worker(script, { type: "module", name: `shard ${boot.shard}` });
       worker.onmessage = (event: MessageEvent<FromShard>) => this.#take(boot.shard, event.data);

@@ -1,8 +1,8 @@
 /**
  * Every command of the README is typed as it stands, and must print what the README shows.
  *
- * The page's ports and data directory are replaced by free ones, and put back in what is printed. `task start`
- * is left running until its ready line, and until the page kills it or checks its files.
+ * `gregor` is that of the sources. The page's ports and data directory are replaced by free ones, and put back in what
+ * is printed. `gregor start` is left running until its ready line, and until the page kills it or checks its files.
  *
  * @module
  */
@@ -54,10 +54,9 @@ class Reader {
   #server: Deno.ChildProcess | null = null;
 
   constructor() {
+    const script = `#!/bin/sh\nexec "${Deno.execPath()}" task --quiet gregor "$@"\n`;
+    Deno.writeTextFileSync(`${this.#folder}/gregor`, script, { mode: 0o755 });
     this.#places = [
-      // The second one's replacement contains the first one's words.
-      ["deno task", `${Deno.execPath()} task`],
-      ["npx -y deno@2", Deno.execPath()],
       ["127.0.0.1:9092", `127.0.0.1:${freePort()}`],
       ["127.0.0.1:9644", `127.0.0.1:${freePort()}`],
       ["gregor-data", `${this.#folder}/gregor-data`],
@@ -65,7 +64,7 @@ class Reader {
   }
 
   async type({ line, command, output }: DocumentedCommand): Promise<void> {
-    const printed = / task start$/.test(command)
+    const printed = /^gregor start\b/.test(command)
       ? await this.#start(this.#here(command))
       : await this.#run(this.#here(command), output);
     const expected = output.filter((text) => !ONLY_ONCE.test(text)).map(withoutChance);
@@ -81,7 +80,7 @@ class Reader {
     Deno.removeSync(this.#folder, { recursive: true });
   }
 
-  /** Until the ready line; the task line names V8 flags that the page shortens. */
+  /** Until the ready line. */
   async #start(command: string): Promise<string[]> {
     this.#server = this.#spawn(command);
     const lines: string[] = [];
@@ -102,14 +101,13 @@ class Reader {
       assert.ok(!late, `not ready:\n${lines.join("\n")}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    const shortened = lines.map((text) => text.replace(/--v8-flags=\S+/, "--v8-flags=..."));
-    return shortened.sort((a, b) => Number(a.startsWith("ready")) - Number(b.startsWith("ready")));
+    return lines.sort((a, b) => Number(a.startsWith("ready")) - Number(b.startsWith("ready")));
   }
 
   /** What it prints; of progress on stderr, which a terminal overwrites, the lines that the page shows. */
   async #run(command: string, onPage: readonly string[]): Promise<string[]> {
     // The files of a broker are looked at when it has stopped.
-    if (/ gregor check\b/.test(command)) await this.#stop();
+    if (/^gregor check\b/.test(command)) await this.#stop();
     const child = this.#spawn(command);
     const timer = setTimeout(() => Deno.kill(-child.pid, "SIGKILL"), COMMAND_TIMEOUT_MS);
     const { stdout, stderr, success } = await child.output();
@@ -128,6 +126,7 @@ class Reader {
       cwd: ROOT,
       env: {
         NO_COLOR: "1",
+        PATH: `${this.#folder}:${Deno.env.get("PATH")}`,
         GREGOR_DATA_DIR: this.#here("gregor-data"),
         GREGOR_KAFKA_ADDR: this.#here("127.0.0.1:9092"),
         GREGOR_ADMIN_ADDR: this.#here("127.0.0.1:9644"),
@@ -160,7 +159,7 @@ class Reader {
   }
 
   #onPage(text: string): string {
-    return this.#places.slice(2).reduce((result, [page, here]) => {
+    return this.#places.reduce((result, [page, here]) => {
       return result.replaceAll(here, page);
     }, text);
   }
