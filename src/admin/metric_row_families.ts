@@ -2,8 +2,8 @@
  * The metrics of topics, partitions and groups, made of the rows that shards told.
  *
  * The lag of a group is found here: its coordinator knows what was committed, and each partition's shard where its records
- * end. Where no replica of a partition is on this node, its end is not known; then the group's lag is not told at all,
- * because a part of it would be a wrong number.
+ * end, or its leader on another node. While the end of one of its partitions is not known, the group's lag is not told at
+ * all, because a part of it would be a wrong number.
  *
  * @module
  */
@@ -29,6 +29,7 @@ import {
 import { TRAFFIC_KINDS, TrafficKind } from "../metrics/traffic.ts";
 import type { CollectedRows } from "../shard/metric_collector.ts";
 import type { GroupRow, PartitionRow } from "../shard/metric_rows.ts";
+import type { EndRow } from "../shard/remote_ends.ts";
 import type { Families, Sample } from "./metrics_page.ts";
 
 /** Redpanda's namespace of topics that clients see. */
@@ -43,7 +44,7 @@ export function rowFamilies({ shards }: CollectedRows, isPublic: boolean): Famil
   const groups = parts.flatMap((part) => part.groups ?? []);
   const shapes = parts.flatMap((part) => part.shapes ?? []);
   const traffic = isPublic ? summedTraffic(shards) : trafficByShard(shards);
-  const lags = lagsOf(groups, partitions);
+  const lags = lagsOf(groups, partitions, parts.flatMap((part) => part.ends ?? []));
   const known = groups.filter((_, at) => lags[at] !== null);
   const knownLags = lags.filter((lag) => lag !== null);
   const count = (kind: TrafficKind): Sample[] =>
@@ -129,8 +130,13 @@ interface Lag {
 }
 
 /** The lag of each group; null where the end of a partition is not known. */
-function lagsOf(groups: readonly GroupRow[], partitions: readonly PartitionRow[]): (Lag | null)[] {
+function lagsOf(
+  groups: readonly GroupRow[],
+  partitions: readonly PartitionRow[],
+  remote: readonly EndRow[],
+): (Lag | null)[] {
   const ends = new Map<string, number>();
+  for (const { topic, partition, offset } of remote) ends.set(`${topic}/${partition}`, offset);
   for (const { topic, partition, highWatermark } of partitions) {
     ends.set(`${topic}/${partition}`, highWatermark);
   }

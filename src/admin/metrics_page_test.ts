@@ -94,11 +94,18 @@ Deno.test("the public page sums shards up, and says what the controller knows", 
   for (const [series, value] of Object.entries(expected)) {
     assert.equal(samples.get(series), value, series);
   }
-  // Where the end of a partition is not known, a lag would be wrong.
+  // As long as the end of a partition is not known, a lag would be wrong.
   assert.equal(
     samples.get('redpanda_kafka_consumer_group_lag_sum{redpanda_group="elsewhere"}'),
     undefined,
   );
+});
+
+Deno.test("the lag of a group has what other nodes told of the ends of their partitions", () => {
+  const told: MetricRows = { ends: [{ topic: "remote", partition: 0, offset: 9 }] };
+  const samples = MetricSamples.parse([...metricsPage(input([...TWO_SHARDS, [told]]))].join(""));
+  const lag = samples.get('redpanda_kafka_consumer_group_lag_sum{redpanda_group="elsewhere"}');
+  assert.equal(lag, 8);
 });
 
 Deno.test("the whole page has every metric, by shard, and its sums are those of the public one", () => {

@@ -22,19 +22,19 @@ const layout = new Layout();
 export const REQUEST_LATENCY = metric(
   "histogram",
   "redpanda_kafka_request_latency_seconds",
-  "Time from the arrival of a produce or fetch request to its answer, the wait of a fetch for data included",
+  "Time from taking a produce or fetch request to its answer, the wait of a fetch for data included",
   { labels: ["redpanda_request"] },
 );
 export const HANDLER_LATENCY = metric(
   "histogram",
   "redpanda_kafka_handler_latency_seconds",
-  "Time from the arrival of a request to its answer, by API; of APIs that were asked since the start",
+  "Time from taking a request to its answer, by API; of APIs that were asked since the start",
   { labels: ["handler"] },
 );
 export const RPC_LATENCY = metric(
   "histogram",
   "redpanda_rpc_request_latency_seconds",
-  "Time from the arrival of any request of a client to its answer",
+  "Time from taking any request of a client to its answer",
   { labels: ["redpanda_server"] },
 );
 const RPC_ERRORS = metric(

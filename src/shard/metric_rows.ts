@@ -22,6 +22,7 @@ import {
 } from "../metrics/limits.ts";
 import { OTHERS_ROW, type Traffic, TRAFFIC_KINDS, type TrafficKind } from "../metrics/traffic.ts";
 import { unreachableNodes } from "./cluster_view.ts";
+import { type EndRow, RemoteEnds } from "./remote_ends.ts";
 import type { Shard } from "./shard.ts";
 
 /** What goes in and out of a topic here. */
@@ -80,6 +81,8 @@ export interface MetricRows {
   readonly topics?: readonly TopicRow[];
   readonly partitions?: readonly PartitionRow[];
   readonly groups?: readonly GroupRow[];
+  /** Ends of partitions of groups that this node has no replica of. */
+  readonly ends?: readonly EndRow[];
   readonly shapes?: readonly TopicShape[];
   /** Told by the controller alone. */
   readonly cluster?: ClusterRow;
@@ -104,18 +107,21 @@ export function* collectMetrics(shard: Shard, tell: (rows: MetricRows) => void):
   });
   const partitions = yield* collectPartitions(shard, (rows) => tell({ partitions: rows }));
   const offsets = { left: GROUP_OFFSETS_SHOWN_MAX, off: 0 };
+  const remote = new RemoteEnds(shard);
   const groups = yield* inSlices(shard, groupRows(shard, offsets), GROUPS_SHOWN_MAX, (rows) => {
+    remote.note(rows);
     tell({ groups: rows });
   });
+  const ends = yield* remote.ask();
   const leftOff = { topics, partitions, groups, offsets: offsets.off };
   const { disk, mailboxes } = shard.options;
-  if (mailboxes.shard !== CONTROLLER_SHARD) return { leftOff };
+  if (mailboxes.shard !== CONTROLLER_SHARD) return { leftOff, ends };
   const node = { freeBytes: disk.freeBytes(), totalBytes: disk.totalBytes() };
   const isController = shard.controller?.active === true;
-  if (!isController) return { leftOff, disk: node, isController };
+  if (!isController) return { leftOff, ends, disk: node, isController };
   yield* inSlices(shard, topicShapes(shard), TOPICS_SHOWN_MAX, (shapes) => tell({ shapes }));
   const cluster = yield* clusterRow(shard);
-  return { leftOff, disk: node, isController, cluster };
+  return { leftOff, ends, disk: node, isController, cluster };
 }
 
 /** Draws rows, some in each turn, up to `max`; returns how many more there were. */

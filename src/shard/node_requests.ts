@@ -1,6 +1,7 @@
 /**
  * Requests of Kafka's protocol that nodes send each other about transactions: a coordinator to the leaders of a
- * transaction's partitions, and such a leader to the coordinator. A request to this node itself takes the way between its shards.
+ * transaction's partitions, and such a leader to the coordinator; and about groups: a coordinator asks leaders where their
+ * partitions end. A request to this node itself takes the way between its shards.
  *
  * @module
  */
@@ -10,12 +11,16 @@ import { Writer } from "../bytes/writer.ts";
 import { runTask, type Task, until } from "../io/task.ts";
 import { CONTROLLER_SHARD } from "../kafka/handler.ts";
 import type { Api } from "../wire/api.ts";
-import { ADD_PARTITIONS_TO_TXN, WRITE_TXN_MARKERS } from "../wire/generated/apis.ts";
+import { ADD_PARTITIONS_TO_TXN, LIST_OFFSETS, WRITE_TXN_MARKERS } from "../wire/generated/apis.ts";
 import type { Shard } from "./shard.ts";
 import { NO_CALLER } from "./shard_services.ts";
 
 /** What is served to other nodes besides what the controller does. */
-const SERVED: ReadonlySet<number> = new Set([ADD_PARTITIONS_TO_TXN.key, WRITE_TXN_MARKERS.key]);
+const SERVED: ReadonlySet<number> = new Set([
+  ADD_PARTITIONS_TO_TXN.key,
+  WRITE_TXN_MARKERS.key,
+  LIST_OFFSETS.key,
+]);
 
 /** Whether another node's request is one of those. */
 export function isNodeRequest(apiKey: number): boolean {
