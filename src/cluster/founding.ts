@@ -32,16 +32,7 @@ import type { Random } from "../base/prng.ts";
 import { newNodeHello, type NodeHello } from "../wire/generated/node_hello.ts";
 import { type Uuid, uuidToBase64 } from "../wire/uuid.ts";
 import { type Founder, type FoundingState, type Proposal, UNFORMED } from "./founding_state.ts";
-import {
-  completed,
-  goingOnWithout,
-  hasLife,
-  havingLearned,
-  isBehind,
-  isGivenUpBy,
-  isTold,
-  whyGivenUp,
-} from "./given_up.ts";
+import { completed, goingOnWithout, hasLife, heed, isBehind, isTold, toldOf } from "./given_up.ts";
 import { newUuid } from "./ids.ts";
 import {
   describeSilent,
@@ -115,6 +106,8 @@ export class Founding {
   #saving: FoundingState | null = null;
   #next: FoundingState | null = null;
   #sequence = 0;
+  /** The last one that was given (`given_up.ts`). */
+  #warning = "";
   /** Since when there is a cluster to join; -1: there is none. */
   #joinableMs = -1;
   #stage: "deciding" | "formed" | "refused" = "deciding";
@@ -205,7 +198,7 @@ export class Founding {
     for (const address of others) this.#addTarget(address, false);
     // Whoever cannot hear it now is asked until it can.
     for (const target of this.#targets.values()) target.answer = null;
-    this.#save(goingOnWithout(this.#latest, lost, this.#options.random));
+    this.#save(goingOnWithout(this.#latest, lost, this.#options.random, this.#self));
   }
 
   /** Nodes of this node's cluster, which know who was given up, or are to know it. */
@@ -339,12 +332,13 @@ export class Founding {
 
   /** Whom the cluster gave up, this node or others, which are to hear of it from this one, too. */
   #heedGivenUp(address: RpcAddress, hello: NodeHello): void {
-    if (isGivenUpBy(this.#state, this.#self, hello)) {
-      return this.#effects.expel(whyGivenUp(hello.clusterId, nameOf(address)));
-    }
-    if (this.#stage !== "formed" || this.#saving !== null) return;
-    const learned = havingLearned(this.#state, hello);
-    if (learned !== null) this.#save(learned);
+    const heeded = heed(this.#state, this.#self, hello, nameOf(address));
+    const { expulsion, warning, learned } = heeded;
+    if (expulsion !== null) return this.#effects.expel(expulsion);
+    if (warning !== null && warning !== this.#warning) this.#effects.warn(warning);
+    this.#warning = warning ?? this.#warning;
+    if (learned === null || this.#stage !== "formed" || this.#saving !== null) return;
+    this.#save(learned);
   }
 
   #decide(): void {
@@ -563,7 +557,7 @@ export class Founding {
 
   #hello(asked: RpcAddress): NodeHello {
     const { nodeId, incarnation, host, port } = this.#self;
-    const { clusterId, founders, pledge, givenUp = [] } = this.#state;
+    const { clusterId, founders, pledge } = this.#state;
     const agreed = clusterId === "" ? this.#proposal ?? pledge : null;
     return newNodeHello({
       nodeId,
@@ -578,7 +572,7 @@ export class Founding {
       founders: [...(agreed?.founders ?? founders)],
       askedHost: asked.host,
       askedPort: asked.port,
-      givenUp: givenUp.filter(isTold),
+      givenUp: toldOf(this.#state),
     });
   }
 }

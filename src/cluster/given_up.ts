@@ -9,12 +9,13 @@
  */
 
 import type { Random } from "../base/prng.ts";
-import type { NodeHello } from "../wire/generated/node_hello.ts";
-import type { Uuid } from "../wire/uuid.ts";
-import type { Founder, FoundingState } from "./founding_state.ts";
+import type { HelloGivenUp, NodeHello } from "../wire/generated/node_hello.ts";
+import { type Uuid, ZERO_UUID } from "../wire/uuid.ts";
+import type { Founder, FoundingState, GivenUp } from "./founding_state.ts";
 import { GIVEN_UP_MAX } from "./hello.ts";
 import { newUuid } from "./ids.ts";
 import { isPartial, isSameLife } from "./lives.ts";
+import { isOwnKept, rivalsOf, whatOwnKept, whyOtherKept } from "./rivals.ts";
 
 interface Life {
   readonly incarnation: Uuid;
@@ -30,6 +31,11 @@ export function isTold({ host }: Founder): boolean {
   return host !== "";
 }
 
+/** As a hello says it. */
+export function toldOf({ givenUp = [] }: FoundingState): HelloGivenUp[] {
+  return givenUp.filter(isTold).map((node) => ({ ...node, by: node.by ?? ZERO_UUID }));
+}
+
 /**
  * What a node keeps that goes on without others: of the lost ones the latest lives, and founders among them in a life that
  * none of them has.
@@ -38,9 +44,12 @@ export function goingOnWithout(
   state: FoundingState,
   lost: readonly Founder[],
   random: Random,
+  self: Life,
 ): FoundingState {
   const { founders, givenUp = [] } = state;
-  const added = lost.filter((node) => !hasLife(givenUp, node));
+  const added = lost
+    .filter((node) => !hasLife(givenUp, node))
+    .map((node): GivenUp => ({ ...node, by: self.incarnation }));
   return {
     ...state,
     founders: founders.map((founder) =>
@@ -52,7 +61,7 @@ export function goingOnWithout(
 }
 
 /** What a node keeps that hears whom another one of its cluster knows to be given up; null: it knows them. */
-export function havingLearned(
+function havingLearned(
   state: FoundingState,
   { clusterId, givenUp }: NodeHello,
 ): FoundingState | null {
@@ -69,9 +78,10 @@ export function havingLearned(
 /** With the lives that are known in full now; null: nothing has changed. */
 export function completed(state: FoundingState, known: readonly Founder[]): FoundingState | null {
   const { givenUp = [] } = state;
-  const full = givenUp.map((node) => {
+  const full = givenUp.map((node): GivenUp => {
     if (!isPartial(node.incarnation)) return node;
-    return known.find((one) => one.nodeId === node.nodeId && hasLife([node], one)) ?? node;
+    const found = known.find((one) => one.nodeId === node.nodeId && hasLife([node], one));
+    return found === undefined ? node : { ...node, ...found };
   });
   return full.every((node, at) => node === givenUp[at]) ? null : { ...state, givenUp: full };
 }
@@ -90,8 +100,46 @@ export function isBehind(
   return lacks(own, givenUp) || lacks(givenUp, told);
 }
 
+/** What a node makes of whom another one says to be given up. */
+export interface Heeded {
+  /** Why it must end; null: it need not. */
+  readonly expulsion: string | null;
+  /** What an operator should know; null: nothing. */
+  readonly warning: string | null;
+  /** What it keeps; null: nothing new. */
+  readonly learned: FoundingState | null;
+}
+
+/**
+ * @param saidBy where the other one is, for people
+ */
+export function heed(
+  state: FoundingState,
+  self: Life,
+  hello: NodeHello,
+  saidBy: string,
+): Heeded {
+  const { clusterId, givenUp } = hello;
+  const isSame = clusterId !== "" && clusterId === state.clusterId;
+  const rivals = isSame ? rivalsOf(state.givenUp ?? [], givenUp) : null;
+  if (rivals !== null) {
+    const isKept = isOwnKept(rivals);
+    return {
+      expulsion: isKept ? null : whyOtherKept(clusterId, rivals),
+      warning: isKept ? whatOwnKept(clusterId, rivals) : null,
+      learned: null,
+    };
+  }
+  const isGivenUp = isGivenUpBy(state, self, hello);
+  return {
+    expulsion: isGivenUp ? whyGivenUp(clusterId, saidBy) : null,
+    warning: null,
+    learned: isGivenUp ? null : havingLearned(state, hello),
+  };
+}
+
 /** Whether a node of the same cluster says that it goes on without this one. */
-export function isGivenUpBy(
+function isGivenUpBy(
   { clusterId: own, founders: known }: FoundingState,
   self: Life,
   { clusterId, founders, givenUp }: NodeHello,
@@ -101,7 +149,7 @@ export function isGivenUpBy(
 }
 
 /** For people, with what to do. */
-export function whyGivenUp(clusterId: string, saidBy: string): string {
+function whyGivenUp(clusterId: string, saidBy: string): string {
   return `the cluster ${clusterId} went on without this node: its metadata was recovered after the ` +
     `node was given up, as the one at ${saidBy} says. What this node has is of no use there: keep a copy of its ` +
     "data directory if you need one, empty it, and start the node again, which then joins as a new one";

@@ -2,11 +2,23 @@
 
 import { strict as assert } from "node:assert";
 import { newNodeHello } from "../wire/generated/node_hello.ts";
+import { ZERO_UUID } from "../wire/uuid.ts";
+import type { GivenUp } from "./founding_state.ts";
 import { type Founder, isFounder } from "./founding.ts";
 import { GIVEN_UP_MAX } from "./hello.ts";
 import { partialLife } from "./lives.ts";
 import { memberIncarnation } from "./members.ts";
 import { type Process, started, World } from "./test_founding.ts";
+
+/** Without who gave them up. */
+function livesIn(givenUp: readonly GivenUp[] = []): Founder[] {
+  return givenUp.map(({ nodeId, incarnation, host, port }) => ({
+    nodeId,
+    incarnation,
+    host,
+    port,
+  }));
+}
 
 Deno.test("founders that were given up are told so, and the one that goes on is not", () => {
   const world = new World();
@@ -64,7 +76,7 @@ Deno.test("a founder that can be reached is not given up: it goes on with the ot
   world.messages = [];
   world.settle();
   assert.deepEqual(two!.expulsions, []);
-  assert.deepEqual(world.place(2).state.givenUp, [lost]);
+  assert.deepEqual(livesIn(world.place(2).state.givenUp), [lost]);
   assert.equal(isFounder(world.place(1).state, world.place(2).incarnation), true);
   // The lost one hears of it also from a node that only heard of it itself.
   world.kill(world.place(1), true);
@@ -99,7 +111,7 @@ Deno.test("lives that were given up are learned once, up to a limit, and by whoe
         founders: [...founders],
         askedHost: asked.host,
         askedPort: asked.port,
-        givenUp,
+        givenUp: givenUp.map((node) => ({ ...node, by: ZERO_UUID })),
       }),
       world.nowMs,
     );
@@ -150,7 +162,7 @@ Deno.test("a recovery is remembered until all of it is done; one that could not 
   again.founding.recovered();
   world.save(place);
   assert.equal(place.state.isRecovering, false);
-  assert.deepEqual(place.state.givenUp, [founderAt(world, 2)]);
+  assert.deepEqual(livesIn(place.state.givenUp), [founderAt(world, 2)]);
 });
 
 Deno.test("what is asked for while something else is being written is written after it", () => {
@@ -159,9 +171,9 @@ Deno.test("what is asked for while something else is being written is written af
   one!.founding.goOnWithout([founderAt(world, 2)]);
   one!.founding.goOnWithout([founderAt(world, 3)]);
   world.save(place);
-  assert.deepEqual(place.state.givenUp, [founderAt(world, 2)]);
+  assert.deepEqual(livesIn(place.state.givenUp), [founderAt(world, 2)]);
   world.save(place);
-  assert.deepEqual(place.state.givenUp, [2, 3].map((port) => founderAt(world, port)));
+  assert.deepEqual(livesIn(place.state.givenUp), [2, 3].map((port) => founderAt(world, port)));
 });
 
 /** Node 1 founded the cluster alone; 2 and 3 came later. */
@@ -231,14 +243,14 @@ Deno.test("who was given up is learned again where it could not be written, from
       for (const port of [1, 2]) world.place(port).process!.founding.tick(world.nowMs);
       for (let left = world.messages.length; left > 0; left--) world.deliver(0);
     }
-    assert.deepEqual(two!.pending?.givenUp, [lost]);
+    assert.deepEqual(livesIn(two!.pending?.givenUp), [lost]);
     // The disk refuses.
     two!.pending = null;
     two!.founding.notSaved();
     for (let left = world.messages.length; left > 0; left--) world.deliver(0);
     assert.equal(world.place(2).state.givenUp, undefined);
     world.settle(80);
-    assert.deepEqual(world.place(2).state.givenUp, [lost]);
+    assert.deepEqual(livesIn(world.place(2).state.givenUp), [lost]);
     // Then it is quiet: nobody asks who knows the same.
     assert.deepEqual(world.messages.length, 0);
   }
@@ -253,7 +265,7 @@ Deno.test("what is heard while something else is being written is not forgotten"
   for (let left = world.messages.length; left > 0; left--) world.deliver(0);
   world.save(world.place(2));
   world.settle(80);
-  assert.deepEqual(world.place(2).state.givenUp, [lost]);
+  assert.deepEqual(livesIn(world.place(2).state.givenUp), [lost]);
 });
 
 Deno.test("nodes that the metadata names are told who was given up, though nobody is a seed of theirs", () => {
@@ -266,7 +278,7 @@ Deno.test("nodes that the metadata names are told who was given up, though nobod
   assert.equal(world.place(3).state.givenUp, undefined);
   one!.founding.acquaint([world.place(3).address]);
   world.settle();
-  assert.deepEqual(world.place(3).state.givenUp, [lost]);
+  assert.deepEqual(livesIn(world.place(3).state.givenUp), [lost]);
   assert.deepEqual(three!.expulsions, []);
 });
 
@@ -279,15 +291,57 @@ Deno.test("a life of which only the number is known is given up, and named in fu
   world.save(world.place(1));
   world.settle();
   // Where it is, nobody knows: nobody is told.
-  assert.deepEqual(world.place(1).state.givenUp, [partial]);
+  assert.deepEqual(livesIn(world.place(1).state.givenUp), [partial]);
   assert.equal(world.place(3).state.givenUp, undefined);
   const another = { ...lost, incarnation: "b".repeat(32) };
   one!.founding.complete([another]);
   assert.equal(one!.pending, null);
   one!.founding.complete([another, lost]);
   world.save(world.place(1));
-  assert.deepEqual(world.place(1).state.givenUp, [lost]);
+  assert.deepEqual(livesIn(world.place(1).state.givenUp), [lost]);
   assert.equal(world.place(1).state.isRecovering, true);
   world.settle();
   assert.match(world.place(2).process!.expulsions[0]!, /went on without this node/);
+});
+
+Deno.test("two that went on without each other: the lower id stays and says so, the other one ends, and so do those that followed it", () => {
+  for (const isLearned of [false, true]) {
+    const world = new World();
+    const [one, two, three] = started(world, 1, 2, 3);
+    world.settle();
+    // Node 3 follows node 2.
+    two!.founding.goOnWithout([founderAt(world, 1)], [world.place(3).address]);
+    world.save(world.place(2));
+    const isApart = (port: number): boolean => isLearned && port === 1;
+    if (isLearned) world.settle(40, isApart);
+    one!.founding.goOnWithout([founderAt(world, 2)]);
+    world.save(world.place(1));
+    world.settle();
+    assert.deepEqual(one!.expulsions, []);
+    assert.match(one!.warnings[0]!, /on node 1 and on node 2.*That of node 1 stays.*node 2.*end/);
+    assert.equal(one!.warnings.length, 1);
+    assert.match(two!.expulsions[0]!, /recovered twice, on node 2 and on node 1.*empty it/);
+    if (isLearned) assert.match(three!.expulsions[0]!, /this node went on with node 2/);
+    // What the other side said is not learned.
+    assert.deepEqual(livesIn(world.place(1).state.givenUp), [founderAt(world, 2)]);
+    world.kill(world.place(2), true);
+    const again = world.start(world.place(2));
+    world.settle();
+    assert.match(again.expulsions[0]!, /recovered twice/);
+  }
+});
+
+Deno.test("who is given up by a later recovery of the same nodes is no rival", () => {
+  const world = new World();
+  const [one, two, three] = started(world, 1, 2, 3);
+  world.settle();
+  one!.founding.goOnWithout([founderAt(world, 3)], [world.place(2).address]);
+  world.save(world.place(1));
+  world.settle();
+  two!.founding.goOnWithout([founderAt(world, 1)]);
+  world.save(world.place(2));
+  world.settle();
+  assert.match(one!.expulsions[0]!, /went on without this node/);
+  assert.deepEqual(two!.expulsions, []);
+  assert.match(three!.expulsions[0]!, /went on without this node/);
 });

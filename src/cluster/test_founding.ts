@@ -135,14 +135,20 @@ export class World {
     this.places.get(message.to)?.process?.founding.received(hello, this.nowMs);
   }
 
-  /** Everything works for a while. */
-  settle(rounds = 40): void {
+  /**
+   * Everything works for a while.
+   *
+   * @param isApart of a port: nothing reaches it
+   */
+  settle(rounds = 40, isApart: (port: number) => boolean = () => false): void {
     for (let round = 0; round < rounds; round++) {
       this.nowMs += HELLO_INTERVAL_MS;
       for (const place of this.places.values()) {
         place.process?.founding.tick(this.nowMs);
         this.save(place);
       }
+      const isLost = ({ to }: Message): boolean => isApart(this.places.get(to)?.address.port ?? -1);
+      this.messages = this.messages.filter((message) => !isLost(message));
       for (let left = this.messages.length; left > 0; left--) this.deliver(0);
       for (const place of this.places.values()) this.save(place);
     }

@@ -223,6 +223,9 @@ export class ClusterSeat {
     const refused = yield* membership.decide(this.#shard.storage.logs.has(CONTROLLER_GROUP_ID));
     if (refused !== null) return refused;
     this.#membership = membership;
+    const { peers } = this.#shard;
+    membership.onGivenUp = (lives) => peers.shun(lives);
+    peers.shun(membership.state.givenUp ?? []);
     this.#shard.peers.hellos.formed();
     const { founders } = membership.state;
     for (const founder of founders) this.#shard.peers.setAddress(founder.nodeId, founder);

@@ -78,6 +78,9 @@ export class NodeMembership {
   #takenMs = -Infinity;
   #takenSinceMs = -Infinity;
 
+  /** Told of the lives that were given up, when there are more. */
+  onGivenUp: (lives: readonly Founder[]) => void = () => {};
+
   /** @param manifest as recovery wrote it */
   constructor(options: NodeMembershipOptions, manifest: Manifest) {
     this.#options = options;
@@ -313,8 +316,10 @@ export class NodeMembership {
       isRecovering,
       ...this.#keepersWithout(givenUp),
     }));
-    if (refusal === null) this.#state = state;
-    return refusal;
+    if (refusal !== null) return refusal;
+    this.#state = state;
+    this.onGivenUp(givenUp);
+    return null;
   }
 
   /** Who is given up keeps nothing that counts. */

@@ -22,6 +22,7 @@ import {
 } from "../base/limits.ts";
 import { LogLevel } from "../base/logger.ts";
 import type { RpcAddress } from "../cluster/founding.ts";
+import { hasLife } from "../cluster/given_up.ts";
 import type { ClusterImage } from "../cluster/image.ts";
 import type { NodeRecord } from "../cluster/records.ts";
 import { Timer } from "../io/timers.ts";
@@ -68,6 +69,9 @@ export class ShardPeers implements PeerLinksListener {
   readonly #silent = new Map<number, Timer>();
   /** Shards of other nodes that there was memory for, or not. */
   #shardsSeen = 0;
+  #givenUp: readonly Pick<NodeIdentity, "incarnation">[] = [];
+  /** Whether the life that a node has is one of them, as far as anybody asked since it connected. */
+  readonly #shunned = new Map<number, boolean>();
   /** Nodes that said themselves where they are. */
   readonly #located = new Map<number, RpcAddress & { readonly untilMs: number }>();
 
@@ -91,6 +95,27 @@ export class ShardPeers implements PeerLinksListener {
     });
     this.hellos = new HelloLinks(links, sender);
     image.listen({ nodesChanged: () => this.#followNodes(image) });
+  }
+
+  /**
+   * Lives of nodes without which the cluster went on. What their replicas say counts for nothing: they may have gone on
+   * without this node, in a later term. On the controller's shard.
+   */
+  shun(givenUp: readonly Pick<NodeIdentity, "incarnation">[]): void {
+    this.#givenUp = givenUp;
+    this.#shunned.clear();
+  }
+
+  #shuns(node: number): boolean {
+    if (this.#givenUp.length === 0) return false;
+    let shunned = this.#shunned.get(node);
+    if (shunned === undefined) {
+      const life = this.nodeLinks.links.identityOf(node);
+      if (life === null) return false;
+      shunned = hasLife(this.#givenUp, life);
+      this.#shunned.set(node, shunned);
+    }
+    return shunned;
   }
 
   /** A node says itself where it is, which counts until the metadata has heard it, too. */
@@ -133,6 +158,7 @@ export class ShardPeers implements PeerLinksListener {
     length: number,
   ): FrameVerdict {
     if (type >= ReplicationFrame.ROWS) {
+      if (this.#shuns(node)) return FrameVerdict.TAKEN;
       return this.#options.replication.onFrame(node, type, address, length);
     }
     return this.#takes(node, fromShard, type, address, length)
@@ -165,6 +191,7 @@ export class ShardPeers implements PeerLinksListener {
 
   onUp(node: number, _peer: NodeIdentity): void {
     if (node < ANY_NODE) return;
+    this.#shunned.delete(node);
     this.#options.replication.onUp(node);
     this.feed.onUp(node);
     if (!this.#isFirst) return;
@@ -220,6 +247,7 @@ export class ShardPeers implements PeerLinksListener {
 
   onDown(node: number, _refused: boolean, why: string): void {
     if (node < ANY_NODE) return this.hellos.onDown(node, why);
+    this.#shunned.delete(node);
     this.#options.replication.onDown(node);
     this.calls.onDown(node);
     if (this.nodeLinks.links.isUp(node)) return;

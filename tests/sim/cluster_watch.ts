@@ -173,10 +173,14 @@ export class ClusterWatch {
     const lines = this.#cluster.nodes.map((node) => `${node.name} ${stateOf(node)}`);
     for (const [groupId, replicas] of this.#groups()) {
       if (isEven(replicas)) continue;
-      const views = replicas.map(({ node, replica: { log, commitIndex, term, leading } }) =>
-        `${node.name} ${leading ? "leads" : "follows"} in ${term}: ${log.durableIndex} of ` +
-        `${log.lastIndex}, committed ${commitIndex}`
-      );
+      const views = replicas.map(({ node, replica }) => {
+        const { log, commitIndex, term, leading, overruled } = replica;
+        const { voters, outgoing } = (replica as GroupReplica).raft.configuration;
+        const sets = [voters, outgoing].map((set) => set.map((each) => each.node).join(" "));
+        return `${node.name} ${leading ? "leads" : "follows"} in ${term}: ${log.durableIndex} of ` +
+          `${log.lastIndex}, committed ${commitIndex}, voters ${sets.join("/")}` +
+          (overruled ? ", overruled" : "");
+      });
       lines.push(`group ${groupId}: ${views.join("; ")}`);
     }
     return lines.join("\n");

@@ -4307,6 +4307,7 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "incarnation", type: "uuid", versions: [0, 32767] },
         { name: "host", type: "string", versions: [0, 32767] },
         { name: "port", type: "int32", versions: [0, 32767] },
+        { name: "by", type: "uuid", versions: [0, 32767], tag: 0, ignorable: true },
       ] },
     },
   },

@@ -168,6 +168,8 @@ export interface HelloGivenUp {
   host: string;
   /** The port there. */
   port: number;
+  /** The life of the node on which the metadata went on without it; zeros: not known. */
+  by: Uuid;
 }
 
 /** Every field at its default, except `fields`. */
@@ -177,6 +179,7 @@ export function newHelloGivenUp(fields?: Partial<HelloGivenUp>): HelloGivenUp {
     incarnation: ZERO_UUID,
     host: "",
     port: 0,
+    by: ZERO_UUID,
   };
   return fields === undefined ? message : Object.assign(message, fields);
 }
@@ -187,7 +190,14 @@ function decodeHelloGivenUp(cursor: Cursor, _version: number): HelloGivenUp {
   message.incarnation = readUuid(cursor);
   message.host = cursor.string(true);
   message.port = cursor.int32();
-  cursor.skipTags();
+  for (let left = cursor.tagCount(); left > 0 && !cursor.bad; left--) {
+    const tag = cursor.unsignedVarint();
+    const end = cursor.tagEnd();
+    if (tag === 0) {
+      message.by = readUuid(cursor);
+    }
+    cursor.leaveTag(end);
+  }
   return message;
 }
 
@@ -196,5 +206,11 @@ function encodeHelloGivenUp(writer: Writer, _version: number, message: HelloGive
   writeUuid(writer, message.incarnation);
   writer.string(message.host, true);
   writer.int32(message.port);
-  writer.unsignedVarint(0);
+  const hasBy = message.by !== ZERO_UUID;
+  writer.unsignedVarint((hasBy ? 1 : 0));
+  if (hasBy) {
+    const start = writer.beginTag(0);
+    writeUuid(writer, message.by);
+    writer.endTag(start);
+  }
 }
