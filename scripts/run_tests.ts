@@ -26,6 +26,8 @@ const DENO_TEST = [deno, "test", "--allow-all", "--no-check", "--quiet", ...LOCK
 
 /** Whole brokers or whole clusters: one after the other, after the unit tests, in this order. */
 const LARGE_SUITES = ["sim", "conformance", "crash", "binary", "cluster", "clients", "bench"];
+/** These drive real clients. */
+const WITH_CLIENTS = new Set(["binary", "clients"]);
 /** These share the process's one memory region, so that two files of them cannot run at once. */
 const RING_TESTS = "src/io/";
 const NO_SUITE = new Set(LARGE_SUITES);
@@ -154,7 +156,7 @@ async function main(): Promise<void> {
     stdin: "null",
   }).spawn().status;
   if (!shim.success) Deno.exit(shim.code);
-  if (chosen.some(({ name }) => name === "clients")) await installClients();
+  if (chosen.some(({ name }) => WITH_CLIENTS.has(name))) await installClients();
 
   let sum = NO_TESTS;
   for (const suite of chosen) {

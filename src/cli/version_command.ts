@@ -14,7 +14,8 @@ import { EXIT_OK } from "./exit_codes.ts";
 import { formatFields } from "./table.ts";
 import { VERSION } from "./version.ts";
 
-const HUGE_PAGES = ["never", "where asked for", "always"] as const;
+/** By what the shim says; where there is no /sys, it cannot tell. */
+const HUGE_PAGES = ["never, or unknown", "where asked for", "always"] as const;
 /** Where the kernel says which release it is. */
 const KERNEL_RELEASE = "/proc/sys/kernel/osrelease";
 
@@ -84,7 +85,7 @@ function offered(): Pick<VersionReport, "ioUring" | "lockedMemory" | "hugePages"
   return {
     ioUring: uringProblem(shim)?.message ?? "usable",
     lockedMemory: Number.isFinite(lockable) ? `at most ${inMebibytes(lockable)}` : "no limit",
-    hugePages: HUGE_PAGES[shim.gregor_huge_pages()] ?? "never",
+    hugePages: HUGE_PAGES[shim.gregor_huge_pages()] ?? HUGE_PAGES[0],
   };
 }
 
