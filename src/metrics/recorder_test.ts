@@ -1,7 +1,12 @@
 import { strict as assert } from "node:assert";
+import v8 from "node:v8";
 import { API_KEYS_MAX, API_LATENCY, METRICS, RECORDED, RECORDED_SIZE, Slot } from "./catalog.ts";
 import { HISTOGRAM_SIZE, SUM_AT } from "./histogram_buckets.ts";
 import { RECORDER_BYTES, ShardRecorder } from "./recorder.ts";
+import { TrafficKind } from "./traffic.ts";
+
+/** If each allocated anything, there would be garbage to collect several times over. */
+const REQUESTS = 5_000_000;
 
 Deno.test("every series has a place of its own", () => {
   const taken = new Uint8Array(RECORDED_SIZE);
@@ -59,4 +64,29 @@ Deno.test("no time is too short or too long to be recorded", () => {
   const counts = recorder.values.subarray(Slot.FLUSH_TIME, Slot.FLUSH_TIME + SUM_AT);
   assert.equal(counts[0], 3);
   assert.equal(counts.at(-1), 2);
+});
+
+Deno.test("recording allocates nothing", () => {
+  const recorder = new ShardRecorder(new SharedArrayBuffer(RECORDER_BYTES));
+  const clock = new Float64Array([1000]);
+  recorder.clockMs = () => clock[0]!;
+  const row = recorder.traffic.open();
+  const slot = { startedMs: 0.5 };
+  const record = (count: number): void => {
+    for (let i = 0; i < count; i++) {
+      slot.startedMs = recorder.nowMs;
+      clock[0]! += 0.37;
+      recorder.noteTime();
+      recorder.add(Slot.KAFKA_RECEIVED, 1200);
+      recorder.traffic.add(row, TrafficKind.PRODUCED_BYTES, 1024);
+      recorder.noteAnswered(i & 63, slot.startedMs);
+    }
+  };
+  record(100_000);
+  const profiler = new v8.GCProfiler();
+  profiler.start();
+  record(REQUESTS);
+  const collections = profiler.stop()!.statistics.length;
+  assert.ok(collections <= 1, `garbage was collected ${collections} times`);
+  assert.equal(recorder.traffic.get(row, TrafficKind.PRODUCED_BYTES), (REQUESTS + 100_000) * 1024);
 });

@@ -220,6 +220,8 @@ function* groupRows(
   offsets: { left: number; off: number },
 ): Iterable<GroupRow> {
   for (const coordinator of groups.all()) {
+    // While it loads it knows a part.
+    if (!coordinator.active) continue;
     for (const group of coordinator.table.groups.values()) {
       const committed: CommittedRow[] = [];
       for (const [topic, partitions] of group.offsets.topics()) {
