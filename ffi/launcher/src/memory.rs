@@ -30,6 +30,10 @@ pub fn room(size: usize) -> Result<*mut u8, Error> {
             libc::munmap(end as *mut libc::c_void, first + whole - end);
         }
         protect(base as *mut u8, end - base, libc::PROT_READ | libc::PROT_WRITE)?;
+        // A wish: fewer faults while it is filled, fewer misses of the TLB while it runs.
+        if align == HUGE_PAGE {
+            libc::madvise(base as *mut libc::c_void, end - base, libc::MADV_HUGEPAGE);
+        }
         Ok(base as *mut u8)
     }
 }
