@@ -154,6 +154,9 @@ export const REPLICATION_FRAMES_MAX = 128;
 export const LIFE_INTERVAL_MS = 100;
 export const LIFE_SILENT_MS = 800;
 
+/** A timer that comes by so much too late was slept through (ms). */
+export const SLEPT_MS = 150;
+
 /** A node that is connected, and whose first shard was not heard for this long, is shown to clients as gone (ms; Kafka: 9 s). */
 export const NODE_SILENT_MS = 5_000;
 

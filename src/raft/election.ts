@@ -18,14 +18,7 @@
 import { NO_NODE } from "./ballot.ts";
 import { forcedTerm } from "./forced.ts";
 import { type GroupState, Role } from "./group_state.ts";
-import {
-  AWAY_MS,
-  AWAY_TIMES_MAX,
-  BEATS_OF_DISCONNECTED,
-  CAMPAIGN_BACKOFF_MAX,
-  FIRST_ROUNDS_MAX,
-  TERM_MAX,
-} from "./limits.ts";
+import { CAMPAIGN_BACKOFF_MAX, FIRST_ROUNDS_MAX, TERM_MAX } from "./limits.ts";
 import { MessageKind, type RaftMessage } from "./message.ts";
 import type { Peer } from "./peer.ts";
 
@@ -55,12 +48,6 @@ export class Election {
   tick(nowMs: number): void {
     const state = this.#state;
     if (state.role === Role.LEADER || nowMs < state.electionAtMs) return;
-    // Who slept itself has not listened, and what its leader said may wait to be read.
-    const wasAway = nowMs - state.electionAtMs > AWAY_MS;
-    if (wasAway && state.leaderId !== NO_NODE && state.timesAway < AWAY_TIMES_MAX) {
-      state.timesAway++;
-      return state.scheduleElection(nowMs, BEATS_OF_DISCONNECTED * state.timing.heartbeatMs);
-    }
     // A candidate whose own disk is slow gains nothing by another term.
     const isWriting = state.role === Role.CANDIDATE && !state.ballot.isDurable;
     if (!state.isEligible) state.electionAtMs = Infinity;

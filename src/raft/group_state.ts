@@ -16,7 +16,7 @@ import { decodeConfiguration } from "./configuration.ts";
 import { Membership } from "./membership.ts";
 import { MessageKind, Outcome, RaftMessage } from "./message.ts";
 import type { Configuration, Member } from "./configuration.ts";
-import { BEATS_OF_DISCONNECTED, type RaftTiming } from "./limits.ts";
+import { BEATS_OF_DISCONNECTED, type RaftTiming, SLEEPS_EXCUSED_MAX } from "./limits.ts";
 import {
   type RaftEffects,
   type RaftLog,
@@ -86,8 +86,8 @@ export class GroupState {
   electionAtMs = Infinity;
   /** Campaigns in a row that found no majority. */
   failedCampaigns = 0;
-  /** How often in a row this node had slept itself when its leader was not heard. */
-  timesAway = 0;
+  /** How often this node slept since it heard its leader, or, as the leader, a majority. */
+  #timesAsleep = 0;
   /** To whom this node handed leadership over, until it hears who leads; and the term which that one is to begin. */
   heirId = NO_NODE;
   heirTerm = 0;
@@ -186,8 +186,28 @@ export class GroupState {
     this.heardMs = nowMs;
     this.isQuiet = false;
     this.failedCampaigns = 0;
-    this.timesAway = 0;
+    this.#timesAsleep = 0;
     this.scheduleElection(nowMs, this.leaderMs);
+  }
+
+  /** A follower whose node did not run has not listened. */
+  slept(nowMs: number): void {
+    const sooner = this.leaderId !== NO_NODE && this.electionAtMs < Infinity;
+    if (sooner && this.isExcused()) this.scheduleElection(nowMs, this.excuseMs);
+  }
+
+  /** Whether what was not heard may be this node's own fault; a few times. */
+  isExcused(): boolean {
+    return ++this.#timesAsleep <= SLEEPS_EXCUSED_MAX;
+  }
+
+  awake(): void {
+    this.#timesAsleep = 0;
+  }
+
+  /** For so long others are given time to be heard (ms). */
+  get excuseMs(): number {
+    return BEATS_OF_DISCONNECTED * this.timing.heartbeatMs;
   }
 
   /**

@@ -16,15 +16,7 @@ import { NO_NODE } from "./ballot.ts";
 import type { ConfigurationChange } from "./configuration_change.ts";
 import { FORCED_MARK } from "./forced.ts";
 import { type GroupState, Role } from "./group_state.ts";
-import {
-  APPEND_BYTES_MAX,
-  AWAY_MS,
-  AWAY_TIMES_MAX,
-  BEATS_OF_DISCONNECTED,
-  PEER_WINDOW_BYTES,
-  PROBE_BYTES,
-  SNAPSHOT_RETRY_MS,
-} from "./limits.ts";
+import { APPEND_BYTES_MAX, PEER_WINDOW_BYTES, PROBE_BYTES, SNAPSHOT_RETRY_MS } from "./limits.ts";
 import { MessageKind, Outcome, type RaftMessage } from "./message.ts";
 import { type Peer, PeerState } from "./peer.ts";
 import { RaftMeta } from "./raft_log.ts";
@@ -49,8 +41,6 @@ export class Leadership {
   /** When something was appended, or asked for, last. */
   #activityMs = 0;
   #hasQuiet = false;
-  /** How often in a row it had slept itself when no majority was heard. */
-  #timesAway = 0;
   /** It was made the only voter, and the entries that say so are not in the log. */
   isForced = false;
 
@@ -94,7 +84,6 @@ export class Leadership {
     this.#noOpIndex = -1;
     this.#activityMs = nowMs;
     this.#hasQuiet = false;
-    this.#timesAway = 0;
     this.#quorumAtMs = nowMs + timing.electionMs;
     state.forcedIndex = log.forcedIndex;
     for (const peer of membership.peers) {
@@ -472,26 +461,25 @@ export class Leadership {
     this.#keepHeartbeats(nowMs);
   }
 
-  /** Who slept itself has asked nobody, and what was answered may wait to be read: the majority has a little longer. */
-  #wasAway(nowMs: number): boolean {
-    const { membership, timing } = this.#state;
-    const isLate = nowMs - this.#quorumAtMs > AWAY_MS;
-    const isHeard = membership.isHeardSince(nowMs - timing.electionMs);
-    if (isHeard || !isLate || this.#timesAway >= AWAY_TIMES_MAX) {
-      this.#timesAway = 0;
-      return false;
-    }
-    this.#timesAway++;
-    this.#quorumAtMs = nowMs + BEATS_OF_DISCONNECTED * timing.heartbeatMs;
-    return true;
+  /** Who did not run has asked nobody: the majority has a little longer to answer. */
+  slept(nowMs: number): void {
+    const untilMs = nowMs + this.#state.excuseMs;
+    if (this.#quorumAtMs < untilMs && this.#state.isExcused()) this.#quorumAtMs = untilMs;
+  }
+
+  /** The node campaigns because it does not hear this one. */
+  onVoteRequest(node: number, nowMs: number): void {
+    const peer = this.#state.membership.peerOf(node);
+    if (peer !== null) this.speakTo(peer, nowMs);
   }
 
   tick(nowMs: number): void {
     const state = this.#state;
     const { membership, timing } = state;
-    if (nowMs >= this.#quorumAtMs && !this.#wasAway(nowMs)) {
+    if (nowMs >= this.#quorumAtMs) {
       this.#quorumAtMs = nowMs + timing.electionMs / 2;
       if (!membership.isHeardSince(nowMs - timing.electionMs)) return this.resign(nowMs);
+      state.awake();
       this.#change.noteProgress();
     }
     // Damage that its log met while it led.

@@ -41,11 +41,8 @@ export const BEATS_OF_DISCONNECTED = 2;
  */
 export const TRANSFER_LINGER_MS = 15;
 
-/** A time that comes by so much too late was slept through by this node itself (ms): others may have spoken meanwhile. */
-export const AWAY_MS = 150;
-
-/** So often in a row that excuses a leader that was not heard, or a majority. */
-export const AWAY_TIMES_MAX = 3;
+/** A node that sleeps again and again without hearing anybody is excused so often. */
+export const SLEEPS_EXCUSED_MAX = 3;
 
 /** Bytes on their way to one peer of one group: sent, and not yet durable there. */
 export const PEER_WINDOW_BYTES = 4 * 1024 * 1024;

@@ -32,7 +32,7 @@
  *    life is overdue; `peerUp` when it is there (again). Peers count as connected until then. A quiet follower relies
  *    on it: it has no other way to learn that its leader is gone. Nothing is sent to a peer that is down, except
  *    requests for votes; so the driver makes the connection again by itself.
- * 7. Time. `tick` at `deadlineMs` (not needed earlier, harmless at any time). `onDeadline` says that it moved forward;
+ * 7. Time. `slept` before other inputs when the node did not run. `tick` at `deadlineMs` (not needed earlier, harmless at any time). `onDeadline` says that it moved forward;
  *    after a tick it may have moved back. A group without work has no deadline.
  *
  * Every input may call any effect. Nothing is allocated on the way of an append: `appended`, `durable`, `sent`,
@@ -246,6 +246,12 @@ export class RaftGroup {
     if (state.role !== Role.LEADER) state.schedule(state.electionAtMs);
     // What the log refused is tried again even if no notice comes.
     if (state.ballot.isOwed) state.schedule(nowMs + state.timing.heartbeatMs);
+  }
+
+  /** This node did not run for a while: what others said meanwhile waits to be read, and nobody was asked anything. */
+  slept(nowMs: number): void {
+    if (this.#state.role === Role.LEADER) this.#leadership.slept(nowMs);
+    else this.#state.slept(nowMs);
   }
 
   /** More of the log, or of the hard state, is durable. */
@@ -466,8 +472,10 @@ export class RaftGroup {
     const { kind, from, term } = message;
     const state = this.#state;
     if (state.isFromBefore(term)) return;
-    if (kind === MessageKind.VOTE_REQUEST) this.#onVoteRequest(message, nowMs);
-    else if (term > state.term && !(kind === MessageKind.VOTE_REPLY && message.granted)) {
+    if (kind === MessageKind.VOTE_REQUEST) {
+      this.#election.onRequest(message, nowMs);
+      if (state.role === Role.LEADER) this.#leadership.onVoteRequest(from, nowMs);
+    } else if (term > state.term && !(kind === MessageKind.VOTE_REPLY && message.granted)) {
       this.#enterTerm(term, nowMs);
     }
     if (kind === MessageKind.VOTE_REPLY) {
@@ -482,15 +490,6 @@ export class RaftGroup {
       else if (kind === MessageKind.TIMEOUT_NOW) this.#election.campaign(nowMs, true);
     }
     this.#settle(nowMs);
-  }
-
-  #onVoteRequest(message: RaftMessage, nowMs: number): void {
-    const state = this.#state;
-    this.#election.onRequest(message, nowMs);
-    if (state.role !== Role.LEADER) return;
-    // It campaigns because it does not hear us.
-    const peer = state.membership.peerOf(message.from);
-    if (peer !== null) this.#leadership.speakTo(peer, nowMs);
   }
 
   #onReply(message: RaftMessage, nowMs: number): void {

@@ -45,6 +45,7 @@ import type { StorageTrouble } from "../kafka/services.ts";
 import type { MakeReplica } from "../replication/replica.ts";
 import { Mender } from "../replication/mender.ts";
 import { ShardReplication } from "../replication/shard_replication.ts";
+import { SleepWatch } from "../replication/sleep_watch.ts";
 import { keepBallast } from "../storage/ballast.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 import { Calls } from "./calls.ts";
@@ -120,6 +121,7 @@ export class Shard {
   readonly peers: ShardPeers;
   readonly #receiver: Receiver;
   readonly #watch: ReplicaWatch;
+  readonly #sleep: SleepWatch;
   readonly #lost: LostReplicas;
   /** Requests that take many turns. */
   readonly later = new TurnQueue();
@@ -187,6 +189,7 @@ export class Shard {
       allocate: (size) => blocks.arena.allocate(size),
       release: (address) => blocks.arena.release(address),
     });
+    this.#sleep = new SleepWatch(timers, this.replication);
     const makeReplica: MakeReplica = options.makeReplica ??
       ((log, group) => this.replication.makeReplica(log, group));
     this.partitions = new PartitionTable(storage, {
@@ -425,6 +428,7 @@ export class Shard {
 
   /** Drains the mailboxes; returns how many messages there were. */
   drainMessages(): number {
+    this.#sleep.look();
     return this.options.mailboxes.drain(this.#receiver);
   }
 
