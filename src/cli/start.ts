@@ -57,7 +57,7 @@ export const definition = command({
     };
     try {
       const brokerStart = { ...brokerOptions(options, stopping), onClaimed };
-      broker = await Broker.start(shim, brokerStart, logger);
+      broker = await Broker.start(shim, brokerStart, manager.told(logger));
     } catch (error) {
       if (error instanceof StartCutShort) {
         logger.log(LogLevel.WARN, error.message);
@@ -93,7 +93,7 @@ export const definition = command({
         `admin=${hostPort(options.adminAddr.host, admin.port)} node=${options.nodeId} ` +
         `cores=${options.cores} memory=${options.memoryBytes}\n`,
     );
-    manager.tell(`READY=1\nSTATUS=Serving clients at ${formatAddress(broker.advertised)}`);
+    manager.ready(`Serving clients at ${formatAddress(broker.advertised)}`);
     if (options.acceptLoss) {
       logger.log(
         LogLevel.WARN,
@@ -103,7 +103,7 @@ export const definition = command({
     }
     try {
       const reason = await Promise.race([why, broker.failed]);
-      manager.tell("STOPPING=1\nSTATUS=Answering open requests, writing everything out");
+      manager.stopping("Answering open requests, writing everything out");
       logger.log(LogLevel.INFO, "Stopping", { why: reason });
       await Promise.race([broker.stop(), broker.failed]);
     } catch (error) {

@@ -13,7 +13,7 @@ import { SMALL_RINGS } from "../crash/faulty_broker.ts";
 import { Problems } from "../crash/ledger.ts";
 import { parseAddress, pause } from "../crash/link.ts";
 import { Workload } from "../crash/workload.ts";
-import { Broker } from "../harness/broker.ts";
+import { Broker, within } from "../harness/broker.ts";
 import { compiled, EmptyRoot } from "./compiled.ts";
 
 const SIZE_MAX = 60 * 10 ** 6;
@@ -123,6 +123,56 @@ Deno.test("a file that is damaged or cut says so", async () => {
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
+});
+
+Deno.test("variables that would change the runtime or the loader change nothing", async () => {
+  const { code, stdout, stderr } = await new Deno.Command(await compiled(), {
+    args: ["--version"],
+    env: {
+      LD_PRELOAD: "/nowhere/missing.so",
+      LD_LIBRARY_PATH: "/nowhere",
+      DENO_V8_FLAGS: "--no-such-flag",
+      DENO_DIR: "/nowhere/deno",
+      NODE_OPTIONS: "--no-such-option",
+      GLIBC_TUNABLES: "glibc.malloc.check=3",
+    },
+  }).output();
+  const decoder = new TextDecoder();
+  assert.deepEqual([code, decoder.decode(stdout), decoder.decode(stderr)], [
+    0,
+    `gregor ${VERSION}\n`,
+    "",
+  ]);
+});
+
+Deno.test("as the first process of a container it obeys SIGTERM", async () => {
+  using root = new EmptyRoot(await compiled());
+  const { program } = root;
+  // The first process of a namespace ignores signals that it has no handler for; its own starter says how it ended.
+  const at = program.indexOf("unshare") + 1;
+  await using broker = await Broker.start({
+    program: [...program.slice(0, at), "--pid", "--fork", ...program.slice(at)],
+    dataDir: root.dataDir,
+    cores: 1,
+  });
+  const starter = broker.pid;
+  const children = Deno.readTextFileSync(`/proc/${starter}/task/${starter}/children`);
+  Deno.kill(Number(children.trim()), "SIGTERM");
+  assert.deepEqual(await within(broker.exited, 60_000), { code: 0, signal: null });
+  assert.match(broker.stderr, /Stopped\n/);
+});
+
+Deno.test("without /proc it says what is missing", async () => {
+  using root = new EmptyRoot(await compiled());
+  const program = root.program.map((word) => word.replace(/^mount --rbind .*$/m, ""));
+  const { code, stderr } = await new Deno.Command(program[0]!, {
+    args: [...program.slice(1), "version"],
+  }).output();
+  assert.equal(code, 71);
+  assert.match(
+    new TextDecoder().decode(stderr),
+    /^gregor: cannot read its own file .* is \/proc mounted\?\n$/,
+  );
 });
 
 function startIn(root: EmptyRoot): Promise<Broker> {
