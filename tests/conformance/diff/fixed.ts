@@ -36,6 +36,7 @@ export function* fixedCases(
     const known = new Set<string>();
     for (const version of versions.toReversed()) {
       if (everyVersion) yield* casesOf(template, version);
+      else if (template.isPlain) yield caseOf(template, version, AS_IT_IS, template.request);
       else if (!template.isAlike) yield* casesOfOwn(template, version, known);
       else if (version === versions[0] || version === versions.at(-1)) {
         yield caseOf(template, version, AS_IT_IS, template.request);

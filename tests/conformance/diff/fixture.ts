@@ -157,6 +157,8 @@ async function untilCoordinated(fixture: Fixture): Promise<void> {
     WARM_UP,
     step("OffsetFetch", 8, { groups: [{ groupId: "idle", topics: null }] }),
     step("InitProducerId", 4, { transactionalId: null, transactionTimeoutMs: 60_000 }),
+    step("FindCoordinator", 4, { keyType: 1, coordinatorKeys: ["idle"] }),
+    step("InitProducerId", 4, { transactionalId: "idle", transactionTimeoutMs: 60_000 }),
   ];
   const lane = fixture.lane();
   for (let i = 0; i < COORDINATED_TRIES; i++) {

@@ -14,6 +14,8 @@ import type { Json, JsonObject } from "./case.ts";
 import { isIn } from "./message_builder.ts";
 import { describeRecords } from "./records_text.ts";
 
+const NAMED_AS_GIVEN: ReadonlySet<string> = new Set(["EndTxnResponse", "WriteTxnMarkersResponse"]);
+
 /** What is known of one broker. */
 export interface Knowledge {
   /** Topic ids by the name of the topic. */
@@ -134,6 +136,8 @@ export class Normaliser {
       case "partitionLeaderEpoch":
         return value >= 0 && entry.name !== "OffsetFetchResponse" ? "<epoch>" : value;
       case "producerId":
+        // The request named what each broker had given.
+        if (value >= 0 && NAMED_AS_GIVEN.has(entry.name)) return "<producer>";
         return value >= 0 && !this.#said.includes(`"producerId":${value}`) ? "<producer>" : value;
       case "sessionId":
         return value > 0 ? "<session>" : value;
@@ -149,6 +153,7 @@ export class Normaliser {
       case "lastTimestamp":
       case "lastFetchTimestamp":
       case "lastCaughtUpTimestamp":
+      case "transactionStartTimeMs":
         return Math.abs(value - Date.now()) < DAY_MS ? "<now>" : value;
       default:
         return value;

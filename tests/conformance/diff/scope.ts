@@ -15,6 +15,7 @@ const LISTS: Readonly<Record<string, readonly [path: readonly string[], key: str
   ElectLeaders: [[["replicaElectionResults"], "topic"]],
   ListGroups: [[["groups"], "groupId"]],
   ListConfigResources: [[["configResources"], "resourceName"]],
+  ListTransactions: [[["transactionStates"], "transactionalId"]],
 };
 
 /** Names of other cases begin with another number; groups without a name are everybody's. */
@@ -25,6 +26,12 @@ const TRANSACTIONS = "__transaction_state";
 
 /** Arrays whose elements stand in the order of a hash table at Kafka, by API and path. */
 export const UNORDERED: Readonly<Record<string, readonly string[]>> = {
+  AddPartitionsToTxn: [
+    "resultsByTopicV3AndBelow",
+    "resultsByTopicV3AndBelow.resultsByPartition",
+    "resultsByTransaction.topicResults",
+    "resultsByTransaction.topicResults.resultsByPartition",
+  ],
   AlterConfigs: ["responses"],
   AlterReplicaLogDirs: ["results", "results.partitions"],
   ApiVersions: ["supportedFeatures", "finalizedFeatures"],
@@ -35,6 +42,7 @@ export const UNORDERED: Readonly<Record<string, readonly string[]>> = {
   DeleteTopics: ["responses"],
   DescribeConfigs: ["results", "results.configs"],
   DescribeGroups: ["groups.members"],
+  DescribeTransactions: ["transactionStates.topics", "transactionStates.topics.partitions"],
   DescribeLogDirs: ["results.topics", "results.topics.partitions"],
   ElectLeaders: ["replicaElectionResults", "replicaElectionResults.partitionResult"],
   Fetch: ["responses", "responses.partitions"],
@@ -43,10 +51,13 @@ export const UNORDERED: Readonly<Record<string, readonly string[]>> = {
   JoinGroup: ["members"],
   ListGroups: ["groups"],
   ListOffsets: ["topics", "topics.partitions"],
+  ListTransactions: ["transactionStates"],
   Metadata: ["topics"],
   OffsetFetch: ["topics", "topics.partitions", "groups.topics", "groups.topics.partitions"],
   OffsetForLeaderEpoch: ["topics", "topics.partitions"],
   Produce: ["responses", "responses.partitionResponses"],
+  TxnOffsetCommit: ["topics", "topics.partitions"],
+  WriteTxnMarkers: ["markers", "markers.topics", "markers.topics.partitions"],
 };
 
 /** What names an element, as far as it has that. */

@@ -23,6 +23,8 @@ export interface Template {
   readonly after?: readonly Step[];
   /** Others have the same fields: its variations are left to seeds. */
   readonly isAlike?: true;
+  /** It is asked as it is, in every version; its variations are left to seeds. */
+  readonly isPlain?: true;
   /** The template makes sense in these versions only. */
   readonly from?: number;
   readonly to?: number;
