@@ -220,5 +220,9 @@ Deno.test("a marker is written where its producer's epoch and its coordinator ar
     assert.equal(mark(3, 5, 2), ErrorCode.INVALID_PRODUCER_EPOCH);
     assert.equal(mark(4, 5, 2), ErrorCode.NONE);
     assert.equal(broker.markers.length, 2);
+    // The answer to the first one was lost, and nothing else is written to the partition.
+    producers.appendMarker(3, 7, 4, 3, 0, 0, false, 5);
+    assert.equal(mark(4, 5, 2), ErrorCode.NONE);
+    assert.equal(broker.markers.length, 2);
   }
 });

@@ -120,6 +120,7 @@ function* write(
 
 /** Everything in the log so far is committed: the marker that is there may not be yet. */
 function* whenCommitted(partition: Partition): Task<ErrorCode> {
+  if (partition.highWatermark >= partition.log.endOffset) return ErrorCode.NONE;
   return yield* until<ErrorCode>((done) =>
     partition.awaitCommit(partition.log.endOffset, {
       onReached: () => done(ErrorCode.NONE),

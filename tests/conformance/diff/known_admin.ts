@@ -33,7 +33,7 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   {
     apis: ["ApiVersions"],
     path: /^apiKeys\{\d+\}$/,
-    kafka: /^\{"apiKey":(?:17|2[4-9]|3[014689]|4[0158-9]|5[0157]|6[45689]|7[12]|7[6-9]|8\d|9\d),/,
+    kafka: /^\{"apiKey":(?:17|29|3[014689]|4[0158-9]|5[0157]|6[489]|7[12]|7[6-9]|8\d|9\d),/,
     gregor: /^null$/,
     asked: "Which APIs are served.",
     kafkaDoes: "All of its own.",
@@ -48,6 +48,16 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
     kafkaDoes: "Those since Kafka 2.1.",
     gregorDoes: "Some older ones, too, that Kafka 3.9 served.",
     reason: "Old clients find the versions that they need.",
+  },
+  {
+    apis: ["ApiVersions"],
+    path: /^apiKeys\{66\}\.maxVersion$/,
+    kafka: /^2$/,
+    gregor: /^1$/,
+    asked: "Which versions of ListTransactions are served.",
+    kafkaDoes: "One with a pattern of transactional ids, in RE2's syntax.",
+    gregorDoes: "Those before it.",
+    reason: "The patterns are not built.",
   },
   {
     apis: ["ApiVersions"],
