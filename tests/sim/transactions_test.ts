@@ -190,7 +190,7 @@ class TransactionStory {
       topicData: [{ name: TOPIC, topicId: ZERO_UUID, partitionData: [{ index, records }] }],
     });
     const answer = this.#ask(this.#leader(index), PRODUCE, this.#versions.produce, request);
-    return answer?.responses[0]!.partitionResponses[0]! ?? null;
+    return answer?.responses[0]?.partitionResponses[0] ?? null;
   }
 
   #commitOffset(producer: Producer, committedOffset: number): void {
@@ -205,7 +205,7 @@ class TransactionStory {
     this.#retried("TxnOffsetCommit", () => {
       const node = this.#coordinator(0, GROUP);
       const answer = this.#ask(node, TXN_OFFSET_COMMIT, this.#versions.commit, request);
-      return answer?.topics[0]!.partitions[0]! ?? null;
+      return answer?.topics[0]?.partitions[0] ?? null;
     });
   }
 
@@ -257,7 +257,7 @@ class TransactionStory {
       });
       const found = this.#retried("Fetch", () => {
         const answer = this.#ask(this.#leader(index), FETCH, 11, request);
-        return answer?.responses[0]!.partitions[0]! ?? null;
+        return answer?.responses[0]?.partitions[0] ?? null;
       });
       const where = { topic: TOPIC, partition: index, offset };
       const read = readBatches(where, found.records!, found.abortedTransactions ?? []);
@@ -284,7 +284,7 @@ class TransactionStory {
       });
       return this.#retried("ListOffsets", () => {
         const answer = this.#ask(this.#leader(index), LIST_OFFSETS, 5, request);
-        return answer?.topics[0]!.partitions[0]! ?? null;
+        return answer?.topics[0]?.partitions[0] ?? null;
       }).offset;
     };
     return this.#eventually("the last stable offset", () => {
