@@ -2,6 +2,7 @@ import { strict as assert } from "node:assert";
 import { wrapMemory } from "../bytes/memory.ts";
 import { Timers } from "../io/timers.ts";
 import { Mailboxes, mailboxesSize } from "./mailbox.ts";
+import { Slot } from "../metrics/catalog.ts";
 import { ShardRecorder } from "../metrics/recorder.ts";
 import { Reactor } from "./reactor.ts";
 
@@ -81,4 +82,50 @@ Deno.test("Reactor gives completions the time at which they come, not that at wh
   });
   reactor.start();
   assert.deepEqual(seenMs, [1_900, 1_900, 1_901, 1_901]);
+});
+
+Deno.test("Reactor measures a turn from the end of its wait, with the completions that the ring delivers", async () => {
+  const recorder = new ShardRecorder();
+  let clockMs = 1_000;
+  recorder.clockMs = () => clockMs;
+  const stalls: number[] = [];
+  const deliveredMs: number[] = [];
+  const TURNS = 3;
+  const ring = {
+    onAwake: () => {},
+    turn(): number {
+      clockMs += 200;
+      ring.onAwake();
+      deliveredMs.push(recorder.nowMs);
+      clockMs += 30;
+      if (deliveredMs.length === TURNS) reactor.stop();
+      return 1;
+    },
+    takeWake: () => false,
+  };
+  const reactor = new Reactor({
+    ring,
+    clock: { monotonicMs: () => clockMs, wallMs: () => 0 },
+    timers: new Timers(),
+    mailboxes: new Mailboxes(wrapMemory(new ArrayBuffer(mailboxesSize(1))), 0, 0, 1),
+    work: {
+      drainMessages: () => 0,
+      endTurn: () => {
+        clockMs += 10;
+        return true;
+      },
+    },
+    idlePollUs: 0,
+    recorder,
+    onStall: (tookMs) => stalls.push(tookMs),
+    onBroken: (error) => assert.fail(String(error)),
+  });
+  reactor.start();
+  while (deliveredMs.length < TURNS) await new Promise((resolve) => setTimeout(resolve, 1));
+  // Requests that end a wait begin after it.
+  assert.deepEqual(deliveredMs, [1_200, 1_440, 1_680]);
+  assert.deepEqual(stalls, [40, 40, 40]);
+  assert.equal(recorder.values[Slot.TURNS], TURNS);
+  assert.equal(recorder.values[Slot.STALLS], TURNS);
+  assert.equal(Math.round(recorder.values[Slot.CPU_BUSY]! * 1_000), 40 * TURNS);
 });
