@@ -84,12 +84,15 @@ export const definition = command({
         ],
         [
           "The cluster's metadata has no leader: a majority of the nodes that keep it is needed, see " +
-          "`gregor partition describe __cluster_metadata`.",
+          "`gregor partition describe __cluster_metadata`. If too few of them are left, " +
+          "`gregor partition recover __cluster_metadata/0` says what can be done.",
           !health.hasController,
         ],
         [
           "A partition without a leader needs a majority of its replicas: `gregor partition describe " +
-          `${health.leaderless[0] ?? ""}` + "` shows which are missing.",
+          `${health.leaderless[0] ?? ""}` +
+          "` shows which are missing. If too few are left, or damage has cut their " +
+          `logs, \`gregor partition recover ${health.leaderless[0] ?? ""}\` says what can be done.`,
           health.leaderless.length > 0,
         ],
         [`To make room: ${FULL_DISK_REMEDY}.`, health.fullDisks.length > 0],

@@ -31,23 +31,30 @@ export interface ControllerMembersOptions {
   readonly logicalVersion: number;
   /** Nodes that are to hold nothing. */
   readonly isLeaving: (nodeId: number) => boolean;
+  /**
+   * Lives that were given up. One that returns ends as soon as it hears of that, and with its vote the majority would be lost
+   * once more.
+   */
+  readonly isGivenUp: (node: NodeRecord) => boolean;
 }
 
 /** Who should belong to the metadata log's group. */
 export function wantedControllerMembers(options: ControllerMembersOptions): WantedMembers {
-  const { nodes, removedNodes, isAlive, isLeaving } = options;
+  const { nodes, removedNodes, isAlive, isLeaving, isGivenUp } = options;
   const present = [...nodes.keys()].sort((a, b) => a - b);
   const staying = present.filter((nodeId) => !isLeaving(nodeId));
+  const mayBelong = (nodeId: number): boolean => !isGivenUp(nodes.get(nodeId)!);
   const kept = options.voters.filter(({ node, incarnation }) =>
     nodes.has(node)
-      ? staying.includes(node) && memberOfNode(options, node).incarnation === incarnation
+      ? staying.includes(node) && mayBelong(node) &&
+        memberOfNode(options, node).incarnation === incarnation
       : !removedNodes.has(node)
   );
   const voters = [...kept];
   const racks = new Set(kept.map(({ node }) => nodes.get(node)?.rack));
   const isNewRack = (nodeId: number): boolean => !racks.has(nodes.get(nodeId)!.rack);
   const candidates = staying.filter((nodeId) =>
-    isAlive(nodeId) && !kept.some(({ node }) => node === nodeId)
+    isAlive(nodeId) && mayBelong(nodeId) && !kept.some(({ node }) => node === nodeId)
   );
   while (voters.length < votersFor(staying.length) && candidates.length > 0) {
     const at = Math.max(0, candidates.findIndex(isNewRack));
@@ -60,7 +67,7 @@ export function wantedControllerMembers(options: ControllerMembersOptions): Want
   // They are learners before they vote, beside the others.
   const becoming = voters.filter(({ node }) => !options.voters.some((now) => now.node === node));
   const learners = present
-    .filter((nodeId) => !voters.some(({ node }) => node === nodeId))
+    .filter((nodeId) => mayBelong(nodeId) && !voters.some(({ node }) => node === nodeId))
     .slice(0, nodesMax(options.logicalVersion) - CONTROLLER_VOTERS_MAX - becoming.length)
     .map((nodeId) => memberOfNode(options, nodeId));
   return { voters, learners };

@@ -38,6 +38,7 @@ function wanted(
     isAlive: () => true,
     logicalVersion: OWN_VERSIONS.max,
     isLeaving: () => false,
+    isGivenUp: () => false,
     ...rest,
   });
   const ids = (members: typeof voters) => members.map(({ node }) => node).join(" ");
@@ -54,6 +55,14 @@ Deno.test("one, three or five nodes vote, and all others learn", () => {
   assert.equal(wanted(NODES, 3), "0 1 2 3 4 / 5");
   assert.equal(wanted(NODES.slice(0, 2), 2), "0 1 / ", "nobody loses its vote");
   assert.equal(wanted(NODES.slice(0, 4), 4), "0 1 2 3 / ");
+});
+
+Deno.test("a life that was given up neither votes nor learns, though it is registered and there; another one does", () => {
+  const isGivenUp = ({ nodeId }: NodeRecord): boolean => nodeId === 1;
+  assert.equal(wanted(NODES.slice(0, 3), 1, { isGivenUp }), "0 2 / ");
+  assert.equal(wanted(NODES.slice(0, 3), 3, { isGivenUp }), "0 2 / ");
+  assert.equal(wanted(NODES.slice(0, 4), 3, { isGivenUp }), "0 2 3 / ");
+  assert.equal(wanted(NODES.slice(0, 2), 1, { isGivenUp }), "0 / ");
 });
 
 Deno.test("votes go to nodes that can be reached, on racks that have none", () => {
@@ -82,6 +91,7 @@ Deno.test("who lost its disk votes again only as another member, and who leaves 
     isAlive: () => true,
     logicalVersion: OWN_VERSIONS.max,
     isLeaving: () => false,
+    isGivenUp: () => false,
   });
   assert.deepEqual(voters.map((member) => member.node), [0, 2, 1]);
   assert.equal(voters[2]!.incarnation, memberIncarnation(again.incarnation));
@@ -98,6 +108,7 @@ Deno.test("the only founder is a member without an incarnation in its first life
       isAlive: () => true,
       logicalVersion: OWN_VERSIONS.max,
       isLeaving: () => false,
+      isGivenUp: () => false,
     }).voters.find((one) => one.node === 0)!.incarnation;
   assert.equal(member("a"), 0);
   assert.equal(member("b"), memberIncarnation(node(0, null, "b").incarnation));
@@ -111,6 +122,7 @@ Deno.test("of many nodes all are members; before all programs know many, twenty 
     founders: nodes.slice(0, 3),
     isAlive: () => true,
     isLeaving: () => false,
+    isGivenUp: () => false,
   };
   for (
     const { logicalVersion, members, learnersMax } of [

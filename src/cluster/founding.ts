@@ -51,6 +51,8 @@ export const HELLO_INTERVAL_MS = 200;
 export const HELLO_INTERVAL_FORMED_MS = 5_000;
 /** How long a node that could join a cluster listens whether its other seeds belong to another one (ms). */
 export const JOIN_PATIENCE_MS = 1_000;
+/** Addresses beyond which nobody who asks is asked in turn. Who founded a cluster alone has no seeds, and asks those. */
+const TARGETS_MAX = 256;
 
 export interface FoundingOptions {
   readonly nodeId: number;
@@ -294,7 +296,9 @@ export class Founding {
     const { process: answersProcess, sequence: answersSequence } = hello;
     const answer = { ...this.#hello(asked), answersProcess, answersSequence };
     this.#effects.send({ host: hello.host, port: hello.port }, answer);
-    this.#heedGivenUp({ host: hello.host, port: hello.port }, hello);
+    this.#heedGivenUp(hello, hello);
+    const mayAsk = this.#stage === "formed" && this.#targets.size < TARGETS_MAX;
+    if (mayAsk && hello.clusterId === this.#state.clusterId) this.#addTarget(hello, false);
     // A question says as much of the sender as an answer; where it is, only an answer says.
     for (const target of this.#targets.values()) {
       const known = target.answer;

@@ -273,10 +273,14 @@ Deno.test("nodes that the metadata names are told who was given up, though nobod
   world.kill(world.place(2), true);
   const lost = founderAt(world, 2);
   one!.founding.goOnWithout([lost]);
+  world.messages = [];
+  world.kill(world.place(1), true);
+  // It does not remember who asked it once.
+  const again = world.start(world.place(1), []);
   world.save(world.place(1));
   world.settle();
   assert.equal(world.place(3).state.givenUp, undefined);
-  one!.founding.acquaint([world.place(3).address]);
+  again.founding.acquaint([world.place(3).address]);
   world.settle();
   assert.deepEqual(livesIn(world.place(3).state.givenUp), [lost]);
   assert.deepEqual(three!.expulsions, []);

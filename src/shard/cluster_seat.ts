@@ -8,10 +8,12 @@
  */
 
 import { assert } from "../base/assert.ts";
+import { LogLevel } from "../base/logger.ts";
 import { type ClusterImage, NodeState } from "../cluster/image.ts";
 import { ControllerService } from "../cluster/controller_service.ts";
 import { wantedControllerMembers } from "../cluster/controller_members.ts";
 import type { Founder } from "../cluster/founding.ts";
+import { hasLife } from "../cluster/given_up.ts";
 import type { NamedLife } from "../cluster/lives.ts";
 import type { VersionRange } from "../cluster/logical_version.ts";
 import { controllerMembers, memberIncarnation } from "../cluster/members.ts";
@@ -40,7 +42,7 @@ import { Registrar, registrationOf } from "./registrar.ts";
 import type { Shard } from "./shard.ts";
 import { rpcAddressOf } from "./shard_peers.ts";
 import { METADATA_SNAPSHOTS } from "./shard_options.ts";
-import { flagsFor, StartRecovery } from "./start_recovery.ts";
+import { flagsFor, StartRecovery, tellUnused } from "./start_recovery.ts";
 import type { AdvertisedNode, JoinRefusal } from "./start_sequence.ts";
 import { metadataWait } from "./start_wait.ts";
 
@@ -191,7 +193,8 @@ export class ClusterSeat {
         ...lifeOf(this.#shard, memory, voter),
         isWiped: voter.node === nodeId || links.isUp(voter.node),
       }));
-    return metadataWait(voters.length, missing, nowMs() >= this.#lateMs + RECOVER_PATIENCE_MS);
+    const isLong = isMember && nowMs() >= this.#lateMs + RECOVER_PATIENCE_MS;
+    return metadataWait(voters.length, missing, isLong);
   }
 
   /**
@@ -220,7 +223,13 @@ export class ClusterSeat {
       this.#shard.options.mailboxes.shard === CONTROLLER_SHARD,
       "metadata has a shard of its own",
     );
-    const refused = yield* membership.decide(this.#shard.storage.logs.has(CONTROLLER_GROUP_ID));
+    const hasMetadata = this.#shard.storage.logs.has(CONTROLLER_GROUP_ID);
+    const { logger } = this.#shard.options;
+    if (recoversMetadata.length > 0 && membership.state.clusterId === "" && !hasMetadata) {
+      const why = "this node belongs to no cluster yet, and has no copy of any metadata";
+      tellUnused(logger, why);
+    }
+    const refused = yield* membership.decide(hasMetadata);
     if (refused !== null) return refused;
     this.#membership = membership;
     const { peers } = this.#shard;
@@ -261,7 +270,10 @@ export class ClusterSeat {
     if (!isFounder || !voters.some((voter) => voter.node === this.#shard.options.nodeId)) {
       register();
     }
-    if (membership.isRecovering) this.#goOnAlone(partition);
+    if (membership.isRecovering) {
+      logger.log(LogLevel.WARN, "A recovery of the metadata that had begun is carried on");
+      this.#goOnAlone(partition);
+    }
     const recovery = new StartRecovery({
       shard: this.#shard,
       membership,
@@ -480,6 +492,7 @@ export class ClusterSeat {
       isAlive: (nodeId) => live.isAlive(nodeId),
       logicalVersion: image.logicalVersion,
       isLeaving: (nodeId) => image.stateOf(nodeId) === NodeState.DECOMMISSIONING,
+      isGivenUp: (node) => hasLife(this.#membership?.state.givenUp ?? [], node),
     });
     const isNoted = this.#keepers?.covers([...wanted.voters, ...wanted.learners]) === true;
     return isNoted ? wanted : null;
@@ -542,7 +555,7 @@ function useless({ log }: Partition, recovery: StartRecovery): JoinRefusal {
   const names = others.map(({ nodeId }) => nodeId).join(", ");
   const reason =
     `${what}, because other nodes (${names}) may have more of it. If all of them are gone for good, with ` +
-    `their disks: start this node once with ${flagsFor(others, true)}`;
+    `their disks: start this node once with \`${flagsFor(others, true)}\``;
   return { kind: "elsewhere", reason };
 }
 

@@ -170,7 +170,7 @@ export class StartRecovery {
       }. If they are gone for good, with their disks, so that too few are left of the ` +
       `${count} that vote on the cluster's metadata: this node can go on alone, with ${what}; what only they have is ` +
       "lost, and they must never be started again with the data directories that they had. To do that, start this node once " +
-      `with ${flags}`;
+      `with \`${flags}\``;
   }
 
   /** The metadata has a leader, or this start needs none: why the flag did nothing. */
@@ -230,11 +230,15 @@ export class StartRecovery {
   #doNothing(why: string): RecoveryStep {
     if (why !== this.#told) {
       this.#told = why;
-      const what = "--recover-metadata does nothing: take it away";
-      this.#logger.log(LogLevel.WARN, what, { why });
+      tellUnused(this.#logger, why);
     }
     return WAIT;
   }
+}
+
+/** Says why the flag does nothing. */
+export function tellUnused(logger: Logger, why: string): void {
+  logger.log(LogLevel.WARN, "--recover-metadata does nothing: take it away", { why });
 }
 
 /** The flags of a start that gives up `lost`. */

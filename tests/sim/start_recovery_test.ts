@@ -125,6 +125,11 @@ function assertEnds(bench: ClusterBench, nodeId: number): void {
   node.begin(1);
   bench.until(() => node.fatals.length > 0, "an end");
   assert.match(node.fatals[0]!, /went on without this node/);
+  // Nobody came to depend on it meanwhile.
+  for (const other of bench.cluster.accepting) {
+    const { voters } = raftOf(bench, other.nodeId).configuration;
+    assert(voters.every((voter) => voter.node !== nodeId));
+  }
   node.crash();
 }
 
@@ -142,10 +147,21 @@ Deno.test("a cluster that one node founded starts again as a whole after it grew
   const bench = begun(21, 3, 1);
   bench.until(() => votersNow(bench, 0).length === 3, "three voters");
   bench.cluster.rest(1_000);
-  for (const order of [[0, 1, 2], [1, 2, 0]]) {
+  for (const order of [[0, 1, 2], [1, 2, 0], [0, 2, 1]]) {
     crashAll(bench);
+    // At last with directories of a program that noted no addresses.
+    if (order[1] === 2) {
+      for (const node of bench.cluster.nodes) {
+        rewriteManifest(node, ({ keepers = [], ...rest }) => ({
+          ...rest,
+          formatVersion: 5,
+          keepers: keepers.map(({ nodeId }) => nodeId),
+        }));
+      }
+    }
     for (const nodeId of order) nodeOf(bench, nodeId).begin(1);
     bench.until(() => bench.cluster.accepting.length === 3, "all nodes");
+    bench.cluster.rest(1_000);
   }
   // Two that joined find each other without the founder.
   crashAll(bench);
@@ -204,6 +220,13 @@ Deno.test("what the flag does not do is said: with a leader, with a majority, an
   const wiped = startWith(bench, 0, "1,2");
   bench.until(() => !wiped.starting, "an answer");
   assert.match(wiped.refusal ?? "", /^cluster: this node has no copy of the cluster's metadata/);
+  // A node that cannot even find a cluster says so before it waits for one.
+  wiped.crash();
+  nodeOf(bench, 1).crash();
+  wiped.wipe();
+  startWith(bench, 0, "1,2");
+  bench.cluster.rest(2_000);
+  assert(wiped.remarks.some((each) => /does nothing.*belongs to no cluster yet/.test(each)));
   // Only the lives that are lost are given up: a node that is there needs no mention, and one that is lost does.
   wiped.crash();
   nodeOf(bench, 1).crash();
@@ -329,8 +352,10 @@ Deno.test("a recovery that accepts a loss and is cut is carried on by the next s
   startWith(bench, 0, flag, true);
   bench.until(() => manifestOn(node.disk)!.isRecovering === true, "the mark");
   node.crash();
+  node.remarks.length = 0;
   node.begin(1, undefined, true);
   bench.until(() => node.accepting && node.leads(0), "a controller");
+  assert(node.remarks.some((each) => /that had begun is carried on/.test(each)));
   replace(bench, 1, 2);
 });
 
