@@ -4,12 +4,17 @@
  * @module
  */
 
+import { votersFor } from "../cluster/controller_members.ts";
 import { DAMAGE_REMEDY, FULL_DISK_REMEDY } from "../shard/node_health.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { DESCRIBE_LOG_DIRS, DESCRIBE_NODES } from "../wire/generated/apis.ts";
 import { newDescribeNodesRequest } from "../wire/generated/describe_nodes_request.ts";
+import type { DescribedNode } from "../wire/generated/describe_nodes_response.ts";
+import type { DescribedReplica } from "../wire/generated/describe_replicas_response.ts";
 import { newDescribeLogDirsRequest } from "../wire/generated/describe_log_dirs_request.ts";
 import type { Cluster, ClusterPlaces } from "./client/cluster.ts";
+import { NodeState } from "./client/node_states.ts";
+import { describeReplica, METADATA_TOPIC } from "./client/replicas.ts";
 import { CLIENT_FLAGS, FORMAT_FLAG, printJson, withCluster } from "./client_flags.ts";
 import { command } from "./command.ts";
 import { EXIT_FAILED, EXIT_OK } from "./exit_codes.ts";
@@ -60,8 +65,14 @@ export const definition = command({
   run: async ({ values, terminal }) => {
     const health = await withCluster(values, async (cluster) => {
       const places = await cluster.places(null);
-      const down = await unreachable(cluster);
-      return judge(places, await fullDisks(cluster, places, down), down);
+      const nodes = await nodesOf(cluster);
+      const down = new Set(nodes.filter(({ isUp }) => !isUp).map(({ nodeId }) => nodeId));
+      const name = { topic: METADATA_TOPIC, partition: 0 };
+      const metadata = nodes.length === 0 || places.controllerId < 0
+        ? null
+        : await describeReplica(cluster, places.controllerId, name);
+      const fewVoters = lacksVoters(metadata, nodes);
+      return judge(places, await fullDisks(cluster, places, down), down, fewVoters);
     });
     if (values.format === "json") printJson(terminal, health);
     else {
@@ -128,11 +139,21 @@ async function fullDisks(
   return found;
 }
 
-/** Nodes that the answering one cannot reach; none where it does not know that question. */
-async function unreachable(cluster: Cluster): Promise<Set<number>> {
-  if (cluster.any.versionOf(DESCRIBE_NODES) < 0) return new Set();
+/** All nodes, as the answering one sees them; none where it does not know that question. */
+async function nodesOf(cluster: Cluster): Promise<readonly DescribedNode[]> {
+  if (cluster.any.versionOf(DESCRIBE_NODES) < 0) return [];
   const { nodes } = await cluster.any.call(DESCRIBE_NODES, newDescribeNodesRequest());
-  return new Set(nodes.filter(({ isUp }) => !isUp).map(({ nodeId }) => nodeId));
+  return nodes;
+}
+
+/** Whether fewer nodes vote on the metadata than should: those that are still being filled do not. */
+export function lacksVoters(
+  metadata: Pick<DescribedReplica, "members"> | null,
+  nodes: readonly Pick<DescribedNode, "state">[],
+): boolean {
+  const staying = nodes.filter(({ state }) => state !== NodeState.DECOMMISSIONING).length;
+  const voters = metadata?.members.filter(({ part }) => part === "voter").length ?? Infinity;
+  return voters < votersFor(staying);
 }
 
 function describeDisk({ node, directory, freeBytes }: FullDisk): string {
@@ -140,14 +161,15 @@ function describeDisk({ node, directory, freeBytes }: FullDisk): string {
   return `${directory} of node ${node}${free}`;
 }
 
-/** Judges a cluster by its metadata, by disks known to be full, and nodes known to be down. */
+/** Judges a cluster by its metadata, by disks known to be full, nodes known to be down, and whether too few vote on the metadata. */
 export function judge(
   places: ClusterPlaces,
   fullDisks: readonly FullDisk[] = [],
   down: ReadonlySet<number> = new Set(),
+  fewVoters = false,
 ): Health {
   const leaderless: string[] = [];
-  const underReplicated: string[] = [];
+  const underReplicated = fewVoters ? [`${METADATA_TOPIC}/0`] : [];
   const damaged: string[] = [];
   const present = new Set(
     places.brokers.map(({ nodeId }) => nodeId).filter((nodeId) => !down.has(nodeId)),

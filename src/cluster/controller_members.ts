@@ -85,7 +85,8 @@ function memberOfNode(
   return { node, incarnation: isAny ? 0 : memberIncarnation(incarnation) };
 }
 
-function votersFor(nodes: number): number {
+/** How many of so many nodes vote on the metadata. */
+export function votersFor(nodes: number): number {
   if (nodes >= CONTROLLER_VOTERS_MAX) return CONTROLLER_VOTERS_MAX;
   return nodes >= VOTERS_FEW ? VOTERS_FEW : 1;
 }

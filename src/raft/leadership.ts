@@ -304,10 +304,11 @@ export class Leadership {
   onAppendReply(peer: Peer, reply: RaftMessage, nowMs: number): void {
     const { lastIndex } = this.#state.log;
     const accepted = Math.min(reply.accepted, lastIndex);
-    const isNews = peer.noteMatch(Math.min(reply.match, lastIndex));
-    peer.noteHeard(lastIndex, nowMs);
+    const match = Math.min(reply.match, lastIndex);
+    const isNews = peer.noteMatch(match);
+    peer.noteHeard(match, lastIndex, reply.outcome === Outcome.BUSY, nowMs);
+    peer.noteFull(reply.full, isNews);
     this.transfer.noteHeard(peer.node);
-    peer.isFull = reply.full;
     if (reply.outcome === Outcome.OK) {
       peer.isBusy = false;
       this.#resume(peer, accepted);
@@ -357,10 +358,11 @@ export class Leadership {
     const state = this.#state;
     const { lastIndex } = state.log;
     const accepted = Math.min(reply.accepted, lastIndex);
-    const isNews = peer.noteMatch(Math.min(reply.match, lastIndex));
-    peer.noteHeard(lastIndex, nowMs);
+    const match = Math.min(reply.match, lastIndex);
+    const isNews = peer.noteMatch(match);
+    peer.noteHeard(match, lastIndex, reply.outcome === Outcome.BUSY, nowMs);
+    peer.noteFull(reply.full, isNews);
     this.transfer.noteHeard(peer.node);
-    peer.isFull = reply.full;
     peer.isBusy = reply.outcome === Outcome.BUSY;
     if (!peer.isBusy) this.#reconcile(peer, accepted, reply.index, nowMs);
     if (reply.quiet && this.#mayBeQuiet(peer, nowMs)) {
@@ -458,6 +460,7 @@ export class Leadership {
     peer.caughtUpMs = -Infinity;
     peer.probe(peer.match + 1);
     peer.isBusy = false;
+    peer.isFull = false;
     this.#keepHeartbeats(nowMs);
   }
 

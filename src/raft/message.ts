@@ -11,7 +11,8 @@
  *     APPEND_REPLY     outcome; full (its disk, BUSY); match: durable, and equal to the leader's; accepted: equal, durable or not;
  *                      CONFLICT: prevIndex (refused), index and indexTerm: where the logs may be equal
  *     HEARTBEAT        commit, at most what the receiver acknowledged; index: the last entry sent to it so far;
- *                      token (of a read); quiet; transfer: the node `match` is to lead next, a vote for it may be written ahead
+ *                      token (of a read); quiet; transfer: the node `match` is to lead next, a vote for it may be written ahead;
+ *                      prevIndex: the last entry that no log needs to keep (between drivers)
  *     HEARTBEAT_REPLY  outcome; full; match; accepted; index, token: as asked; quiet; transfer: that vote is durable
  *     TIMEOUT_NOW      the receiver campaigns at once
  *     SNAPSHOT         index, indexTerm: the last entry that it covers; forcedIndex; and its contents

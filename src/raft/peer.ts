@@ -51,14 +51,14 @@ export class Peer {
   readFrom = 0;
   /** It can take nothing at present, and says when it can. */
   isBusy = false;
-  /** That is because its disk is full. */
+  /** Its disk is full: it refused what was sent last. */
   isFull = false;
   /** Heartbeats in a row that it answered without having got further, though something was sent to it. */
   #stuckBeats = 0;
   #stuckAt = 0;
   /** When it last answered; -Infinity before a leader took it over. */
   heardMs = -Infinity;
-  /** When it last had everything that the leader had by then; -Infinity: not since its connection was made. */
+  /** When it last had everything that the leader had by then; -Infinity: not since its connection was made, or it has lost some. */
   caughtUpMs = -Infinity;
   /** Last entry of the leader when it last answered. */
   #heardLast = 0;
@@ -160,15 +160,24 @@ export class Peer {
     this.next = lastIndex + 1;
   }
 
-  /** It answered, and {@linkcode Peer.match} is what it said; the leader's own log ends at `lastIndex`. */
-  noteHeard(lastIndex: number, nowMs: number): void {
-    if (this.match >= lastIndex) this.caughtUpMs = nowMs;
-    else if (this.match >= this.#heardLast) {
+  /**
+   * It answered that everything up to `match` is durable there; the leader's own log ends at `lastIndex`. One whose log turned
+   * out to be damaged is busy for good, and has less than it once had, which is nothing.
+   */
+  noteHeard(match: number, lastIndex: number, isBusy: boolean, nowMs: number): void {
+    if (match < this.match || (isBusy && match === 0)) this.caughtUpMs = -Infinity;
+    else if (match >= lastIndex) this.caughtUpMs = nowMs;
+    else if (match >= this.#heardLast) {
       // It has what there was when it answered the time before.
       this.caughtUpMs = Math.max(this.caughtUpMs, this.heardMs);
     }
     this.#heardLast = lastIndex;
     this.heardMs = nowMs;
+  }
+
+  /** It says whether its disk is full, which is over when it has taken something. @param hasTaken more is durable there */
+  noteFull(isFull: boolean, hasTaken: boolean): void {
+    this.isFull = isFull || (this.isFull && !hasTaken);
   }
 
   /** It is spoken to again, if it was quiet: until now it had everything, and needed not to say so. */
@@ -179,9 +188,9 @@ export class Peer {
     this.caughtUpMs = nowMs;
   }
 
-  /** It can be reached, and had everything at a moment not before `sinceMs`. */
+  /** It can be reached, takes what is sent to it, and had everything at a moment not before `sinceMs`. */
   isInSync(sinceMs: number): boolean {
-    return this.isUp && (this.isQuiet || this.caughtUpMs >= sinceMs);
+    return this.isUp && !this.isFull && (this.isQuiet || this.caughtUpMs >= sinceMs);
   }
 
   /** It can be reached, and has what the leader appended a moment ago. */

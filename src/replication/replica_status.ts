@@ -84,7 +84,7 @@ export function statusOf(
         incarnation,
         part,
         wasVoter,
-        state: peer.isFull ? "full" : STATES[peer.state],
+        state: peer.isFull ? "full" : isComplete(peer, log) ? "following" : STATES[peer.state],
         isUp,
         matchOffset: matchOffsetOf(peer, log),
         heardMs: agoMs(peer.heardMs, host.nowMs()),
@@ -93,6 +93,11 @@ export function statusOf(
       };
     }),
   };
+}
+
+/** There is nothing for which it would be asked where its log ends. One whose log is damaged says that it is busy. */
+function isComplete(peer: Peer, { lastIndex }: Pick<Log, "lastIndex">): boolean {
+  return peer.isUp && !peer.isBusy && peer.match >= lastIndex;
 }
 
 function agoMs(atMs: number, nowMs: number): number {

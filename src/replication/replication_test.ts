@@ -441,6 +441,24 @@ Deno.test("groups without work cost nothing but their nodes' signs of life", () 
   }
 });
 
+Deno.test("a replica that has everything is not shown as one that is probed, once its connection was made again", () => {
+  const cluster = quietCluster(23);
+  const leader = cluster.leaderOf(1)!;
+  const other = cluster.nodes.find((node) => node !== leader)!;
+  const stateOf = (): string | undefined =>
+    cluster.replica(leader, 1).status().members.find(({ node }) => node === other.id)?.state;
+  for (const [from, to] of [[leader, other], [other, leader]]) cluster.cut(from!.id, to!.id);
+  cluster.pass(20);
+  assert.equal(stateOf(), "probing", "who knows where its log ends now?");
+  for (const [from, to] of [[leader, other], [other, leader]]) cluster.mend(from!.id, to!.id);
+  cluster.pass(5_000);
+  assert.equal(stateOf(), "following");
+  (cluster.replica(other, 1).log as PartitionLog).markSuspect();
+  cluster.until("an append", () => cluster.append(leader, 1, 1, 10) >= 0);
+  cluster.pass(2_000);
+  assert.equal(stateOf(), "probing", "its log is damaged");
+});
+
 Deno.test("a node that falls silent while it is connected is replaced as leader of its quiet groups", () => {
   const cluster = quietCluster(21);
   const silent = cluster.nodes[0]!;

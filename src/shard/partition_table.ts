@@ -246,8 +246,11 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
 
   /** The replicas of topics' partitions, by name. */
   *watched(): Iterable<WatchedReplica> {
-    for (const { image: { topic, index, groupId }, replica } of this.#partitions.values()) {
-      if (groupId !== CONTROLLER_GROUP_ID) yield { name: `${topic.name}/${index}`, replica };
+    for (const { image, replica } of this.#partitions.values()) {
+      const { topic, index, groupId, replicas, removing } = image;
+      if (groupId === CONTROLLER_GROUP_ID) continue;
+      const wanted = replicas.length - removing.length;
+      yield { name: `${topic.name}/${index}`, wanted, replica };
     }
   }
 

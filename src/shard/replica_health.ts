@@ -41,6 +41,8 @@ export interface ReplicaHealth {
 export interface WatchedReplica {
   /** `orders/3`. */
   readonly name: string;
+  /** How many replicas there should be, those that are still being filled included. */
+  readonly wanted: number;
   readonly replica: Pick<
     Replica,
     "leaderId" | "leading" | "readOnly" | "overruled" | "inSyncCount" | "voterCount"
@@ -104,11 +106,11 @@ export class ReplicaWatch {
     const leaderless = new Set<string>();
     const under = new Set<string>();
     const overruled = new Set<string>();
-    for (const { name, replica } of replicas()) {
+    for (const { name, wanted, replica } of replicas()) {
       if (replica.overruled) overruled.add(name);
       if (replica.leading) {
-        const { voterCount } = replica;
-        if (voterCount > 1 && replica.inSyncCount < voterCount) under.add(name);
+        // One that is filled anew has no vote, and may be the next that is needed.
+        if (replica.inSyncCount < Math.max(wanted, replica.voterCount)) under.add(name);
       } else if (replica.leaderId < 0 && !replica.readOnly) leaderless.add(name);
     }
     return { leaderless, under, overruled, noController: noController(), down: new Set(down()) };

@@ -27,7 +27,9 @@ Deno.test("a shard tells what is so at two looks in a row, and that it is over",
     tell: (health) => told.push(health),
   });
   const set = (...states: State[]): void => {
-    replicas = states.map((replica, at) => ({ name: `t/${at}`, replica }));
+    replicas = states.map((replica, at) => {
+      return { name: `t/${at}`, wanted: replica.voterCount, replica };
+    });
   };
   set(LED, FOLLOWING, { ...LED, voterCount: 1, inSyncCount: 1 });
   watch.look();
@@ -66,6 +68,26 @@ Deno.test("a shard tells what is so at two looks in a row, and that it is over",
     noController: false,
     down: [],
   });
+});
+
+Deno.test("a replica that is filled anew, and has no vote, is missing", () => {
+  const told: ReplicaHealth[] = [];
+  const replicas = [
+    { name: "t/0", wanted: 3, replica: { ...LED, voterCount: 2, inSyncCount: 2 } },
+    { name: "t/1", wanted: 2, replica: { ...LED, voterCount: 1, inSyncCount: 1 } },
+    { name: "t/2", wanted: 1, replica: { ...LED, voterCount: 1, inSyncCount: 1 } },
+    // On its way from three to two: what leaves is needed until it has left.
+    { name: "t/3", wanted: 2, replica: { ...LED, voterCount: 3, inSyncCount: 2 } },
+  ];
+  const watch = new ReplicaWatch({
+    replicas: () => replicas,
+    noController: () => false,
+    down: () => [],
+    tell: (health) => told.push(health),
+  });
+  watch.look();
+  watch.look();
+  assert.deepEqual(told[0]!.underReplicated, { count: 3, names: ["t/0", "t/1", "t/3"] });
 });
 
 Deno.test("a probe hears what keeps the node from serving, and what is wrong elsewhere, with what to do", () => {

@@ -57,7 +57,7 @@ export class ReplicaWatch {
     let led = 0;
     for (const partition of partitions()) {
       if (partition.opening) partition.checkWaits(now);
-      if (!partition.leading || partition.replica.voterCount === 1) continue;
+      if (!partition.leading || partition.replica.isAlone) continue;
       led++;
       partition.checkWaits(now);
       const before = this.#told.get(partition.image.groupId);
@@ -78,7 +78,7 @@ export class ReplicaWatch {
     const told = new Map<number, LedGroup>();
     for (const { leading, replica, image: { groupId } } of this.#options.partitions()) {
       const group = this.#told.get(groupId);
-      const isWatched = leading && replica.voterCount > 1;
+      const isWatched = leading && !replica.isAlone;
       if (isWatched && group !== undefined) told.set(groupId, group);
     }
     this.#told = told;

@@ -246,8 +246,9 @@ export const RAFT_MUTATIONS: readonly RaftMutation[] = [
     name: "a leader counts what was accepted",
     edits: [edit(
       "leadership.ts",
-      "const isNews = peer.noteMatch(Math.min(reply.match, lastIndex));\n    peer.noteHeard(lastIndex, nowMs);\n" +
-        "    this.transfer.noteHeard(peer.node);\n    peer.isFull = reply.full;\n    if (reply.outcome",
+      "const isNews = peer.noteMatch(match);\n    " +
+        "peer.noteHeard(match, lastIndex, reply.outcome === Outcome.BUSY, nowMs);\n" +
+        "    peer.noteFull(reply.full, isNews);\n    this.transfer.noteHeard(peer.node);\n    if (reply.outcome",
       "const isNews = peer.noteMatch(accepted);\n    if (reply.outcome",
     )],
   },

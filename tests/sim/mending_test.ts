@@ -151,12 +151,41 @@ function assertFilled(bench: ClusterBench, groupId: number): void {
   new ClusterWatch(cluster).compare([]);
 }
 
+/** Whether a replica keeps up, as any other node shows its clients. */
+function isShownInSync(bench: ClusterBench, groupId: number, lost: number): boolean {
+  return bench.cluster.nodes.some(({ nodeId, shards }) => {
+    const { shard } = shards[0]!;
+    const partition = shard.image.partitionByGroup(groupId)!;
+    return nodeId !== lost && shard.leaders.inSyncOf(partition).includes(lost);
+  });
+}
+
+/** Nobody shows a replica as in sync from soon after its log was damaged until it votes again. */
+function assertMissing(bench: ClusterBench, groupId: number, lost: number, voted: number): void {
+  const { cluster } = bench;
+  bench.until(() => !isShownInSync(bench, groupId, lost), "the news that a replica is of no use");
+  const votes = (): boolean => {
+    const { replication } = cluster.holderOf(groupId)!.shards[0]!.shard;
+    const { raft } = replication.replicaOf(groupId)!;
+    const member = raft.configuration.voters.find(({ node }) => node === lost);
+    return member !== undefined && member.incarnation !== voted;
+  };
+  bench.until(() => {
+    const isVoter = votes();
+    if (!isVoter) assert(!isShownInSync(bench, groupId, lost), "it is shown, and is being filled");
+    return isVoter;
+  }, "its vote");
+}
+
 for (const who of ["follower", "leader"] as const) {
   Deno.test(`a ${who} whose log turns out to lack something is filled as another member`, () => {
     const { bench, cluster, groupId, leaderId, before } = withRecords(11, 1, 1, 1);
     const lost = who === "leader" ? leaderId : (leaderId + 1) % 3;
     const { incarnation } = cluster.nodes[lost]!.logOf(groupId)!;
+    const { raft } = cluster.nodes[lost]!.shards[0]!.shard.replication.replicaOf(groupId)!;
+    const voted = raft.configuration.voters.find(({ node }) => node === lost)!.incarnation;
     cluster.nodes[lost]!.logOf(groupId)!.markSuspect();
+    assertMissing(bench, groupId, lost, voted);
     bench.until(
       () => (cluster.nodes[lost]!.logOf(groupId)?.incarnation ?? 0) > incarnation,
       "a new log",

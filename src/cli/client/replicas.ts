@@ -56,7 +56,7 @@ export async function reportsOf(
   const nodes = name.topic === METADATA_TOPIC ? reachable : replicasOf(places, name);
   return await Promise.all(nodes.map(async (node) => {
     if (!reachable.includes(node)) return { node, replica: null };
-    return { node, replica: await ask(cluster, node, name) };
+    return { node, replica: await describeReplica(cluster, node, name) };
   }));
 }
 
@@ -72,7 +72,8 @@ function replicasOf(places: ClusterPlaces, { topic, partition }: PartitionName):
   return [...found.replicas];
 }
 
-async function ask(
+/** What one node says of its replica; null: it cannot be asked, or has none. */
+export async function describeReplica(
   cluster: Cluster,
   node: number,
   { topic, partition }: PartitionName,
