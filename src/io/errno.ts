@@ -22,6 +22,7 @@ export const ENFILE = 23;
 export const EMFILE = 24;
 export const EFBIG = 27;
 export const ENOSPC = 28;
+export const EROFS = 30;
 export const EPIPE = 32;
 export const ENAMETOOLONG = 36;
 export const ENOSYS = 38;
@@ -41,13 +42,15 @@ export const DiskTrouble = {
   TRANSIENT: 0,
   /** There is no room, or none left of a quota: refuse what needs room, and try again later. */
   NO_SPACE: 1,
-  /** The file or the device is damaged. */
+  /** The file or the device is damaged, or takes nothing any more. */
   DAMAGE: 2,
+  /** The host forbids it, or something else has the name: the device works. Refuse what needs it, say so, try again later. */
+  FORBIDDEN: 3,
 } as const;
 export type DiskTrouble = typeof DiskTrouble[keyof typeof DiskTrouble];
 
 /**
- * The one place that distinguishes hiccups, a full disk and damage. @param result negative, as seams return it
+ * The one place that distinguishes hiccups, a full disk, what is forbidden, and damage. @param result negative, as seams return it
  *
  * The kernel answers ECANCELED when it cannot create a thread for an operation; nobody cancels a disk's.
  */
@@ -64,6 +67,12 @@ export function diskTroubleOf(result: number): DiskTrouble {
     case ENOSPC:
     case EDQUOT:
       return DiskTrouble.NO_SPACE;
+    case EPERM:
+    case EACCES:
+    case ENOTDIR:
+    case EISDIR:
+    case ENAMETOOLONG:
+      return DiskTrouble.FORBIDDEN;
     default:
       return DiskTrouble.DAMAGE;
   }
@@ -74,6 +83,11 @@ export function errnoOf(error: unknown): number {
   const number = error instanceof Error ? /\(os error (\d+)\)/.exec(error.message)?.[1] : undefined;
   if (number === undefined) throw error;
   return -Number(number);
+}
+
+/** Whether the host forbids it. @param result negative, or not (then false) */
+export function isForbidden(result: number): boolean {
+  return result < 0 && diskTroubleOf(result) === DiskTrouble.FORBIDDEN;
 }
 
 /** Whether the disk, or a quota on it, is full. @param result negative, or not (then false) */

@@ -15,7 +15,7 @@
  */
 
 import { BLOCK_SIZE } from "../io/disk.ts";
-import { EIO, ENOSPC } from "../io/errno.ts";
+import { EIO, ENOSPC, isForbidden } from "../io/errno.ts";
 import { io, type Task } from "../io/task.ts";
 import { encodeRow } from "./checkpoint_row.ts";
 import { encodeIndexBlock, INDEX_BLOCK_ENTRIES } from "./index_file.ts";
@@ -66,8 +66,8 @@ export function* awaitWritten(parts: LogParts, captured: Segment[]): Task<void> 
 }
 
 /**
- * Writes the index blocks that are due: full ones, and the last one of a closed segment. On a full disk
- * they stay in memory, and in the row, until there is room.
+ * Writes the index blocks that are due: full ones, and the last one of a closed segment. On a full disk, and
+ * where the host forbids it, they stay in memory, and in the row, until that is over.
  */
 export function* fileIndex(parts: LogParts, segment: Segment): Task<number> {
   const index = segment.index;
@@ -85,7 +85,7 @@ export function* fileIndex(parts: LogParts, segment: Segment): Task<number> {
   if (due() === 0) return 0;
   const { disk, memory, crc32c } = parts.context;
   const handle = yield* parts.loader.open(segment, true, true);
-  if (handle < 0) return handle === -ENOSPC ? 0 : handle;
+  if (handle < 0) return handle === -ENOSPC || isForbidden(handle) ? 0 : handle;
   const address = yield* parts.loader.allocate(BLOCK_SIZE);
   let result = address < 0 ? address : 0;
   while (due() > 0 && result >= 0) {

@@ -11,7 +11,7 @@ import { assert } from "../base/assert.ts";
 import { PRODUCERS_PER_SHARD_MAX } from "../base/limits.ts";
 import type { Completion } from "../io/completion.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
-import { EIO, ENOENT, ENOMEM, ENOSPC } from "../io/errno.ts";
+import { EIO, ENOENT, ENOMEM, ENOSPC, EROFS, isForbidden } from "../io/errno.ts";
 import { io, runTask, type Task } from "../io/task.ts";
 import { Slot } from "../metrics/catalog.ts";
 import { ShardRecorder } from "../metrics/recorder.ts";
@@ -106,6 +106,8 @@ export class Engine implements ShardStorage, LogParts {
   #unopened: PartitionLog[] = [];
   #naming = false;
   #namingRetryMs = 0;
+  /** Logs for which the host forbids what their next record needs, and what was said of it. */
+  readonly #forbidden = new Map<PartitionLog, ExtentPlace>();
   #turnWaiters: Completion[] = [];
   /** Something happened that may make room. */
   #progress = false;
@@ -206,6 +208,7 @@ export class Engine implements ShardStorage, LogParts {
     if (log === undefined || log.deleted) return 0;
     log.markDeleted();
     const at = this.#uncreated.indexOf(log);
+    this.#forbidden.delete(log);
     if (at >= 0) {
       this.#uncreated.splice(at, 1);
       this.logs.delete(groupId);
@@ -383,18 +386,22 @@ export class Engine implements ShardStorage, LogParts {
       segment.preparing = false;
       if (result >= 0) this.context.onRoom?.(true);
       this.#progress = true;
+      if (result >= 0) this.#noteAllowed(log);
       if (result >= 0 || segment.dropped) return;
-      if (result === -ENOSPC) {
+      const forbids = isForbidden(result);
+      if (result === -ENOSPC || forbids) {
         log.noSpace = true;
-        this.context.onRoom?.(false);
+        if (forbids) this.#noteForbidden(log, segment.file.path, segment.sizeBytes, result);
+        else this.context.onRoom?.(false);
         log.spaceRetryMs = this.#nowMs + SPACE_RETRY_MS;
       } else if (
         result === -ENOENT && this.loader.acceptsLossOf(segment) && segment.entryCount > 0
       ) {
         runTask(this.loader.giveUp(segment, -1), () => this.#progress = true);
-      } else if (segment.sizeBytes === 0) {
+      } else if (segment.sizeBytes === 0 || result === -EROFS) {
         // Nothing is lost: the log is as good as it was, and what the disk takes next is not.
-        this.#fail(result, `Cannot begin the segment ${segment.file.path}`);
+        const what = segment.sizeBytes === 0 ? "begin" : "continue";
+        this.#fail(result, `Cannot ${what} the segment ${segment.file.path}`);
       } else if (
         (result === -EIO || (result === -ENOENT && this.loader.mends(log.groupId))) &&
         segment === log.active
@@ -417,6 +424,22 @@ export class Engine implements ShardStorage, LogParts {
         log.markSuspect();
       }
     });
+  }
+
+  /** Appends to the log are refused until the host allows it; said once. */
+  #noteForbidden(log: PartitionLog, file: string, position: number, errno: number): void {
+    if (this.#forbidden.has(log)) return;
+    const { groupId } = log;
+    this.#forbidden.set(log, { groupId, file, position });
+    const lost = `Nothing: the host forbids what its next record needs, errno ${-errno}`;
+    this.context.onDamage({ file, position, lost, groupId });
+  }
+
+  #noteAllowed(log: PartitionLog): void {
+    const place = this.#forbidden.get(log);
+    if (place === undefined) return;
+    this.#forbidden.delete(log);
+    this.context.onReadable?.(place);
   }
 
   wantWritable(log: PartitionLog): void {
@@ -476,16 +499,22 @@ export class Engine implements ShardStorage, LogParts {
     this.#unnamed = [];
     runTask(nameDirectories(this.context.disk, LOGS_DIRECTORY, logs), (result) => {
       this.#naming = false;
-      if (result < 0 && result !== -ENOSPC) {
+      const forbids = isForbidden(result);
+      if (result < 0 && result !== -ENOSPC && !forbids) {
         this.#fail(result, "Cannot make the directory of a log");
         return;
       }
       if (result === 0) {
+        for (const log of logs) this.#noteAllowed(log);
         this.#unopened.push(...logs);
         return;
       }
-      this.context.onRoom?.(false);
-      this.#unnamed.push(...logs.filter((log) => !log.directorySynced));
+      if (!forbids) this.context.onRoom?.(false);
+      for (const log of logs) {
+        if (log.directorySynced || log.deleted) continue;
+        if (forbids) this.#noteForbidden(log, log.directory, 0, result);
+        this.#unnamed.push(log);
+      }
       this.#namingRetryMs = this.#nowMs + SPACE_RETRY_MS;
     });
   }

@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { Arena } from "../bytes/arena.ts";
+import { EACCES, EPERM, EROFS } from "../io/errno.ts";
 import { checkNode } from "./check.ts";
 import { LOG_BUSY, LOG_FAILED, LOG_NO_SPACE, LOG_TOO_LARGE, MetaKind } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
@@ -108,6 +109,97 @@ Deno.test("a segment that cannot be begun is fatal, and the log is whole after t
     assert.ok(again.durableEndOffset >= end);
     assert.ok(append(node, again as PartitionLog, 100) >= 0);
   }
+});
+
+Deno.test("a segment that the host forbids to begin, or to continue, is refused, told, and tried again", () => {
+  for (
+    const [operation, errno] of [["open", EACCES], ["open", EPERM], ["allocate", EPERM]] as const
+  ) {
+    for (const continues of [false, true]) {
+      const node = new TestNode({ seed: 5 });
+      assert.equal(node.mount(1), true);
+      let log = makeLog(node, 1);
+      const other = makeLog(node, 2);
+      fill(node, log, 2);
+      fill(node, other, 2);
+      if (continues) {
+        node.crash();
+        assert.equal(node.mount(1), true);
+        log = node.log(1)! as PartitionLog;
+      }
+      const path = /^logs\/orders-0\.1\..*\.log$/;
+      assert.match(log.segmentList[0]!.file.path, path);
+      node.disk.inject({
+        operation,
+        nth: 1,
+        count: Infinity,
+        path,
+        fault: { kind: "error", errno },
+      });
+      let offset = 0;
+      for (let i = 0; i < 60 && offset >= 0; i++) offset = append(node, log, 3000);
+      assert.equal(offset, LOG_NO_SPACE, `${operation} ${errno} ${continues}`);
+      for (let i = 0; i < 20; i++) {
+        node.settle();
+        assert.equal(append(node, log, 3000), LOG_NO_SPACE);
+      }
+      assert.deepEqual(node.fatals, []);
+      assert.equal(log.suspect, false);
+      assert.equal(node.damages.length, 1, "said once");
+      assert.match(node.damages[0]!.lost, /^Nothing: the host forbids .* errno (1|13)$/);
+      assert.equal(node.damages[0]!.groupId, 1);
+      assert.ok(append(node, node.log(2)! as PartitionLog, 100) >= 0, "nobody else is concerned");
+      // Nor are checkpoints, which write indexes in the same place.
+      node.engines[0]!.checkpoint();
+      node.settle();
+      assert.deepEqual(node.fatals, []);
+      node.disk.clearFaults();
+      for (let i = 0; i < 20; i++) node.settle();
+      assert.ok(append(node, log, 3000) >= 0);
+      node.settle();
+      const { file, position } = node.damages[0]!;
+      assert.deepEqual(node.readable, [{ groupId: 1, file, position }]);
+      assert.equal(log.durableEndOffset, log.endOffset);
+    }
+  }
+});
+
+Deno.test("a directory that the host forbids to make keeps its log waiting, and nobody else", () => {
+  const node = new TestNode({ seed: 5 });
+  assert.equal(node.mount(1), true);
+  const path = /orders-0\.1/;
+  const fault = { kind: "error", errno: EACCES } as const;
+  node.disk.inject({ operation: "makeDirectory", nth: 1, count: Infinity, path, fault });
+  const log = makeLog(node, 1);
+  for (let i = 0; i < 20; i++) node.settle();
+  assert.deepEqual(node.fatals, []);
+  assert.equal(node.damages.length, 1);
+  const other = makeLog(node, 2);
+  node.disk.clearFaults();
+  for (let i = 0; i < 20; i++) node.settle();
+  for (const each of [log, other]) {
+    assert.ok(append(node, each, 100) >= 0);
+    node.settle();
+    assert.equal(each.durableEndOffset, each.endOffset);
+  }
+  assert.equal(node.readable.length, 1);
+});
+
+Deno.test("a file system that takes nothing any more ends the process, also where a segment is continued", () => {
+  const node = new TestNode({ seed: 5 });
+  assert.equal(node.mount(1), true);
+  fill(node, makeLog(node, 1), 2);
+  node.crash();
+  assert.equal(node.mount(1), true);
+  const log = node.log(1)! as PartitionLog;
+  const fault = { kind: "error", errno: EROFS } as const;
+  node.disk.inject({ operation: "open", nth: 1, count: Infinity, path: /\.log$/, fault });
+  node.disk.inject({ operation: "allocate", nth: 1, count: Infinity, path: /\.log$/, fault });
+  for (let i = 0; i < 60 && append(node, log, 3000) >= 0; i++);
+  node.settle();
+  assert.equal(node.fatals.length, 1);
+  assert.match(node.fatals[0]!, /Cannot (begin|continue) the segment logs.* errno 30/);
+  assert.equal(log.suspect, false);
 });
 
 Deno.test("a flipped bit in a segment is named, refused to readers, and found by a check", () => {

@@ -41,6 +41,8 @@ export class TestNode {
   engines: Engine[] = [];
   report: RecoveryReport | null = null;
   damages: Damage[] = [];
+  /** Of that, what can be read or written after all. */
+  readable: Pick<Damage, "groupId" | "file" | "position">[] = [];
   strays: string[] = [];
   fatals: string[] = [];
   nowMs = 1000;
@@ -65,6 +67,7 @@ export class TestNode {
       crc32c: this.crc32c,
       onFatal: (errno, message) => this.fatals.push(`${errno} ${message}`),
       onDamage: (damage) => this.damages.push(damage),
+      onReadable: (place) => this.readable.push(place),
       onStray: (directory) => this.strays.push(directory),
     };
   }
