@@ -7,8 +7,8 @@
  * ```
  *
  * One extent at a time. Where other nodes cannot be reached, it is tried again, ever more rarely. Where all of them have
- * answered and none has the records, the log is as one that no other node has: its reads fail for good, until one has
- * them after all. Meanwhile reads get an error that clients try again.
+ * answered and none has the records, and where the disk refuses them again and again, the log is as one that no other node
+ * has: its reads fail for good, until they are mended after all. Meanwhile reads get an error that clients try again.
  *
  * @module
  */
@@ -33,8 +33,10 @@ const PAUSE_MS_MIN = 50;
 const PAUSE_MS_MAX = 10_000;
 /** So many of them meet a disk that does not give back what shares a block with the records: about a minute. */
 const EDGE_ATTEMPTS = 12;
-/** The same where no other node has the records. */
-const ABSENT_PAUSE_MS = 30_000;
+/** The disk has refused the records so often that it is taken for one that never takes them: about 15 s. */
+const FAILED_ATTEMPTS = 8;
+/** The same where no other node has the records, or the disk does not take them. */
+const HOPELESS_PAUSE_MS = 30_000;
 
 export interface MenderOptions {
   readonly storage: ShardStorage;
@@ -52,8 +54,10 @@ interface Mending {
   pauseMs: number;
   /** Not before. */
   atMs: number;
-  /** No other node has it. */
-  isAbsent: boolean;
+  /** No other node has it, or the disk does not take it. */
+  isHopeless: boolean;
+  /** How often in a row the disk did not take it. */
+  failures: number;
   /** How often what shares a block with it could not be read. */
   edges: number;
 }
@@ -88,7 +92,8 @@ export class Mender {
       place,
       pauseMs: PAUSE_MS_MIN,
       atMs: nowMs(),
-      isAbsent: false,
+      isHopeless: false,
+      failures: 0,
       edges: 0,
     });
     if (!this.#timer.scheduled || this.#timer.deadlineMs > nowMs()) {
@@ -110,8 +115,8 @@ export class Mender {
 
   #mends(groupId: number): boolean {
     if (!this.#hasOthers(groupId)) return false;
-    for (const { place, isAbsent } of this.#mendings.values()) {
-      if (isAbsent && place.groupId === groupId) return false;
+    for (const { place, isHopeless } of this.#mendings.values()) {
+      if (isHopeless && place.groupId === groupId) return false;
     }
     return true;
   }
@@ -152,7 +157,8 @@ export class Mender {
     }
     if (isOver) return;
     if (result === Refilled.EDGE) mending.edges++;
-    if (result === Refilled.ABSENT && !mending.isAbsent) {
+    const isAbsent = result === Refilled.ABSENT;
+    if (isAbsent && !mending.isHopeless) {
       const what = "Damaged records cannot be had from another node: none has them";
       events.note(what, { file, position }, LogLevel.ERROR);
     }
@@ -161,8 +167,10 @@ export class Mender {
         "The disk does not take the records that another node had in the place of damaged ones";
       events.note(what, { file, position }, LogLevel.ERROR);
     }
-    mending.isAbsent = result === Refilled.ABSENT || (mending.isAbsent && result !== Refilled.BUSY);
-    mending.atMs = nowMs() + (mending.isAbsent ? ABSENT_PAUSE_MS : mending.pauseMs);
+    mending.failures = result === Refilled.FAILED ? mending.failures + 1 : 0;
+    mending.isHopeless = isAbsent || mending.failures >= FAILED_ATTEMPTS ||
+      (mending.isHopeless && result !== Refilled.BUSY);
+    mending.atMs = nowMs() + (mending.isHopeless ? HOPELESS_PAUSE_MS : mending.pauseMs);
     mending.pauseMs = Math.min(PAUSE_MS_MAX, 2 * mending.pauseMs);
   }
 

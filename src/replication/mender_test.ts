@@ -184,6 +184,80 @@ Deno.test("as long as one node has an older program nobody is asked for records,
   assertWhole(cluster, end, bytes);
 });
 
+Deno.test("a node with an older program is not asked for records, whatever the others know", () => {
+  const { cluster, end } = written(36, 200);
+  const bytes = readLog(cluster, cluster.nodes[0]!, end) as Uint8Array;
+  const [old, hurt, other] = cluster.nodes;
+  cluster.oldPrograms.add(old!);
+  afterDamage(cluster, ({ storage: { disk } }, [first]) => {
+    if (hurt!.storage.disk === disk) disk.flipBit(first!, 3 * BLOCK_SIZE + 100, 3);
+  });
+  cluster.until("the repair", () => hurt!.mender.mended === 1);
+  assert.match(cluster.remarks.join("\n"), /"fromNode":2/);
+  assertWhole(cluster, end, bytes);
+  // With nobody else to ask it waits, and gives nothing up.
+  cluster.oldPrograms.add(other!);
+  afterDamage(cluster, ({ storage: { disk } }, [first]) => {
+    if (hurt!.storage.disk === disk) disk.flipBit(first!, 3 * BLOCK_SIZE + 100, 3);
+  });
+  cluster.pass(5_000);
+  assert.equal(readLog(cluster, hurt!, end), ReadError.MENDING);
+  assert.deepEqual(cluster.wrong, []);
+  cluster.oldPrograms.delete(other!);
+  cluster.until("the repair", () => hurt!.mender.mended === 1);
+});
+
+Deno.test("where the disk never takes what another node has, reads fail for good, until it does", () => {
+  const { cluster, end } = written(37, 200);
+  const hurt = cluster.nodes[1]!;
+  afterDamage(cluster, ({ storage: { disk } }, [first]) => {
+    if (hurt.storage.disk === disk) disk.flipBit(first!, 3 * BLOCK_SIZE + 100, 3);
+  });
+  const { disk } = hurt.storage;
+  const path = segmentsOf(hurt)[0]!;
+  disk.inject({
+    operation: "write",
+    nth: 1,
+    count: Infinity,
+    path,
+    fault: { kind: "short", bytes: 0 },
+  });
+  cluster.until("a read", () => readLog(cluster, hurt, end) === ReadError.MENDING);
+  cluster.pass(5_000);
+  assert.equal(readLog(cluster, hurt, end), ReadError.MENDING);
+  cluster.pass(25_000);
+  assert.notEqual(readLog(cluster, hurt, end), ReadError.MENDING);
+  assert.equal(typeof readLog(cluster, hurt, end), "number");
+  disk.clearFaults();
+  cluster.until("the repair", () => hurt.mender.mended === 1, 40_000);
+  assert.equal(typeof readLog(cluster, hurt, end), "object");
+});
+
+Deno.test("a damaged index of old records is made anew by the inspection, once", () => {
+  const { cluster, end } = written(38, 400);
+  const hurt = cluster.nodes[1]!;
+  const path = indexOf(segmentsOf(hurt)[0]!);
+  assert(hurt.storage.disk.paths().includes(path), "an index file");
+  afterDamage(cluster, ({ storage: { disk } }) => {
+    if (hurt.storage.disk === disk) disk.flipBit(path, 500, 3);
+  });
+  const rebuilt = (): number => hurt.storage.damages.filter(({ file }) => file === path).length;
+  cluster.until("the index", () => rebuilt() > 0);
+  const engine = hurt.storage.engines[0]!;
+  for (let round = 0; round < 3; round++) {
+    engine.checkpoint();
+    cluster.until("a checkpoint", () => !engine.checkpointing);
+    cluster.pass(15_000);
+  }
+  const before = rebuilt();
+  assert(before <= 2, `made anew ${before} times`);
+  cluster.kill(hurt);
+  cluster.start(hurt);
+  cluster.pass(15_000);
+  committed(cluster, cluster.nodes, end);
+  assert.equal(rebuilt(), before);
+});
+
 /** A file is seen as regions of so many blocks; each belongs to one node, which may be damaged in its middle. */
 const REGION_BLOCKS = 32;
 const MIDDLE = { from: 8, to: 16 };

@@ -51,6 +51,8 @@ export interface RefillHost extends FrameSender {
 export interface RefillOptions {
   readonly timers: Timers;
   readonly nowMs: () => number;
+  /** Whether a node's program knows such requests: an older one would end the connection. */
+  readonly knowsRefills: (node: number) => boolean;
 }
 
 /** A request that is not answered yet. */
@@ -80,7 +82,9 @@ export class Refills implements RecordSource {
     const others = this.host.replicaOf(wanted.groupId)?.others ?? [];
     let allAnswered = others.length > 0;
     for (const node of others) {
-      const result = yield* this.#ask(node, wanted, accepts);
+      const result = this.#options.knowsRefills(node)
+        ? yield* this.#ask(node, wanted, accepts)
+        : -Refilled.UNANSWERED;
       if (result > 0) {
         this.lastGiver = node;
         return result;

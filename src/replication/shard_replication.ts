@@ -23,7 +23,7 @@ import type { Crc32c } from "../bytes/crc32c.ts";
 import type { Memory } from "../bytes/memory.ts";
 import type { RangeList } from "../bytes/range_list.ts";
 import { BLOCK_SIZE } from "../io/disk.ts";
-import type { Timer, Timers } from "../io/timers.ts";
+import type { Timer } from "../io/timers.ts";
 import { AppendRuns } from "../raft/append_runs.ts";
 import { RAFT_TIMING, type RaftTiming } from "../raft/limits.ts";
 import { MessageKind, RaftMessage } from "../raft/message.ts";
@@ -54,7 +54,7 @@ import { ReceivedAppend } from "./received_append.ts";
 import type { ReplicaGroup } from "./replica.ts";
 import type { ReplicaHost } from "./replica_host.ts";
 import { noteOverruled, notePeerFull, noteTooLarge } from "./replica_notes.ts";
-import { type RefillHost, Refills } from "./refills.ts";
+import { type RefillHost, type RefillOptions, Refills } from "./refills.ts";
 import { RowQueue, ROWS_PER_FRAME_MAX } from "./row_queue.ts";
 import { decodeSnapshot } from "./snapshot_frame.ts";
 import { type SnapshotHost, SnapshotSender } from "./snapshot_sender.ts";
@@ -68,7 +68,7 @@ export type ReplicationLinks = Pick<
   "send" | "sendRanges" | "shardCountOf" | "frameMaxOf" | "isUp" | "contact"
 >;
 
-export interface ReplicationOptions {
+export interface ReplicationOptions extends RefillOptions {
   readonly nodeId: number;
   readonly shard: number;
   /** Of this node, as a member of groups; see `cluster/members.ts`. */
@@ -76,11 +76,9 @@ export interface ReplicationOptions {
   readonly memory: Memory;
   readonly crc32c: Crc32c;
   readonly random: Random;
-  readonly timers: Timers;
   readonly timing?: RaftTiming;
   /** A replica that has not had everything for this long is out of sync (ms). */
   readonly inSyncMs: number;
-  readonly nowMs: () => number;
   readonly wallMs: () => number;
   readonly events: EventLog;
   /** How long the journal's present write has been under way (ms); 0: there is none. */

@@ -182,6 +182,10 @@ export class Shard {
       pinRoom: () => storage.pinRoom,
       canAppend: (bytes) => storage.canAppend(bytes),
       appendedBytes: () => storage.appendedBytes,
+      knowsRefills: (node) => {
+        const program = this.peers.nodeLinks.links.identityOf(node);
+        return program !== null && program.logicalVersion >= REFILLS_SINCE_VERSION;
+      },
       onSilence: (...silence) => this.peers.onSilence(...silence),
       onOverruled: (groupId) => {
         if (groupId === CONTROLLER_GROUP_ID) this.seat.onOverruled();
@@ -224,7 +228,7 @@ export class Shard {
       events: this.events,
       mayAsk: (groupId) => {
         const { logicalVersion } = this.image;
-        // While the metadata is loaded the version is not known; a part of it must not be passed by.
+        // While the metadata is loaded the version is not known; a part of it must not be passed by. Each node says its own.
         const isUnknown = logicalVersion === 0 && groupId === CONTROLLER_GROUP_ID;
         return isUnknown || logicalVersion >= REFILLS_SINCE_VERSION;
       },

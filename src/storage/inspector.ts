@@ -3,7 +3,8 @@
  *
  * Where nobody reads old records, damage would be met when the last good copy is gone. What is in memory is passed by: it was
  * checked when it was read, or is not on the disk yet. What is read here leaves nothing behind: neither the extent,
- * nor the index of a segment that was not in memory before, which is read into a copy of the segment.
+ * nor the index of a segment that was not in memory before, which is read into a copy of the segment. Where that index turns
+ * out to be damaged, the segment itself gets the one that is made anew, and the next checkpoint writes it.
  *
  * @module
  */
@@ -98,6 +99,13 @@ export class Inspector {
     }
     // Its file may be on its way out.
     if (segment.dropped) return 0;
+    if (source !== segment && source.index.filedCount < segment.index.filedCount) {
+      // The copy's was made anew. This reads the segment once more, but not in each round.
+      const loaded = yield* loader.loadIndex(segment);
+      this.#endCopy();
+      if (loaded < 0) this.#goOn(round, segment.endOffset);
+      return 0;
+    }
     const { index } = source;
     const extent = index.findOffset(from);
     if (extent < 0) {

@@ -11,6 +11,7 @@ import { EventLog } from "../../src/base/event_log.ts";
 import { type Random, Xoshiro128 } from "../../src/base/prng.ts";
 import type { RangeList } from "../../src/bytes/range_list.ts";
 import { Timer, Timers } from "../../src/io/timers.ts";
+import { ReplicationFrame } from "../../src/replication/frames.ts";
 import type { GroupReplica } from "../../src/replication/group_replica.ts";
 import { Mender } from "../../src/replication/mender.ts";
 import type { RecoveryLimits } from "../../src/replication/recovery_pace.ts";
@@ -100,6 +101,8 @@ export class ReplicaCluster {
   hasPinRoom = true;
   /** No node has an older program, which does not know how to mend another one's damage. */
   knowsRefills = true;
+  /** Nodes that end a connection on which they are asked for records. */
+  readonly oldPrograms = new Set<ReplicaNode>();
   nowMs = 1000;
   framesDelivered = 0;
   /** What nodes wrote to their logs, but for frames that a receiver found wrong. */
@@ -162,6 +165,7 @@ export class ReplicaCluster {
       ...this.#recovery === null ? {} : { recovery: this.#recovery },
       canAppend: (bytes) => storage.engines[0]!.canAppend(bytes),
       appendedBytes: () => storage.engines[0]!.appendedBytes,
+      knowsRefills: (other) => !this.oldPrograms.has(this.nodes[other]!),
       // Frames are put together outside of the arena.
       allocate: (size) =>
         size === STAGING_SIZE ? STAGING_AT : storage.engines[0]!.context.arena.allocate(size),
@@ -327,7 +331,9 @@ export class ReplicaCluster {
     const to = this.nodes[Math.floor((key % 100) / 2)]!;
     const from = Math.floor(key / 100);
     const { type, bytes, owner } = frames[0]!;
-    if (to.alive && !this.mute.has(pairOf(key))) {
+    if (type === ReplicationFrame.REFILL_ASK && this.oldPrograms.has(to)) {
+      this.wrong.push(`node ${to.id} does not know what node ${from} asks`);
+    } else if (to.alive && !this.mute.has(pairOf(key))) {
       to.storage.memory.bytes.set(bytes, FRAME_AT);
       const verdict = to.replication.onFrame(from, type, FRAME_AT, bytes.length);
       if (verdict === FrameVerdict.HELD) return;
