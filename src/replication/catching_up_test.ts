@@ -1,4 +1,4 @@
-/** Followers that lag behind: at which pace they are filled, and that nothing is sent to them twice. */
+/** Followers that lag behind: at which pace they are filled, that nothing is sent to them twice, and who waits for them. */
 
 import { strict as assert } from "node:assert";
 import { ReplicaCluster } from "../../tests/sim/replica_cluster.ts";
@@ -56,4 +56,46 @@ Deno.test("what a follower has no room for waits on its link, and is not sent ag
   assertEqualLogs(cluster, end);
   const bytes = bytesOf(cluster, slow, end).length;
   assert.ok(slow.receivedBytes < 1.1 * bytes, `${slow.receivedBytes} bytes for ${bytes}`);
+});
+
+Deno.test("other groups do not wait while the last segment of one is made ready after a start", () => {
+  const { cluster, leader } = ledCluster(3, 34);
+  const OTHER = GROUP + 1;
+  cluster.openAll(OTHER);
+  const isLed = (): boolean =>
+    cluster.leaderOf(GROUP) === leader && cluster.leaderOf(OTHER) === leader;
+  cluster.until("a leader", isLed);
+  const append = (groupId: number): number => {
+    let end = 0;
+    cluster.until("an append", () => (end = cluster.append(leader, groupId, 1, 500)) >= 0);
+    return end;
+  };
+  for (let i = 0; i < 20; i++) for (const groupId of [GROUP, OTHER]) append(groupId);
+  cluster.pass(100);
+  const [late, third] = cluster.nodes.filter((node) => node !== leader);
+  for (const node of [late!, third!]) cluster.kill(node);
+  cluster.start(late!);
+  // Its index takes long to read.
+  const { loader } = late!.storage.engines[0]!;
+  const loadIndex = loader.loadIndex.bind(loader);
+  let isSlow = true;
+  loader.loadIndex = function* (segment, lack) {
+    while (isSlow && segment.groupId === GROUP) yield* late!.storage.engines[0]!.nextTurn();
+    return yield* loadIndex(segment, lack);
+  };
+  cluster.until("a leader", isLed);
+  const end = append(GROUP);
+  const { log } = cluster.replica(late!, GROUP);
+  cluster.until("the wait", () => log.busy);
+  const beganMs = cluster.nowMs;
+  const otherEnd = append(OTHER);
+  cluster.until(
+    "the other commit",
+    () => cluster.replica(leader, OTHER).commitOffset >= otherEnd,
+    1_000,
+  );
+  assert.ok(cluster.nowMs - beganMs < 200, `${cluster.nowMs - beganMs} ms`);
+  assert.ok(cluster.replica(leader, GROUP).commitOffset < end);
+  isSlow = false;
+  cluster.until("the commit", () => cluster.replica(leader, GROUP).commitOffset >= end);
 });

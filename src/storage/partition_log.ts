@@ -60,7 +60,7 @@ import { ProducerTable } from "./producer_table.ts";
 import { retentionOffset } from "./retention.ts";
 import { SegmentChain } from "./segment_chain.ts";
 import { indexPathOf, Segment, segmentFileName } from "./segment.ts";
-import { isNearEnd, isReady, OPEN_AHEAD_BYTES } from "./segment_prepare.ts";
+import { isNearEnd, isRead, isReady, OPEN_AHEAD_BYTES } from "./segment_prepare.ts";
 import { offsetForTimestamp } from "./timestamp_search.ts";
 
 export class PartitionLog implements Log {
@@ -194,7 +194,9 @@ export class PartitionLog implements Log {
   }
 
   get busy(): boolean {
-    if (this.gate.refusal !== LOG_BUSY && this.large === null) return false;
+    // After a start, its last segment is read before it is ready.
+    const isOpening = this.active?.preparing === true && !isRead(this.active);
+    if (this.gate.refusal !== LOG_BUSY && this.large === null && !isOpening) return false;
     this.parts.wantWritable(this);
     return true;
   }
@@ -321,7 +323,7 @@ export class PartitionLog implements Log {
     this.positions.addMeta(entry.index, term);
     if (!this.parts.journal!.meta(this, entry)) {
       this.positions.takeBackMeta(previousTerm);
-      return this.#refuse(LOG_BUSY);
+      return this.#refuse(this.parts.ringStuck ? LOG_NO_SPACE : LOG_BUSY);
     }
     this.metas.push(entry);
     return entry.index;

@@ -136,9 +136,12 @@ function* loadLead(parts: LogParts, segment: Segment, handle: number): Task<numb
 
 /** Whether `length` bytes may be appended to a segment without waiting. */
 export function isReady(segment: Segment, length: number): boolean {
-  if (roundUp(segment.sizeBytes + length) > segment.reservedEnd || !segment.indexLoaded) {
-    return false;
-  }
+  return roundUp(segment.sizeBytes + length) <= segment.reservedEnd && isRead(segment);
+}
+
+/** Whether what an append needs of a segment is in memory: its index, and the bytes of its last block. */
+export function isRead(segment: Segment): boolean {
+  if (!segment.indexLoaded) return false;
   if (segment.tail !== null || segment.sizeBytes % BLOCK_SIZE === 0) return true;
   const previous = segment.index.chunks[segment.index.count - 1];
   return previous !== null && previous !== undefined && previous.state !== ChunkState.LOADING;
