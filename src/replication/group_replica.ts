@@ -22,7 +22,7 @@ import { Timer } from "../io/timers.ts";
 import type { AppendRuns } from "../raft/append_runs.ts";
 import { type Configuration, memberOf } from "../raft/configuration.ts";
 import { MessageKind, type RaftMessage } from "../raft/message.ts";
-import { isAstray, isAsWanted, nextMembers, type WantedMembers } from "../raft/next_members.ts";
+import type { WantedMembers } from "../raft/next_members.ts";
 import { NOTHING, RaftGroup } from "../raft/raft_group.ts";
 import type { RaftEffects, RaftMeta } from "../raft/raft_log.ts";
 import {
@@ -33,6 +33,7 @@ import {
   type SnapshotPoint,
 } from "../storage/log.ts";
 import { AppendPatience } from "./append_patience.ts";
+import { stepTowards } from "./approach.ts";
 import { Followers } from "./followers.ts";
 import { LogView } from "./log_view.ts";
 import {
@@ -333,8 +334,9 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     if (!this.#takesPart) return;
     this.#succession.note(message);
     this.raft.step(message, this.#host.nowMs());
-    this.#afterInput(false);
     const { kind } = message;
+    if (this.#patience.isFull) this.#trims.obey(message, this.raft, this.#commitIndex);
+    this.#afterInput(false);
     const isReply = kind === MessageKind.APPEND_REPLY || kind === MessageKind.HEARTBEAT_REPLY;
     if (!isReply || !this.#leading) return;
     if (message.full && kind === MessageKind.APPEND_REPLY) {
@@ -431,21 +433,10 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
 
   /** A step towards the members that the group should have (`shard/member_steward.ts`). */
   approach(wanted: WantedMembers): boolean {
-    const { raft } = this;
-    if (!this.#takesPart || !raft.isLeading) return false;
-    const nowMs = this.#host.nowMs();
-    const now = raft.configuration;
-    if (raft.isConfigurationSettled) {
-      if (isAsWanted(now, wanted)) return true;
-      const isReachable = (node: number): boolean =>
-        node === this.#host.nodeId || raft.peers.some((peer) => peer.node === node && peer.isUp);
-      const next = nextMembers(now, wanted, (node) => isReachable(node) && raft.isCaughtUp(node));
-      if (next === null) return false;
-      raft.proposeConfiguration(next.voters, next.learners, nowMs);
-    } else if (isAstray(now, wanted)) raft.cancelConfiguration(nowMs);
-    else return false;
+    if (!this.#takesPart || !this.raft.isLeading) return false;
+    const isThere = stepTowards(this.raft, wanted, this.#host.nodeId, this.#host.nowMs());
     this.#afterInput(false);
-    return false;
+    return isThere;
   }
 
   /** Of this leader: a member of which nobody waits for what it lacks. */
@@ -471,6 +462,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   }
 
   send(node: number, message: RaftMessage): void {
+    if (message.kind === MessageKind.HEARTBEAT) message.prevIndex = this.#trims.wantedIndex;
     this.#host.sendRow(this, node, message);
   }
 
@@ -575,7 +567,7 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     const commits = this.#mustCommit;
     this.#mustCommit = false;
     if (commits && !this.#closed) this.#noteCommit(this.raft.commitIndex);
-    if (this.#mustLead && !this.#closed) {
+    if (this.#mustLead && !this.#closed && !this.#awaitsStart()) {
       this.#mustLead = false;
       // A transfer failed: it goes on leading, and what was held back is taken.
       if (this.#leading) listener.onWritable();
@@ -588,6 +580,14 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
     if (this.#mustOpen && this.opening) listener.onWritable();
     this.#mustOpen = false;
     this.#settling = false;
+  }
+
+  /** It is about to lead, and where its log starts is not committed. Where the log takes no entry now, it leads all the same. */
+  #awaitsStart(): boolean {
+    const { lastIndex } = this.log;
+    const index = this.#leading || this.isAlone ? 0 : this.#trims.affirm(this.raft.term);
+    if (this.log.lastIndex > lastIndex) this.appended();
+    return index > this.#commitIndex;
   }
 
   #noteCommit(index: number): void {

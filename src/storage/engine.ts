@@ -19,6 +19,7 @@ import { type CheckpointTarget, runCheckpoint } from "./checkpoint.ts";
 import { encodeRow } from "./checkpoint_row.ts";
 import { ChunkCache } from "./chunk_cache.ts";
 import { extentEnd } from "./extent_index.ts";
+import { ForbiddenLogs } from "./forbidden_logs.ts";
 import { FileTable, OPEN_FILES_MAX_DEFAULT } from "./file_table.ts";
 import { GroupJournal } from "./group_journal.ts";
 import { Journal, type JournalOptions } from "./journal.ts";
@@ -106,8 +107,7 @@ export class Engine implements ShardStorage, LogParts {
   #unopened: PartitionLog[] = [];
   #naming = false;
   #namingRetryMs = 0;
-  /** Logs for which the host forbids what their next record needs, and what was said of it. */
-  readonly #forbidden = new Map<PartitionLog, ExtentPlace>();
+  readonly #forbidden: ForbiddenLogs;
   #turnWaiters: Completion[] = [];
   /** Something happened that may make room. */
   #progress = false;
@@ -138,6 +138,7 @@ export class Engine implements ShardStorage, LogParts {
     this.#recorder = context.recorder ?? new ShardRecorder();
     this.#target = options.target;
     this.cache = new ChunkCache(context.arena);
+    this.#forbidden = new ForbiddenLogs(context);
     this.census = new ProducerCensus(context.producersMax ?? PRODUCERS_PER_SHARD_MAX);
     this.files = new FileTable(context.disk, context.openFilesMax ?? OPEN_FILES_MAX_DEFAULT);
     this.writer = new WriteBehind(context, this.cache, this.files);
@@ -208,7 +209,7 @@ export class Engine implements ShardStorage, LogParts {
     if (log === undefined || log.deleted) return 0;
     log.markDeleted();
     const at = this.#uncreated.indexOf(log);
-    this.#forbidden.delete(log);
+    this.#forbidden.forget(log);
     if (at >= 0) {
       this.#uncreated.splice(at, 1);
       this.logs.delete(groupId);
@@ -386,12 +387,12 @@ export class Engine implements ShardStorage, LogParts {
       segment.preparing = false;
       if (result >= 0) this.context.onRoom?.(true);
       this.#progress = true;
-      if (result >= 0) this.#noteAllowed(log);
+      if (result >= 0) this.#forbidden.allow(log);
       if (result >= 0 || segment.dropped) return;
       const forbids = isForbidden(result);
       if (result === -ENOSPC || forbids) {
         log.noSpace = true;
-        if (forbids) this.#noteForbidden(log, segment.file.path, segment.sizeBytes, result);
+        if (forbids) this.#forbidden.note(log, segment.file.path, segment.sizeBytes, result);
         else this.context.onRoom?.(false);
         log.spaceRetryMs = this.#nowMs + SPACE_RETRY_MS;
       } else if (
@@ -424,22 +425,6 @@ export class Engine implements ShardStorage, LogParts {
         log.markSuspect();
       }
     });
-  }
-
-  /** Appends to the log are refused until the host allows it; said once. */
-  #noteForbidden(log: PartitionLog, file: string, position: number, errno: number): void {
-    if (this.#forbidden.has(log)) return;
-    const { groupId } = log;
-    this.#forbidden.set(log, { groupId, file, position });
-    const lost = `Nothing: the host forbids what its next record needs, errno ${-errno}`;
-    this.context.onDamage({ file, position, lost, groupId });
-  }
-
-  #noteAllowed(log: PartitionLog): void {
-    const place = this.#forbidden.get(log);
-    if (place === undefined) return;
-    this.#forbidden.delete(log);
-    this.context.onReadable?.(place);
   }
 
   wantWritable(log: PartitionLog): void {
@@ -505,14 +490,14 @@ export class Engine implements ShardStorage, LogParts {
         return;
       }
       if (result === 0) {
-        for (const log of logs) this.#noteAllowed(log);
+        for (const log of logs) this.#forbidden.allow(log);
         this.#unopened.push(...logs);
         return;
       }
       if (!forbids) this.context.onRoom?.(false);
       for (const log of logs) {
         if (log.directorySynced || log.deleted) continue;
-        if (forbids) this.#noteForbidden(log, log.directory, 0, result);
+        if (forbids) this.#forbidden.note(log, log.directory, 0, result);
         this.#unnamed.push(log);
       }
       this.#namingRetryMs = this.#nowMs + SPACE_RETRY_MS;

@@ -41,6 +41,7 @@ import {
   REF_HEADER_BYTES,
   REF_HEADER_OFFSET,
 } from "./journal_format.ts";
+import { JournalRoom } from "./journal_ring.ts";
 import type { LargeAppend } from "./large_append.ts";
 import type { MetaEntry } from "./log.ts";
 import type { PartitionLog } from "./partition_log.ts";
@@ -78,14 +79,23 @@ export class GroupJournal {
 
   /** Whether an ordinary record with this payload would be taken. */
   hasRoom(payloadBytes: number): boolean {
-    const room = this.journal.hasRoom(payloadBytes, false);
-    if (!room) this.refused = true;
-    return room;
+    return this.#hasRoom(payloadBytes, JournalRoom.ORDINARY);
   }
 
-  /** Whether a record of the reserved kinds would be taken. */
+  /** Whether a record that helps to free a full disk would be taken, with this payload. */
+  hasFreeingRoom(payloadBytes: number): boolean {
+    return this.#hasRoom(payloadBytes, JournalRoom.FREEING);
+  }
+
+  /** Whether a record of the urgent kinds would be taken. */
   hasReservedRoom(): boolean {
-    return this.journal.hasRoom(0, true);
+    return this.journal.hasRoom(0, JournalRoom.URGENT);
+  }
+
+  #hasRoom(payloadBytes: number, room: JournalRoom): boolean {
+    const isThere = this.journal.hasRoom(payloadBytes, room);
+    if (!isThere) this.refused = true;
+    return isThere;
   }
 
   /** Everything recorded so far is durable when this LSN is. */
@@ -128,7 +138,8 @@ export class GroupJournal {
   reference(log: PartitionLog, large: LargeAppend): number {
     const { chunk, segment, lead, position } = large;
     const payload = REF_BLOCK_OFFSET + (lead > 0 ? BLOCK_SIZE : 0);
-    if (!this.hasRoom(payload)) return -1;
+    // The log takes nothing else before it, a move of its start included.
+    if (!this.hasFreeingRoom(payload)) return -1;
     const staged = this.#arena.allocate(REF_BLOCK_OFFSET);
     if (staged < 0) return -1;
     const { view, bytes } = this.#memory;
@@ -160,6 +171,7 @@ export class GroupJournal {
   meta(log: PartitionLog, entry: MetaEntry): boolean {
     return this.#staged(
       log,
+      JournalRoom.FREEING,
       JournalRecordType.META,
       entry.kind,
       entry.term,
@@ -171,7 +183,12 @@ export class GroupJournal {
 
   /** The group begins (again) with the state in `row`. */
   create(log: PartitionLog, row: Uint8Array<ArrayBuffer>): boolean {
-    return this.#staged(log, JournalRecordType.CREATE, 0, 0, 0, 0, row);
+    return this.#staged(log, JournalRoom.ORDINARY, JournalRecordType.CREATE, 0, 0, 0, 0, row);
+  }
+
+  /** The same of a group whose segments all go. */
+  createAnew(log: PartitionLog, row: Uint8Array<ArrayBuffer>): boolean {
+    return this.#staged(log, JournalRoom.FREEING, JournalRecordType.CREATE, 0, 0, 0, 0, row);
   }
 
   hard(log: PartitionLog): void {
@@ -249,6 +266,7 @@ export class GroupJournal {
 
   #staged(
     log: PartitionLog,
+    room: JournalRoom,
     type: JournalRecordType,
     small: number,
     term: number,
@@ -256,7 +274,7 @@ export class GroupJournal {
     b: number,
     payload: Uint8Array<ArrayBuffer>,
   ): boolean {
-    if (!this.journal.hasRoom(payload.length, false)) return false;
+    if (!this.#hasRoom(payload.length, room)) return false;
     let address = 0;
     if (payload.length > 0) {
       address = this.#arena.allocate(payload.length);

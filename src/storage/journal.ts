@@ -45,7 +45,7 @@ import {
   RING_BLOCK_OFFSET,
   STABLE_LSN_OFFSET,
 } from "./journal_format.ts";
-import { type JournalExtent, JournalRing } from "./journal_ring.ts";
+import { type JournalExtent, JournalRing, JournalRoom } from "./journal_ring.ts";
 
 /** The largest write (bytes on disk), unless {@linkcode JournalOptions.writeBytesMax} says otherwise. */
 export const JOURNAL_WRITE_BYTES_MAX = 4 * 1024 * 1024;
@@ -165,14 +165,13 @@ export class Journal {
   /**
    * Whether a record with this payload can be recorded now; may grow the filling buffer for it.
    *
-   * @param reserved the record may use the last 5 % of the ring and the end of the buffer, which are
-   *   kept for what must not wait: HARD, TRUNCATE, PREFIX, DELETE, SEAL
+   * @param room how far into the ring it may go; all but ordinary records may use the end of the buffer
    */
-  hasRoom(payloadBytes: number, reserved: boolean): boolean {
+  hasRoom(payloadBytes: number, room: JournalRoom): boolean {
     if (this.#failure !== 0) return false;
     const blocks = this.#filling.blocksWith(payloadBytes);
-    if (blocks > this.#blocksMax || !this.#ring.fits(blocks, reserved)) return false;
-    return this.#filling.makeRoom(payloadBytes, reserved);
+    if (blocks > this.#blocksMax || !this.#ring.fits(blocks, room)) return false;
+    return this.#filling.makeRoom(payloadBytes, room !== JournalRoom.ORDINARY);
   }
 
   /**
@@ -217,7 +216,7 @@ export class Journal {
     assert(this.#failure === 0, "a record for a journal that has failed");
     const filling = this.#filling;
     const blocks = filling.blocksWith(payloadLength);
-    assert(this.#ring.fits(blocks, true), "no room in the ring for a journal record");
+    assert(this.#ring.fits(blocks, JournalRoom.URGENT), "no room in the ring for a journal record");
     this.#onlySeal = type === JournalRecordType.SEAL && filling.streamBytes === 0;
     filling.begin(type, groupId, incarnation, term, small, a, b, c, d, payloadLength);
     this.#records++;
@@ -236,7 +235,8 @@ export class Journal {
    * @returns whether there is a SEAL to flush
    */
   seal(): boolean {
-    if (!this.#needsSeal || this.#filling.streamBytes > 0 || !this.hasRoom(0, true)) return false;
+    if (!this.#needsSeal || this.#filling.streamBytes > 0) return false;
+    if (!this.hasRoom(0, JournalRoom.URGENT)) return false;
     this.record(JournalRecordType.SEAL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     return true;
   }

@@ -13,6 +13,7 @@ import { wrapMemory } from "../bytes/memory.ts";
 import type { Completion } from "../io/completion.ts";
 import type { Disk } from "../io/disk.ts";
 import { Journal } from "./journal.ts";
+import { JournalRoom } from "./journal_ring.ts";
 
 const MEGABYTE = 1024 * 1024;
 const RECORDS = 1000;
@@ -42,7 +43,7 @@ const journal = new Journal({
 for (const payloadLength of [0, 100, 1024, 4000]) {
   Deno.bench(`${RECORDS} records of ${payloadLength} bytes, and a write`, () => {
     for (let i = 0; i < RECORDS; i++) {
-      if (!journal.hasRoom(payloadLength, false)) throw new Error("no room");
+      if (!journal.hasRoom(payloadLength, JournalRoom.ORDINARY)) throw new Error("no room");
       journal.record(JournalRecordType.APPEND, i, 1, 1, 0, i, 0, 4096, i, 0, payloadLength);
     }
     journal.flush();

@@ -26,10 +26,24 @@ export interface JournalExtent {
   readonly sizeBytes: number;
 }
 
-/** One block in this many is kept for records that must not wait for space (5 %). */
+/** One block in this many is not for what clients append (5 %); the last half of that is for what must not wait. */
 const RESERVED_BLOCK_RATIO = 20;
 /** But never fewer than these. */
 const RESERVED_BLOCKS_MIN = 2;
+
+/** How far into the ring a record may go when no checkpoint can make room, because the disk is full. */
+export const JournalRoom = {
+  /** What clients append. */
+  ORDINARY: 0,
+  /**
+   * What a full disk is freed by: entries of the broker's own, as a move of the log start is one, and what may come before
+   * it in a log; a log that begins anew; the reference to a large batch, behind which they wait.
+   */
+  FREEING: 1,
+  /** What must not wait: HARD, TRUNCATE, PREFIX, DELETE, SEAL. */
+  URGENT: 2,
+} as const;
+export type JournalRoom = typeof JournalRoom[keyof typeof JournalRoom];
 
 export class JournalRing {
   readonly extents: readonly JournalExtent[];
@@ -37,7 +51,9 @@ export class JournalRing {
   readonly blockCount: number;
   /** Blocks of the smallest extent: no write may have more. */
   readonly writeBlocksMax: number;
+  /** Blocks at the end that are not for ordinary records, and those of them that are for urgent ones only. */
   readonly reservedBlocks: number;
+  readonly urgentBlocks: number;
   /** First LSN that is not released. */
   oldestLsn: number;
   /** LSN of the next write. */
@@ -62,6 +78,7 @@ export class JournalRing {
     this.blockCount = blocks;
     this.writeBlocksMax = smallest;
     this.reservedBlocks = Math.max(RESERVED_BLOCKS_MIN, Math.ceil(blocks / RESERVED_BLOCK_RATIO));
+    this.urgentBlocks = Math.floor(this.reservedBlocks / 2);
     assert(this.reservedBlocks < blocks, "journal is too small");
     this.oldestLsn = firstLsn;
     this.nextLsn = firstLsn;
@@ -73,17 +90,19 @@ export class JournalRing {
     return this.#head - this.#tail;
   }
 
-  /** Whether a write of `blockCount` would fit; `reserved`: into the last blocks too. */
-  fits(blockCount: number, reserved: boolean): boolean {
+  /** Whether a write of `blockCount` would fit into what such records may use. */
+  fits(blockCount: number, room: JournalRoom): boolean {
     if (blockCount > this.writeBlocksMax) return false;
     const end = this.#head + this.#skipFor(blockCount) + blockCount;
-    const limit = reserved ? this.blockCount : this.blockCount - this.reservedBlocks;
-    return end - this.#tail <= limit;
+    let kept = 0;
+    if (room === JournalRoom.ORDINARY) kept = this.reservedBlocks;
+    else if (room === JournalRoom.FREEING) kept = this.urgentBlocks;
+    return end - this.#tail <= this.blockCount - kept;
   }
 
   /** Takes the blocks of the next write, and returns the place of its first in the ring. */
   take(blockCount: number): number {
-    assert(this.fits(blockCount, true), "journal write does not fit into the ring");
+    assert(this.fits(blockCount, JournalRoom.URGENT), "journal write does not fit into the ring");
     const start = this.#head + this.#skipFor(blockCount);
     if (blockCount > this.#blocksLeft()) this.#enterNextExtent();
     this.#head = start + blockCount;

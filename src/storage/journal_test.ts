@@ -16,7 +16,7 @@ import {
   RECORD_HEADER_SIZE,
   recordSize,
 } from "./journal_format.ts";
-import { type JournalExtent, JournalRing } from "./journal_ring.ts";
+import { type JournalExtent, JournalRing, JournalRoom } from "./journal_ring.ts";
 import { JournalSimulation } from "../../tests/sim/journal_simulation.ts";
 import { prewriteFile } from "./prewritten_file.ts";
 
@@ -89,20 +89,20 @@ Deno.test("space is counted, refused when the ring is full, and comes back by re
   assert.equal(journal.capacityBytes, 40 * BLOCK_SIZE);
   // 38 blocks for all, 2 reserved.
   for (let i = 0; i < 38; i++) {
-    assert.ok(journal.hasRoom(3000, false), `write ${i}`);
+    assert.ok(journal.hasRoom(3000, JournalRoom.ORDINARY), `write ${i}`);
     append(3000);
     journal.flush();
     disk.run();
   }
   assert.equal(journal.usedBytes, 38 * BLOCK_SIZE);
-  assert.equal(journal.hasRoom(0, false), false);
+  assert.equal(journal.hasRoom(0, JournalRoom.ORDINARY), false);
   for (let i = 0; i < 2; i++) {
-    assert.ok(journal.hasRoom(0, true));
+    assert.ok(journal.hasRoom(0, JournalRoom.URGENT));
     journal.record(JournalRecordType.HARD, 1, 1, 5, 0, -1, 0, 0, 0, 0, 0);
     journal.flush();
     disk.run();
   }
-  assert.equal(journal.hasRoom(0, true), false);
+  assert.equal(journal.hasRoom(0, JournalRoom.URGENT), false);
   assert.equal(journal.seal(), false, "no room for a SEAL, no SEAL");
   assert.equal(journal.bytesSince(10 + 29), 10 * BLOCK_SIZE);
   assert.equal(journal.bytesSince(0), 40 * BLOCK_SIZE);
@@ -110,12 +110,30 @@ Deno.test("space is counted, refused when the ring is full, and comes back by re
   journal.release(16);
   assert.equal(journal.usedBytes, 33 * BLOCK_SIZE);
   assert.equal(journal.oldestLsn, 17);
-  assert.ok(journal.hasRoom(3000, false));
-  assert.ok(journal.hasRoom(4 * BLOCK_PAYLOAD_SIZE, false));
-  assert.equal(journal.hasRoom(5 * BLOCK_PAYLOAD_SIZE, false), false);
+  assert.ok(journal.hasRoom(3000, JournalRoom.ORDINARY));
+  assert.ok(journal.hasRoom(4 * BLOCK_PAYLOAD_SIZE, JournalRoom.ORDINARY));
+  assert.equal(journal.hasRoom(5 * BLOCK_PAYLOAD_SIZE, JournalRoom.ORDINARY), false);
   journal.release(journal.durableLsn);
   assert.equal(journal.usedBytes, 0);
   assert.throws(() => journal.release(journal.durableLsn + 1), /not durable/);
+});
+
+Deno.test("what frees a full disk has room of its own in the ring, and leaves some for what must not wait", () => {
+  const { journal, disk, append } = bound(new Bench(200, 1));
+  const fill = (room: JournalRoom): number => {
+    let writes = 0;
+    for (; journal.hasRoom(100, room); writes++) {
+      append(100);
+      journal.flush();
+      disk.run();
+    }
+    return writes;
+  };
+  assert.equal(fill(JournalRoom.ORDINARY), 190);
+  assert.equal(fill(JournalRoom.FREEING), 5);
+  assert.equal(fill(JournalRoom.URGENT), 5);
+  journal.release(journal.durableLsn);
+  assert.equal(fill(JournalRoom.FREEING), 195, "also in the place of what others left");
 });
 
 Deno.test("a write does not cross extents: the rest of one is skipped, and counted", () => {
@@ -129,12 +147,12 @@ Deno.test("a write does not cross extents: the rest of one is skipped, and count
   assert.equal(ring.take(6), 14);
   assert.equal(ring.lastPosition(6), 4 * BLOCK_SIZE);
   assert.equal(ring.take(1), 20);
-  assert.ok(!ring.fits(11, true), "larger than an extent");
+  assert.ok(!ring.fits(11, JournalRoom.URGENT), "larger than an extent");
   ring.release(2);
   assert.equal(ring.usedBlocks, 7);
   assert.equal(ring.take(10), 0, "around the ring");
   assert.equal(ring.usedBlocks, 7 + 9 + 10);
-  assert.ok(ring.fits(4, true) && !ring.fits(5, true));
+  assert.ok(ring.fits(4, JournalRoom.URGENT) && !ring.fits(5, JournalRoom.URGENT));
   assert.equal(ring.lsnWithinOldest(6), 3);
   assert.equal(ring.lsnWithinOldest(5), 2);
   assert.equal(ring.lsnWithinOldest(100), 5);
@@ -147,10 +165,10 @@ Deno.test("what a write would skip counts against the room for it", () => {
   ring.take(10);
   ring.take(7);
   assert.equal(ring.usedBlocks, 27);
-  assert.ok(ring.fits(3, true) && !ring.fits(4, true));
+  assert.ok(ring.fits(3, JournalRoom.URGENT) && !ring.fits(4, JournalRoom.URGENT));
   ring.release(1);
   // Ten blocks are free, three of them at the end of the last extent.
-  assert.ok(ring.fits(7, true) && !ring.fits(8, true));
+  assert.ok(ring.fits(7, JournalRoom.URGENT) && !ring.fits(8, JournalRoom.URGENT));
   assert.equal(ring.take(7), 0);
   assert.equal(ring.usedBlocks, 30);
 });
@@ -159,7 +177,7 @@ Deno.test("buffers grow for large writes, and shrink when writes stay small", ()
   const { journal, disk, arena, append } = bound(new Bench(1024, 2));
   const free = arena.freeBytes;
   const large = 900_000;
-  assert.ok(journal.hasRoom(large, false));
+  assert.ok(journal.hasRoom(large, JournalRoom.ORDINARY));
   append(large);
   assert.equal(arena.freeBytes, free + JOURNAL_BUFFER_BYTES_MIN - MEGABYTE);
   journal.flush();
@@ -172,8 +190,8 @@ Deno.test("buffers grow for large writes, and shrink when writes stay small", ()
   }
   assert.equal(arena.freeBytes, free);
   assert.ok(journal.recordPayloadMax > large);
-  assert.ok(journal.hasRoom(journal.recordPayloadMax, false));
-  assert.equal(journal.hasRoom(2 * journal.recordPayloadMax, false), false);
+  assert.ok(journal.hasRoom(journal.recordPayloadMax, JournalRoom.ORDINARY));
+  assert.equal(journal.hasRoom(2 * journal.recordPayloadMax, JournalRoom.ORDINARY), false);
 });
 
 Deno.test("growing keeps what was recorded, and what is not recorded is written as zeros", () => {
@@ -182,7 +200,7 @@ Deno.test("growing keeps what was recorded, and what is not recorded is written 
   memory.bytes.fill(0xff, MEGABYTE);
   memory.bytes.fill(0x55, 0, 101);
   bench.append(101);
-  assert.ok(journal.hasRoom(200_000, false));
+  assert.ok(journal.hasRoom(200_000, JournalRoom.ORDINARY));
   bench.append(200_000);
   journal.flush();
   disk.run();
@@ -203,13 +221,13 @@ Deno.test("no memory to grow: refused for appends, still room for a vote", () =>
   const { journal, arena, append } = bound(new Bench(64, 2));
   while (arena.allocate(BLOCK_SIZE) >= 0);
   let made = 0;
-  while (journal.hasRoom(1000, false)) {
+  while (journal.hasRoom(1000, JournalRoom.ORDINARY)) {
     append(1000);
     made++;
   }
   assert.ok(made > 30);
   for (let i = 0; i < 100; i++) {
-    assert.ok(journal.hasRoom(0, true));
+    assert.ok(journal.hasRoom(0, JournalRoom.URGENT));
     journal.record(JournalRecordType.HARD, i, 1, 1, 0, 2, 0, 0, 3, 0, 0);
   }
 });
@@ -254,7 +272,7 @@ Deno.test("a failed or short write ends the journal: nothing is retried, nothing
     assert.equal(disk.inFlight, 0);
     assert.deepEqual(durable, [10]);
     assert.equal(journal.durableLsn, 10);
-    assert.equal(journal.hasRoom(0, true), false);
+    assert.equal(journal.hasRoom(0, JournalRoom.URGENT), false);
     assert.throws(() => append(40), /has failed/);
   }
 });

@@ -244,13 +244,13 @@ export function* resetLog(log: PartitionLog, point: SnapshotPoint): Task<number>
   yield* freeze(
     log,
     -1,
-    () => journal.hasRoom(rowBytes) && log.parts.cache.reclaim(rowBytes),
+    () => journal.hasFreeingRoom(rowBytes) && log.parts.cache.reclaim(rowBytes),
   );
   if (log.deleted) return LOG_FAILED;
   const dropped = log.dropSegments(() => true);
   log.beginAfter(begun);
   const row = encodeRow(log, log.sequence + 1);
-  assert(row.length <= rowBytes && journal.create(log, row), "no room for a new beginning");
+  assert(row.length <= rowBytes && journal.createAnew(log, row), "no room for a new beginning");
   yield* journal.durable(journal.recordedLsn);
   for (const segment of dropped) log.parts.retire(segment, 0);
   log.gate.release();

@@ -12,6 +12,7 @@ import {
   RECORD_PAYLOAD_LENGTH_OFFSET,
 } from "./journal_format.ts";
 import { LOG_BUSY, MetaKind } from "./log.ts";
+import { JournalRoom } from "./journal_ring.ts";
 import { moveStart } from "./log_cut.ts";
 import type { PartitionLog } from "./partition_log.ts";
 
@@ -176,7 +177,7 @@ for (const nonsense of NONSENSE) {
     const at = node.engines[0]!.context.arena.allocate(4096);
     node.memory.bytes.fill(0x5a, at, at + 4096);
     const { journal } = log.parts.journal!;
-    assert.equal(journal.hasRoom(payloadBytes, false), true);
+    assert.equal(journal.hasRoom(payloadBytes, JournalRoom.ORDINARY), true);
     const d = log.nextSequence();
     journal.record(nonsense.type as 1, 1, 1, term, small, a, b, c, d, at, payloadBytes);
     log.setHardState(9, 2);

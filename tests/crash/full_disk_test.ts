@@ -8,6 +8,7 @@
 import { strict as assert } from "node:assert";
 import { BALLAST_PATH } from "../../src/storage/ballast.ts";
 import { Broker, within } from "../harness/broker.ts";
+import { canMount, SmallFileSystem } from "../harness/small_file_system.ts";
 import { checkData } from "./check_data.ts";
 import { SMALL_RINGS } from "./faulty_broker.ts";
 import { gregor } from "./gregor_command.ts";
@@ -147,70 +148,4 @@ async function trimAll(load: PlainLoad): Promise<void> {
 /** Bytes that are kept for the next start. */
 function held(place: SmallFileSystem): number {
   return Deno.statSync(`${place.path}/${BALLAST_PATH}`).size;
-}
-
-/** A tmpfs of a few MiB, unmounted when disposed. */
-class SmallFileSystem {
-  readonly path: string;
-
-  constructor(sizeMib: number) {
-    this.path = Deno.makeTempDirSync({ prefix: "gregor-small-" });
-    if (!mount("mount", "-t", "tmpfs", "-o", `size=${sizeMib}m`, "tmpfs", this.path)) {
-      throw new Error(`Cannot mount at ${this.path}`);
-    }
-  }
-
-  /** Takes every byte that is left. */
-  fill(): void {
-    using file = Deno.openSync(`${this.path}/filler`, { append: true, create: true });
-    for (let size = 1024 * 1024; size >= 4096; size /= 16) {
-      const bytes = new Uint8Array(size);
-      try {
-        while (file.writeSync(bytes) === size);
-      } catch (error) {
-        // ENOSPC has no class of its own.
-        if (!(error instanceof Error && "code" in error && error.code === "ENOSPC")) throw error;
-      }
-    }
-  }
-
-  unfill(): void {
-    Deno.removeSync(`${this.path}/filler`);
-  }
-
-  [Symbol.dispose](): void {
-    mount("umount", this.path);
-    Deno.removeSync(this.path, { recursive: true });
-  }
-}
-
-function mount(...command: string[]): boolean {
-  try {
-    return new Deno.Command(command[0]!, { args: command.slice(1), stderr: "null" }).outputSync()
-      .success;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-/** Whether file systems can be mounted here, and take direct writes in memory. */
-function canMount(): boolean {
-  const path = Deno.makeTempDirSync();
-  const mounted = mount("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", path);
-  if (mounted) {
-    const direct = mount(
-      "dd",
-      "if=/dev/zero",
-      `of=${path}/probe`,
-      "bs=4096",
-      "count=1",
-      "oflag=direct",
-    );
-    mount("umount", path);
-    Deno.removeSync(path);
-    return direct;
-  }
-  Deno.removeSync(path);
-  return false;
 }

@@ -24,7 +24,7 @@ import { io, runTask, type Task } from "../../src/io/task.ts";
 import { Journal } from "../../src/storage/journal.ts";
 import { isReservedType, JournalRecordType } from "../../src/storage/journal_format.ts";
 import type { JournalRecord } from "../../src/storage/journal_record.ts";
-import type { JournalExtent } from "../../src/storage/journal_ring.ts";
+import { type JournalExtent, JournalRoom } from "../../src/storage/journal_ring.ts";
 import {
   type JournalDamage,
   type JournalScan,
@@ -162,7 +162,8 @@ export class JournalSimulation {
     const type = TYPES[random.nextBelow(TYPES.length)]!;
     const small = random.nextBelow(2) === 0;
     const length = random.nextBelow(small ? 100 : PAYLOAD_BYTES_MAX);
-    if (!this.journal.hasRoom(length, isReservedType(type))) {
+    const room = isReservedType(type) ? JournalRoom.URGENT : JournalRoom.ORDINARY;
+    if (!this.journal.hasRoom(length, room)) {
       this.journal.flush();
       this.#releaseSome();
       return false;
