@@ -182,10 +182,7 @@ export class Shard {
       pinRoom: () => storage.pinRoom,
       canAppend: (bytes) => storage.canAppend(bytes),
       appendedBytes: () => storage.appendedBytes,
-      knowsRefills: (node) => {
-        const program = this.peers.nodeLinks.links.identityOf(node);
-        return program !== null && program.logicalVersion >= REFILLS_SINCE_VERSION;
-      },
+      knowsRefills: (node) => this.peers.isAbleAt(node, REFILLS_SINCE_VERSION),
       onSilence: (...silence) => this.peers.onSilence(...silence),
       onOverruled: (groupId) => {
         if (groupId === CONTROLLER_GROUP_ID) this.seat.onOverruled();

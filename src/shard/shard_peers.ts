@@ -134,6 +134,12 @@ export class ShardPeers implements PeerLinksListener {
     links.contact(nodeId);
   }
 
+  /** Whether a node's program is able to work at this logical version; false also while it has not been reached. */
+  isAbleAt(node: number, version: number): boolean {
+    const program = this.nodeLinks.links.identityOf(node);
+    return program !== null && program.logicalVersion >= version;
+  }
+
   /** Takes what other nodes' links hold, as far as there is room now. */
   resume(): void {
     this.nodeLinks.links.resume();
