@@ -34,7 +34,8 @@ export class SmallFileSystem {
   }
 
   [Symbol.dispose](): void {
-    mount("umount", this.path);
+    // Who has read the files in this process may not have closed all of them.
+    mount("umount", "--lazy", this.path);
     Deno.removeSync(this.path, { recursive: true });
   }
 }
