@@ -6,8 +6,8 @@
  *                                                                 └─> nothing is left: done
  * ```
  *
- * A partition that takes its marker, or is gone with its topic, is done. One that has a later marker of the
- * producer, or of another coordinator, ends the attempt: somebody else decides by now. Everything else is tried again.
+ * A partition that takes its marker, or is gone with its topic, is done; so is one that has a later epoch of the producer, which
+ * only a later marker gave it. Everything else is tried again, as long as the coordinator is there.
  *
  * @module
  */
@@ -80,21 +80,20 @@ export class ShardMarkerSender implements MarkerSender {
       left.length > 0;
       pauseMs = Math.min(PAUSE_MS_MAX, 2 * pauseMs)
     ) {
-      const outcome = yield* this.#attempt(order, coordinatorEpoch, left);
-      if (outcome === null || !isWanted()) return false;
-      left = outcome;
+      left = yield* this.#attempt(order, coordinatorEpoch, left);
+      if (!isWanted()) return false;
       if (left.length > 0) yield* this.#pause(pauseMs);
       if (!isWanted()) return false;
     }
     return true;
   }
 
-  /** One attempt at each partition; the ones that are left, or null: somebody else decides. */
+  /** One attempt at each partition; the ones that are left. */
   *#attempt(
     order: MarkerOrder,
     coordinatorEpoch: number,
     targets: readonly Target[],
-  ): Task<Target[] | null> {
+  ): Task<Target[]> {
     const { image, leaderOf } = this.#options;
     const left: Target[] = [];
     const byNode = new Map<number, Target[]>();
@@ -111,19 +110,15 @@ export class ShardMarkerSender implements MarkerSender {
       if (known === undefined) byNode.set(nodeId, [target]);
       else known.push(target);
     }
-    const asked: Task<Target[] | null>[] = [];
+    const asked: Task<Target[]>[] = [];
     for (const [nodeId, wanted] of byNode) {
       for (let at = 0; at < wanted.length; at += PARTITIONS_PER_REQUEST) {
         const some = wanted.slice(at, at + PARTITIONS_PER_REQUEST);
         asked.push(this.#ask(nodeId, order, coordinatorEpoch, some));
       }
     }
-    let isOver = false;
-    for (const still of yield* all(asked, REQUESTS_AT_ONCE)) {
-      if (still === null) isOver = true;
-      else left.push(...still);
-    }
-    return isOver ? null : left;
+    for (const still of yield* all(asked, REQUESTS_AT_ONCE)) left.push(...still);
+    return left;
   }
 
   *#ask(
@@ -131,7 +126,7 @@ export class ShardMarkerSender implements MarkerSender {
     order: MarkerOrder,
     coordinatorEpoch: number,
     targets: Target[],
-  ): Task<Target[] | null> {
+  ): Task<Target[]> {
     const request = requestOf(order, coordinatorEpoch, targets);
     const response = yield* this.#options.ask(nodeId, WRITE_TXN_MARKERS, VERSION, request);
     if (response === null) return targets;
@@ -143,16 +138,10 @@ export class ShardMarkerSender implements MarkerSender {
         }
       }
     }
-    const left: Target[] = [];
-    for (const target of targets) {
-      const error = errors.get(`${target.topic}/${target.index}`);
-      if (error === ErrorCode.NONE) continue;
-      const isOver = error === ErrorCode.INVALID_PRODUCER_EPOCH ||
-        error === ErrorCode.TRANSACTION_COORDINATOR_FENCED;
-      if (isOver) return null;
-      left.push(target);
-    }
-    return left;
+    return targets.filter(({ topic, index }) => {
+      const error = errors.get(`${topic}/${index}`);
+      return error !== ErrorCode.NONE && error !== ErrorCode.INVALID_PRODUCER_EPOCH;
+    });
   }
 
   *#pause(ms: number): Task<void> {

@@ -313,7 +313,24 @@ class TransactionStory {
   }
 
   #restartSome(): void {
+    if (this.#random.nextBelow(8) === 0) {
+      // The current goes everywhere: what is left is what the disks have.
+      for (let node = 0; node < 3; node++) {
+        if (this.#lives[node] !== null) this.bench.cluster.nodes[node]!.crash();
+        this.#lives[node] = null;
+      }
+      this.#restartTogether();
+    }
     if (this.#random.nextBelow(2) > 0) this.#restartAll();
+  }
+
+  #restartTogether(): void {
+    const { nodes } = this.bench.cluster;
+    for (let node = 0; node < 3; node++) {
+      this.#lives[node] = 1 + this.#random.nextBelow(2);
+      nodes[node]!.begin(this.#lives[node]!);
+    }
+    this.bench.until(() => nodes.every(({ accepting }) => accepting), "the cluster");
   }
 
   #restartAll(): void {
