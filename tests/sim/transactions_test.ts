@@ -115,6 +115,7 @@ class TransactionStory {
       try {
         this.#write(producer, number);
         this.#commitOffset(producer, number + 1);
+        this.#peek();
         this.#perhapsCrash();
         isCommitted = this.#end(producer, commits) && commits;
       } catch (error) {
@@ -241,8 +242,14 @@ class TransactionStory {
     assert(errors.includes(answer.errorCode), `a zombie wrote: ${answer.errorCode}`);
   }
 
-  #read(index: number): number[] {
-    const end = this.#endOffset(index);
+  /** In the middle of a transaction: what was committed can be read, up to some point, and nothing else. */
+  #peek(): void {
+    const index = this.#random.nextBelow(PARTITIONS);
+    const numbers = this.#read(index, this.#offsetOf(index, 1));
+    assert.deepEqual(numbers, this.committed.slice(0, numbers.length), `partition ${index}`);
+  }
+
+  #read(index: number, end = this.#endOffset(index)): number[] {
     const numbers: number[] = [];
     for (let offset = 0; offset < end;) {
       const partitions = [
@@ -270,27 +277,28 @@ class TransactionStory {
 
   /** The log's end, once no transaction is open any more. */
   #endOffset(index: number): number {
-    const offset = (isolationLevel: number): number => {
-      const partitions = [{
-        partitionIndex: index,
-        currentLeaderEpoch: -1,
-        timestamp: -1,
-        maxNumOffsets: 1,
-      }];
-      const request = newListOffsetsRequest({
-        replicaId: -1,
-        isolationLevel,
-        topics: [{ name: TOPIC, partitions }],
-      });
-      return this.#retried("ListOffsets", () => {
-        const answer = this.#ask(this.#leader(index), LIST_OFFSETS, 5, request);
-        return answer?.topics[0]?.partitions[0] ?? null;
-      }).offset;
-    };
     return this.#eventually("the last stable offset", () => {
-      const end = offset(0);
-      return offset(1) === end ? end : null;
+      const end = this.#offsetOf(index, 0);
+      return this.#offsetOf(index, 1) === end ? end : null;
     });
+  }
+
+  #offsetOf(index: number, isolationLevel: number): number {
+    const partitions = [{
+      partitionIndex: index,
+      currentLeaderEpoch: -1,
+      timestamp: -1,
+      maxNumOffsets: 1,
+    }];
+    const request = newListOffsetsRequest({
+      replicaId: -1,
+      isolationLevel,
+      topics: [{ name: TOPIC, partitions }],
+    });
+    return this.#retried("ListOffsets", () => {
+      const answer = this.#ask(this.#leader(index), LIST_OFFSETS, 5, request);
+      return answer?.topics[0]?.partitions[0] ?? null;
+    }).offset;
   }
 
   #groupOffset(): number {
