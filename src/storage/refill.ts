@@ -9,8 +9,8 @@
  * ```text
  *   settle    nothing in memory is still to be written to these blocks; the segment is closed where that takes it
  *   fetch     whole batches, checked one by one
- *   overlay   what else is in the first and the last block, from its neighbours, as far as they can be read; at first, nothing
- *             is written where the disk does not give them back
+ *   overlay   what else is in the first and the last block, from its neighbours, as far as they can be read; those that cannot,
+ *             because the disk does not give back a block that they share, are fetched and written together with it
  *   write     durable, in place
  *   read      from the disk again, with its checksum: only then the extent is mended
  * ```
@@ -131,6 +131,9 @@ class Refill implements MemoryLack {
   readonly #log: PartitionLog;
   readonly #segment: Segment;
   #extent: number;
+  /** Those that are written together: mostly this one alone. */
+  #first: number;
+  #last: number;
   readonly #source: RecordSource;
   readonly #mayBlank: boolean;
   /** Of the first and the last block; and of the extents that share them. */
@@ -156,7 +159,7 @@ class Refill implements MemoryLack {
     this.#parts = parts;
     this.#log = log;
     this.#segment = segment;
-    this.#extent = extent;
+    this.#extent = this.#first = this.#last = extent;
     this.#source = source;
     this.#mayBlank = mayBlank;
     this.#cuts = segment.index.cuts;
@@ -205,12 +208,67 @@ class Refill implements MemoryLack {
     const checksum = this.#parts.context.crc32c(from, length, extentSeed(groupId, position));
     const isKnown = checksum === index.checksums[extent];
     if (got !== length || (!isKnown && !this.#areTermsKnown)) return Refilled.ABSENT;
-    const written = yield* this.#write(position, length);
+    let written = yield* this.#write(position, length);
+    if (written === Refilled.EDGE) written = yield* this.#writeRun();
     if (written !== Refilled.MENDED) return written;
     if (!isKnown) this.#correct(checksum);
     const chunk = yield* this.#parts.loader.load(this.#segment, extent);
     chunk?.unpin();
     return chunk !== null || this.#segment.dropped ? Refilled.MENDED : Refilled.FAILED;
+  }
+
+  /**
+   * The extents that share blocks which the disk does not give back, all of them at once: then nothing is written over that
+   * is not known.
+   */
+  *#writeRun(): Task<Refilled> {
+    const segment = this.#segment;
+    const { index, groupId } = segment;
+    const { positions, lengths, checksums } = index;
+    this.#first = yield* this.#unreadTo(-1);
+    this.#last = yield* this.#unreadTo(1);
+    const position = positions[this.#first]!;
+    const length = positions[this.#last]! + lengths[this.#last]! - position;
+    const endOffset = extentEnd(segment, this.#last);
+    if (this.#first === this.#last || length > PIECE_BYTES) return Refilled.EDGE;
+    if (!(yield* this.#settle(position + length)) || !this.#reserve(position, length)) {
+      return Refilled.BUSY;
+    }
+    const from = this.#buffer + (position - roundDown(position));
+    this.#nextOffset = index.baseOffsets[this.#first]!;
+    let got = 0;
+    while (this.#nextOffset < endOffset) {
+      const bytes = yield* this.#fetch(endOffset, from + got, length - got);
+      if (bytes < 0) return Refilled.EDGE;
+      got += bytes;
+    }
+    if (this.#hasChanged) return Refilled.BUSY;
+    for (let extent = this.#first; extent <= this.#last; extent++) {
+      const at = positions[extent]!;
+      const seed = extentSeed(groupId, at);
+      const checksum = this.#parts.context.crc32c(from + at - position, lengths[extent]!, seed);
+      if (got !== length || checksum !== checksums[extent]) return Refilled.EDGE;
+    }
+    return yield* this.#write(position, length);
+  }
+
+  /** The last extent in a direction that shares a block with the one before it, and cannot be read either. */
+  *#unreadTo(direction: 1 | -1): Task<number> {
+    const segment = this.#segment;
+    const { index: { positions, lengths, count } } = segment;
+    let extent = this.#extent;
+    for (;;) {
+      const next = extent + direction;
+      if (next < 0 || next >= count || positions[next] === segment.damagedFrom) return extent;
+      const upper = Math.max(extent, next);
+      const lower = Math.min(extent, next);
+      const isShared = roundDown(positions[upper]!) < positions[lower]! + lengths[lower]!;
+      if (!isShared || extentEnd(segment, next) <= this.#log.startOffset) return extent;
+      const chunk = yield* this.#parts.loader.load(segment, next, this);
+      chunk?.unpin();
+      if (chunk !== null || this.lacksMemory || this.#hasChanged) return extent;
+      extent = next;
+    }
   }
 
   /**
@@ -256,7 +314,7 @@ class Refill implements MemoryLack {
     if ((yield* this.#parts.loader.loadIndex(segment)) < 0) return segment.dropped;
     const { index } = segment;
     this.#cuts = index.cuts;
-    this.#extent = index.count - 1;
+    this.#extent = this.#first = this.#last = index.count - 1;
     this.#nextOffset = index.baseOffsets[this.#extent]!;
     this.#areTermsKnown = true;
     if (segment.damagedFrom < Infinity) {
@@ -430,11 +488,11 @@ class Refill implements MemoryLack {
    */
   *#overlay(from: number, to: number): Task<boolean> {
     const { index } = this.#segment;
-    for (let extent = this.#extent - 1; extent >= 0; extent--) {
+    for (let extent = this.#first - 1; extent >= 0; extent--) {
       if (index.positions[extent]! + index.lengths[extent]! <= from) break;
       if (!(yield* this.#copy(extent, from, to))) return false;
     }
-    for (let extent = this.#extent + 1; extent < index.count; extent++) {
+    for (let extent = this.#last + 1; extent < index.count; extent++) {
       if (index.positions[extent]! >= to) break;
       if (!(yield* this.#copy(extent, from, to))) return false;
     }

@@ -191,3 +191,32 @@ Deno.test("what shares a block with damaged records, and the disk does not give 
   assert.deepEqual(results, [Refilled.EDGE, Refilled.MENDED]);
   assert.deepEqual(node.readAll(log, 0), bytes);
 });
+
+Deno.test("records that share a block which the disk does not give back are written anew together, at once", () => {
+  const { node, log, bytes } = restarted(6);
+  const [engine] = node.engines;
+  const segment = log.segmentList[0]!;
+  runTask(engine!.loader.loadIndex(segment), () => {});
+  node.settle();
+  const { path } = segment.file;
+  const length = segment.index.lengths[0]!;
+  assert(segment.index.count === 2 && length % BLOCK_SIZE > 0);
+  node.disk.loseBlock(path, Math.floor(length / BLOCK_SIZE));
+  const batchBytes = bytes.length / BATCHES;
+  const source: RecordSource = {
+    *fetch({ offset, endOffset, address, room }, accepts) {
+      yield* engine!.nextTurn();
+      const from = offset * batchBytes;
+      const size = (Math.min(endOffset, offset + Math.floor(room / batchBytes)) - offset) *
+        batchBytes;
+      node.memory.bytes.set(bytes.subarray(from, from + size), address);
+      return accepts(size) ? size : -Refilled.ABSENT;
+    },
+  };
+  const results: number[] = [];
+  const place = { groupId: GROUP, file: path, position: 0 };
+  runTask(engine!.refill(place, source, false), (result) => results.push(result));
+  node.settle();
+  assert.deepEqual(results, [Refilled.MENDED]);
+  assert.deepEqual(node.readAll(log, 0), bytes);
+});
