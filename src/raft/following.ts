@@ -287,9 +287,13 @@ export class Following {
     this.#advance();
   }
 
-  /** Commits what the leader has committed, and what is durable here. */
+  /**
+   * Commits what the leader has committed, and what is durable here. Of a log that lost something it is not known to be what this
+   * node acknowledged: the leader still counts on that, and says how much of it is committed.
+   */
   #advance(): void {
     const state = this.#state;
+    if (state.log.suspect) return;
     const index = Math.min(this.#leaderCommit, this.#matched, state.log.durableIndex);
     if (index > state.commitIndex) state.commitTo(index);
   }

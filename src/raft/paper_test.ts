@@ -189,6 +189,13 @@ Deno.test("a heartbeat commits nothing beyond what it says", () => {
   assert.equal(solo.group.commitIndex, 2);
 });
 
+Deno.test("of a log that may have lost entries a heartbeat commits nothing, whatever was acknowledged before", () => {
+  const solo = new Solo(simple(1, 2, 3), [1, 1, 1], (log) => log.suspect = true);
+  const lines = solo.step(2, HEARTBEAT, { term: 2, commit: 2 });
+  assert.ok(lines.some((line) => line.includes("match 0")), lines.join());
+  assert.equal(solo.group.commitIndex, 0);
+});
+
 Deno.test("a cut that fails leaves the replica silent until the log works; then it is cut again", () => {
   const solo = new Solo(simple(1, 2, 3), [1, 1, 2, 2]);
   const append = () => solo.append(2, { term: 3, index: 1, indexTerm: 1 }, [1, 3]);
