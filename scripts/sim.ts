@@ -1,8 +1,8 @@
 /**
  * Runs simulations: `deno task sim [--nodes N] [--seed N] [--seeds K] [--damage] [--trace]`.
  *
- * Of one node, or of a cluster of several (`--nodes 3`; `--nodes any`: as the seed decides). With `--damage` the disk of
- * one node is damaged between lives, for certain. Each seed is run twice, and must be equal both
+ * Of one node, or of a cluster of several (`--nodes 3`; `--nodes any`: as the seed decides). With `--damage` disks are
+ * damaged for certain, as far as the seed has room for it. Each seed is run twice, and must be equal both
  * times. One line per failure, with the command that shows it again. With `--trace` each seed is run once, and what
  * happened is printed: virtual time (ms), who, what; a failure comes last. Exit codes: 0 all held, 1 the broker
  * crashed, 2 somebody waited for ever, 3 a client got a wrong answer, 4 two runs of a seed differed, 64 bad flags.
@@ -75,8 +75,8 @@ function main(): number {
 
 /** The flags, other than the seed, that a run depends on. */
 function kindOf({ nodes, damage }: Flags): string {
-  if (nodes !== 1) return ` --nodes ${nodes ?? "any"}`;
-  return damage ? " --damage" : "";
+  const size = nodes === 1 ? "" : ` --nodes ${nodes ?? "any"}`;
+  return damage ? `${size} --damage` : size;
 }
 
 interface Ran {
@@ -86,7 +86,7 @@ interface Ran {
 
 function run(seed: number, { nodes, damage, trace }: Flags): Ran {
   if (nodes !== 1) {
-    const options = nodes === null ? {} : { nodes };
+    const options = { damage, ...(nodes === null ? {} : { nodes }) };
     return trace
       ? runCluster(seed, { ...options, print: (line) => console.log(line) })
       : runClusterTwice(seed, options);
@@ -117,7 +117,6 @@ function readFlags(): Flags | null {
     if (nodes !== null && !(nodes >= 1 && nodes <= NODES_MAX)) {
       throw new TypeError(`--nodes takes a number up to ${NODES_MAX}, or any`);
     }
-    if (nodes !== 1 && values.damage) throw new TypeError("--damage is for one node");
     return { nodes, seed, seeds, damage: values.damage, trace: values.trace };
   } catch (error) {
     console.error(`Cannot run: ${error instanceof Error ? error.message : error}`);

@@ -24,7 +24,7 @@ import type { Memory } from "../bytes/memory.ts";
 import type { Completion } from "./completion.ts";
 import { BLOCK_SIZE, type Disk } from "./disk.ts";
 import { EBADF, EINVAL, EIO, EISDIR, ENOENT, ENOSPC } from "./errno.ts";
-import { MemoryFile, type Roughness } from "./memory_file.ts";
+import { MemoryFile, type Roughness, type StrayBlock } from "./memory_file.ts";
 import { MemoryNames, type MemoryNode } from "./memory_names.ts";
 
 /** The operations that a fault can be tied to. */
@@ -250,14 +250,19 @@ export class MemoryDisk implements Disk {
     this.#fileAt(path).loseBlock(block);
   }
 
-  /** The device gives back what {@linkcode loseBlock} took of a file. */
-  giveBack(path: string): void {
-    this.#fileAt(path).giveBack();
+  /** The device gives back what {@linkcode loseBlock} took of a file, or one block of it. */
+  giveBack(path: string, block?: number): void {
+    this.#fileAt(path).giveBack(block);
   }
 
   /** Whether reading a block fails. */
   isLost(path: string, block: number): boolean {
     return this.#fileAt(path).isLost(block);
+  }
+
+  /** Blocks of a file that the last power cut lost, because no sync had covered them. */
+  straysOf(path: string): readonly StrayBlock[] {
+    return this.#fileAt(path).strays;
   }
 
   /** Damage: a file is removed. */

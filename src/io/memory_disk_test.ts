@@ -255,6 +255,35 @@ Deno.test("a rough crash leaves garbage, and blocks that fail until they are wri
   assert.ok(outcomes.garbage > 20 && outcomes.unreadable > 5, JSON.stringify(outcomes));
 });
 
+Deno.test("what a power cut lost of writes is shown, and one unreadable block is given back", () => {
+  const outcomes = { lost: 0, left: 0 };
+  for (let seed = 0; seed < 100; seed++) {
+    const { memory, disk } = newLife(seed);
+    const handle = finish(disk, openSynced(disk, "file"));
+    memory.bytes.fill(1, 0, 2 * BLOCK_SIZE);
+    finish(disk, io((done) => disk.write(handle, 0, 0, 2 * BLOCK_SIZE, true, done)));
+    memory.bytes.fill(2, 0, BLOCK_SIZE);
+    finish(disk, io((done) => disk.write(handle, BLOCK_SIZE, 0, BLOCK_SIZE, false, done)));
+    disk.crash();
+    const isOld = disk.blockAt("file", 1)!.every((byte) => byte === 1);
+    const strays = disk.straysOf("file");
+    if (strays.length === 0) outcomes.left++;
+    else {
+      outcomes.lost++;
+      assert.ok(isOld);
+      assert.deepEqual(strays.map(({ block }) => block), [1]);
+      assert.ok(strays[0]!.bytes.every((byte) => byte === 2));
+    }
+    for (const block of [0, 1]) disk.loseBlock("file", block);
+    disk.giveBack("file", 0);
+    assert.deepEqual([0, 1].map((block) => disk.isLost("file", block)), [false, true]);
+    const next = disk.restart();
+    next.crash();
+    assert.deepEqual(next.straysOf("file"), []);
+  }
+  assert.ok(outcomes.lost > 10 && outcomes.left > 10, JSON.stringify(outcomes));
+});
+
 Deno.test("space that was reserved is durable with the next sync, and may be lost before", () => {
   let lost = 0;
   for (let seed = 0; seed < 60; seed++) {

@@ -50,6 +50,12 @@ interface PendingSpace {
   readonly stamp: number;
 }
 
+/** A block that the last power cut lost: a device may have written it to another place. */
+export interface StrayBlock {
+  readonly block: number;
+  readonly bytes: Uint8Array;
+}
+
 /** A change that no sync has covered: one block's new bytes, or (block -1) a new size. */
 interface PendingChange {
   block: number;
@@ -72,6 +78,7 @@ export class MemoryFile {
   #reserved = new Set<number>();
   #pendingSpace: PendingSpace[] = [];
   #unreadable = new Set<number>();
+  #strays: readonly StrayBlock[] = [];
   #writes = 0;
 
   constructor(id: number) {
@@ -180,6 +187,7 @@ export class MemoryFile {
   crash(random: Random, roughness: Roughness = {}): void {
     let write = 0;
     let fate = 0;
+    const strays: StrayBlock[] = [];
     for (const change of this.#pending) {
       if (change.write !== write) {
         write = change.write;
@@ -189,8 +197,9 @@ export class MemoryFile {
       if (ownFate === FATE_KEPT) this.#settle(change);
       else if (ownFate === FATE_TORN && change.block !== RESIZE) {
         this.#tear(change, random, roughness);
-      }
+      } else if (change.block !== RESIZE) strays.push(change);
     }
+    this.#strays = strays;
     this.#pending = [];
     this.#loseSpace(random);
     this.size = this.#durableSize;
@@ -227,14 +236,20 @@ export class MemoryFile {
     this.#unreadable.add(block);
   }
 
-  /** Reads of blocks that were lost succeed again, with what the blocks held. */
-  giveBack(): void {
-    this.#unreadable.clear();
+  /** Reads of blocks that were lost succeed again, with what the blocks held: of all of them, or of one. */
+  giveBack(block?: number): void {
+    if (block === undefined) this.#unreadable.clear();
+    else this.#unreadable.delete(block);
   }
 
   /** Whether reads of the block fail. */
   isLost(block: number): boolean {
     return this.#unreadable.has(block);
+  }
+
+  /** What the last power cut lost of writes that no sync had covered. */
+  get strays(): readonly StrayBlock[] {
+    return this.#strays;
   }
 
   /** Damage: a block's bytes become others where they lie; null: as if it had never been written. */

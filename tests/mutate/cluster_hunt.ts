@@ -7,7 +7,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { CLUSTER_MUTATIONS } from "./cluster_mutations.ts";
+import { CLUSTER_MUTATIONS, HARD_MUTATIONS } from "./cluster_mutations.ts";
 import { hunt, lineOf, type Prey } from "./mutate.ts";
 import type { Mutation } from "./mutations.ts";
 
@@ -18,12 +18,16 @@ const SMALL = [
 ];
 const SEEDS_DEFAULT = 60;
 
+/** Clusters with all hardships, as those of CI's fresh seeds. */
+const HARD = "hard";
+
 /** @param only the one simulation to run; all in which a bug may show when absent */
 export function preyOf(only?: string): Prey {
   return {
     sources: "src",
     hunter: "tests/mutate/hunt_cluster.ts",
     tries: (mutation, seeds) => {
+      if (only === HARD) return [`${HARD}:1-${seeds}`];
       const all = [...smallOf(mutation), `cluster:1-${seeds}`];
       return all.filter((each) => only === undefined || each.startsWith(only));
     },
@@ -45,7 +49,8 @@ if (import.meta.main) {
       in: { type: "string" },
     },
   });
-  const chosen = CLUSTER_MUTATIONS.filter(({ name }) => name.includes(values.only));
+  const known = values.in === HARD ? HARD_MUTATIONS : CLUSTER_MUTATIONS;
+  const chosen = known.filter(({ name }) => name.includes(values.only));
   const told = (verdict: Parameters<typeof lineOf>[0]): void => console.log(lineOf(verdict));
   const verdicts = await hunt(chosen, Number(values.seeds), told, preyOf(values.in));
   const caught = verdicts.filter(({ outcome }) => outcome === "caught").length;

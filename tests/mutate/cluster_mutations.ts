@@ -230,3 +230,29 @@ export const CLUSTER_MUTATIONS: readonly Mutation[] = [
     )],
   },
 ];
+
+/** What only damaged disks show. */
+const DAMAGE_MUTATIONS: readonly Mutation[] = [
+  {
+    name: "bytes that do not match their checksum are served",
+    edits: [edit(
+      "storage/segment_loader.ts",
+      "if (checksum === segment.index.checksums[chunk.extent]!) {",
+      "if (checksum >= 0) {",
+    )],
+  },
+];
+
+/** Of the others those that clusters with all hardships are tried on, too: what few seeds meet is found by others. */
+const TRIED_HARD = [
+  "an append is acknowledged before it is durable",
+  "a leader counts what it has sent",
+  "entries of another term are kept",
+  "clients are served before the no-op is committed",
+  "the high watermark is what the leader's own disk has",
+];
+
+export const HARD_MUTATIONS: readonly Mutation[] = [
+  ...DAMAGE_MUTATIONS,
+  ...CLUSTER_MUTATIONS.filter(({ name }) => TRIED_HARD.includes(name)),
+];

@@ -1,6 +1,7 @@
 /**
  * Runs seeds of the simulations in which a cluster's bugs show until one fails; run by `cluster_hunt.ts` in a copy of the tree.
- * Arguments are ranges (`raft:1-200`, `replication:1-20`, `cluster:1-60`), tried in this order. Output is that of `hunt.ts`.
+ * Arguments are ranges (`raft:1-200`, `replication:1-20`, `cluster:1-60`; `hard:1-60` are clusters with all hardships), tried in
+ * this order. Output is that of `hunt.ts`.
  *
  * @module
  */
@@ -15,6 +16,7 @@ const SIMULATIONS: Readonly<Record<string, (seed: number) => unknown>> = {
   replication: (seed) => new ReplicationSimulation(seed).run(),
   // Where disks fail as well, fewer seeds meet what a bug needs.
   cluster: (seed) => runCluster(seed, { plan: SPARED }),
+  hard: (seed) => runCluster(seed, { damage: true }),
 };
 
 function hunt(): string {

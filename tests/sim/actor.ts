@@ -67,7 +67,8 @@ export interface Stage {
   readonly cluster: SimCluster;
   readonly checker: Checker;
   readonly topics: SimTopic[];
-  readonly damage: DamageBook;
+  /** What was done to the disk of each node, by its id. */
+  readonly books: readonly DamageBook[];
   /** The disk fills or fails: appends may be refused with KAFKA_STORAGE_ERROR. */
   readonly failingDisk: boolean;
   /** There are clients that stall, crowd and take nothing. */

@@ -18,6 +18,8 @@ const LINKS_BYTES = 320 * KIB;
 const RUN_MS = 60_000;
 const LONGER_MS_MAX = 15_000;
 const SKEW_MS_MAX = 600_000;
+/** Disks are damaged in one seed of so many. */
+const DAMAGED_ONE_IN = 8;
 
 export interface ClusterPlan extends SwarmPlan {
   /** For how long things go wrong (virtual ms). */
@@ -57,21 +59,29 @@ export interface ClusterPlan extends SwarmPlan {
   readonly lazyOdds: number;
   /**
    * The disk of this node is damaged between its lives; -1: none is. It is the one that loses its disk, if one does, and others
-   * have what it held: of at least three replicas, or records may be lost. Only tests ask for it yet.
+   * have what it held: of at least three replicas, or records may be lost.
    */
   readonly rotten: number;
+  /** Of that disk sectors cannot be read, perhaps for a while, and what a power cut lost may be in another place. */
+  readonly badSectors: boolean;
+  /** Blocks of segments go bad while nodes live, on all nodes; of each record one good copy is left. */
+  readonly sores: boolean;
+  /** Reads and openings of files fail for a while. */
+  readonly readErrors: boolean;
 }
 
 /** What a seed decides after its shape and its changes of who holds what. */
 type Hardships =
+  | Damages
   | "nuisances"
   | "outOfStep"
   | "hiccups"
   | "ioErrors"
   | "fills"
   | "roughness"
-  | "lazyOdds"
-  | "rotten";
+  | "lazyOdds";
+/** What a seed decides at last. */
+type Damages = "rotten" | "badSectors" | "sores" | "readErrors";
 type Membership = "moves" | "wiped" | "ambush";
 
 /**
@@ -88,8 +98,16 @@ export function membershipPlanOf(
   return { ...plan, moves, wiped, ambush: ambushPlanOf(random, plan.restarts) };
 }
 
+/** Disks that nobody damages. */
+const SOUND: Pick<ClusterPlan, Damages> = {
+  rotten: -1,
+  badSectors: false,
+  sores: false,
+  readErrors: false,
+};
+
 /** Troubles of disks and clients; of a Random of its own, so that a seed without any is what it was. */
-export function hardshipsOf(random: Random): Pick<ClusterPlan, Hardships> {
+export function hardshipsOf(random: Random): Pick<ClusterPlan, Exclude<Hardships, Damages>> {
   const half = (): boolean => random.nextBelow(2) === 0;
   const nuisances = [2, 6, 15][random.nextBelow(3)]!;
   return {
@@ -100,12 +118,35 @@ export function hardshipsOf(random: Random): Pick<ClusterPlan, Hardships> {
     fills: half(),
     roughness: half() ? { garbage: true, wholeBlocks: half() } : null,
     lazyOdds: half() ? [4, 16][random.nextBelow(2)]! : 0,
-    rotten: -1,
+  };
+}
+
+/**
+ * Damage of disks; of a Random of its own, too.
+ *
+ * @param isCertain there is some, as far as the shape of the cluster allows; else in one seed of a few
+ */
+export function damagesOf(
+  random: Random,
+  { nodes, replication, restarts, wiped }: Omit<ClusterPlan, Damages>,
+  isCertain: boolean,
+): Pick<ClusterPlan, Damages> {
+  const half = (): boolean => random.nextBelow(2) === 0;
+  const isDamaged = random.nextBelow(DAMAGED_ONE_IN) === 0;
+  if (!isDamaged && !isCertain) return SOUND;
+  const isRotten = half() && restarts && replication > 2;
+  const node = wiped >= 0 ? wiped : random.nextBelow(nodes);
+  return {
+    rotten: isRotten ? node : -1,
+    badSectors: half(),
+    sores: half(),
+    readErrors: half(),
   };
 }
 
 /** Disks and clients as sound as they were before there were hardships: for seeds that found something then. */
 export const SPARED: Pick<ClusterPlan, Hardships> = {
+  ...SOUND,
   nuisances: 0,
   outOfStep: false,
   hiccups: false,
@@ -113,7 +154,6 @@ export const SPARED: Pick<ClusterPlan, Hardships> = {
   fills: false,
   roughness: null,
   lazyOdds: 0,
-  rotten: -1,
 };
 
 export function clusterPlanOf(

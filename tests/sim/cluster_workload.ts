@@ -17,7 +17,13 @@ import { AdminActor } from "./admin_actor.ts";
 import { Ambush } from "./ambush.ts";
 import { castOf } from "./cast.ts";
 import { Checker } from "./checker.ts";
-import { type ClusterPlan, clusterPlanOf, hardshipsOf, membershipPlanOf } from "./cluster_plan.ts";
+import {
+  type ClusterPlan,
+  clusterPlanOf,
+  damagesOf,
+  hardshipsOf,
+  membershipPlanOf,
+} from "./cluster_plan.ts";
 import { ClusterWatch } from "./cluster_watch.ts";
 import { DamageBook } from "./damage_book.ts";
 import { DiskTroubles } from "./disk_troubles.ts";
@@ -26,10 +32,11 @@ import { checkBudgets, checkMemory } from "./memory_check.ts";
 import { NetworkFaults } from "./network_faults.ts";
 import { NodeFate, type Steps } from "./node_fate.ts";
 import { NodeTroubles } from "./node_troubles.ts";
-import { POLL_BEHIND_MS } from "./nuisance_actor.ts";
+import { NuisanceActor, POLL_BEHIND_MS } from "./nuisance_actor.ts";
 import { ProduceActor } from "./produce_actor.ts";
 import { QuorumWatch } from "./quorum_watch.ts";
 import { failureOf, runTwice } from "./run_seed.ts";
+import { Sores } from "./sores.ts";
 import { SimFailure } from "./sim_failure.ts";
 import { SimCluster } from "./sim_cluster.ts";
 import { VerifyActor } from "./verify_actor.ts";
@@ -41,6 +48,8 @@ const REST_MS = 3_000;
 const MEMBERSHIP_SEED = 0x1f83d9ab;
 const AMBUSH_SEED = 0x3c6ef372;
 const HARDSHIP_SEED = 0x5be0cd19;
+const DAMAGE_SEED = 0x428a2f98;
+const SORES_SEED = 0x71374491;
 /** Steps between two looks at all nodes, and at their budgets. */
 const WATCH_STEPS = 4;
 const BUDGET_STEPS = 64;
@@ -49,6 +58,8 @@ export interface ClusterOptions {
   /** How many nodes; the seed decides when absent. */
   readonly nodes?: number;
   readonly plan?: Partial<ClusterPlan>;
+  /** Disks are damaged, for certain as far as the seed's cluster allows; else in few seeds. */
+  readonly damage?: boolean;
   /** Takes the lines of a trace. */
   readonly print?: ((line: string) => void) | null;
 }
@@ -60,8 +71,9 @@ export interface ClusterResult {
   readonly acknowledgements: number;
   readonly batchesRead: number;
   readonly virtualMs: number;
-  /** How often a disk was damaged. */
+  /** How often a disk was damaged between two lives, and a block while its node lived. */
   readonly strikes: number;
+  readonly sores: number;
 }
 
 export class ClusterWorkload {
@@ -76,6 +88,7 @@ export class ClusterWorkload {
   readonly #troubles: NodeTroubles;
   readonly #ambush: Ambush | null;
   readonly #disks: DiskTroubles;
+  readonly #sores: Sores;
   readonly #watch: ClusterWatch;
   readonly #quorums = new QuorumWatch();
   #steps = 0;
@@ -87,7 +100,10 @@ export class ClusterWorkload {
     const changes = new Xoshiro128(seed ^ MEMBERSHIP_SEED);
     const hardship = new Xoshiro128(seed ^ HARDSHIP_SEED);
     const members = membershipPlanOf(changes, shape);
-    const plan = this.plan = { ...members, ...hardshipsOf(hardship), ...options.plan };
+    const hard = { ...members, ...hardshipsOf(hardship) };
+    const rot = new Xoshiro128(seed ^ DAMAGE_SEED);
+    const damages = damagesOf(rot, hard, options.damage === true);
+    const plan = this.plan = { ...hard, ...damages, ...options.plan };
     const { nodes, skewMsMax } = plan;
     const skews = Array.from({ length: nodes }, () => this.#random.nextBelow(skewMsMax + 1));
     this.cluster = new SimCluster({
@@ -115,13 +131,15 @@ export class ClusterWorkload {
       const groupId = this.cluster.groupOf(topicId, index);
       return groupId < 0 ? Infinity : this.#quorums.committedOffset(groupId);
     };
-    this.#watch = new ClusterWatch(this.cluster, plan.rotten >= 0);
+    const damage = plan.rotten >= 0 || plan.sores || plan.readErrors;
+    const books = this.cluster.nodes.map(() => new DamageBook());
+    this.#watch = new ClusterWatch(this.cluster, damage);
     this.#stage = {
       cluster: this.cluster,
       checker: this.checker,
       topics: [],
-      damage: new DamageBook(),
-      failingDisk: plan.ioErrors || plan.fills,
+      books,
+      failingDisk: plan.ioErrors || plan.fills || plan.sores || plan.readErrors,
       nuisances: plan.nuisances > 0,
       stalls: true,
       discovers: true,
@@ -149,11 +167,12 @@ export class ClusterWorkload {
       ? null
       : new Ambush(this.cluster, plan.ambush, new Xoshiro128(seed ^ AMBUSH_SEED));
     this.#disks = new DiskTroubles(this.cluster, plan, hardship);
+    this.#sores = new Sores(this.cluster, plan, books, new Xoshiro128(seed ^ SORES_SEED));
     for (let i = 0; i < plan.topics; i++) this.#stage.topics.push(this.#topic(i));
     const admin = new AdminActor(this.#stage, this.#next(), {
       busy: plan.admins > 0,
-      damage: plan.rotten >= 0,
-      moves: plan.moves ? { nodes, replicasMin: this.#losesDisks ? 3 : 1 } : null,
+      damage,
+      moves: plan.moves ? { nodes, replicasMin: this.#losesDisks ? 3 : plan.sores ? 2 : 1 } : null,
       segmentBytes: plan.segmentBytes,
       retention: plan.retention,
       replication: plan.replication,
@@ -181,6 +200,7 @@ export class ClusterWorkload {
       batchesRead: this.checker.batchesRead,
       virtualMs: this.cluster.nowMs,
       strikes: this.#fates.reduce((sum, { strikes }) => sum + strikes, 0),
+      sores: this.#sores.count,
     };
     // What nodes hold of the shim is limited, and many seeds are run in one process.
     for (const node of this.cluster.nodes) node.crash();
@@ -196,8 +216,11 @@ export class ClusterWorkload {
     this.#troubles.end();
     this.#ambush?.end();
     this.#disks.end();
+    this.#sores.end();
     // Which nodes a group on its way needs is not known here.
-    const isAway = this.plan.minorityStaysAway && !this.plan.moves && !this.#losesDisks
+    const { minorityStaysAway, moves, sores } = this.plan;
+    // Nor which nodes have what is to be mended.
+    const isAway = minorityStaysAway && !moves && !sores && !this.#losesDisks
       ? this.#minority()
       : (): boolean => false;
     const away = this.#fates.filter(({ node }) => isAway(node.nodeId));
@@ -240,6 +263,8 @@ export class ClusterWorkload {
   }
 
   #verify(): void {
+    // Damage that is mended meanwhile takes its time, and a frame that was begun is not waited for so long.
+    for (const actor of this.#actors) if (actor instanceof NuisanceActor) actor.hangUp();
     const verify = new VerifyActor(this.#stage, this.#next());
     this.#actors.push(verify);
     this.#until(() => verify.idle, "the logs are not read");
@@ -308,6 +333,7 @@ export class ClusterWorkload {
       this.#troubles.tick();
       this.#ambush?.tick();
       this.#disks.tick();
+      this.#sores.tick();
     }
     for (const actor of this.#actors) actor.tick();
     this.#steps++;

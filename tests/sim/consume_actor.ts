@@ -302,6 +302,11 @@ export class ConsumeActor extends Actor {
         return;
       case ErrorCode.KAFKA_STORAGE_ERROR:
       case ErrorCode.CORRUPT_MESSAGE:
+        // Others have it.
+        expect(
+          errorCode === ErrorCode.KAFKA_STORAGE_ERROR || !this.#isCluster,
+          () => `${model.name}: ${position.offset} is lost, and others have it`,
+        );
         this.#checkUnreadable(position, leader);
         this.#positions.delete(keyOf(position));
         this.#dropSession();
@@ -326,9 +331,9 @@ export class ConsumeActor extends Actor {
   }
 
   #checkUnreadable({ model, offset }: Position, leader: number): void {
-    const { cluster, damage } = this.stage;
+    const { cluster, books } = this.stage;
     model.groupId = cluster.groupOf(model.topicId, model.index);
-    damage.checkUnreadable(cluster.nodes[leader]!, model.groupId, offset);
+    books[leader]!.checkUnreadable(cluster.nodes[leader]!, model.groupId, offset);
   }
 
   #dropSession(): void {

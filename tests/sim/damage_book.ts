@@ -1,5 +1,5 @@
 /**
- * Keeps account of the damage done to a simulated node, and holds against it what the node says and serves.
+ * Keeps account of the damage done to the disk of a simulated node, and holds against it what the node says and serves.
  *
  * Every acknowledged record is served unchanged, or its loss was named and lies within what was named:
  *
@@ -8,6 +8,7 @@
  * - KAFKA_STORAGE_ERROR or CORRUPT_MESSAGE is an answer for an extent that touches a damaged block and was reported.
  * - A start that refuses names a damaged file.
  * - Nothing is suspect, and no file is named, that no damage explains. So a power cut alone names nothing.
+ * - A log that is suspect stays so, until its node is another member of the group: that one's log has a later incarnation.
  *
  * @module
  */
@@ -17,6 +18,7 @@ import { CONTROLLER_GROUP_ID } from "../../src/cluster/records.ts";
 import { MANIFEST_PATH } from "../../src/storage/manifest.ts";
 import type { PartitionLog } from "../../src/storage/partition_log.ts";
 import { parseLogDirectory, parseSegmentName } from "../../src/storage/salvage.ts";
+import { SHARDS_DIRECTORY } from "../../src/storage/recovery_rings.ts";
 import type { Segment } from "../../src/storage/segment.ts";
 import type { Damage } from "../../src/storage/shard_storage.ts";
 import type { GroupForecast, ShardForecast } from "./damage_forecast.ts";
@@ -28,7 +30,13 @@ const SEGMENT_SUFFIX = ".log";
 const INDEX_SUFFIX = ".index";
 /** Where damage may be as well, at the end of a journal's extent. */
 const OTHER_FILE = /there or in ([^:]+):/;
-const UNHURT: GroupForecast = { lossFrom: Infinity, salvaged: false, startLost: false };
+const UNHURT: GroupForecast = {
+  incarnation: 0,
+  lossFrom: Infinity,
+  endBefore: 0,
+  salvaged: false,
+  startLost: false,
+};
 
 export class DamageBook {
   /** Blocks that were hit, by file. */
@@ -43,6 +51,13 @@ export class DamageBook {
   #namedFrom = 0;
   /** A loss was accepted: what is lost is not suspect any more. */
   accepted = false;
+  /** The disk fails to read what is sound, now and then. */
+  isFickle = false;
+  /** The device withholds something, or did and has given it back. */
+  #withholds = false;
+  #hasReturned = false;
+  /** All logs may be what their files show, because what names them is lost. */
+  #isSalvaged = false;
 
   /** Something was damaged in this run. */
   get any(): boolean {
@@ -51,18 +66,18 @@ export class DamageBook {
 
   note({ hits, forecast, before }: Strike, node: SimNode): void {
     this.#files = before.files;
-    for (const { path, block } of hits) {
-      const blocks = this.#hits.get(path);
-      if (blocks === undefined) this.#hits.set(path, new Set([block]));
-      else blocks.add(block);
+    for (const { path, block, kind } of hits) {
+      this.noteHit(path, block);
+      this.#withholds ||= kind === "lost";
     }
     this.#shards.push(forecast.shards);
     this.#unnamed = forecast.shards.map(({ named }) => named).filter(({ length }) => length > 0);
     this.#namedFrom = node.damages.length;
     for (const [groupId, loss] of forecast.groups) {
-      const known = this.lossOf(groupId);
+      const known = this.#lossOf(groupId, loss.incarnation);
       const segments = loss.salvaged ? this.#salvagedTo(groupId) : Infinity;
       this.#losses.set(groupId, {
+        ...loss,
         lossFrom: Math.min(known.lossFrom, loss.lossFrom, segments),
         salvaged: known.salvaged || loss.salvaged,
         startLost: known.startLost || loss.startLost,
@@ -70,8 +85,32 @@ export class DamageBook {
     }
   }
 
+  /** A block of a file was damaged. */
+  noteHit(path: string, block: number): void {
+    const blocks = this.#hits.get(path);
+    if (blocks === undefined) this.#hits.set(path, new Set([block]));
+    else blocks.add(block);
+  }
+
+  /** The device gives back what it withheld: a log that waited for it may be whole again. */
+  noteReturn(): void {
+    this.#hasReturned ||= this.#withholds;
+    this.#unnamed = [];
+  }
+
+  /** With its manifest the node may have forgotten everything. */
+  get mayForget(): boolean {
+    return this.#hits.has(MANIFEST_PATH);
+  }
+
+  /** A start may accept the loss, of a node of several. */
+  noteAcceptance(): void {
+    this.#isSalvaged ||= this.mayForget;
+  }
+
   /** The disk was replaced by an empty one. */
   forget(): void {
+    this.#withholds = this.#hasReturned = this.#isSalvaged = false;
     this.#hits.clear();
     this.#files = new Set();
     this.#losses.clear();
@@ -85,18 +124,29 @@ export class DamageBook {
     return this.#losses.get(groupId) ?? UNHURT;
   }
 
+  /** The same, of the log that a node has now. */
+  #lossOfLog({ groupId, incarnation }: PartitionLog): GroupForecast {
+    return this.#lossOf(groupId, incarnation);
+  }
+
+  #lossOf(groupId: number, incarnation: number): GroupForecast {
+    const loss = this.lossOf(groupId);
+    return loss.incarnation === incarnation ? loss : UNHURT;
+  }
+
   /** A start refused: rightly, and saying which file? */
   checkRefusal(node: SimNode): void {
     const refusal = node.refusal!;
     expect(this.any, () => `recovery refused: ${refusal}`);
     // Where other nodes have what may be lost, it says so.
-    const isTold = refusal.startsWith("damaged: ") || refusal.startsWith("elsewhere: ");
+    const isTold = refusal.startsWith("damaged: ") || refusal.startsWith("elsewhere: ") ||
+      (this.#withholds && refusal.startsWith("error: "));
     expect(isTold, () => `damage is taken for something else: ${refusal}`);
     const hitFiles = [...this.#hits.keys()];
     const named = hitFiles.some((path) => refusal.toLowerCase().includes(path)) ||
       node.damages.some((damage) => this.#explains(damage));
     expect(named, () => `a start refuses and names no damaged file: ${refusal}`);
-    const cause = hitFiles.includes(MANIFEST_PATH) || this.mayBeSuspect(CONTROLLER_GROUP_ID);
+    const cause = this.mayBeSuspect(CONTROLLER_GROUP_ID) || this.#withholds;
     expect(
       cause,
       () => `a start refuses, and neither manifest nor metadata log is hurt: ${refusal}`,
@@ -152,7 +202,7 @@ export class DamageBook {
     const { path } = segment.file;
     const named = node.damages.filter(({ file }) => file === path);
     expect(named.length > 0, () => `${about()} is unreadable and nobody was told`);
-    if (this.#isBehindLostStart(path, groupId)) return;
+    if (this.isFickle || this.#isBehindLostStart(path, groupId)) return;
     const hits = this.#hits.get(path);
     expect(hits !== undefined, () => `${about()} is unreadable, and its segment is sound`);
     expect(
@@ -163,28 +213,29 @@ export class DamageBook {
 
   /** Whether a group's log cannot serve what it held: suspect, or with extents that are damaged. */
   isHurt(node: SimNode, groupId: number): boolean {
-    return node.logOf(groupId)!.suspect || this.lossOf(groupId).lossFrom < Infinity ||
-      this.#segmentsHit(groupId).length > 0;
+    return this.isCut(node, groupId) || this.#segmentsHit(groupId).length > 0;
   }
 
   /** Whether a log takes part in nothing, because it may lack records; damage in its segments is mended. */
   isCut(node: SimNode, groupId: number): boolean {
-    return node.logOf(groupId)!.suspect || this.lossOf(groupId).lossFrom < Infinity;
+    const log = node.logOf(groupId)!;
+    return log.suspect || this.#lossOfLog(log).lossFrom < Infinity;
   }
 
   mayBeSuspect(groupId: number): boolean {
-    return this.#segmentsHit(groupId).length > 0 ||
+    return this.#segmentsHit(groupId).length > 0 || this.#isSalvaged ||
       this.#shards.some((shards) => shards[groupId % shards.length]?.hurt === true);
   }
 
   #checkLog(log: PartitionLog): void {
-    const { lossFrom } = this.lossOf(log.groupId);
+    const { lossFrom, endBefore } = this.#lossOfLog(log);
+    const isBack = this.#hasReturned && log.endOffset >= endBefore;
     expect(
       !log.suspect || this.mayBeSuspect(log.groupId),
       () => `${log.directory} is suspect without any damage`,
     );
     expect(
-      log.suspect || lossFrom === Infinity || this.accepted,
+      log.suspect || lossFrom === Infinity || this.accepted || isBack,
       () => `${log.directory} lost what came from ${lossFrom} on, and is not suspect`,
     );
     expect(
@@ -205,6 +256,9 @@ export class DamageBook {
   }
 
   #explains({ file, lost }: Damage): boolean {
+    if (this.isFickle && parseLogDirectory(file.split("/")[1] ?? "") !== null) return true;
+    // Of kept files the first one is named.
+    if (this.#withholds && file.startsWith(`${SHARDS_DIRECTORY}/`)) return true;
     const [, otherFile] = OTHER_FILE.exec(lost) ?? [];
     if (otherFile !== undefined && this.#hits.has(otherFile)) return true;
     if (this.#hits.has(file) || this.#hits.has(file.replace(/\.log$/, INDEX_SUFFIX))) return true;

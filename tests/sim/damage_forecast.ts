@@ -20,8 +20,12 @@ import type {
 
 /** What becomes of one group. */
 export interface GroupForecast {
+  /** Of its log: a log of a later one has been filled anew since. */
+  readonly incarnation: number;
   /** Records from this offset on may be gone; Infinity: nothing is. */
   readonly lossFrom: number;
+  /** Where it ended before. */
+  readonly endBefore: number;
   /** Made from its segments: nothing but batches is known of it. */
   readonly salvaged: boolean;
   /** What moved the log start is lost: it may have gone back, to segments that are deleted. */
@@ -92,7 +96,8 @@ function foretellShard(
   ];
   foretellGroups({ truth, whole, left, kept, disk }, groups);
   return {
-    hurt: named.length > 0,
+    // What a device does not give back may have been the newest write.
+    hurt: named.length > 0 || before.manifest.extents.some((path) => disk.withheld.has(path)),
     named,
     untold: !shortened && broken.some((lsn) => lsn > after.stableLsn),
   };
@@ -120,33 +125,56 @@ function foretellGroups(remains: Remains, groups: Map<number, GroupForecast>): v
     const salvaged = is === null;
     // No log was reported before its directory was durable.
     if (salvaged && !disk.directories.has(groupId)) continue;
+    const { incarnation } = was;
+    const isSame = is?.incarnation === incarnation;
+    const rowEnd = row?.incarnation === incarnation ? row.endOffset : 0;
     let lossFrom = Infinity;
-    if (salvaged) lossFrom = disk.segments.has(groupId) ? row?.endOffset ?? 0 : 0;
+    if (salvaged) lossFrom = disk.segments.has(groupId) ? rowEnd : 0;
+    else if (!isSame) lossFrom = 0;
     else if (is.sequence < was.sequence) lossFrom = is.endOffset;
-    const reached = is?.sequence ?? 0;
+    const reached = isSame ? is.sequence : 0;
     const startLost = reached < (row?.sequence ?? 0) ||
       (records.get(groupId) ?? []).some(({ type, sequence }) =>
         type === JournalRecordType.PREFIX && sequence > reached
       );
-    groups.set(groupId, { lossFrom, salvaged, startLost });
+    const endBefore = was.endOffset;
+    groups.set(groupId, { incarnation, lossFrom, endBefore, salvaged, startLost });
   }
 }
 
-/** A group from its row and the records after it; null: there is none. */
+/** Where the log of a group stands. */
+interface Standing {
+  readonly incarnation: number;
+  readonly sequence: number;
+  readonly endOffset: number;
+}
+
+/** A group from its row and the records after it, up to the first missing one; null: there is none. */
 function walk(
   row: PictureRow | undefined,
   records: readonly PictureRecord[],
-): { sequence: number; endOffset: number } | null {
-  let state = row === undefined ? null : { sequence: row.sequence, endOffset: row.endOffset };
-  for (const { type, sequence, endOffset } of records) {
+): Standing | null {
+  let state: Standing | null = row ?? null;
+  let isBroken = false;
+  for (const { type, incarnation, sequence, endOffset } of records) {
     if (type === JournalRecordType.CREATE) {
-      if (state === null || sequence > state.sequence) state = { sequence, endOffset };
+      const isNewer = state === null || incarnation > state.incarnation ||
+        (incarnation === state.incarnation && sequence > state.sequence);
+      if (isNewer) {
+        state = { incarnation, sequence, endOffset };
+        isBroken = false;
+      }
       continue;
     }
-    if (state === null || sequence <= state.sequence) continue;
-    if (type === JournalRecordType.DELETE) return null;
-    if (sequence !== state.sequence + 1) return state;
-    state = { sequence, endOffset: endOffset < 0 ? state.endOffset : endOffset };
+    if (state === null || incarnation !== state.incarnation) continue;
+    if (sequence <= state.sequence) continue;
+    if (type === JournalRecordType.DELETE) {
+      state = null;
+      continue;
+    }
+    isBroken ||= sequence !== state.sequence + 1;
+    if (isBroken) continue;
+    state = { incarnation, sequence, endOffset: endOffset < 0 ? state.endOffset : endOffset };
   }
   return state;
 }

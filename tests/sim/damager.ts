@@ -1,6 +1,7 @@
 /**
  * Damages the disk of a node that does not run: flipped bits, zeroed blocks, stale blocks put back, in
- * journals, checkpoint slots, segments, indexes, snapshots of states and the manifest.
+ * journals, checkpoint slots, segments, indexes, snapshots of states and the manifest. Of a disk with *bad sectors* blocks
+ * cannot be read, too, and what a power cut lost may turn out to be written to another place.
  *
  * Blocks that matter are hit rather than any: live ones of a journal, both slots at once now and then, an
  * index together with its segment.
@@ -28,14 +29,17 @@ const STRIKES_TRIED = 10;
 const SEGMENT_SUFFIX = ".log";
 const INDEX_SUFFIX = ".index";
 
-/** A block whose bytes were changed. */
+/** What becomes of a block of any disk. */
+const ROT: readonly DamageKind[] = ["flip", "flip", "zero", "stale"];
+
+/** A block whose bytes were changed, or that cannot be read. */
 export interface Hit {
   readonly path: string;
   readonly block: number;
   readonly kind: DamageKind;
 }
 
-export type DamageKind = "flip" | "zero" | "stale";
+export type DamageKind = "flip" | "zero" | "stale" | "lost" | "stray";
 
 export interface Strike {
   readonly hits: readonly Hit[];
@@ -48,13 +52,15 @@ type Blocks = readonly (Uint8Array | null)[];
 
 export class Damager {
   readonly #random: Random;
+  readonly #kinds: readonly DamageKind[];
   #memories: ReadonlyMap<string, Blocks>[] = [];
   #disk: MemoryDisk | null = null;
   #hits: Hit[] = [];
-  #undo: { path: string; block: number; bytes: Uint8Array | null }[] = [];
+  #undo: (() => void)[] = [];
 
-  constructor(random: Random) {
+  constructor(random: Random, hasBadSectors = false) {
     this.#random = random;
+    this.#kinds = hasBadSectors ? [...ROT, "lost", "stray"] : ROT;
   }
 
   /** Keeps the disk's present state, to put parts of it back later. */
@@ -79,9 +85,7 @@ export class Damager {
       if (this.#hits.length > 0 && !forecast.untold) {
         return { hits: this.#hits, before, after, forecast };
       }
-      for (const { path, block, bytes } of this.#undo.reverse()) {
-        disk.replaceBlock(path, block, bytes);
-      }
+      for (const undo of this.#undo.reverse()) undo();
     }
     return null;
   }
@@ -190,6 +194,8 @@ export class Damager {
     const hit = { path, block, kind };
     const bytes = this.#disk!.blockAt(path, block);
     if (kind === "zero") this.#replace(hit, null);
+    else if (kind === "lost") this.#lose(hit);
+    else if (kind === "stray") this.#misdirect(hit);
     else if (kind === "stale") {
       const old = this.#memoryOf(path, (blocks) => (blocks[block] ?? null) !== bytes);
       if (old !== null) this.#replace(hit, old[block] ?? null);
@@ -205,9 +211,36 @@ export class Damager {
     const { path, block } = hit;
     const old = this.#disk!.blockAt(path, block);
     if (sameBytes(old, bytes)) return;
-    this.#undo.push({ path, block, bytes: old });
-    this.#disk!.replaceBlock(path, block, bytes);
+    const disk = this.#disk!;
+    this.#undo.push(() => disk.replaceBlock(path, block, old));
+    disk.replaceBlock(path, block, bytes);
     this.#hits.push(hit);
+  }
+
+  /** The device does not give the block back. */
+  #lose(hit: Hit): void {
+    const { path, block } = hit;
+    const disk = this.#disk!;
+    if (disk.isLost(path, block)) return;
+    this.#undo.push(() => disk.giveBack(path, block));
+    disk.loseBlock(path, block);
+    this.#hits.push(hit);
+  }
+
+  /** A write that the power cut lost went there: of the same file, or of one of its kind. */
+  #misdirect(hit: Hit): void {
+    const disk = this.#disk!;
+    const kin = this.#chance(70) ? [hit.path] : this.#kinOf(hit.path);
+    const strays = kin.flatMap((path) =>
+      disk.straysOf(path).filter(({ block }) => path !== hit.path || block !== hit.block)
+    );
+    if (strays.length > 0) this.#replace(hit, this.#pick(strays).bytes);
+  }
+
+  /** Files of the same kind: what a broker would take for its own. */
+  #kinOf(path: string): string[] {
+    const kindOf = (each: string): string => /journal|checkpoint|[.][a-z]+$/.exec(each)?.[0] ?? "";
+    return this.#paths().filter((each) => kindOf(each) === kindOf(path));
   }
 
   /** An earlier state of a file, of those that will do. */
@@ -227,7 +260,7 @@ export class Damager {
   }
 
   #anyKind(): DamageKind {
-    return this.#pick(["flip", "flip", "zero", "stale"]);
+    return this.#pick(this.#kinds);
   }
 
   #pick<T>(from: readonly T[]): T {

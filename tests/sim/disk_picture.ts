@@ -64,6 +64,7 @@ import { batchEndOffset, batchSize } from "../../src/wire/record_batch.ts";
 /** What a checkpoint row says of its group, as far as losses are concerned. */
 export interface PictureRow {
   readonly groupId: number;
+  readonly incarnation: number;
   readonly sequence: number;
   readonly endOffset: number;
 }
@@ -86,6 +87,7 @@ export interface PictureLanding {
 export interface PictureRecord {
   readonly type: number;
   readonly groupId: number;
+  readonly incarnation: number;
   readonly sequence: number;
   /** The log's end after it, if it moves it; -1 otherwise. */
   readonly endOffset: number;
@@ -129,6 +131,8 @@ export interface DiskPicture {
   readonly directories: ReadonlySet<number>;
   readonly segments: ReadonlySet<number>;
   readonly files: ReadonlySet<string>;
+  /** Files of which the device does not give back everything. */
+  readonly withheld: ReadonlySet<string>;
 }
 
 /** Takes a picture of a disk that nobody runs on. */
@@ -165,7 +169,9 @@ function findManifest(disk: MemoryDisk, present: ReadonlySet<string>): Manifest 
   return null;
 }
 
-function groupFiles(disk: MemoryDisk): Pick<DiskPicture, "directories" | "segments" | "files"> {
+type PictureFiles = Pick<DiskPicture, "directories" | "segments" | "files" | "withheld">;
+
+function groupFiles(disk: MemoryDisk): PictureFiles {
   const directories = new Set<number>();
   const segments = new Set<number>();
   for (const name of disk.namesIn(LOGS_DIRECTORY)) {
@@ -177,15 +183,24 @@ function groupFiles(disk: MemoryDisk): Pick<DiskPicture, "directories" | "segmen
       if (file.endsWith(".log") && disk.size(path) > 0) segments.add(identity.groupId);
     }
   }
-  return { directories, segments, files: new Set(disk.paths()) };
+  const paths = disk.paths();
+  const withheld = new Set(paths.filter((path) => isWithheld(disk, path)));
+  return { directories, segments, files: new Set(paths), withheld };
 }
 
-/** A file's bytes, in whole blocks. */
+function isWithheld(disk: MemoryDisk, path: string): boolean {
+  for (let at = 0; at < disk.size(path); at += BLOCK_SIZE) {
+    if (disk.isLost(path, at / BLOCK_SIZE)) return true;
+  }
+  return false;
+}
+
+/** A file's bytes, in whole blocks; zeros where it is not given back. */
 export function bytesOf(disk: MemoryDisk, path: string): Uint8Array<ArrayBuffer> {
   const blocks = Math.ceil(disk.size(path) / BLOCK_SIZE);
   const bytes = new Uint8Array(blocks * BLOCK_SIZE);
   for (let block = 0; block < blocks; block++) {
-    const found = disk.blockAt(path, block);
+    const found = disk.isLost(path, block) ? null : disk.blockAt(path, block);
     if (found !== null) bytes.set(found, block * BLOCK_SIZE);
   }
   return bytes;
@@ -234,14 +249,14 @@ function readRow(bytes: Uint8Array<ArrayBuffer>): PictureRow {
   const row = new RowReader(bytes);
   row.uint32();
   const groupId = row.int64();
-  row.uint32();
+  const incarnation = row.uint32();
   row.text();
   row.int64();
   row.int64();
   row.uint32();
   const sequence = row.int64();
   for (let i = 0; i < 5; i++) row.int64();
-  return { groupId, sequence, endOffset: row.int64() };
+  return { groupId, incarnation, sequence, endOffset: row.int64() };
 }
 
 function readJournal(
@@ -258,7 +273,7 @@ function readJournal(
   manifest.extents.forEach((path, extent) => {
     for (let block = 0; present.has(path) && block < perExtent; block++) {
       const bytes = disk.blockAt(path, block);
-      if (bytes === null) continue;
+      if (bytes === null || disk.isLost(path, block)) continue;
       const view = new DataView(bytes.buffer, bytes.byteOffset, BLOCK_SIZE);
       const live = view.getUint32(MAGIC_OFFSET, true) === JOURNAL_MAGIC &&
         getInt64Le(view, JOURNAL_ID_OFFSET) === manifest.journalId &&
@@ -311,7 +326,7 @@ function readWrite(lsn: number, blocks: readonly Uint8Array[]): PictureWrite {
 }
 
 function readRecord(record: JournalRecord): PictureRecord {
-  const { type, groupId, view, payloadAddress } = record;
+  const { type, groupId, incarnation, view, payloadAddress } = record;
   let endOffset = -1;
   let landed = null;
   if (type === JournalRecordType.APPEND) {
@@ -329,5 +344,5 @@ function readRecord(record: JournalRecord): PictureRecord {
     const from = payloadAddress;
     endOffset = readRow(record.bytes.slice(from, from + record.payloadLength)).endOffset;
   }
-  return { type, groupId, sequence: record.sequence, endOffset, landed };
+  return { type, groupId, incarnation, sequence: record.sequence, endOffset, landed };
 }

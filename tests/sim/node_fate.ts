@@ -18,7 +18,7 @@ import { EIO, ENOSPC } from "../../src/io/errno.ts";
 import type { DiskOperation, FaultPlan } from "../../src/io/memory_disk.ts";
 import type { Stage } from "./actor.ts";
 import type { ClusterPlan } from "./cluster_plan.ts";
-import { DamageBook } from "./damage_book.ts";
+import type { DamageBook } from "./damage_book.ts";
 import { Damager } from "./damager.ts";
 import { limitDisk } from "./disk_troubles.ts";
 import { expect, SimFailure } from "./sim_failure.ts";
@@ -51,8 +51,16 @@ const STORM_MS_MAX = 400;
 const SHORT_ONE_IN = 8;
 const SHORT_BYTES_MAX = 20_000;
 
-/** What is expected of a disk that nobody damages. */
-const UNDAMAGED = new DamageBook();
+/** Files that are read while a node serves. */
+const READ_IN_SERVICE = /^(logs|snapshots)\//;
+/** What fails to be read or opened of them in one life, one in at most so many, and when that begins. */
+const FAILED_READS_MAX = 40;
+const FAILED_OPENS_MAX = 6;
+const FAILED_ONE_IN = 4;
+const READS_BEFORE_MAX = 300;
+const OPENS_BEFORE_MAX = 30;
+/** For how long a hurt node may heal by itself in the end, before its disk is replaced (virtual ms). */
+const HEALING_MS_MAX = 40_000;
 
 /** A start's refusal of a full disk. */
 const LACKS_ROOM = new RegExp(`errno ${ENOSPC}\\)?$`);
@@ -65,7 +73,15 @@ export class StartRefused extends Error {}
 
 /** Some of what only clusters have. */
 export type FatePlan = SwarmPlan & Partial<Pick<ClusterPlan, SeveralOnly>>;
-type SeveralOnly = "storms" | "fills" | "roughness" | "lazyOdds" | "wiped" | "rotten";
+type SeveralOnly =
+  | "storms"
+  | "fills"
+  | "roughness"
+  | "lazyOdds"
+  | "wiped"
+  | "rotten"
+  | "badSectors"
+  | "readErrors";
 
 export interface FateOptions {
   readonly node: SimNode;
@@ -86,6 +102,9 @@ export class NodeFate {
   readonly #onLeave: (node: SimNode) => void;
   readonly #mayLose: () => boolean;
   readonly #damager: Damager;
+  readonly #book: DamageBook;
+  /** The operator starts it with `--accept-loss` for once. */
+  #acceptsOnce = false;
   #extraBytes = 0;
   /** In this life the disk fails an operation. */
   #failing = false;
@@ -103,7 +122,8 @@ export class NodeFate {
     this.#stage = stage;
     this.#random = random;
     this.#onLeave = onLeave;
-    this.#damager = new Damager(random);
+    this.#damager = new Damager(random, plan.badSectors === true);
+    this.#book = stage.books[node.nodeId]!;
   }
 
   /** Its disk is dead, or an error of it ended the process. */
@@ -134,13 +154,13 @@ export class NodeFate {
       node.disk.clearFaults();
       if (!node.stopping) {
         yield* this.#while(() => node.starting, "a start does not end");
-        if (node.serving && !this.#isHurt) return;
+        if (node.serving && (yield* this.#heals())) return;
       }
       this.#takeFatals();
       this.endLife();
     }
     yield* this.mountSurely();
-    while (this.#isHurt) {
+    while (!(yield* this.#heals())) {
       yield* this.#replaceDisk();
       yield* this.mountSurely();
     }
@@ -177,10 +197,14 @@ export class NodeFate {
       ...(plan.roughness ? { roughness: plan.roughness } : {}),
       ...(plan.lazyOdds ? { lazyOdds: plan.lazyOdds } : {}),
     };
+    // Where other nodes have what is damaged, the flag must be of no consequence.
+    if (this.#isRotten && this.#book.any && !this.#book.mayForget) {
+      this.#acceptsOnce ||= this.#chance(20);
+    }
     this.mounts++;
     node.begin(shards, (disk) => {
       if (cutAt !== undefined) disk.crashAfterOps(cutAt);
-    }, this.#stage.damage.accepted);
+    }, this.#book.accepted || this.#acceptsOnce);
     yield* this.#while(() => node.starting, "a start does not end");
     if (LACKS_ROOM.test(node.refusal ?? "") && (plan.spareBytes !== null || plan.fills)) {
       // A recovery needs room for new journals: the operator finds some.
@@ -189,23 +213,24 @@ export class NodeFate {
       return false;
     }
     if (node.refusal !== null) {
-      this.#stage.damage.checkRefusal(node);
+      this.#book.checkRefusal(node);
       if (!this.#isRotten) throw new StartRefused();
-      yield* this.#replaceDisk();
+      yield* this.#repair();
       return false;
     }
     if (node.serving && node.shards[0]!.shard.metadataReadOnly) {
-      this.#stage.damage.checkFrozen();
+      this.#book.checkFrozen();
       if (!this.#isRotten) throw new StartRefused();
-      yield* this.#replaceDisk();
+      yield* this.#repair();
       return false;
     }
     if (!node.serving) {
       if (node.fatals.length > 0) throw new SimFailure("crash", node.fatals[0]!);
       return false;
     }
+    this.#acceptsOnce = false;
     node.disk.crashAfterOps(Infinity);
-    if (!plan.ioErrors) (this.#isSpared ? UNDAMAGED : this.#stage.damage).checkMount(node);
+    if (!plan.ioErrors) this.#book.checkMount(node);
     this.#checkModels();
     return true;
   }
@@ -248,6 +273,7 @@ export class NodeFate {
     }
     this.#failing = plan.ioErrors && this.#chance(50);
     if (this.#failing) disk.inject(this.#failure());
+    if (plan.readErrors === true && this.#chance(50)) this.#failReads();
     yield* this.#serve();
     if (!this.over && this.#chance(40)) yield* this.stop();
     this.#takeFatals();
@@ -270,14 +296,60 @@ export class NodeFate {
   /** The disk is damaged, or one that was is replaced. */
   #rot(): void {
     if (!this.#mayLose()) return;
-    if (this.#stage.damage.any && this.#chance(40)) this.#wipe();
-    else if (this.#chance(60)) this.#strike();
+    if (this.#book.any && this.#chance(40)) this.#wipe();
+    else if (this.#book.any && this.#plan.badSectors === true && this.#chance(25)) this.#giveBack();
+    else if (this.#chance(80)) this.#strike();
+  }
+
+  /** The device can read again what it could not read. */
+  #giveBack(): void {
+    const { disk } = this.node;
+    for (const path of disk.paths()) disk.giveBack(path);
+    this.#book.noteReturn();
+    this.#note(`the disk of ${this.node.name} gives back what it withheld`);
   }
 
   #wipe(): void {
     this.node.wipe();
     this.node.damages.length = 0;
-    if (this.#isRotten) this.#stage.damage.forget();
+    this.#book.forget();
+  }
+
+  /** Of a node that damage keeps from serving: a start that accepts the loss, which may not help, or an empty disk. */
+  *#repair(): Steps<void> {
+    if (this.#acceptsOnce || this.#chance(60)) {
+      this.#acceptsOnce = false;
+      yield* this.#replaceDisk();
+      return;
+    }
+    this.#onLeave(this.node);
+    if (!this.node.disk.crashed) this.node.crash();
+    // Without its manifest it has forgotten everything, as on an empty disk.
+    yield* this.#while(() => !this.#mayLose(), "the loss of a damaged disk cannot be accepted");
+    this.#acceptsOnce = true;
+    this.#book.noteAcceptance();
+    this.#note(`${this.node.name} starts with --accept-loss`);
+  }
+
+  /** Reads fail for a while of what is sound. */
+  #failReads(): void {
+    const random = this.#random;
+    const { disk } = this.node;
+    const path = READ_IN_SERVICE;
+    const fault = { kind: "error", errno: EIO } as const;
+    const odds = 1 + random.nextBelow(FAILED_ONE_IN);
+    const reads = {
+      nth: 1 + random.nextBelow(READS_BEFORE_MAX),
+      count: 1 + random.nextBelow(FAILED_READS_MAX),
+    };
+    const opens = {
+      nth: 1 + random.nextBelow(OPENS_BEFORE_MAX),
+      count: 1 + random.nextBelow(FAILED_OPENS_MAX),
+    };
+    disk.inject({ operation: "read", path, odds, fault, ...reads });
+    disk.inject({ operation: "open", path, odds, fault, ...opens });
+    this.#failing = this.#book.isFickle = true;
+    this.#note(`reads of ${this.node.name} fail`);
   }
 
   /** An operator gives the node an empty disk, as soon as the others have what was on it. */
@@ -292,18 +364,20 @@ export class NodeFate {
     return this.#plan.rotten === this.node.nodeId;
   }
 
-  /** Others are damaged, and it is not. */
-  get #isSpared(): boolean {
-    return (this.#plan.rotten ?? -1) >= 0 && !this.#isRotten;
+  /** It serves, and has logs that take part in nothing. */
+  get #isHurt(): boolean {
+    return this.#isRotten && this.#book.any &&
+      this.node.shards.some(({ shard }) =>
+        [...shard.storage.logs.keys()].some((groupId) => this.#book.isCut(this.node, groupId))
+      );
   }
 
-  /** It serves, and has logs that only an empty disk can cure. */
-  get #isHurt(): boolean {
-    const { damage } = this.#stage;
-    return this.#isRotten && damage.any &&
-      this.node.shards.some(({ shard }) =>
-        [...shard.storage.logs.keys()].some((groupId) => damage.isCut(this.node, groupId))
-      );
+  /** Whether it has become another member of the groups whose logs were cut, in a while, or at once. */
+  *#heals(): Steps<boolean> {
+    const untilMs = this.node.nowMs +
+      (this.#isHurt ? this.#random.nextBelow(2) * HEALING_MS_MAX : 0);
+    while (this.#isHurt && this.node.nowMs < untilMs) yield;
+    return !this.#isHurt;
   }
 
   /** An error of the disk, after which nothing that it took is trusted: of a write, or of whatever several nodes do. */
@@ -363,7 +437,7 @@ export class NodeFate {
   /** Topics are there, and models know what damage may have taken from them. */
   #checkModels(): void {
     const node = this.node;
-    const { topics, damage, checker, cluster } = this.#stage;
+    const { topics, checker, cluster } = this.#stage;
     for (const { id, name, partitions, deleting } of topics) {
       // What others have changed meanwhile comes later.
       if (id === "" || deleting || this.#isOneOfSeveral) continue;
@@ -374,7 +448,7 @@ export class NodeFate {
       model.lives++;
       model.groupId = cluster.groupOf(model.topicId, model.index);
       if (model.groupId < 0 || this.#isOneOfSeveral) continue;
-      const { lossFrom, startLost } = damage.lossOf(model.groupId);
+      const { lossFrom, startLost } = this.#book.lossOf(model.groupId);
       model.lossFrom = lossFrom;
       model.startMayReturn = startLost;
       model.readOnly = cluster.logOf(model.groupId)?.suspect === true;
@@ -395,7 +469,14 @@ export class NodeFate {
     const strike = this.#damager.strike(this.node.disk);
     if (strike === null) return;
     this.strikes++;
-    this.#stage.damage.note(strike, this.node);
+    this.#book.note(strike, this.node);
+    for (const { path, block, kind } of strike.hits) {
+      this.#note(`block ${block} of ${path} on ${this.node.name} is damaged: ${kind}`);
+    }
+  }
+
+  #note(what: string): void {
+    this.#stage.cluster.trace?.note("trouble", what);
   }
 
   #checkRemarks(): void {

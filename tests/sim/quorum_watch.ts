@@ -4,6 +4,7 @@
  *
  * - A vote is durable when it is given or asked for, and there is one in a term.
  * - What is acknowledged is durable, and it is the leader's.
+ * - A log that damage may have taken entries from neither votes nor acknowledges.
  * - A leader commits what a majority of the voters (of both sets) has acknowledged to it, up to an entry of its own term.
  * - A follower commits what a leader has committed.
  * - No committed entry is cut off. Who is elected has all of them, and who begins to serve knows all of them.
@@ -213,6 +214,7 @@ class Claims {
   onSend(to: number, message: RaftMessage): void {
     const { kind, term, from } = message;
     if (kind === MessageKind.VOTE_REPLY && message.granted && !message.pre) {
+      this.#expect(!this.#log.suspect, "a vote of a log that may lack entries");
       this.#expect(this.#remembers(term, to), "a vote is given before it is durable");
       const key = inTerm({ node: from, incarnation: message.incarnation }, term);
       const known = this.#book.votes.get(key);
@@ -238,6 +240,7 @@ class Claims {
     const { term, match } = reply;
     const { leader, acknowledged } = this.#book;
     const log = this.#log;
+    this.#expect(!log.suspect, "an acknowledgement of a log that may lack entries");
     this.#expect(
       this.#replica.raft.term === term && this.#isDurable(term),
       "an acknowledgement in a term that is not durable",

@@ -114,7 +114,7 @@ export class VerifyActor extends Actor {
         offset,
         records,
         reading.read,
-        this.stage.damage.accepted ? (from, to) => this.#noteLost(reading, from, to) : null,
+        this.#isAccepted ? (from, to) => this.#noteLost(reading, from, to) : null,
       );
       if (next < answer.highWatermark) {
         // Where others hold the memory for records, an answer may be empty; the whole has its time.
@@ -131,14 +131,25 @@ export class VerifyActor extends Actor {
 
   /** An extent was given up. */
   #noteLost({ model, unreadable }: Reading, from: number, to: number): void {
-    this.stage.damage.checkUnreadable(this.#holder(model), model.groupId, from);
+    this.#checkUnreadable(model, from);
     for (let offset = from; offset < to; offset++) unreadable.add(offset);
   }
 
   /** Another node has the records, with which the one that was asked is mending its log. */
   #isMended(errorCode: number): boolean {
-    const { cluster, damage } = this.stage;
-    return cluster.nodes.length > 1 && damage.any && errorCode === ErrorCode.KAFKA_STORAGE_ERROR;
+    const { books } = this.stage;
+    const isHurt = books.some(({ any, isFickle }) => any || isFickle);
+    return books.length > 1 && isHurt && errorCode === ErrorCode.KAFKA_STORAGE_ERROR;
+  }
+
+  get #isAccepted(): boolean {
+    const { books } = this.stage;
+    return books.length === 1 && books[0]!.accepted;
+  }
+
+  #checkUnreadable(model: PartitionModel, offset: number): void {
+    const node = this.#holder(model);
+    this.stage.books[node.nodeId]!.checkUnreadable(node, model.groupId, offset);
   }
 
   #holder({ groupId }: PartitionModel): SimNode {
@@ -157,7 +168,7 @@ export class VerifyActor extends Actor {
     const isAlone = this.stage.cluster.nodes.length === 1;
     expect(isAlone, () => `${model.name} is unreadable at ${offset}, and others have it`);
     const node = this.#holder(model);
-    this.stage.damage.checkUnreadable(node, model.groupId, offset);
+    this.#checkUnreadable(model, offset);
     unreadable.add(offset);
     const { highWatermark } = reading.horizon;
     const next = [...model.placed.keys()].filter((at) => at > offset).sort((a, b) => a - b)[0];

@@ -87,6 +87,7 @@ export class Workload {
   readonly #actors: Actor[] = [];
   readonly #admin: AdminActor;
   readonly #fates: readonly NodeFate[];
+  readonly #book = new DamageBook();
   readonly #faults: NetworkFaults;
   #refusals = 0;
   #suspects = 0;
@@ -128,7 +129,7 @@ export class Workload {
       cluster: this.cluster,
       checker: this.checker,
       topics: [],
-      damage: new DamageBook(),
+      books: [this.#book],
       failingDisk: plan.spareBytes !== null || plan.ioErrors,
       nuisances: plan.nuisances > 0,
       stalls: plan.nuisances > 0 || network.cuts || network.slowLinks,
@@ -172,9 +173,9 @@ export class Workload {
     } catch (error) {
       if (!(error instanceof StartRefused)) throw error;
       this.#refusals++;
-      if (!this.#stage.damage.metadataLost) this.#finishAccepting();
+      if (!this.#book.metadataLost) this.#finishAccepting();
     }
-    if (this.plan.damage && !this.#stage.damage.metadataLost) this.#giveUp();
+    if (this.plan.damage && !this.#book.metadataLost) this.#giveUp();
     const result = this.#result();
     // What nodes hold of the shim is limited, and many seeds are run in one process.
     for (const node of this.cluster.nodes) node.crash();
@@ -249,7 +250,7 @@ export class Workload {
     } catch (error) {
       if (!(error instanceof StartRefused)) throw error;
     }
-    this.#stage.damage.accepted = true;
+    this.#book.accepted = true;
     const groups = this.#actors.filter((actor) => actor instanceof GroupActor);
     this.#actors.splice(0, Infinity, ...groups);
     fate.node.crash();
@@ -290,7 +291,7 @@ export class Workload {
     this.cluster.rest(REST_MS + (this.plan.nuisances > 0 ? POLL_BEHIND_MS : 0));
     checkMemory(this.#fates.map(({ node }) => node), (ms) => this.cluster.rest(ms));
     for (const { node } of this.#fates) {
-      if (!this.plan.ioErrors) this.#stage.damage.checkNamed(node);
+      if (!this.plan.ioErrors) this.#book.checkNamed(node);
       for (const { shard } of node.shards) {
         for (const log of shard.storage.logs.values()) if (log.suspect) this.#suspects++;
       }
@@ -333,7 +334,7 @@ export class Workload {
     const topic = cluster.accepting[0]!.shards[0]!.shard.image.topicByName(OFFSETS_TOPIC);
     if (topic === undefined) return false;
     const { groupId } = topic.partitions[groupPartition(group, topic.partitions.length)]!;
-    return !this.#stage.damage.isHurt(cluster.holderOf(groupId)!, groupId);
+    return !this.#book.isHurt(cluster.holderOf(groupId)!, groupId);
   }
 
   #topic(number: number): SimTopic {
