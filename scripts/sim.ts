@@ -1,8 +1,8 @@
 /**
- * Runs simulations: `deno task sim [--nodes N] [--seed N] [--seeds K] [--damage] [--trace]`.
+ * Runs simulations: `deno task sim [--nodes N] [--seed N] [--seeds K] [--damage | --disasters] [--trace]`.
  *
  * Of one node, or of a cluster of several (`--nodes 3`; `--nodes any`: as the seed decides). With `--damage` disks are
- * damaged for certain, as far as the seed has room for it. Each seed is run twice, and must be equal both
+ * damaged for certain, as far as the seed has room for it. With `--disasters` clusters lose their majority, and go on by force. Each seed is run twice, and must be equal both
  * times. One line per failure, with the command that shows it again. With `--trace` each seed is run once, and what
  * happened is printed: virtual time (ms), who, what; a failure comes last. Exit codes: 0 all held, 1 the broker
  * crashed, 2 somebody waited for ever, 3 a client got a wrong answer, 4 two runs of a seed differed, 64 bad flags.
@@ -13,6 +13,7 @@
 import { parseArgs } from "node:util";
 import { type FailureKind, SimFailure } from "../tests/sim/sim_failure.ts";
 import { runCluster, runClusterTwice } from "../tests/sim/cluster_workload.ts";
+import { runDisasters, runDisastersTwice } from "../tests/sim/recovery_workload.ts";
 import { runOnce, runSeed } from "../tests/sim/workload.ts";
 
 const EXIT_CODES: Readonly<Record<FailureKind, number>> = {
@@ -32,6 +33,7 @@ interface Flags {
   readonly seed: number;
   readonly seeds: number;
   readonly damage: boolean;
+  readonly disasters: boolean;
   readonly trace: boolean;
 }
 
@@ -74,7 +76,8 @@ function main(): number {
 }
 
 /** The flags, other than the seed, that a run depends on. */
-function kindOf({ nodes, damage }: Flags): string {
+function kindOf({ nodes, damage, disasters }: Flags): string {
+  if (disasters) return " --disasters";
   const size = nodes === 1 ? "" : ` --nodes ${nodes ?? "any"}`;
   return damage ? `${size} --damage` : size;
 }
@@ -84,7 +87,10 @@ interface Ran {
   readonly virtualMs: number;
 }
 
-function run(seed: number, { nodes, damage, trace }: Flags): Ran {
+function run(seed: number, { nodes, damage, disasters, trace }: Flags): Ran {
+  if (disasters) {
+    return trace ? runDisasters(seed, (line) => console.log(line)) : runDisastersTwice(seed);
+  }
   if (nodes !== 1) {
     const options = { damage, ...(nodes === null ? {} : { nodes }) };
     return trace
@@ -105,6 +111,7 @@ function readFlags(): Flags | null {
         seeds: { type: "string" },
         count: { type: "string" },
         damage: { type: "boolean", default: false },
+        disasters: { type: "boolean", default: false },
         trace: { type: "boolean", default: false },
       },
     });
@@ -117,11 +124,15 @@ function readFlags(): Flags | null {
     if (nodes !== null && !(nodes >= 1 && nodes <= NODES_MAX)) {
       throw new TypeError(`--nodes takes a number up to ${NODES_MAX}, or any`);
     }
-    return { nodes, seed, seeds, damage: values.damage, trace: values.trace };
+    const { damage, disasters, trace } = values;
+    if (disasters && (nodes !== 1 || damage)) {
+      throw new TypeError("--disasters is a kind of its own");
+    }
+    return { nodes, seed, seeds, damage, disasters, trace };
   } catch (error) {
     console.error(`Cannot run: ${error instanceof Error ? error.message : error}`);
     console.error(
-      "Usage: deno task sim [--nodes N] [--seed N] [--seeds K] [--damage] [--trace]",
+      "Usage: deno task sim [--nodes N] [--seed N] [--seeds K] [--damage | --disasters] [--trace]",
     );
     return null;
   }

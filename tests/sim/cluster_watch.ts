@@ -76,13 +76,13 @@ export class ClusterWatch {
 
   /** A group goes on by force. */
   forced(force: Force): void {
-    const { groupId, lastIndex, endOffset } = force;
+    const { groupId, keptIndex, keptOffset } = force;
     const book = this.#bookOf(groupId);
     book.force = force;
-    for (const index of book.committed.keys()) if (index > lastIndex) book.committed.delete(index);
+    for (const index of book.committed.keys()) if (index > keptIndex) book.committed.delete(index);
     if (groupId !== CONTROLLER_GROUP_ID) return;
     for (const applied of this.#images.keys()) {
-      if (applied > endOffset) this.#images.delete(applied);
+      if (applied > keptOffset) this.#images.delete(applied);
     }
   }
 

@@ -28,9 +28,14 @@ import type { SimNode } from "./sim_node.ts";
 export interface Force {
   readonly groupId: number;
   readonly term: number;
-  /** The last entry that it kept, and the first offset behind that. */
+  /** Where its log ended. */
   readonly lastIndex: number;
-  readonly endOffset: number;
+  /**
+   * The last committed entry that it has, and the first offset behind that: it may have others besides, of a leader that
+   * nobody followed.
+   */
+  readonly keptIndex: number;
+  readonly keptOffset: number;
 }
 
 /** What is true of one group, from one term on. */
@@ -55,13 +60,20 @@ class GroupBook {
   }
 
   /** What remains of it. */
-  forced({ term, lastIndex, endOffset }: Force): GroupBook {
+  forced({ term, keptIndex, keptOffset }: Force): GroupBook {
     const book = new GroupBook(term);
-    book.committedIndex = Math.min(this.committedIndex, lastIndex);
+    book.committedIndex = keptIndex;
     book.committedTerm = this.committedTerm;
-    book.committedOffset = Math.min(this.committedOffset, endOffset);
-    book.terms.push(...this.terms.slice(0, lastIndex + 1));
+    book.committedOffset = Math.min(this.committedOffset, keptOffset);
+    book.terms.push(...this.terms.slice(0, keptIndex + 1));
     return book;
+  }
+
+  /** The last committed entry that a log has. */
+  keptBy(log: Log): number {
+    let index = Math.min(this.committedIndex, log.lastIndex);
+    while (index > log.startIndex && this.terms[index] !== log.termAt(index)) index--;
+    return index;
   }
 }
 
@@ -78,9 +90,15 @@ class GroupBooks {
     return this.#books.findLast(({ fromTerm }) => fromTerm <= term)!;
   }
 
-  force(force: Force): void {
-    this.#books.push(this.at(force.term).forced(force));
+  /** A log goes on by force. */
+  force(term: number, log: Log): Force {
+    const { groupId, lastIndex } = log;
+    const before = this.at(term);
+    const keptIndex = before.keptBy(log);
+    const force = { groupId, term, lastIndex, keptIndex, keptOffset: log.offsetAt(keptIndex + 1) };
+    this.#books.push(before.forced(force));
     this.#books.sort((a, b) => a.fromTerm - b.fromTerm);
+    return force;
   }
 }
 
@@ -132,11 +150,8 @@ export class QuorumWatch {
     const claims = new Claims(books, nodeId, replica, report);
     const onForced = (term: number): void => {
       const { mayForce, onForce } = this.#options;
-      const { log: { lastIndex, endOffset } } = replica;
       if (!mayForce(groupId, node)) report("it goes on by force, and nobody asked for it");
-      const force = { groupId, term, lastIndex, endOffset };
-      books.force(force);
-      onForce(force, node);
+      onForce(books.force(term, replica.log), node);
     };
     const { send, setHardState, appendMeta, truncate, onCommit, onLeading } = replica;
     replica.setHardState = (term, vote) => {
