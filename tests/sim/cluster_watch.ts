@@ -241,7 +241,7 @@ export class ClusterWatch {
       );
       book.committed.set(commitIndex, term);
     }
-    if (groupId === CONTROLLER_GROUP_ID) this.#lookAtImage(node);
+    if (groupId === CONTROLLER_GROUP_ID) this.#lookAtImage(node, log, book);
   }
 
   #noteLeader(book: GroupBook, groupId: number, term: number, name: string): void {
@@ -255,10 +255,12 @@ export class ClusterWatch {
     this.elections++;
   }
 
-  /** Images of the same number of applied records are the same. */
-  #lookAtImage(node: SimNode): void {
+  /** Images of the same number of applied records are the same. A snapshot may know more than the log goes on with. */
+  #lookAtImage(node: SimNode, log: PartitionLog, { force }: GroupBook): void {
     const applied = metadataOffsetOf(node.shards[0]!.shard);
     if (applied < 0 || this.#imageSeen.get(node.name) === applied) return;
+    const isOfBefore = force !== null && log.termAt(force.lastIndex + 1) !== force.term;
+    if (isOfBefore && applied > force.keptOffset) return;
     this.#imageSeen.set(node.name, applied);
     const image = imageOf(node);
     const known = this.#images.get(applied);
