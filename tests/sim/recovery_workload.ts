@@ -43,7 +43,7 @@ import { QuorumWatch } from "./quorum_watch.ts";
 import { failureOf, runTwice } from "./run_seed.ts";
 import { SimClient } from "./sim_client.ts";
 import { SimCluster } from "./sim_cluster.ts";
-import { expect, SimFailure } from "./sim_failure.ts";
+import { SimFailure } from "./sim_failure.ts";
 import type { SimNode } from "./sim_node.ts";
 import { produceRequest, topicRequest } from "./sim_requests.ts";
 import { simRpcAddress } from "./sim_world.ts";
