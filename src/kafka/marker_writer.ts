@@ -19,4 +19,7 @@ export interface MarkerWriter {
     batch: Uint8Array,
     done: (result: number) => void,
   ): void;
+
+  /** A marker of the producer's is on its way into the partition's log: whether its transaction goes on is asked anew. */
+  isEnding(partition: Partition, producerId: number): boolean;
 }

@@ -111,6 +111,10 @@ export class TestBroker {
   readonly groups: TestGroups;
   /** Those of all transactional ids, on the first shard; appends commit at once. */
   readonly transactions = new TestTransactions();
+  /** Markers of all producers are on their way. */
+  endsAll = false;
+  /** What leaders are told by a transaction's coordinator. */
+  admission: ErrorCode = ErrorCode.NONE;
   /** What was appended to partitions. */
   readonly markers: { readonly producerId: number; readonly batch: Uint8Array }[] = [];
   /** Groups whose partitions damage made read-only. */
@@ -150,6 +154,7 @@ export class TestBroker {
 
   /** The services of one shard; groups belong to the shard of their number's remainder. */
   services(shard: number): Services {
+    const admission = () => this.admission;
     const owned = (groupId: number) => groupId % this.shardCount === shard;
     const partitions = {
       byGroup: (groupId: number) => owned(groupId) ? this.partitions.get(groupId) : undefined,
@@ -183,6 +188,7 @@ export class TestBroker {
           this.markers.push({ producerId, batch });
           done(0);
         },
+        isEnding: () => this.endsAll,
       },
       trouble: {
         diskFull: false,
@@ -191,7 +197,7 @@ export class TestBroker {
       },
       // deno-lint-ignore require-yield -- there is nobody to ask.
       *admitToTransaction() {
-        return ErrorCode.NONE;
+        return admission();
       },
       dataDirectory: { path: "/data", freeBytes: () => 750, totalBytes: () => 1000 },
       // deno-lint-ignore require-yield -- there is no manifest.

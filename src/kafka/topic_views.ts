@@ -64,7 +64,9 @@ export function reachableLeader(
 }
 
 /** The node that leads the metadata log; -1 while that is not known, or it cannot be reached. */
-export function controllerIdOf({ leaders, live, nodeId }: Services): number {
+export function controllerIdOf(
+  { leaders, live, nodeId }: Pick<Services, "leaders" | "live" | "nodeId">,
+): number {
   const leader = leaders.knownLeaderOf(CONTROLLER_GROUP_ID);
   return leader === nodeId || live.isAlive(leader) ? leader : -1;
 }

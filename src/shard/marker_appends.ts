@@ -16,6 +16,8 @@ export class MarkerAppends implements MarkerWriter, OwnershipListener {
   readonly #wallMs: () => number;
   readonly #ownAppender: (partition: Partition) => RecordAppender | null;
   readonly #onMarker: (groupId: number, producerId: number) => void;
+  /** Markers that are neither committed nor refused, by partition and producer. */
+  readonly #underWay = new Map<string, number>();
   /** Of partitions that took a marker. */
   readonly #appenders = new Map<number, RecordAppender>();
 
@@ -50,7 +52,18 @@ export class MarkerAppends implements MarkerWriter, OwnershipListener {
       this.#appenders.set(groupId, appender);
     }
     this.#onMarker(groupId, producerId);
-    appender.append(batch, done);
+    const key = `${groupId}/${producerId}`;
+    this.#underWay.set(key, (this.#underWay.get(key) ?? 0) + 1);
+    appender.append(batch, (result) => {
+      const left = this.#underWay.get(key)! - 1;
+      if (left === 0) this.#underWay.delete(key);
+      else this.#underWay.set(key, left);
+      done(result);
+    });
+  }
+
+  isEnding({ log: { groupId } }: Partition, producerId: number): boolean {
+    return this.#underWay.has(`${groupId}/${producerId}`);
   }
 
   /** Appends may be tried again. */

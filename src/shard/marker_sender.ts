@@ -7,7 +7,9 @@
  * ```
  *
  * A partition that takes its marker, or is gone with its topic, is done; so is one that has a later epoch of the producer, which
- * only a later marker gave it. Everything else is tried again, as long as the coordinator is there.
+ * only a later marker gave it. A topic is gone when this node, which hears the controller, has not known it for a while: after
+ * a start or a failover its metadata may be older than the transaction. Everything else is tried again, as long as the
+ * coordinator is there.
  *
  * @module
  */
@@ -27,6 +29,8 @@ const VERSION = 2;
 /** Pauses between attempts (ms): each twice the last one. */
 const PAUSE_MS_MIN = 10;
 const PAUSE_MS_MAX = 1_000;
+/** How long a partition is unknown before it counts as deleted (ms). */
+const GONE_AFTER_MS = 2_000;
 /** Partitions named in one request. */
 const PARTITIONS_PER_REQUEST = 1_000;
 /** Requests of one order at once. */
@@ -38,6 +42,8 @@ export interface MarkerSenderOptions {
   readonly nowMs: () => number;
   /** Who leads a partition and can be reached; -1: nobody is known. */
   readonly leaderOf: (partition: PartitionImage) => number;
+  /** The metadata is of now, as far as this node can know: it was complete once, and the controller is heard. */
+  readonly isCurrent: () => boolean;
   /** Asks a node, which may be this one; null: no answer. */
   readonly ask: <Request, Response>(
     nodeId: number,
@@ -50,6 +56,8 @@ export interface MarkerSenderOptions {
 interface Target {
   readonly topic: string;
   readonly index: number;
+  /** Infinity: it is known, or was not looked for. */
+  unknownSinceMs: number;
 }
 
 export class ShardMarkerSender implements MarkerSender {
@@ -63,17 +71,15 @@ export class ShardMarkerSender implements MarkerSender {
     order: MarkerOrder,
     coordinatorEpoch: number,
     isWanted: () => boolean,
-    done: () => void,
+    done: (isWritten: boolean) => void,
   ): void {
-    runTask(this.#write(order, coordinatorEpoch, isWanted), (isDone) => {
-      if (isDone) done();
-    });
+    runTask(this.#write(order, coordinatorEpoch, isWanted), done);
   }
 
   *#write(order: MarkerOrder, coordinatorEpoch: number, isWanted: () => boolean): Task<boolean> {
     let left: Target[] = [];
     for (const [topic, indexes] of order.partitions) {
-      for (const index of indexes) left.push({ topic, index });
+      for (const index of indexes) left.push({ topic, index, unknownSinceMs: Infinity });
     }
     for (
       let pauseMs = PAUSE_MS_MIN;
@@ -99,8 +105,11 @@ export class ShardMarkerSender implements MarkerSender {
     const byNode = new Map<number, Target[]>();
     for (const target of targets) {
       const partition = image.topicByName(target.topic)?.partitions[target.index];
-      // Its topic was deleted.
-      if (partition === undefined) continue;
+      if (partition === undefined) {
+        if (!this.#isGone(target)) left.push(target);
+        continue;
+      }
+      target.unknownSinceMs = Infinity;
       const nodeId = leaderOf(partition);
       if (nodeId < 0) {
         left.push(target);
@@ -142,6 +151,14 @@ export class ShardMarkerSender implements MarkerSender {
       const error = errors.get(`${topic}/${index}`);
       return error !== ErrorCode.NONE && error !== ErrorCode.INVALID_PRODUCER_EPOCH;
     });
+  }
+
+  /** Whether a partition that the metadata does not name was deleted. */
+  #isGone(target: Target): boolean {
+    const { isCurrent, nowMs } = this.#options;
+    if (!isCurrent()) target.unknownSinceMs = Infinity;
+    else target.unknownSinceMs = Math.min(target.unknownSinceMs, nowMs());
+    return nowMs() - target.unknownSinceMs >= GONE_AFTER_MS;
   }
 
   *#pause(ms: number): Task<void> {

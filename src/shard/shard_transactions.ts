@@ -7,7 +7,7 @@
 
 import type { PartitionImage } from "../cluster/image.ts";
 import type { Task } from "../io/task.ts";
-import { reachableLeader } from "../kafka/topic_views.ts";
+import { controllerIdOf, reachableLeader } from "../kafka/topic_views.ts";
 import { TransactionGuard } from "../kafka/transaction_guard.ts";
 import { transactionConfigOf } from "../txn/config.ts";
 import { MarkerAppends } from "./marker_appends.ts";
@@ -53,6 +53,7 @@ export class ShardTransactions {
         nowMs,
         leaderOf: (partition: PartitionImage) =>
           reachableLeader({ nodeId, leaders, live }, partition),
+        isCurrent: () => partitions.isCurrent && controllerIdOf({ nodeId, leaders, live }) >= 0,
         ask: (...question) => askNode(shard, ...question, MARKERS_WAIT_MS),
       }),
     });

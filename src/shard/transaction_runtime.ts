@@ -35,12 +35,13 @@ export interface MarkerSender {
   /**
    * @param coordinatorEpoch of who asks: a later one counts more
    * @param isWanted asked before each attempt
+   * @param done whether all partitions have their marker
    */
   write(
     order: MarkerOrder,
     coordinatorEpoch: number,
     isWanted: () => boolean,
-    done: () => void,
+    done: (isWritten: boolean) => void,
   ): void;
 }
 

@@ -17,8 +17,10 @@
 import { getInt64Le, setInt64Le } from "../bytes/int64.ts";
 
 /**
- * Aborted transactions that a partition remembers. With more of them among its records it takes no transactional batch,
- * because a reader could not tell their records from committed ones.
+ * Aborted transactions that a partition remembers. With more of them among its records it takes no transactional batch of
+ * a client, because a reader could not tell their records from committed ones. Where there are more all the same, the oldest
+ * ones are forgotten: in `__consumer_offsets`, whose coordinators go by the markers themselves; and on a follower that has
+ * not moved its log start yet, as its leader had before it took more.
  */
 export const ABORTED_TRANSACTIONS_MAX = 16_384;
 
@@ -67,6 +69,7 @@ export class TransactionIndex {
     const { length } = this.#aborted;
     if (length > 0 && this.#aborted[length - CELLS + LAST]! >= lastOffset) return;
     this.#aborted.push(producerId, firstOffset, lastOffset, index);
+    this.#forgetExcess();
   }
 
   /** The entry with this log index is cut off. */
@@ -108,7 +111,7 @@ export class TransactionIndex {
 
   /** Reads `count` aborted transactions; returns the end, or -1 when they cannot be read. */
   decode(view: DataView, at: number, count: number): number {
-    if (count > ABORTED_TRANSACTIONS_MAX || at + count * ABORTED_SIZE > view.byteLength) return -1;
+    if (at + count * ABORTED_SIZE > view.byteLength) return -1;
     let last = -1;
     for (let i = 0; i < count; i++) {
       for (let cell = 0; cell < CELLS; cell++) this.#aborted.push(getInt64Le(view, at + 8 * cell));
@@ -117,7 +120,13 @@ export class TransactionIndex {
       last = ended;
       at += ABORTED_SIZE;
     }
+    this.#forgetExcess();
     return at;
+  }
+
+  #forgetExcess(): void {
+    const excess = this.abortedCount - ABORTED_TRANSACTIONS_MAX;
+    if (excess > 0) this.#aborted.splice(0, excess * CELLS);
   }
 
   /** Place of the first one that ended at an offset or later. */

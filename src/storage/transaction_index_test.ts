@@ -150,3 +150,19 @@ Deno.test("an index that is full says so, and one that is not in order is not re
   view.setBigInt64(48, 6n, true);
   assert.equal(new TransactionIndex().decode(view, 0, 2), 64);
 });
+
+Deno.test("more aborted transactions than a partition remembers can be written and read: the oldest are forgotten", () => {
+  const table = new ProducerTable();
+  const count = ABORTED_TRANSACTIONS_MAX + 3;
+  for (let i = 0; i < count; i++) {
+    put(table, 7, 2 * i, i);
+    end(table, 7, 2 * i + 1, true);
+  }
+  table.commit(2 * count);
+  const bytes = committedProducers(table, 1_000_000);
+  assert.equal(isProducerTable(bytes), true);
+  for (const each of [table, copyOf(table)]) {
+    assert.equal(aborted(each, 0, 2 * count).length, 2 * ABORTED_TRANSACTIONS_MAX);
+    assert.deepEqual(aborted(each, 0, 7), [7, 6]);
+  }
+});

@@ -66,8 +66,8 @@ export interface MarkerOrder {
   readonly partitions: TopicPartitions;
 }
 
-/** Writes markers until all partitions have theirs; then `done`. Ends without it when the coordinator is gone. */
-export type WriteMarkers = (order: MarkerOrder, done: () => void) => void;
+/** Writes markers until all partitions have theirs, or the coordinator is gone; then `done`. */
+export type WriteMarkers = (order: MarkerOrder, done: (isWritten: boolean) => void) => void;
 
 export interface TransactionTime {
   readonly nowMs: number;
@@ -198,7 +198,11 @@ export class TransactionCoordinator {
     const { config } = this.#options;
     if (nowMs >= this.#nextTimeoutCheckMs) {
       this.#nextTimeoutCheckMs = nowMs + config.timeoutCheckMs;
-      for (const transaction of this.#transactions.values()) this.#abortIfLate(transaction);
+      for (const transaction of this.#transactions.values()) {
+        this.#abortIfLate(transaction);
+        // Who is saying that it is over has all markers: more of them could meet the next transaction.
+        if (transaction.pending === null) this.#mark(transaction);
+      }
     }
     if (nowMs < this.#nextExpirationCheckMs) return;
     this.#nextExpirationCheckMs = nowMs + config.expirationCheckMs;
@@ -436,11 +440,13 @@ export class TransactionCoordinator {
     const isCommit = value.state === TransactionState.PREPARE_COMMIT;
     const { producerId, producerEpoch, clientVersion, partitions } = value;
     const order = { transactionalId: id, producerId, producerEpoch, isCommit, clientVersion };
-    this.#options.writeMarkers({ ...order, partitions }, () => this.#complete(transaction, value));
+    this.#options.writeMarkers({ ...order, partitions }, (isWritten) => {
+      transaction.isMarking = false;
+      if (isWritten) this.#complete(transaction, value);
+    });
   }
 
   #complete(transaction: Transaction, value: TransactionValue): void {
-    transaction.isMarking = false;
     if (this.#phase !== "active" || transaction.value !== value) return;
     const isCommit = value.state === TransactionState.PREPARE_COMMIT;
     const rotates = value.nextProducerId >= 0;
@@ -453,9 +459,8 @@ export class TransactionCoordinator {
       state: isCommit ? TransactionState.COMPLETE_COMMIT : TransactionState.COMPLETE_ABORT,
       partitions: NO_PARTITIONS,
       updatedMs: this.#wallMs,
-    }, (errorCode) => {
-      // The markers are written again: a partition that has one takes another.
-      if (errorCode !== ErrorCode.NONE) this.#mark(transaction);
+    }, () => {
+      // Where it failed, the next tick has the markers written again: at once, a full disk would take them without end.
     });
   }
 
@@ -492,7 +497,9 @@ export class TransactionCoordinator {
     if (value === null || value.producerId !== producerId) {
       return ErrorCode.INVALID_PRODUCER_ID_MAPPING;
     }
-    return value.producerEpoch === producerEpoch ? ErrorCode.NONE : ErrorCode.PRODUCER_FENCED;
+    // The last epoch of an id is given to nobody: a transaction in it could not be ended by a later one.
+    const isOwn = value.producerEpoch === producerEpoch && producerEpoch <= EPOCH_EXHAUSTED;
+    return isOwn ? ErrorCode.NONE : ErrorCode.PRODUCER_FENCED;
   }
 
   #append(

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { ErrorCode } from "../wire/errors.ts";
 import { EPOCH_PER_TRANSACTION } from "./coordinator.ts";
 import { TransactionState } from "./records.ts";
+import { EPOCH_EXHAUSTED } from "./rules.ts";
 import { partitionsOf, TestTransactions } from "./test_coordinator.ts";
 
 const ID = "copy";
@@ -221,4 +222,47 @@ Deno.test("what is no record of a transactional id is skipped", () => {
   assert.notEqual(coordinator.replay(key, new Uint8Array([0, 7])), null);
   assert.equal(coordinator.replay(key, null), null);
   assert.equal(coordinator.find("a"), undefined);
+});
+
+Deno.test("the end that cannot be written down is tried again after a while, and so are markers that were given up", () => {
+  const test = new TestTransactions({ timeoutCheckMs: 1_000 });
+  const producer = producerOf(test.init(ID));
+  test.add(producer, T0);
+  test.end(producer, true);
+  test.mark(false);
+  assert.equal(test.orders.length, 0);
+  test.passTime(1_000);
+  assert.equal(test.orders.length, 1);
+  // On a full disk markers are not written again and again.
+  test.failWith = ErrorCode.KAFKA_STORAGE_ERROR;
+  test.mark();
+  assert.equal(test.orders.length, 0);
+  assert.equal(test.stateOf(ID), TransactionState.PREPARE_COMMIT);
+  test.passTime(1_000);
+  assert.equal(test.orders.length, 1);
+  test.failWith = ErrorCode.NONE;
+  // While it is said that it is over, no marker is on its way, which could meet the next transaction.
+  test.immediate = false;
+  test.mark();
+  test.passTime(1_000);
+  assert.equal(test.orders.length, 0);
+  test.commit();
+  assert.equal(test.stateOf(ID), TransactionState.COMPLETE_COMMIT);
+});
+
+Deno.test("nobody begins a transaction in the last epoch of an id, which only fences", () => {
+  const test = new TestTransactions({ timeoutCheckMs: 1_000 });
+  test.marksAtOnce = true;
+  let producer = producerOf(test.init(ID, undefined, 1_000));
+  while (producer.producerEpoch < EPOCH_EXHAUSTED) {
+    producer = producerOf(test.init(ID, producer, 1_000));
+  }
+  test.add(producer, T0);
+  test.passTime(1_000);
+  assert.equal(test.coordinator.find(ID)!.value!.producerEpoch, EPOCH_EXHAUSTED + 1);
+  const last = { ...producer, producerEpoch: EPOCH_EXHAUSTED + 1 };
+  assert.equal(test.add(last, T0), ErrorCode.PRODUCER_FENCED);
+  assert.equal(test.end(last, false, EPOCH_PER_TRANSACTION).errorCode, ErrorCode.PRODUCER_FENCED);
+  const next = producerOf(test.init(ID));
+  assert.notEqual(next.producerId, producer.producerId);
 });

@@ -25,7 +25,9 @@ export class TestTransactions {
   /** Commits at once. */
   immediate = true;
   /** Orders that are not carried out. */
-  orders: { readonly order: MarkerOrder; readonly done: () => void }[] = [];
+  orders: { readonly order: MarkerOrder; readonly done: (isWritten: boolean) => void }[] = [];
+  /** The error of appends that come next; 0: none. */
+  failWith = 0;
   /** Markers are written at once. */
   marksAtOnce = false;
   nextProducerId = 1_000;
@@ -58,8 +60,8 @@ export class TestTransactions {
   }
 
   /** Writes the markers that are due. */
-  mark(): void {
-    for (const { done } of this.orders.splice(0)) done();
+  mark(isWritten = true): void {
+    for (const { done } of this.orders.splice(0)) done(isWritten);
   }
 
   passTime(ms: number): void {
@@ -110,12 +112,13 @@ export class TestTransactions {
       config: this.config,
       log: {
         append: (records, done) => {
-          if (this.immediate) this.#commit(records, done);
+          if (this.failWith !== ErrorCode.NONE) done(this.failWith);
+          else if (this.immediate) this.#commit(records, done);
           else this.appends.push({ records, done });
         },
       },
       writeMarkers: (order, done) => {
-        if (this.marksAtOnce) done();
+        if (this.marksAtOnce) done(true);
         else this.orders.push({ order, done });
       },
     });

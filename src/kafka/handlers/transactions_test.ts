@@ -14,6 +14,10 @@ import {
 import { newTxnOffsetCommitRequest } from "../../wire/generated/txn_offset_commit_request.ts";
 import { newWriteTxnMarkersRequest } from "../../wire/generated/write_txn_markers_request.ts";
 import { batchIsControl, batchIsTransactional, batchProducerId } from "../../wire/record_batch.ts";
+import { TRANSACTIONS_SINCE_VERSION } from "../../cluster/logical_version.ts";
+import { testNode } from "../../cluster/test_cluster.ts";
+import { groupPartition } from "../../group/group_partition.ts";
+import { newWriteTxnMarkersResponse } from "../../wire/generated/write_txn_markers_response.ts";
 import { TestBroker } from "../test_services.ts";
 import { ADD_OFFSETS_TO_TXN_HANDLER } from "./add_offsets_to_txn.ts";
 import { ADD_PARTITIONS_TO_TXN_HANDLER } from "./add_partitions_to_txn.ts";
@@ -225,4 +229,86 @@ Deno.test("a marker is written where its producer's epoch and its coordinator ar
     assert.equal(mark(4, 5, 2), ErrorCode.NONE);
     assert.equal(broker.markers.length, 2);
   }
+});
+
+Deno.test("a request with very many markers is answered in time that grows with their number", () => {
+  const broker = new TestBroker({ shardCount: 2 });
+  broker.addTopic("t", 2);
+  const count = 20_000;
+  const markers = Array.from({ length: count }, (_, producerId) => ({
+    producerId,
+    producerEpoch: 0,
+    transactionResult: true,
+    coordinatorEpoch: 0,
+    transactionVersion: 0,
+    topics: [{ name: "gone", partitionIndexes: [producerId] }],
+  }));
+  const { route } = WRITE_TXN_MARKERS_HANDLER;
+  assert(typeof route === "object" && route.kind === "split");
+  const response = newWriteTxnMarkersResponse({
+    markers: markers.map(({ producerId }) => ({
+      producerId,
+      topics: [{ name: "gone", partitions: [{ partitionIndex: producerId, errorCode: 3 }] }],
+    })),
+  });
+  let looks = 0;
+  for (const answer of response.markers) {
+    const { producerId } = answer;
+    Object.defineProperty(answer, "producerId", {
+      get: () => {
+        looks++;
+        return producerId;
+      },
+    });
+  }
+  const merged = route.merge(newWriteTxnMarkersRequest({ markers }), [response]);
+  assert.equal(merged.markers.length, count);
+  assert.equal(merged.markers.at(-1)!.topics[0]!.partitions[0]!.errorCode, 3);
+  assert(looks <= 2 * count, `${looks} looks at ${count} answers`);
+});
+
+Deno.test("no marker is written as long as some node does not know transactions", () => {
+  const older = { ...testNode(1), logicalVersion: TRANSACTIONS_SINCE_VERSION - 1 };
+  const broker = new TestBroker({ nodes: [testNode(0), older] });
+  broker.addTopic("t", 1);
+  const marker = {
+    producerId: 7,
+    producerEpoch: 0,
+    transactionResult: true,
+    coordinatorEpoch: 0,
+    transactionVersion: 0,
+    topics: [{ name: "t", partitionIndexes: [0] }],
+  };
+  const request = newWriteTxnMarkersRequest({ markers: [marker] });
+  const { markers } = broker.ask(WRITE_TXN_MARKERS_HANDLER, 1, request);
+  assert.equal(markers[0]!.topics[0]!.partitions[0]!.errorCode, ErrorCode.UNSUPPORTED_VERSION);
+  assert.equal(broker.markers.length, 0);
+});
+
+Deno.test("an offset behind the marker of its transaction is not taken for a part of it", () => {
+  const { broker, producer: { producerId, producerEpoch } } = start();
+  const producer = { transactionalId, producerId, producerEpoch };
+  const groupId = "g";
+  broker.ask(ADD_OFFSETS_TO_TXN_HANDLER, 3, newAddOffsetsToTxnRequest({ ...producer, groupId }));
+  const partition = { partitionIndex: 0, committedOffset: 5, committedLeaderEpoch: -1 };
+  const topics = [{
+    name: "t",
+    topicId: "",
+    partitions: [{ ...partition, committedMetadata: null }],
+  }];
+  const commit = () =>
+    broker.ask(
+      TXN_OFFSET_COMMIT_HANDLER,
+      3,
+      newTxnOffsetCommitRequest({ ...producer, groupId, topics }),
+    ).topics[0]!.partitions[0]!.errorCode;
+  const { image } = broker.cluster;
+  const offsets = image.topicByName("__consumer_offsets")!;
+  const index = groupPartition(groupId, offsets.partitions.length);
+  const { producers } = broker.partition("__consumer_offsets", index).log;
+  producers.append(0, producerId, producerEpoch, -1, -1, 0, 0, true, 0);
+  broker.admission = ErrorCode.INVALID_TXN_STATE;
+  assert.equal(commit(), ErrorCode.NONE);
+  broker.endsAll = true;
+  assert.equal(commit(), ErrorCode.INVALID_TXN_STATE);
 });

@@ -82,7 +82,8 @@ function* commit(context: RequestContext, request: TxnOffsetCommitRequest): Task
   if (keeper === null) return () => ErrorCode.NOT_COORDINATOR;
   const { producers } = keeper.log;
   const isIn = producers.transactionOf(producerId) >= 0 &&
-    producers.epochOf(producerId) === producerEpoch;
+    producers.epochOf(producerId) === producerEpoch &&
+    !services.markers.isEnding(keeper, producerId);
   if (producerEpoch < producers.epochOf(producerId)) return () => ErrorCode.INVALID_PRODUCER_EPOCH;
   if (!isIn) {
     const adds = version >= IMPLICIT_ADDS_SINCE;

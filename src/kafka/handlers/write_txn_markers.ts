@@ -6,6 +6,7 @@
  *   knows is INVALID_PRODUCER_EPOCH; one of an earlier coordinator TRANSACTION_COORDINATOR_FENCED.
  * - v2: where the epoch rises with each transaction (KIP-890), a marker that repeats the last one is done already and writes nothing, so
  *   that a late one never touches the next transaction (KIP-1228).
+ * - UNSUPPORTED_VERSION as long as some node of the cluster does not know transactions.
  * - Runs on the shards that own the partitions.
  *
  * Gaps: none.
@@ -28,9 +29,11 @@ import {
   type WritableTxnMarkerTopicResult,
   type WriteTxnMarkersResponse,
 } from "../../wire/generated/write_txn_markers_response.ts";
+import { AnswerQueues } from "../answer_queues.ts";
 import type { Handler, RequestContext } from "../handler.ts";
 import type { Partition } from "../partition.ts";
-import { findPartition, mergeTopics, splitTopics } from "../partition_requests.ts";
+import { findPartition, splitTopics } from "../partition_requests.ts";
+import { hasTransactions } from "../transaction_routes.ts";
 
 /** Markers of one request that are appended at once. */
 const APPENDS_AT_ONCE = 1_000;
@@ -57,16 +60,25 @@ export const WRITE_TXN_MARKERS_HANDLER: Handler<WriteTxnMarkersRequest, WriteTxn
       return new Map([...parts].map(([shard, markers]) => [shard, { markers }]));
     },
     merge(request, responses) {
-      const given = responses.flatMap(({ markers }) => markers);
-      const markers = request.markers.map((marker) => {
-        const { producerId } = marker;
-        const answers = given.filter((each) => each.producerId === producerId);
-        const topics = mergeTopics(partsOf(marker), answers.flatMap(({ topics }) => topics), {
-          of: (index) => index,
-          in: (result) => result.partitionIndex,
-        });
-        return { producerId, topics };
-      });
+      const answers = new AnswerQueues<number>();
+      for (const { producerId, topics } of responses.flatMap(({ markers }) => markers)) {
+        for (const { name, partitions } of topics) {
+          for (const { partitionIndex, errorCode } of partitions) {
+            answers.add(`${producerId}/${name}/${partitionIndex}`, errorCode);
+          }
+        }
+      }
+      const markers = request.markers.map(({ producerId, topics }) => ({
+        producerId,
+        topics: topics.map(({ name, partitionIndexes }) => ({
+          name,
+          partitions: partitionIndexes.map((partitionIndex) => ({
+            partitionIndex,
+            errorCode: answers.take(`${producerId}/${name}/${partitionIndex}`) ??
+              ErrorCode.UNKNOWN_SERVER_ERROR,
+          })),
+        })),
+      }));
       return newWriteTxnMarkersResponse({ markers });
     },
   },
@@ -100,6 +112,8 @@ function* write(
   const { partition, error } = findPartition(services, name, index, -1);
   if (partition === null) return error;
   if (!partition.leading) return ErrorCode.NOT_LEADER_OR_FOLLOWER;
+  // Older programs among the replicas could not read what is kept of it.
+  if (!hasTransactions(services)) return ErrorCode.UNSUPPORTED_VERSION;
   const { producerId, producerEpoch, coordinatorEpoch } = marker;
   const verdict = verdictOf(partition, marker);
   if (verdict !== null && verdict !== ErrorCode.NONE) return verdict;
