@@ -173,8 +173,10 @@ export class GroupTable {
 
   /** A producer's transaction has ended: what it committed counts from now on. */
   endTransaction(producerId: number, isCommit: boolean): void {
-    for (const { groupId, topic, partition, value } of this.pending.take(producerId)) {
+    for (const offset of this.pending.take(producerId)) {
       if (!isCommit) continue;
+      const { groupId, topic, partition, value, stamp } = offset;
+      this.pending.supersede(offset, stamp);
       let group = this.groups.get(groupId);
       if (group === undefined) this.groups.set(groupId, group = new Group(groupId));
       group.offsets.replay(topic, partition, value);
@@ -200,8 +202,8 @@ export class GroupTable {
       }
     }
     // Behind the offsets outside of transactions, which would be taken for newer.
-    for (const [producerId, { value, ...at }] of pending) {
-      yield pendingRecord(producerId, at, value);
+    for (const [producerId, offset] of pending) {
+      yield pendingRecord(producerId, offset, offset.value);
     }
   }
 

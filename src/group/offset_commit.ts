@@ -86,8 +86,9 @@ export class OffsetHandling {
     for (const { name, partitions } of request.topics) {
       if (group.isSubscribedTo(name)) continue;
       for (const { partitionIndex: partition } of partitions) {
-        if (!group.offsets.isKnown(name, partition)) continue;
-        records.push(offsetRecord({ groupId: group.groupId, topic: name, partition }, null));
+        const place = { groupId: group.groupId, topic: name, partition };
+        if (!group.offsets.isKnown(name, partition) && !this.#table.pending.has(place)) continue;
+        records.push(offsetRecord(place, null));
       }
     }
     const answer = (code: number): void => {

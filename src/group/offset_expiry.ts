@@ -17,7 +17,7 @@
  */
 
 import { ErrorCode } from "../wire/errors.ts";
-import { type Group, GroupState } from "./group.ts";
+import { Group, GroupState } from "./group.ts";
 import type { GroupTable } from "./group_table.ts";
 import { TOMBSTONES_PER_BATCH_MAX } from "./limits.ts";
 import { type CommittedOffset, type GroupRecord, groupRecord, offsetRecord } from "./records.ts";
@@ -45,6 +45,9 @@ export function deleteGroup(
   }
   if (group.state !== GroupState.EMPTY) return done(ErrorCode.NON_EMPTY_GROUP);
   const records = group.offsets.known(null).map((at) => offsetRecord({ groupId, ...at }, null));
+  // The end of their transaction would bring the group back.
+  const pending = table.pending.places((place) => place.groupId === groupId);
+  for (const place of pending) records.push(offsetRecord(place, null));
   group.lingers = false;
   // Also when nothing is written yet: the record that says so may be on its way.
   records.push(groupRecord(groupId, null));
@@ -58,8 +61,12 @@ export function deleteGroup(
   });
 }
 
-/** Forgets the offsets of topics that are gone. */
+/** Forgets the offsets of topics that are gone, those in transactions too: a topic of that name that comes later is another one. */
 export function forgetTopics(table: GroupTable, topics: readonly string[]): void {
+  for (const place of table.pending.places(({ topic }) => topics.includes(topic))) {
+    const group = table.groups.get(place.groupId) ?? new Group(place.groupId);
+    appendInBatches(table, group, [offsetRecord(place, null)], () => {});
+  }
   for (const group of [...table.groups.values()]) {
     const { groupId } = group;
     const records = topics.flatMap((topic) => group.offsets.known(topic)).map((at) =>

@@ -2,7 +2,8 @@
  * Offsets that were committed in transactions which have not ended: they count when their transaction is committed.
  *
  * A commit outside of any transaction, or a deletion, that comes after such an offset is newer: the offset is
- * forgotten, and the end of its transaction does not bring it back.
+ * forgotten, and the end of its transaction does not bring it back. So is a later offset of another transaction that is
+ * committed first.
  *
  * @module
  */
@@ -17,31 +18,44 @@ export interface PendingOffset {
   readonly value: CommittedOffset;
 }
 
+/** An offset with its place in the order of all. */
+interface Stamped extends PendingOffset {
+  readonly stamp: number;
+}
+
 /** Where an offset belongs. */
 type Place = Omit<PendingOffset, "value">;
 
 export class PendingOffsets {
   /** By producer id, then by place. */
-  readonly #producers = new Map<number, Map<string, PendingOffset>>();
+  readonly #producers = new Map<number, Map<string, Stamped>>();
+  #nextStamp = 0;
 
   /** Notes an offset of a producer's transaction. */
   add(producerId: number, offset: PendingOffset): void {
     let offsets = this.#producers.get(producerId);
     if (offsets === undefined) this.#producers.set(producerId, offsets = new Map());
-    offsets.set(keyOf(offset), offset);
+    offsets.set(keyOf(offset), { ...offset, stamp: this.#nextStamp++ });
   }
 
-  /** An offset outside of transactions was committed, or deleted. */
-  supersede(place: Place): void {
+  /**
+   * An offset was committed, or deleted.
+   *
+   * @param stamp of a transaction's offset: what came before it is older; Infinity: everything is
+   */
+  supersede(place: Place, stamp = Infinity): void {
     if (this.#producers.size === 0) return;
     const key = keyOf(place);
     for (const [producerId, offsets] of this.#producers) {
-      if (offsets.delete(key) && offsets.size === 0) this.#producers.delete(producerId);
+      const known = offsets.get(key);
+      if (known === undefined || known.stamp >= stamp) continue;
+      offsets.delete(key);
+      if (offsets.size === 0) this.#producers.delete(producerId);
     }
   }
 
   /** Takes what is pending of a producer. */
-  take(producerId: number): PendingOffset[] {
+  take(producerId: number): Stamped[] {
     const offsets = this.#producers.get(producerId);
     if (offsets === undefined) return [];
     this.#producers.delete(producerId);
@@ -56,11 +70,21 @@ export class PendingOffsets {
     return false;
   }
 
-  /** Everything as it is now, with the producers' ids. */
+  /** Where there are offsets in transactions, each place once. */
+  places(isWanted: (place: Place) => boolean): Place[] {
+    const places = new Map<string, Place>();
+    for (const offsets of this.#producers.values()) {
+      for (const [key, offset] of offsets) if (isWanted(offset)) places.set(key, offset);
+    }
+    return [...places.values()];
+  }
+
+  /** Everything as it is now, with the producers' ids, the oldest first. */
   all(): [producerId: number, offset: PendingOffset][] {
-    return [...this.#producers].flatMap(([producerId, offsets]) =>
-      [...offsets.values()].map((offset): [number, PendingOffset] => [producerId, offset])
+    const all = [...this.#producers].flatMap(([producerId, offsets]) =>
+      [...offsets.values()].map((offset): [number, Stamped] => [producerId, offset])
     );
+    return all.sort(([, a], [, b]) => a.stamp - b.stamp);
   }
 }
 

@@ -103,3 +103,43 @@ Deno.test("a snapshot holds the offsets of transactions as they were when it beg
   copy.endTransaction(9, true);
   assert.equal(copy.table.groups.get(GROUP)!.offsets.get("t", 0)!.offset, 30);
 });
+
+Deno.test("of two transactions' offsets the later one stays, whichever ends first", () => {
+  for (const isCopied of [false, true]) {
+    for (const first of [7, 9]) {
+      const test = new TestCoordinator();
+      commit(test, 10, { producerId: 9 });
+      commit(test, 1, { producerId: 7 });
+      commit(test, 20, { producerId: 7 });
+      commit(test, 30, { producerId: 9 });
+      let { coordinator } = test;
+      if (isCopied) {
+        const records = [...coordinator.table.snapshotRecords()];
+        coordinator = test.create();
+        for (const { key, value } of records) coordinator.replay(key, value);
+        coordinator.loaded(0, 0);
+      }
+      coordinator.endTransaction(first, true);
+      coordinator.endTransaction(16 - first, true);
+      assert.equal(coordinator.table.groups.get(GROUP)!.offsets.get("t", 0)!.offset, 30);
+    }
+  }
+});
+
+Deno.test("what is deleted while an offset waits in a transaction does not come back with its end", () => {
+  const test = new TestCoordinator();
+  commit(test, 10);
+  test.coordinator.topicsDeleted(["other"]);
+  assert.equal(stableError(test), ErrorCode.UNSTABLE_OFFSET_COMMIT);
+  test.coordinator.topicsDeleted(["t"]);
+  assert.equal(stableError(test), ErrorCode.NONE);
+  test.coordinator.endTransaction(7, true);
+  assert.equal(test.committed("t", 0), -1);
+  test.commit({ u: [5] });
+  commit(test, 10);
+  const errors: number[] = [];
+  test.coordinator.deleteGroup(test.context(2), GROUP, ({ errorCode }) => errors.push(errorCode));
+  assert.deepEqual(errors, [ErrorCode.NONE]);
+  test.coordinator.endTransaction(7, true);
+  assert.equal(test.committed("t", 0), -1);
+});
