@@ -255,13 +255,16 @@ export class DamageBook {
     return [...hits].some((block) => block * BLOCK_SIZE < end && (block + 1) * BLOCK_SIZE > from);
   }
 
-  #explains({ file, lost }: Damage): boolean {
+  #explains({ file, lost, harmless }: Damage): boolean {
     if (this.isFickle && parseLogDirectory(file.split("/")[1] ?? "") !== null) return true;
     // Of kept files the first one is named.
     if (this.#withholds && file.startsWith(`${SHARDS_DIRECTORY}/`)) return true;
     const [, otherFile] = OTHER_FILE.exec(lost) ?? [];
     if (otherFile !== undefined && this.#hits.has(otherFile)) return true;
     if (this.#hits.has(file) || this.#hits.has(file.replace(/\.log$/, INDEX_SUFFIX))) return true;
+    // Whoever mends a segment writes its index, which a power cut may tear.
+    const segment = file.replace(INDEX_SUFFIX, SEGMENT_SUFFIX);
+    if (harmless === true && segment !== file && this.#hits.has(segment)) return true;
     const [, directory] = file.split("/");
     const identity = parseLogDirectory(directory ?? "");
     if (identity === null) return false;
