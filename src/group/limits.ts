@@ -31,3 +31,9 @@ export const TOMBSTONES_PER_BATCH_MAX = 1_000;
 
 /** Characters of a client's name at the head of the member id that it is given. */
 export const MEMBER_ID_PREFIX_MAX = 255;
+
+/**
+ * Offsets in transactions that have not ended, of one coordinator; a further commit must wait. They bound the groups that exist
+ * in transactions alone, too.
+ */
+export const PENDING_OFFSETS_MAX = 200_000;

@@ -34,6 +34,7 @@ import {
 import type { GroupContext } from "./context.ts";
 import { type Group, GroupState } from "./group.ts";
 import { commitErrorOf, type GroupTable, type RecordsProducer } from "./group_table.ts";
+import { PENDING_OFFSETS_MAX } from "./limits.ts";
 import type { Respond } from "./member.ts";
 import { memberError } from "./membership.ts";
 import type { Rebalancer } from "./rebalance.ts";
@@ -63,9 +64,11 @@ export class OffsetHandling {
     const group = errorCode === ErrorCode.NONE
       ? known ?? this.#table.getOrCreate(request.groupId)
       : known;
-    if (group === null || errorCode !== ErrorCode.NONE) {
+    const isFull = producer !== null && this.#table.pending.size >= PENDING_OFFSETS_MAX;
+    if (group === null || errorCode !== ErrorCode.NONE || isFull) {
       const code = errorCode === ErrorCode.NONE ? ErrorCode.COORDINATOR_NOT_AVAILABLE : errorCode;
       this.#table.answer(respond, commitResponse(request, () => code));
+      if (group !== null) this.#table.dropIfVoid(group);
       return;
     }
     const member = group.members.get(request.memberId);

@@ -30,12 +30,20 @@ export class PendingOffsets {
   /** By producer id, then by place. */
   readonly #producers = new Map<number, Map<string, Stamped>>();
   #nextStamp = 0;
+  #size = 0;
+
+  /** Offsets that are pending. */
+  get size(): number {
+    return this.#size;
+  }
 
   /** Notes an offset of a producer's transaction. */
   add(producerId: number, offset: PendingOffset): void {
     let offsets = this.#producers.get(producerId);
     if (offsets === undefined) this.#producers.set(producerId, offsets = new Map());
-    offsets.set(keyOf(offset), { ...offset, stamp: this.#nextStamp++ });
+    const key = keyOf(offset);
+    if (!offsets.has(key)) this.#size++;
+    offsets.set(key, { ...offset, stamp: this.#nextStamp++ });
   }
 
   /**
@@ -50,6 +58,7 @@ export class PendingOffsets {
       const known = offsets.get(key);
       if (known === undefined || known.stamp >= stamp) continue;
       offsets.delete(key);
+      this.#size--;
       if (offsets.size === 0) this.#producers.delete(producerId);
     }
   }
@@ -59,6 +68,7 @@ export class PendingOffsets {
     const offsets = this.#producers.get(producerId);
     if (offsets === undefined) return [];
     this.#producers.delete(producerId);
+    this.#size -= offsets.size;
     return [...offsets.values()];
   }
 

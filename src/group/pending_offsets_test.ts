@@ -3,6 +3,7 @@ import { ErrorCode } from "../wire/errors.ts";
 import { newOffsetCommitRequest } from "../wire/generated/offset_commit_request.ts";
 import type { OffsetCommitResponse } from "../wire/generated/offset_commit_response.ts";
 import { newOffsetFetchRequestGroup } from "../wire/generated/offset_fetch_request.ts";
+import { PENDING_OFFSETS_MAX } from "./limits.ts";
 import { GROUP, TestCoordinator } from "./test_coordinator.ts";
 
 interface Words {
@@ -142,4 +143,29 @@ Deno.test("what is deleted while an offset waits in a transaction does not come 
   assert.deepEqual(errors, [ErrorCode.NONE]);
   test.coordinator.endTransaction(7, true);
   assert.equal(test.committed("t", 0), -1);
+});
+
+Deno.test("the offsets that wait in transactions are limited", () => {
+  const test = new TestCoordinator();
+  const { pending, groups } = test.coordinator.table;
+  const value = {
+    offset: 1,
+    leaderEpoch: -1,
+    metadata: "",
+    commitTimestampMs: 0,
+    expireTimestampMs: -1,
+  };
+  for (let i = 0; i < PENDING_OFFSETS_MAX; i++) {
+    pending.add(8, { groupId: `g${i}`, topic: "t", partition: 0, value });
+  }
+  pending.add(8, { groupId: "g0", topic: "t", partition: 0, value });
+  assert.equal(pending.size, PENDING_OFFSETS_MAX);
+  assert.equal(commit(test, 10), ErrorCode.COORDINATOR_NOT_AVAILABLE);
+  assert.equal(groups.has(GROUP), false);
+  pending.supersede({ groupId: "g0", topic: "t", partition: 0 });
+  assert.equal(commit(test, 10), ErrorCode.NONE);
+  test.coordinator.endTransaction(8, false);
+  assert.equal(pending.size, 1);
+  test.coordinator.endTransaction(7, true);
+  assert.equal(pending.size, 0);
 });
