@@ -163,9 +163,11 @@ export class ProduceAppender {
       this.outcome.refusal.storage(Cause.READ_ONLY);
       return ErrorCode.KAFKA_STORAGE_ERROR;
     }
-    const { opening } = partition;
-    if (!partition.leading && !opening) {
-      return partition.undecided ? APPEND_BUSY : ErrorCode.NOT_LEADER_OR_FOLLOWER;
+    const { leading, undecided } = partition;
+    // Whoever is elected and commits nothing for a while, because the others take nothing, keeps nobody waiting.
+    const opening = partition.opening && undecided;
+    if (!leading && !opening) {
+      return undecided ? APPEND_BUSY : ErrorCode.NOT_LEADER_OR_FOLLOWER;
     }
     this.outcome.logStartOffset = partition.startOffset;
     if (request.acks === ACKS_ALL && partition.lacksReplicas) {

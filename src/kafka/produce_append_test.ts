@@ -52,6 +52,7 @@ function opening() {
   });
   const known = replica.manual.producers as unknown as typeof producers;
   replica.opening = true;
+  replica.undecided = true;
   const append = (): number => appender.append(partition, 0, batch.length, REQUEST);
   return { partition, replica, known, append };
 }
@@ -61,6 +62,7 @@ Deno.test("a node that has just been elected takes records before its no-op is c
   assert.equal(append(), ErrorCode.NONE);
   assert.equal(replica.appends, 1);
   replica.opening = false;
+  replica.undecided = false;
   assert.equal(append(), ErrorCode.NOT_LEADER_OR_FOLLOWER);
 });
 
@@ -77,5 +79,16 @@ Deno.test("before its no-op is committed a leader refuses no producer, and says 
   replica.lead(3);
   known.verdict = ProducerCheck.INVALID_EPOCH;
   assert.equal(append(), ErrorCode.INVALID_PRODUCER_EPOCH);
+  assert.equal(replica.appends, 0);
+});
+
+Deno.test("a node that has been elected, and commits nothing for a while, keeps no producer waiting", () => {
+  const { replica, known, append } = opening();
+  known.verdict = ProducerCheck.OUT_OF_ORDER;
+  assert.equal(append(), APPEND_BUSY);
+  replica.undecided = false;
+  assert.equal(append(), ErrorCode.NOT_LEADER_OR_FOLLOWER);
+  known.verdict = ProducerCheck.NEW;
+  assert.equal(append(), ErrorCode.NOT_LEADER_OR_FOLLOWER);
   assert.equal(replica.appends, 0);
 });
