@@ -220,6 +220,23 @@ Deno.test("all disks are full, and the leader dies: the next one opens its term,
   assertFreed(cluster, full, trimFirstSegment(cluster, cluster.leaderOf(GROUP)!));
 });
 
+Deno.test("full disks of a majority that took different amounts, and the leader dies: the next one frees them", () => {
+  const { cluster, leader } = filledCluster(47);
+  const full = new FullDisks(cluster);
+  const [short, long] = cluster.nodes.filter((node) => node !== leader);
+  full.fill(short!);
+  appendUntilStuck(cluster, leader, [short!]);
+  full.fill(long!);
+  appendUntilStuck(cluster, leader, [long!]);
+  assert.ok(
+    cluster.replica(short!, GROUP).log.lastIndex < cluster.replica(long!, GROUP).log.lastIndex,
+  );
+  cluster.kill(leader);
+  // The other one has no room for what comes before its no-op.
+  cluster.until("an election", () => cluster.replica(long!, GROUP).opening);
+  assertFreed(cluster, full, trimFirstSegment(cluster, long!));
+});
+
 Deno.test("a log start that only full disks have moved to is shown by nobody before it is committed, and never goes back", () => {
   const { cluster, leader } = filledCluster(46);
   const full = new FullDisks(cluster);

@@ -273,7 +273,8 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   }
 
   proposeTrim(offset: number): number {
-    if (!this.#leading) return NOT_LEADER;
+    // Where a majority is full, and lacks records, no no-op is committed before they have room.
+    if (!this.#leading && !this.opening) return NOT_LEADER;
     if (!this.raft.accepts) return LOG_BUSY;
     assert(offset <= this.#commitOffset, "a trim goes at most to the commit");
     const index = this.#trims.propose(offset, this.raft.term);

@@ -475,7 +475,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
     for (const partition of this.#partitions.values()) {
       const { retentionMs, retentionBytes } = partition.limits;
       if (retentionMs < 0 && retentionBytes < 0) continue;
-      if (!partition.leading) continue;
+      if (!partition.leading && !partition.opening) continue;
       const { log, replica } = partition;
       const limits = { retentionMs, retentionBytes, limitOffset: partition.highWatermark };
       if (replica.isAlone) log.applyRetention(wallMs, limits);
