@@ -192,7 +192,7 @@ export class GroupState {
 
   /** A follower whose node did not run has not listened. */
   slept(nowMs: number): void {
-    const sooner = this.leaderId !== NO_NODE && this.electionAtMs < Infinity;
+    const sooner = this.leaderId !== NO_NODE && this.electionAtMs < nowMs + this.excuseMs;
     if (sooner && this.isExcused()) this.scheduleElection(nowMs, this.excuseMs);
   }
 

@@ -245,6 +245,17 @@ Deno.test("a follower whose node did not run does not take its leader for silent
   assert.ok(lines.some((line) => line.startsWith(">2 vote_request t2 pre")), "it is silent now");
 });
 
+Deno.test("a follower that heard its leader before its own sleep was noticed waits as long as ever", () => {
+  const solo = new Solo();
+  solo.append(3, { term: 1 }, [1]);
+  solo.flush();
+  solo.nowMs += 300;
+  // What waited in the sockets is read first in a turn.
+  solo.step(3, HEARTBEAT, { term: 1 });
+  solo.group.slept(solo.nowMs);
+  assert.deepEqual(solo.pass(RAFT_TIMING.electionMs - 1), []);
+});
+
 Deno.test("a follower whose node sleeps again and again campaigns in the end", () => {
   const solo = new Solo();
   solo.append(3, { term: 1 }, [1]);
