@@ -63,6 +63,8 @@ export class TransactionGuard {
     const { groupId, producerId, producerEpoch } = question;
     let known = this.#checks.get(groupId)?.get(producerId);
     if (known !== undefined && (known.producerEpoch !== producerEpoch || known.term !== term)) {
+      // Whoever asked gets the answer first: a producer and its zombie would take each other's place without end.
+      if (known.answer === APPEND_BUSY && known.term === term) return APPEND_BUSY;
       this.forget(groupId, producerId);
       known = undefined;
     }

@@ -23,6 +23,7 @@ import {
 import { AnswerQueues } from "../answer_queues.ts";
 import type { Handler } from "../handler.ts";
 import type { Services } from "../services.ts";
+import { Once } from "./once.ts";
 
 /** Kafka's names of the states. */
 export const STATE_NAMES: Readonly<Record<State, string>> = {
@@ -64,7 +65,8 @@ export const DESCRIBE_TRANSACTIONS_HANDLER: Handler<
   },
   // deno-lint-ignore require-yield -- transactions are in memory.
   *handle({ services }, { transactionalIds }) {
-    const transactionStates = transactionalIds.map((id) => describe(services, id));
+    const once = new Once<TransactionState>();
+    const transactionStates = transactionalIds.map((id) => once.of(id, () => describe(services, id)));
     return newDescribeTransactionsResponse({ transactionStates });
   },
 };
