@@ -35,6 +35,7 @@ import { ProduceReader } from "../wire/produce_reader.ts";
 import { ProduceResponseWriter } from "../wire/produce_response.ts";
 import { uuidFromBytes, ZERO_UUID } from "../wire/uuid.ts";
 import type { Connection } from "./connection.ts";
+import { HeldProducers } from "./held_producers.ts";
 import type { LeaderHints } from "./leader_hints.ts";
 import { ACKS_ALL, type PartitionDirectory } from "./partition.ts";
 import { APPEND_BUSY, type ProduceAppender } from "./produce_append.ts";
@@ -103,12 +104,14 @@ export class ProducePath implements InPlacePath, OperationPool {
   readonly #reader = new ProduceReader();
   readonly #pool: ProduceOperation[] = [];
   #held: HeldPart[] = [];
-  /** Groups of the parts that are held. */
+  /** Groups of the parts that are held; of those that wait for a coordinator, the producers only. */
   readonly #heldGroups = new Set<number>();
+  readonly #heldProducers: HeldProducers;
 
   constructor(options: ProduceOptions) {
     this.#options = options;
     this.hints = options.hints;
+    this.#heldProducers = new HeldProducers(options.memory);
     this.writer = new ProduceResponseWriter(options.memory);
   }
 
@@ -140,13 +143,15 @@ export class ProducePath implements InPlacePath, OperationPool {
   /** Tries again what had to wait. */
   retry(): void {
     if (this.#held.length === 0) return;
-    const full = new Set<number>();
+    // Whatever is appended now comes after what is held before it.
+    this.#heldGroups.clear();
+    this.#heldProducers.clear();
     for (let i = 0; i < this.#held.length; i++) {
       const held = this.#held[i]!;
       const { operation, part, groupId, address, length } = held;
-      if (full.has(groupId)) continue;
+      if (this.#isBehind(groupId, address, length)) continue;
       if (!this.#append(operation, part, groupId, address, length)) {
-        full.add(groupId);
+        this.#hold(groupId);
         continue;
       }
       held.appended = true;
@@ -154,8 +159,17 @@ export class ProducePath implements InPlacePath, OperationPool {
       operation.settle();
     }
     this.#held = this.#held.filter((each) => !each.appended);
-    this.#heldGroups.clear();
-    for (const { groupId } of this.#held) this.#heldGroups.add(groupId);
+  }
+
+  /** The batch that the appender has just refused to take waits. */
+  #hold(groupId: number): void {
+    const { askingFor } = this.#options.appender.outcome;
+    if (askingFor >= 0) this.#heldProducers.add(groupId, askingFor);
+    else this.#heldGroups.add(groupId);
+  }
+
+  #isBehind(groupId: number, address: number, length: number): boolean {
+    return this.#heldGroups.has(groupId) || this.#heldProducers.holds(groupId, address, length);
   }
 
   noteRefused(): void {
@@ -197,12 +211,12 @@ export class ProducePath implements InPlacePath, OperationPool {
     const shard = groupId % this.#options.shardCount;
     if (shard !== this.#options.shard) {
       this.#options.remote.add(shard, part, groupId, address, length);
-    } else if (
-      this.#heldGroups.has(groupId) || !this.#append(operation, part, groupId, address, length)
-    ) {
+    } else {
+      const isBehind = this.#isBehind(groupId, address, length);
+      if (!isBehind && this.#append(operation, part, groupId, address, length)) return;
+      if (!isBehind) this.#hold(groupId);
       operation.pending++;
       operation.frameUsers++;
-      this.#heldGroups.add(groupId);
       this.#held.push({ operation, part, groupId, address, length, appended: false });
     }
   }

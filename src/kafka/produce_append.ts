@@ -78,6 +78,8 @@ export class AppendOutcome {
   baseOffset = -1;
   logAppendTimeMs = -1;
   logStartOffset = -1;
+  /** The producer whose transaction's coordinator is asked, with APPEND_BUSY; -1: the batch waits for something else. */
+  askingFor = -1;
   /** Answer when everything below is as safe as the request's acks ask for. */
   waitOffset = 0;
   /** Why the batch was refused; its cause is NONE when the error code suffices. */
@@ -89,6 +91,7 @@ export class AppendOutcome {
     this.baseOffset = -1;
     this.logAppendTimeMs = -1;
     this.logStartOffset = -1;
+    this.askingFor = -1;
     this.refusal.cause = Cause.NONE;
   }
 }
@@ -190,6 +193,7 @@ export class ProduceAppender {
       if (known >= 0) return known;
       const open = this.#checkTransaction(partition, address, producerId, request);
       if (open !== ErrorCode.NONE) {
+        if (open === APPEND_BUSY) this.outcome.askingFor = producerId;
         if (open === APPEND_BUSY || opening) return this.#keep(address, length);
         this.outcome.logStartOffset = -1;
         return open;

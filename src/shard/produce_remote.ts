@@ -26,6 +26,7 @@
 
 import type { Memory } from "../bytes/memory.ts";
 import { type AppendWaiter, errorOfLoss, type Loss } from "../kafka/append_waits.ts";
+import { HeldProducers } from "../kafka/held_producers.ts";
 import type { PartitionDirectory } from "../kafka/partition.ts";
 import type { RemoteProduce } from "../kafka/produce.ts";
 import {
@@ -161,6 +162,7 @@ export class ShardRemoteProduce implements RemoteProduce {
   /** Tables with entries that have to wait, in order of arrival; and the groups of those entries. */
   readonly #held: ServedTable[] = [];
   readonly #heldGroups = new Set<number>();
+  readonly #heldProducers: HeldProducers;
   readonly #outcome = new AppendOutcome();
 
   constructor(
@@ -170,6 +172,7 @@ export class ShardRemoteProduce implements RemoteProduce {
     now: ProduceClock,
   ) {
     this.#memory = carriers.memory;
+    this.#heldProducers = new HeldProducers(carriers.memory);
     this.#blocks = carriers.blocks;
     this.#calls = carriers.calls;
     this.#partitions = partitions;
@@ -266,6 +269,7 @@ export class ShardRemoteProduce implements RemoteProduce {
     const held = this.#held;
     if (held.length === 0) return;
     this.#heldGroups.clear();
+    this.#heldProducers.clear();
     let kept = 0;
     for (let i = 0; i < held.length; i++) {
       const served = held[i]!;
@@ -337,13 +341,15 @@ export class ShardRemoteProduce implements RemoteProduce {
       const at = served.table + entry * ENTRY_SIZE;
       if (view.getInt32(at + 24, true) !== APPEND_BUSY) continue;
       const groupId = view.getFloat64(at, true);
-      if (held.size > 0 && held.has(groupId)) {
+      const address = view.getFloat64(at + 8, true);
+      const length = view.getFloat64(at + 16, true);
+      const isBehind = (held.size > 0 && held.has(groupId)) ||
+        this.#heldProducers.holds(groupId, address, length);
+      if (isBehind) {
         waiting++;
         continue;
       }
       const partition = this.#partitions.byGroup(groupId);
-      const address = view.getFloat64(at + 8, true);
-      const length = view.getFloat64(at + 16, true);
       let error: number;
       if (partition !== undefined) {
         error = this.#appender.append(partition, address, length, served);
@@ -353,7 +359,8 @@ export class ShardRemoteProduce implements RemoteProduce {
         error = absence;
       }
       if (error === APPEND_BUSY) {
-        held.add(groupId);
+        if (outcome.askingFor >= 0) this.#heldProducers.add(groupId, outcome.askingFor);
+        else held.add(groupId);
         waiting++;
         continue;
       }
