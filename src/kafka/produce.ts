@@ -94,6 +94,8 @@ interface HeldPart {
   readonly groupId: number;
   readonly address: number;
   readonly length: number;
+  /** It waits for a transaction's coordinator, or behind a batch that does. */
+  asks: boolean;
   appended: boolean;
 }
 
@@ -107,6 +109,8 @@ export class ProducePath implements InPlacePath, OperationPool {
   /** Groups of the parts that are held; of those that wait for a coordinator, the producers only. */
   readonly #heldGroups = new Set<number>();
   readonly #heldProducers: HeldProducers;
+  /** Held parts that wait for coordinators: their number is bounded by the guard, and they hold up no other client. */
+  #askingCount = 0;
 
   constructor(options: ProduceOptions) {
     this.#options = options;
@@ -117,7 +121,7 @@ export class ProducePath implements InPlacePath, OperationPool {
 
   mayStart(size: number): boolean {
     const { room, remote } = this.#options;
-    return this.#held.length < HELD_PARTS_MAX && room.canAppend(size) && remote.ready();
+    return this.#held.length - this.#askingCount < HELD_PARTS_MAX && room.canAppend(size) && remote.ready();
   }
 
   start(connection: Connection, slot: ResponseSlot, address: number, length: number): boolean {
@@ -149,9 +153,10 @@ export class ProducePath implements InPlacePath, OperationPool {
     for (let i = 0; i < this.#held.length; i++) {
       const held = this.#held[i]!;
       const { operation, part, groupId, address, length } = held;
-      if (this.#isBehind(groupId, address, length)) continue;
-      if (!this.#append(operation, part, groupId, address, length)) {
-        this.#hold(groupId);
+      const isBehind = this.#isBehind(groupId, address, length);
+      if (isBehind || !this.#append(operation, part, groupId, address, length)) {
+        if (!isBehind) this.#hold(groupId);
+        held.asks = !this.#heldGroups.has(groupId);
         continue;
       }
       held.appended = true;
@@ -159,6 +164,7 @@ export class ProducePath implements InPlacePath, OperationPool {
       operation.settle();
     }
     this.#held = this.#held.filter((each) => !each.appended);
+    this.#askingCount = this.#held.filter((each) => each.asks).length;
   }
 
   /** The batch that the appender has just refused to take waits. */
@@ -217,7 +223,9 @@ export class ProducePath implements InPlacePath, OperationPool {
       if (!isBehind) this.#hold(groupId);
       operation.pending++;
       operation.frameUsers++;
-      this.#held.push({ operation, part, groupId, address, length, appended: false });
+      const asks = !this.#heldGroups.has(groupId);
+      if (asks) this.#askingCount++;
+      this.#held.push({ operation, part, groupId, address, length, asks, appended: false });
     }
   }
 
