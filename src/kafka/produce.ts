@@ -121,7 +121,8 @@ export class ProducePath implements InPlacePath, OperationPool {
 
   mayStart(size: number): boolean {
     const { room, remote } = this.#options;
-    return this.#held.length - this.#askingCount < HELD_PARTS_MAX && room.canAppend(size) && remote.ready();
+    return this.#held.length - this.#askingCount < HELD_PARTS_MAX && room.canAppend(size) &&
+      remote.ready();
   }
 
   start(connection: Connection, slot: ResponseSlot, address: number, length: number): boolean {

@@ -66,7 +66,9 @@ export const DESCRIBE_TRANSACTIONS_HANDLER: Handler<
   // deno-lint-ignore require-yield -- transactions are in memory.
   *handle({ services }, { transactionalIds }) {
     const once = new Once<TransactionState>();
-    const transactionStates = transactionalIds.map((id) => once.of(id, () => describe(services, id)));
+    const transactionStates = transactionalIds.map((id) =>
+      once.of(id, () => describe(services, id))
+    );
     return newDescribeTransactionsResponse({ transactionStates });
   },
 };
