@@ -1,9 +1,11 @@
 import { strict as assert } from "node:assert";
 import { Arena } from "../bytes/arena.ts";
+import { setInt64 } from "../bytes/int64.ts";
 import { wrapMemory } from "../bytes/memory.ts";
 import type { Partition, PartitionDirectory } from "../kafka/partition.ts";
 import { APPEND_BUSY, AppendOutcome, type ProduceAppender } from "../kafka/produce_append.ts";
 import type { ProduceOperation } from "../kafka/produce_operation.ts";
+import { batchProducerId, PRODUCER_ID_OFFSET } from "../wire/record_batch.ts";
 import { Calls } from "./calls.ts";
 import { Mailboxes, mailboxesSize } from "./mailbox.ts";
 import { MessageType } from "./messages.ts";
@@ -19,13 +21,16 @@ class ProducingPair {
   readonly appended: string[] = [];
   /** Parts that have to wait, likewise. */
   readonly busy = new Set<string>();
+  /** Parts that wait for the coordinator of their producer's transaction, likewise. */
+  readonly asking = new Set<string>();
   readonly answered: number[] = [];
   readonly #mailboxes: Mailboxes[];
   readonly #calls: Calls[];
   readonly #remote: ShardRemoteProduce[];
+  readonly #memory = wrapMemory(new ArrayBuffer(mailboxesSize(2) + 2 * ARENA));
 
   constructor() {
-    const memory = wrapMemory(new ArrayBuffer(mailboxesSize(2) + 2 * ARENA));
+    const memory = this.#memory;
     const shards = [0, OWNER];
     this.#mailboxes = shards.map((shard) => new Mailboxes(memory, 0, shard, 2));
     this.#calls = this.#mailboxes.map((mailboxes) => new Calls(mailboxes));
@@ -41,7 +46,9 @@ class ProducingPair {
     const outcome = new AppendOutcome();
     const append = (partition: { groupId: number }, address: number): number => {
       const part = `${partition.groupId}:${address}`;
-      if (this.busy.has(part)) return APPEND_BUSY;
+      const asks = this.asking.has(part);
+      outcome.askingFor = asks ? batchProducerId(memory.view, address) : -1;
+      if (asks || this.busy.has(part)) return APPEND_BUSY;
       this.appended.push(part);
       return 0;
     };
@@ -55,6 +62,11 @@ class ProducingPair {
         wallMs: () => 0,
       });
     });
+  }
+
+  /** Says whose the records at an address are. */
+  own(address: number, producerId: number): void {
+    setInt64(this.#memory.view, address + PRODUCER_ID_OFFSET, producerId);
   }
 
   /** Sends a request that writes to `groups`; its records lie at `address`. */
@@ -120,4 +132,21 @@ Deno.test("a part that waits again stays before the later ones", () => {
   pair.retry();
   assert.deepEqual(pair.appended, ["1:100", "3:100", "3:200"]);
   assert.deepEqual(pair.answered, [100, 200]);
+});
+
+Deno.test("what waits for the coordinator of a transaction holds up its own producer only", () => {
+  const pair = new ProducingPair();
+  for (const [address, producerId] of [[1000, 7], [2000, 8], [3000, 7]] as const) {
+    pair.own(address, producerId);
+  }
+  pair.asking.add("1:1000");
+  pair.send(1000, 1);
+  pair.send(2000, 1);
+  pair.send(3000, 1, 3);
+  assert.deepEqual(pair.appended, ["1:2000", "3:3000"]);
+  pair.retry();
+  pair.asking.clear();
+  pair.retry();
+  assert.deepEqual(pair.appended, ["1:2000", "3:3000", "1:1000", "1:3000"]);
+  assert.deepEqual(pair.answered, [2000, 1000, 3000]);
 });

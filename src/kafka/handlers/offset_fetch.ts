@@ -4,11 +4,11 @@
  * - A partition without a commit has offset -1 and no error; so has every partition of a group that
  *   does not exist.
  * - v2: all topics of the group for null; an error of the whole answer (v1: of every partition).
+ * - v7: whoever asks for stable offsets gets UNSTABLE_OFFSET_COMMIT while a transaction has offsets of the partition.
  * - v8: many groups at once, each with an error of its own.
  * - v10: topics by id; UNKNOWN_TOPIC_ID for those that do not exist.
  *
- * Gaps: member ids and epochs (v9) belong to the new group protocol and are ignored; no transaction
- * commits offsets, so no offset is ever unstable (v7).
+ * Gaps: member ids and epochs (v9) belong to the new group protocol and are ignored.
  *
  * @module
  */
