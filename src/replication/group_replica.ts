@@ -273,7 +273,6 @@ export class GroupReplica implements Replica, LogListener, RaftEffects {
   }
 
   proposeTrim(offset: number): number {
-    // Where a majority is full, and lacks records, no no-op is committed before they have room.
     if (!this.#leading && !this.opening) return NOT_LEADER;
     if (!this.raft.accepts) return LOG_BUSY;
     assert(offset <= this.#commitOffset, "a trim goes at most to the commit");

@@ -138,7 +138,8 @@ export interface Replica {
   /** The leader's log grew by a batch, in {@linkcode Replica.term}. */
   appended(): void;
   /**
-   * Leader: proposes that the log begin at `offset` (at most the commit offset).
+   * Leader, also one whose no-op is not committed yet: proposes that the log begin at `offset` (at most the commit offset).
+   * Where a majority is full, and lacks records, no no-op is committed before they have room.
    *
    * @returns the index of the entry, which takes effect when it is committed ({@linkcode Replica.trimmedIndex}),
    * or a refusal
