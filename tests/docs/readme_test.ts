@@ -1,8 +1,9 @@
 /**
  * Every command of the README is typed as it stands, and must print what the README shows.
  *
- * `gregor` is that of the sources. The page's ports and data directory are replaced by free ones, and put back in what
- * is printed. `gregor start` is left running until its ready line, and until the page kills it or checks its files.
+ * `gregor` is that of the sources, and `npx` brings the runtime of this test. The page's ports and data directory are replaced
+ * by free ones, and put back in what is printed. A broker is left running until its ready line, and until the page kills it or
+ * checks its files.
  *
  * @module
  */
@@ -14,6 +15,7 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 const COMMAND_TIMEOUT_MS = 60_000;
 const READY_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 30_000;
+const STARTS = / task start$|^gregor start\b/;
 /** Printed by the first start on a machine alone. */
 const ONLY_ONCE = /^Building the shim/;
 /** A line of the log; which there are besides those that the page shows depends on the machine. */
@@ -56,6 +58,8 @@ class Reader {
   constructor() {
     const script = `#!/bin/sh\nexec "${Deno.execPath()}" task --quiet gregor "$@"\n`;
     Deno.writeTextFileSync(`${this.#folder}/gregor`, script, { mode: 0o755 });
+    const npx = `#!/bin/sh\nshift 2\nexec "${Deno.execPath()}" "$@"\n`;
+    Deno.writeTextFileSync(`${this.#folder}/npx`, npx, { mode: 0o755 });
     this.#places = [
       ["127.0.0.1:9092", `127.0.0.1:${freePort()}`],
       ["127.0.0.1:9644", `127.0.0.1:${freePort()}`],
@@ -64,7 +68,7 @@ class Reader {
   }
 
   async type({ line, command, output }: DocumentedCommand): Promise<void> {
-    const printed = /^gregor start\b/.test(command)
+    const printed = STARTS.test(command)
       ? await this.#start(this.#here(command))
       : await this.#run(this.#here(command), output);
     const expected = output.filter((text) => !ONLY_ONCE.test(text)).map(withoutChance);
@@ -80,7 +84,7 @@ class Reader {
     Deno.removeSync(this.#folder, { recursive: true });
   }
 
-  /** Until the ready line. */
+  /** Until the ready line; the task line names V8 flags that the page shortens. */
   async #start(command: string): Promise<string[]> {
     this.#server = this.#spawn(command);
     const lines: string[] = [];
@@ -101,7 +105,8 @@ class Reader {
       assert.ok(!late, `not ready:\n${lines.join("\n")}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    return lines.sort((a, b) => Number(a.startsWith("ready")) - Number(b.startsWith("ready")));
+    const shortened = lines.map((text) => text.replace(/--v8-flags=\S+/, "--v8-flags=..."));
+    return shortened.sort((a, b) => Number(a.startsWith("ready")) - Number(b.startsWith("ready")));
   }
 
   /** What it prints; of progress on stderr, which a terminal overwrites, the lines that the page shows. */
