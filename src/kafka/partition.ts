@@ -11,7 +11,12 @@
 
 import { assert } from "../base/assert.ts";
 import type { PartitionImage } from "../cluster/image.ts";
-import { NOT_LEADER, type Replica, type ReplicaListener } from "../replication/replica.ts";
+import {
+  type MemberStatus,
+  NOT_LEADER,
+  type Replica,
+  type ReplicaListener,
+} from "../replication/replica.ts";
 import { type Task, until } from "../io/task.ts";
 import { type Log, LOG_BUSY, LOG_FAILED, LOG_TOO_LARGE } from "../storage/log.ts";
 import { ErrorCode } from "../wire/errors.ts";
@@ -101,6 +106,15 @@ export class Partition implements ReplicaListener {
   /** May be written by clients. */
   get leading(): boolean {
     return this.replica.leading && !this.#gone;
+  }
+
+  /** It has connections to a majority of the voters (of each set, while they change). */
+  get isInTouch(): boolean {
+    const { members } = this.replica.status();
+    const isMajority = (voters: readonly MemberStatus[]): boolean =>
+      2 * voters.filter(({ isUp }) => isUp).length > voters.length || voters.length === 0;
+    return isMajority(members.filter(({ part }) => part === "voter")) &&
+      isMajority(members.filter(({ wasVoter }) => wasVoter));
   }
 
   /** May be read by clients. */

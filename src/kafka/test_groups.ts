@@ -15,6 +15,8 @@ export class TestGroups {
   readonly coordinators: GroupCoordinator[];
   /** As if another node led the offsets partitions. */
   elsewhere = false;
+  /** Their node has lost the connections to a majority. */
+  cutOff = false;
 
   constructor(shardCount: number) {
     this.coordinators = Array.from({ length: shardCount }, (_, shard) => createCoordinator(shard));
@@ -27,6 +29,7 @@ export class TestGroups {
     return {
       shardOfGroup,
       coordinatorFor: (groupId) => this.elsewhere || shardOfGroup(groupId) !== shard ? null : own,
+      isInTouch: () => !this.cutOff,
       all: () => this.elsewhere ? [] : [own],
     };
   }

@@ -45,14 +45,20 @@ class CoordinatedPartition implements CoordinatorLog, PartitionObserver, StateMa
   /** Loading until it is known who leads; null while another node does. */
   coordinator: GroupCoordinator | null;
   readonly #options: GroupRuntimeOptions;
+  readonly #partition: Partition;
 
   constructor(partition: Partition, options: GroupRuntimeOptions) {
     this.#options = options;
+    this.#partition = partition;
     this.log = new AppliedLog(partition, this, options);
     this.coordinator = this.#newCoordinator();
     partition.observer = this;
     if (partition.leading) this.onLeading();
     else if (partition.replica.readOnly) this.#takeOffline(partition);
+  }
+
+  get isInTouch(): boolean {
+    return this.#partition.isInTouch;
   }
 
   apply(key: Uint8Array | null, value: Uint8Array | null): string | null {
@@ -158,6 +164,10 @@ export class GroupRuntime implements OwnershipListener {
   /** The coordinator of a group, if its partition is this shard's. */
   coordinatorFor(groupId: string): GroupCoordinator | null {
     return this.coordinatorOf(this.#partitionOf(groupId));
+  }
+
+  isInTouch(groupId: string): boolean {
+    return this.#coordinated.get(this.#partitionOf(groupId))?.isInTouch === true;
   }
 
   /** The coordinator of the groups in partition `index` of the offsets topic, if it is this shard's. */

@@ -365,6 +365,17 @@ Deno.test("FindCoordinator refuses transactional ids where nodes have no transac
   assert.equal(all.cluster.image.topicByName("__consumer_offsets"), undefined);
 });
 
+Deno.test("a coordinator that has lost the connections to a majority tells no committed offsets", () => {
+  const broker = new TestBroker();
+  broker.addTopic("orders", 1);
+  const groupId = "g";
+  const topics = [{ name: "orders", partitionIndexes: [0] }];
+  const fetch = newOffsetFetchRequest({ groupId, topics });
+  assert.equal(broker.ask(OFFSET_FETCH_HANDLER, 7, fetch).errorCode, ErrorCode.NONE);
+  broker.groups.cutOff = true;
+  assert.equal(broker.ask(OFFSET_FETCH_HANDLER, 7, fetch).errorCode, ErrorCode.NOT_COORDINATOR);
+});
+
 Deno.test("every group API says NOT_COORDINATOR where another node leads the partition", () => {
   const broker = new TestBroker();
   broker.addTopic("orders", 1);

@@ -114,7 +114,7 @@ function fetchGroup(
   const { services, version } = context;
   const { groupId } = group;
   const coordinator = services.groups.coordinatorFor(groupId);
-  if (coordinator === null) {
+  if (coordinator === null || !services.groups.isInTouch(groupId)) {
     return newOffsetFetchResponseGroup({ groupId, errorCode: ErrorCode.NOT_COORDINATOR });
   }
   if (version < TOPIC_ID_VERSION) {
