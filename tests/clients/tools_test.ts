@@ -5,6 +5,7 @@
  */
 
 import { strict as assert } from "node:assert";
+import { OWN_VERSIONS } from "../../src/cluster/logical_version.ts";
 import { LocalCluster } from "../harness/local_cluster.ts";
 import { CACHE, whyMissing } from "./clients.ts";
 
@@ -98,15 +99,16 @@ Deno.test({
 
     await t.step("kafka-features", async () => {
       const described = await tools.done("FeatureCommand", "describe");
-      assert.match(
-        described,
-        /Feature: gregor\.version\s+SupportedMinVersion: 1\s+SupportedMaxVersion: 3\s+FinalizedVersionLevel: 3\s+Epoch: 3/,
-      );
+      const { max } = OWN_VERSIONS;
+      const own =
+        `SupportedMinVersion: 1\\s+SupportedMaxVersion: ${max}\\s+FinalizedVersionLevel: ${max}`;
+      assert.match(described, new RegExp(`Feature: gregor\\.version\\s+${own}\\s`));
+      assert.match(described, /Feature: transaction\.version\s.*FinalizedVersionLevel: 2/);
       assert.match(described, /Feature: metadata\.version\s.*FinalizedVersionLevel: 4\.3/);
       const upgrade = ["upgrade", "--feature"];
       assert.match(
-        await tools.done("FeatureCommand", ...upgrade, "gregor.version=3"),
-        /was upgraded to 3/,
+        await tools.done("FeatureCommand", ...upgrade, `gregor.version=${max}`),
+        new RegExp(`was upgraded to ${max}`),
       );
       const { text, code } = await tools.run("FeatureCommand", ...upgrade, "gregor.version=9");
       assert.equal(code, 1);
