@@ -70,6 +70,11 @@ export class Damager {
     if (this.#memories.length > MEMORIES_MAX) this.#memories.shift();
   }
 
+  /** The disk was replaced: what was on the one before never comes back. */
+  forget(): void {
+    this.#memories = [];
+  }
+
   /** Damages the disk somewhere; null when there was nothing to hit. */
   strike(disk: MemoryDisk): Strike | null {
     this.#disk = disk;

@@ -312,6 +312,7 @@ export class NodeFate {
   #wipe(): void {
     this.node.wipe();
     this.node.damages.length = 0;
+    this.#damager.forget();
     this.#book.forget();
   }
 
