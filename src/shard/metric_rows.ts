@@ -96,7 +96,11 @@ export interface MetricRows {
 export function trafficRows(traffic: Traffic): ImageListener {
   return {
     topicAdded: (topic) => topic.trafficRow = traffic.open(),
-    topicRemoved: (topic) => traffic.close(topic.trafficRow),
+    topicRemoved: (topic) => {
+      traffic.close(topic.trafficRow);
+      // The row may soon belong to another topic; whoever still holds this one must not count there.
+      topic.trafficRow = OTHERS_ROW;
+    },
   };
 }
 
