@@ -19,6 +19,7 @@ const CHUNK_LENGTH_MIN = 64 * 1024;
 
 export interface AdminServer {
   readonly port: number;
+  /** Closes all connections: a client that does not read its page must not keep the node from stopping. */
   stop(): Promise<void>;
 }
 
@@ -35,7 +36,9 @@ export function startAdmin(
   node: NodeProbe,
   version: string,
 ): AdminServer {
-  const server = Deno.serve({ hostname: host, port, onListen: () => {} }, (request) => {
+  const open = new AbortController();
+  const options = { hostname: host, port, signal: open.signal, onListen: () => {} };
+  const server = Deno.serve(options, (request) => {
     const { pathname } = new URL(request.url);
     switch (pathname) {
       case "/v1/status/ready":
@@ -50,7 +53,11 @@ export function startAdmin(
         return Response.json({ error: "There is nothing at this path" }, { status: 404 });
     }
   });
-  return { port: server.addr.port, stop: () => server.shutdown() };
+  const stop = (): Promise<void> => {
+    open.abort();
+    return server.finished;
+  };
+  return { port: server.addr.port, stop };
 }
 
 function readiness(node: NodeProbe): Response {
