@@ -188,6 +188,7 @@ for (const seed of [1, 2, 3, 4]) {
     const node = cluster.nodes[leaving]!;
     node.beginStop();
     stage.until(() => !node.stopping, "the end of the stop");
+    assert(!node.serving, "a node that has stopped serves nobody");
     node.crash();
     stage.run(300);
     const lastly = producer.offsets.length;

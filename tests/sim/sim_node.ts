@@ -135,6 +135,8 @@ export class SimNode {
   #process = 0;
   #incarnation = "";
   #stopping = false;
+  /** An orderly stop of this life has ended. */
+  #stopped = false;
   #wallOffsetMs: number;
   /** Turns that follow something that has come; negative: it sleeps. */
   #restless = 0;
@@ -198,7 +200,7 @@ export class SimNode {
   /** Started, and not stopped or crashed since. */
   get serving(): boolean {
     const isOver = this.refusal !== null || this.disk.crashed || this.fatals.length > 0;
-    return !this.#starting && this.shards.length > 0 && !isOver;
+    return !this.#starting && !this.#stopped && this.shards.length > 0 && !isOver;
   }
 
   /**
@@ -397,6 +399,7 @@ export class SimNode {
     if (!this.disk.crashed) this.disk.crash();
     this.#starting = false;
     this.#stopping = false;
+    this.#stopped = false;
     this.#refuse();
     this.#world.network.die(this.name);
     this.#world.trace?.note(this.name, "is gone");
@@ -448,7 +451,10 @@ export class SimNode {
       drain: (shard) => this.shards[shard]!.steps.drain(),
       stop: (shard) => this.shards[shard]!.steps.stop(),
     });
-    runTask(stopping, () => this.#stopping = false);
+    runTask(stopping, () => {
+      this.#stopping = false;
+      this.#stopped = true;
+    });
   }
 
   /** Its stop goes on, with each step. */
