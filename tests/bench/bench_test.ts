@@ -8,6 +8,7 @@
 import { strict as assert } from "node:assert";
 import { watchCalm } from "./calm.ts";
 import { measureCatchUp } from "./catch_up.ts";
+import { measureMany } from "./many_partitions.ts";
 import { compareFailover } from "./failover.ts";
 import { withMeasured } from "./page.ts";
 import { formatSpread, parseReport, spreadOf } from "./report.ts";
@@ -112,6 +113,24 @@ Deno.test("nobody is elected because the machine is loaded four times over", asy
     const context = { place: { processor: null, parentDir }, say: () => {} };
     const { elections, table } = await watchCalm(context, 0.25, ["--mode=dev"]);
     assert.equal(elections, 0, table);
+  } finally {
+    await Deno.remove(parentDir, { recursive: true });
+  }
+});
+
+Deno.test("quiet partitions stay quiet while a broker comes and goes", async () => {
+  const parentDir = await Deno.makeTempDir({ prefix: "gregor-bench-" });
+  try {
+    const context = { place: { processor: null, parentDir }, say: () => {} };
+    const plan = {
+      partitions: 1_500,
+      seconds: 1,
+      restMs: 500,
+      memory: "256MiB",
+      flags: ["--mode=dev"],
+    };
+    const { phases, table } = await measureMany(context, plan);
+    assert.deepEqual(phases.map(({ elections }) => elections), [0, 0, 0, 0], table);
   } finally {
     await Deno.remove(parentDir, { recursive: true });
   }

@@ -2,8 +2,8 @@
  * Measures the broker's durable produce path against the minimal loop that does the same work.
  *
  *     deno task bench [--rounds 3] [--seconds 5] [--dir DIR] \
- *         [--only loop,partitions,large,records,cluster,failover,catchup,calm] \
- *         [--failovers 20] [--minutes 0.25] [--cells "1 KiB"] [--checkout DIR] [--write]
+ *         [--only loop,partitions,large,records,cluster,failover,catchup,calm,many] \
+ *         [--failovers 20] [--minutes 0.25] [--partitions 3000] [--cells "1 KiB"] [--checkout DIR] [--write]
  *
  * Server and load generator have a processor each. What is compared alternates within one run (A B A B ...),
  * because machines are noisy: only ratios within a run mean anything, and each cell is the median of the
@@ -11,7 +11,7 @@
  * which disk the files lie (with /dev/shm, where durability costs nothing, the cost of the processor alone
  * remains); `--cells` takes only those of the cells (of loop, records and failover) whose name holds a text;
  * `--checkout` has the comparison of records run another checkout beside this one; `--minutes` says how long a broker is
- * away before it catches up, and how long false elections are looked for.
+ * away before it catches up, and how long false elections are looked for; `--partitions` says how many of them are quiet.
  *
  * @module
  */
@@ -24,8 +24,13 @@ import { watchCalm } from "./calm.ts";
 import { compareCluster } from "./cluster_comparison.ts";
 import { compareFailover } from "./failover.ts";
 import { compareRecords } from "./record_comparison.ts";
+import { measureMany } from "./many_partitions.ts";
 import { hostLine, writePage } from "./page.ts";
 import { buildLoadgen, type ServerPlace } from "./servers.ts";
+
+/** How long each phase with many partitions is measured (s). */
+const MANY_S = 30;
+const MANY_MEMORY = "2GiB";
 
 const { values } = parseArgs({
   args: Deno.args,
@@ -36,10 +41,11 @@ const { values } = parseArgs({
     dir: { type: "string", default: Deno.env.get("TMPDIR") ?? "/tmp" },
     only: {
       type: "string",
-      default: "loop,partitions,large,records,cluster,failover,catchup,calm",
+      default: "loop,partitions,large,records,cluster,failover,catchup,calm,many",
     },
     failovers: { type: "string", default: "20" },
     minutes: { type: "string", default: "0.25" },
+    partitions: { type: "string", default: "3000" },
     cells: { type: "string", default: "" },
     checkout: { type: "string" },
     write: { type: "boolean", default: false },
@@ -81,6 +87,10 @@ try {
   }
   if (wanted.includes("calm")) {
     sections.push((await watchCalm(context, Number(values.minutes))).table);
+  }
+  if (wanted.includes("many")) {
+    const many = { partitions: Number(values.partitions), seconds: MANY_S, memory: MANY_MEMORY };
+    sections.push((await measureMany(context, many)).table);
   }
 } finally {
   await Deno.remove(parentDir, { recursive: true });

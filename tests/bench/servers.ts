@@ -234,7 +234,7 @@ function processorSecondsOf({ pid, otherPids = [] }: Server): number {
 }
 
 /** Processor time that a process has used, threads of the kernel for it included (s). */
-function processorSeconds(pid: number): number {
+export function processorSeconds(pid: number): number {
   // Fields after the name in brackets; the 14th and 15th of all are in ticks of 10 ms.
   const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ").at(-1)!.split(" ");
   return (Number(fields[11]) + Number(fields[12])) / 100;
