@@ -48,6 +48,7 @@ const PURE_IO = new Set([
   "sockets",
   "range_cursor",
   "record_walk",
+  "regexes",
 ]);
 
 const PURE_FOLDERS = new Set([

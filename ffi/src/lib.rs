@@ -18,6 +18,7 @@ mod host;
 mod net;
 mod notify;
 mod op;
+mod pattern;
 mod region;
 mod ring;
 mod scratch;
@@ -321,6 +322,43 @@ pub unsafe extern "C" fn gregor_resolve(
     let found = host.and_then(|host| net::resolve(host, port?));
     // SAFETY: see `give_text`.
     to_c(found.and_then(|text| unsafe { give_text(&text, target, capacity) }))
+}
+
+// Regular expressions.
+
+/// Writes why a text is no regular expression; 0: it is one. ENOBUFS: there is no room for the reason.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gregor_pattern_problem(
+    pattern: *const u8,
+    length: u32,
+    target: *mut u8,
+    capacity: u32,
+) -> i32 {
+    // SAFETY: see `text_of`.
+    to_c(unsafe { text_of(pattern, length) }.and_then(|pattern| match pattern::problem(pattern) {
+        None => Ok(0),
+        // SAFETY: see `give_text`.
+        Some(reason) => unsafe { give_text(&reason, target, capacity) },
+    }))
+}
+
+/// Marks the names (each but the last ends with a newline) that a regular expression fits; returns their number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gregor_pattern_mark(
+    pattern: *const u8,
+    length: u32,
+    names: *const u8,
+    names_length: u32,
+    marks: *mut u8,
+    capacity: u32,
+) -> i32 {
+    // SAFETY: see `text_of`.
+    let pattern = unsafe { text_of(pattern, length) };
+    // SAFETY: see `bytes_of`.
+    let names = unsafe { bytes_of(names, names_length) };
+    // SAFETY: the caller hands over a buffer of that size, which nobody else uses meanwhile.
+    let marks = unsafe { std::slice::from_raw_parts_mut(marks, capacity as usize) };
+    to_c(pattern.and_then(|pattern| pattern::mark(pattern, names, marks)))
 }
 
 #[unsafe(no_mangle)]

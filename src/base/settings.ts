@@ -228,6 +228,55 @@ const GROUP_SETTINGS = {
     ...fixed,
     min: 1,
   }),
+  "group.consumer.session.timeout.ms": intSetting(
+    45_000,
+    "How long a member of a consumer group (KIP-848) may be silent before it is removed.",
+    { ...ms, ...fixed, min: 1 },
+  ),
+  "group.consumer.min.session.timeout.ms": intSetting(
+    45_000,
+    "Least value of consumer.session.timeout.ms of a group.",
+    { ...ms, ...fixed, min: 1 },
+  ),
+  "group.consumer.max.session.timeout.ms": intSetting(
+    60_000,
+    "Greatest value of consumer.session.timeout.ms of a group.",
+    { ...ms, ...fixed, min: 1 },
+  ),
+  "group.consumer.heartbeat.interval.ms": intSetting(
+    5000,
+    "How often members of consumer groups send heartbeats.",
+    { ...ms, ...fixed, min: 1 },
+  ),
+  "group.consumer.min.heartbeat.interval.ms": intSetting(
+    5000,
+    "Least value of consumer.heartbeat.interval.ms of a group.",
+    { ...ms, ...fixed, min: 1 },
+  ),
+  "group.consumer.max.heartbeat.interval.ms": intSetting(
+    15_000,
+    "Greatest value of consumer.heartbeat.interval.ms of a group.",
+    { ...ms, ...fixed, min: 1 },
+  ),
+  "group.consumer.assignment.interval.ms": intSetting(
+    1000,
+    "How long to wait between two target assignments of a consumer group.",
+    { ...ms, ...fixed, min: 0 },
+  ),
+  "group.consumer.min.assignment.interval.ms": intSetting(
+    0,
+    "Least value of consumer.assignment.interval.ms of a group.",
+    { ...ms, ...fixed, min: 0 },
+  ),
+  "group.consumer.max.assignment.interval.ms": intSetting(
+    15_000,
+    "Greatest value of consumer.assignment.interval.ms of a group.",
+    { ...ms, ...fixed, min: 0 },
+  ),
+  "group.consumer.max.size": intSetting(INT_MAX, "Members that a consumer group may have.", {
+    ...fixed,
+    min: 1,
+  }),
   "offsets.topic.num.partitions": intSetting(
     50,
     "Partitions of __consumer_offsets; not to be changed once it exists.",

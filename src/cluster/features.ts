@@ -12,6 +12,7 @@ import { ErrorCode } from "../wire/errors.ts";
 import { type CommandContext, type Outcome, refuse, SUCCESS } from "./command.ts";
 import type { ClusterImage } from "./image.ts";
 import {
+  CONSUMER_GROUPS_SINCE_VERSION,
   TRANSACTIONS_SINCE_VERSION,
   VERSION_FEATURE,
   type VersionRange,
@@ -26,6 +27,9 @@ export interface FeatureRange extends VersionRange {
 /** What clients know as a metadata version: of the release whose protocol is spoken, 4.3. */
 const METADATA_VERSION = 30;
 
+/** Groups whose coordinator assigns (KIP-848). */
+const GROUP_VERSION = 1;
+
 /** Transactions in which producers' epochs rise each time, and partitions are added as they are written to (KIP-890). */
 const TRANSACTION_VERSION = 2;
 
@@ -34,9 +38,9 @@ interface KafkaFeature extends FeatureRange {
   readonly since: number;
 }
 
-/** Kafka's features. Level 0 is the protocol before the feature: no new group protocol. */
+/** Kafka's features. Level 0 is the protocol before the feature. */
 const KAFKA_FEATURES: readonly KafkaFeature[] = [
-  { name: "group.version", min: 0, max: 0, since: 0 },
+  { name: "group.version", min: 0, max: GROUP_VERSION, since: CONSUMER_GROUPS_SINCE_VERSION },
   { name: "metadata.version", min: METADATA_VERSION, max: METADATA_VERSION, since: 0 },
   {
     name: "transaction.version",

@@ -12,6 +12,7 @@
  * | 2 | metadata records PartitionChange and NodeState |
  * | 3 | more than 15 learners in the configuration of a group: clusters of more than 20 nodes; frames REFILL_ASK and REFILL, call REPLICA_LOST |
  * | 4 | transactions: state of producers with aborted transactions; calls of AddPartitionsToTxn and WriteTxnMarkers |
+ * | 5 | consumer groups of KIP-848: their records in `__consumer_offsets`, configurations of groups |
  *
  * Whatever another node would refuse (a new record, frame, or field that must not be skipped) gets a version of its own here,
  * and is written when `ClusterImage.logicalVersion` has reached it.
@@ -29,7 +30,7 @@ export interface VersionRange {
 }
 
 /** This program. The least one rises when what only older programs did is taken out. */
-export const OWN_VERSIONS: VersionRange = { min: 1, max: 4 };
+export const OWN_VERSIONS: VersionRange = { min: 1, max: 5 };
 
 /** Records PARTITION_CHANGE and NODE_STATE. */
 export const CHANGES_SINCE_VERSION = 2;
@@ -41,6 +42,9 @@ export const FEW_LEARNERS_MAX = 15;
 export const REFILLS_SINCE_VERSION = 3;
 /** Transactions: what their coordinators and their partitions' leaders ask each other, and what logs keep of them. */
 export const TRANSACTIONS_SINCE_VERSION = 4;
+
+/** Groups whose coordinator assigns: what it writes of them, and configurations of groups. */
+export const CONSUMER_GROUPS_SINCE_VERSION = 5;
 
 /** Why a program cannot be a node of a cluster at a finalized version (0: none is yet); null: it can. */
 export function versionProblem(version: number, { min, max }: VersionRange): string | null {

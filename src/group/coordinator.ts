@@ -13,7 +13,7 @@
  *
  * Which part does what: `group.ts` (one group's state), `rebalance.ts` (phases and sessions), `join.ts`,
  * `membership.ts` (sync, heartbeat, leave), `offset_commit.ts`, `offset_fetch.ts`, `offset_expiry.ts`,
- * `group_listing.ts`, `group_loading.ts`, `records.ts` (bytes), `group_table.ts` (what they share).
+ * `consumer/` (groups of the new protocol), `group_listing.ts`, `group_loading.ts`, `records.ts` (bytes), `group_table.ts` (what they share).
  *
  * @module
  */
@@ -21,6 +21,15 @@
 import { assert } from "../base/assert.ts";
 import type { Random } from "../base/prng.ts";
 import { ErrorCode } from "../wire/errors.ts";
+import {
+  type DescribedGroup as DescribedConsumerGroup,
+  newDescribedGroup as newDescribedConsumerGroup,
+} from "../wire/generated/consumer_group_describe_response.ts";
+import type { ConsumerGroupHeartbeatRequest } from "../wire/generated/consumer_group_heartbeat_request.ts";
+import {
+  type ConsumerGroupHeartbeatResponse,
+  newConsumerGroupHeartbeatResponse,
+} from "../wire/generated/consumer_group_heartbeat_response.ts";
 import {
   type DeletableGroupResult,
   newDeletableGroupResult,
@@ -64,6 +73,10 @@ import {
   type SyncGroupResponse,
 } from "../wire/generated/sync_group_response.ts";
 import type { GroupConfig } from "./config.ts";
+import type { GroupWorld } from "./consumer/config.ts";
+import { describeConsumerGroup } from "./consumer/describe.ts";
+import { ConsumerHeartbeats } from "./consumer/heartbeat.ts";
+import { ConsumerGroupKeeper } from "./consumer/keeper.ts";
 import type { GroupContext } from "./context.ts";
 import { GroupState } from "./group.ts";
 import { describeGroup, listGroups } from "./group_listing.ts";
@@ -87,6 +100,7 @@ export interface GroupCoordinatorOptions {
   readonly config: GroupConfig;
   readonly random: Random;
   readonly log: CoordinatorLog;
+  readonly world: GroupWorld;
   readonly onGroup?: GroupListener;
 }
 
@@ -98,11 +112,16 @@ export class GroupCoordinator {
   #join: JoinHandling;
   #membership: MembershipHandling;
   #offsets: OffsetHandling;
+  #keeper: ConsumerGroupKeeper;
+  #consumers: ConsumerHeartbeats;
   #phase: Phase = "loading";
   #nextExpiryMs = Infinity;
 
   constructor(options: GroupCoordinatorOptions) {
-    this.#table = new GroupTable(options.config, options.random, options.log, options.onGroup);
+    const { config, random, log, world, onGroup } = options;
+    this.#table = new GroupTable(config, random, log, world, onGroup);
+    this.#keeper = new ConsumerGroupKeeper(this.#table);
+    this.#consumers = new ConsumerHeartbeats(this.#table, this.#keeper);
     this.#rebalancer = new Rebalancer(this.#table);
     this.#join = new JoinHandling(this.#table, this.#rebalancer);
     this.#membership = new MembershipHandling(this.#table, this.#rebalancer);
@@ -145,7 +164,7 @@ export class GroupCoordinator {
     this.#setTime(nowMs, wallMs);
     this.#phase = "active";
     this.#nextExpiryMs = nowMs + this.#table.config.offsetsRetentionCheckMs;
-    startGroups(this.#table, this.#rebalancer);
+    startGroups(this.#table, this.#rebalancer, this.#keeper);
     this.#table.flush();
   }
 
@@ -169,6 +188,7 @@ export class GroupCoordinator {
       for (const member of [...group.members.values()]) {
         this.#rebalancer.dropMember(group, member, ErrorCode.NOT_COORDINATOR);
       }
+      if (group.consumer !== null) this.#keeper.stop(group.consumer, ErrorCode.NOT_COORDINATOR);
       group.state = GroupState.DEAD;
     }
     this.#table.groups.clear();
@@ -182,7 +202,7 @@ export class GroupCoordinator {
     this.#table.timers.run(nowMs);
     if (nowMs >= this.#nextExpiryMs) {
       this.#nextExpiryMs = nowMs + this.#table.config.offsetsRetentionCheckMs;
-      expireOffsets(this.#table);
+      expireOffsets(this.#table, this.#keeper);
     }
     this.#table.flush();
   }
@@ -200,6 +220,17 @@ export class GroupCoordinator {
     const errorCode = this.#enter(context);
     if (errorCode === ErrorCode.NONE) this.#join.join(context, request, respond);
     else respond(refusedJoin(context.version, request.memberId, errorCode));
+    this.#table.flush();
+  }
+
+  consumerHeartbeat(
+    context: GroupContext,
+    request: ConsumerGroupHeartbeatRequest,
+    respond: Respond<ConsumerGroupHeartbeatResponse>,
+  ): void {
+    const errorCode = this.#enter(context);
+    if (errorCode === ErrorCode.NONE) this.#consumers.heartbeat(context, request, respond);
+    else respond(newConsumerGroupHeartbeatResponse({ errorCode }));
     this.#table.flush();
   }
 
@@ -305,6 +336,12 @@ export class GroupCoordinator {
     return newDescribedGroup({ groupId, errorCode });
   }
 
+  describeConsumerGroup(context: GroupContext, groupId: string): DescribedConsumerGroup {
+    const errorCode = this.#enter(context);
+    if (errorCode === ErrorCode.NONE) return describeConsumerGroup(this.#table, groupId);
+    return newDescribedConsumerGroup({ groupId, errorCode });
+  }
+
   deleteGroup(
     context: GroupContext,
     groupId: string,
@@ -314,7 +351,9 @@ export class GroupCoordinator {
       this.#table.answer(respond, newDeletableGroupResult({ groupId, errorCode }));
     const errorCode = this.#enter(context);
     if (errorCode !== ErrorCode.NONE) answer(errorCode);
-    else deleteGroup(this.#table, groupId, (appendError) => answer(groupErrorOf(appendError)));
+    else {
+      deleteGroup(this.#table, this.#keeper, groupId, (error) => answer(groupErrorOf(error)));
+    }
     this.#table.flush();
   }
 

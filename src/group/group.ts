@@ -25,6 +25,7 @@
 import { assert } from "../base/assert.ts";
 import type { Timer } from "../io/timers.ts";
 import type { JoinGroupResponse } from "../wire/generated/join_group_response.ts";
+import type { ConsumerGroup } from "./consumer/consumer_group.ts";
 import { type Member, type MemberProtocol, protocolsSize, type Respond } from "./member.ts";
 import { OffsetTable } from "./offset_table.ts";
 import type { GroupMetadata } from "./records.ts";
@@ -50,6 +51,9 @@ export class Group {
   /** The last committed record of the group; null: never written, or deleted. */
   metadata: GroupMetadata | null = null;
   readonly offsets = new OffsetTable();
+
+  /** Its other half, where it is one of the new protocol (KIP-848); what is soft below is then that of a new classic group. */
+  consumer: ConsumerGroup | null = null;
 
   // Soft.
   state: GroupState = GroupState.EMPTY;
@@ -115,9 +119,15 @@ export class Group {
 
   /** Nothing written, nobody here, nothing under way: the group need not exist. */
   get isVoid(): boolean {
-    return !this.lingers && this.metadata === null && this.offsets.size === 0 &&
+    return !this.lingers && this.metadata === null && this.consumer === null && this.offsets.size === 0 &&
       this.appendsInFlight === 0 &&
       this.members.size === 0 && this.pendingJoins.size === 0;
+  }
+
+  /** Nobody takes part. */
+  get isEmpty(): boolean {
+    if (this.consumer !== null) return this.consumer.ahead.members.size === 0;
+    return this.state === GroupState.EMPTY;
   }
 
   transitionTo(state: GroupState, wallMs: number): void {
@@ -234,6 +244,7 @@ export class Group {
   }
 
   isSubscribedTo(topic: string): boolean {
+    if (this.consumer !== null) return this.consumer.ahead.subscribedTopics().has(topic);
     return this.subscribedTopics?.has(topic) ?? this.isConsumerGroup;
   }
 

@@ -16,12 +16,14 @@ import {
 } from "../wire/generated/describe_groups_response.ts";
 import type { ListGroupsRequest } from "../wire/generated/list_groups_request.ts";
 import { type ListedGroup, newListedGroup } from "../wire/generated/list_groups_response.ts";
-import { type Group, GroupState } from "./group.ts";
+import { CONSUMER_PROTOCOL_TYPE, type Group, GroupState } from "./group.ts";
 import type { GroupTable } from "./group_table.ts";
 import { type Member, NO_BYTES } from "./member.ts";
 
 /** The type of groups in which the clients assign. */
 export const CLASSIC_GROUP_TYPE = "classic";
+/** The type of groups in which the coordinator does. */
+export const CONSUMER_GROUP_TYPE = "consumer";
 
 /** First version of DescribeGroups in which a group that does not exist is an error. */
 const GROUP_ID_NOT_FOUND_VERSION = 6;
@@ -30,15 +32,20 @@ const GROUP_ID_NOT_FOUND_VERSION = 6;
 export function listGroups(table: GroupTable, filter: ListGroupsRequest): ListedGroup[] {
   const states = new Set(filter.statesFilter.map((state) => state.toLowerCase()));
   const types = new Set(filter.typesFilter.map((type) => type.toLowerCase()));
-  if (types.size > 0 && !types.has(CLASSIC_GROUP_TYPE)) return [];
   const result: ListedGroup[] = [];
   for (const group of table.groups.values()) {
-    if (states.size > 0 && !states.has(group.state.toLowerCase())) continue;
+    const { consumer } = group;
+    // What is not written yet may never be.
+    if (consumer?.written.isVoid) continue;
+    const groupType = consumer === null ? CLASSIC_GROUP_TYPE : CONSUMER_GROUP_TYPE;
+    const groupState = consumer === null ? group.state : consumer.written.state;
+    if (types.size > 0 && !types.has(groupType)) continue;
+    if (states.size > 0 && !states.has(groupState.toLowerCase())) continue;
     result.push(newListedGroup({
       groupId: group.groupId,
-      protocolType: group.protocolType ?? "",
-      groupState: group.state,
-      groupType: CLASSIC_GROUP_TYPE,
+      protocolType: consumer === null ? group.protocolType ?? "" : CONSUMER_PROTOCOL_TYPE,
+      groupState,
+      groupType,
     }));
   }
   return result;
@@ -47,7 +54,10 @@ export function listGroups(table: GroupTable, filter: ListGroupsRequest): Listed
 /** One group, in the given version of DescribeGroups. */
 export function describeGroup(table: GroupTable, groupId: string, version: number): DescribedGroup {
   const group = table.groups.get(groupId);
-  if (group === undefined) return describeMissing(groupId, version);
+  if (group === undefined) return describeMissing(groupId, version, "not found");
+  if (group.consumer !== null) {
+    return describeMissing(groupId, version, "is not a classic group");
+  }
   const isStable = group.state === GroupState.STABLE;
   return newDescribedGroup({
     groupId,
@@ -69,11 +79,11 @@ function describeMember(group: Group, member: Member, isStable: boolean): Descri
   });
 }
 
-function describeMissing(groupId: string, version: number): DescribedGroup {
+function describeMissing(groupId: string, version: number, problem: string): DescribedGroup {
   const described = newDescribedGroup({ groupId, groupState: GroupState.DEAD });
   if (version >= GROUP_ID_NOT_FOUND_VERSION) {
     described.errorCode = ErrorCode.GROUP_ID_NOT_FOUND;
-    described.errorMessage = `Group ${groupId} not found.`;
+    described.errorMessage = `Group ${groupId} ${problem}.`;
   }
   return described;
 }

@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { ConsumerGroupKeeper } from "./consumer/keeper.ts";
 import type { GroupTable } from "./group_table.ts";
 import { type Group, GroupState } from "./group.ts";
 import { Member } from "./member.ts";
@@ -15,8 +16,16 @@ import type { Rebalancer } from "./rebalance.ts";
 import { subscribedTopicsOf } from "./subscription.ts";
 
 /** Brings every group that was replayed to life. */
-export function startGroups(table: GroupTable, rebalancer: Rebalancer): void {
+export function startGroups(
+  table: GroupTable,
+  rebalancer: Rebalancer,
+  keeper: ConsumerGroupKeeper,
+): void {
   for (const group of [...table.groups.values()]) {
+    if (group.consumer !== null) {
+      keeper.start(group, group.consumer);
+      continue;
+    }
     restore(group);
     for (const member of group.members.values()) rebalancer.touch(group, member);
     if (group.members.size > table.config.groupSizeMax) rebalancer.rebalance(group);

@@ -15,6 +15,10 @@ import type { Random } from "../base/prng.ts";
 import { Timer, Timers } from "../io/timers.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import type { GroupConfig } from "./config.ts";
+import type { GroupWorld } from "./consumer/config.ts";
+import { ConsumerGroup } from "./consumer/consumer_group.ts";
+import { changeRecord } from "./consumer/records.ts";
+import type { Change } from "./consumer/types.ts";
 import { Group, GroupState } from "./group.ts";
 import { GROUPS_PER_COORDINATOR_MAX } from "./limits.ts";
 import type { Respond } from "./member.ts";
@@ -54,6 +58,7 @@ export type GroupListener = (message: string, fields: LogFields) => void;
 export class GroupTable {
   readonly config: GroupConfig;
   readonly random: Random;
+  readonly world: GroupWorld;
   readonly timers = new Timers();
   readonly groups = new Map<string, Group>();
   /** Offsets in transactions that have not ended. */
@@ -73,11 +78,13 @@ export class GroupTable {
     config: GroupConfig,
     random: Random,
     log: CoordinatorLog,
+    world: GroupWorld,
     onGroup: GroupListener = () => {},
   ) {
     this.onGroup = onGroup;
     this.config = config;
     this.random = random;
+    this.world = world;
     this.#log = log;
   }
 
@@ -145,13 +152,18 @@ export class GroupTable {
     if (record.kind === "offset") this.pending.supersede(record);
     let group = this.groups.get(record.groupId);
     if (group === undefined) {
-      if (record.value === null) return null;
+      const isNothing = record.kind === "change"
+        ? record.change === null || record.change.value === null
+        : record.value === null;
+      if (isNothing) return null;
       // The limit holds for what clients ask for, not for what is written.
       group = new Group(record.groupId);
       this.groups.set(record.groupId, group);
     }
     if (record.kind === "offset") {
       group.offsets.replay(record.topic, record.partition, record.value);
+    } else if (record.kind === "change") {
+      if (record.change !== null) replayChange(group, record.change);
     } else {
       group.metadata = record.value;
     }
@@ -193,7 +205,8 @@ export class GroupTable {
   }
 
   *#snapshotRecords(pending: ReturnType<PendingOffsets["all"]>): Generator<GroupRecord> {
-    for (const { groupId, metadata, offsets } of this.groups.values()) {
+    for (const { groupId, metadata, consumer, offsets } of this.groups.values()) {
+      for (const change of consumer?.written.all() ?? []) yield changeRecord(groupId, change);
       if (metadata !== null) yield groupRecord(groupId, metadata);
       for (const [topic, partitions] of offsets.topics()) {
         for (const [partition, value] of partitions) {
@@ -226,6 +239,12 @@ export class GroupTable {
     return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-` +
       `${variant}${hex.slice(17, 20)}-${hex.slice(20)}`;
   }
+}
+
+function replayChange(group: Group, change: Change): void {
+  const consumer = group.consumer ??= new ConsumerGroup();
+  consumer.written.apply(change);
+  if (consumer.isVoid) group.consumer = null;
 }
 
 /** The error for a member when the log refused the group's records. */

@@ -37,3 +37,24 @@ export const MEMBER_ID_PREFIX_MAX = 255;
  * in transactions alone, too.
  */
 export const PENDING_OFFSETS_MAX = 200_000;
+
+/** Heartbeats of one consumer group that wait for its records to be written; a further one is told to come again. */
+export const CONSUMER_REQUESTS_QUEUED_MAX = 20_000;
+
+/** A round of a consumer group takes no further request when it has this much to write (bytes). */
+export const ROUND_SIZE_MAX = 256 * 1024;
+
+/** Characters of what a member of a consumer group may say of itself: names of topics, its regular expression, its rack. */
+export const MEMBER_SUBSCRIPTION_SIZE_MAX = 1024 * 1024;
+
+/** The same of all members of one group. */
+export const GROUP_SUBSCRIPTIONS_SIZE_MAX = 32 * 1024 * 1024;
+
+/** Characters of one regular expression. */
+export const REGEX_SIZE_MAX = 4_096;
+
+/** Regular expressions of one group. */
+export const REGEXES_PER_GROUP_MAX = 64;
+
+/** Regular expressions are looked up anew at most this often when topics come and go (ms). */
+export const REGEX_REFRESH_INTERVAL_MS = 10_000;

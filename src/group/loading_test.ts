@@ -111,8 +111,8 @@ Deno.test("a loaded group that has become too large rebalances", () => {
 
 Deno.test("records of unknown kinds are skipped, with a reason", () => {
   const test = new TestCoordinator();
-  const problem = test.coordinator.replay(Uint8Array.of(0, 3, 0, 1, 65), null);
-  assert.equal(problem, "records of kind 3 are not kept here");
+  const problem = test.coordinator.replay(Uint8Array.of(0, 9, 0, 1, 65), null);
+  assert.equal(problem, "records of kind 9 are not kept here");
 });
 
 Deno.test("a forged group is skipped: the coordinator loads, and earlier records count", () => {

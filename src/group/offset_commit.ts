@@ -8,6 +8,7 @@
  * - While the group awaits its assignment nobody may commit (REBALANCE_IN_PROGRESS); while members
  *   still join, those of the last generation may.
  * - Readers see only offsets that are committed in the log, never pending ones.
+ * - Members of a group of the new protocol are checked by `consumer/offset_rules.ts`.
  * - A commit in a producer's transaction counts when the transaction is committed (`pending_offsets.ts`).
  *
  * @module
@@ -31,6 +32,7 @@ import {
   newOffsetDeleteResponseTopic,
   type OffsetDeleteResponse,
 } from "../wire/generated/offset_delete_response.ts";
+import { commitVerdict, type CommitVerdict } from "./consumer/offset_rules.ts";
 import type { GroupContext } from "./context.ts";
 import { type Group, GroupState } from "./group.ts";
 import { commitErrorOf, type GroupTable, type RecordsProducer } from "./group_table.ts";
@@ -60,7 +62,10 @@ export class OffsetHandling {
     producer: RecordsProducer | null = null,
   ): void {
     const known = this.#table.groups.get(request.groupId) ?? null;
-    const errorCode = this.#commitError(context, known, request, producer !== null);
+    const verdict = known === null || known.consumer === null
+      ? this.#commitError(context, known, request, producer !== null)
+      : commitVerdict(known.consumer.written, request, context.version, producer !== null);
+    const errorCode = typeof verdict === "number" ? verdict : ErrorCode.NONE;
     const group = errorCode === ErrorCode.NONE
       ? known ?? this.#table.getOrCreate(request.groupId)
       : known;
@@ -73,7 +78,7 @@ export class OffsetHandling {
     }
     const member = group.members.get(request.memberId);
     if (member !== undefined) this.#rebalancer.touch(group, member);
-    this.#append(group, request, respond, producer);
+    this.#append(group, request, respond, producer, typeof verdict === "number" ? null : verdict);
     this.#table.dropIfVoid(group);
   }
 
@@ -153,17 +158,26 @@ export class OffsetHandling {
     request: OffsetCommitRequest,
     respond: Respond<OffsetCommitResponse>,
     producer: RecordsProducer | null,
+    verdictOf: Exclude<CommitVerdict, number> | null,
   ): void {
-    const { wallMs, config } = this.#table;
-    const isTooLarge = (partition: OffsetCommitRequestPartition): boolean =>
-      (partition.committedMetadata?.length ?? 0) > config.offsetMetadataSizeMax;
+    const { wallMs, config, world } = this.#table;
+    const problemOf = (topic: string, partition: OffsetCommitRequestPartition): number => {
+      if ((partition.committedMetadata?.length ?? 0) > config.offsetMetadataSizeMax) {
+        return ErrorCode.OFFSET_METADATA_TOO_LARGE;
+      }
+      if (verdictOf === null) return ErrorCode.NONE;
+      return verdictOf(world.topics.byName(topic)?.id ?? "", partition.partitionIndex);
+    };
+    const problems = request.topics.map(({ name, partitions }) =>
+      partitions.map((partition) => problemOf(name, partition))
+    );
     const expireTimestampMs = request.retentionTimeMs < 0 ? -1 : wallMs + request.retentionTimeMs;
     const records: GroupRecord[] = [];
     const begun: { topic: string; partition: number }[] = [];
-    for (const topic of request.topics) {
-      for (const partition of topic.partitions) {
-        if (isTooLarge(partition)) continue;
-        const at = { topic: topic.name, partition: partition.partitionIndex };
+    for (const [topicAt, topic] of request.topics.entries()) {
+      for (const [at, partition] of topic.partitions.entries()) {
+        if (problems[topicAt]![at] !== ErrorCode.NONE) continue;
+        const place = { topic: topic.name, partition: partition.partitionIndex };
         const value: CommittedOffset = {
           offset: partition.committedOffset,
           leaderEpoch: partition.committedLeaderEpoch,
@@ -171,17 +185,16 @@ export class OffsetHandling {
           commitTimestampMs: partition.commitTimestamp < 0 ? wallMs : partition.commitTimestamp,
           expireTimestampMs,
         };
-        records.push(offsetRecord({ groupId: group.groupId, ...at }, value));
-        begun.push(at);
-        group.offsets.begin(at.topic, at.partition);
+        records.push(offsetRecord({ groupId: group.groupId, ...place }, value));
+        begun.push(place);
+        group.offsets.begin(place.topic, place.partition);
       }
     }
     const answer = (errorCode: number): void => {
       for (const { topic, partition } of begun) group.offsets.end(topic, partition);
       const response = commitResponse(
         request,
-        (partition) =>
-          isTooLarge(partition) ? ErrorCode.OFFSET_METADATA_TOO_LARGE : commitErrorOf(errorCode),
+        (_partition, topicAt, at) => problems[topicAt]![at] || commitErrorOf(errorCode),
       );
       this.#table.answer(respond, response);
     };
@@ -192,7 +205,7 @@ export class OffsetHandling {
   #removeError(group: Group | undefined, groupId: string): number {
     if (groupId === "") return ErrorCode.INVALID_GROUP_ID;
     if (group === undefined || group.state === GroupState.DEAD) return ErrorCode.GROUP_ID_NOT_FOUND;
-    if (group.state === GroupState.EMPTY || group.isConsumerGroup) return ErrorCode.NONE;
+    if (group.isEmpty || group.consumer !== null || group.isConsumerGroup) return ErrorCode.NONE;
     return ErrorCode.NON_EMPTY_GROUP;
   }
 }
@@ -200,16 +213,16 @@ export class OffsetHandling {
 /** A response with one error for each partition. */
 export function commitResponse(
   request: OffsetCommitRequest,
-  errorOf: (partition: OffsetCommitRequestPartition) => number,
+  errorOf: (partition: OffsetCommitRequestPartition, topicAt: number, at: number) => number,
 ): OffsetCommitResponse {
-  const topics = request.topics.map((topic) =>
+  const topics = request.topics.map((topic, topicAt) =>
     newOffsetCommitResponseTopic({
       name: topic.name,
       topicId: topic.topicId,
-      partitions: topic.partitions.map((partition) =>
+      partitions: topic.partitions.map((partition, at) =>
         newOffsetCommitResponsePartition({
           partitionIndex: partition.partitionIndex,
-          errorCode: errorOf(partition),
+          errorCode: errorOf(partition, topicAt, at),
         })
       ),
     })

@@ -9,6 +9,7 @@
  * | no member ever (simple consumers) | the commit |
  * | empty | it became empty, as far as that is known; else the commit |
  * | consumers, stable | the commit, and only of topics that no member reads |
+ * | of the new protocol | the commit, and only of topics that no member reads |
  * | anything else | never |
  *
  * An offset with an expiry of its own (OffsetCommit 2 to 4 with a retention) follows that instead.
@@ -17,25 +18,40 @@
  */
 
 import { ErrorCode } from "../wire/errors.ts";
+import type { ConsumerGroupKeeper } from "./consumer/keeper.ts";
 import { Group, GroupState } from "./group.ts";
 import type { GroupTable } from "./group_table.ts";
 import { TOMBSTONES_PER_BATCH_MAX } from "./limits.ts";
 import { type CommittedOffset, type GroupRecord, groupRecord, offsetRecord } from "./records.ts";
 
 /** Appends tombstones for everything that has expired. */
-export function expireOffsets(table: GroupTable): void {
+export function expireOffsets(table: GroupTable, keeper: ConsumerGroupKeeper): void {
   for (const group of [...table.groups.values()]) {
     group.lingers = false;
     const records = expiredRecords(table, group);
     // What fails now expires again at the next check.
     if (records.length > 0) appendInBatches(table, group, records, () => {});
+    endIfAbandoned(table, keeper, group);
     table.dropIfVoid(group);
   }
+}
+
+/** A group of the new protocol without members and offsets is no more. */
+function endIfAbandoned(table: GroupTable, keeper: ConsumerGroupKeeper, group: Group): void {
+  const { consumer, groupId } = group;
+  const isAbandoned = (): boolean =>
+    group.isEmpty && group.offsets.known(null).length === 0 &&
+    table.pending.places((place) => place.groupId === groupId).length === 0;
+  if (consumer === null || !isAbandoned()) return;
+  keeper.add(group, consumer, (round) => {
+    if (isAbandoned()) keeper.end(round);
+  }, () => {});
 }
 
 /** Deletes a group without members; `done` gets the error of DeleteGroups. */
 export function deleteGroup(
   table: GroupTable,
+  keeper: ConsumerGroupKeeper,
   groupId: string,
   done: (errorCode: number) => void,
 ): void {
@@ -43,11 +59,20 @@ export function deleteGroup(
   if (group === undefined || group.state === GroupState.DEAD) {
     return done(ErrorCode.GROUP_ID_NOT_FOUND);
   }
+  const { consumer } = group;
+  if (consumer !== null) {
+    // In its turn: what is on its way to the log comes first, a member perhaps.
+    keeper.add(group, consumer, (round) => {
+      const isEmpty = round.view.members.size === 0;
+      if (!isEmpty) return round.whenWritten(() => done(ErrorCode.NON_EMPTY_GROUP));
+      for (const record of offsetTombstones(table, group)) round.record(record);
+      keeper.end(round);
+      round.whenWritten(done);
+    }, done);
+    return;
+  }
   if (group.state !== GroupState.EMPTY) return done(ErrorCode.NON_EMPTY_GROUP);
-  const records = group.offsets.known(null).map((at) => offsetRecord({ groupId, ...at }, null));
-  // The end of their transaction would bring the group back.
-  const pending = table.pending.places((place) => place.groupId === groupId);
-  for (const place of pending) records.push(offsetRecord(place, null));
+  const records = offsetTombstones(table, group);
   group.lingers = false;
   // Also when nothing is written yet: the record that says so may be on its way.
   records.push(groupRecord(groupId, null));
@@ -59,6 +84,14 @@ export function deleteGroup(
     }
     done(errorCode);
   });
+}
+
+function offsetTombstones(table: GroupTable, { groupId, offsets }: Group): GroupRecord[] {
+  const records = offsets.known(null).map((at) => offsetRecord({ groupId, ...at }, null));
+  // The end of their transaction would bring the group back.
+  const pending = table.pending.places((place) => place.groupId === groupId);
+  for (const place of pending) records.push(offsetRecord(place, null));
+  return records;
 }
 
 /** Forgets the offsets of topics that are gone, those in transactions too: a topic of that name that comes later is another one. */
@@ -103,7 +136,9 @@ function isExpired(
   value: CommittedOffset,
 ): boolean {
   let sinceMs = value.commitTimestampMs;
-  if (group.protocolType !== null) {
+  if (group.consumer !== null) {
+    if (group.isSubscribedTo(topic)) return false;
+  } else   if (group.protocolType !== null) {
     if (group.state === GroupState.EMPTY) {
       if (group.stateTimestampMs >= 0) sinceMs = group.stateTimestampMs;
     } else if (

@@ -3,8 +3,8 @@
  *
  * A group that does not exist has committed nothing, which is no error: each requested partition is
  * answered with offset -1. Who requires stable offsets gets UNSTABLE_OFFSET_COMMIT of a partition with an offset in a transaction
- * that has not ended (KIP-447). Member ids and epochs (version 9) are those of the new group protocol; classic groups do not
- * check them.
+ * that has not ended (KIP-447). Member ids and epochs (version 9) are those of the new group protocol (`consumer/offset_rules.ts`);
+ * classic groups do not check them.
  *
  * @module
  */
@@ -18,6 +18,7 @@ import {
 } from "../wire/generated/offset_fetch_response.ts";
 import type { OffsetFetchRequestGroup } from "../wire/generated/offset_fetch_request.ts";
 import { ErrorCode } from "../wire/errors.ts";
+import { fetchError } from "./consumer/offset_rules.ts";
 import type { GroupTable } from "./group_table.ts";
 import type { CommittedOffset } from "./records.ts";
 
@@ -31,6 +32,11 @@ export function fetchOffsets(
   requiresStable: boolean,
 ): OffsetFetchResponseGroup {
   const { groupId } = request;
+  const consumer = table.groups.get(groupId)?.consumer ?? null;
+  const errorCode = consumer === null
+    ? ErrorCode.NONE
+    : fetchError(consumer.written, request.memberId, request.memberEpoch);
+  if (errorCode !== ErrorCode.NONE) return newOffsetFetchResponseGroup({ groupId, errorCode });
   const isUnstable = (topic: string, partition: number): boolean =>
     requiresStable && table.pending.has({ groupId, topic, partition });
   const offsets = table.groups.get(groupId)?.offsets ?? null;

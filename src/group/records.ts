@@ -5,6 +5,8 @@
  * key    int16 version | fields           0, 1: a committed offset   2: a group
  * value  int16 version | fields           null: the key is forgotten (a tombstone)
  *
+ * consumer group    3 to 8, 16: see `consumer/records.ts`
+ *
  * committed offset  key   group, topic, partition
  *                   value offset, leader epoch, metadata, commit time [, expiry]
  * group             key   group
@@ -47,6 +49,8 @@ import {
   encodeOffsetCommitValue,
   newOffsetCommitValue,
 } from "../wire/generated/offset_commit_value.ts";
+import { isConsumerGroupKind, readChange } from "./consumer/records.ts";
+import type { Change } from "./consumer/types.ts";
 import { MEMBERS_PER_GROUP_MAX } from "./limits.ts";
 
 const OFFSET_KEY_VERSION = 1;
@@ -94,6 +98,8 @@ export type DecodedRecord =
     readonly key: Uint8Array;
     readonly value: Uint8Array | null;
   }
+  /** Of a group of the new protocol; null: nothing that is kept. */
+  | { readonly kind: "change"; readonly groupId: string; readonly change: Change | null }
   | { readonly kind: "group"; readonly groupId: string; readonly value: GroupMetadata | null }
   /** Nothing that a coordinator could take over; `problem` says why, for people. */
   | { readonly kind: "skipped"; readonly problem: string };
@@ -191,6 +197,10 @@ export function decodeRecord(key: Uint8Array, value: Uint8Array | null): Decoded
     const producerId = cursor.int64();
     if (!cursor.ok()) return skip("the key of an offset in a transaction cannot be read");
     return { kind: "pending", producerId, key: key.slice(PENDING_HEAD_SIZE), value };
+  }
+  if (isConsumerGroupKind(version)) {
+    const read = readChange(version, cursor, value);
+    return "problem" in read ? skip(read.problem) : { kind: "change", ...read };
   }
   if (version !== GROUP_KEY_VERSION) return skip(`records of kind ${version} are not kept here`);
   const { group } = decodeGroupMetadataKey(cursor, version);

@@ -127,9 +127,9 @@ Deno.test("decodeRecord() reads every version of a group", () => {
 });
 
 Deno.test("decodeRecord() passes over newer kinds, and sees damage", () => {
-  assert.deepEqual(decodeRecord(Uint8Array.of(0, 3, 0, 1, 65), null), {
+  assert.deepEqual(decodeRecord(Uint8Array.of(0, 9, 0, 1, 65), null), {
     kind: "skipped",
-    problem: "records of kind 3 are not kept here",
+    problem: "records of kind 9 are not kept here",
   });
   assert.equal(decodeRecord(Uint8Array.of(0), null).kind, "skipped");
   const { key, value } = offsetRecord(AT, COMMITTED);

@@ -31,6 +31,7 @@ import { newSyncGroupRequest } from "../wire/generated/sync_group_request.ts";
 import type { SyncGroupResponse } from "../wire/generated/sync_group_response.ts";
 import { DEFAULT_GROUP_CONFIG, type GroupConfig } from "./config.ts";
 import type { GroupContext } from "./context.ts";
+import { TestWorld } from "./consumer/test_world.ts";
 import { GroupCoordinator } from "./coordinator.ts";
 import type { Group } from "./group.ts";
 import type { CoordinatorLog, RecordsProducer } from "./group_table.ts";
@@ -128,6 +129,7 @@ export const GROUP = "orders";
 
 export class TestCoordinator {
   readonly log = new TestLog();
+  readonly world = new TestWorld();
   readonly config: GroupConfig;
   coordinator: GroupCoordinator;
   nowMs = 1_000;
@@ -144,7 +146,12 @@ export class TestCoordinator {
   /** Another coordinator over the same log, still loading, with everything replayed. */
   create(): GroupCoordinator {
     const random = new Xoshiro128(this.#seed++);
-    const coordinator = new GroupCoordinator({ config: this.config, random, log: this.log });
+    const coordinator = new GroupCoordinator({
+      config: this.config,
+      random,
+      log: this.log,
+      world: this.world,
+    });
     this.log.coordinator = coordinator;
     for (const { key, value } of this.log.records) coordinator.replay(key, value);
     return coordinator;

@@ -42,6 +42,11 @@ const SYMBOLS = {
   gregor_total_bytes: { parameters: [], result: "f64" },
   gregor_listen: { parameters: ["buffer", "u32", "u32"], result: "i32" },
   gregor_resolve: { parameters: ["buffer", "u32", "u32", "buffer", "u32"], result: "i32" },
+  gregor_pattern_problem: { parameters: ["buffer", "u32", "buffer", "u32"], result: "i32" },
+  gregor_pattern_mark: {
+    parameters: ["buffer", "u32", "buffer", "u32", "buffer", "u32"],
+    result: "i32",
+  },
   gregor_socket_for: { parameters: ["buffer", "u32"], result: "i32" },
   gregor_local_port: { parameters: ["i32"], result: "i32" },
   gregor_peer: { parameters: ["i32", "buffer", "u32"], result: "i32" },

@@ -8,6 +8,9 @@
 import type { ShardRoute } from "./handler.ts";
 import type { Services } from "./services.ts";
 
+/** READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS, as bits. */
+export const GROUP_OPERATIONS = (1 << 3) | (1 << 6) | (1 << 8) | (1 << 10) | (1 << 11);
+
 /** To the shard of the one group that the request names. */
 export const ON_GROUP_SHARD: ShardRoute<{ readonly groupId: string }> = {
   kind: "shard",

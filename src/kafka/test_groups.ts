@@ -7,6 +7,7 @@
 
 import { Xoshiro128 } from "../base/prng.ts";
 import { DEFAULT_GROUP_CONFIG } from "../group/config.ts";
+import { TestWorld } from "../group/consumer/test_world.ts";
 import { GroupCoordinator } from "../group/coordinator.ts";
 import type { GroupDirectory } from "../group/directory.ts";
 import { groupPartition } from "../group/group_partition.ts";
@@ -44,6 +45,7 @@ function createCoordinator(seed: number): GroupCoordinator {
   const coordinator: GroupCoordinator = new GroupCoordinator({
     config: { ...DEFAULT_GROUP_CONFIG, initialRebalanceDelayMs: 0 },
     random: new Xoshiro128(seed),
+    world: new TestWorld(),
     log: {
       append(records, done, producer) {
         for (const { key, value } of records) {

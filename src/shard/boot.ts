@@ -23,6 +23,7 @@ import { PatientDisk } from "../io/patient_disk.ts";
 import { windowBytesMax } from "../io/record_walk.ts";
 import { wrapRegion } from "../io/region.ts";
 import type { Shim } from "../io/shim.ts";
+import { ShimRegexes } from "../io/shim_regexes.ts";
 import { openRegionWalk } from "../io/shim_walk.ts";
 import { SystemClock } from "../io/system_clock.ts";
 import { runTask } from "../io/task.ts";
@@ -314,6 +315,7 @@ export class RunningShard {
       timers: this.#timers,
       random: new Xoshiro128(this.#boot.seed),
       crc32c: this.#storageContext.crc32c,
+      regexes: new ShimRegexes(this.#shim),
       openWalk: () => openRegionWalk(this.#shim, windowBytesMax(this.#boot.arenaBytes)),
       logger: this.#logger,
       recorder: this.#recorder,

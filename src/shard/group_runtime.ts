@@ -11,14 +11,17 @@
 import { LogLevel } from "../base/logger.ts";
 import type { Random } from "../base/prng.ts";
 import type { EventLog } from "../base/event_log.ts";
+import { ResourceType } from "../cluster/config_table.ts";
 import type { ClusterImage } from "../cluster/image.ts";
 import { OFFSETS_TOPIC } from "../cluster/topic_names.ts";
 import type { GroupConfig } from "../group/config.ts";
+import { consumerConfigOf, type GroupWorld } from "../group/consumer/config.ts";
 import { GroupCoordinator } from "../group/coordinator.ts";
 import { groupPartition } from "../group/group_partition.ts";
 import type { CoordinatorLog, RecordsProducer } from "../group/group_table.ts";
 import type { GroupRecord } from "../group/records.ts";
 import { EIO, ENOSPC } from "../io/errno.ts";
+import type { RegexEngine } from "../io/regexes.ts";
 import { runTask, type Task } from "../io/task.ts";
 import { Timer } from "../io/timers.ts";
 import { AppliedLog, type AppliedLogOptions, type StateMachine } from "../kafka/applied_log.ts";
@@ -26,6 +29,7 @@ import type { Partition, PartitionObserver } from "../kafka/partition.ts";
 import type { RecordAppender } from "../kafka/record_appender.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { DAMAGE_REMEDY } from "./node_health.ts";
+import { ImageTopics } from "./group_topics.ts";
 import { type OwnershipListener, shardOfGroupId } from "./partition_table.ts";
 
 /** How often coordinators are asked whether something is due (ms). */
@@ -35,6 +39,7 @@ export interface GroupRuntimeOptions extends AppliedLogOptions {
   readonly config: GroupConfig;
   readonly random: Random;
   readonly image: ClusterImage;
+  readonly regexes: RegexEngine;
   readonly events: EventLog;
   readonly shardCount: number;
 }
@@ -45,10 +50,12 @@ class CoordinatedPartition implements CoordinatorLog, PartitionObserver, StateMa
   /** Loading until it is known who leads; null while another node does. */
   coordinator: GroupCoordinator | null;
   readonly #options: GroupRuntimeOptions;
+  readonly #world: GroupWorld;
   readonly #partition: Partition;
 
-  constructor(partition: Partition, options: GroupRuntimeOptions) {
+  constructor(partition: Partition, options: GroupRuntimeOptions, world: GroupWorld) {
     this.#options = options;
+    this.#world = world;
     this.#partition = partition;
     this.log = new AppliedLog(partition, this, options);
     this.coordinator = this.#newCoordinator();
@@ -126,6 +133,7 @@ class CoordinatedPartition implements CoordinatorLog, PartitionObserver, StateMa
       config,
       random,
       log: this,
+      world: this.#world,
       onGroup: (message, fields) => events.note(message, fields),
     });
   }
@@ -147,11 +155,19 @@ export function appendErrorOf(result: number): ErrorCode {
 
 export class GroupRuntime implements OwnershipListener {
   readonly #options: GroupRuntimeOptions;
+  readonly #world: GroupWorld;
   readonly #coordinated = new Map<number, CoordinatedPartition>();
   readonly #timer: Timer;
 
   constructor(options: GroupRuntimeOptions) {
     this.#options = options;
+    const { image, regexes } = options;
+    this.#world = {
+      topics: new ImageTopics(image),
+      regexes,
+      configOf: (groupId) =>
+        consumerConfigOf(image.settings, image.configs.get(ResourceType.GROUP, groupId)),
+    };
     this.#timer = new Timer(() => this.#tick());
     options.timers.schedule(this.#timer, options.nowMs() + TICK_MS);
     options.image.listen({
@@ -191,7 +207,7 @@ export class GroupRuntime implements OwnershipListener {
 
   partitionOpened(partition: Partition): void {
     if (partition.image.topic.name !== OFFSETS_TOPIC) return;
-    const coordinated = new CoordinatedPartition(partition, this.#options);
+    const coordinated = new CoordinatedPartition(partition, this.#options, this.#world);
     this.#coordinated.set(partition.image.index, coordinated);
   }
 

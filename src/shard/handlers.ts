@@ -10,6 +10,8 @@ import { ALTER_CONFIGS_HANDLER } from "../kafka/handlers/alter_configs.ts";
 import { ALTER_NODE_STATE_HANDLER } from "../kafka/handlers/alter_node_state.ts";
 import { ALTER_PARTITION_REASSIGNMENTS_HANDLER } from "../kafka/handlers/alter_partition_reassignments.ts";
 import { ALTER_REPLICA_LOG_DIRS_HANDLER } from "../kafka/handlers/alter_replica_log_dirs.ts";
+import { CONSUMER_GROUP_DESCRIBE_HANDLER } from "../kafka/handlers/consumer_group_describe.ts";
+import { CONSUMER_GROUP_HEARTBEAT_HANDLER } from "../kafka/handlers/consumer_group_heartbeat.ts";
 import { CREATE_PARTITIONS_HANDLER } from "../kafka/handlers/create_partitions.ts";
 import { CREATE_TOPICS_HANDLER } from "../kafka/handlers/create_topics.ts";
 import { DELETE_GROUPS_HANDLER } from "../kafka/handlers/delete_groups.ts";
@@ -91,6 +93,8 @@ export function kafkaHandlers(all: () => Iterable<AnyHandler>): AnyHandler[] {
     ALTER_NODE_STATE_HANDLER,
     ALTER_PARTITION_REASSIGNMENTS_HANDLER,
     ALTER_REPLICA_LOG_DIRS_HANDLER,
+    CONSUMER_GROUP_DESCRIBE_HANDLER,
+    CONSUMER_GROUP_HEARTBEAT_HANDLER,
     CREATE_PARTITIONS_HANDLER,
     CREATE_TOPICS_HANDLER,
     DELETE_GROUPS_HANDLER,

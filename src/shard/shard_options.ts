@@ -12,6 +12,7 @@ import type { VersionRange } from "../cluster/logical_version.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Disk } from "../io/disk.ts";
 import type { RecordWalk } from "../io/record_walk.ts";
+import type { RegexEngine } from "../io/regexes.ts";
 import type { Sockets } from "../io/sockets.ts";
 import type { Timers } from "../io/timers.ts";
 import type { ShardRecorder } from "../metrics/recorder.ts";
@@ -66,6 +67,8 @@ export interface ShardOptions {
   readonly crc32c: Crc32c;
   /** Opens a walk of batches in `memory`. */
   readonly openWalk: () => RecordWalk;
+  /** Regular expressions of consumers. */
+  readonly regexes: RegexEngine;
   readonly logger: Logger;
   /** Where metrics are recorded; one of the shard's own when absent. */
   readonly recorder?: ShardRecorder;

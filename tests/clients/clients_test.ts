@@ -31,8 +31,7 @@ const RUN_ID = EXTERNAL === undefined ? "" : `-${BASE_MS.toString(36)}`;
 
 const codecs = chosen("CODECS", CODECS);
 const clients = chosenClients;
-/** The broker serves only classic groups so far, and some clients then fall back without a word. */
-const PROTOCOLS: GroupProtocol[] = EXTERNAL === undefined ? ["classic"] : ["classic", "consumer"];
+const PROTOCOLS: GroupProtocol[] = ["classic", "consumer"];
 const protocols = chosen("PROTOCOLS", PROTOCOLS);
 
 /** Whom the tests talk to: started by the first one, stopped by the last. */

@@ -26,6 +26,7 @@ import { PatientDisk } from "../../src/io/patient_disk.ts";
 import { runTask, type Task } from "../../src/io/task.ts";
 import { type RecordWalk, windowBytesMax } from "../../src/io/record_walk.ts";
 import { loadShim } from "../../src/io/shim.ts";
+import { ShimRegexes } from "../../src/io/shim_regexes.ts";
 import { openBufferWalk, type ShimWalk } from "../../src/io/shim_walk.ts";
 import { Timer, type Timers } from "../../src/io/timers.ts";
 import type { SnapshotPolicy } from "../../src/kafka/applied_log.ts";
@@ -568,6 +569,7 @@ export class SimNode {
       timers,
       random: this.random,
       crc32c: context.crc32c,
+      regexes: new ShimRegexes(SHIM),
       openWalk: () => this.#openWalk(),
       logger: this.#logger,
       nowMs: () => this.nowMs,

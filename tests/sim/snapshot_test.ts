@@ -11,6 +11,7 @@ import { crc32cOfBytes } from "../../src/bytes/crc32c.ts";
 import { setInt64Le } from "../../src/bytes/int64.ts";
 import { ClusterImage } from "../../src/cluster/image.ts";
 import { DEFAULT_GROUP_CONFIG } from "../../src/group/config.ts";
+import { TestWorld } from "../../src/group/consumer/test_world.ts";
 import { GroupCoordinator } from "../../src/group/coordinator.ts";
 import { writtenState } from "../../src/group/test_coordinator.ts";
 import type { Completion } from "../../src/io/completion.ts";
@@ -147,6 +148,7 @@ class Driver {
         } else if (partition.image.topic.internal) {
           const copy: GroupCoordinator = new GroupCoordinator({
             config: DEFAULT_GROUP_CONFIG,
+            world: new TestWorld(),
             random: this.random,
             log: { append: () => {} },
           });

@@ -13,10 +13,11 @@
  *   such keys amiss.
  * - v3: `gregor.version` is the logical version of the cluster, `metadata.version` the release whose protocol is spoken
  *   (KIP-584). The epoch is the finalized `gregor.version`, which is the only level that changes.
- * - v4: further features of Kafka that clients look for (KIP-1022). `group.version` is at level 0, the protocol before the new groups.
+ * - v4: further features of Kafka that clients look for (KIP-1022). `group.version` is at level 1, the protocol of KIP-848,
+ *   once `gregor.version` is at 5.
  *   `transaction.version` is at 2, once `gregor.version` is at 4: epochs that rise with each transaction (KIP-890).
  *
- * Gaps: `group.version` is not supported above level 0.
+ * Gaps: none.
  *
  * @module
  */

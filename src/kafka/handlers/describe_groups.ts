@@ -23,11 +23,8 @@ import {
   newDescribeGroupsResponse,
 } from "../../wire/generated/describe_groups_response.ts";
 import { Once } from "./once.ts";
-import { splitByGroup } from "../group_routes.ts";
+import { GROUP_OPERATIONS, splitByGroup } from "../group_routes.ts";
 import type { Handler, RequestContext } from "../handler.ts";
-
-/** READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS, as bits. */
-const GROUP_OPERATIONS = (1 << 3) | (1 << 6) | (1 << 8) | (1 << 10) | (1 << 11);
 
 export const DESCRIBE_GROUPS_HANDLER: Handler<DescribeGroupsRequest, DescribeGroupsResponse> = {
   api: DESCRIBE_GROUPS,

@@ -201,6 +201,14 @@ import * as alterNodeStateRequest from "./alter_node_state_request.ts";
 import * as alterNodeStateResponse from "./alter_node_state_response.ts";
 import * as clusterRecord from "./cluster_record.ts";
 import * as configRecord from "./config_record.ts";
+import * as consumerGroupCurrentMemberAssignmentValue from "./consumer_group_current_member_assignment_value.ts";
+import * as consumerGroupKey from "./consumer_group_key.ts";
+import * as consumerGroupMemberMetadataValue from "./consumer_group_member_metadata_value.ts";
+import * as consumerGroupMetadataValue from "./consumer_group_metadata_value.ts";
+import * as consumerGroupPartKey from "./consumer_group_part_key.ts";
+import * as consumerGroupRegularExpressionValue from "./consumer_group_regular_expression_value.ts";
+import * as consumerGroupTargetAssignmentMemberValue from "./consumer_group_target_assignment_member_value.ts";
+import * as consumerGroupTargetAssignmentMetadataValue from "./consumer_group_target_assignment_metadata_value.ts";
 import * as describeNodesRequest from "./describe_nodes_request.ts";
 import * as describeNodesResponse from "./describe_nodes_response.ts";
 import * as describeReplicasRequest from "./describe_replicas_request.ts";
@@ -4125,6 +4133,113 @@ export const CATALOG: readonly CatalogEntry[] = [
         { name: "resourceName", type: "string", versions: [0, 32767] },
         { name: "name", type: "string", versions: [0, 32767] },
         { name: "value", type: "string", versions: [0, 32767], nullable: [0, 32767] },
+      ] },
+    },
+  },
+  {
+    name: "ConsumerGroupCurrentMemberAssignmentValue", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: consumerGroupCurrentMemberAssignmentValue.decodeConsumerGroupCurrentMemberAssignmentValue, encode: consumerGroupCurrentMemberAssignmentValue.encodeConsumerGroupCurrentMemberAssignmentValue,
+    structs: {
+      ConsumerGroupCurrentMemberAssignmentValue: { create: consumerGroupCurrentMemberAssignmentValue.newConsumerGroupCurrentMemberAssignmentValue, fields: [
+        { name: "memberEpoch", type: "int32", versions: [0, 32767] },
+        { name: "previousMemberEpoch", type: "int32", versions: [0, 32767] },
+        { name: "state", type: "int8", versions: [0, 32767] },
+        { name: "assignedPartitions", type: "[]TopicPartitions", versions: [0, 32767] },
+        { name: "partitionsPendingRevocation", type: "[]TopicPartitions", versions: [0, 32767] },
+      ] },
+      TopicPartitions: { create: consumerGroupCurrentMemberAssignmentValue.newTopicPartitions, fields: [
+        { name: "topicId", type: "uuid", versions: [0, 32767] },
+        { name: "partitions", type: "[]int32", versions: [0, 32767] },
+        { name: "assignmentEpochs", type: "[]int32", versions: [0, 32767], nullable: [0, 32767], tag: 0 },
+      ] },
+    },
+  },
+  {
+    name: "ConsumerGroupKey", minVersion: 3, maxVersion: 6, flexibleSince: NEVER_FLEXIBLE,
+    decode: consumerGroupKey.decodeConsumerGroupKey, encode: consumerGroupKey.encodeConsumerGroupKey,
+    structs: {
+      ConsumerGroupKey: { create: consumerGroupKey.newConsumerGroupKey, fields: [
+        { name: "group", type: "string", versions: [3, 32767] },
+      ] },
+    },
+  },
+  {
+    name: "ConsumerGroupMemberMetadataValue", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: consumerGroupMemberMetadataValue.decodeConsumerGroupMemberMetadataValue, encode: consumerGroupMemberMetadataValue.encodeConsumerGroupMemberMetadataValue,
+    structs: {
+      ConsumerGroupMemberMetadataValue: { create: consumerGroupMemberMetadataValue.newConsumerGroupMemberMetadataValue, fields: [
+        { name: "instanceId", type: "string", versions: [0, 32767], nullable: [0, 32767] },
+        { name: "rackId", type: "string", versions: [0, 32767], nullable: [0, 32767] },
+        { name: "clientId", type: "string", versions: [0, 32767] },
+        { name: "clientHost", type: "string", versions: [0, 32767] },
+        { name: "subscribedTopicNames", type: "[]string", versions: [0, 32767] },
+        { name: "subscribedTopicRegex", type: "string", versions: [0, 32767], nullable: [0, 32767] },
+        { name: "rebalanceTimeoutMs", type: "int32", versions: [0, 32767] },
+        { name: "serverAssignor", type: "string", versions: [0, 32767], nullable: [0, 32767] },
+        { name: "classicMemberMetadata", type: "ClassicMemberMetadata", versions: [0, 32767], nullable: [0, 32767], tag: 0 },
+      ] },
+      ClassicMemberMetadata: { create: consumerGroupMemberMetadataValue.newClassicMemberMetadata, fields: [
+        { name: "sessionTimeoutMs", type: "int32", versions: [0, 32767] },
+        { name: "supportedProtocols", type: "[]ClassicProtocol", versions: [0, 32767] },
+      ] },
+      ClassicProtocol: { create: consumerGroupMemberMetadataValue.newClassicProtocol, fields: [
+        { name: "name", type: "string", versions: [0, 32767] },
+        { name: "metadata", type: "bytes", versions: [0, 32767] },
+      ] },
+    },
+  },
+  {
+    name: "ConsumerGroupMetadataValue", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: consumerGroupMetadataValue.decodeConsumerGroupMetadataValue, encode: consumerGroupMetadataValue.encodeConsumerGroupMetadataValue,
+    structs: {
+      ConsumerGroupMetadataValue: { create: consumerGroupMetadataValue.newConsumerGroupMetadataValue, fields: [
+        { name: "epoch", type: "int32", versions: [0, 32767] },
+        { name: "metadataHash", type: "int64", versions: [0, 32767], tag: 0 },
+        { name: "creationTimeMs", type: "int64", versions: [0, 32767], tag: 1 },
+      ] },
+    },
+  },
+  {
+    name: "ConsumerGroupPartKey", minVersion: 5, maxVersion: 16, flexibleSince: NEVER_FLEXIBLE,
+    decode: consumerGroupPartKey.decodeConsumerGroupPartKey, encode: consumerGroupPartKey.encodeConsumerGroupPartKey,
+    structs: {
+      ConsumerGroupPartKey: { create: consumerGroupPartKey.newConsumerGroupPartKey, fields: [
+        { name: "group", type: "string", versions: [5, 32767] },
+        { name: "part", type: "string", versions: [5, 32767] },
+      ] },
+    },
+  },
+  {
+    name: "ConsumerGroupRegularExpressionValue", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: consumerGroupRegularExpressionValue.decodeConsumerGroupRegularExpressionValue, encode: consumerGroupRegularExpressionValue.encodeConsumerGroupRegularExpressionValue,
+    structs: {
+      ConsumerGroupRegularExpressionValue: { create: consumerGroupRegularExpressionValue.newConsumerGroupRegularExpressionValue, fields: [
+        { name: "topics", type: "[]string", versions: [0, 32767] },
+        { name: "version", type: "int64", versions: [0, 32767] },
+        { name: "timestamp", type: "int64", versions: [0, 32767] },
+      ] },
+    },
+  },
+  {
+    name: "ConsumerGroupTargetAssignmentMemberValue", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: consumerGroupTargetAssignmentMemberValue.decodeConsumerGroupTargetAssignmentMemberValue, encode: consumerGroupTargetAssignmentMemberValue.encodeConsumerGroupTargetAssignmentMemberValue,
+    structs: {
+      ConsumerGroupTargetAssignmentMemberValue: { create: consumerGroupTargetAssignmentMemberValue.newConsumerGroupTargetAssignmentMemberValue, fields: [
+        { name: "topicPartitions", type: "[]TopicPartition", versions: [0, 32767] },
+      ] },
+      TopicPartition: { create: consumerGroupTargetAssignmentMemberValue.newTopicPartition, fields: [
+        { name: "topicId", type: "uuid", versions: [0, 32767] },
+        { name: "partitions", type: "[]int32", versions: [0, 32767] },
+      ] },
+    },
+  },
+  {
+    name: "ConsumerGroupTargetAssignmentMetadataValue", minVersion: 0, maxVersion: 0, flexibleSince: 0,
+    decode: consumerGroupTargetAssignmentMetadataValue.decodeConsumerGroupTargetAssignmentMetadataValue, encode: consumerGroupTargetAssignmentMetadataValue.encodeConsumerGroupTargetAssignmentMetadataValue,
+    structs: {
+      ConsumerGroupTargetAssignmentMetadataValue: { create: consumerGroupTargetAssignmentMetadataValue.newConsumerGroupTargetAssignmentMetadataValue, fields: [
+        { name: "assignmentEpoch", type: "int32", versions: [0, 32767] },
+        { name: "assignmentTimestamp", type: "int64", versions: [0, 32767], tag: 0 },
       ] },
     },
   },
