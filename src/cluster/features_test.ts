@@ -101,8 +101,8 @@ Deno.test("UpdateFeatures refuses, in Kafka's words, what cannot be; all of a re
   );
   assert.match(refused({ feature: "nonsense", level: 1 }), /does not support this feature\.$/);
   assert.equal(refused({ feature: "nonsense", level: 0 }), "Feature nonsense not found.");
-  assert.match(refused({ feature: "group.version", level: 1 }), /only supports versions 0-0$/);
-  assert.equal(update(on, [{ feature: "group.version", level: 0 }]), null);
+  assert.match(refused({ feature: "group.version", level: 2 }), /only supports versions 0-1$/);
+  assert.equal(update(on, [{ feature: "group.version", level: 1 }]), null);
   assert.equal(update(on, [{ level: max, upgradeType: SAFE_DOWNGRADE }]), null, "it is that");
 });
 
@@ -112,7 +112,7 @@ Deno.test("features name what is supported, and what is in force", () => {
   assert.deepEqual(names(finalizedFeatures(on.image)), ["metadata.version"]);
   on.run(raiseVersion);
   const finalized = finalizedFeatures(on.image);
-  const inForce = ["gregor.version", "metadata.version", "transaction.version"];
+  const inForce = ["gregor.version", "group.version", "metadata.version", "transaction.version"];
   assert.deepEqual(names(finalized), inForce);
   for (const { name, min, max } of supportedFeatures(OWN_VERSIONS)) {
     const level = finalized.find((one) => one.name === name)?.level ?? 0;
@@ -128,6 +128,7 @@ Deno.test("transactions of the second kind come with a version of the cluster, a
   assert.equal(level(), 0);
   const refused = update(on, [{ feature: "transaction.version", level: 2 }]);
   assert.match(refused!, /It rises when gregor.version is 4\.$/);
+  assert.equal(finalizedFeatures(on.image).some(({ name }) => name === "group.version"), false);
   on.run((context) => registerNode(context, testNode(0)));
   on.run(raiseVersion);
   assert.equal(level(), 2);

@@ -119,7 +119,8 @@ export class Group {
 
   /** Nothing written, nobody here, nothing under way: the group need not exist. */
   get isVoid(): boolean {
-    return !this.lingers && this.metadata === null && this.consumer === null && this.offsets.size === 0 &&
+    return !this.lingers && this.metadata === null && this.consumer === null &&
+      this.offsets.size === 0 &&
       this.appendsInFlight === 0 &&
       this.members.size === 0 && this.pendingJoins.size === 0;
   }

@@ -32,7 +32,7 @@ import {
   newOffsetDeleteResponseTopic,
   type OffsetDeleteResponse,
 } from "../wire/generated/offset_delete_response.ts";
-import { commitVerdict, type CommitVerdict } from "./consumer/offset_rules.ts";
+import { type CommitVerdict, commitVerdict } from "./consumer/offset_rules.ts";
 import type { GroupContext } from "./context.ts";
 import { type Group, GroupState } from "./group.ts";
 import { commitErrorOf, type GroupTable, type RecordsProducer } from "./group_table.ts";

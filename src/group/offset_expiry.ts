@@ -138,7 +138,7 @@ function isExpired(
   let sinceMs = value.commitTimestampMs;
   if (group.consumer !== null) {
     if (group.isSubscribedTo(topic)) return false;
-  } else   if (group.protocolType !== null) {
+  } else if (group.protocolType !== null) {
     if (group.state === GroupState.EMPTY) {
       if (group.stateTimestampMs >= 0) sinceMs = group.stateTimestampMs;
     } else if (

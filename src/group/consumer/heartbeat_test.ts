@@ -14,14 +14,14 @@ function groupOf(test: TestCoordinator) {
   return test.coordinator.describeConsumerGroup(test.context(1), GROUP);
 }
 
-Deno.test("a first member gets everything at once, in epoch 1", () => {
+Deno.test("a first member gets everything at once", () => {
   const test = testWith({ t: 3 });
   const member = new TestMember(test, "a").join();
-  assert.equal(member.epoch, 1);
+  assert.equal(member.epoch, 2);
   assert.equal(member.has, "t/0 t/1 t/2");
   const group = groupOf(test);
   assert.equal(group.groupState, "Stable");
-  assert.deepEqual([group.groupEpoch, group.assignmentEpoch], [1, 1]);
+  assert.deepEqual([group.groupEpoch, group.assignmentEpoch], [2, 2]);
   assert.equal(group.assignorName, "uniform");
 });
 
@@ -32,13 +32,13 @@ Deno.test("a second member gets its share when the first has given it up", () =>
   assert.equal(second.has, "", "nothing is free yet");
   assert.equal(groupOf(test).groupState, "Reconciling");
   const told = first.send({}).get();
-  assert.equal(told.memberEpoch, 1, "it stays at its epoch until it has given up");
+  assert.equal(told.memberEpoch, 2, "it stays at its epoch until it has given up");
   assert.equal(told.assignment!.topicPartitions[0]!.partitions.length, 2);
   assert.equal(second.beat().assignment, null, "the first still has them");
   first.heed(told);
-  assert.equal(first.beat().memberEpoch, 2);
+  assert.equal(first.beat().memberEpoch, 3);
   second.beat();
-  assert.equal(second.epoch, 2);
+  assert.equal(second.epoch, 3);
   assert.equal(first.owned.values().next().value!.size, 2);
   assert.equal(second.owned.values().next().value!.size, 2);
   settle(test, [first, second]);
@@ -73,7 +73,7 @@ Deno.test("a member that does not give up partitions is removed after its rebala
   const test = testWith({ t: 2 });
   const a = new TestMember(test, "a", { rebalanceMs: 10_000 }).join();
   const b = new TestMember(test, "b").join();
-  assert.equal(a.send({}).get().memberEpoch, 1);
+  assert.equal(a.send({}).get().memberEpoch, 2);
   test.advance(9_999);
   assert.equal(a.send({}).get().errorCode, 0);
   test.advance(1);
@@ -86,16 +86,16 @@ Deno.test("a member with another epoch is fenced, unless it missed the last answ
   const test = testWith({ t: 2 });
   const a = new TestMember(test, "a").join();
   new TestMember(test, "b").join();
-  assert.equal(a.send({ memberEpoch: 2 }).get().errorCode, ErrorCode.FENCED_MEMBER_EPOCH);
+  assert.equal(a.send({ memberEpoch: 3 }).get().errorCode, ErrorCode.FENCED_MEMBER_EPOCH);
   a.beat();
   const lost = a.send({ topicPartitions: a.listed }).get();
-  assert.equal(lost.memberEpoch, 2, "a does not hear of it");
-  const again = a.send({ topicPartitions: a.listed, memberEpoch: 1 }).get();
-  assert.equal(again.memberEpoch, 2);
+  assert.equal(lost.memberEpoch, 3, "a does not hear of it");
+  const again = a.send({ topicPartitions: a.listed, memberEpoch: 2 }).get();
+  assert.equal(again.memberEpoch, 3);
   const all = [{ topicId: a.listed[0]!.topicId, partitions: [0, 1] }];
-  const greedy = a.send({ topicPartitions: all, memberEpoch: 1 }).get();
+  const greedy = a.send({ topicPartitions: all, memberEpoch: 2 }).get();
   assert.equal(greedy.errorCode, ErrorCode.FENCED_MEMBER_EPOCH, "it lost one of them since");
-  assert.equal(a.send({ memberEpoch: 1 }).get().errorCode, ErrorCode.FENCED_MEMBER_EPOCH);
+  assert.equal(a.send({ memberEpoch: 2 }).get().errorCode, ErrorCode.FENCED_MEMBER_EPOCH);
 });
 
 Deno.test("a static member's successor gets its place, and nobody else's partitions move", () => {
@@ -133,7 +133,7 @@ Deno.test("requests that make no sense are refused, in Kafka's words", () => {
     [{ rebalanceTimeoutMs: -1 }, 42, "RebalanceTimeoutMs must be provided in first request."],
     [{ topicPartitions: null }, 42, "TopicPartitions must be empty when (re-)joining."],
     [
-      { subscribedTopicNames: null },
+      { subscribedTopicNames: null, subscribedTopicRegex: null },
       42,
       "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.",
     ],
@@ -144,7 +144,7 @@ Deno.test("requests that make no sense are refused, in Kafka's words", () => {
       ErrorCode.UNSUPPORTED_ASSIGNOR,
       "ServerAssignor no is not supported. Supported assignors: uniform, range.",
     ],
-    [{ memberEpoch: 5 }, ErrorCode.GROUP_ID_NOT_FOUND, "Group orders not found."],
+    [{ memberEpoch: 5 }, ErrorCode.GROUP_ID_NOT_FOUND, "Consumer group orders not found."],
   ];
   for (const [fields, errorCode, message] of cases) {
     const response = a.send({ ...a.whole, topicPartitions: [], ...fields }).get();
@@ -219,9 +219,9 @@ Deno.test("what cannot be written did not happen", () => {
   assert.equal(b.joining().get().errorCode, ErrorCode.COORDINATOR_NOT_AVAILABLE);
   test.log.failWith = 0;
   assert.equal(a.beat().assignment, null);
-  assert.equal(groupOf(test).groupEpoch, 1);
-  b.join();
   assert.equal(groupOf(test).groupEpoch, 2);
+  b.join();
+  assert.equal(groupOf(test).groupEpoch, 3);
 });
 
 Deno.test("heartbeats that come while records are on their way are decided on them, in one batch", () => {
@@ -260,16 +260,16 @@ Deno.test("offsets are committed with the epoch that a member has, or had since 
   const commit = (epoch: number, version = 9) =>
     test.commit({ t: [1, 2] }, { memberId: "a", generationIdOrMemberEpoch: epoch, version })
       .get().topics[0]!.partitions.map(({ errorCode }) => errorCode);
-  assert.deepEqual(commit(1), [0, 0]);
-  assert.deepEqual(commit(1, 8), [ErrorCode.UNSUPPORTED_VERSION, ErrorCode.UNSUPPORTED_VERSION]);
-  assert.deepEqual(commit(2), [ErrorCode.STALE_MEMBER_EPOCH, ErrorCode.STALE_MEMBER_EPOCH]);
-  assert.equal(test.commitError({ t: [1] }, { memberId: "x", generationIdOrMemberEpoch: 1 }), 25);
+  assert.deepEqual(commit(2), [0, 0]);
+  assert.deepEqual(commit(2, 8), [ErrorCode.UNSUPPORTED_VERSION, ErrorCode.UNSUPPORTED_VERSION]);
+  assert.deepEqual(commit(3), [ErrorCode.STALE_MEMBER_EPOCH, ErrorCode.STALE_MEMBER_EPOCH]);
+  assert.equal(test.commitError({ t: [1] }, { memberId: "x", generationIdOrMemberEpoch: 2 }), 25);
   assert.equal(test.commitError({ t: [1] }), ErrorCode.UNKNOWN_MEMBER_ID);
   const b = new TestMember(test, "b").join();
   settle(test, [a, b]);
   const kept = a.has === "t/0" ? 0 : 1;
-  const codes = commit(1);
-  assert.equal(codes[kept], 0, "it has had it since epoch 1");
+  const codes = commit(2);
+  assert.equal(codes[kept], 0, "it has had it since epoch 2");
   assert.equal(codes[1 - kept], ErrorCode.STALE_MEMBER_EPOCH);
   b.leave();
   a.leave();
@@ -279,7 +279,7 @@ Deno.test("offsets are committed with the epoch that a member has, or had since 
 Deno.test("a consumer group is deleted when nobody is in it", () => {
   const test = testWith({ t: 1 });
   const a = new TestMember(test, "a").join();
-  test.commit({ t: [1] }, { memberId: "a", generationIdOrMemberEpoch: 1 });
+  test.commit({ t: [1] }, { memberId: "a", generationIdOrMemberEpoch: 2 });
   const remove = (): number => {
     const errors: number[] = [];
     test.coordinator.deleteGroup(test.context(2), GROUP, ({ errorCode }) => errors.push(errorCode));
@@ -296,7 +296,7 @@ Deno.test("a consumer group is deleted when nobody is in it", () => {
 Deno.test("an empty group is forgotten when its offsets have expired", () => {
   const test = testWith({ t: 1 });
   const a = new TestMember(test, "a").join();
-  test.commit({ t: [1] }, { memberId: "a", generationIdOrMemberEpoch: 1 });
+  test.commit({ t: [1] }, { memberId: "a", generationIdOrMemberEpoch: 2 });
   for (let day = 0; day < 8 * 24 * 60; day++) {
     test.advance(40_000);
     a.beat();
@@ -320,10 +320,16 @@ Deno.test("members are told how often to come, and groups are listed with their 
   const test = testWith({ t: 1 });
   const response = new TestMember(test, "a").joining().get();
   assert.equal(response.heartbeatIntervalMs, 5_000);
-  const listed = test.coordinator.listGroups(test.context(5), { statesFilter: [], typesFilter: [] });
-  assert.deepEqual(listed.groups.map(({ groupType, groupState, protocolType }) => [
-    groupType,
-    groupState,
-    protocolType,
-  ]), [["consumer", "Stable", "consumer"]]);
+  const listed = test.coordinator.listGroups(test.context(5), {
+    statesFilter: [],
+    typesFilter: [],
+  });
+  assert.deepEqual(
+    listed.groups.map(({ groupType, groupState, protocolType }) => [
+      groupType,
+      groupState,
+      protocolType,
+    ]),
+    [["consumer", "Stable", "consumer"]],
+  );
 });

@@ -137,6 +137,10 @@ export class ConsumerGroupKeeper {
     this.#forget(round, memberId);
     if (regex !== null) this.subscriptions.dropRegex(round, memberId, regex);
     this.#setEpoch(round, this.subscriptions.hash(round));
+    if (round.view.members.size > 0) return;
+    // There is nothing to assign.
+    const value = { epoch: round.view.epoch, timestampMs: this.#table.wallMs };
+    round.change({ kind: "targetEpoch", value });
   }
 
   /** Nothing is left of the group, which has no members. */
@@ -193,8 +197,12 @@ export class ConsumerGroupKeeper {
     } else if (current !== former || running === null) {
       this.#table.cancel(running);
       const timer = new Timer(() =>
-        this.#removeIf(group, consumer, memberId, (member) =>
-          member.state === MemberState.UNREVOKED && member.epoch === current.epoch)
+        this.#removeIf(
+          group,
+          consumer,
+          memberId,
+          (member) => member.state === MemberState.UNREVOKED && member.epoch === current.epoch,
+        )
       );
       consumer.revocations.set(memberId, timer);
       this.#table.schedule(timer, Math.max(0, info.rebalanceTimeoutMs), timer.onFire);
@@ -230,7 +238,9 @@ export class ConsumerGroupKeeper {
       }
     }
     for (const memberId of ahead.members.keys()) {
-      if (consumer.sessions.get(memberId)?.scheduled !== true) this.touch(group, consumer, memberId);
+      if (consumer.sessions.get(memberId)?.scheduled !== true) {
+        this.touch(group, consumer, memberId);
+      }
       const current = ahead.currentOf(memberId);
       if (consumer.revocations.get(memberId)?.scheduled === true) continue;
       this.#awaitRevocation(group, consumer, memberId, current, current);

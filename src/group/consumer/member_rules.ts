@@ -33,7 +33,8 @@ export function staticProblem(
     return refusal(ErrorCode.UNKNOWN_MEMBER_ID, `Instance id ${instanceId} is unknown.`);
   }
   if (known === memberId) return null;
-  const message = `Static member ${memberId} with instance id ${instanceId} was fenced by member ${known}.`;
+  const message =
+    `Static member ${memberId} with instance id ${instanceId} was fenced by member ${known}.`;
   return refusal(ErrorCode.FENCED_INSTANCE_ID, message);
 }
 
@@ -48,7 +49,8 @@ export function takeoverProblem(
   if (known === null || known === memberId || view.isAway(known)) return null;
   // A process of the classic protocol does not say that it goes away.
   if (view.members.get(known)!.classic !== null) return null;
-  const message = `Static member ${memberId} with instance id ${instanceId} cannot join group ${groupId} ` +
+  const message =
+    `Static member ${memberId} with instance id ${instanceId} cannot join group ${groupId} ` +
     "because the instance id is owned by another member.";
   return refusal(ErrorCode.UNRELEASED_INSTANCE_ID, message);
 }
@@ -67,7 +69,8 @@ export function epochProblem(
     owned !== null && hasAll(current, owned);
   if (isLate) return null;
   const word = epoch > current.epoch ? "greater" : "smaller";
-  const message = `The consumer group member has a ${word} member epoch (${epoch}) than the one known by the group ` +
+  const message =
+    `The consumer group member has a ${word} member epoch (${epoch}) than the one known by the group ` +
     `coordinator (${current.epoch}). The member must abandon all its partitions and rejoin.`;
   return refusal(ErrorCode.FENCED_MEMBER_EPOCH, message);
 }
@@ -79,14 +82,13 @@ export function describedBy(
   context: GroupContext,
 ): MemberInfo {
   const names = request.subscribedTopicNames;
-  const regex = request.subscribedTopicRegex ?? former?.topicRegex ?? null;
   return {
     instanceId: request.instanceId ?? former?.instanceId ?? null,
     rackId: request.rackId ?? former?.rackId ?? null,
     clientId: context.clientId ?? "",
     clientHost: context.clientHost,
     topicNames: names === null ? former?.topicNames ?? [] : [...new Set(names)].sort(),
-    topicRegex: regex === "" ? null : regex,
+    topicRegex: request.subscribedTopicRegex ?? former?.topicRegex ?? null,
     rebalanceTimeoutMs: request.rebalanceTimeoutMs === -1
       ? former?.rebalanceTimeoutMs ?? -1
       : request.rebalanceTimeoutMs,

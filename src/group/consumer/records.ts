@@ -105,7 +105,9 @@ export function readChange(
   const body = Reader.of(value);
   const version = body.int16();
   const change = changeOf(kind, part, body, version);
-  if (!body.ok()) return { problem: `a record of kind ${kind} of group '${groupId}' cannot be read` };
+  if (!body.ok()) {
+    return { problem: `a record of kind ${kind} of group '${groupId}' cannot be read` };
+  }
   const problem = problemOf(change);
   return problem === null
     ? { groupId, change }

@@ -22,7 +22,8 @@ export function requestProblem(
   if (message !== null) return refusal(ErrorCode.INVALID_REQUEST, message);
   if (memberEpoch >= 0 && serverAssignor !== null && !ASSIGNORS.has(serverAssignor)) {
     const known = [...ASSIGNORS.keys()].join(", ");
-    const text = `ServerAssignor ${serverAssignor} is not supported. Supported assignors: ${known}.`;
+    const text =
+      `ServerAssignor ${serverAssignor} is not supported. Supported assignors: ${known}.`;
     return refusal(ErrorCode.UNSUPPORTED_ASSIGNOR, text);
   }
   return null;

@@ -15,9 +15,9 @@ import {
   type Current,
   type GroupEpoch,
   LEFT_STATIC_EPOCH,
-  MemberState,
   type MemberInfo,
   memberSize,
+  MemberState,
   NO_ASSIGNMENT,
   NO_PARTITIONS,
   type OwnedPartitions,
@@ -35,6 +35,9 @@ export const ConsumerGroupState = {
 export type ConsumerGroupState = typeof ConsumerGroupState[keyof typeof ConsumerGroupState];
 
 const NO_EPOCH: TargetEpoch = { epoch: 0, timestampMs: 0 };
+
+/** Of a group that is not written yet. */
+const FIRST_EPOCH = 1;
 
 /** A member that has just come. */
 const NOTHING_YET: Current = {
@@ -54,9 +57,9 @@ export class ConsumerGroupRecords {
   readonly currents = new Map<string, Current>();
   readonly regexes = new Map<string, ResolvedRegex>();
 
-  /** The group epoch; 0: there was none yet. */
+  /** The group epoch. As in Kafka, the first one that a member meets is the one after this. */
   get epoch(): number {
-    return this.group?.epoch ?? 0;
+    return this.group?.epoch ?? FIRST_EPOCH;
   }
 
   /** Nothing is written of it. */
@@ -136,7 +139,9 @@ export class ConsumerGroupRecords {
   subscribedTopics(): Set<string> {
     const names = new Set<string>();
     for (const { topics } of this.regexes.values()) for (const topic of topics) names.add(topic);
-    for (const { topicNames } of this.members.values()) for (const topic of topicNames) names.add(topic);
+    for (const { topicNames } of this.members.values()) {
+      for (const topic of topicNames) names.add(topic);
+    }
     return names;
   }
 }

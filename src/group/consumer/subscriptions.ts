@@ -33,13 +33,14 @@ export class Subscriptions {
       ? `it has more than ${REGEX_SIZE_MAX} characters`
       : this.#table.world.regexes.problem(regex);
     if (problem === null) return null;
-    const message = `SubscribedTopicRegex \`${regex}\` is not a valid regular expression: ${problem}.`;
+    const message =
+      `SubscribedTopicRegex \`${regex}\` is not a valid regular expression: ${problem}.`;
     return refusal(ErrorCode.INVALID_REGULAR_EXPRESSION, message);
   }
 
   /** Whether the group can take one more regular expression. */
   hasRoomFor({ view }: Round, regex: string | null): boolean {
-    return regex === null || view.regexes.has(regex) ||
+    return regex === null || regex === "" || view.regexes.has(regex) ||
       view.regexes.size < REGEXES_PER_GROUP_MAX;
   }
 
@@ -47,7 +48,9 @@ export class Subscriptions {
   changeRegex(round: Round, memberId: string, former: string | null, regex: string | null): void {
     if (former === regex) return;
     if (former !== null) this.dropRegex(round, memberId, former);
-    if (regex !== null && !round.view.regexes.has(regex)) this.#lookUp(round, regex);
+    if (regex !== null && regex !== "" && !round.view.regexes.has(regex)) {
+      this.#lookUp(round, regex);
+    }
   }
 
   /** `memberId` leaves, or reads by it no more. */

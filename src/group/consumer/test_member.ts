@@ -59,8 +59,8 @@ export class TestMember {
     return {
       rackId: rackId ?? null,
       rebalanceTimeoutMs: rebalanceMs ?? 60_000,
-      subscribedTopicNames: regex == null ? [...topics ?? ["t"]] : null,
-      subscribedTopicRegex: regex ?? null,
+      subscribedTopicNames: regex == null ? [...topics ?? ["t"]] : [],
+      subscribedTopicRegex: regex ?? "",
       serverAssignor: assignor ?? null,
       topicPartitions: this.listed,
     };

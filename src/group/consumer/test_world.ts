@@ -5,7 +5,7 @@
  */
 
 import { Settings } from "../../base/settings.ts";
-import { type ConsumerGroupConfig, consumerConfigOf, type GroupWorld } from "./config.ts";
+import { consumerConfigOf, type ConsumerGroupConfig, type GroupWorld } from "./config.ts";
 import type { TopicFacts } from "./types.ts";
 
 export class TestWorld implements GroupWorld {

@@ -53,6 +53,7 @@ export interface MemberInfo {
   readonly clientHost: string;
   /** Ascending, each once. */
   readonly topicNames: readonly string[];
+  /** Null and "": none. */
   readonly topicRegex: string | null;
   readonly rebalanceTimeoutMs: number;
   readonly serverAssignor: string | null;

@@ -82,8 +82,8 @@ eachVersion(API_VERSIONS_HANDLER, "advertises what is served, by key", (version)
   assert.equal(response.errorCode, ErrorCode.NONE);
   const levels = response.supportedFeatures.map(({ name, maxVersion }) => [name, maxVersion]);
   const own = [["gregor.version", OWN_VERSIONS.max], ["metadata.version", 30]];
-  const classic = [["group.version", 0], ["transaction.version", 2]];
-  const shown = version < 3 ? [] : version < 4 ? own : [...own, ...classic].sort();
+  const later = [["group.version", 1], ["transaction.version", 2]];
+  const shown = version < 3 ? [] : version < 4 ? own : [...own, ...later].sort();
   assert.deepEqual(levels.sort(), shown);
   assert.deepEqual(response.apiKeys, [
     { apiKey: 0, minVersion: 0, maxVersion: 13 },

@@ -1,7 +1,7 @@
 /**
  * ListGroups (key 16), versions 0 to 5: the groups that this node coordinates.
  *
- * - v4: their states, and a filter by state. v5: their types, and a filter by type ("classic").
+ * - v4: their states, and a filter by state. v5: their types, and a filter by type ("classic", "consumer").
  * - COORDINATOR_LOAD_IN_PROGRESS, together with the known groups, as long as one coordinator loads.
  *
  * Gaps: none.

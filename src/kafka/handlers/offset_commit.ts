@@ -5,7 +5,7 @@
  *   named by id (v10); the rest is committed. When no partition is left, the group is not checked.
  * - v1: the time of the commit may be given. v2 to v4: the request's own retention is kept with
  *   the offset. v6: leader epoch. v7: static members.
- * - v9: GROUP_ID_NOT_FOUND for a group that does not exist (before: ILLEGAL_GENERATION).
+ * - v9: member epochs of groups of the new protocol, whose members get UNSUPPORTED_VERSION before; GROUP_ID_NOT_FOUND for a group that does not exist (before: ILLEGAL_GENERATION).
  *
  * Gaps: none.
  *

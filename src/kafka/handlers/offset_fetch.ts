@@ -7,8 +7,9 @@
  * - v7: whoever asks for stable offsets gets UNSTABLE_OFFSET_COMMIT while a transaction has offsets of the partition.
  * - v8: many groups at once, each with an error of its own.
  * - v10: topics by id; UNKNOWN_TOPIC_ID for those that do not exist.
+ * - v9: a member of a group of the new protocol is checked (UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH); classic groups check none.
  *
- * Gaps: member ids and epochs (v9) belong to the new group protocol and are ignored.
+ * Gaps: none.
  *
  * @module
  */

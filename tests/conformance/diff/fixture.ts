@@ -20,6 +20,7 @@ const SETTINGS = [
   "transaction.state.log.replication.factor=1",
   "transaction.state.log.min.isr=1",
   "group.initial.rebalance.delay.ms=0",
+  "group.consumer.assignment.interval.ms=0",
   // On a busy machine Kafka's broker would be fenced, and refuse to make topics.
   "broker.session.timeout.ms=60000",
 ];

@@ -38,13 +38,16 @@ export const SETTINGS_LEFT_OUT: readonly LeftOut[] = [
     what: "Group protocols",
     names: [
       "errors.deadletterqueue.",
-      "group.consumer.",
+      "group.consumer.assignor",
+      "group.consumer.migration.policy",
+      "group.consumer.regex.",
       "group.coordinator.rebalance.protocols",
       "group.share.",
       "group.streams.",
       "share.",
     ],
-    why: "Groups in which the broker assigns, share groups and streams groups are not built.",
+    why:
+      "Share groups and streams groups are not built, and groups of KIP-848 have what they need without a choice.",
   },
   {
     what: "Transactions in preparation",

@@ -7,6 +7,7 @@
 import type { Template } from "./template.ts";
 import { ADMIN_TEMPLATES } from "./templates_admin.ts";
 import { DATA_TEMPLATES } from "./templates_data.ts";
+import { CONSUMER_GROUP_TEMPLATES } from "./templates_consumer_groups.ts";
 import { GROUP_TEMPLATES } from "./templates_groups.ts";
 import { TOPIC_TEMPLATES } from "./templates_topics.ts";
 import { TRANSACTION_TEMPLATES } from "./templates_transactions.ts";
@@ -16,5 +17,6 @@ export const TEMPLATES: readonly Template[] = [
   ...TOPIC_TEMPLATES,
   ...ADMIN_TEMPLATES,
   ...GROUP_TEMPLATES,
+  ...CONSUMER_GROUP_TEMPLATES,
   ...TRANSACTION_TEMPLATES,
 ];
