@@ -98,7 +98,7 @@ eachVersion(API_VERSIONS_HANDLER, "advertises what is served, by key", (version)
     name,
     maxVersionLevel,
   ]);
-  assert.deepEqual(finalized, [...own, ["transaction.version", 2]]);
+  assert.deepEqual(finalized.sort(), [...own, ...later].sort());
   for (const clientSoftwareName of ["", "-x", "a b", "x-"]) {
     const request = newApiVersionsRequest({ ...fields, clientSoftwareName });
     const refused = broker.ask(API_VERSIONS_HANDLER, version, request);
