@@ -531,11 +531,8 @@ export class SimNode {
 
   /** The shim's own walk: it computes and touches nothing else. */
   #openWalk(): RecordWalk {
-    const walk = openBufferWalk(
-      SHIM,
-      this.#memory.bytes,
-      windowBytesMax(this.#options.arenaBytes ?? 0),
-    );
+    const windowMax = windowBytesMax(this.#options.arenaBytes ?? 0);
+    const walk = openBufferWalk(SHIM, this.#memory.bytes, windowMax);
     this.#walks.push(walk);
     return walk;
   }
