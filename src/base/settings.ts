@@ -273,6 +273,12 @@ const GROUP_SETTINGS = {
     "Greatest value of consumer.assignment.interval.ms of a group.",
     { ...ms, ...fixed, min: 0 },
   ),
+  "group.consumer.migration.policy": stringSetting(
+    "bidirectional",
+    "Whether a live group may change from the classic protocol to that of consumer groups (upgrade), back (downgrade), " +
+      "both ways, or not at all.",
+    { ...fixed, choices: ["bidirectional", "disabled", "downgrade", "upgrade"] },
+  ),
   "group.consumer.max.size": intSetting(INT_MAX, "Members that a consumer group may have.", {
     ...fixed,
     min: 1,

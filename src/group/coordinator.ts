@@ -77,6 +77,8 @@ import type { GroupWorld } from "./consumer/config.ts";
 import { describeConsumerGroup } from "./consumer/describe.ts";
 import { ConsumerHeartbeats } from "./consumer/heartbeat.ts";
 import { ConsumerGroupKeeper } from "./consumer/keeper.ts";
+import { ClassicMembers } from "./consumer/classic_members.ts";
+import { Migration } from "./consumer/migration.ts";
 import type { GroupContext } from "./context.ts";
 import { GroupState } from "./group.ts";
 import { describeGroup, listGroups } from "./group_listing.ts";
@@ -114,6 +116,7 @@ export class GroupCoordinator {
   #offsets: OffsetHandling;
   #keeper: ConsumerGroupKeeper;
   #consumers: ConsumerHeartbeats;
+  #classicMembers: ClassicMembers;
   #phase: Phase = "loading";
   #nextExpiryMs = Infinity;
 
@@ -121,8 +124,10 @@ export class GroupCoordinator {
     const { config, random, log, world, onGroup } = options;
     this.#table = new GroupTable(config, random, log, world, onGroup);
     this.#keeper = new ConsumerGroupKeeper(this.#table);
-    this.#consumers = new ConsumerHeartbeats(this.#table, this.#keeper);
     this.#rebalancer = new Rebalancer(this.#table);
+    const migration = new Migration(this.#table, this.#keeper, this.#rebalancer);
+    this.#consumers = new ConsumerHeartbeats(this.#table, this.#keeper, migration);
+    this.#classicMembers = new ClassicMembers(this.#table, this.#keeper, migration);
     this.#join = new JoinHandling(this.#table, this.#rebalancer);
     this.#membership = new MembershipHandling(this.#table, this.#rebalancer);
     this.#offsets = new OffsetHandling(this.#table, this.#rebalancer);
@@ -218,7 +223,11 @@ export class GroupCoordinator {
     respond: Respond<JoinGroupResponse>,
   ): void {
     const errorCode = this.#enter(context);
-    if (errorCode === ErrorCode.NONE) this.#join.join(context, request, respond);
+    const group = this.#table.groups.get(request.groupId);
+    if (errorCode === ErrorCode.NONE && group?.consumer != null) {
+      const asClassic = (): void => this.#join.join(context, request, respond);
+      this.#classicMembers.join(group, group.consumer, context, request, respond, asClassic);
+    } else if (errorCode === ErrorCode.NONE) this.#join.join(context, request, respond);
     else respond(refusedJoin(context.version, request.memberId, errorCode));
     this.#table.flush();
   }
@@ -240,7 +249,10 @@ export class GroupCoordinator {
     respond: Respond<SyncGroupResponse>,
   ): void {
     const errorCode = this.#enter(context);
-    if (errorCode === ErrorCode.NONE) this.#membership.sync(request, respond);
+    const group = this.#table.groups.get(request.groupId);
+    if (errorCode === ErrorCode.NONE && group?.consumer != null) {
+      this.#classicMembers.sync(group, group.consumer, request, respond);
+    } else if (errorCode === ErrorCode.NONE) this.#membership.sync(request, respond);
     else respond(newSyncGroupResponse({ errorCode }));
     this.#table.flush();
   }
@@ -251,7 +263,10 @@ export class GroupCoordinator {
     respond: Respond<HeartbeatResponse>,
   ): void {
     const errorCode = this.#enter(context);
-    if (errorCode === ErrorCode.NONE) this.#membership.heartbeat(request, respond);
+    const group = this.#table.groups.get(request.groupId);
+    if (errorCode === ErrorCode.NONE && group?.consumer != null) {
+      this.#classicMembers.heartbeat(group, group.consumer, request, respond);
+    } else if (errorCode === ErrorCode.NONE) this.#membership.heartbeat(request, respond);
     else if (errorCode === ErrorCode.COORDINATOR_LOAD_IN_PROGRESS) {
       // As Kafka: the member need not know that its coordinator has moved.
       respond(newHeartbeatResponse());
@@ -265,7 +280,10 @@ export class GroupCoordinator {
     respond: Respond<LeaveGroupResponse>,
   ): void {
     const errorCode = this.#enter(context);
-    if (errorCode === ErrorCode.NONE) this.#membership.leave(context, request, respond);
+    const group = this.#table.groups.get(request.groupId);
+    if (errorCode === ErrorCode.NONE && group?.consumer != null) {
+      this.#classicMembers.leave(group, group.consumer, context, request, respond);
+    } else if (errorCode === ErrorCode.NONE) this.#membership.leave(context, request, respond);
     else respond(newLeaveGroupResponse({ errorCode }));
     this.#table.flush();
   }

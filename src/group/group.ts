@@ -125,6 +125,11 @@ export class Group {
       this.members.size === 0 && this.pendingJoins.size === 0;
   }
 
+  /** Its other half as far as that is committed: one that is on its way, from a classic group perhaps, is nothing yet. */
+  get asConsumer(): ConsumerGroup | null {
+    return this.consumer === null || this.consumer.written.isVoid ? null : this.consumer;
+  }
+
   /** Nobody takes part. */
   get isEmpty(): boolean {
     if (this.consumer !== null) return this.consumer.ahead.members.size === 0;
@@ -135,6 +140,32 @@ export class Group {
     this.previousState = this.state;
     this.state = state;
     this.stateTimestampMs = wallMs;
+  }
+
+  /** Its members are those of a consumer group from now on. */
+  forgetMembers(): void {
+    this.become(new Group(this.groupId));
+  }
+
+  /** Takes over what is soft of another one. */
+  become(other: Group): void {
+    this.members.clear();
+    this.pendingSyncs.clear();
+    this.#staticIds.clear();
+    this.#supporters.clear();
+    this.protocolsSize = 0;
+    this.#awaitingJoinCount = 0;
+    this.leaderId = null;
+    for (const member of other.members.values()) this.add(member, other.protocolType ?? "");
+    this.protocolType = other.protocolType;
+    this.protocolName = other.protocolName;
+    this.generation = other.generation;
+    this.assigningGeneration = -1;
+    this.subscribedTopics = subscribedTopicsOf(this);
+    this.announced = this.members.size > 0;
+    this.previousState = other.state;
+    this.state = other.state;
+    this.stateTimestampMs = other.stateTimestampMs;
   }
 
   staticMemberId(instanceId: string): string | null {

@@ -34,9 +34,9 @@ export function listGroups(table: GroupTable, filter: ListGroupsRequest): Listed
   const types = new Set(filter.typesFilter.map((type) => type.toLowerCase()));
   const result: ListedGroup[] = [];
   for (const group of table.groups.values()) {
-    const { consumer } = group;
+    const consumer = group.asConsumer;
     // What is not written yet may never be.
-    if (consumer?.written.isVoid) continue;
+    if (consumer === null && group.consumer !== null && group.members.size === 0) continue;
     const groupType = consumer === null ? CLASSIC_GROUP_TYPE : CONSUMER_GROUP_TYPE;
     const groupState = consumer === null ? group.state : consumer.written.state;
     if (types.size > 0 && !types.has(groupType)) continue;
@@ -55,7 +55,7 @@ export function listGroups(table: GroupTable, filter: ListGroupsRequest): Listed
 export function describeGroup(table: GroupTable, groupId: string, version: number): DescribedGroup {
   const group = table.groups.get(groupId);
   if (group === undefined) return describeMissing(groupId, version, "not found");
-  if (group.consumer !== null) {
+  if (group.asConsumer !== null) {
     return describeMissing(groupId, version, "is not a classic group");
   }
   const isStable = group.state === GroupState.STABLE;

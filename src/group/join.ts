@@ -39,7 +39,7 @@ import { groupRecord } from "./records.ts";
 type Answer = Respond<JoinGroupResponse>;
 
 /** First version in which a dynamic member must come back with the id it was given. */
-const KNOWN_ID_VERSION = 4;
+export const KNOWN_ID_VERSION = 4;
 /** First version in which names may be null. */
 const NULLABLE_NAME_VERSION = 7;
 /** First version with the flag that a leader need not assign. */
@@ -291,7 +291,8 @@ export function refusedJoin(
   return newJoinGroupResponse({ errorCode, memberId, protocolName, generationId: -1 });
 }
 
-function termsOf(context: GroupContext, request: JoinGroupRequest): MemberTerms {
+/** What a member says of itself with a JoinGroup. */
+export function termsOf(context: GroupContext, request: JoinGroupRequest): MemberTerms {
   return {
     rebalanceTimeoutMs: context.version === 0
       ? request.sessionTimeoutMs

@@ -36,7 +36,7 @@ import type { Rebalancer } from "./rebalance.ts";
 import { groupRecord } from "./records.ts";
 
 /** Last version of LeaveGroup that names one member, with one error for all. */
-const SINGLE_LEAVE_VERSION_MAX = 2;
+export const SINGLE_LEAVE_VERSION_MAX = 2;
 
 /** What is wrong with a member's claim to be `memberId` (and, if static, `instanceId`). */
 export function memberError(group: Group, memberId: string, instanceId: string | null): number {

@@ -62,9 +62,10 @@ export class OffsetHandling {
     producer: RecordsProducer | null = null,
   ): void {
     const known = this.#table.groups.get(request.groupId) ?? null;
-    const verdict = known === null || known.consumer === null
+    const consumer = known?.asConsumer ?? null;
+    const verdict = consumer === null
       ? this.#commitError(context, known, request, producer !== null)
-      : commitVerdict(known.consumer.written, request, context.version, producer !== null);
+      : commitVerdict(consumer.written, request, context.version, producer !== null);
     const errorCode = typeof verdict === "number" ? verdict : ErrorCode.NONE;
     const group = errorCode === ErrorCode.NONE
       ? known ?? this.#table.getOrCreate(request.groupId)

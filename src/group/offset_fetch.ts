@@ -32,7 +32,7 @@ export function fetchOffsets(
   requiresStable: boolean,
 ): OffsetFetchResponseGroup {
   const { groupId } = request;
-  const consumer = table.groups.get(groupId)?.consumer ?? null;
+  const consumer = table.groups.get(groupId)?.asConsumer ?? null;
   const errorCode = consumer === null
     ? ErrorCode.NONE
     : fetchError(consumer.written, request.memberId, request.memberEpoch);

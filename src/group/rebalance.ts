@@ -155,6 +155,27 @@ export class Rebalancer {
     this.#table.dropIfVoid(group);
   }
 
+  /** The group is about to become one of the other protocol: nobody is waited for, and who waits begins again. */
+  sendAway(group: Group): void {
+    this.#table.cancel(group.joinTimer);
+    this.#table.cancel(group.syncTimer);
+    for (const memberId of [...group.pendingJoins.keys()]) this.removePending(group, memberId);
+    const errorCode = ErrorCode.REBALANCE_IN_PROGRESS;
+    for (const member of group.members.values()) {
+      const join = group.unpark(member);
+      const { id: memberId } = member;
+      if (join !== null) this.#table.answer(join, newJoinGroupResponse({ errorCode, memberId }));
+      this.answerSync(member, newSyncGroupResponse({ errorCode }));
+      this.#table.cancel(member.sessionTimer);
+    }
+  }
+
+  /** It did not: all members join again. */
+  takeBack(group: Group): void {
+    for (const member of group.members.values()) this.touch(group, member);
+    if (group.members.size > 0) this.rebalance(group);
+  }
+
   answerSync(member: Member, response: SyncGroupResponse): void {
     const sync = member.sync;
     member.sync = null;

@@ -238,6 +238,18 @@ export class TestCoordinator {
     assignments: Readonly<Record<string, string>> = {},
     more: { instanceId?: string; protocolType?: string; protocolName?: string } = {},
   ): Pending<SyncGroupResponse> {
+    const bytes = new Map(
+      Object.entries(assignments).map(([id, assignment]) => [id, text.encode(assignment)]),
+    );
+    return this.syncBytes(memberId, generationId, bytes, more);
+  }
+
+  syncBytes(
+    memberId: string,
+    generationId: number,
+    assignments: ReadonlyMap<string, Uint8Array>,
+    more: { instanceId?: string; protocolType?: string; protocolName?: string } = {},
+  ): Pending<SyncGroupResponse> {
     const pending = this.pending<SyncGroupResponse>(`SyncGroup of ${memberId}`);
     const request = newSyncGroupRequest({
       groupId: GROUP,
@@ -246,10 +258,7 @@ export class TestCoordinator {
       groupInstanceId: more.instanceId ?? null,
       protocolType: more.protocolType ?? null,
       protocolName: more.protocolName ?? null,
-      assignments: Object.entries(assignments).map(([id, assignment]) => ({
-        memberId: id,
-        assignment: text.encode(assignment),
-      })),
+      assignments: [...assignments].map(([id, assignment]) => ({ memberId: id, assignment })),
     });
     this.coordinator.syncGroup(this.context(5), request, pending.respond);
     return pending;

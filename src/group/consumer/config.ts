@@ -17,6 +17,9 @@ export interface ConsumerGroupConfig {
   readonly assignmentIntervalMs: number;
   /** Members. */
   readonly sizeMax: number;
+  /** A live classic group may become a consumer group, and the other way (`group.consumer.migration.policy`). */
+  readonly canUpgrade: boolean;
+  readonly canDowngrade: boolean;
 }
 
 /** What lies around a coordinator. */
@@ -60,7 +63,11 @@ export function consumerConfigOf(
     if (text === undefined) return settings.number(setting);
     return Math.min(Math.max(Number(text), settings.number(min)), settings.number(max));
   };
+  const policy = settings.text("group.consumer.migration.policy");
+  const isBoth = policy === "bidirectional";
   return {
+    canUpgrade: isBoth || policy === "upgrade",
+    canDowngrade: isBoth || policy === "downgrade",
     sessionTimeoutMs: valueOf("consumer.session.timeout.ms"),
     heartbeatIntervalMs: valueOf("consumer.heartbeat.interval.ms"),
     assignmentIntervalMs: valueOf("consumer.assignment.interval.ms"),

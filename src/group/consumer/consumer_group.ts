@@ -57,6 +57,8 @@ export class Round {
   readonly group: Group;
   readonly consumer: ConsumerGroup;
   readonly records: GroupRecord[] = [];
+  /** The group is none of this kind after it: nothing more is decided. */
+  isLast = false;
   readonly #answers: ((errorCode: number) => void)[] = [];
   #size = 0;
 
@@ -98,15 +100,19 @@ export class Round {
 
 export class Rounds {
   readonly #table: GroupTable;
-  /** Gives back timers to members after a round that was refused. */
+  /** Gives back timers to members after a round that was refused; ends all of a group. */
   readonly #restore: (group: Group, consumer: ConsumerGroup) => void;
+
+  readonly #stop: (consumer: ConsumerGroup, errorCode: number) => void;
 
   constructor(
     table: GroupTable,
     restore: (group: Group, consumer: ConsumerGroup) => void,
+    stop: (consumer: ConsumerGroup, errorCode: number) => void,
   ) {
     this.#table = table;
     this.#restore = restore;
+    this.#stop = stop;
   }
 
   /**
@@ -126,11 +132,11 @@ export class Rounds {
     while (!consumer.isWriting && consumer.queue.length > 0) {
       const round = new Round(group, consumer);
       let taken = 0;
-      while (taken < consumer.queue.length && round.size < ROUND_SIZE_MAX) {
+      while (taken < consumer.queue.length && round.size < ROUND_SIZE_MAX && !round.isLast) {
         consumer.queue[taken++]!.job(round);
       }
       consumer.queue.splice(0, taken);
-      if (round.records.length === 0) round.answer(ErrorCode.NONE);
+      if (round.records.length === 0) this.#finish(round, ErrorCode.NONE);
       else this.#write(round);
     }
     if (consumer.isVoid && group.consumer === consumer) group.consumer = null;
@@ -143,9 +149,18 @@ export class Rounds {
     this.#table.append(group, round.records, (appendError) => {
       consumer.isWriting = false;
       if (appendError !== 0) this.#takeBack(group, consumer);
-      round.answer(groupErrorOf(appendError));
+      this.#finish(round, groupErrorOf(appendError));
       this.#run(group, consumer);
     });
+  }
+
+  #finish(round: Round, errorCode: number): void {
+    const { group, consumer } = round;
+    if (round.isLast && errorCode === ErrorCode.NONE) {
+      group.consumer = null;
+      this.#stop(consumer, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS);
+    }
+    round.answer(errorCode);
   }
 
   #takeBack(group: Group, consumer: ConsumerGroup): void {

@@ -22,9 +22,9 @@ const MemberType = { CLASSIC: 0, CONSUMER: 1 } as const;
 
 export function describeConsumerGroup(table: GroupTable, groupId: string): DescribedGroup {
   const group = table.groups.get(groupId);
-  const records = group?.consumer?.written;
-  if (records === undefined || records.isVoid) {
-    const errorMessage = group === undefined || records !== undefined
+  const records = group?.asConsumer?.written;
+  if (records === undefined) {
+    const errorMessage = group === undefined
       ? `Group ${groupId} not found.`
       : `Group ${groupId} is not a consumer group.`;
     return newDescribedGroup({ groupId, errorCode: ErrorCode.GROUP_ID_NOT_FOUND, errorMessage });
@@ -50,8 +50,9 @@ function describe(records: ConsumerGroupRecords, memberId: string, topics: Group
     clientId: member.clientId,
     clientHost: member.clientHost,
     subscribedTopicNames: [...member.topicNames],
-    subscribedTopicRegex: member.topicRegex,
-    assignment: listed(partitionsOf(current.assigned), topics),
+    subscribedTopicRegex: member.topicRegex ?? "",
+    // What it has yet to give up, too.
+    assignment: listed(partitionsOf(current.assigned, current.revoking), topics),
     targetAssignment: listed(records.targetOf(memberId), topics),
     memberType: member.classic === null ? MemberType.CONSUMER : MemberType.CLASSIC,
   });

@@ -32,6 +32,7 @@ import type { Respond } from "../member.ts";
 import { groupRecord } from "../records.ts";
 import { ConsumerGroup, type Round } from "./consumer_group.ts";
 import type { ConsumerGroupKeeper } from "./keeper.ts";
+import type { Migration } from "./migration.ts";
 import {
   describedBy,
   epochProblem,
@@ -73,10 +74,12 @@ type Outcome = { readonly response: ConsumerGroupHeartbeatResponse } | {
 export class ConsumerHeartbeats {
   readonly #table: GroupTable;
   readonly #keeper: ConsumerGroupKeeper;
+  readonly #migration: Migration;
 
-  constructor(table: GroupTable, keeper: ConsumerGroupKeeper) {
+  constructor(table: GroupTable, keeper: ConsumerGroupKeeper, migration: Migration) {
     this.#table = table;
     this.#keeper = keeper;
+    this.#migration = migration;
   }
 
   heartbeat(
@@ -98,7 +101,10 @@ export class ConsumerHeartbeats {
       request.topicPartitions.map(({ topicId, partitions }) => [topicId, partitions]),
     );
     const beat: Beat = { context, request, memberId, owned };
+    // In its first round, before anybody else is in it.
+    const isUpgrade = consumer.isVoid && group.members.size > 0;
     this.#keeper.add(group, consumer, (round) => {
+      if (isUpgrade) this.#migration.upgrade(round);
       const outcome = request.memberEpoch < 0 ? this.#leave(round, beat) : this.#take(round, beat);
       round.whenWritten((errorCode) => {
         if (errorCode !== ErrorCode.NONE) refuse(refusal(errorCode));
@@ -117,6 +123,7 @@ export class ConsumerHeartbeats {
     }
     if (known.consumer !== null) return null;
     if (memberEpoch === 0 && known.state === GroupState.EMPTY) return null;
+    if (memberEpoch === 0) return this.#migration.upgradeProblem(known);
     const message = `Group ${groupId} is not a consumer group.`;
     return refusal(ErrorCode.GROUP_ID_NOT_FOUND, message);
   }
@@ -134,6 +141,7 @@ export class ConsumerHeartbeats {
       round.change({ kind: "current", memberId, value });
     } else {
       this.#keeper.remove(round, memberId);
+      this.#keeper.afterRemoval(round);
     }
     return { response: newConsumerGroupHeartbeatResponse({ memberId, memberEpoch }) };
   }
@@ -192,7 +200,7 @@ export class ConsumerHeartbeats {
       const message = `The consumer group has reached its maximum capacity of ${sizeMax} members.`;
       return refusal(ErrorCode.GROUP_MAX_SIZE_REACHED, message);
     }
-    if (memberEpoch === 0) return takeoverProblem(view, groupId, memberId, instanceId);
+    if (memberEpoch === 0) return takeoverProblem(view, memberId, instanceId);
     const problem = instanceId === null
       ? unknownProblem(view, groupId, memberId)
       : staticProblem(view, memberId, instanceId);

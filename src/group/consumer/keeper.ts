@@ -25,13 +25,19 @@ import {
 
 export class ConsumerGroupKeeper {
   readonly subscriptions: Subscriptions;
+  /** Looks at the group after members were removed; see `migration.ts`. */
+  afterRemoval: (round: Round) => void = () => {};
   readonly #table: GroupTable;
   readonly #rounds: Rounds;
 
   constructor(table: GroupTable) {
     this.#table = table;
     this.subscriptions = new Subscriptions(table);
-    this.#rounds = new Rounds(table, (group, consumer) => this.#setTimers(group, consumer));
+    this.#rounds = new Rounds(
+      table,
+      (group, consumer) => this.#setTimers(group, consumer),
+      (consumer, errorCode) => this.stop(consumer, errorCode),
+    );
   }
 
   configOf(group: Group): ConsumerGroupConfig {
@@ -49,7 +55,7 @@ export class ConsumerGroupKeeper {
     this.#setTimers(group, consumer);
   }
 
-  /** The coordinator ends. */
+  /** The coordinator ends, or the group is none of this kind any more. */
   stop(consumer: ConsumerGroup, errorCode: number): void {
     for (const timer of consumer.sessions.values()) this.#table.cancel(timer);
     for (const timer of consumer.revocations.values()) this.#table.cancel(timer);
@@ -143,6 +149,28 @@ export class ConsumerGroupKeeper {
     round.change({ kind: "targetEpoch", value });
   }
 
+  /**
+   * A classic member has to join or to sync within its rebalance timeout, or is removed.
+   *
+   * @param isAnew its time begins again, where it runs
+   */
+  awaitClassic(group: Group, consumer: ConsumerGroup, memberId: string, isAnew: boolean): void {
+    if (!isAnew && consumer.revocations.get(memberId)?.scheduled === true) return;
+    this.endPatience(consumer, memberId);
+    const timer = new Timer(() =>
+      this.#removeIf(group, consumer, memberId, () => consumer.revocations.get(memberId) === timer)
+    );
+    const timeoutMs = consumer.ahead.members.get(memberId)?.rebalanceTimeoutMs ?? 0;
+    consumer.revocations.set(memberId, timer);
+    this.#table.schedule(timer, Math.max(0, timeoutMs), timer.onFire);
+  }
+
+  /** The member did what was awaited. */
+  endPatience(consumer: ConsumerGroup, memberId: string): void {
+    this.#table.cancel(consumer.revocations.get(memberId) ?? null);
+    consumer.revocations.delete(memberId);
+  }
+
   /** Nothing is left of the group, which has no members. */
   end(round: Round): void {
     for (const change of [...round.view.tombstones()]) round.change(change);
@@ -223,6 +251,7 @@ export class ConsumerGroupKeeper {
       const { view } = round;
       if (view.members.has(memberId) && isDue(view.currentOf(memberId))) {
         this.remove(round, memberId);
+        this.afterRemoval(round);
       }
     }, again);
   }

@@ -41,7 +41,6 @@ export function staticProblem(
 /** Why a static member may not take the place of the one that has its instance id; null when it may. */
 export function takeoverProblem(
   view: ConsumerGroupView,
-  groupId: string,
   memberId: string,
   instanceId: string | null,
 ): Refusal | null {
@@ -50,8 +49,8 @@ export function takeoverProblem(
   // A process of the classic protocol does not say that it goes away.
   if (view.members.get(known)!.classic !== null) return null;
   const message =
-    `Static member ${memberId} with instance id ${instanceId} cannot join group ${groupId} ` +
-    "because the instance id is owned by another member.";
+    `Static member ${memberId} with instance id ${instanceId} cannot join the group because the instance ` +
+    `id is owned by ${known} member.`;
   return refusal(ErrorCode.UNRELEASED_INSTANCE_ID, message);
 }
 
@@ -97,16 +96,17 @@ export function describedBy(
   };
 }
 
-/** Whether the target assignment depends on the difference. */
+/** Whether the difference asks for another target assignment. As in Kafka, a rack counts at the next one. */
 export function readsOther(a: MemberInfo, b: MemberInfo): boolean {
   return a.topicRegex !== b.topicRegex || a.serverAssignor !== b.serverAssignor ||
-    a.rackId !== b.rackId || a.topicNames.length !== b.topicNames.length ||
+    a.topicNames.length !== b.topicNames.length ||
     a.topicNames.some((name, at) => b.topicNames[at] !== name);
 }
 
 /** Whether anything is to be written of the difference. */
 export function saysOther(a: MemberInfo, b: MemberInfo): boolean {
-  return readsOther(a, b) || a.instanceId !== b.instanceId || a.clientId !== b.clientId ||
+  return readsOther(a, b) || a.rackId !== b.rackId || a.instanceId !== b.instanceId ||
+    a.clientId !== b.clientId ||
     a.clientHost !== b.clientHost || a.rebalanceTimeoutMs !== b.rebalanceTimeoutMs ||
     (a.classic === null) !== (b.classic === null);
 }

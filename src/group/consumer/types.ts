@@ -157,10 +157,13 @@ export function sameOwned(a: OwnedPartitions, b: OwnedPartitions): boolean {
 }
 
 /** Partitions without their epochs. */
-export function partitionsOf(owned: OwnedPartitions): Assignment {
+export function partitionsOf(...lists: readonly OwnedPartitions[]): Assignment {
   const result = new Map<string, number[]>();
-  for (const [topicId, partitions] of owned) {
-    result.set(topicId, [...partitions.keys()].sort((a, b) => a - b));
+  for (const owned of lists) {
+    for (const [topicId, partitions] of owned) {
+      const all = [...result.get(topicId) ?? [], ...partitions.keys()];
+      result.set(topicId, all.sort((a, b) => a - b));
+    }
   }
   return result;
 }
