@@ -119,7 +119,8 @@ export class ConsumerHeartbeats {
     const known = this.#table.groups.get(groupId);
     if (known === undefined) {
       if (memberEpoch === 0) return null;
-      return refusal(ErrorCode.GROUP_ID_NOT_FOUND, `Consumer group ${groupId} not found.`);
+      const what = memberEpoch < 0 ? "Group" : "Consumer group";
+      return refusal(ErrorCode.GROUP_ID_NOT_FOUND, `${what} ${groupId} not found.`);
     }
     if (known.consumer !== null) return null;
     if (memberEpoch === 0 && known.state === GroupState.EMPTY) return null;

@@ -98,14 +98,15 @@ export function describedBy(
 
 /** Whether the difference asks for another target assignment. As in Kafka, a rack counts at the next one. */
 export function readsOther(a: MemberInfo, b: MemberInfo): boolean {
-  return a.topicRegex !== b.topicRegex || a.serverAssignor !== b.serverAssignor ||
+  return (a.topicRegex ?? "") !== (b.topicRegex ?? "") || a.serverAssignor !== b.serverAssignor ||
     a.topicNames.length !== b.topicNames.length ||
     a.topicNames.some((name, at) => b.topicNames[at] !== name);
 }
 
 /** Whether anything is to be written of the difference. */
 export function saysOther(a: MemberInfo, b: MemberInfo): boolean {
-  return readsOther(a, b) || a.rackId !== b.rackId || a.instanceId !== b.instanceId ||
+  return readsOther(a, b) || a.topicRegex !== b.topicRegex || a.rackId !== b.rackId ||
+    a.instanceId !== b.instanceId ||
     a.clientId !== b.clientId ||
     a.clientHost !== b.clientHost || a.rebalanceTimeoutMs !== b.rebalanceTimeoutMs ||
     (a.classic === null) !== (b.classic === null);

@@ -10,7 +10,40 @@ import type { KnownDifference } from "./known.ts";
 const REFUSED =
   /"committedMetadata":"\$c~(?:4097|5000)"|"JoinGroup".*"(?:protocolType":""|protocols":\[\])/;
 
+/** A request that brings a regular expression, now or before. */
+const BY_REGEX = /"subscribedTopicRegex":"[^"]/;
+
 export const KNOWN_GROUPS: readonly KnownDifference[] = [
+  {
+    apis: ["ConsumerGroupHeartbeat"],
+    path: /^errorMessage$/,
+    kafka: /is not a valid regular expression/,
+    gregor: /is not a valid regular expression/,
+    asked: "To read by a text that is no regular expression.",
+    kafkaDoes: "Says why, in the words of its library.",
+    gregorDoes: "Says why, in the words of its own.",
+    reason: "They are for people.",
+  },
+  {
+    apis: ["ConsumerGroupHeartbeat"],
+    path: /^(?:memberEpoch|assignment.*)$/,
+    request: BY_REGEX,
+    endsCase: true,
+    asked: "To read by a regular expression that no member had.",
+    kafkaDoes: "Looks it up in the background: its topics count with a later heartbeat.",
+    gregorDoes: "Looks it up at once.",
+    reason: "The member has its partitions a heartbeat earlier; the work is bounded.",
+  },
+  {
+    apis: ["ConsumerGroupHeartbeat", "ConsumerGroupDescribe"],
+    path: /^(?:memberEpoch|assignment.*|groups.*)$/,
+    after: BY_REGEX,
+    asked: "What comes after a member that reads by a regular expression.",
+    kafkaDoes: "Has looked it up, or not yet.",
+    gregorDoes: "Has looked it up.",
+    reason: "As above.",
+    byChance: true,
+  },
   {
     apis: ["JoinGroup"],
     path: /^(?:errorCode|memberId)$/,

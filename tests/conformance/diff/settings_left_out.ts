@@ -39,7 +39,6 @@ export const SETTINGS_LEFT_OUT: readonly LeftOut[] = [
     names: [
       "errors.deadletterqueue.",
       "group.consumer.assignor",
-      "group.consumer.migration.policy",
       "group.consumer.regex.",
       "group.coordinator.rebalance.protocols",
       "group.share.",
