@@ -14,6 +14,7 @@ import { splitList } from "../base/setting.ts";
 import { ErrorCode } from "../wire/errors.ts";
 import { type CommandContext, type Outcome, refuse, SUCCESS, tooLarge } from "./command.ts";
 import { ALL_BROKERS, noConfigsOf, ResourceType } from "./config_table.ts";
+import { CONSUMER_GROUPS_SINCE_VERSION } from "./logical_version.ts";
 import { configSchemaOf } from "./config_schema.ts";
 import { RecordType } from "./records.ts";
 import { topicNameProblem } from "./topic_names.ts";
@@ -152,6 +153,13 @@ function resourceProblem(context: CommandContext, resource: ConfigResource): Out
       }`;
       return refuse(ErrorCode.INVALID_REQUEST, message);
     }
+    case ResourceType.GROUP:
+      if (resourceName === "") {
+        return refuse(ErrorCode.INVALID_REQUEST, "Default group resources are not allowed.");
+      }
+      // A node of an older program has no room for them.
+      if (context.image.logicalVersion >= CONSUMER_GROUPS_SINCE_VERSION) return null;
+      return refuse(ErrorCode.INVALID_REQUEST, noConfigsOf(resourceType));
     default:
       return refuse(ErrorCode.INVALID_REQUEST, noConfigsOf(resourceType));
   }
@@ -213,7 +221,8 @@ function install(
     if (current.get(name) !== value.trim()) changed.set(name, value);
   }
   for (const name of current.keys()) if (!wanted.has(name)) changed.set(name, null);
-  const problem = topicProblem(resource) ?? configSchemaOf(resourceType).problem(wanted, changed) ??
+  const problem = topicProblem(resource) ??
+    configSchemaOf(resourceType).problem(wanted, changed, context.image) ??
     existenceProblem(context, resource);
   if (problem !== null) return problem;
   if (validateOnly) return SUCCESS;

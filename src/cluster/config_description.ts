@@ -8,6 +8,7 @@
  * @module
  */
 
+import { GROUP_CONFIGS, type GroupConfigName, groupNumber } from "../base/group_configs.ts";
 import { configTypeId, type Setting } from "../base/setting.ts";
 import { isSettingName, type SettingName, SETTINGS } from "../base/settings.ts";
 import { ALL_BROKERS, ResourceType } from "./config_table.ts";
@@ -21,6 +22,7 @@ export const ConfigSource = {
   DYNAMIC_DEFAULT_BROKER: 3,
   STATIC_BROKER: 4,
   DEFAULT: 5,
+  GROUP: 8,
 } as const;
 
 export interface ConfigSynonym {
@@ -72,6 +74,33 @@ export function describeTopicConfigs(
     });
   }
   return descriptions;
+}
+
+/** Every config of a group that sets `own` itself. */
+export function describeGroupConfigs(
+  image: ClusterImage,
+  own: ReadonlyMap<string, string>,
+): ConfigDescription[] {
+  return (Object.keys(GROUP_CONFIGS).sort() as GroupConfigName[]).map((name) => {
+    const { setting, doc } = GROUP_CONFIGS[name];
+    const value = String(groupNumber(image.settings, own, name));
+    const isOwn = own.has(name);
+    const synonyms: ConfigSynonym[] = isOwn ? [{ name, value, source: ConfigSource.GROUP }] : [];
+    synonyms.push(...settingSynonyms(image, setting));
+    const { fallback } = SETTINGS[setting];
+    if (fallback !== null) {
+      synonyms.push({ name: setting, value: fallback, source: ConfigSource.DEFAULT });
+    }
+    return {
+      ...shown(SETTINGS[setting]),
+      documentation: doc,
+      name,
+      value,
+      source: synonyms[0]?.source ?? ConfigSource.DEFAULT,
+      readOnly: false,
+      synonyms,
+    };
+  });
 }
 
 /** Every setting of this node. */

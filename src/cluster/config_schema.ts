@@ -4,6 +4,7 @@
  * @module
  */
 
+import { groupConfigsProblem } from "../base/group_configs.ts";
 import { splitList } from "../base/setting.ts";
 import { isSettingName, settingProblem, SETTINGS, suggestSetting } from "../base/settings.ts";
 import { ErrorCode } from "../wire/errors.ts";
@@ -31,6 +32,7 @@ export interface ConfigSchema {
   problem(
     wanted: ReadonlyMap<string, string>,
     changed: ReadonlyMap<string, string | null>,
+    image: ClusterImage,
   ): Outcome | null;
 }
 
@@ -70,9 +72,26 @@ const BROKER_SCHEMA: ConfigSchema = {
   },
 };
 
-/** The schema of a resource type that has one (topic or broker). */
+const GROUP_SCHEMA: ConfigSchema = {
+  isList: () => false,
+  takesEmpty: () => false,
+  defaultElements: () => [],
+  problem: (wanted, _changed, { settings }) => {
+    const problem = groupConfigsProblem(settings, wanted);
+    return problem === null ? null : refuse(ErrorCode.INVALID_CONFIG, problem);
+  },
+};
+
+/** The schema of a resource type that has one (topic, broker or group). */
 export function configSchemaOf(resourceType: number): ConfigSchema {
-  return resourceType === ResourceType.TOPIC ? TOPIC_SCHEMA : BROKER_SCHEMA;
+  switch (resourceType) {
+    case ResourceType.TOPIC:
+      return TOPIC_SCHEMA;
+    case ResourceType.GROUP:
+      return GROUP_SCHEMA;
+    default:
+      return BROKER_SCHEMA;
+  }
 }
 
 function sizeProblem(wanted: ReadonlyMap<string, string>): string | null {

@@ -343,6 +343,11 @@ export class ClusterImage {
         yield { type: RecordType.CONFIG, body };
       }
     }
+    for (const resourceName of this.configs.resourceNames(ResourceType.GROUP)) {
+      for (const body of this.configs.snapshotOf(ResourceType.GROUP, resourceName)) {
+        yield { type: RecordType.CONFIG, body };
+      }
+    }
     for (const topic of this.#topicsByName.values()) {
       yield { type: RecordType.TOPIC, body: { topicId: topic.id, name: topic.name } };
       for (const body of this.configs.snapshotOf(ResourceType.TOPIC, topic.name)) {

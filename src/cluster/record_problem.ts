@@ -8,7 +8,9 @@
  * @module
  */
 
-import { isSettingName, settingProblem } from "../base/settings.ts";
+import { GROUP_CONFIGS, isGroupConfigName } from "../base/group_configs.ts";
+import { refuseSetting } from "../base/setting.ts";
+import { isSettingName, settingProblem, SETTINGS } from "../base/settings.ts";
 import { ZERO_UUID } from "../wire/uuid.ts";
 import { ResourceType } from "./config_table.ts";
 import { type ClusterImage, NodeState } from "./image.ts";
@@ -152,6 +154,9 @@ function configProblem(record: ConfigRecord): string | null {
   }
   if (resourceType === ResourceType.BROKER && isSettingName(name)) {
     return settingProblem(name, value);
+  }
+  if (resourceType === ResourceType.GROUP && isGroupConfigName(name)) {
+    return refuseSetting(name, SETTINGS[GROUP_CONFIGS[name].setting], value);
   }
   return null;
 }

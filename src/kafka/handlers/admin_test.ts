@@ -238,14 +238,14 @@ eachVersion(INCREMENTAL_ALTER_CONFIGS_HANDLER, "changes configs", (version) => {
   const broker = new TestBroker();
   broker.addTopic("t", 1);
   const configs = [{ name: "retention.ms", configOperation: 0, value: "5" }];
-  const unknown = { resourceType: ResourceType.GROUP, resourceName: "g" };
+  const unknown = { resourceType: ResourceType.CLIENT_METRICS, resourceName: "g" };
   const request = newIncrementalAlterConfigsRequest({
     resources: [{ ...TOPIC, configs }, { ...unknown, configs }],
   });
   const { responses } = broker.ask(INCREMENTAL_ALTER_CONFIGS_HANDLER, version, request);
   assert.deepEqual(responses[0], { ...TOPIC, errorCode: ErrorCode.NONE, errorMessage: null });
   assert.equal(responses[1]!.errorCode, ErrorCode.INVALID_REQUEST);
-  assert.match(responses[1]!.errorMessage!, /\bGROUP\b/, "named, not numbered");
+  assert.match(responses[1]!.errorMessage!, /\bCLIENT_METRICS\b/, "named, not numbered");
   assert.equal(broker.cluster.image.topicByName("t")!.config.number("retention.ms"), 5);
 });
 

@@ -1,13 +1,13 @@
 /**
  * DescribeConfigs (key 32), versions 0 to 4: configurations, with the source of each value.
  *
- * - Topics; this broker by its id (every setting); all brokers by an empty name (what was set for all).
+ * - Topics; groups, whether they exist or not; this broker by its id (every setting); all brokers by an empty name (what was set for all).
  * - A list of keys selects; no list, or in Kafka's clients an empty one, is everything.
  * - v0 says whether a value is the default (Kafka 3.9 always says no). v1: sources, and synonyms when asked for. v3: types, and documentation when asked for.
  *
  * Gaps: another broker's id is refused with INVALID_REQUEST, because only that broker knows its start-up
- * settings; clients ask the broker itself. Broker loggers, client metrics and groups have no
- * configs here (INVALID_REQUEST).
+ * settings; clients ask the broker itself. Broker loggers and client metrics have no configs here (INVALID_REQUEST), and
+ * groups have those of consumer groups alone.
  *
  * @module
  */
@@ -17,6 +17,7 @@ import {
   ConfigSource,
   describeAllBrokersConfigs,
   describeBrokerConfigs,
+  describeGroupConfigs,
   describeTopicConfigs,
 } from "../../cluster/config_description.ts";
 import { ALL_BROKERS, noConfigsOf, ResourceType } from "../../cluster/config_table.ts";
@@ -108,6 +109,12 @@ function describe(
       }`
       : `Broker id must be an integer, but it is: ${resourceName}`;
     return refusal(ErrorCode.INVALID_REQUEST, message);
+  }
+  if (resourceType === ResourceType.GROUP) {
+    if (resourceName === "") {
+      return refusal(ErrorCode.INVALID_REQUEST, "Group name must not be empty");
+    }
+    return describeGroupConfigs(image, image.configs.get(ResourceType.GROUP, resourceName));
   }
   return refusal(ErrorCode.INVALID_REQUEST, noConfigsOf(resourceType));
 }

@@ -2,8 +2,8 @@
  * ListConfigResources (key 74), versions 0 and 1: which resources may be configured.
  *
  * - v0 lists client metrics subscriptions alone, of which there are none.
- * - v1: topics, brokers and broker loggers, or those types that are asked for. Groups and client metrics
- *   are known types without resources; any other type is UNSUPPORTED_VERSION, as in Kafka.
+ * - v1: topics, brokers and broker loggers, or those types that are asked for. Groups are listed that have
+ *   something set, and of client metrics there are none; any other type is UNSUPPORTED_VERSION, as in Kafka.
  *
  * Gaps: broker loggers are listed, as Kafka's tools expect, but have no configs.
  *
@@ -55,6 +55,7 @@ export const LIST_CONFIG_RESOURCES_HANDLER: Handler<
     list(ResourceType.TOPIC, image.topics.keys());
     list(ResourceType.BROKER, nodeNames);
     list(ResourceType.BROKER_LOGGER, nodeNames);
+    list(ResourceType.GROUP, image.configs.resourceNames(ResourceType.GROUP));
     return newListConfigResourcesResponse({ configResources });
   },
 };
