@@ -10,6 +10,7 @@
  */
 
 import { strict as assert } from "node:assert";
+import { runGregor } from "../../src/cli/testing.ts";
 import { type JsonLine, Program, runProgram } from "../harness/program.ts";
 import { type Client, flags, type GroupProtocol } from "./clients.ts";
 
@@ -63,6 +64,7 @@ export class GroupStory {
       await this.#write();
       const third = this.#join();
       await this.#until("the third member gets its share", () => shares([first, second, third]));
+      await this.#checkType();
       await this.#write();
       await this.#leave(first);
       await this.#write();
@@ -118,6 +120,16 @@ export class GroupStory {
     ]);
     this.#members.push(member);
     return member;
+  }
+
+  /** A client may fall back to the other protocol without a word. */
+  async #checkType(): Promise<void> {
+    const { brokers, topic, protocol } = this.#options;
+    const line = ["group", "describe", `${topic}-group`, "--brokers", brokers, "--format", "json"];
+    const { out } = await runGregor(line);
+    const [group] = JSON.parse(out) as { type: string; members: unknown[] }[];
+    assert.equal(group!.type, protocol);
+    assert.equal(group!.members.length, 3);
   }
 
   /** Writes the next records and waits until all records so far are processed. */

@@ -7,7 +7,9 @@
 import { strict as assert } from "node:assert";
 import { OWN_VERSIONS } from "../../src/cluster/logical_version.ts";
 import { LocalCluster } from "../harness/local_cluster.ts";
-import { CACHE, whyMissing } from "./clients.ts";
+import { runGregor } from "../../src/cli/testing.ts";
+import { Program } from "../harness/program.ts";
+import { CACHE, CLIENTS, flags, whyMissing } from "./clients.ts";
 
 const DEADLINE_MS = 60_000;
 
@@ -103,6 +105,7 @@ Deno.test({
       const own =
         `SupportedMinVersion: 1\\s+SupportedMaxVersion: ${max}\\s+FinalizedVersionLevel: ${max}`;
       assert.match(described, new RegExp(`Feature: gregor\\.version\\s+${own}\\s`));
+      assert.match(described, /Feature: group\.version\s.*FinalizedVersionLevel: 1/);
       assert.match(described, /Feature: transaction\.version\s.*FinalizedVersionLevel: 2/);
       assert.match(described, /Feature: metadata\.version\s.*FinalizedVersionLevel: 4\.3/);
       const upgrade = ["upgrade", "--feature"];
@@ -121,7 +124,7 @@ Deno.test({
 
     await t.step("kafka-broker-api-versions", async () => {
       const printed = await tools.done("BrokerApiVersionsCommand");
-      for (const key of [34, 35, 43, 45, 46, 55, 57, 60, 64, 75]) {
+      for (const key of [34, 35, 43, 45, 46, 55, 57, 60, 64, 68, 69, 75]) {
         const served = printed.split("\n").filter((line) => line.includes(`(${key}): `));
         assert.equal(served.length, 3, `API ${key}`);
         for (const line of served) assert.match(line, /usable/);
@@ -227,6 +230,69 @@ Deno.test({
       const replicas = await tools.done("MetadataQuorumCommand", "describe", "--replication");
       assert.equal(replicas.match(/\bLeader\s*$/gm)?.length, 1);
       assert.equal(replicas.match(/\bFollower\s*$/gm)?.length, 2);
+    });
+
+    await t.step(
+      "kafka-consumer-groups and kafka-groups, of a group of the new protocol",
+      async () => {
+        const member = CLIENTS.find((client) =>
+          client.groupProtocols.includes("consumer") && whyMissing(client) === null
+        );
+        assert.ok(member !== undefined, "no client has the new protocol");
+        const program = new Program([
+          ...member.program("none"),
+          "member",
+          ...flags({
+            brokers: cluster.bootstrap,
+            topic: "orders",
+            partitions: 4,
+            group: "readers",
+          }),
+          ...flags({ protocol: "consumer", sessionMs: 6_000, baseMs: Date.now() }),
+        ], () => {});
+        const groups = "consumer.group.ConsumerGroupCommand --group readers";
+        try {
+          await until("a stable group", async () => {
+            const { text } = await tools.run(`${groups} --describe --state`);
+            return /readers\s+\S+\s+\(\d\)\s+uniform\s+Stable\s+1\s*$/m.test(text);
+          });
+          const members = await tools.done(`${groups} --describe --members --verbose`);
+          assert.match(members, /CURRENT-EPOCH\s+CURRENT-ASSIGNMENT\s+TARGET-EPOCH/);
+          assert.match(members, /orders:0,1,2,3/);
+          const listed = await tools.done("GroupsCommand --list");
+          assert.match(listed, /readers\s+Consumer\s+consumer/);
+          const busy = await tools.run(`${groups} --delete`);
+          assert.match(busy.text, /GroupNotEmptyException|not empty/);
+          const own = await runGregor([
+            "group",
+            "describe",
+            "readers",
+            "--brokers",
+            cluster.bootstrap,
+          ]);
+          assert.match(own.out, /state\s+Stable\s+type\s+consumer\s+assignor\s+uniform/);
+          const ownList = await runGregor(["group", "list", "--brokers", cluster.bootstrap]);
+          assert.match(ownList.out, /readers\s+Stable\s+consumer/);
+        } finally {
+          program.terminate();
+          await program.exited;
+        }
+        const reset = `${groups} --topic orders --reset-offsets --to-earliest --execute`;
+        await until("an empty group", async () => (await tools.run(reset)).code === 0);
+        assert.match(await tools.done(`${groups} --describe`), /readers\s+orders\s+0\s+0\s+0\s+0/);
+        assert.match(await tools.done(`${groups} --delete`), /was successful/);
+      },
+    );
+
+    await t.step("kafka-configs, of a group", async () => {
+      const group = "ConfigCommand --entity-type groups --entity-name readers";
+      const name = "consumer.session.timeout.ms";
+      await tools.done(`${group} --alter --add-config ${name}=50000`);
+      await until("the group's", async () => {
+        return (await tools.done(`${group} --describe`)).includes(`${name}=50000`);
+      });
+      const { text } = await tools.run(`${group} --alter --add-config ${name}=1`);
+      assert.match(text, /must be greater than or equal to/);
     });
 
     await t.step("kafka-cluster, while a broker is down", async () => {
