@@ -5,7 +5,7 @@
 //! reads in place. The batch must neither move nor change between the slices.
 
 use crate::errors::Outcome;
-use crate::unpack::{NONE, Step, Unpacker};
+use crate::unpack::{NONE, Sink, Step, Unpacker};
 use crate::walk::{Fault, REFUSED_MAX, Rules, Walk};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};

@@ -10,14 +10,17 @@
 
 mod batch;
 mod checksum;
+mod compact;
 mod errors;
 mod faults;
 mod files;
 mod helper;
 mod host;
+mod keymap;
 mod net;
 mod notify;
 mod op;
+mod pack;
 mod pattern;
 mod region;
 mod ring;
@@ -124,6 +127,98 @@ pub unsafe extern "C" fn gregor_walk_bytes(
     let bytes = unsafe { bytes_of(start, length) };
     let limits = batch::Limits { flags, oldest, newest };
     to_c(batch::with(walker, |walker| walker.slice(bytes, limits)))
+}
+
+// Compaction.
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_compactor_open(
+    unpacked_max: f64,
+    seed0: u32,
+    seed1: u32,
+    seed2: u32,
+    seed3: u32,
+) -> i32 {
+    let wide = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+    let seed = keymap::Seed(wide(seed0, seed1), wide(seed2, seed3));
+    to_c(compact::open(unpacked_max as usize, seed))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_compactor_close(compactor: u32) -> i32 {
+    to_c(compact::close(compactor))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn gregor_compactor_report(compactor: u32) -> *const u8 {
+    compact::report(compactor)
+}
+
+/// Notes the keys of the batch at `batch`. `memory`: where addresses count from; null: the region.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gregor_compact_index(
+    compactor: u32,
+    memory: *mut u8,
+    batch: f64,
+    length: u32,
+    map: f64,
+    map_length: u32,
+    map_base: f64,
+) -> i32 {
+    // SAFETY: a batch and a map are different blocks, and nobody else uses them during the call.
+    to_c(unsafe { bytes_at(memory, batch, length) }.and_then(|batch| {
+        // SAFETY: as above.
+        let slots = unsafe { bytes_at(memory, map, map_length) }?;
+        let keys = compact::Keys { slots, base: map_base };
+        compact::with(compactor, |compactor| compactor.index(batch, keys))
+    }))
+}
+
+/// Writes what stays of the batch at `batch` to `target`; its length.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gregor_compact_rewrite(
+    compactor: u32,
+    memory: *mut u8,
+    batch: f64,
+    length: u32,
+    target: f64,
+    target_length: u32,
+    map: f64,
+    map_length: u32,
+    map_base: f64,
+    flags: u32,
+    covered: f64,
+    now: f64,
+    horizon: f64,
+) -> i32 {
+    let rules = compact::Rules { flags, covered, now, horizon };
+    // SAFETY: a batch, its target and a map are different blocks, and nobody else uses them during the call.
+    to_c(unsafe { bytes_at(memory, batch, length) }.and_then(|batch| {
+        // SAFETY: as above.
+        let target = unsafe { bytes_at(memory, target, target_length) }?;
+        // SAFETY: as above.
+        let slots = unsafe { bytes_at(memory, map, map_length) }?;
+        let keys = compact::Keys { slots, base: map_base };
+        compact::with(compactor, |compactor| compactor.rewrite(batch, target, keys, rules))
+    }))
+}
+
+/// `length` bytes at an address of the region, or of the caller's `memory`, whose size only the caller knows.
+///
+/// # Safety
+/// They lie in that memory, and nobody else writes to them meanwhile.
+unsafe fn bytes_at<'a>(
+    memory: *mut u8,
+    address: f64,
+    length: u32,
+) -> errors::Outcome<&'a mut [u8]> {
+    let start = if memory.is_null() {
+        region::resolve(address, length as usize)?
+    } else {
+        memory.wrapping_add(address as usize)
+    };
+    // SAFETY: the caller's promise, or resolved just above.
+    Ok(unsafe { std::slice::from_raw_parts_mut(start, length as usize) })
 }
 
 // Rings.

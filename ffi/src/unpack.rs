@@ -6,7 +6,7 @@
 //! batches is bounded by [`KEPT_BYTES`]. One check is stricter than Kafka's: nothing may follow the stream, because not
 //! every consumer reads bytes after it.
 
-use crate::walk::{Fault, Walk};
+use crate::walk::Fault;
 use crc_fast::{CrcAlgorithm, Digest};
 use xxhash_rust::xxh32::{Xxh32, xxh32};
 use zlib_rs::{Inflate, InflateFlush, Status};
@@ -59,10 +59,10 @@ const LZ4_RATIO_MAX: usize = 255;
 
 /// The numbers in a batch's attributes.
 pub const NONE: u8 = 0;
-const GZIP: u8 = 1;
-const SNAPPY: u8 = 2;
-const LZ4: u8 = 3;
-const ZSTD: u8 = 4;
+pub const GZIP: u8 = 1;
+pub const SNAPPY: u8 = 2;
+pub const LZ4: u8 = 3;
+pub const ZSTD: u8 = 4;
 
 /// Where the stream is; one per walker, so its size does not matter.
 #[allow(clippy::large_enum_variant)]
@@ -72,6 +72,11 @@ enum State {
     Snappy,
     Lz4 { flags: u8, block_max: usize, hash: Xxh32, size: u64, announced: Option<u64> },
     Zstd { whole: bool },
+}
+
+/// Takes what comes out, piece by piece.
+pub trait Sink {
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), Fault>;
 }
 
 #[derive(PartialEq)]
@@ -130,14 +135,14 @@ impl Unpacker {
     }
 
     /// Decodes on in `input`, the whole stream, until `budget` bytes went in or came out, or it ends.
-    pub fn step(&mut self, input: &[u8], budget: u64, walk: &mut Walk) -> Result<Step, Fault> {
+    pub fn step(&mut self, input: &[u8], budget: u64, sink: &mut impl Sink) -> Result<Step, Fault> {
         let until = self.moved().saturating_add(budget);
         while self.moved() < until {
             let step = match self.compression {
-                GZIP => self.gzip(input, walk)?,
-                SNAPPY => self.snappy(input, walk)?,
-                LZ4 => self.lz4(input, walk)?,
-                ZSTD => self.zstd(input, walk)?,
+                GZIP => self.gzip(input, sink)?,
+                SNAPPY => self.snappy(input, sink)?,
+                LZ4 => self.lz4(input, sink)?,
+                ZSTD => self.zstd(input, sink)?,
                 _ => return Err(Fault::Undecodable),
             };
             if step == Step::End {
@@ -162,7 +167,7 @@ impl Unpacker {
         }
     }
 
-    fn gzip(&mut self, input: &[u8], walk: &mut Walk) -> Result<Step, Fault> {
+    fn gzip(&mut self, input: &[u8], sink: &mut impl Sink) -> Result<Step, Fault> {
         self.reserve(PIECE_BYTES);
         let inflate = self.inflate.get_or_insert_with(|| Inflate::new(false, 15));
         if matches!(self.state, State::Start) {
@@ -182,7 +187,7 @@ impl Unpacker {
         crc.update(&self.buffer[..given]);
         *size = size.wrapping_add(given as u32);
         let (sum, size) = (crc.finalize() as u32, *size);
-        walk.feed(&self.buffer[..given])?;
+        sink.feed(&self.buffer[..given])?;
         self.note(given)?;
         if status != Status::StreamEnd {
             // Nothing moved: the stream is cut.
@@ -197,10 +202,10 @@ impl Unpacker {
         if self.at == input.len() { Ok(Step::End) } else { Ok(Step::More) }
     }
 
-    fn snappy(&mut self, input: &[u8], walk: &mut Walk) -> Result<Step, Fault> {
+    fn snappy(&mut self, input: &[u8], sink: &mut impl Sink) -> Result<Step, Fault> {
         if matches!(self.state, State::Start) {
             if !input.starts_with(XERIAL_MAGIC) {
-                self.snappy_block(input, walk)?;
+                self.snappy_block(input, sink)?;
                 return Ok(Step::End);
             }
             self.state = State::Snappy;
@@ -221,12 +226,12 @@ impl Unpacker {
         }
         let size = big32(rest) as usize;
         let block = rest.get(4..4 + size).ok_or(Fault::Undecodable)?;
-        self.snappy_block(block, walk)?;
+        self.snappy_block(block, sink)?;
         self.at += 4 + size;
         Ok(Step::More)
     }
 
-    fn snappy_block(&mut self, block: &[u8], walk: &mut Walk) -> Result<(), Fault> {
+    fn snappy_block(&mut self, block: &[u8], sink: &mut impl Sink) -> Result<(), Fault> {
         let size = snap::raw::decompress_len(block).map_err(|_| Fault::Undecodable)?;
         if block.is_empty() || size > block.len().saturating_mul(SNAPPY_RATIO_MAX) {
             return Err(Fault::Undecodable);
@@ -240,10 +245,10 @@ impl Unpacker {
         let given = snap::raw::Decoder::new()
             .decompress(block, &mut self.buffer[..size])
             .map_err(|_| Fault::Undecodable)?;
-        walk.feed(&self.buffer[..given])
+        sink.feed(&self.buffer[..given])
     }
 
-    fn lz4(&mut self, input: &[u8], walk: &mut Walk) -> Result<Step, Fault> {
+    fn lz4(&mut self, input: &[u8], sink: &mut impl Sink) -> Result<Step, Fault> {
         if matches!(self.state, State::Start) {
             self.lz4_header(input)?;
         }
@@ -297,7 +302,7 @@ impl Unpacker {
         }
         *size += given.len() as u64;
         let bytes = given.len();
-        walk.feed(given)?;
+        sink.feed(given)?;
         self.at += taken;
         self.note(bytes)?;
         Ok(Step::More)
@@ -332,7 +337,7 @@ impl Unpacker {
         Ok(())
     }
 
-    fn zstd(&mut self, input: &[u8], walk: &mut Walk) -> Result<Step, Fault> {
+    fn zstd(&mut self, input: &[u8], sink: &mut impl Sink) -> Result<Step, Fault> {
         let broken = |_| Fault::Undecodable;
         self.reserve(PIECE_BYTES);
         if self.zstd.is_none() {
@@ -347,7 +352,7 @@ impl Unpacker {
             if is_small_zstd(input) {
                 // The slow way reports records that do not fit, and malformed ones.
                 if let Ok(given) = context.decompress(&mut self.buffer[..], input) {
-                    walk.feed(&self.buffer[..given])?;
+                    sink.feed(&self.buffer[..given])?;
                     self.note(given)?;
                     return Ok(Step::End);
                 }
@@ -370,7 +375,7 @@ impl Unpacker {
         if taken + given == 0 {
             return Err(Fault::Undecodable);
         }
-        walk.feed(&self.buffer[..given])?;
+        sink.feed(&self.buffer[..given])?;
         self.note(given)?;
         Ok(Step::More)
     }
@@ -427,7 +432,7 @@ fn big32(bytes: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::walk::Rules;
+    use crate::walk::{Rules, Walk};
 
     /// A zstd frame of one stored byte that asks for a window of 2^`log` bytes.
     fn frame(log: u8) -> Vec<u8> {

@@ -4,6 +4,8 @@
 //! A walk ends with the first record that is malformed. A record that is whole but may not be stored (no
 //! key where one is needed, a time out of bounds) is noted, and the walk continues.
 
+use crate::unpack::Sink;
+
 /// Refused records that are listed one by one; the others are counted.
 pub const REFUSED_MAX: usize = 3;
 /// A record without a time.
@@ -106,22 +108,6 @@ impl Walk {
             varint_bytes: 0,
             timestamp: 0,
         }
-    }
-
-    /// Goes through the next bytes.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            if self.field == Field::Length && self.varint_bytes == 0 {
-                // Most records lie whole in what there is.
-                if let Some(taken) = self.whole_record(rest)? {
-                    rest = &rest[taken..];
-                    continue;
-                }
-            }
-            rest = self.part(rest)?;
-        }
-        Ok(())
     }
 
     /// Nothing comes any more.
@@ -320,6 +306,24 @@ impl Walk {
     }
 }
 
+impl Sink for Walk {
+    /// Goes through the next bytes.
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if self.field == Field::Length && self.varint_bytes == 0 {
+                // Most records lie whole in what there is.
+                if let Some(taken) = self.whole_record(rest)? {
+                    rest = &rest[taken..];
+                    continue;
+                }
+            }
+            rest = self.part(rest)?;
+        }
+        Ok(())
+    }
+}
+
 fn zigzag32(value: u64) -> i64 {
     // A fifth byte may carry more bits than there are; Kafka drops them.
     let value = value as u32;
@@ -331,14 +335,14 @@ fn zigzag64(value: u64) -> i64 {
 }
 
 /// Reads fields of a record that lies whole in `bytes`.
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
+pub struct Cursor<'a> {
+    pub bytes: &'a [u8],
+    pub at: usize,
 }
 
 impl Cursor<'_> {
     #[inline]
-    fn varint(&mut self) -> Option<i64> {
+    pub fn varint(&mut self) -> Option<i64> {
         let first = *self.bytes.get(self.at)?;
         if first < 0x80 {
             self.at += 1;
@@ -348,7 +352,7 @@ impl Cursor<'_> {
     }
 
     #[inline]
-    fn varlong(&mut self) -> Option<i64> {
+    pub fn varlong(&mut self) -> Option<i64> {
         self.long(VARLONG_BYTES_MAX).map(zigzag64)
     }
 
@@ -368,7 +372,7 @@ impl Cursor<'_> {
 
     /// Over a length and its bytes; gives the length.
     #[inline]
-    fn bytes(&mut self, least: i64) -> Option<i64> {
+    pub fn bytes(&mut self, least: i64) -> Option<i64> {
         let length = self.varint()?;
         if length < least {
             return None;
@@ -383,7 +387,7 @@ impl Cursor<'_> {
 
     /// Over the attributes: the deltas of time and offset.
     #[inline]
-    fn front(&mut self) -> Option<(i64, i64)> {
+    pub fn front(&mut self) -> Option<(i64, i64)> {
         if self.at >= self.bytes.len() {
             return None;
         }
@@ -393,12 +397,12 @@ impl Cursor<'_> {
     }
 
     #[inline]
-    fn headers(&mut self) -> Option<i64> {
+    pub fn headers(&mut self) -> Option<i64> {
         self.varint().filter(|&count| count >= 0)
     }
 
     #[inline]
-    fn header(&mut self) -> Option<()> {
+    pub fn header(&mut self) -> Option<()> {
         self.bytes(0)?;
         self.bytes(-1)?;
         Some(())

@@ -18,12 +18,17 @@ import { PartitionLog } from "./partition_log.ts";
 import { RowReader, RowWriter } from "./row_bytes.ts";
 import type { Segment } from "./segment.ts";
 
-/** Rows of version 1 have no lost extents. Raised together with the manifest's. */
-export const ROW_VERSION = 2;
+/**
+ * Rows of version 1 have no lost extents; version 2 knows nothing of compaction, and is what a log is written in that never
+ * was compacted. Raised together with the manifest's.
+ */
+export const ROW_VERSION = 3;
+const WITHOUT_COMPACTION = 2;
 const ROW_VERSION_MIN = 1;
 const FLAG_SUSPECT = 1;
 const SEGMENT_CLOSED = 1;
 const SEGMENT_HAS_LOST = 2;
+const SEGMENT_COMPACTED = 4;
 /** Largest count of anything in a row that is believed. */
 const COUNT_MAX = 1 << 24;
 
@@ -32,7 +37,8 @@ export function encodeRow(log: PartitionLog, sequence = log.sequence): Uint8Arra
   const unrecorded = log.unrecorded;
   const lastIndex = unrecorded === null ? log.lastIndex : unrecorded.firstIndex - 1;
   const row = new RowWriter();
-  row.uint32(ROW_VERSION);
+  const isCompacted = log.chain.isCompacted;
+  row.uint32(isCompacted ? ROW_VERSION : WITHOUT_COMPACTION);
   row.int64(log.groupId);
   row.uint32(log.incarnation);
   row.text(log.directory);
@@ -50,6 +56,7 @@ export function encodeRow(log: PartitionLog, sequence = log.sequence): Uint8Arra
   row.int64(log.hardTerm);
   row.int64(log.hardVote);
   row.int64(log.chain.generationNext);
+  if (isCompacted) row.int64(log.chain.cleanOffset);
   row.uint32(log.metas.entries.length);
   for (const entry of log.metas.entries) {
     row.uint32(entry.kind);
@@ -73,7 +80,8 @@ function encodeSegment(row: RowWriter, segment: Segment, without: LargeAppend | 
   row.int64(segment.term);
   row.int64(segment.generation);
   const hasLost = segment.lost !== null;
-  row.uint32((segment.closed ? SEGMENT_CLOSED : 0) | (hasLost ? SEGMENT_HAS_LOST : 0));
+  const flags = (segment.closed ? SEGMENT_CLOSED : 0) | (hasLost ? SEGMENT_HAS_LOST : 0);
+  row.uint32(flags | (segment.compacted ? SEGMENT_COMPACTED : 0));
   row.int64(without?.baseOffset ?? segment.endOffset);
   row.int64(without?.position ?? segment.sizeBytes);
   row.int64(without?.maxTimestampMsBefore ?? segment.maxTimestampMs);
@@ -119,6 +127,7 @@ export function decodeRow(parts: LogParts, bytes: Uint8Array<ArrayBuffer>): Part
   log.positions.restore(row.int64(), row.int64(), row.int64(), row.int64());
   log.hard.restore(row.int64(), row.int64());
   log.chain.noteGeneration(row.int64() - 1);
+  if (version > WITHOUT_COMPACTION) log.chain.cleanOffset = row.int64();
   const metas = row.uint32();
   for (let i = 0; i < metas && i < COUNT_MAX && !row.bad; i++) {
     const kind = row.uint32();
@@ -161,6 +170,7 @@ function decodeSegment(row: RowReader, log: PartitionLog): void {
   const segment = log.newSegment(baseOffset, baseIndex, term, row.int64());
   const flags = row.uint32();
   segment.closed = (flags & SEGMENT_CLOSED) !== 0;
+  segment.compacted = (flags & SEGMENT_COMPACTED) !== 0;
   segment.endOffset = row.int64();
   segment.sizeBytes = row.int64();
   segment.maxTimestampMs = row.int64();

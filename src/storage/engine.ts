@@ -18,6 +18,7 @@ import { ShardRecorder } from "../metrics/recorder.ts";
 import { type CheckpointTarget, runCheckpoint } from "./checkpoint.ts";
 import { encodeRow } from "./checkpoint_row.ts";
 import { ChunkCache } from "./chunk_cache.ts";
+import { Compactions } from "./compactions.ts";
 import { extentEnd } from "./extent_index.ts";
 import { ForbiddenLogs } from "./forbidden_logs.ts";
 import { FileTable, OPEN_FILES_MAX_DEFAULT } from "./file_table.ts";
@@ -95,6 +96,7 @@ export class Engine implements ShardStorage, LogParts {
   readonly largeBytesMin: number;
   readonly logs = new Map<number, PartitionLog>();
   readonly inspector = new Inspector(this, this.logs);
+  readonly compactions = new Compactions(this, this.logs);
   readonly #journal: Journal;
   readonly #target: CheckpointTarget;
   readonly #reaper: Reaper;
@@ -224,6 +226,7 @@ export class Engine implements ShardStorage, LogParts {
     log.next = null;
     yield* this.journal.durable(lsn);
     for (const segment of segments) this.retire(segment, lsn);
+    yield* this.compactions.leave(log);
     this.#reaper.directory(log.directory, lsn);
     return 0;
   }
@@ -536,6 +539,7 @@ export class Engine implements ShardStorage, LogParts {
     if (this.#nowMs < this.#checkpointRetryMs) return false;
     const journal = this.#journal;
     if (this.cache.dirtyBytes > this.dirtyBytesMax / 2) return true;
+    if (this.compactions.wantsCheckpoint(this.#nowMs)) return true;
     const since = journal.bytesSince(this.#floorLsn - 1);
     if (since >= journal.capacityBytes * CHECKPOINT_SHARE) return true;
     // One more checkpoint frees what only the older slot still needs.
@@ -547,6 +551,7 @@ export class Engine implements ShardStorage, LogParts {
 
   #checkpoint(done?: Completion): void {
     this.#checkpointing = true;
+    this.compactions.checkpointBegins(this.#nowMs);
     const task = runCheckpoint({
       parts: this,
       logs: () => [...this.logs.values()],
@@ -557,6 +562,7 @@ export class Engine implements ShardStorage, LogParts {
     });
     runTask(task, (floor) => {
       this.#checkpointing = false;
+      this.compactions.checkpointEnds(floor >= 0);
       if (floor === -ENOSPC || floor === -ENOMEM) {
         if (floor === -ENOSPC) this.context.onRoom?.(false);
         // Both slots stand as they were; until one can be written, nothing in the ring can be freed.

@@ -31,7 +31,8 @@ import { extentEnd } from "./extent_index.ts";
 import type { Segment } from "./segment.ts";
 import type { StorageContext } from "./shard_storage.ts";
 
-const INT32_MAX = 2 ** 31 - 1;
+/** The most offsets of one batch without records. */
+export const FILLER_OFFSETS_MAX = 2 ** 31 - 1;
 
 /**
  * Writes the batch into the chunk of a lost extent, and ends the chunk after it.
@@ -44,18 +45,27 @@ export function fillLost(
   chunk: Chunk,
   term: number,
 ): void {
-  const { memory, crc32c } = context;
-  const { view } = memory;
   const at = chunk.addressOf(chunk.start);
   const baseOffset = segment.index.baseOffsets[chunk.extent]!;
   const records = extentEnd(segment, chunk.extent) - baseOffset;
   chunk.end = chunk.start + BATCH_HEADER_SIZE;
+  writeFiller(context, at, baseOffset, Math.min(records, FILLER_OFFSETS_MAX), term);
+}
+
+/** Writes a batch without records, and of no producer, that covers `offsets` offsets from `baseOffset` on. */
+export function writeFiller(
+  { memory: { view }, crc32c }: StorageContext,
+  at: number,
+  baseOffset: number,
+  offsets: number,
+  term: number,
+): void {
   setInt64(view, at, baseOffset);
   view.setInt32(at + BATCH_LENGTH_OFFSET, BATCH_HEADER_SIZE - BATCH_LENGTH_OVERHEAD, false);
   view.setInt32(at + LEADER_EPOCH_OFFSET, term, false);
   view.setInt8(at + MAGIC_OFFSET, BATCH_MAGIC);
   view.setInt16(at + ATTRIBUTES_OFFSET, 0, false);
-  view.setInt32(at + LAST_OFFSET_DELTA_OFFSET, Math.min(records - 1, INT32_MAX), false);
+  view.setInt32(at + LAST_OFFSET_DELTA_OFFSET, offsets - 1, false);
   setInt64(view, at + BASE_TIMESTAMP_OFFSET, -1);
   setInt64(view, at + MAX_TIMESTAMP_OFFSET, -1);
   setInt64(view, at + PRODUCER_ID_OFFSET, -1);

@@ -310,6 +310,29 @@ export class ProducerTable {
     this.#transactions.collectAborted(fromOffset, untilOffset, into);
   }
 
+  /** See {@linkcode TransactionIndex.listAborted}. */
+  listAborted(into: number[]): void {
+    this.#transactions.listAborted(into);
+  }
+
+  /** See {@linkcode TransactionIndex.mayHaveForgotten}. */
+  get mayHaveForgottenAborted(): boolean {
+    return this.#transactions.mayHaveForgotten;
+  }
+
+  /** See {@linkcode TransactionIndex.forget}. */
+  forgetAborted(markers: ReadonlySet<number>): void {
+    this.#transactions.forget(markers);
+  }
+
+  /** Base offset of a producer's last batch; -1: it has none. */
+  lastBatchOf(producerId: number): number {
+    const at = (this.#slots.get(producerId) ?? -1) * CELLS;
+    const count = at < 0 ? 0 : this.#cells[at + COUNT]!;
+    if (count === 0) return -1;
+    return this.#cells[at + BATCHES + (count - 1) * BATCH_CELLS + BASE_OFFSET_CELL]!;
+  }
+
   /** The log starts at an offset now. */
   trim(startOffset: number): void {
     this.#transactions.trim(startOffset);

@@ -75,6 +75,8 @@ export class Segment {
   unfiledEntries: Float64Array<ArrayBuffer> | null = null;
   /** A preparation for appends is under way. */
   preparing = false;
+  /** Written by compaction: other replicas may have other bytes for the same offsets. */
+  compacted = false;
   /** Closed, written, indexed, and part of a checkpoint since: nothing is left to do. */
   settled = false;
 

@@ -11,6 +11,8 @@ export class SegmentChain {
   #list: Segment[] = [];
   #sizeBytes = 0;
   #generationNext = 1;
+  /** Rounds of compaction have covered everything before this offset. */
+  cleanOffset = 0;
 
   get list(): readonly Segment[] {
     return this.#list;
@@ -50,6 +52,11 @@ export class SegmentChain {
     return offset;
   }
 
+  /** Compaction has looked at it, or written a part of it. */
+  get isCompacted(): boolean {
+    return this.cleanOffset > 0 || this.#list.some(({ compacted }) => compacted);
+  }
+
   /** A generation that no segment has. */
   takeGeneration(): number {
     return this.#generationNext++;
@@ -65,6 +72,17 @@ export class SegmentChain {
     this.#list.push(segment);
     this.#sizeBytes += segment.sizeBytes;
     this.noteGeneration(segment.generation);
+  }
+
+  /** Puts a segment in the place of some that follow each other. */
+  replace(old: readonly Segment[], by: Segment): void {
+    const from = this.#list.indexOf(old[0]!);
+    assert(from >= 0 && old.every((each, i) => this.#list[from + i] === each), "not in the log");
+    assert(by.endOffset === old[old.length - 1]!.endOffset, "other offsets than those before");
+    this.#list = [...this.#list.slice(0, from), by, ...this.#list.slice(from + old.length)];
+    for (const each of old) this.#sizeBytes -= each.sizeBytes;
+    this.#sizeBytes += by.sizeBytes;
+    this.noteGeneration(by.generation);
   }
 
   /** A batch of `length` bytes that ends before `endOffset` is at the end of a segment. */
@@ -89,6 +107,8 @@ export class SegmentChain {
     if (dropped.length === 0) return dropped;
     this.#list = this.#list.filter((segment) => !dropped.includes(segment));
     for (const segment of dropped) this.#sizeBytes -= segment.sizeBytes;
+    // What comes next may be the same offsets once more, as another replica has them.
+    if (this.#list.length === 0) this.cleanOffset = 0;
     return dropped;
   }
 }

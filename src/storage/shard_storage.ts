@@ -12,6 +12,7 @@ import type { Memory } from "../bytes/memory.ts";
 import type { Disk } from "../io/disk.ts";
 import type { Task } from "../io/task.ts";
 import type { ShardRecorder } from "../metrics/recorder.ts";
+import type { Compactions } from "./compactions.ts";
 import type { JournalStats } from "./journal.ts";
 import type { Log, LogListener, SegmentLimits } from "./log.ts";
 import type { Inspector } from "./inspector.ts";
@@ -114,6 +115,8 @@ export interface ShardStorage {
   refill(place: ExtentPlace, source: RecordSource, mayBlank: boolean): Task<Refilled>;
   /** Reads what nobody asks for, to find damage early. */
   readonly inspector: Inspector;
+  /** Rewrites logs whose topics are compacted. */
+  readonly compactions: Compactions;
   /** Bytes of records that clients' reads may pin in addition; not above 0: none now. */
   readonly pinRoom: number;
   /** Bytes of batches that have been appended to its logs so far. */

@@ -49,8 +49,10 @@ export function* offsetForTimestamp(
       if (segment.index.maxTimestamps[extent]! < timestampMs) continue;
       const chunk = yield* loader.load(segment, extent);
       if (chunk === null) {
-        if (segment.dropped) break;
-        return null;
+        if (!segment.dropped) return null;
+        // Trimmed, or compacted: then another one holds these offsets.
+        if (segment.endOffset <= log.startOffset) break;
+        return yield* offsetForTimestamp(log, timestampMs, limitOffset);
       }
       const start = chunk.addressOf(chunk.start);
       const end = chunk.addressOf(chunk.end);

@@ -95,6 +95,30 @@ export class TransactionIndex {
     }
   }
 
+  /** Some aborted transactions may have been forgotten: those that ended before the first one that is known. */
+  get mayHaveForgotten(): boolean {
+    return this.abortedCount >= ABORTED_TRANSACTIONS_MAX;
+  }
+
+  /** Adds all aborted transactions, oldest first: of each the producer's id, the first offset and that of its marker. */
+  listAborted(into: number[]): void {
+    const aborted = this.#aborted;
+    for (let at = 0; at < aborted.length; at += CELLS) {
+      into.push(aborted[at]!, aborted[at + FIRST]!, aborted[at + LAST]!);
+    }
+  }
+
+  /** Forgets aborted transactions by their markers: a reader would look for these in vain. */
+  forget(markers: ReadonlySet<number>): void {
+    if (markers.size === 0) return;
+    const kept: number[] = [];
+    for (let at = 0; at < this.#aborted.length; at += CELLS) {
+      if (markers.has(this.#aborted[at + LAST]!)) continue;
+      for (let cell = 0; cell < CELLS; cell++) kept.push(this.#aborted[at + cell]!);
+    }
+    this.#aborted = kept;
+  }
+
   clear(): void {
     this.#open.clear();
     this.#aborted = [];
