@@ -161,25 +161,42 @@ const LOG_SETTINGS = {
     "How far in the future a producer's timestamp may lie.",
     { ...ms, min: 0 },
   ),
+  "log.cleaner.enable": booleanSetting(true, "Whether logs of compacted topics are compacted."),
+  "log.cleaner.backoff.ms": longSetting(
+    15_000,
+    "How often it is looked whether a log is to be compacted.",
+    { ...ms, min: 0 },
+  ),
+  "log.cleaner.dedupe.buffer.size": longSetting(
+    134_217_728,
+    "Memory for the keys of the logs that are being compacted, on all cores together; a core takes at most " +
+      "1/32 of its memory.",
+    { ...bytes, min: MIB },
+  ),
+  "log.cleaner.io.max.bytes.per.second": doubleSetting(
+    Number.MAX_VALUE,
+    "Bytes that compaction reads in a second on each core; 16 MiB at most.",
+    { min: 1024 },
+  ),
   "log.cleaner.min.cleanable.ratio": doubleSetting(
     0.5,
-    "Logs are not compacted yet.",
-    { min: 0, max: 1, ignored: true },
+    "Share of a log that has not been compacted from which on it is.",
+    { min: 0, max: 1 },
   ),
   "log.cleaner.min.compaction.lag.ms": longSetting(
     0,
-    "Logs are not compacted yet.",
-    { ...ms, min: 0, ignored: true },
+    "Age below which records are not compacted.",
+    { ...ms, min: 0 },
   ),
   "log.cleaner.max.compaction.lag.ms": longSetting(
     LONG_MAX_TEXT,
-    "Logs are not compacted yet.",
-    { ...ms, min: 1, ignored: true },
+    "Age at which records are compacted, however small their share.",
+    { ...ms, min: 1 },
   ),
   "log.cleaner.delete.retention.ms": longSetting(
     DAY_MS,
-    "Logs are not compacted yet.",
-    { ...ms, min: 0, ignored: true },
+    "How long a tombstone is kept after what it deletes is gone.",
+    { ...ms, min: 0 },
   ),
   "log.index.interval.bytes": intSetting(
     4096,

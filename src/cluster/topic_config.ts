@@ -94,6 +94,31 @@ const HONOURED = {
     }),
     "log.message.timestamp.after.max.ms",
   ),
+  "min.cleanable.dirty.ratio": follows(
+    doubleSetting(0.5, "Share of the log that is not compacted yet from which on it is.", {
+      min: 0,
+      max: 1,
+    }),
+    "log.cleaner.min.cleanable.ratio",
+  ),
+  "min.compaction.lag.ms": follows(
+    longSetting(0, "Age below which records are not compacted.", { ...ms, min: 0 }),
+    "log.cleaner.min.compaction.lag.ms",
+  ),
+  "max.compaction.lag.ms": follows(
+    longSetting(LONG_MAX_TEXT, "Age at which records are compacted, however few they are.", {
+      ...ms,
+      min: 1,
+    }),
+    "log.cleaner.max.compaction.lag.ms",
+  ),
+  "delete.retention.ms": follows(
+    longSetting(DAY_MS, "How long a tombstone is kept after what it deletes is gone.", {
+      ...ms,
+      min: 0,
+    }),
+    "log.cleaner.delete.retention.ms",
+  ),
   "min.insync.replicas": follows(
     intSetting(1, "Replicas that must have flushed before acks=all is answered.", { min: 1 }),
     "min.insync.replicas",
@@ -101,22 +126,6 @@ const HONOURED = {
 } as const;
 
 const ACCEPTED = {
-  "min.cleanable.dirty.ratio": follows(
-    doubleSetting(0.5, "Logs are not compacted yet.", { min: 0, max: 1, ...ignored }),
-    "log.cleaner.min.cleanable.ratio",
-  ),
-  "min.compaction.lag.ms": follows(
-    longSetting(0, "Logs are not compacted yet.", { ...ms, min: 0, ...ignored }),
-    "log.cleaner.min.compaction.lag.ms",
-  ),
-  "max.compaction.lag.ms": follows(
-    longSetting(LONG_MAX_TEXT, "Logs are not compacted yet.", { ...ms, min: 1, ...ignored }),
-    "log.cleaner.max.compaction.lag.ms",
-  ),
-  "delete.retention.ms": follows(
-    longSetting(DAY_MS, "Logs are not compacted yet.", { ...ms, min: 0, ...ignored }),
-    "log.cleaner.delete.retention.ms",
-  ),
   "compression.type": follows(
     stringSetting("producer", "Gregor stores what the producer sent.", {
       choices: ["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"],

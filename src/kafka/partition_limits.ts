@@ -7,6 +7,7 @@
  */
 
 import type { TopicConfig } from "../cluster/topic_config.ts";
+import type { CompactionPolicy } from "../storage/compaction_plan.ts";
 import type { SegmentLimits } from "../storage/log.ts";
 
 export class PartitionLimits {
@@ -25,6 +26,8 @@ export class PartitionLimits {
   readonly retentionMs: number;
   readonly retentionBytes: number;
   readonly segments: SegmentLimits;
+  /** How the log is compacted; null: it is not. */
+  readonly compaction: CompactionPolicy | null;
 
   constructor(config: TopicConfig) {
     this.batchSizeMax = config.number("max.message.bytes");
@@ -35,9 +38,19 @@ export class PartitionLimits {
     this.keysRequired = config.isCompacted;
     this.retentionMs = config.isDeleted ? config.number("retention.ms") : -1;
     this.retentionBytes = config.isDeleted ? config.number("retention.bytes") : -1;
+    const segmentBytes = config.number("segment.bytes");
+    const maxLagMs = config.number("max.compaction.lag.ms");
     this.segments = {
-      segmentBytes: config.number("segment.bytes"),
-      segmentMs: config.number("segment.ms"),
+      segmentBytes,
+      // Only closed segments are compacted.
+      segmentMs: Math.min(config.number("segment.ms"), config.isCompacted ? maxLagMs : Infinity),
+    };
+    this.compaction = !config.isCompacted ? null : {
+      minDirtyRatio: config.number("min.cleanable.dirty.ratio"),
+      minLagMs: config.number("min.compaction.lag.ms"),
+      maxLagMs,
+      deleteRetentionMs: config.number("delete.retention.ms"),
+      segmentBytes,
     };
   }
 }

@@ -273,6 +273,29 @@ const BELOW_MINIMUM = metric(
   "Partitions that this node leads and that refuse acks=all because fewer replicas keep up than min.insync.replicas",
 );
 
+// Compaction.
+
+const COMPACTIONS = metric(
+  "counter",
+  "gregor_compaction_rounds_total",
+  "Rounds of compaction, each of one log",
+);
+const COMPACTION_READ = metric(
+  "counter",
+  "gregor_compaction_read_bytes_total",
+  "Bytes of batches that compaction has read",
+);
+const COMPACTION_FREED = metric(
+  "counter",
+  "gregor_compaction_freed_bytes_total",
+  "Bytes by which compaction has made logs smaller",
+);
+const UNCOMPACTABLE = metric(
+  "gauge",
+  "gregor_uncompactable_partitions",
+  "Partitions whose log cannot be compacted: a batch is too large, decompressed, or has too many keys for the map",
+);
+
 // Series that shards record.
 
 /** A histogram for each key, one behind the other. */
@@ -327,6 +350,10 @@ export const Slot = {
   OFFLINE: layout.place(OFFLINE),
   UNDER_REPLICATED: layout.place(UNDER_REPLICATED),
   BELOW_MINIMUM: layout.place(BELOW_MINIMUM),
+  COMPACTIONS: layout.place(COMPACTIONS),
+  COMPACTION_READ: layout.place(COMPACTION_READ),
+  COMPACTION_FREED: layout.place(COMPACTION_FREED),
+  UNCOMPACTABLE: layout.place(UNCOMPACTABLE),
 } as const;
 /** The budgets of a shard's memory, used and limit in turn. */
 export const BUDGETS = [

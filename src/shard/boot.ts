@@ -24,6 +24,7 @@ import { windowBytesMax } from "../io/record_walk.ts";
 import { wrapRegion } from "../io/region.ts";
 import type { Shim } from "../io/shim.ts";
 import { ShimRegexes } from "../io/shim_regexes.ts";
+import { openRegionCompactor } from "../io/record_compactor.ts";
 import { openRegionWalk } from "../io/shim_walk.ts";
 import { SystemClock } from "../io/system_clock.ts";
 import { runTask } from "../io/task.ts";
@@ -317,6 +318,7 @@ export class RunningShard {
       crc32c: this.#storageContext.crc32c,
       regexes: new ShimRegexes(this.#shim),
       openWalk: () => openRegionWalk(this.#shim, windowBytesMax(this.#boot.arenaBytes)),
+      openCompactor: () => openRegionCompactor(this.#shim, windowBytesMax(this.#boot.arenaBytes)),
       logger: this.#logger,
       recorder: this.#recorder,
       nowMs: () => this.#reactor.nowMs,

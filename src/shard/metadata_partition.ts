@@ -29,7 +29,7 @@ export function controllerPartition(
   incarnation: number | null,
 ): Partition {
   // Kept whole: a command refers to those before it.
-  const config = new TopicConfig(new Map([["cleanup.policy", "compact"]]), settings);
+  const config = new TopicConfig(new Map([["cleanup.policy", ""]]), settings);
   const topic = new TopicImage({ topicId: ZERO_UUID, name: METADATA_TOPIC }, -1, config);
   const image = new PartitionImage({
     topic,

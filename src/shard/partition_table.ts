@@ -172,7 +172,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   }
 
   /** Logs may be created, and deleted where others hold the partition now. */
-  get #mayChangeLogs(): boolean {
+  get mayChangeLogs(): boolean {
     return this.#isCurrent && !this.#isFrozen;
   }
 
@@ -189,7 +189,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
 
   /** An older image does not know who has got a log since. */
   #isWhoElseKnown({ image: { groupId } }: Partition): boolean {
-    return this.#mayChangeLogs || groupId === CONTROLLER_GROUP_ID;
+    return this.mayChangeLogs || groupId === CONTROLLER_GROUP_ID;
   }
 
   /**
@@ -209,7 +209,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
   }
 
   #openWaiting(): void {
-    if (!this.#mayChangeLogs) return;
+    if (!this.mayChangeLogs) return;
     const waiting = [...this.#withoutLog];
     this.#withoutLog.clear();
     for (const image of waiting) this.partitionAdded(image);
@@ -290,11 +290,11 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
       this.#withoutLog.add(image);
       // The image may not know yet whose log that is.
       const last = image.holderOf(nodeId)?.since ?? image.change;
-      if (!this.#mayChangeLogs || log.incarnation > incarnationOfLog(last)) return;
+      if (!this.mayChangeLogs || log.incarnation > incarnationOfLog(last)) return;
       return this.#deleteLog(groupId, image);
     }
     if (incarnation === null) return;
-    if (log === undefined && !this.#mayChangeLogs) {
+    if (log === undefined && !this.mayChangeLogs) {
       this.#withoutLog.add(image);
       return;
     }
@@ -309,7 +309,7 @@ export class PartitionTable implements PartitionDirectory, ImageListener {
    * replicas again, which have elected one of them since.
    */
   #forceIfSaid({ image, replica }: Partition): void {
-    if (image.isForced && this.#mayChangeLogs) replica.force();
+    if (image.isForced && this.mayChangeLogs) replica.force();
   }
 
   #deleteLog(groupId: number, next: PartitionImage | null): void {

@@ -74,6 +74,8 @@ import { ShardPeers } from "./shard_peers.ts";
 import { NO_CALLER, shardServices } from "./shard_services.ts";
 import { ShardTransactions } from "./shard_transactions.ts";
 import { TurnQueue } from "./turn_queue.ts";
+import { LogCompaction } from "./log_compaction.ts";
+import { Upkeep } from "./upkeep.ts";
 
 /** A value of `replica.selector.class`. */
 const RACK_AWARE = ".RackAwareReplicaSelector";
@@ -81,8 +83,6 @@ const RACK_AWARE = ".RackAwareReplicaSelector";
 const SETTLE_MS = 2_000;
 /** How long a stop waits for open requests (ms), and at most half of `shutdown.timeout.ms`. */
 const DRAIN_MS = 2_000;
-/** Between two slices of a round that expires silent producers. */
-const EXPIRE_SLICE_PAUSE_MS = 10;
 /** A disk too full to keep room for the next start is asked again after this time (ms). */
 const BALLAST_RETRY_MS = 5_000;
 export class Shard {
@@ -142,8 +142,7 @@ export class Shard {
   /** Of batches that clients produce. */
   readonly #checks: RecordChecks;
   #writable = false;
-  readonly #retention: Timer;
-  readonly #expiration: Timer;
+  readonly #upkeep: Upkeep;
   /** Space that could not be held yet; 0: none is missing. */
   #ballastBytes = 0;
   readonly #ballast = new Timer(() => runTask(this.keepBallast(this.#ballastBytes), () => {}));
@@ -386,10 +385,26 @@ export class Shard {
       tell: (led) => this.#tellLed(led),
       onLooked: () => this.#writable = true,
     });
-    this.#retention = new Timer(() => this.#applyRetention());
-    timers.schedule(this.#retention, nowMs() + this.#retentionIntervalMs);
-    this.#expiration = new Timer(() => this.#expireProducers());
-    timers.schedule(this.#expiration, nowMs() + this.#expirationIntervalMs);
+    const compaction = new LogCompaction({
+      storage,
+      partitions: () => partitions.mayChangeLogs ? partitions.all() : [],
+      compactor: options.openCompactor(),
+      settings: this.settings,
+      shardCount,
+      blockSizeMax: blocks.arena.blockSizeMax,
+      timers,
+      nowMs,
+      wallMs,
+      events: this.events,
+      recorder,
+    });
+    this.#upkeep = new Upkeep({
+      ...options,
+      partitions,
+      compaction,
+      settings: this.settings,
+      wallMs,
+    });
   }
 
   /** The controller, when this node is it; only on its shard. */
@@ -475,9 +490,8 @@ export class Shard {
    * the metadata log has no removal is kept, because the metadata log may have lost records.
    */
   deleteOrphans(): void {
-    const { logger, timers, nowMs } = this.options;
-    // The first look: of producers of whom it is not known, time runs from here.
-    timers.schedule(this.#expiration, nowMs() + EXPIRE_SLICE_PAUSE_MS);
+    const { logger } = this.options;
+    this.#upkeep.begin();
     const { deleted, unowned } = this.partitions.deleteOrphans(this.image.removedGroups);
     if (deleted > 0) {
       logger.log(LogLevel.INFO, "Deleting logs of topics that are gone", { deleted });
@@ -508,8 +522,7 @@ export class Shard {
     const { timers } = this.options;
     // Clients go where leadership went, while they are still answered here.
     yield* this.leadership.handOver();
-    timers.cancel(this.#retention);
-    timers.cancel(this.#expiration);
+    yield* this.#upkeep.stop();
     timers.cancel(this.#ballast);
     this.seat.drain();
     this.steward.stop();
@@ -572,28 +585,5 @@ export class Shard {
   *#pause(ms: number): Task<void> {
     const { timers, nowMs } = this.options;
     yield* until<void>((done) => timers.schedule(new Timer(done), nowMs() + ms));
-  }
-
-  get #retentionIntervalMs(): number {
-    return this.settings.number("log.retention.check.interval.ms");
-  }
-
-  #applyRetention(): void {
-    const { clock, timers, nowMs } = this.options;
-    this.partitions.applyRetention(clock.wallMs());
-    timers.schedule(this.#retention, nowMs() + this.#retentionIntervalMs);
-  }
-
-  /** Drops silent producers of the next logs; pauses after each round through all of them. */
-  #expireProducers(): void {
-    const { clock, timers, nowMs } = this.options;
-    const expirationMs = this.settings.number("producer.id.expiration.ms");
-    const again = this.partitions.expireProducers(clock.wallMs(), expirationMs);
-    const pauseMs = again ? EXPIRE_SLICE_PAUSE_MS : this.#expirationIntervalMs;
-    timers.schedule(this.#expiration, nowMs() + pauseMs);
-  }
-
-  get #expirationIntervalMs(): number {
-    return this.settings.number("producer.id.expiration.check.interval.ms");
   }
 }

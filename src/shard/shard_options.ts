@@ -11,6 +11,7 @@ import type { Memory } from "../bytes/memory.ts";
 import type { VersionRange } from "../cluster/logical_version.ts";
 import type { Clock } from "../io/clock.ts";
 import type { Disk } from "../io/disk.ts";
+import type { RecordCompactor } from "../io/record_compactor.ts";
 import type { RecordWalk } from "../io/record_walk.ts";
 import type { RegexEngine } from "../io/regexes.ts";
 import type { Sockets } from "../io/sockets.ts";
@@ -69,6 +70,8 @@ export interface ShardOptions {
   readonly openWalk: () => RecordWalk;
   /** Regular expressions of consumers. */
   readonly regexes: RegexEngine;
+  /** Opens a compactor of batches in `memory`. */
+  readonly openCompactor: () => RecordCompactor;
   readonly logger: Logger;
   /** Where metrics are recorded; one of the shard's own when absent. */
   readonly recorder?: ShardRecorder;

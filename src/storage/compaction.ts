@@ -113,7 +113,7 @@ export function planOf(
   policy: CompactionPolicy,
   nowMs: number,
 ): CompactionPlan | null {
-  if (log.suspect || log.deleted) return null;
+  if (log.suspect || log.deleted || log.segmentList.length < 2) return null;
   const committed = log.offsetAt(log.committedIndex + 1);
   const unstable = log.producers.firstUnstable();
   const limit = Math.min(committed, log.durableEndOffset, unstable < 0 ? Infinity : unstable);
@@ -214,7 +214,9 @@ export class CompactionRound {
     while (next < covered) {
       const segments = this.#log.segmentList;
       const from = segments.findIndex((segment) => segment.endOffset > next);
-      const count = from < 0 ? 0 : groupLength(plannedSegments(this.#log), from, covered, segmentBytes);
+      const count = from < 0
+        ? 0
+        : groupLength(plannedSegments(this.#log), from, covered, segmentBytes);
       if (count === 0) return new Stop(Compacted.LATER);
       const group = segments.slice(from, from + count);
       next = group.at(-1)!.endOffset;
@@ -250,7 +252,10 @@ export class CompactionRound {
       if (segment.baseOffset >= endOffset) break;
       const loaded = yield* this.#parts.loader.loadIndex(segment);
       if (loaded < 0 || segment.dropped) return new Stop(Compacted.LATER);
-      const first = Math.max(0, segment.index.findOffset(Math.max(dirtyOffset, segment.baseOffset)));
+      const first = Math.max(
+        0,
+        segment.index.findOffset(Math.max(dirtyOffset, segment.baseOffset)),
+      );
       for (let extent = first; extent < segment.index.count; extent++) {
         const length = yield* this.#read(segment, extent);
         if (length < 0) return new Stop(Compacted.LATER);

@@ -28,7 +28,7 @@ import { LARGE_APPEND_BYTES } from "./large_append.ts";
 import { LOG_BUSY } from "./log.ts";
 import type { LogParts } from "./log_parts.ts";
 import { PartitionLog } from "./partition_log.ts";
-import { logDirectoryName, nameDirectories } from "./log_names.ts";
+import { logDirectoryName, nameDirectories, openAhead } from "./log_names.ts";
 import { ProducerCensus } from "./producer_census.ts";
 import { Reaper } from "./reaper.ts";
 import type { LostExtent, Segment } from "./segment.ts";
@@ -66,8 +66,6 @@ const MEMORY_RETRY_MS = 5;
 const CHECKPOINT_RETRY_MS = 500;
 /** Directory of all logs, below the data directory. */
 export const LOGS_DIRECTORY = "logs";
-/** Logs whose first segment is made in one turn, before there are records. */
-const OPEN_AHEAD_LOGS = 4;
 
 export interface EngineOptions {
   readonly shard: number;
@@ -246,15 +244,15 @@ export class Engine implements ShardStorage, LogParts {
   }
 
   *refill(
-    { groupId, file, position }: ExtentPlace,
+    place: ExtentPlace,
     source: RecordSource,
     mayBlank: boolean,
   ): Task<Refilled> {
-    const log = this.logs.get(groupId);
-    const segment = log?.segmentList.find((one) => one.file.path === file);
+    const log = this.logs.get(place.groupId);
+    const segment = this.#segmentAt(place);
     if (log === undefined || segment === undefined) return Refilled.MENDED;
-    const result = yield* refillExtent(this, log, segment, position, source, mayBlank);
-    if (result === Refilled.MENDED) this.loader.noteMended(segment, position);
+    const result = yield* refillExtent(this, log, segment, place.position, source, mayBlank);
+    if (result === Refilled.MENDED) this.loader.noteMended(segment, place.position);
     return result;
   }
 
@@ -276,7 +274,7 @@ export class Engine implements ShardStorage, LogParts {
     this.#nowMs = nowMs;
     this.#recordCreations();
     this.#nameDirectories();
-    this.#openAhead();
+    openAhead(this.#unopened);
     this.#pumpBehindJournal(nowMs, this.#flush());
     this.loader.retry();
     if (this.#turnWaiters.length > 0) {
@@ -335,9 +333,9 @@ export class Engine implements ShardStorage, LogParts {
    * @param damages of any shard's logs; those of others are passed by
    */
   *giveUp(damages: readonly Damage[]): Task<void> {
-    for (const { groupId, file, position } of damages) {
-      const segment = this.logs.get(groupId)?.segmentList.find((one) => one.file.path === file);
-      if (segment !== undefined) yield* this.loader.giveUp(segment, position);
+    for (const damage of damages) {
+      const segment = this.#segmentAt(damage);
+      if (segment !== undefined) yield* this.loader.giveUp(segment, damage.position);
     }
   }
 
@@ -507,11 +505,8 @@ export class Engine implements ShardStorage, LogParts {
     });
   }
 
-  /** A few in each turn: so that the creation of thousands of partitions does not hold up existing ones. */
-  #openAhead(): void {
-    for (let i = 0; i < OPEN_AHEAD_LOGS && this.#unopened.length > 0; i++) {
-      this.#unopened.pop()!.openAhead();
-    }
+  #segmentAt({ groupId, file }: ExtentPlace): Segment | undefined {
+    return this.logs.get(groupId)?.segmentList.find((one) => one.file.path === file);
   }
 
   /** Tells logs whose appends were refused, except those that still cannot go on. */

@@ -16,6 +16,9 @@ import type { PartitionLog } from "./partition_log.ts";
 /** Bytes of a log's name in its directory's name: two numbers follow, and a file system allows 255 bytes. */
 const NAME_LENGTH_MAX = 200;
 
+/** Logs whose first segment is made in one turn, before there are records. */
+const OPEN_AHEAD_LOGS = 4;
+
 /** Group id and incarnation identify the log; the name before them is for people. */
 export function logDirectoryName(
   log: { readonly name: string; readonly groupId: number; readonly incarnation: number },
@@ -78,4 +81,12 @@ export function* nameDirectories(
   if (synced < 0) return synced;
   for (const log of made) log.reachNamed();
   return result;
+}
+
+/**
+ * Takes some logs off the list, and has their first segment made: a few in each turn, so that the creation of thousands of
+ * partitions does not hold up existing ones.
+ */
+export function openAhead(unopened: PartitionLog[]): void {
+  for (let i = 0; i < OPEN_AHEAD_LOGS && unopened.length > 0; i++) unopened.pop()!.openAhead();
 }

@@ -21,7 +21,12 @@ import { Compacted } from "../../src/storage/compaction.ts";
 import { MetaKind } from "../../src/storage/log.ts";
 import type { PartitionLog } from "../../src/storage/partition_log.ts";
 import { buildEndTransactionMarker } from "../../src/wire/control_records.ts";
-import { batchBaseOffset, batchEndOffset, batchLeaderEpoch, batchSize } from "../../src/wire/record_batch.ts";
+import {
+  batchBaseOffset,
+  batchEndOffset,
+  batchLeaderEpoch,
+  batchSize,
+} from "../../src/wire/record_batch.ts";
 import type { Compression } from "../../src/wire/record_batch.ts";
 import { RecordBatchBuilder } from "../../src/wire/record_batch_builder.ts";
 import { TestNode } from "./storage_node.ts";
@@ -81,7 +86,13 @@ export class CompactionSimulation {
     assert.deepEqual(this.node.damages, [], "nothing is damaged");
     const engine = this.node.engines[0]!;
     if (this.node.log(GROUP) === undefined) {
-      engine.createLog({ groupId: GROUP, incarnation: 1, name: "keyed-0", segmentLimits: LIMITS, listener: null });
+      engine.createLog({
+        groupId: GROUP,
+        incarnation: 1,
+        name: "keyed-0",
+        segmentLimits: LIMITS,
+        listener: null,
+      });
       this.node.settle();
     }
     const { log } = this;
@@ -90,7 +101,9 @@ export class CompactionSimulation {
     this.#term = log.lastTerm + 1;
     this.#newTerm();
     this.check();
-    const cutAfter = this.#random.nextBelow(3) === 0 ? Infinity : 1 + this.#random.nextBelow(steps * 6);
+    const cutAfter = this.#random.nextBelow(3) === 0
+      ? Infinity
+      : 1 + this.#random.nextBelow(steps * 6);
     this.node.disk.crashAfterOps(cutAfter);
     for (let step = 0; step < steps && !this.node.disk.crashed; step++) this.#step();
     if (!this.node.disk.crashed) {
@@ -158,7 +171,13 @@ export class CompactionSimulation {
         timestamp,
         headers: random.nextBelow(3) === 0 ? [{ key: "h", value: null }] : [],
       });
-      records.push({ key, value, timestamp, transaction: isTransactional ? producerId : -1, isAborted: false });
+      records.push({
+        key,
+        value,
+        timestamp,
+        transaction: isTransactional ? producerId : -1,
+        isAborted: false,
+      });
     }
     const compression = random.nextBelow(5) as Compression;
     const baseSequence = producerId < 0 ? -1 : (this.#sequences.get(producerId) ?? 0);
@@ -264,8 +283,16 @@ export class CompactionSimulation {
       assert.equal(batchBaseOffset(view, at), next, "a batch follows the one before");
       bases.add(next);
       const end = batchEndOffset(view, at);
-      assert.equal(batchLeaderEpoch(view, at), log.termAt(log.indexAt(next)), "a batch has its term");
-      assert.equal(log.indexAt(end - 1) - log.indexAt(next), end - 1 - next, "no entry is inside of a batch");
+      assert.equal(
+        batchLeaderEpoch(view, at),
+        log.termAt(log.indexAt(next)),
+        "a batch has its term",
+      );
+      assert.equal(
+        log.indexAt(end - 1) - log.indexAt(next),
+        end - 1 - next,
+        "no entry is inside of a batch",
+      );
       next = end;
     }
     assert.equal(next, log.endOffset);
@@ -287,11 +314,18 @@ export class CompactionSimulation {
       assert.ok(expected !== null && expected !== undefined, `offset ${offset} is not a record`);
       assert.ok(!expected.isAborted, `offset ${offset} was aborted`);
       const found = { key: text(key), value: text(value), timestamp };
-      assert.deepEqual(found, { key: expected.key, value: expected.value, timestamp: expected.timestamp });
+      assert.deepEqual(found, {
+        key: expected.key,
+        value: expected.value,
+        timestamp: expected.timestamp,
+      });
       seen.add(offset);
       put(values, expected);
       if (!isCompacted || offset >= log.chain.cleanOffset) continue;
-      assert.ok(!cleaned.has(expected.key), `key ${expected.key} is there twice below ${log.chain.cleanOffset}`);
+      assert.ok(
+        !cleaned.has(expected.key),
+        `key ${expected.key} is there twice below ${log.chain.cleanOffset}`,
+      );
       cleaned.add(expected.key);
     }
     const model = new Map<string, string>();
@@ -312,7 +346,9 @@ export class CompactionSimulation {
     assert.deepEqual([...values].sort(), [...model].sort());
     for (const { producerId, lastSequence } of log.producers.summaries()) {
       const base = log.producers.lastBatchOf(producerId);
-      if (lastSequence >= 0) assert.ok(bases.has(base), `the last batch of producer ${producerId} is gone`);
+      if (lastSequence >= 0) {
+        assert.ok(bases.has(base), `the last batch of producer ${producerId} is gone`);
+      }
     }
   }
 }

@@ -24,10 +24,6 @@ import type { Disk } from "../../src/io/disk.ts";
 import { MemoryDisk, type MemoryDiskOptions } from "../../src/io/memory_disk.ts";
 import { PatientDisk } from "../../src/io/patient_disk.ts";
 import { runTask, type Task } from "../../src/io/task.ts";
-import { type RecordWalk, windowBytesMax } from "../../src/io/record_walk.ts";
-import { loadShim } from "../../src/io/shim.ts";
-import { ShimRegexes } from "../../src/io/shim_regexes.ts";
-import { openBufferWalk, type ShimWalk } from "../../src/io/shim_walk.ts";
 import { Timer, type Timers } from "../../src/io/timers.ts";
 import type { SnapshotPolicy } from "../../src/kafka/applied_log.ts";
 import type { MakeReplica } from "../../src/replication/replica.ts";
@@ -49,6 +45,7 @@ import type { Damage, ShardStorage, StorageContext } from "../../src/storage/sha
 import { ShardPace } from "./shard_pace.ts";
 import { readToEnd } from "./read_to_end.ts";
 import { ClientEnd, MemoryDescriptors } from "./memory_sockets.ts";
+import { ShimParts } from "./shim_parts.ts";
 import { SimShard } from "./sim_shard.ts";
 import { newWorld, RPC_PORT, simRpcAddress, type SimWorld, STEP_MS } from "./sim_world.ts";
 
@@ -60,7 +57,6 @@ const SLEEPS_MAX = 16;
 const WALL_START_MS = 1_700_000_000_000;
 
 /** Loaded once: that takes longer than many a simulation. */
-const SHIM = loadShim();
 
 export interface SimNodeOptions {
   readonly seed: number;
@@ -88,11 +84,6 @@ export interface SimNodeOptions {
   readonly seeds?: readonly RpcAddress[];
 }
 
-/** Tests leave nodes behind; the shim's walks are not the collector's. */
-const LEFT_BEHIND = new FinalizationRegistry<ShimWalk[]>((walks) => {
-  for (const walk of walks) walk.close();
-});
-
 export class SimNode {
   readonly #options: SimNodeOptions;
   readonly #world: SimWorld;
@@ -113,8 +104,7 @@ export class SimNode {
   /** As the flags `--seeds` and `--recover-metadata`, for the next start. */
   seeds: readonly RpcAddress[] | undefined;
   recoversMetadata: readonly NamedLife[] = [];
-  /** Closed at the end of a life, or with the node, where a test leaves it behind. */
-  readonly #walks: ShimWalk[] = [];
+  readonly #shimParts: ShimParts;
   #bulk: MemoryDisk | null = null;
   /** Null: every shard takes a turn in each step. */
   #shardPace: ShardPace | null = null;
@@ -156,7 +146,7 @@ export class SimNode {
     this.seeds = options.seeds;
     this.random = new Xoshiro128(options.seed);
     this.#memory = wrapMemory(new ArrayBuffer(0));
-    LEFT_BEHIND.register(this, this.#walks);
+    this.#shimParts = new ShimParts(options.arenaBytes ?? 0);
   }
 
   /** Of this life. */
@@ -404,7 +394,7 @@ export class SimNode {
     this.#refuse();
     this.#world.network.die(this.name);
     this.#world.trace?.note(this.name, "is gone");
-    this.#closeWalks();
+    this.#shimParts.close();
     this.shards = [];
   }
 
@@ -529,18 +519,6 @@ export class SimNode {
     });
   }
 
-  /** The shim's own walk: it computes and touches nothing else. */
-  #openWalk(): RecordWalk {
-    const windowMax = windowBytesMax(this.#options.arenaBytes ?? 0);
-    const walk = openBufferWalk(SHIM, this.#memory.bytes, windowMax);
-    this.#walks.push(walk);
-    return walk;
-  }
-
-  #closeWalks(): void {
-    for (const walk of this.#walks.splice(0)) walk.close();
-  }
-
   #make(
     { index, timers, blocks, sockets }: SimShard,
     settings: ReadonlyMap<string, string>,
@@ -566,8 +544,9 @@ export class SimNode {
       timers,
       random: this.random,
       crc32c: context.crc32c,
-      regexes: new ShimRegexes(SHIM),
-      openWalk: () => this.#openWalk(),
+      regexes: this.#shimParts.regexes,
+      openWalk: () => this.#shimParts.walk(this.#memory.bytes),
+      openCompactor: () => this.#shimParts.compactor(this.#memory.bytes),
       logger: this.#logger,
       nowMs: () => this.nowMs,
       peerOf: () => "127.0.0.1:1",
