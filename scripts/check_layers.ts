@@ -49,6 +49,7 @@ const PURE_IO = new Set([
   "range_cursor",
   "record_walk",
   "regexes",
+  "record_compactor",
 ]);
 
 const PURE_FOLDERS = new Set([

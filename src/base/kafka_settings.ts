@@ -28,7 +28,7 @@ const ignored = { ignored: true } as const;
 const fixed = { ignored: true, fixed: true } as const;
 
 const NO_POOLS = "Gregor runs one thread per core (--cores) and has no thread pools.";
-const NO_COMPACTION = "Logs are not compacted yet.";
+const OWN_COMPACTION = "Each core compacts its own logs, one at a time.";
 const NO_FLUSH_TIMER = "Gregor flushes before every acknowledgement.";
 const NO_PURGATORY = "Waiting requests end at their deadline; there is nothing to purge.";
 const NO_QUOTAS = "There are no quotas yet.";
@@ -87,17 +87,9 @@ export const KAFKA_ONLY_SETTINGS = {
   "kafka.metrics.polling.interval.secs": intSetting(10, NO_JMX, { ...fixed, min: 1 }),
   "kafka.metrics.reporters": listSetting("", NO_JMX, fixed),
   "leader.replication.throttled.rate": longSetting(LONG_MAX_TEXT, OWN_PACE, { ...ignored, min: 0 }),
-  "log.cleaner.backoff.ms": longSetting(15_000, NO_COMPACTION, { ...ignored, min: 0 }),
-  "log.cleaner.dedupe.buffer.size": longSetting(128 * MIB, NO_COMPACTION, ignored),
-  "log.cleaner.enable": booleanSetting(true, NO_COMPACTION, fixed),
-  "log.cleaner.io.buffer.load.factor": doubleSetting(0.9, NO_COMPACTION, ignored),
-  "log.cleaner.io.buffer.size": intSetting(MIB / 2, NO_COMPACTION, { ...ignored, min: 0 }),
-  "log.cleaner.io.max.bytes.per.second": doubleSetting(
-    "1.7976931348623157E308",
-    NO_COMPACTION,
-    ignored,
-  ),
-  "log.cleaner.threads": intSetting(1, NO_COMPACTION, { ...ignored, min: 0 }),
+  "log.cleaner.io.buffer.load.factor": doubleSetting(0.9, OWN_COMPACTION, ignored),
+  "log.cleaner.io.buffer.size": intSetting(MIB / 2, OWN_COMPACTION, { ...ignored, min: 0 }),
+  "log.cleaner.threads": intSetting(1, OWN_COMPACTION, { ...ignored, min: 0 }),
   "log.dir.failure.timeout.ms": longSetting(
     30_000,
     "There is one data directory; a disk error ends the broker at once.",

@@ -161,22 +161,23 @@ const LOG_SETTINGS = {
     "How far in the future a producer's timestamp may lie.",
     { ...ms, min: 0 },
   ),
-  "log.cleaner.enable": booleanSetting(true, "Whether logs of compacted topics are compacted."),
+  "log.cleaner.enable": booleanSetting(
+    true,
+    "Whether logs of compacted topics are compacted.",
+    fixed,
+  ),
   "log.cleaner.backoff.ms": longSetting(
     15_000,
-    "How often it is looked whether a log is to be compacted.",
-    { ...ms, min: 0 },
+    "How often it is looked whether a log is to be compacted (ms).",
+    { min: 0 },
   ),
   "log.cleaner.dedupe.buffer.size": longSetting(
-    134_217_728,
-    "Memory for the keys of the logs that are being compacted, on all cores together; a core takes at most " +
-      "1/32 of its memory.",
-    { ...bytes, min: MIB },
+    128 * MIB,
+    "Memory for the keys of logs that are being compacted, for all cores; a core takes 1/32 of its own at most.",
   ),
   "log.cleaner.io.max.bytes.per.second": doubleSetting(
-    Number.MAX_VALUE,
+    "1.7976931348623157E308",
     "Bytes that compaction reads in a second on each core; 16 MiB at most.",
-    { min: 1024 },
   ),
   "log.cleaner.min.cleanable.ratio": doubleSetting(
     0.5,

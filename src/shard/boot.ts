@@ -24,7 +24,7 @@ import { windowBytesMax } from "../io/record_walk.ts";
 import { wrapRegion } from "../io/region.ts";
 import type { Shim } from "../io/shim.ts";
 import { ShimRegexes } from "../io/shim_regexes.ts";
-import { openRegionCompactor } from "../io/record_compactor.ts";
+import { openRegionCompactor } from "../io/shim_compactor.ts";
 import { openRegionWalk } from "../io/shim_walk.ts";
 import { SystemClock } from "../io/system_clock.ts";
 import { runTask } from "../io/task.ts";

@@ -2,8 +2,8 @@
  * When a shard's logs are compacted: one at a time, the dirtiest first, so slowly that who produces and consumes does not
  * notice.
  *
- * Every replica compacts its own log, up to what is committed and of no open transaction. What a tombstone or a marker says
- * must reach replicas that still have what it deletes; in a log with several replicas they stay.
+ * A log is compacted up to what is committed and of no open transaction. One with several replicas is not: a replica that
+ * lags would miss what a tombstone says that another one has dropped.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import type { Partition } from "../kafka/partition.ts";
 import { LogLevel } from "../base/logger.ts";
 import { Slot } from "../metrics/catalog.ts";
 import type { ShardRecorder } from "../metrics/recorder.ts";
-import { Compacted, type CompactionResult } from "../storage/compaction.ts";
+import { Compacted, type CompactionResult, MAP_BYTES_MIN } from "../storage/compaction.ts";
 import type { CompactionPlan, CompactionPolicy } from "../storage/compaction_plan.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 
@@ -55,8 +55,6 @@ export class LogCompaction {
   readonly #options: LogCompactionOptions;
   readonly #timer: Timer;
   readonly #pause: Timer;
-  readonly #bytesPerMs: number;
-  readonly #mapBytesMax: number;
   /** Groups whose log cannot be compacted as it is, until the next start. */
   readonly #unable = new Set<number>();
   /** Who waits for the pace. */
@@ -66,14 +64,9 @@ export class LogCompaction {
 
   constructor(options: LogCompactionOptions) {
     this.#options = options;
-    const { settings, shardCount, blockSizeMax } = options;
-    const perSecond = settings.number("log.cleaner.io.max.bytes.per.second");
-    this.#bytesPerMs = Math.min(BYTES_PER_MS_MAX, perSecond / 1000);
-    const share = settings.number("log.cleaner.dedupe.buffer.size") / shardCount;
-    this.#mapBytesMax = 2 ** Math.floor(Math.log2(Math.min(share, blockSizeMax / MAP_SHARE)));
     this.#timer = new Timer(() => this.#look());
     this.#pause = new Timer(() => this.#goOn());
-    this.#isStopped = !settings.boolean("log.cleaner.enable");
+    this.#isStopped = !options.settings.boolean("log.cleaner.enable");
     if (!this.#isStopped) this.#later(this.#backoffMs);
   }
 
@@ -91,6 +84,18 @@ export class LogCompaction {
 
   get #backoffMs(): number {
     return this.#options.settings.number("log.cleaner.backoff.ms");
+  }
+
+  get #mapBytesMax(): number {
+    const { settings, shardCount, blockSizeMax } = this.#options;
+    const share = settings.number("log.cleaner.dedupe.buffer.size") / shardCount;
+    const bytes = Math.max(MAP_BYTES_MIN, Math.min(share, blockSizeMax / MAP_SHARE));
+    return 2 ** Math.floor(Math.log2(bytes));
+  }
+
+  get #bytesPerMs(): number {
+    const perSecond = this.#options.settings.number("log.cleaner.io.max.bytes.per.second");
+    return Math.max(1, Math.min(BYTES_PER_MS_MAX, perSecond / 1000));
   }
 
   #later(ms: number): void {
@@ -111,7 +116,7 @@ export class LogCompaction {
     const round = storage.compactions.compact(partition.image.groupId, {
       policy,
       nowMs: wallMs(),
-      removalEnd: partition.replica.isAlone ? Infinity : 0,
+      removalEnd: () => partition.replica.isAlone ? Infinity : 0,
       mapBytesMax: this.#mapBytesMax,
       compactor,
       pace: (bytes) => this.#pace(bytes),
@@ -131,7 +136,7 @@ export class LogCompaction {
     let unable = 0;
     for (const partition of partitions()) {
       const policy = partition.limits.compaction;
-      if (policy === null) continue;
+      if (policy === null || !partition.replica.isAlone) continue;
       const { groupId } = partition.image;
       if (this.#unable.has(groupId)) {
         unable++;

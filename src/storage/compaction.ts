@@ -56,7 +56,7 @@ import { extentSeed, roundDown, roundUp } from "./write_behind.ts";
 /** The map is full when so much of it is used: beyond, looking for a key takes long. */
 const MAP_LOAD = 0.75;
 /** Smallest map that is worth a round (bytes). */
-const MAP_BYTES_MIN = 64 * 1024;
+export const MAP_BYTES_MIN = 64 * 1024;
 /** Offsets that one round covers at most: the map counts them from its first one. */
 const ROUND_OFFSETS_MAX = 2 ** 32 - 2;
 
@@ -76,8 +76,11 @@ export interface CompactionOrder {
   readonly policy: CompactionPolicy;
   /** Wall clock (ms). */
   readonly nowMs: number;
-  /** Tombstones and markers at or beyond it stay: another replica may lack what they say. */
-  readonly removalEnd: number;
+  /**
+   * Tombstones and markers at or beyond it stay: another replica may lack what they say. Asked when a round begins; where less is
+   * allowed before a segment takes the place of others, it does not.
+   */
+  removalEnd(): number;
   /** Memory for the map (bytes). */
   readonly mapBytesMax: number;
   readonly compactor: RecordCompactor;
@@ -158,6 +161,7 @@ export class CompactionRound {
   readonly #order: CompactionOrder;
   readonly #plan: CompactionPlan;
   readonly #swap: (group: readonly Segment[], by: Segment) => void;
+  readonly #removalEnd: number;
   #rules: CompactionRules;
   #keys: KeyMapPlace = NO_KEYS;
   #rewrite: RewriteRules;
@@ -189,7 +193,8 @@ export class CompactionRound {
     this.#order = order;
     this.#plan = plan;
     this.#swap = swap;
-    this.#rules = new CompactionRules(log, order.nowMs, order.removalEnd);
+    this.#removalEnd = order.removalEnd();
+    this.#rules = new CompactionRules(log, order.nowMs, this.#removalEnd);
     this.#rewrite = { coveredEnd: plan.dirtyOffset, nowMs: order.nowMs, horizonMs: order.nowMs };
   }
 
@@ -329,7 +334,7 @@ export class CompactionRound {
     this.#writer = null;
     writer.release();
     const hasChanged = group.some((segment, i) => segment.index.cuts !== cuts[i]) ||
-      !this.#isStill(group);
+      !this.#isStill(group) || this.#order.removalEnd() < this.#removalEnd;
     if (stop === null && hasChanged) stop = new Stop(Compacted.LATER);
     if (stop !== null) {
       writer.abandon();

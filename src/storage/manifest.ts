@@ -6,7 +6,7 @@
  * ```
  *   gregor manifest crc32c=1a2b3c4d bytes=812
  *   {
- *     "formatVersion": 7,
+ *     "formatVersion": 8,
  *     ...
  *   }
  * ```
@@ -30,7 +30,7 @@ import { io, type Task } from "../io/task.ts";
  * manifest names, and is raised with the format of any of it: an older program that went on would take rows
  * that it cannot read for damage.
  */
-export const MANIFEST_FORMAT_VERSION = 7;
+export const MANIFEST_FORMAT_VERSION = 8;
 export const MANIFEST_PATH = "manifest";
 /** Read when the manifest is lost; written after it, best effort. */
 export const MANIFEST_COPY_PATH = "manifest.copy";

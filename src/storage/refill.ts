@@ -4,7 +4,7 @@
  * Replicas of a log have the same batches, byte for byte, and an entry of a term at an index is the same entry on every
  * node that has one there (Raft's log matching). So what has come is right when it matches the checksum that the index
  * has of the extent; or when its batches are whole, and have the offsets, the terms and the size that this log knows
- * of its own.
+ * of its own. Of a segment that compaction has written only the checksum tells.
  *
  * ```text
  *   settle    nothing in memory is still to be written to these blocks; the segment is closed where that takes it
@@ -207,7 +207,9 @@ class Refill implements MemoryLack {
     if (this.#hasChanged) return Refilled.BUSY;
     const checksum = this.#parts.context.crc32c(from, length, extentSeed(groupId, position));
     const isKnown = checksum === index.checksums[extent];
-    if (got !== length || (!isKnown && !this.#areTermsKnown)) return Refilled.ABSENT;
+    // What compaction has written need not be what others have, though it looks alike.
+    const isAlike = this.#areTermsKnown && !this.#segment.compacted;
+    if (got !== length || (!isKnown && !isAlike)) return Refilled.ABSENT;
     let written = yield* this.#write(position, length);
     if (written === Refilled.EDGE) written = yield* this.#writeRun();
     if (written !== Refilled.MENDED) return written;
@@ -280,6 +282,7 @@ class Refill implements MemoryLack {
     const damagedFrom = segment.damagedFrom;
     // What was given up has another size elsewhere: nothing would be in its place behind it.
     if (segment.lost?.some(({ endPosition }) => endPosition > damagedFrom)) return Refilled.ABSENT;
+    if (segment.compacted) return Refilled.ABSENT;
     if (!(yield* this.#settle(Infinity))) return Refilled.BUSY;
     for (let pieces = 1;; pieces *= PIECES_FACTOR) {
       let result: Refilled = Refilled.MENDED;

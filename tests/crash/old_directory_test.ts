@@ -40,7 +40,7 @@ function producerOf({ topics }: Contents): { id: number; lastSequence: number } 
   return topics.find(({ name }) => name === IDEMPOTENT)!.partitions[0]!.producers[0]!;
 }
 
-for (const name of ["data-2026-11"]) {
+for (const name of ["data-2026-11", "data-2026-12"]) {
   for (const cores of [1, 2, 3]) {
     Deno.test(`a broker with ${cores} cores serves what ${name} holds, and adds to it`, async () => {
       const dataDir = await Deno.makeTempDir({ prefix: "gregor-old-" });

@@ -14,7 +14,8 @@ import type { Random } from "../../src/base/prng.ts";
 import { Xoshiro128 } from "../../src/base/prng.ts";
 import { compress } from "../../src/bytes/compression.ts";
 import { readBatches } from "../../src/cli/client/records.ts";
-import { ShimCompactor } from "../../src/io/record_compactor.ts";
+import { ShimCompactor } from "../../src/io/shim_compactor.ts";
+import { namesIn } from "../../src/io/disk.ts";
 import { loadShim } from "../../src/io/shim.ts";
 import type { Task } from "../../src/io/task.ts";
 import { Compacted } from "../../src/storage/compaction.ts";
@@ -71,7 +72,58 @@ export class CompactionSimulation {
 
   run(lives: number, steps: number): void {
     try {
-      for (let life = 0; life < lives; life++) this.#live(steps);
+      for (let life = 0; life < lives; life++) {
+        const isWhole = this.#random.nextBelow(3) === 0;
+        this.#live(steps, isWhole ? Infinity : 1 + this.#random.nextBelow(steps * 6));
+      }
+    } finally {
+      this.#compactor.close();
+    }
+  }
+
+  /**
+   * A life without a power cut, and one of rounds and checkpoints that a cut ends after `operations` of the disk; then one slot of
+   * the checkpoint is damaged (0, 1; -1: none).
+   *
+   * @returns whether the cut came, and whether the start after it had the log
+   */
+  cutAt(operations: number, slot: number): { isCut: boolean; hasLog: boolean } {
+    const { node } = this;
+    try {
+      this.#live(60, Infinity);
+      assert.ok(node.mount(1));
+      const engine = node.engines[0]!;
+      this.#forgetBeyond(this.log.endOffset);
+      this.#term = this.log.lastTerm;
+      this.log.segmentLimits = LIMITS;
+      this.#commit();
+      node.disk.crashAfterOps(operations);
+      for (let round = 0; round < 3 && !node.disk.crashed; round++) {
+        for (let i = 0; i < 60 && !node.disk.crashed; i++) {
+          this.#append();
+          node.turn();
+          node.disk.run();
+          this.#commit();
+        }
+        if (!node.disk.crashed) this.#compact();
+        for (let i = 0; i < 2 && !node.disk.crashed; i++) {
+          node.settle();
+          engine.checkpoint();
+          node.settle();
+        }
+      }
+      const isCut = node.disk.crashed;
+      node.crash();
+      const slots = namesIn(node.disk, "shards").filter((name) => name.startsWith("checkpoint-"));
+      if (slot >= 0) node.disk.flipBit(`shards/${slots.at(-1 - slot)}`, 100, 1);
+      assert.ok(node.mount(1), "the node starts");
+      const log = node.log(GROUP);
+      const hasLog = log !== undefined && !log.suspect;
+      if (hasLog) {
+        this.#forgetBeyond(log.endOffset);
+        this.check();
+      }
+      return { isCut, hasLog };
     } finally {
       this.#compactor.close();
     }
@@ -81,7 +133,7 @@ export class CompactionSimulation {
     return this.node.log(GROUP) as PartitionLog;
   }
 
-  #live(steps: number): void {
+  #live(steps: number, cutAfter: number): void {
     assert.ok(this.node.mount(1), "the node starts");
     assert.deepEqual(this.node.damages, [], "nothing is damaged");
     const engine = this.node.engines[0]!;
@@ -101,9 +153,6 @@ export class CompactionSimulation {
     this.#term = log.lastTerm + 1;
     this.#newTerm();
     this.check();
-    const cutAfter = this.#random.nextBelow(3) === 0
-      ? Infinity
-      : 1 + this.#random.nextBelow(steps * 6);
     this.node.disk.crashAfterOps(cutAfter);
     for (let step = 0; step < steps && !this.node.disk.crashed; step++) this.#step();
     if (!this.node.disk.crashed) {
@@ -249,18 +298,17 @@ export class CompactionSimulation {
       deleteRetentionMs: DELETE_RETENTION_MS * random.nextBelow(2),
       segmentBytes: LIMITS.segmentBytes,
     };
+    const removalEnd = random.nextBelow(3) === 0 ? 0 : Infinity;
     const { log } = this;
     const before = log.sizeBytes;
     const end = node.engines[0]!.compactions.plan(GROUP, policy, node.nowMs)?.endOffset ?? -1;
     const result = node.finish(node.engines[0]!.compactions.compact(GROUP, {
       policy,
       nowMs: node.nowMs,
-      removalEnd: random.nextBelow(3) === 0 ? 0 : Infinity,
+      removalEnd: () => removalEnd,
       mapBytesMax: pieces ? 4096 : 256 * 1024,
       compactor: this.#compactor,
-      *pace(): Task<boolean> {
-        return true;
-      },
+      pace: () => endTask(true),
     }));
     if (result === null || node.disk.crashed) return;
     assert.equal(result.outcome, Compacted.DONE);

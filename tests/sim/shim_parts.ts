@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type RecordCompactor, ShimCompactor } from "../../src/io/record_compactor.ts";
+import type { RecordCompactor } from "../../src/io/record_compactor.ts";
+import { ShimCompactor } from "../../src/io/shim_compactor.ts";
 import { type RecordWalk, windowBytesMax } from "../../src/io/record_walk.ts";
 import { loadShim } from "../../src/io/shim.ts";
 import { ShimRegexes } from "../../src/io/shim_regexes.ts";

@@ -229,7 +229,8 @@ export const KNOWN_CONFIGS: readonly KnownDifference[] = [
     asked: "To change settings of the log cleaner or of metric reporters.",
     kafkaDoes: "Refuses what its own cleaner or its class loader cannot use.",
     gregorDoes: "Takes every value of the right type.",
-    reason: "There are no such parts: the setting has no effect, and says so.",
+    reason:
+      "Compaction has budgets of its own, which these settings only lower, and there are no reporters.",
   },
   {
     apis: ALTERING,
