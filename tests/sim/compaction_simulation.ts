@@ -17,7 +17,7 @@ import { readBatches } from "../../src/cli/client/records.ts";
 import { ShimCompactor } from "../../src/io/shim_compactor.ts";
 import { namesIn } from "../../src/io/disk.ts";
 import { loadShim } from "../../src/io/shim.ts";
-import type { Task } from "../../src/io/task.ts";
+import { until } from "../../src/io/task.ts";
 import { Compacted } from "../../src/storage/compaction.ts";
 import { MetaKind } from "../../src/storage/log.ts";
 import type { PartitionLog } from "../../src/storage/partition_log.ts";
@@ -308,7 +308,7 @@ export class CompactionSimulation {
       removalEnd: () => removalEnd,
       mapBytesMax: pieces ? 4096 : 256 * 1024,
       compactor: this.#compactor,
-      pace: () => endTask(true),
+      pace: () => until<boolean>((done) => done(true)),
     }));
     if (result === null || node.disk.crashed) return;
     assert.equal(result.outcome, Compacted.DONE);
