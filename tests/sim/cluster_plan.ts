@@ -57,6 +57,8 @@ export interface ClusterPlan extends SwarmPlan {
   readonly roughness: Roughness | null;
   /** One operation of a disk in so many lets nearly all later ones go first; 0: none does. */
   readonly lazyOdds: number;
+  /** Consumers of the new group protocol, in one group. */
+  readonly readers: number;
   /**
    * The disk of this node is damaged between its lives; -1: none is. It is the one that loses its disk, if one does, and others
    * have what it held: of at least three replicas, or records may be lost.
@@ -74,6 +76,7 @@ export interface ClusterPlan extends SwarmPlan {
 type Hardships =
   | Damages
   | "nuisances"
+  | "readers"
   | "outOfStep"
   | "hiccups"
   | "ioErrors"
@@ -112,6 +115,7 @@ export function hardshipsOf(random: Random): Pick<ClusterPlan, Exclude<Hardships
   const nuisances = [2, 6, 15][random.nextBelow(3)]!;
   return {
     nuisances: half() ? nuisances : 0,
+    readers: 0,
     outOfStep: half(),
     hiccups: half(),
     ioErrors: half(),
@@ -148,6 +152,7 @@ export function damagesOf(
 export const SPARED: Pick<ClusterPlan, Hardships> = {
   ...SOUND,
   nuisances: 0,
+  readers: 0,
   outOfStep: false,
   hiccups: false,
   ioErrors: false,
@@ -155,6 +160,11 @@ export const SPARED: Pick<ClusterPlan, Hardships> = {
   roughness: null,
   lazyOdds: 0,
 };
+
+/** Consumers of the new group protocol, in half of the seeds; of a Random of its own, as above. */
+export function readersOf(random: Random): Pick<ClusterPlan, "readers"> {
+  return { readers: random.nextBelow(2) === 0 ? 2 + random.nextBelow(3) : 0 };
+}
 
 export function clusterPlanOf(
   random: Random,

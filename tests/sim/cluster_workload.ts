@@ -23,11 +23,13 @@ import {
   damagesOf,
   hardshipsOf,
   membershipPlanOf,
+  readersOf,
 } from "./cluster_plan.ts";
 import { ClusterWatch } from "./cluster_watch.ts";
 import { DamageBook } from "./damage_book.ts";
 import { DiskTroubles } from "./disk_troubles.ts";
 import { GroupActor } from "./group_actor.ts";
+import { READER_SESSION_MS, ReaderActor, ReaderBook } from "./reader_actor.ts";
 import { checkBudgets, checkMemory } from "./memory_check.ts";
 import { NetworkFaults } from "./network_faults.ts";
 import { NodeFate, type Steps } from "./node_fate.ts";
@@ -50,6 +52,7 @@ const AMBUSH_SEED = 0x3c6ef372;
 const HARDSHIP_SEED = 0x5be0cd19;
 const DAMAGE_SEED = 0x428a2f98;
 const SORES_SEED = 0x71374491;
+const READERS_SEED = 0x3c84_8b1d;
 /** Steps between two looks at all nodes, and at their budgets. */
 const WATCH_STEPS = 4;
 const BUDGET_STEPS = 64;
@@ -100,7 +103,8 @@ export class ClusterWorkload {
     const changes = new Xoshiro128(seed ^ MEMBERSHIP_SEED);
     const hardship = new Xoshiro128(seed ^ HARDSHIP_SEED);
     const members = membershipPlanOf(changes, shape);
-    const hard = { ...members, ...hardshipsOf(hardship) };
+    const readers = readersOf(new Xoshiro128(seed ^ READERS_SEED));
+    const hard = { ...members, ...hardshipsOf(hardship), ...readers };
     const rot = new Xoshiro128(seed ^ DAMAGE_SEED);
     const damages = damagesOf(rot, hard, options.damage === true);
     const plan = this.plan = { ...hard, ...damages, ...options.plan };
@@ -123,6 +127,8 @@ export class ClusterWorkload {
           "log.segment.bytes": `${plan.segmentBytes}`,
           "log.retention.check.interval.ms": "500",
           "offsets.topic.num.partitions": "2",
+          "group.consumer.min.session.timeout.ms": `${READER_SESSION_MS}`,
+          "group.consumer.session.timeout.ms": `${READER_SESSION_MS}`,
         },
         onShard: (node, shard) => this.#quorums.attend(node, shard),
       },
@@ -182,6 +188,11 @@ export class ClusterWorkload {
     const next = (): number => this.#next();
     const seeds = { next, mischief: hardship, forgery: this.#random };
     this.#actors.push(admin, ...castOf(this.#stage, plan, seeds));
+    const book = new ReaderBook("readers", this.#stage.topics[0]!);
+    const reading = new Xoshiro128(seed ^ READERS_SEED ^ 1);
+    for (let i = 0; i < plan.readers; i++) {
+      this.#actors.push(new ReaderActor(this.#stage, reading.nextUint32(), book));
+    }
   }
 
   /** Runs the seed; throws what is wrong. */
@@ -270,11 +281,13 @@ export class ClusterWorkload {
     this.#until(() => verify.idle, "the logs are not read");
     for (const actor of this.#actors) if (actor instanceof ProduceActor) actor.sendAgain();
     this.#until(() => this.#actors.every((actor) => actor.idle), "duplicates are not answered");
-    for (const actor of this.#actors) if (actor instanceof GroupActor) this.#ask(actor);
+    for (const actor of this.#actors) {
+      if (actor instanceof GroupActor || actor instanceof ReaderActor) this.#ask(actor);
+    }
   }
 
   /** Its committed offset is returned, and has not gone back. */
-  #ask(member: GroupActor): void {
+  #ask(member: GroupActor | ReaderActor): void {
     let isTold = false;
     this.#until(() => {
       if (!isTold && member.connected && member.openRequests === 0) {

@@ -37,7 +37,8 @@ export const CONSUMER_GROUP_HEARTBEAT_HANDLER: Handler<
       return newConsumerGroupHeartbeatResponse({ errorCode: ErrorCode.UNSUPPORTED_VERSION });
     }
     const coordinator = groups.coordinatorFor(request.groupId);
-    if (coordinator === null) {
+    // What a coordinator says that another one has replaced would keep a member in partitions that are not its own.
+    if (coordinator === null || !groups.isInTouch(request.groupId)) {
       return newConsumerGroupHeartbeatResponse({ errorCode: ErrorCode.NOT_COORDINATOR });
     }
     return yield* until<ConsumerGroupHeartbeatResponse>((respond) =>
