@@ -12,6 +12,7 @@
 import { strict as assert } from "node:assert";
 import { runGregor } from "../../src/cli/testing.ts";
 import { type JsonLine, Program, runProgram } from "../harness/program.ts";
+import type { Killer } from "./killer.ts";
 import { type Client, flags, type GroupProtocol } from "./clients.ts";
 
 const PARTITIONS = 4;
@@ -64,7 +65,7 @@ export class GroupStory {
       await this.#write();
       const third = this.#join();
       await this.#until("the third member gets its share", () => shares([first, second, third]));
-      await this.#checkType();
+      await this.#checkType(3);
       await this.#write();
       await this.#leave(first);
       await this.#write();
@@ -73,6 +74,34 @@ export class GroupStory {
       else await this.#leave(second);
       await this.#write();
       await this.#leave(third);
+      await this.#committedToEnd();
+      return this.#written - this.#missing();
+    } finally {
+      await this.stop();
+    }
+  }
+
+  /**
+   * Two members process what is written while brokers are killed, the coordinator's among them: at the end nothing is
+   * missing, and all of it is committed. Gives how many records were processed.
+   */
+  async runThrough(killer: Killer): Promise<number> {
+    const { topic } = this.#options;
+    try {
+      await this.#admin("create", {});
+      const members = [this.#join(), this.#join()];
+      await this.#until("two members share the partitions", () => shares(members));
+      await this.#checkType(members.length);
+      const kills = killer.run(topic);
+      try {
+        for (let stage = 0; stage < 3; stage++) await this.#write();
+      } finally {
+        killer.stop();
+        await kills;
+      }
+      await this.#write();
+      await this.#checkType(members.length);
+      for (const member of members) await this.#leave(member);
       await this.#committedToEnd();
       return this.#written - this.#missing();
     } finally {
@@ -123,13 +152,13 @@ export class GroupStory {
   }
 
   /** A client may fall back to the other protocol without a word. */
-  async #checkType(): Promise<void> {
+  async #checkType(members: number): Promise<void> {
     const { brokers, topic, protocol } = this.#options;
     const line = ["group", "describe", `${topic}-group`, "--brokers", brokers, "--format", "json"];
     const { out } = await runGregor(line);
     const [group] = JSON.parse(out) as { type: string; members: unknown[] }[];
     assert.equal(group!.type, protocol);
-    assert.equal(group!.members.length, 3);
+    assert.equal(group!.members.length, members);
   }
 
   /** Writes the next records and waits until all records so far are processed. */

@@ -11,6 +11,7 @@ import { LocalCluster } from "../harness/local_cluster.ts";
 import { runProgram } from "../harness/program.ts";
 import { cell, chosenClients, EXTERNAL } from "./chosen.ts";
 import { type Client, flags } from "./clients.ts";
+import { GroupStory } from "./group_story.ts";
 import { Killer } from "./killer.ts";
 
 const PARTITIONS = 3;
@@ -50,6 +51,10 @@ async function surviveKills(cluster: LocalCluster, client: Client): Promise<void
   console.log(`${client.name}: ${killer.kills} kills`);
 }
 
+function startCluster(): Promise<LocalCluster> {
+  return LocalCluster.start({ nodes: 3, flags: ["--set=default.replication.factor=3"] });
+}
+
 if (EXTERNAL === undefined) {
   let cluster: LocalCluster | null = null;
   for (const client of chosenClients) {
@@ -57,11 +62,32 @@ if (EXTERNAL === undefined) {
       `clients, three brokers, one killed every few seconds: ${client.name}`,
       [client],
       async () => {
-        cluster ??= await LocalCluster.start({
-          nodes: 3,
-          flags: ["--set=default.replication.factor=3"],
-        });
+        cluster ??= await startCluster();
         await surviveKills(cluster, client);
+      },
+    );
+  }
+  for (
+    const client of chosenClients.filter(({ groupProtocols }) =>
+      groupProtocols.includes("consumer")
+    )
+  ) {
+    cell(
+      `clients, three brokers, one killed every few seconds: ${client.name} group of the new protocol`,
+      [client],
+      async () => {
+        cluster ??= await startCluster();
+        const story = new GroupStory({
+          brokers: cluster.bootstrap.split(",")[0]!,
+          client,
+          admin: client,
+          protocol: "consumer",
+          topic: `killed-group-${client.name}`,
+          baseMs: BASE_MS,
+        });
+        const killer = new Killer(cluster);
+        const processed = await story.runThrough(killer);
+        console.log(`${client.name}: ${processed} records through ${killer.kills} kills`);
       },
     );
   }

@@ -252,7 +252,20 @@ const TRIED_HARD = [
   "the high watermark is what the leader's own disk has",
 ];
 
+/** Of groups whose coordinator assigns: their consumers are in simulations of these seeds alone. */
+const READER_MUTATIONS: readonly Mutation[] = [
+  {
+    name: "a member is given a partition that another one has",
+    edits: [edit(
+      "group/consumer/keeper.ts",
+      "isFree: (topicId, partition) => view.ownerOf(topicId, partition) === null,",
+      "isFree: () => true,",
+    )],
+  },
+];
+
 export const HARD_MUTATIONS: readonly Mutation[] = [
+  ...READER_MUTATIONS,
   ...DAMAGE_MUTATIONS,
   ...CLUSTER_MUTATIONS.filter(({ name }) => TRIED_HARD.includes(name)),
 ];
