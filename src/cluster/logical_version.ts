@@ -13,6 +13,7 @@
  * | 3 | more than 15 learners in the configuration of a group: clusters of more than 20 nodes; frames REFILL_ASK and REFILL, call REPLICA_LOST |
  * | 4 | transactions: state of producers with aborted transactions; calls of AddPartitionsToTxn and WriteTxnMarkers |
  * | 5 | consumer groups of KIP-848: their records in `__consumer_offsets`, configurations of groups |
+ * | 6 | replicated logs are compacted: a follower takes the rest of a batch without records of which it has a part |
  *
  * Whatever another node would refuse (a new record, frame, or field that must not be skipped) gets a version of its own here,
  * and is written when `ClusterImage.logicalVersion` has reached it.
@@ -30,7 +31,7 @@ export interface VersionRange {
 }
 
 /** This program. The least one rises when what only older programs did is taken out. */
-export const OWN_VERSIONS: VersionRange = { min: 1, max: 5 };
+export const OWN_VERSIONS: VersionRange = { min: 1, max: 6 };
 
 /** Records PARTITION_CHANGE and NODE_STATE. */
 export const CHANGES_SINCE_VERSION = 2;
@@ -45,6 +46,9 @@ export const TRANSACTIONS_SINCE_VERSION = 4;
 
 /** Groups whose coordinator assigns: what it writes of them, and configurations of groups. */
 export const CONSUMER_GROUPS_SINCE_VERSION = 5;
+
+/** Compaction of logs with several replicas: a leader may have one batch without records where a follower has several batches. */
+export const COMPACTED_REPLICAS_SINCE_VERSION = 6;
 
 /** Why a program cannot be a node of a cluster at a finalized version (0: none is yet); null: it can. */
 export function versionProblem(version: number, { min, max }: VersionRange): string | null {

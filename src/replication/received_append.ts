@@ -12,6 +12,7 @@ import type { Memory } from "../bytes/memory.ts";
 import type { AppendRuns } from "../raft/append_runs.ts";
 import { decodeConfiguration } from "../raft/configuration.ts";
 import { MetaKind, TRIM_PAYLOAD_SIZE } from "../storage/log.ts";
+import { isFiller, writeFiller } from "../storage/lost_extent.ts";
 import {
   ATTRIBUTES_OFFSET,
   BATCH_HEADER_SIZE,
@@ -164,11 +165,36 @@ export class ReceivedAppend {
         }
         const result = log.append(at, batchSize(view, at), log.lastTerm, nowMs);
         if (result < 0) return this.#refused(result);
-      } else if (index + entries > first) return "a batch that is there in part";
+      } else if (index + entries > first) {
+        const rest = offset + first - index;
+        if (!isFiller(view, at)) return "a batch that is there in part";
+        if (log.endOffset !== rest || batchLeaderEpoch(view, at) !== log.lastTerm) {
+          return `entry ${first} of group ${log.groupId} does not follow`;
+        }
+        const result = this.#appendRest(replica, at, rest, nowMs);
+        if (result < 0) return this.#refused(result);
+      }
       index += entries;
       offset += entries;
     }
     return null;
+  }
+
+  /**
+   * Appends what a batch without records has from `offset` on: the leader has put it in the place of several, the first of which are
+   * here.
+   */
+  #appendRest({ log }: GroupReplica, at: number, offset: number, nowMs: number): number {
+    const { view, bytes } = this.#memory;
+    const memory = { memory: this.#memory, crc32c: this.#crc32c };
+    const term = batchLeaderEpoch(view, at);
+    const end = batchBaseOffset(view, at) + batchLastOffsetDelta(view, at) + 1;
+    // The frame may be looked at again.
+    const header = bytes.slice(at, at + BATCH_HEADER_SIZE);
+    writeFiller(memory, at, offset, end - offset, term);
+    const result = log.append(at, BATCH_HEADER_SIZE, term, nowMs);
+    bytes.set(header, at);
+    return result;
   }
 
   #refused(refusal: number): null {

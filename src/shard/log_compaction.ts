@@ -2,8 +2,8 @@
  * When a shard's logs are compacted: one at a time, the dirtiest first, so slowly that who produces and consumes does not
  * notice.
  *
- * A log is compacted up to what is committed and of no open transaction. One with several replicas is not: a replica that
- * lags would miss what a tombstone says that another one has dropped.
+ * Every replica compacts its own log, up to what is committed and of no open transaction. In a log with several replicas
+ * tombstones and markers stay: a replica that lags would miss what a tombstone says that another one has dropped.
  *
  * @module
  */
@@ -33,6 +33,8 @@ export interface LogCompactionOptions {
   readonly storage: ShardStorage;
   /** The replicas on this shard whose configuration is known. */
   readonly partitions: () => Iterable<Partition>;
+  /** All nodes follow a leader whose log is compacted ({@linkcode COMPACTED_REPLICAS_SINCE_VERSION}). */
+  readonly mayCompactReplicas: () => boolean;
   readonly compactor: RecordCompactor;
   readonly settings: Settings;
   readonly shardCount: number;
@@ -130,13 +132,13 @@ export class LogCompaction {
   }
 
   #choose(): Chosen | null {
-    const { storage, partitions, wallMs, recorder } = this.#options;
+    const { storage, partitions, wallMs, recorder, mayCompactReplicas } = this.#options;
     const now = wallMs();
     let chosen: Chosen | null = null;
     let unable = 0;
     for (const partition of partitions()) {
       const policy = partition.limits.compaction;
-      if (policy === null || !partition.replica.isAlone) continue;
+      if (policy === null || (!partition.replica.isAlone && !mayCompactReplicas())) continue;
       const { groupId } = partition.image;
       if (this.#unable.has(groupId)) {
         unable++;

@@ -17,6 +17,7 @@ import { Settings } from "../base/settings.ts";
 import type { ControllerService } from "../cluster/controller_service.ts";
 import { ClusterImage, NodeState } from "../cluster/image.ts";
 import {
+  COMPACTED_REPLICAS_SINCE_VERSION,
   OWN_VERSIONS,
   REFILLS_SINCE_VERSION,
   type VersionRange,
@@ -388,6 +389,7 @@ export class Shard {
     const compaction = new LogCompaction({
       storage,
       partitions: () => partitions.mayChangeLogs ? partitions.all() : [],
+      mayCompactReplicas: () => this.image.logicalVersion >= COMPACTED_REPLICAS_SINCE_VERSION,
       compactor: options.openCompactor(),
       settings: this.settings,
       shardCount,

@@ -45,8 +45,8 @@ import {
   planCompaction,
   type PlannedSegment,
 } from "./compaction_plan.ts";
-import { CompactionRules, Fate, isFiller } from "./compaction_rules.ts";
-import { FILLER_OFFSETS_MAX, writeFiller } from "./lost_extent.ts";
+import { CompactionRules, Fate } from "./compaction_rules.ts";
+import { FILLER_OFFSETS_MAX, isFiller, writeFiller } from "./lost_extent.ts";
 import type { LogParts } from "./log_parts.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { Segment } from "./segment.ts";
@@ -123,11 +123,16 @@ export function planOf(
   return planCompaction(plannedSegments(log), log.chain.cleanOffset, limit, policy, nowMs);
 }
 
-/** Whether nothing changes a segment any more, and all of it is in its file. */
-function isSettled(segment: Segment): boolean {
+/**
+ * Whether nothing changes a segment any more, and all of it is in its file.
+ *
+ * @param mayBeDamaged whether parts of it may turn out not to be readable
+ */
+export function isSettled(segment: Segment, mayBeDamaged = false): boolean {
+  const isWhole = !segment.damaged && segment.damagedFrom === Infinity;
   return segment.closed && segment.created && segment.sizeBytes > 0 && !segment.dropped &&
     !segment.frozen && !segment.preparing && segment.writesInFlight === 0 &&
-    segment.lost === null && !segment.damaged && segment.damagedFrom === Infinity &&
+    segment.lost === null && (isWhole || mayBeDamaged) &&
     segment.landings === null && segment.tail === null && segment.dirtyHead === null &&
     segment.unrecordedEntries === 0 && segment.writtenPosition >= segment.sizeBytes;
 }

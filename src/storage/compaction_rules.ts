@@ -44,11 +44,6 @@ export const Fate = {
 } as const;
 export type Fate = typeof Fate[keyof typeof Fate];
 
-/** A batch without records, of no producer, as compaction leaves it where records were. */
-export function isFiller(view: DataView, at: number): boolean {
-  return batchRecordCount(view, at) === 0 && batchProducerId(view, at) < 0;
-}
-
 export class CompactionRules {
   /** Tombstones and markers at or beyond it stay. */
   readonly removalEnd: number;

@@ -64,7 +64,7 @@ export class Compactions {
     if (plan === null || !plan.isDue) return null;
     this.#log = log;
     const round = new CompactionRound(this.#parts, log, order, plan, (group, by) => {
-      this.#swap(log, group, by);
+      this.swap(log, group, by);
     });
     const result = yield* round.run();
     this.#log = null;
@@ -94,7 +94,8 @@ export class Compactions {
     this.#replaced = this.#replaced.filter(({ left }) => left > 0);
   }
 
-  #swap(log: PartitionLog, group: readonly Segment[], by: Segment): void {
+  /** Puts a segment in the place of others in a log; their files stay until no slot names them. */
+  swap(log: PartitionLog, group: readonly Segment[], by: Segment): void {
     log.chain.replace(group, by);
     // The rows of a checkpoint under way may have been taken before.
     const left = CHECKPOINTS + (this.#isCheckpointing ? 1 : 0);

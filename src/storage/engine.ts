@@ -33,9 +33,10 @@ import { ProducerCensus } from "./producer_census.ts";
 import { Reaper } from "./reaper.ts";
 import type { LostExtent, Segment } from "./segment.ts";
 import { SegmentLoader } from "./segment_loader.ts";
+import { refillOrRewrite } from "./segment_rewrite.ts";
 import { prepareSegment } from "./segment_prepare.ts";
 import { Inspector } from "./inspector.ts";
-import { type RecordSource, Refilled, refillExtent } from "./refill.ts";
+import { type RecordSource, Refilled } from "./refill.ts";
 import type {
   Damage,
   ExtentPlace,
@@ -243,16 +244,13 @@ export class Engine implements ShardStorage, LogParts {
     };
   }
 
-  *refill(
-    place: ExtentPlace,
-    source: RecordSource,
-    mayBlank: boolean,
-  ): Task<Refilled> {
+  *refill(place: ExtentPlace, source: RecordSource, mayBlank: boolean): Task<Refilled> {
     const log = this.logs.get(place.groupId);
     const segment = this.#segmentAt(place);
+    const { position } = place;
     if (log === undefined || segment === undefined) return Refilled.MENDED;
-    const result = yield* refillExtent(this, log, segment, place.position, source, mayBlank);
-    if (result === Refilled.MENDED) this.loader.noteMended(segment, place.position);
+    const result = yield* refillOrRewrite(this, log, segment, position, source, mayBlank);
+    if (result === Refilled.MENDED) this.loader.noteMended(segment, position);
     return result;
   }
 

@@ -17,6 +17,8 @@ import {
   BATCH_LENGTH_OFFSET,
   BATCH_LENGTH_OVERHEAD,
   BATCH_MAGIC,
+  batchProducerId,
+  batchRecordCount,
   LAST_OFFSET_DELTA_OFFSET,
   LEADER_EPOCH_OFFSET,
   MAGIC_OFFSET,
@@ -52,9 +54,14 @@ export function fillLost(
   writeFiller(context, at, baseOffset, Math.min(records, FILLER_OFFSETS_MAX), term);
 }
 
+/** A batch without records, of no producer: what damage or compaction leaves where records were. */
+export function isFiller(view: DataView, at: number): boolean {
+  return batchRecordCount(view, at) === 0 && batchProducerId(view, at) < 0;
+}
+
 /** Writes a batch without records, and of no producer, that covers `offsets` offsets from `baseOffset` on. */
 export function writeFiller(
-  { memory: { view }, crc32c }: StorageContext,
+  { memory: { view }, crc32c }: Pick<StorageContext, "memory" | "crc32c">,
   at: number,
   baseOffset: number,
   offsets: number,
