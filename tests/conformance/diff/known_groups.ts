@@ -13,7 +13,35 @@ const REFUSED =
 /** A request that brings a regular expression, now or before. */
 const BY_REGEX = /"subscribedTopicRegex":"[^"]/;
 
+/** A member of the new protocol came to a classic group, and left it. */
+const CAME_AND_WENT =
+  /"memberId":"%0:memberId%".*"ConsumerGroupHeartbeat".*(?:"memberEpoch":-1|LeaveGroup)/;
+
 export const KNOWN_GROUPS: readonly KnownDifference[] = [
+  {
+    apis: ["Heartbeat", "SyncGroup", "OffsetCommit"],
+    path: /^(?:topics\[\]\.partitions\[\]\.)?errorCode$/,
+    kafka: /^22$/,
+    gregor: /^(?:27|0)$/,
+    after: CAME_AND_WENT,
+    asked: "Of a classic member whose group had members of the new protocol, and has no more.",
+    kafkaDoes: "ILLEGAL_GENERATION: the generation is one that no member was told.",
+    gregorDoes:
+      "REBALANCE_IN_PROGRESS, and takes commits of the generation that the members know until it ends.",
+    reason: "The member joins again without losing its partitions first.",
+  },
+  {
+    apis: ["JoinGroup", "ConsumerGroupDescribe"],
+    path: /^(?:groups\[\]\.members\[\]\.)?memberId$/,
+    kafka: /^"[\w-]{22}"$/,
+    gregor: /<uuid>"$/,
+    after: /"ConsumerGroupHeartbeat"/,
+    asked: "The id that a classic member gets in a group of the new protocol.",
+    kafkaDoes: "A random one.",
+    gregorDoes: "The client's name and a random one, as in classic groups.",
+    reason: "It says more to people, and clients take any.",
+    byChance: true,
+  },
   {
     apis: ["ConsumerGroupHeartbeat"],
     path: /^errorMessage$/,

@@ -8,7 +8,7 @@
 import type { Case, JsonObject, Step } from "./case.ts";
 import { step } from "./case.ts";
 import type { Family } from "./family.ts";
-import { CONSUMER_GROUP } from "./templates_consumer_groups.ts";
+import { CONSUMER_GROUP, MIXED_GROUP } from "./templates_consumer_groups.ts";
 import { LOST_OFFSETS, OFFSETS, PENDING_MEMBER, TWO_MEMBERS } from "./sequences_groups.ts";
 import { STORIES } from "./stories.ts";
 import { OWN_GROUP } from "./templates_groups.ts";
@@ -238,6 +238,7 @@ const CONFIGS: Family = {
 export const FAMILIES: readonly Family[] = [
   GROUP,
   CONSUMER_GROUP,
+  MIXED_GROUP,
   STATIC_GROUP,
   PRODUCERS,
   CONFIGS,

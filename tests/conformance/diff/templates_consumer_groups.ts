@@ -6,7 +6,7 @@
  * @module
  */
 
-import { type JsonObject, type Step, step } from "./case.ts";
+import { type Json, type JsonObject, type Step, step } from "./case.ts";
 import type { Family } from "./family.ts";
 import type { Template } from "./template.ts";
 
@@ -152,6 +152,87 @@ export const CONSUMER_GROUP: Family = {
       ...joinOf("$cm"),
       groupId: "live",
     }),
+  ],
+};
+
+/** What a leader of the classic protocol gives a member: all of `orders`. */
+const ALL_OF_ORDERS = {
+  hex: "0000" + "00000001" + "0006" + "6f7264657273" + "00000003" + "00000000" + "00000001" +
+    "00000002" + "ffffffff",
+};
+const CLASSIC = { memberId: "%0:memberId%" };
+
+const joinClassic = (more: JsonObject = {}): Step =>
+  step("JoinGroup", 5, {
+    groupId: "$cg",
+    sessionTimeoutMs: 60_000,
+    rebalanceTimeoutMs: 30_000,
+    protocolType: "consumer",
+    protocols: [{ name: "range", metadata: { subscription: ["orders"] } }],
+    ...more,
+  });
+
+const syncClassic = (generationId: Json, more: JsonObject = {}): Step =>
+  step("SyncGroup", 5, {
+    groupId: "$cg",
+    ...CLASSIC,
+    generationId,
+    protocolType: "consumer",
+    protocolName: "range",
+    ...more,
+  });
+
+/** A classic group with one member that has everything, which a member of the new protocol joins. */
+export const MIXED_GROUP: Family = {
+  name: "mixed group",
+  opening: [
+    joinClassic(),
+    joinClassic(CLASSIC),
+    syncClassic("%1:generationId%", {
+      assignments: [{ ...CLASSIC, assignment: ALL_OF_ORDERS }],
+    }),
+    join("$cn"),
+  ],
+  requests: [
+    DESCRIBED,
+    step("DescribeGroups", 6, { groups: ["$cg"] }),
+    step("ListGroups", 5, { typesFilter: [] }),
+    step("Heartbeat", 4, { groupId: "$cg", ...CLASSIC, generationId: "%1:generationId%" }),
+    step("Heartbeat", 4, { groupId: "$cg", ...CLASSIC, generationId: "%1:generationId+1%" }),
+    [
+      joinClassic(CLASSIC),
+      DESCRIBED,
+      syncClassic("%3:memberEpoch%"),
+      heartbeat({ ...SECOND, memberEpoch: "%3:memberEpoch%" }),
+      DESCRIBED,
+    ],
+    syncClassic("%1:generationId%"),
+    syncClassic("%1:generationId%", { protocolName: "sticky" }),
+    [
+      heartbeat({ ...SECOND, memberEpoch: -1 }),
+      DESCRIBED,
+      step("DescribeGroups", 6, {
+        groups: ["$cg"],
+      }),
+    ],
+    [step("LeaveGroup", 5, { groupId: "$cg", members: [CLASSIC] }), DESCRIBED],
+    [step("LeaveGroup", 5, { groupId: "$cg", members: [SECOND] }), DESCRIBED],
+    step("LeaveGroup", 2, { groupId: "$cg", memberId: "$cnobody" }),
+    offsets({ ...CLASSIC, generationIdOrMemberEpoch: "%1:generationId%" }),
+    offsets({ ...CLASSIC, generationIdOrMemberEpoch: "%1:generationId%" }, 8),
+    offsets({ ...CLASSIC, generationIdOrMemberEpoch: 99 }),
+    joinClassic({ protocols: [{ name: "sticky", metadata: { subscription: ["orders"] } }] }),
+    joinClassic({ protocolType: "connect" }),
+    joinClassic({ ...CLASSIC, sessionTimeoutMs: 1 }),
+    [
+      joinClassic({ groupInstanceId: "$ci" }),
+      step("Heartbeat", 4, {
+        groupId: "$cg",
+        memberId: "$cnobody",
+        groupInstanceId: "$ci",
+        generationId: 1,
+      }),
+    ],
   ],
 };
 
