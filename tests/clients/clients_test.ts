@@ -229,6 +229,17 @@ function groups(site: Site, label: string): void {
     const name = `${label}: ${client.name} group, ${protocol} protocol, members come and go`;
     cell(name, [client], () => runs.of(`${client.name}-${protocol}`));
   }
+  for (const client of clients.filter(({ groupProtocols }) => groupProtocols.length > 1)) {
+    if (protocols.length < 2) break;
+    const name = `${label}: ${client.name} group changes its protocol while it is read, and back`;
+    cell(name, [client], async () => {
+      const topic = `migrating-${client.name}${RUN_ID}`;
+      const brokers = await site.brokers();
+      const protocol = "classic";
+      const options = { brokers, client, admin: client, protocol, topic, baseMs: BASE_MS } as const;
+      await new GroupStory(options).runMigration();
+    });
+  }
   if (EXTERNAL !== undefined || runnable.length === 0) return;
   Deno.test(`${label}: all that serves restarts`, async () => {
     await runs.all();

@@ -65,7 +65,7 @@ export class GroupStory {
       await this.#write();
       const third = this.#join();
       await this.#until("the third member gets its share", () => shares([first, second, third]));
-      await this.#checkType(3);
+      await this.#checkType(3, this.#options.protocol);
       await this.#write();
       await this.#leave(first);
       await this.#write();
@@ -91,7 +91,7 @@ export class GroupStory {
       await this.#admin("create", {});
       const members = [this.#join(), this.#join()];
       await this.#until("two members share the partitions", () => shares(members));
-      await this.#checkType(members.length);
+      await this.#checkType(members.length, this.#options.protocol);
       const kills = killer.run(topic);
       try {
         for (let stage = 0; stage < 3; stage++) await this.#write();
@@ -100,8 +100,39 @@ export class GroupStory {
         await kills;
       }
       await this.#write();
-      await this.#checkType(members.length);
+      await this.#checkType(members.length, this.#options.protocol);
       for (const member of members) await this.#leave(member);
+      await this.#committedToEnd();
+      return this.#written - this.#missing();
+    } finally {
+      await this.stop();
+    }
+  }
+
+  /**
+   * A group changes from the classic protocol to the new one while it is read, and back: each time another member comes
+   * before the last ones of the other protocol go. Gives how many records were processed.
+   */
+  async runMigration(): Promise<number> {
+    const { brokers } = this.#options;
+    try {
+      await this.#admin("create", {});
+      const old = [this.#join(brokers, "classic"), this.#join(brokers, "classic")];
+      await this.#until("two members share the partitions", () => shares(old));
+      await this.#checkType(2, "classic");
+      await this.#write();
+      const next = this.#join(brokers, "consumer");
+      await this.#until("three members share the partitions", () => shares([...old, next]));
+      await this.#checkType(3, "consumer");
+      await this.#write();
+      for (const member of old) await this.#leave(member);
+      await this.#write();
+      const last = this.#join(brokers, "classic");
+      await this.#until("another two share the partitions", () => shares([next, last]));
+      await this.#leave(next);
+      await this.#write();
+      await this.#checkType(1, "classic");
+      await this.#leave(last);
       await this.#committedToEnd();
       return this.#written - this.#missing();
     } finally {
@@ -132,8 +163,8 @@ export class GroupStory {
     await Promise.all(this.#members.map(({ program }) => program.kill()));
   }
 
-  #join(brokers = this.#options.brokers): Member {
-    const { client, topic, protocol, baseMs } = this.#options;
+  #join(brokers = this.#options.brokers, protocol = this.#options.protocol): Member {
+    const { client, topic, baseMs } = this.#options;
     const member = new Member([
       ...client.program("none"),
       "member",
@@ -152,8 +183,8 @@ export class GroupStory {
   }
 
   /** A client may fall back to the other protocol without a word. */
-  async #checkType(members: number): Promise<void> {
-    const { brokers, topic, protocol } = this.#options;
+  async #checkType(members: number, protocol: GroupProtocol): Promise<void> {
+    const { brokers, topic } = this.#options;
     const line = ["group", "describe", `${topic}-group`, "--brokers", brokers, "--format", "json"];
     const { out } = await runGregor(line);
     const [group] = JSON.parse(out) as { type: string; members: unknown[] }[];
