@@ -265,6 +265,14 @@ export class TestCoordinator {
   }
 
   heartbeat(memberId: string, generationId: number, instanceId: string | null = null): number {
+    return this.beating(memberId, generationId, instanceId).get().errorCode;
+  }
+
+  beating(
+    memberId: string,
+    generationId: number,
+    instanceId: string | null = null,
+  ): Pending<HeartbeatResponse> {
     const pending = this.pending<HeartbeatResponse>(`Heartbeat of ${memberId}`);
     const request = newHeartbeatRequest({
       groupId: GROUP,
@@ -273,10 +281,16 @@ export class TestCoordinator {
       groupInstanceId: instanceId,
     });
     this.coordinator.heartbeat(this.context(4), request, pending.respond);
-    return pending.get().errorCode;
+    return pending;
   }
 
   leave(...members: { memberId?: string; instanceId?: string }[]): LeaveGroupResponse {
+    return this.leaving(...members).get();
+  }
+
+  leaving(
+    ...members: { memberId?: string; instanceId?: string }[]
+  ): Pending<LeaveGroupResponse> {
     const pending = this.pending<LeaveGroupResponse>("LeaveGroup");
     const request = newLeaveGroupRequest({
       groupId: GROUP,
@@ -287,7 +301,7 @@ export class TestCoordinator {
       })),
     });
     this.coordinator.leaveGroup(this.context(5), request, pending.respond);
-    return pending.get();
+    return pending;
   }
 
   commit(

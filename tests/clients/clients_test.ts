@@ -230,7 +230,8 @@ function groups(site: Site, label: string): void {
     cell(name, [client], () => runs.of(`${client.name}-${protocol}`));
   }
   for (const client of clients.filter(({ groupProtocols }) => groupProtocols.length > 1)) {
-    if (protocols.length < 2) break;
+    // @platformatic/kafka ends when its generation is over while it reads offsets, with Kafka as well.
+    if (protocols.length < 2 || client.name === "platformatic") continue;
     const name = `${label}: ${client.name} group changes its protocol while it is read, and back`;
     cell(name, [client], async () => {
       const topic = `migrating-${client.name}${RUN_ID}`;

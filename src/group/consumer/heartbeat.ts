@@ -29,7 +29,6 @@ import {
   MEMBERS_PER_GROUP_MAX,
 } from "../limits.ts";
 import type { Respond } from "../member.ts";
-import { groupRecord } from "../records.ts";
 import { ConsumerGroup, type Round } from "./consumer_group.ts";
 import type { ConsumerGroupKeeper } from "./keeper.ts";
 import type { Migration } from "./migration.ts";
@@ -159,10 +158,7 @@ export class ConsumerHeartbeats {
     const tooMuch = this.#sizeProblem(round, former, info);
     if (tooMuch !== null) return { refused: tooMuch };
 
-    // A classic group without members ends where this one begins.
-    if (view.group === null && group.metadata !== null) {
-      round.record(groupRecord(group.groupId, null));
-    }
+    if (view.group === null) this.#migration.replaceEmpty(round);
     if (formerId !== null && formerId !== memberId) {
       this.#keeper.replaceStatic(round, formerId, memberId, 0);
     }

@@ -108,6 +108,13 @@ export class Migration {
     });
   }
 
+  /** A classic group without members ends where a consumer group begins; who got an id there is not awaited any more. */
+  replaceEmpty(round: Round): void {
+    const { group } = round;
+    this.#rebalancer.sendAway(group);
+    if (group.metadata !== null) round.record(groupRecord(group.groupId, null));
+  }
+
   /** Turns a group into a classic one, if only classic members are left of it; call it after a member was removed. */
   downgradeIfClassic(round: Round): void {
     const { view, group } = round;

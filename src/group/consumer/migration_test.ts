@@ -1,84 +1,10 @@
 import { strict as assert } from "node:assert";
-import { Writer } from "../../bytes/writer.ts";
-import { encodeConsumerProtocolSubscription } from "../../wire/generated/consumer_protocol_subscription.ts";
 import { ErrorCode } from "../../wire/errors.ts";
 import { GROUP, TestCoordinator } from "../test_coordinator.ts";
-import { readAssignment, writeAssignment } from "./embedded.ts";
+import { writeAssignment } from "./embedded.ts";
+import { CLASSIC_VERSION as VERSION, ClassicMember } from "./test_classic_member.ts";
 import { TestMember } from "./test_member.ts";
-import { type Assignment, MemberState } from "./types.ts";
-
-const VERSION = 3;
-
-/** A consumer of the classic protocol that gives up everything when it rebalances, or only what it must. */
-class ClassicMember {
-  readonly test: TestCoordinator;
-  readonly cooperates: boolean;
-  memberId = "";
-  generation = -1;
-  owned: Assignment = new Map();
-
-  constructor(test: TestCoordinator, cooperates = false) {
-    this.test = test;
-    this.cooperates = cooperates;
-  }
-
-  get subscription(): Uint8Array {
-    const out = new Writer();
-    out.int16(VERSION);
-    const { topics } = this.test.world;
-    encodeConsumerProtocolSubscription(out, VERSION, {
-      topics: ["t"],
-      userData: null,
-      ownedPartitions: this.cooperates
-        ? [...this.owned].map(([id, partitions]) => ({
-          topic: topics.nameOf(id)!,
-          partitions: [...partitions],
-        }))
-        : [],
-      generationId: this.generation,
-      rackId: null,
-    });
-    return out.copyBytes();
-  }
-
-  join() {
-    const { memberId, subscription } = this;
-    const protocols = { range: subscription };
-    return this.test.join({ memberId, protocols, rebalanceMs: 20_000 });
-  }
-
-  come() {
-    this.memberId = this.join().get().memberId;
-    return this.join();
-  }
-
-  /** Joins again and syncs, until the coordinator has nothing more for it. */
-  rejoin(): void {
-    for (let round = 0; round < 5; round++) {
-      const joined = this.join().get();
-      assert.equal(joined.errorCode, 0);
-      this.generation = joined.generationId;
-      const synced = this.test.sync(this.memberId, this.generation).get();
-      if (synced.errorCode === ErrorCode.REBALANCE_IN_PROGRESS) continue;
-      assert.equal(synced.errorCode, 0);
-      this.take(synced.assignment);
-      if (this.beat() === 0) return;
-    }
-    assert.fail("a classic member does not come to rest");
-  }
-
-  take(assignment: Uint8Array): void {
-    this.owned = readAssignment(assignment, this.test.world.topics)!;
-  }
-
-  beat(): number {
-    return this.test.heartbeat(this.memberId, this.generation);
-  }
-
-  get count(): number {
-    return [...this.owned.values()].flat().length;
-  }
-}
+import { MemberState } from "./types.ts";
 
 /** A classic group of two, which share `t` of four partitions. */
 function classicPair(cooperates = false, config = {}) {

@@ -35,7 +35,7 @@ export const UNORDERED: Readonly<Record<string, readonly string[]>> = {
   AlterConfigs: ["responses"],
   AlterReplicaLogDirs: ["results", "results.partitions"],
   ApiVersions: ["supportedFeatures", "finalizedFeatures"],
-  ConsumerGroupDescribe: ["groups.members", "groups.members.subscribedTopicNames"],
+  ConsumerGroupDescribe: ["groups", "groups.members", "groups.members.subscribedTopicNames"],
   CreateTopics: ["topics"],
   DeleteGroups: ["results"],
   DeleteRecords: ["topics", "topics.partitions"],
