@@ -28,6 +28,21 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./version_command.ts"),
   },
   {
+    name: "doctor",
+    summary: "Check whether this host fits a broker",
+    load: () => import("./doctor.ts"),
+  },
+  {
+    name: "tune",
+    summary: "Print settings of a host for production",
+    load: () => import("./tune.ts"),
+  },
+  {
+    name: "completions",
+    summary: "Print completions of commands for a shell",
+    load: () => import("./completions.ts"),
+  },
+  {
     name: "produce",
     summary: "Write lines from stdin as records",
     load: () => import("./produce.ts"),

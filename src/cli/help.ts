@@ -14,7 +14,7 @@ import { bold, type Terminal } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 const GROUPS: readonly (readonly [string, readonly string[]])[] = [
-  ["Run", ["start", "check", "version"]],
+  ["Run", ["start", "check", "doctor", "tune", "version", "completions"]],
   ["Use", ["produce", "consume", "bench"]],
   ["Administer", ["topic", "partition", "group", "cluster"]],
   ["Watch", ["generate"]],

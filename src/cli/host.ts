@@ -22,11 +22,11 @@ export function inspectHost(): Host {
 /** The part of the host's memory that the process may use, and the source of the limit. */
 export function inspectMemory(): MemoryLimits {
   const { total, available } = Deno.systemMemoryInfo();
-  const ownCgroups = readText("/proc/self/cgroup") ?? "";
+  const ownCgroups = readHostFile("/proc/self/cgroup") ?? "";
   let cgroupBytes = Infinity;
   let cgroupFile = "";
   for (const file of memoryLimitFiles(ownCgroups)) {
-    const limit = Number(readText(file)?.trim());
+    const limit = Number(readHostFile(file)?.trim());
     // Version 1 says "none" with a number beyond any memory.
     if (!Number.isFinite(limit) || limit <= 0 || limit >= cgroupBytes || limit > total) continue;
     cgroupBytes = limit;
@@ -53,8 +53,23 @@ export function memoryLimitFiles(ownCgroups: string): string[] {
   return files;
 }
 
-/** Null: there is no such file, or none that may be read. */
-function readText(path: string): string | null {
+/** Type of the file system that holds a folder, as the kernel names it; null: it is not known. */
+export function fileSystemOf(folder: string): string | null {
+  const path = Deno.realPathSync(folder);
+  let best = "";
+  let type: string | null = null;
+  for (const line of readHostFile("/proc/self/mounts")?.split("\n") ?? []) {
+    const [, point, kind] = line.split(" ");
+    if (point === undefined || kind === undefined || point.length < best.length) continue;
+    if (path !== point && !path.startsWith(point.endsWith("/") ? point : `${point}/`)) continue;
+    best = point;
+    type = kind;
+  }
+  return type;
+}
+
+/** A file in which the kernel says something; null: there is no such file, or none that may be read. */
+export function readHostFile(path: string): string | null {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {

@@ -202,7 +202,8 @@ export function alignmentProblem(path: string, bytes: number): HostProblem | nul
   };
 }
 
-function describeDirectoryError(errno: number, path: string, holder = ""): HostProblem {
+/** Words for the errno with which a data directory cannot be used. */
+export function describeDirectoryError(errno: number, path: string, holder = ""): HostProblem {
   switch (errno) {
     case EAGAIN:
       return {

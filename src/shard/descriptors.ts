@@ -52,8 +52,8 @@ export function shareDescriptors(
   extents: number,
   alone: boolean,
 ): DescriptorShares | number {
-  const fixed = used + shards * (PER_SHARD + SLOTS + extents) + SPARE;
-  const needed = fixed + shards * OPEN_FILES_MIN + CONNECTIONS_MIN;
+  const fixed = fixedDescriptors(used, shards, extents);
+  const needed = descriptorsNeeded(used, shards, extents);
   if (limit < needed) return needed;
   const rest = limit - fixed;
   const files = Math.min(OPEN_FILES_MAX_DEFAULT, Math.floor(rest * DATA_SHARE / shards));
@@ -66,4 +66,13 @@ export function shareDescriptors(
     linksPerShard,
     connectionsMax: Math.min(connections, shards * CONNECTIONS_PER_SHARD_MAX),
   };
+}
+
+/** The least limit with which a node of so many shards starts; `used` descriptors are taken. */
+export function descriptorsNeeded(used: number, shards: number, extents: number): number {
+  return fixedDescriptors(used, shards, extents) + shards * OPEN_FILES_MIN + CONNECTIONS_MIN;
+}
+
+function fixedDescriptors(used: number, shards: number, extents: number): number {
+  return used + shards * (PER_SHARD + SLOTS + extents) + SPARE;
 }

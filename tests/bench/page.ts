@@ -4,6 +4,7 @@
  * @module
  */
 
+import { fileSystemOf } from "../../src/cli/host.ts";
 import type { Plan } from "./comparisons.ts";
 
 const FROM = "<!-- measured: from here to the end mark, `deno task bench --write` writes -->";
@@ -14,23 +15,10 @@ export function hostLine(directory: string, plan: Plan): string {
   const { osRelease } = Deno;
   const memory = Math.round(Deno.systemMemoryInfo().total / 2 ** 30);
   return `Linux ${osRelease().split("-")[0]}, ${navigator.hardwareConcurrency} processors, ` +
-    `${memory} GiB, Deno ${Deno.version.deno}; files on ${fileSystemOf(directory)}. ` +
+    `${memory} GiB, Deno ${Deno.version.deno}; files on ${
+      fileSystemOf(directory) ?? "an unknown file system"
+    }. ` +
     `Medians of ${plan.rounds} rounds of ${plan.seconds} s, in brackets the lowest and highest.`;
-}
-
-/** Type of the file system that holds `directory`, as the kernel names it. */
-function fileSystemOf(directory: string): string {
-  const path = Deno.realPathSync(directory);
-  let best = "";
-  let type = "an unknown file system";
-  for (const line of Deno.readTextFileSync("/proc/self/mounts").split("\n")) {
-    const [, point, kind] = line.split(" ");
-    if (point === undefined || kind === undefined || point.length < best.length) continue;
-    if (path !== point && !path.startsWith(point.endsWith("/") ? point : `${point}/`)) continue;
-    best = point;
-    type = kind;
-  }
-  return type;
 }
 
 /**
