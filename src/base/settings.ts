@@ -177,7 +177,7 @@ const LOG_SETTINGS = {
   ),
   "log.cleaner.io.max.bytes.per.second": doubleSetting(
     "1.7976931348623157E308",
-    "Bytes that compaction reads in a second on each core; 16 MiB at most.",
+    "Bytes that compaction reads in a second on each core; 8 MiB at most while others produce there, 64 MiB else.",
   ),
   "log.cleaner.min.cleanable.ratio": doubleSetting(
     0.5,

@@ -22,8 +22,12 @@ import { Compacted, type CompactionResult, MAP_BYTES_MIN } from "../storage/comp
 import type { CompactionPlan, CompactionPolicy } from "../storage/compaction_plan.ts";
 import type { ShardStorage } from "../storage/shard_storage.ts";
 
-/** Bytes that a round reads per millisecond, unless `log.cleaner.io.max.bytes.per.second` allows less. */
-const BYTES_PER_MS_MAX = 16 * 1024;
+/**
+ * Bytes that a round reads per millisecond, unless `log.cleaner.io.max.bytes.per.second` allows less: while somebody produces to
+ * this shard, and while nobody does.
+ */
+const BUSY_BYTES_PER_MS = 8 * 1024;
+const IDLE_BYTES_PER_MS = 64 * 1024;
 /** Share of a shard's memory for the map of keys, as a divisor of its largest block. */
 const MAP_SHARE = 4;
 /** Pause between two rounds while there is work (ms). */
@@ -61,6 +65,8 @@ export class LogCompaction {
   readonly #unable = new Set<number>();
   /** Who waits for the pace. */
   #waiting: Completion | null = null;
+  /** Of the storage, when the pace was asked for last. */
+  #appendedBytes = 0;
   #isRunning = false;
   #isStopped = false;
 
@@ -95,9 +101,12 @@ export class LogCompaction {
     return 2 ** Math.floor(Math.log2(bytes));
   }
 
-  get #bytesPerMs(): number {
+  #bytesPerMs(): number {
     const perSecond = this.#options.settings.number("log.cleaner.io.max.bytes.per.second");
-    return Math.max(1, Math.min(BYTES_PER_MS_MAX, perSecond / 1000));
+    const { appendedBytes } = this.#options.storage;
+    const most = appendedBytes === this.#appendedBytes ? IDLE_BYTES_PER_MS : BUSY_BYTES_PER_MS;
+    this.#appendedBytes = appendedBytes;
+    return Math.max(1, Math.min(most, perSecond / 1000));
   }
 
   #later(ms: number): void {
@@ -174,7 +183,7 @@ export class LogCompaction {
     const { timers, nowMs } = this.#options;
     yield* io((done) => {
       this.#waiting = done;
-      timers.schedule(this.#pause, nowMs() + Math.max(1, Math.ceil(bytes / this.#bytesPerMs)));
+      timers.schedule(this.#pause, nowMs() + Math.max(1, Math.ceil(bytes / this.#bytesPerMs())));
     });
     return !this.#isStopped;
   }

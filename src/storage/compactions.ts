@@ -23,7 +23,7 @@ import type { Segment } from "./segment.ts";
 /** Checkpoints that are begun and end after a replacement before its files go: one for each slot. */
 const CHECKPOINTS = 2;
 /** Such a checkpoint is begun so long after the one before (ms). */
-const CHECKPOINT_PAUSE_MS = 2_000;
+const CHECKPOINT_PAUSE_MS = 10_000;
 
 interface Replaced {
   readonly segment: Segment;

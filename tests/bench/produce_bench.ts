@@ -2,7 +2,7 @@
  * Measures the broker's durable produce path against the minimal loop that does the same work.
  *
  *     deno task bench [--rounds 3] [--seconds 5] [--dir DIR] \
- *         [--only loop,partitions,large,records,cluster,failover,catchup,calm,many] \
+ *         [--only loop,partitions,large,records,cluster,failover,catchup,calm,many,compaction] \
  *         [--failovers 20] [--minutes 0.25] [--partitions 3000] [--cells "1 KiB"] [--checkout DIR] [--write]
  *
  * Server and load generator have a processor each. What is compared alternates within one run (A B A B ...),
@@ -22,6 +22,7 @@ import { measureCatchUp } from "./catch_up.ts";
 import { compareLargeFrame, compareLoop, comparePartitions } from "./comparisons.ts";
 import { watchCalm } from "./calm.ts";
 import { compareCluster } from "./cluster_comparison.ts";
+import { compareCompaction } from "./compaction.ts";
 import { compareFailover } from "./failover.ts";
 import { compareRecords } from "./record_comparison.ts";
 import { measureMany } from "./many_partitions.ts";
@@ -41,7 +42,7 @@ const { values } = parseArgs({
     dir: { type: "string", default: Deno.env.get("TMPDIR") ?? "/tmp" },
     only: {
       type: "string",
-      default: "loop,partitions,large,records,cluster,failover,catchup,calm,many",
+      default: "loop,partitions,large,records,cluster,failover,catchup,calm,many,compaction",
     },
     failovers: { type: "string", default: "20" },
     minutes: { type: "string", default: "0.25" },
@@ -88,6 +89,7 @@ try {
   if (wanted.includes("calm")) {
     sections.push((await watchCalm(context, Number(values.minutes))).table);
   }
+  if (wanted.includes("compaction")) sections.push(await compareCompaction(context));
   if (wanted.includes("many")) {
     const many = { partitions: Number(values.partitions), seconds: MANY_S, memory: MANY_MEMORY };
     sections.push((await measureMany(context, many)).table);
