@@ -130,6 +130,11 @@ export class Group {
     return this.consumer === null || this.consumer.written.isVoid ? null : this.consumer;
   }
 
+  /** Who takes part. */
+  get memberCount(): number {
+    return this.asConsumer?.written.members.size ?? this.members.size;
+  }
+
   /** Nobody takes part. */
   get isEmpty(): boolean {
     if (this.consumer !== null) return this.consumer.ahead.members.size === 0;

@@ -130,6 +130,8 @@ export const GROUP = "orders";
 export class TestCoordinator {
   readonly log = new TestLog();
   readonly world = new TestWorld();
+  /** What was told for people. */
+  readonly events: string[] = [];
   readonly config: GroupConfig;
   coordinator: GroupCoordinator;
   nowMs = 1_000;
@@ -151,6 +153,7 @@ export class TestCoordinator {
       random,
       log: this.log,
       world: this.world,
+      onGroup: (message) => this.events.push(message),
     });
     this.log.coordinator = coordinator;
     for (const { key, value } of this.log.records) coordinator.replay(key, value);

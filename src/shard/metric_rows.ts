@@ -237,7 +237,7 @@ function* groupRows(
       }
       yield {
         group: group.groupId,
-        members: group.members.size,
+        members: group.memberCount,
         topics: group.offsets.topics().size,
         offsets: committed,
         isWhole: committed.length === group.offsets.size,

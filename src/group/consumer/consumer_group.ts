@@ -39,6 +39,8 @@ export class ConsumerGroup {
   readonly revocations = new Map<string, Timer>();
   readonly queue: Queued[] = [];
   isWriting = false;
+  /** It was said that the group was formed, and not yet that it is empty. */
+  announced = false;
   /** Of the topics that the metadata hash was made of; -1: it has to be looked at. */
   topicsVersion = -1;
   /** The same of the regular expressions. */
@@ -161,6 +163,18 @@ export class Rounds {
       this.#stop(consumer, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS);
     }
     round.answer(errorCode);
+    if (!round.isLast) this.#announce(group, consumer);
+  }
+
+  #announce({ groupId }: Group, consumer: ConsumerGroup): void {
+    const { members, epoch } = consumer.written;
+    const isFormed = members.size > 0;
+    if (isFormed === consumer.announced) return;
+    consumer.announced = isFormed;
+    // As of classic groups; an epoch is what a generation is there.
+    const fields = { group: groupId, generation: epoch };
+    if (isFormed) this.#table.onGroup("Group formed", { ...fields, members: members.size });
+    else this.#table.onGroup("Group emptied", fields);
   }
 
   #takeBack(group: Group, consumer: ConsumerGroup): void {

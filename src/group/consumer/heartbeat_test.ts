@@ -53,8 +53,11 @@ Deno.test("a member that leaves gives its partitions to the others", () => {
   settle(test, [a]);
   assert.equal(a.has, "t/0 t/1 t/2 t/3");
   assert.equal(b.send({}).get().errorCode, ErrorCode.UNKNOWN_MEMBER_ID);
+  assert.equal(test.group().memberCount, 1);
+  assert.deepEqual(test.events, ["Group formed"]);
   assert.equal(a.leave().errorCode, 0);
   assert.equal(groupOf(test).groupState, "Empty");
+  assert.deepEqual(test.events, ["Group formed", "Group emptied"]);
 });
 
 Deno.test("a silent member is removed when its session is over", () => {

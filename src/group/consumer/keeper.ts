@@ -52,6 +52,7 @@ export class ConsumerGroupKeeper {
   /** Everything is replayed: the group begins to live, and every session begins again. */
   start(group: Group, consumer: ConsumerGroup): void {
     consumer.ahead = ConsumerGroupView.of(consumer.written);
+    consumer.announced = consumer.written.members.size > 0;
     this.#setTimers(group, consumer);
   }
 
