@@ -8,6 +8,7 @@
 import { strict as assert } from "node:assert";
 import { watchCalm } from "./calm.ts";
 import { measureCatchUp } from "./catch_up.ts";
+import { measureForming } from "./group_forming.ts";
 import { measureMany } from "./many_partitions.ts";
 import { compareFailover } from "./failover.ts";
 import { withMeasured } from "./page.ts";
@@ -134,6 +135,11 @@ Deno.test("quiet partitions stay quiet while a broker comes and goes", async () 
   } finally {
     await Deno.remove(parentDir, { recursive: true });
   }
+});
+
+Deno.test("measureForming() forms groups of both protocols", async () => {
+  const { joinedMs, assignedMs, classicMs } = await measureForming(12);
+  assert.ok(joinedMs > 0 && assignedMs >= joinedMs && classicMs > 0);
 });
 
 Deno.test("runLoad() reports a missing server", async () => {
