@@ -27,7 +27,7 @@ const MEND_MS = 60_000;
 /** A cluster whose log has keyed records; and what its readers are to know. */
 class Story {
   readonly cluster: ReplicaCluster;
-  readonly values = new Map<string, string>();
+  readonly values = new Map<string, string | null>();
   end = 0;
   readonly #random: Xoshiro128;
 
@@ -42,7 +42,7 @@ class Story {
   }
 
   /** Appends batches of keyed records; a quarter of them delete their key. */
-  append(batches: number): void {
+  append(batches: number, keys = KEYS): void {
     const segmentLimits = { segmentBytes: POLICY.segmentBytes, segmentMs: 1e12 };
     for (const node of this.cluster.nodes) {
       if (node.alive) this.cluster.replica(node, GROUP).log.segmentLimits = segmentLimits;
@@ -52,7 +52,7 @@ class Story {
       const count = 1 + this.#random.nextBelow(8);
       const sets: [string, string | null][] = [];
       for (let k = 0; k < count; k++) {
-        const key = `key-${this.#random.nextBelow(KEYS)}`;
+        const key = `key-${this.#random.nextBelow(keys)}`;
         const value = this.#random.nextBelow(4) === 0 ? null : this.#noise(600);
         sets.push([key, value]);
         const bytes = value === null ? null : new TextEncoder().encode(value);
@@ -73,10 +73,7 @@ class Story {
         return result >= 0;
       });
       this.end = result + count;
-      for (const [key, value] of sets) {
-        if (value === null) this.values.delete(key);
-        else this.values.set(key, value);
-      }
+      for (const [key, value] of sets) this.values.set(key, value);
       if (i % 5 === 0) this.cluster.step();
     }
   }
@@ -112,15 +109,14 @@ class Story {
     cluster.pass(10);
   }
 
-  /** What a reader of a node's log knows. */
-  valuesOn(node: ReplicaNode): Map<string, string> {
+  /** What a reader of a node's log knows; null: that a key is deleted, which replicas keep. */
+  valuesOn(node: ReplicaNode): Map<string, string | null> {
     const bytes = bytesOf(this.cluster, node, this.end);
     const { records } = readBatches({ topic: "t", partition: 0, offset: 0 }, bytes, []);
-    const values = new Map<string, string>();
+    const values = new Map<string, string | null>();
     for (const { key, value } of records) {
       const name = new TextDecoder().decode(key!);
-      if (value === null) values.delete(name);
-      else values.set(name, new TextDecoder().decode(value));
+      values.set(name, value === null ? null : new TextDecoder().decode(value));
     }
     return values;
   }
@@ -186,6 +182,13 @@ Deno.test("a new leader's log was compacted at another time: its followers go on
     cluster.kill(leader);
     story.append(10);
     cluster.start(leader);
+    story.check();
+  }
+  // Tombstones of keys that nobody writes any more stay, round after round.
+  for (let round = 0; round < 3; round++) {
+    story.append(100, 3);
+    committed(story.cluster, story.cluster.nodes, story.end);
+    for (const node of story.cluster.nodes) story.compact(node);
     story.check();
   }
 });

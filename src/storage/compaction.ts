@@ -60,6 +60,9 @@ export const MAP_BYTES_MIN = 64 * 1024;
 /** Offsets that one round covers at most: the map counts them from its first one. */
 const ROUND_OFFSETS_MAX = 2 ** 32 - 2;
 
+/** Room on the disk without which a group is not written, as a multiple of its size. */
+const ROOM_FACTOR = 2;
+
 /** How a round ended. */
 export const Compacted = {
   /** The plan was carried out, as far as the map reached. */
@@ -331,6 +334,11 @@ export class CompactionRound {
       if (stop !== null) return stop;
       if (!this.#changes) return null;
       this.#rules = rules;
+    }
+    // Compaction must not take the last room that appends have.
+    const bytes = group.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    if (this.#parts.context.disk.freeBytes() < ROOM_FACTOR * bytes) {
+      return new Stop(Compacted.LATER);
     }
     const writer = new SegmentWriter(this.#log, first);
     this.#writer = writer;

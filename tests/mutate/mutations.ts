@@ -37,6 +37,13 @@ function edit(file: string, find: string, by = ""): Edit {
   return { file, find, by };
 }
 
+/** Of one compacted log, from seeds. */
+const COMPACTED: DirectedTest = {
+  file: "tests/sim/compaction_test.ts",
+  name:
+    "compacted logs keep the last value of each key, their offsets and producers, through power cuts",
+};
+
 export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a trim unlinks segments before its PREFIX is durable",
@@ -257,6 +264,90 @@ export const MUTATIONS: readonly Mutation[] = [
     test: {
       file: "src/storage/write_order_test.ts",
       name: "what was durable before a cut is not told of behind it",
+    },
+  },
+  {
+    name: "files that compaction replaces go at once",
+    edits: [
+      edit(
+        "compactions.ts",
+        "      this.#replaced.push({ segment, left });",
+        "      this.#parts.retire(segment, 0);",
+      ),
+    ],
+    test: COMPACTED,
+  },
+  {
+    name: "the first batch of an aborted transaction counts",
+    edits: [
+      edit(
+        "compaction_rules.ts",
+        "if (ranges[i]! <= offset && offset < ranges[i + 1]!)",
+        "if (ranges[i]! < offset && offset < ranges[i + 1]!)",
+      ),
+    ],
+    test: COMPACTED,
+  },
+  {
+    name: "compaction drops the last batch of a producer",
+    edits: [
+      edit(
+        "compaction_rules.ts",
+        "if (last >= 0) return batchBaseOffset(view, at) === last;",
+        "if (last >= 0) return false;",
+      ),
+    ],
+    test: COMPACTED,
+  },
+  {
+    name: "a round with a full map takes the whole log for covered",
+    edits: [
+      edit(
+        "compaction.ts",
+        "keys + batchRecordCount(view, at) > capacity) return base;",
+        "keys + batchRecordCount(view, at) > capacity) return endOffset;",
+      ),
+    ],
+    test: COMPACTED,
+  },
+  {
+    name: "a marker goes before the records of its transaction",
+    edits: [
+      edit(
+        "compaction_rules.ts",
+        "this.#observed.delete(batchProducerId(view, at)) || this.#isOverfull ||",
+        "this.#isOverfull ||",
+      ),
+    ],
+    test: COMPACTED,
+  },
+  {
+    name: "a replica drops a tombstone by itself",
+    edits: [
+      edit(
+        "compaction.ts",
+        "if (batchEndOffset(view, at) > this.#rules.removalEnd) flags |= RewriteFlag.KEEP_TOMBSTONES;",
+      ),
+    ],
+    test: {
+      file: "src/replication/compacted_logs_test.ts",
+      name:
+        "a new leader's log was compacted at another time: its followers go on, and so do those that were away",
+    },
+  },
+  {
+    name: "a compacted segment is mended in place alone",
+    edits: [
+      edit(
+        "segment_rewrite.ts",
+        "if (result !== Refilled.ABSENT || isLast || !isSettled(segment, true)) return result;",
+        "return result;",
+      ),
+    ],
+    test: {
+      file: "src/replication/compacted_logs_test.ts",
+      name:
+        "damage in a log that was compacted at another time than those of the others is mended with what they have",
     },
   },
 ];

@@ -25,7 +25,10 @@ import { buildEndTransactionMarker } from "../../src/wire/control_records.ts";
 import {
   batchBaseOffset,
   batchEndOffset,
+  batchIsControl,
+  batchIsTransactional,
   batchLeaderEpoch,
+  batchProducerId,
   batchSize,
 } from "../../src/wire/record_batch.ts";
 import type { Compression } from "../../src/wire/record_batch.ts";
@@ -55,6 +58,8 @@ export class CompactionSimulation {
   readonly #keys: number;
   /** By offset; null: a marker. */
   #records: (Kept | null)[] = [];
+  /** Offset and producer of each marker. */
+  #markers: [number, number][] = [];
   #sequences = new Map<number, number>();
   #term = 1;
   rounds = 0;
@@ -261,6 +266,7 @@ export class CompactionSimulation {
         if (record?.transaction === producerId) record.isAborted = true;
       }
     }
+    this.#markers.push([this.#records.length, producerId]);
     this.#records.push(null);
   }
 
@@ -275,6 +281,7 @@ export class CompactionSimulation {
   #forgetBeyond(endOffset: number): void {
     assert.ok(endOffset <= this.#records.length, "the log has records that nobody appended");
     this.#records.length = endOffset;
+    this.#markers = this.#markers.filter(([offset]) => offset < endOffset);
     const { producers } = this.log;
     this.#sequences.clear();
     for (const { producerId, lastSequence } of producers.summaries()) {
@@ -318,6 +325,26 @@ export class CompactionSimulation {
     this.check(true);
   }
 
+  /** The marker of a transaction is there as long as any batch of it: who copies the log learns how it ended. */
+  #checkTransactions(view: DataView, length: number): void {
+    const found = new Set<number>();
+    const needed = new Set<number>();
+    for (let at = 0; at < length; at += batchSize(view, at)) {
+      const base = batchBaseOffset(view, at);
+      if (batchIsControl(view, at)) found.add(base);
+      else if (batchIsTransactional(view, at)) {
+        const producerId = batchProducerId(view, at);
+        const end = this.#markers.find(([offset, of]) => offset > base && of === producerId);
+        if (end !== undefined) needed.add(end[0]);
+      }
+    }
+    assert.deepEqual(
+      [...needed.difference(found)],
+      [],
+      "markers are gone before their transactions",
+    );
+  }
+
   /** Reads the whole log, and compares. */
   check(isCompacted = false): void {
     const { log, node } = this;
@@ -344,6 +371,7 @@ export class CompactionSimulation {
       next = end;
     }
     assert.equal(next, log.endOffset);
+    this.#checkTransactions(view, bytes.length);
     const pairs: number[] = [];
     log.producers.collectAborted(log.startOffset, log.endOffset, pairs);
     const aborted = [];
