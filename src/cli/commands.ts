@@ -108,6 +108,21 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   { name: "group delete", summary: "Delete groups", load: () => import("./group_delete.ts") },
   {
+    name: "txn list",
+    summary: "List transactional ids",
+    load: () => import("./txn_list.ts"),
+  },
+  {
+    name: "txn describe",
+    summary: "Show the last transaction of ids",
+    load: () => import("./txn_describe.ts"),
+  },
+  {
+    name: "txn abort",
+    summary: "Abort open transactions, hanging ones too",
+    load: () => import("./txn_abort.ts"),
+  },
+  {
     name: "cluster local",
     summary: "Run a cluster on this machine, to develop against",
     load: () => import("./cluster_local.ts"),

@@ -30,14 +30,17 @@ export const definition = command({
   flags: {},
   examples: [
     {
-      line: "completions bash > ~/.local/share/bash-completion/completions/gregor",
-      says: "For bash:",
+      line: "completions bash > ~/.gregor.bash",
+      says: "For bash, with `source ~/.gregor.bash` in ~/.bashrc:",
     },
     {
       line: "completions zsh > ~/.gregor.zsh",
       says: "For zsh, with `source ~/.gregor.zsh` behind `compinit` in ~/.zshrc:",
     },
-    { line: "completions fish > ~/.config/fish/completions/gregor.fish", says: "For fish:" },
+    {
+      line: "completions fish > ~/.gregor.fish",
+      says: "For fish, with `source ~/.gregor.fish` in ~/.config/fish/config.fish:",
+    },
   ],
   check: ({ args: [shell] }) =>
     shell === undefined || isShell(shell)

@@ -17,6 +17,7 @@ import { EXIT_FAILED, EXIT_OK } from "./exit_codes.ts";
 import { Failure } from "./failure.ts";
 import { integer, text, toggle } from "./flags.ts";
 import { type RecordFormat, recordFormat } from "./record_format.ts";
+import { parseDuration } from "./size.ts";
 import type { Terminal } from "./terminal.ts";
 
 const COMMIT_INTERVAL_MS = 5_000;
@@ -31,11 +32,12 @@ export const definition = command({
     ...CLIENT_FLAGS,
     "group": text({ value: "NAME", help: "Read as a member of this consumer group" }),
     "offset": text({
-      value: "start|end|N",
+      value: "WHERE",
       default: "start",
       help:
-        "Where to begin; with --group, where the group has committed nothing yet. A number outside " +
-        "a partition's records means its nearer end",
+        "Where to begin: start, end, N (an offset), -N (the last N records of each partition), @1h (records of the last hour) " +
+        "or @2026-12-31T10:00:00Z (from that time on). With --group, where the group has committed nothing yet. A number " +
+        "outside a partition's records means its nearer end",
     }),
     "partition": integer({ value: "N", min: 0, help: "One partition only; default all" }),
     "count": integer({ value: "N", min: 1, help: "Stop after this many records" }),
@@ -51,6 +53,8 @@ export const definition = command({
   examples: [
     { line: "consume hello", says: "Existing records, and new ones:" },
     { line: "consume hello --offset end", says: "Only new records:" },
+    { line: "consume hello --offset -10 --until-end", says: "The last ten of each partition:" },
+    { line: "consume hello --offset @15m", says: "From a quarter of an hour ago on:" },
     {
       line: "consume orders --offset start --count 10 --format '%o %k=%v'",
       says: "The first ten:",
@@ -63,8 +67,8 @@ export const definition = command({
   ],
   check: ({ values }) => {
     const problems = [];
-    if (!/^(start|end|\d+)$/.test(values.offset)) {
-      const message = `expected start, end or a whole number, got "${values.offset}"`;
+    if (readStart(values.offset) === null) {
+      const message = `expected start, end, N, -N, @1h or @DATE, got "${values.offset}"`;
       problems.push({ subject: "--offset", message });
     }
     const format = recordFormat(values.format);
@@ -96,7 +100,10 @@ export const definition = command({
         recordFormat(values.format) as RecordFormat,
         values.count ?? Infinity,
       );
-      if (values.untilEnd) output.stopAt(await positionsFor(cluster, partitions, "end"));
+      if (values.untilEnd) {
+        const ends = partitions.map((one) => ({ ...one, time: AT_END }));
+        output.stopAt(await listOffsets(cluster, ends, values.readCommitted));
+      }
       const stopListening = terminal.onInterrupt(() => output.stop());
       try {
         if (values.group === undefined) {
@@ -186,19 +193,41 @@ async function positionsFor(
   say: (what: string) => void = () => {},
 ): Promise<(TopicPartition & { readonly offset: number })[]> {
   if (partitions.length === 0) return [];
-  if (/^\d+$/.test(offset)) {
-    const ranges = await listRanges(cluster, partitions);
-    return partitions.map((one) => {
-      const name = `${one.topic}/${one.partition}`;
-      const { start, end } = ranges.get(name)!;
-      const nearer = Math.min(Math.max(Number(offset), start), end);
-      if (nearer > Number(offset)) say(`${name} begins at offset ${start}: reading from there`);
-      if (nearer < Number(offset)) say(`${name} ends at offset ${end}: reading what comes there`);
-      return { ...one, offset: nearer };
-    });
+  const start = readStart(offset)!;
+  if ("time" in start) {
+    const at = (time: number) => listOffsets(cluster, partitions.map((one) => ({ ...one, time })));
+    const found = await at(start.time);
+    if (found.every((one) => one.offset >= 0)) return found;
+    // No record there is as young.
+    const ends = await at(AT_END);
+    return found.map((one, index) => one.offset >= 0 ? one : ends[index]!);
   }
-  const time = offset === "start" ? AT_START : AT_END;
-  return await listOffsets(cluster, partitions.map((one) => ({ ...one, time })));
+  const ranges = await listRanges(cluster, partitions);
+  return partitions.map((one) => {
+    const name = `${one.topic}/${one.partition}`;
+    const range = ranges.get(name)!;
+    if ("last" in start) {
+      return { ...one, offset: Math.max(range.start, range.end - start.last) };
+    }
+    const nearer = Math.min(Math.max(start.offset, range.start), range.end);
+    if (nearer > start.offset) say(`${name} begins at offset ${nearer}: reading from there`);
+    if (nearer < start.offset) say(`${name} ends at offset ${nearer}: reading what comes there`);
+    return { ...one, offset: nearer };
+  });
+}
+
+/** Where to begin, as written; null: it is none of the ways to write it. */
+function readStart(
+  written: string,
+): { readonly time: number } | { readonly offset: number } | { readonly last: number } | null {
+  if (written === "start") return { time: AT_START };
+  if (written === "end") return { time: AT_END };
+  if (/^\d+$/.test(written)) return { offset: Number(written) };
+  if (/^-\d+$/.test(written)) return { last: -Number(written) };
+  if (!written.startsWith("@")) return null;
+  const ago = parseDuration(written.slice(1));
+  const time = ago === undefined ? Date.parse(written.slice(1)) : Date.now() - ago;
+  return Number.isFinite(time) && time >= 0 ? { time } : null;
 }
 
 /** Prints records and knows when enough was printed. */

@@ -16,7 +16,7 @@ import { VERSION } from "./version.ts";
 const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ["Run", ["start", "check", "doctor", "tune", "version", "completions"]],
   ["Use", ["produce", "consume", "bench"]],
-  ["Administer", ["topic", "partition", "group", "cluster"]],
+  ["Administer", ["topic", "partition", "group", "txn", "cluster"]],
   ["Watch", ["generate"]],
 ];
 /** Width of the longest name, `generate grafana-dashboard`. */

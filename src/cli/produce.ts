@@ -60,6 +60,12 @@ export const definition = command({
       max: 64 * 2 ** 20,
       help: "Send a batch when it has this size, at the latest",
     }),
+    "transactional-id": text({
+      value: "ID",
+      help:
+        "Write all lines as one transaction of this id: committed at the end of stdin, aborted if anything fails, or by the " +
+        "cluster after a minute. Whoever used the id before is fenced",
+    }),
     "tombstones": toggle({ help: "An empty value after the key separator means: delete the key" }),
     "quiet": toggle({ help: "Say nothing about what was written" }),
   },
@@ -70,7 +76,15 @@ export const definition = command({
       line: "produce users --key-separator : --codec zstd < users.txt",
       says: "Records with keys, compressed:",
     },
+    {
+      line: "produce orders --transactional-id import-7 < orders.txt",
+      says: "All lines, or none:",
+    },
   ],
+  check: ({ values }) =>
+    values.transactionalId !== undefined && values.acks !== "all"
+      ? [{ subject: "--acks", message: "a transaction needs --acks all" }]
+      : [],
   run: async ({ values, args, terminal }) => {
     const name = args[0]!;
     const acks = values.acks === "all" ? -1 : Number(values.acks);
@@ -78,7 +92,9 @@ export const definition = command({
       const codec = codecByName(values.codec);
       const progress = new Progress(values.quiet ? null : terminal, name);
       const onLost = (what: string): void => progress.interrupt(what);
-      const producer = await Producer.open(cluster, name, { acks, codec, onLost });
+      const transactionalId = values.transactionalId ?? null;
+      const options = { acks, codec, onLost, transactionalId };
+      const producer = await Producer.open(cluster, name, options);
       const { partition } = values;
       if (partition !== undefined && partition >= producer.partitionCount) {
         throw new Failure(
@@ -102,6 +118,11 @@ export const definition = command({
       });
       try {
         await writeLines(writer, terminal, progress);
+        await producer.end(true);
+      } catch (error) {
+        // If this fails, too, the cluster aborts it after a while.
+        await producer.end(false).catch(() => {});
+        throw error;
       } finally {
         // Also after a failure: the number of written records is known, and the others may be written or not.
         progress.end(writer.unacknowledged);

@@ -70,7 +70,7 @@ export const definition = command({
     }),
   },
   examples: [
-    { line: "tune | sudo tee /etc/sysctl.d/90-gregor.conf", says: "Then `sudo sysctl --system`:" },
+    { line: "tune > 90-gregor.conf", says: "For /etc/sysctl.d, read by `sysctl --system`:" },
     { line: "tune --for limits", says: "For the user gregor:" },
   ],
   run: ({ values, terminal }) => {

@@ -8,6 +8,7 @@
 import { strict as assert } from "node:assert";
 import { type Ran, runGregor, type RunOptions } from "../../src/cli/testing.ts";
 import { Broker } from "../harness/broker.ts";
+import { leaveOpen } from "./open_transaction.ts";
 
 Deno.test("the commands do what they say, on a broker", async (test) => {
   await using broker = await Broker.start({ cores: 1, memory: "256MiB", flags: ["--mode=dev"] });
@@ -61,6 +62,42 @@ Deno.test("the commands do what they say, on a broker", async (test) => {
     assert.match(await good("group list"), /^g +Empty +classic$/m);
     await good("group delete g");
     assert.equal((await gregor("group describe g")).code, 1);
+  });
+
+  await test.step("reading begins where it is asked to", async () => {
+    await good("topic create days --partitions 1");
+    await good("produce days --quiet", { stdin: "1\n2\n3\n" });
+    const from = (where: string) => good(`consume days --until-end --offset ${where}`);
+    assert.equal(await from("-2"), "2\n3\n");
+    assert.equal(await from("-9"), "1\n2\n3\n");
+    assert.equal(await from("@1h"), "1\n2\n3\n");
+    assert.equal(await from("@2100-01-01T00:00:00Z"), "");
+    assert.equal(await from("@2020-01-01"), "1\n2\n3\n");
+    assert.match((await gregor("consume days --offset yesterday")).remarks, /expected start, end/);
+  });
+
+  await test.step("a transaction is written, shown and ended", async () => {
+    await good("topic create ledger --partitions 1");
+    await good("produce ledger --transactional-id import --quiet", { stdin: "1\n2\n" });
+    const committed = "consume ledger --until-end --read-committed --offset start";
+    assert.equal(await good(committed), "1\n2\n");
+    assert.match(await good("txn list"), /^import +CompleteCommit +\d+ +0$/m);
+    for (
+      const [id, abort] of [["left", "txn abort left"], ["lost", "txn abort --hanging ledger/0"]]
+    ) {
+      const before = await good(committed);
+      await leaveOpen(broker.kafka, "ledger", 0, id!);
+      assert.equal(await good(committed), before);
+      assert.match(await good("txn list --state Ongoing"), new RegExp(`^${id} +Ongoing`, "m"));
+      const open = JSON.parse(await good(`txn describe ${id} --format json`));
+      assert.deepEqual(open[0].partitions, [{ topic: "ledger", partition: 0 }]);
+      await good(abort!);
+      await good("produce ledger --quiet", { stdin: `behind ${id}\n` });
+      assert.equal(await good(committed), `${before}behind ${id}\n`);
+    }
+    assert.match((await gregor("txn abort --hanging ledger/0")).remarks, /no transaction is open/);
+    assert.match((await gregor("txn describe nobody")).remarks, /TRANSACTIONAL_ID_NOT_FOUND/);
+    assert.equal((await gregor("txn abort")).code, 64);
   });
 
   await test.step("every name of a command is tried, and each is reported", async () => {

@@ -1,6 +1,6 @@
 /**
  * A cluster as client commands see it: any of its brokers, one by number, the leader of a partition,
- * the coordinator of a group.
+ * the coordinator of a group or of a transactional id.
  *
  * Metadata of the cluster is fetched when it is first needed, and again after a broker reports that it is
  * stale. Everything is bounded by the command's `--timeout`.
@@ -25,7 +25,9 @@ import { BrokerRefusal, brokerRefusal } from "./outcome.ts";
 import { pause } from "../pause.ts";
 
 const RETRY_PAUSE_MS = 100;
-const COORDINATOR_GROUP = 0;
+/** What a coordinator may be asked for, by the protocol's numbers. */
+export const CoordinatorOf = { GROUP: 0, TRANSACTION: 1 } as const;
+export type CoordinatorOf = typeof CoordinatorOf[keyof typeof CoordinatorOf];
 /** The last version of Metadata in which every field here has its plain meaning. */
 const METADATA_VERSION_MAX = 12;
 /** The first version that names coordinators in a list. */
@@ -191,23 +193,24 @@ export class Cluster {
     }
   }
 
-  /** The node that a group belongs to; waits while its coordinator is being created or loaded. */
-  async coordinator(groupId: string): Promise<{ readonly nodeId: number; connection: Connection }> {
+  /** The node that a group or a transactional id belongs to; waits while its coordinator is being created or loaded. */
+  async coordinator(
+    key: string,
+    keyType: CoordinatorOf = CoordinatorOf.GROUP,
+  ): Promise<{ readonly nodeId: number; connection: Connection }> {
     return await this.retrying(async () => {
       const version = this.#bootstrap.versionOf(FIND_COORDINATOR);
       const listed = version >= FIND_COORDINATOR_LIST;
       const response = await this.#bootstrap.call(
         FIND_COORDINATOR,
         newFindCoordinatorRequest(
-          listed
-            ? { keyType: COORDINATOR_GROUP, coordinatorKeys: [groupId] }
-            : { keyType: COORDINATOR_GROUP, key: groupId },
+          listed ? { keyType, coordinatorKeys: [key] } : { keyType, key },
         ),
       );
       const found = listed ? response.coordinators[0]! : response;
       if (found.errorCode !== 0) {
         throw brokerRefusal(
-          `find the coordinator of ${groupId}`,
+          `find the coordinator of ${key}`,
           found.errorCode,
           found.errorMessage,
         );

@@ -18,6 +18,9 @@ export const AT_END = -1;
 /** Instead of a time: the first offset that is still there. */
 export const AT_START = -2;
 
+const READ_UNCOMMITTED = 0;
+const READ_COMMITTED = 1;
+
 export interface PartitionTime {
   readonly topic: string;
   readonly partition: number;
@@ -32,10 +35,15 @@ export interface PartitionOffset {
   readonly offset: number;
 }
 
-/** Asks the leaders; the answers come in the order of `wanted`. */
+/**
+ * Asks the leaders; the answers come in the order of `wanted`.
+ *
+ * @param isReadCommitted the end is that of a reader who is shown no open transaction: the last stable offset
+ */
 export async function listOffsets(
   cluster: Cluster,
   wanted: readonly PartitionTime[],
+  isReadCommitted = false,
 ): Promise<PartitionOffset[]> {
   const found = new Map<string, number>();
   await cluster.retrying(async () => {
@@ -44,6 +52,7 @@ export async function listOffsets(
       const topics = Map.groupBy(items, (item) => item.topic);
       const request = newListOffsetsRequest({
         replicaId: -1,
+        isolationLevel: isReadCommitted ? READ_COMMITTED : READ_UNCOMMITTED,
         topics: [...topics].map(([name, partitions]) =>
           newListOffsetsTopic({
             name,

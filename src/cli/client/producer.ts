@@ -21,6 +21,7 @@ import type { RecordBatchBuilder } from "../../wire/record_batch_builder.ts";
 import type { Cluster, TopicPlace } from "./cluster.ts";
 import type { Codec } from "./codecs.ts";
 import { brokerRefusal } from "./outcome.ts";
+import { addPartition, endTransaction, takeTransactionalId } from "./transactions.ts";
 import { pause } from "../pause.ts";
 
 /** Highest version that names topics. */
@@ -38,6 +39,8 @@ export interface ProducerOptions {
   readonly codec: Codec;
   /** Called when a connection was lost and is made again. */
   readonly onLost?: (what: string) => void;
+  /** All batches are one transaction of this id, until {@linkcode Producer.end}. */
+  readonly transactionalId?: string | null;
 }
 
 /** Asks for an identity; null where the broker gives none. */
@@ -64,6 +67,9 @@ export class Producer {
   readonly #identity: ProducerIdentity | null;
   readonly #sequences: number[];
   readonly #onLost: (what: string) => void;
+  readonly #transactionalId: string | null;
+  /** Partitions of the open transaction. */
+  readonly #announced = new Set<number>();
   #topic: TopicPlace;
 
   private constructor(
@@ -77,6 +83,7 @@ export class Producer {
     this.#acks = options.acks;
     this.#codec = options.codec;
     this.#onLost = options.onLost ?? (() => {});
+    this.#transactionalId = options.transactionalId ?? null;
     this.#identity = identity;
     this.#sequences = topic.partitions.map(() => 0);
   }
@@ -88,7 +95,12 @@ export class Producer {
     options: ProducerOptions,
   ): Promise<Producer> {
     const place = await cluster.topic(topic, { createMissing: true });
-    const identity = options.acks === -1 ? await initProducerId(cluster) : null;
+    const { acks, transactionalId = null } = options;
+    const identity = transactionalId !== null
+      ? await takeTransactionalId(cluster, transactionalId)
+      : acks === -1
+      ? await initProducerId(cluster)
+      : null;
     return new Producer(cluster, place, options, identity);
   }
 
@@ -103,15 +115,18 @@ export class Producer {
    * @returns the offset of the first record, -1 with acks=0
    */
   async send(partition: number, builder: RecordBatchBuilder): Promise<number> {
+    await this.#announce(partition);
     const sequence = this.#sequences[partition]!;
     this.#sequences[partition] = (sequence + builder.count) % 2 ** 31;
     const records = builder.build({
       compression: this.#codec.id,
       compress: this.#codec.compress,
+      isTransactional: this.#transactionalId !== null,
       ...(this.#identity === null ? {} : { ...this.#identity, baseSequence: sequence }),
     });
     builder.clear();
     const request = newProduceRequest({
+      transactionalId: this.#transactionalId,
       acks: this.#acks,
       timeoutMs: this.#cluster.timeoutMs,
       topicData: [
@@ -123,6 +138,21 @@ export class Producer {
     });
     const attempt = () => this.#attempt(partition, request);
     return await this.#cluster.surviving(attempt, this.#onLost);
+  }
+
+  /** Ends the transaction, if batches were sent in one. */
+  async end(committed: boolean): Promise<void> {
+    if (this.#transactionalId === null || this.#announced.size === 0) return;
+    this.#announced.clear();
+    await endTransaction(this.#cluster, this.#transactionalId, this.#identity!, committed);
+  }
+
+  /** The coordinator knows of a partition before the first batch is there. */
+  async #announce(partition: number): Promise<void> {
+    if (this.#transactionalId === null || this.#announced.has(partition)) return;
+    const place = { topic: this.#topic.name, partition };
+    await addPartition(this.#cluster, this.#transactionalId, this.#identity!, place);
+    this.#announced.add(partition);
   }
 
   /** Sends until the leader took it, with the same sequence numbers each time. */
