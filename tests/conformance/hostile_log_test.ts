@@ -14,9 +14,11 @@ import { ClusterImage } from "../../src/cluster/image.ts";
 import { encodeCommand, type MetadataRecord, RecordType } from "../../src/cluster/records.ts";
 import { registerNode } from "../../src/cluster/membership.ts";
 import { TestCluster, testNode } from "../../src/cluster/test_cluster.ts";
+import { TestMember } from "../../src/group/consumer/test_member.ts";
 import { TestCoordinator } from "../../src/group/test_coordinator.ts";
 import type { GroupRecord } from "../../src/group/records.ts";
 import { replayCommand } from "../../src/shard/metadata_feed.ts";
+import { newConsumerGroupHeartbeatRequest } from "../../src/wire/generated/consumer_group_heartbeat_request.ts";
 import { newListGroupsRequest } from "../../src/wire/generated/list_groups_request.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import { catalogEntry, HostileMessages } from "./malformed/hostile_message.ts";
@@ -83,7 +85,32 @@ function dataMessage(random: Random, name: string, versions: number, prefix: num
   return writer.copyBytes();
 }
 
+/** Records of groups whose coordinator assigns: the kind, and the forms of key and value. */
+const CONSUMER_GROUP_KINDS = [
+  [3, "ConsumerGroupKey", "ConsumerGroupMetadataValue"],
+  [5, "ConsumerGroupPartKey", "ConsumerGroupMemberMetadataValue"],
+  [6, "ConsumerGroupKey", "ConsumerGroupTargetAssignmentMetadataValue"],
+  [7, "ConsumerGroupPartKey", "ConsumerGroupTargetAssignmentMemberValue"],
+  [8, "ConsumerGroupPartKey", "ConsumerGroupCurrentMemberAssignmentValue"],
+  [16, "ConsumerGroupPartKey", "ConsumerGroupRegularExpressionValue"],
+] as const;
+
+function consumerGroupRecordOf(random: Random): GroupRecord {
+  const [kind, keyForm, valueForm] =
+    CONSUMER_GROUP_KINDS[random.nextBelow(CONSUMER_GROUP_KINDS.length)]!;
+  const entry = catalogEntry(keyForm);
+  const writer = new Writer();
+  writer.int16(kind);
+  entry.encode(writer, kind, hostile(random).message(entry, kind));
+  const value = random.nextBelow(8) === 0 ? null : dataMessage(random, valueForm, 1, -1);
+  return {
+    key: spoil(random, writer.copyBytes()),
+    value: value === null ? null : spoil(random, value),
+  };
+}
+
 function groupRecordOf(random: Random): GroupRecord {
+  if (random.nextBelow(2) === 0) return consumerGroupRecordOf(random);
   if (random.nextBelow(10) === 0) return { key: bytesOf(random, 30), value: bytesOf(random, 60) };
   const isGroup = random.nextBelow(2) === 0;
   const key = isGroup
@@ -102,6 +129,7 @@ Deno.test(`a coordinator serves whatever its log holds, ${SEEDS} seeds`, () => {
     try {
       const random = new Xoshiro128(seed);
       const test = new TestCoordinator({}, seed);
+      test.world.setTopic("t", 3);
       for (let i = 0; i < RECORDS; i++) test.log.records.push(groupRecordOf(random));
       const probe = test.create();
       for (const { key, value } of test.log.records) {
@@ -113,6 +141,16 @@ Deno.test(`a coordinator serves whatever its log holds, ${SEEDS} seeds`, () => {
       coordinator.listGroups(test.context(5), newListGroupsRequest());
       for (const groupId of [...coordinator.table.groups.keys()]) {
         coordinator.describeGroup(test.context(6), groupId);
+        coordinator.describeConsumerGroup(test.context(1), groupId);
+        for (const memberId of ["m", "n", "fresh"]) {
+          const words = { group: groupId, topics: ["t", "orders"] };
+          new TestMember(test, memberId, words).joining();
+          test.coordinator.consumerHeartbeat(
+            test.context(1),
+            newConsumerGroupHeartbeatRequest({ groupId, memberId, memberEpoch: 1 }),
+            () => {},
+          );
+        }
         test.join({ group: groupId });
         test.join({ group: groupId, instanceId: "m" });
       }

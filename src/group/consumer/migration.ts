@@ -24,6 +24,7 @@ import type { Round } from "./consumer_group.ts";
 import { embeddedVersion, readAssignment, readSubscription, writeAssignment } from "./embedded.ts";
 import type { ConsumerGroupKeeper } from "./keeper.ts";
 import { type Refusal, refusal } from "./refusal.ts";
+import type { ConsumerGroupView } from "./state.ts";
 import {
   type Assignment,
   type Current,
@@ -122,7 +123,7 @@ export class Migration {
     if (size === 0 || view.classicCount < size || !this.#keeper.configOf(group).canDowngrade) {
       return;
     }
-    if (size > this.#table.config.groupSizeMax) return;
+    if (size > this.#table.config.groupSizeMax || !shareProtocol(view)) return;
     const classic = this.#classicOf(round);
     const assignments = new Map<string, Uint8Array>();
     for (const [memberId, { classic: terms }] of view.members) {
@@ -152,9 +153,11 @@ export class Migration {
     for (const [memberId, info] of view.members) {
       const { instanceId, clientId, clientHost, rebalanceTimeoutMs } = info;
       const terms = info.classic!;
+      const { sessionTimeoutMs } = terms;
       const member = new Member({ id: memberId, instanceId, clientId, clientHost }, {
-        rebalanceTimeoutMs,
-        sessionTimeoutMs: terms.sessionTimeoutMs,
+        // As where a classic group is read from the log: without a time of its own, the session's.
+        rebalanceTimeoutMs: rebalanceTimeoutMs > 0 ? rebalanceTimeoutMs : sessionTimeoutMs,
+        sessionTimeoutMs,
         protocols: terms.supportedProtocols,
       });
       member.isNew = false;
@@ -172,6 +175,14 @@ export class Migration {
 function since(assignment: Assignment, epoch: number): OwnedPartitions {
   return new Map(
     [...assignment].map(([topicId, list]) => [topicId, new Map(list.map((p) => [p, epoch]))]),
+  );
+}
+
+/** Members that came one by one share a protocol; a log may say something else. */
+function shareProtocol({ members }: ConsumerGroupView): boolean {
+  const all = [...members.values()].map(({ classic }) => classic!.supportedProtocols);
+  return all[0]!.some(({ name }) =>
+    all.every((protocols) => protocols.some((protocol) => protocol.name === name))
   );
 }
 

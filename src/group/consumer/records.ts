@@ -296,6 +296,15 @@ function problemOf(change: Change): string | null {
     const epoch = change.value?.epoch ?? 0;
     return epoch < 0 ? `epoch ${epoch}` : null;
   }
+  if (change.kind === "member") {
+    const classic = change.value?.classic ?? null;
+    if (classic === null) return null;
+    const { sessionTimeoutMs, supportedProtocols } = classic;
+    const names = new Set(supportedProtocols.map(({ name }) => name));
+    if (names.size < supportedProtocols.length) return "a classic member with a protocol twice";
+    if (supportedProtocols.length === 0) return "a classic member without a protocol";
+    return sessionTimeoutMs < 0 ? `a session timeout of ${sessionTimeoutMs} ms` : null;
+  }
   if (change.kind !== "current" || change.value === null) return null;
   const { assigned, revoking, epoch } = change.value;
   // -2: a static member that is away.
