@@ -44,6 +44,9 @@ export const CONSUMER_REQUESTS_QUEUED_MAX = 20_000;
 /** A round of a consumer group takes no further request when it has this much to write (bytes). */
 export const ROUND_SIZE_MAX = 256 * 1024;
 
+/** Characters of the id that a member of a consumer group makes for itself, and of its instance id. */
+export const OWN_MEMBER_ID_SIZE_MAX = 4_096;
+
 /** Characters of what a member of a consumer group may say of itself: names of topics, its regular expression, its rack. */
 export const MEMBER_SUBSCRIPTION_SIZE_MAX = 1024 * 1024;
 

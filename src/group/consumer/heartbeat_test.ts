@@ -133,6 +133,8 @@ Deno.test("requests that make no sense are refused, in Kafka's words", () => {
     [{ memberId: "" }, 42, "MemberId can't be empty."],
     [{ instanceId: "" }, 42, "InstanceId can't be empty."],
     [{ rackId: "" }, 42, "RackId can't be empty."],
+    [{ memberId: "m".repeat(5_000) }, 42, "MemberId is too long."],
+    [{ instanceId: "i".repeat(5_000) }, 42, "InstanceId is too long."],
     [{ rebalanceTimeoutMs: -1 }, 42, "RebalanceTimeoutMs must be provided in first request."],
     [{ topicPartitions: null }, 42, "TopicPartitions must be empty when (re-)joining."],
     [

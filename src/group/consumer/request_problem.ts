@@ -6,6 +6,7 @@
 
 import { ErrorCode } from "../../wire/errors.ts";
 import type { ConsumerGroupHeartbeatRequest } from "../../wire/generated/consumer_group_heartbeat_request.ts";
+import { OWN_MEMBER_ID_SIZE_MAX } from "../limits.ts";
 import { ASSIGNORS } from "./assignor.ts";
 import { type Refusal, refusal } from "./refusal.ts";
 import { LEFT_EPOCH, LEFT_STATIC_EPOCH } from "./types.ts";
@@ -36,7 +37,10 @@ function emptyProblem(version: number, request: ConsumerGroupHeartbeatRequest): 
   if (needsId && isEmpty(request.memberId)) return "MemberId can't be empty.";
   if (isEmpty(request.groupId)) return "GroupId can't be empty.";
   if (isEmpty(request.instanceId)) return "InstanceId can't be empty.";
-  return isEmpty(request.rackId) ? "RackId can't be empty." : null;
+  if (isEmpty(request.rackId)) return "RackId can't be empty.";
+  const isLong = (text: string | null): boolean => (text?.length ?? 0) > OWN_MEMBER_ID_SIZE_MAX;
+  if (isLong(request.memberId)) return "MemberId is too long.";
+  return isLong(request.instanceId) ? "InstanceId is too long." : null;
 }
 
 function epochProblem(request: ConsumerGroupHeartbeatRequest): string | null {
