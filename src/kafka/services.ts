@@ -13,6 +13,7 @@ import type { LeaderTable } from "../cluster/leaders.ts";
 import type { LiveNodes } from "../cluster/live_nodes.ts";
 import type { VersionRange } from "../cluster/logical_version.ts";
 import type { GroupDirectory } from "../group/directory.ts";
+import type { RegexEngine } from "../io/regexes.ts";
 import type { Task } from "../io/task.ts";
 import type { Member } from "../raft/configuration.ts";
 import type { Api } from "../wire/api.ts";
@@ -73,6 +74,8 @@ export interface Services {
   readonly groups: GroupDirectory;
   /** The coordinators of transactions. */
   readonly transactions: TransactionDirectory;
+  /** Regular expressions that clients bring. */
+  readonly regexes: RegexEngine;
   /** Appends markers to this shard's partitions. */
   readonly markers: MarkerWriter;
   /**

@@ -183,6 +183,11 @@ export class TestBroker {
         coordinatorFor: () => this.transactions.coordinator,
         all: () => shard === 0 ? [this.transactions.coordinator] : [],
       },
+      regexes: {
+        problem: (regex) => regex === "(" ? "unclosed group" : null,
+        matching: (regex, names) =>
+          [...names].filter((name) => new RegExp(`^(?:${regex})$`).test(name)),
+      },
       markers: {
         append: (_partition, producerId, batch, done) => {
           this.markers.push({ producerId, batch });

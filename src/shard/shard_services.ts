@@ -40,6 +40,7 @@ export function shardServices(of: Shard, nextTurn: () => Task<void>): Services {
     partitions: of.partitions,
     groups: of.groups,
     transactions: of.transactions.coordinators,
+    regexes: of.options.regexes,
     markers: of.transactions.markers,
     admitToTransaction: (...question) => of.transactions.guard.admit(...question),
     dataDirectory: {

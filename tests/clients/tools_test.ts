@@ -6,6 +6,7 @@
 
 import { strict as assert } from "node:assert";
 import { OWN_VERSIONS } from "../../src/cluster/logical_version.ts";
+import { leaveOpen } from "../cli/open_transaction.ts";
 import { LocalCluster } from "../harness/local_cluster.ts";
 import { runGregor } from "../../src/cli/testing.ts";
 import { Program } from "../harness/program.ts";
@@ -293,6 +294,36 @@ Deno.test({
       });
       const { text } = await tools.run(`${group} --alter --add-config ${name}=1`);
       assert.match(text, /must be greater than or equal to/);
+    });
+
+    await t.step("kafka-transactions", async () => {
+      await leaveOpen(cluster.bootstrap.split(",")[0]!, "orders", 0, "payments");
+      const listed = /payments\s+\d\s+\d+\s+Ongoing/;
+      assert.match(await tools.done("TransactionsCommand list"), listed);
+      const pattern = "--transactional-id-pattern";
+      assert.match(await tools.done("TransactionsCommand list", pattern, "pay.*"), listed);
+      assert.doesNotMatch(await tools.done("TransactionsCommand list", pattern, "pay"), listed);
+      assert.doesNotMatch(
+        await tools.done("TransactionsCommand list --duration-filter 600000"),
+        listed,
+      );
+      const described = await tools.done(
+        "TransactionsCommand describe --transactional-id payments",
+      );
+      assert.match(described, /payments\s+\d+\s+0\s+Ongoing\s+60000\s.*orders-0/);
+      const place = "--topic orders --partition 0";
+      const producers = await tools.done(`TransactionsCommand describe-producers ${place}`);
+      const row = /^\d+\s+\d+\s+-?\d+\s+\d+\s+\d+\s+(\d+)\s*$/m;
+      const [, startOffset] = row.exec(producers) ?? [];
+      assert.ok(startOffset !== undefined, producers);
+      const hanging = `TransactionsCommand find-hanging ${place} --max-transaction-timeout 1`;
+      assert.doesNotMatch(await tools.done(hanging), /payments/);
+      await tools.done(`TransactionsCommand abort ${place} --start-offset ${startOffset}`);
+      const after = await tools.done(`TransactionsCommand describe-producers ${place}`);
+      assert.doesNotMatch(after, row);
+      await tools.done("TransactionsCommand forceTerminateTransaction --transactionalId payments");
+      // Its producer is fenced, and has nothing open.
+      assert.match(await tools.done("TransactionsCommand list"), /payments\s+\d\s+\d+\s+Empty/);
     });
 
     await t.step("kafka-cluster, while a broker is down", async () => {

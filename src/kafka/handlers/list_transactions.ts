@@ -1,12 +1,13 @@
 /**
- * ListTransactions (key 66), versions 0 to 1: the transactional ids that this node coordinates.
+ * ListTransactions (key 66), versions 0 to 2: the transactional ids that this node coordinates.
  *
- * - Filters by state, producer id and (v1) how long the transaction has been going on. States that do not exist are named in
- *   the answer.
+ * - Filters by state, producer id, how long the transaction has been going on (v1), and a regular expression in RE2's syntax that
+ *   fits whole ids (v2). States that do not exist are named in the answer.
+ * - INVALID_REGULAR_EXPRESSION where it is none.
  * - COORDINATOR_LOAD_IN_PROGRESS while a coordinator loads.
  * - Runs on every shard.
  *
- * Gaps: version 2 has a pattern of ids in RE2's syntax, which is not built.
+ * Gaps: an id with a line feed fits no expression.
  *
  * @module
  */
@@ -17,6 +18,7 @@ import type { ListTransactionsRequest } from "../../wire/generated/list_transact
 import {
   type ListTransactionsResponse,
   newListTransactionsResponse,
+  type TransactionState,
 } from "../../wire/generated/list_transactions_response.ts";
 import type { Handler, RequestContext } from "../handler.ts";
 import { STATE_NAMES } from "./describe_transactions.ts";
@@ -25,7 +27,7 @@ export const LIST_TRANSACTIONS_HANDLER: Handler<ListTransactionsRequest, ListTra
   {
     api: LIST_TRANSACTIONS,
     minVersion: 0,
-    maxVersion: 1,
+    maxVersion: 2,
     route: {
       kind: "split",
       split: (request, { shardCount }) =>
@@ -47,12 +49,19 @@ export const LIST_TRANSACTIONS_HANDLER: Handler<ListTransactionsRequest, ListTra
 
 function list(
   { services, wallMs }: RequestContext,
-  { stateFilters, producerIdFilters, durationFilter }: ListTransactionsRequest,
+  request: ListTransactionsRequest,
 ): ListTransactionsResponse {
+  const { stateFilters, producerIdFilters, durationFilter } = request;
+  const { regexes } = services;
+  // An empty one is none.
+  const pattern = request.transactionalIdPattern || null;
+  if (pattern !== null && regexes.problem(pattern) !== null) {
+    return newListTransactionsResponse({ errorCode: ErrorCode.INVALID_REGULAR_EXPRESSION });
+  }
   const names = Object.values(STATE_NAMES);
   const states = new Set(stateFilters);
   const producers = new Set(producerIdFilters);
-  const transactionStates = [];
+  let transactionStates: TransactionState[] = [];
   for (const coordinator of services.transactions.all()) {
     if (coordinator.refusal === ErrorCode.COORDINATOR_LOAD_IN_PROGRESS) {
       return newListTransactionsResponse({ errorCode: coordinator.refusal });
@@ -67,6 +76,11 @@ function list(
       if (durationFilter >= 0 && hasRunMs <= durationFilter) continue;
       transactionStates.push({ transactionalId: id, producerId, transactionState });
     }
+  }
+  if (pattern !== null) {
+    const ids = transactionStates.map(({ transactionalId }) => transactionalId);
+    const fitting = new Set(regexes.matching(pattern, ids.filter((id) => !id.includes("\n"))));
+    transactionStates = transactionStates.filter((one) => fitting.has(one.transactionalId));
   }
   const unknownStateFilters = stateFilters.filter((name) => !names.includes(name));
   return newListTransactionsResponse({ unknownStateFilters, transactionStates });

@@ -135,7 +135,7 @@ Deno.test("offsets are committed in a transaction, in every version", () => {
 Deno.test("transactions are described and listed, with filters", () => {
   const { broker, producer } = start();
   const list = (fields: Partial<ListTransactionsRequest>) =>
-    broker.ask(LIST_TRANSACTIONS_HANDLER, 1, newListTransactionsRequest(fields));
+    broker.ask(LIST_TRANSACTIONS_HANDLER, 2, newListTransactionsRequest(fields));
   const describe = (id: string) =>
     broker.ask(
       DESCRIBE_TRANSACTIONS_HANDLER,
@@ -158,6 +158,11 @@ Deno.test("transactions are described and listed, with filters", () => {
   const unknown = list({ stateFilters: ["Empty", "Strange"] });
   assert.deepEqual([unknown.transactionStates, unknown.unknownStateFilters], [[], ["Strange"]]);
   assert.deepEqual(list({ durationFilter: 1_000_000 }).transactionStates, []);
+  const matching = (transactionalIdPattern: string) => list({ transactionalIdPattern });
+  assert.deepEqual(matching(`.*${transactionalId.slice(1)}`).transactionStates, all);
+  assert.deepEqual(matching("").transactionStates, all);
+  assert.deepEqual(matching(transactionalId.slice(1)).transactionStates, []);
+  assert.equal(matching("(").errorCode, ErrorCode.INVALID_REGULAR_EXPRESSION);
 });
 
 Deno.test("a leader asks whether a partition is in a transaction, in the words of the version", () => {

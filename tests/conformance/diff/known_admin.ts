@@ -51,16 +51,6 @@ export const KNOWN_ADMIN: readonly KnownDifference[] = [
   },
   {
     apis: ["ApiVersions"],
-    path: /^apiKeys\{66\}\.maxVersion$/,
-    kafka: /^2$/,
-    gregor: /^1$/,
-    asked: "Which versions of ListTransactions are served.",
-    kafkaDoes: "One with a pattern of transactional ids, in RE2's syntax.",
-    gregorDoes: "Those before it.",
-    reason: "The patterns are not built.",
-  },
-  {
-    apis: ["ApiVersions"],
     path:
       /^(?:supported|finalized)Features(?:Epoch$|\{[^}]*\}(?:\.(?:min|max)Version(?:Level)?)?$)/,
     gregor: /^(?:null|-?\d+|\{"name":"gregor\.version",.*\})$/,
