@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Flags, FlagValues, Positional, Problem } from "./flags.ts";
+import type { Flags, FlagValues, Origin, Positional, Problem } from "./flags.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface Example {
@@ -19,6 +19,8 @@ export interface Invocation<F extends Flags> {
   readonly args: readonly string[];
   /** Names of the flags that were given. */
   readonly given: ReadonlySet<string>;
+  /** Where they were given, by name. */
+  readonly origins: ReadonlyMap<string, readonly Origin[]>;
   readonly terminal: Terminal;
 }
 

@@ -3,7 +3,7 @@
  * help text and the type of the result.
  *
  * A value comes from the command line, else from the environment (`--data-dir` is `GREGOR_DATA_DIR`),
- * else from the default. Parsing never stops at the first problem: all of them are returned together,
+ * else from a file (`config_file.ts`), else from the default. Parsing never stops at the first problem: all of them are returned together,
  * each with the nearest thing that would have been right.
  *
  * @example
@@ -49,6 +49,14 @@ export interface Flag<T> {
   read(texts: readonly string[]): T | Refusal;
   /** Cuts an environment variable into the texts that a command line would have given. */
   splitEnv(text: string): string[];
+  /** What a file says holds beside what is given otherwise, which wins where both name the same. */
+  readonly addsToFile?: boolean;
+}
+
+/** A text that a value is read from, and where it stands: `--data-dir`, `GREGOR_DATA_DIR`, `gregor.conf:3`. */
+export interface Origin {
+  readonly text: string;
+  readonly where: string;
 }
 
 // deno-lint-ignore no-explicit-any
@@ -84,6 +92,8 @@ export interface ParsedFlags<F extends Flags> {
   readonly args: readonly string[];
   /** Names of the flags that were given, by command line or environment. */
   readonly given: ReadonlySet<string>;
+  /** Of the flags that were given, by name. */
+  readonly origins: ReadonlyMap<string, readonly Origin[]>;
   /** Empty when all is well; otherwise the values are not to be used. */
   readonly problems: readonly Problem[];
 }
@@ -99,41 +109,55 @@ export function envName(flag: string): string {
   return `GREGOR_${flag.replaceAll("-", "_").toUpperCase()}`;
 }
 
-/** Reads a command line. `env` is the environment as a plain object. */
+/** Reads a command line. `env` is the environment as a plain object; `file` what a file says, by the names of flags. */
 export function parseFlags<F extends Flags>(
   table: FlagTable<F>,
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
+  file: ReadonlyMap<string, readonly Origin[]> = new Map(),
 ): ParsedFlags<F> {
   const problems: Problem[] = [];
   const texts = new Map<string, string[]>();
   const args: string[] = [];
   const unknown = scan(table.flags, argv, texts, args, problems);
-  const given = new Set<string>();
+  const origins = new Map<string, readonly Origin[]>();
   const values: Record<string, unknown> = {};
   for (const [name, flag] of Object.entries(table.flags)) {
-    let source = `--${name}`;
-    let found = texts.get(name);
-    const fromEnv = env[envName(name)];
-    if (found === undefined && fromEnv !== undefined && fromEnv !== "") {
-      source = envName(name);
-      found = flag.splitEnv(fromEnv);
-    }
+    const found = originsOf(name, flag, texts.get(name), env[envName(name)], file.get(name));
     let value: unknown = flag.defaultValue;
-    if (found !== undefined) {
-      given.add(name);
-      const read = flag.read(found);
+    if (found.length > 0) {
+      origins.set(name, found);
+      const read = flag.read(found.map(({ text }) => text));
       if (read instanceof Refusal) {
-        const got = found.map((text) => JSON.stringify(text)).join(", ");
-        problems.push({ subject: source, message: `expected ${read.expected}, got ${got}` });
+        const got = found.map(({ text }) => JSON.stringify(text)).join(", ");
+        const subject = found.at(-1)!.where;
+        problems.push({ subject, message: `expected ${read.expected}, got ${got}` });
       } else value = read;
     } else if (flag.required) {
-      problems.push({ subject: source, message: `is required: ${flag.help}` });
+      problems.push({ subject: `--${name}`, message: `is required: ${flag.help}` });
     }
     values[camelCase(name)] = value;
   }
   checkPositionals(table.positionals, args, unknown, problems);
-  return { values: values as FlagValues<F>, args, given, problems };
+  const given = new Set(origins.keys());
+  return { values: values as FlagValues<F>, args, given, origins, problems };
+}
+
+/** What a flag's value is read from: the nearest of its sources that says anything. */
+function originsOf(
+  name: string,
+  flag: Flag<unknown>,
+  written: readonly string[] | undefined,
+  fromEnv: string | undefined,
+  fromFile: readonly Origin[] = [],
+): readonly Origin[] {
+  let near: Origin[] = [];
+  if (written !== undefined) near = written.map((text) => ({ text, where: `--${name}` }));
+  else if (fromEnv !== undefined && fromEnv !== "") {
+    near = flag.splitEnv(fromEnv).map((text) => ({ text, where: envName(name) }));
+  }
+  if (near.length === 0) return fromFile;
+  return flag.addsToFile === true ? [...fromFile, ...near] : near;
 }
 
 /** Sorts `argv` into texts per flag and arguments; returns whether a flag was unknown. */
@@ -361,6 +385,7 @@ export function pairs(options: Options): Flag<Map<string, string>> {
       return read;
     },
     // A comma inside a value (cleanup.policy=compact,delete) is not followed by KEY=.
+    addsToFile: true,
     splitEnv: (given) => given.split(/,(?=[\w.-]+=)/),
   };
 }

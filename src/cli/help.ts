@@ -114,7 +114,7 @@ export function topicHelp(terminal: Terminal, topic: string): string | null {
     return [
       "A flag that is not on the command line is looked up in the environment: --data-dir is",
       "GREGOR_DATA_DIR, --brokers is GREGOR_BROKERS. The command line wins over the environment,",
-      "the environment over the default.",
+      "the environment over the file of `gregor start --config-file`, that over the default.",
       "",
       "  GREGOR_BROKERS=10.0.0.1:9092,10.0.0.2:9092    where client commands look for the cluster",
       "  GREGOR_SET=log.retention.ms=7d,num.partitions=6    several values of a repeatable flag",

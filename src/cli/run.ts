@@ -6,6 +6,7 @@
  */
 
 import type { Command, Invocation } from "./command.ts";
+import { type ConfigFile, readConfig } from "./config_file.ts";
 import { COMMANDS, findCommand, loadCommand } from "./commands.ts";
 import { EXIT_FAILED, EXIT_INVARIANT, EXIT_OK, EXIT_USAGE } from "./exit_codes.ts";
 import { Failure } from "./failure.ts";
@@ -36,14 +37,32 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
     terminal.out(commandHelp(terminal, command));
     return EXIT_OK;
   }
-  const parsed = parseFlags<Flags>(command, rest, terminal.env);
-  const problems = [...parsed.problems];
+  const file = configFile(command, rest, terminal);
+  const parsed = parseFlags<Flags>(command, rest, terminal.env, file.origins);
+  const problems = [...file.problems, ...parsed.problems];
   if (command.check !== undefined) problems.push(...command.check(parsed));
   if (problems.length > 0) {
     terminal.remark(formatProblems(terminal, command.name, problems));
     return EXIT_USAGE;
   }
   return await runAndExplain(command, { ...parsed, terminal });
+}
+
+/** What the file says that `--config-file` names, of a command that has this flag. */
+function configFile(command: Command, argv: readonly string[], terminal: Terminal): ConfigFile {
+  const none = { origins: new Map(), problems: [] };
+  if (!("config-file" in command.flags)) return none;
+  const named = parseFlags<Flags>(command, argv, terminal.env).values as { configFile?: string };
+  if (named.configFile === undefined) return none;
+  try {
+    return readConfig(command.flags, named.configFile, Deno.readTextFileSync(named.configFile));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return {
+      origins: new Map(),
+      problems: [{ subject: "--config-file", message: `cannot be read: ${reason}` }],
+    };
+  }
 }
 
 async function runAndExplain(command: Command, invocation: Invocation<Flags>): Promise<number> {

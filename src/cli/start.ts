@@ -21,6 +21,8 @@ import { Failure } from "./failure.ts";
 import { formatAddress } from "./flags.ts";
 import { inspectHost, inspectMemory } from "./host.ts";
 import { launcherDeath } from "./launcher.ts";
+import { CONFIG_COLUMNS, configRows } from "./print_config.ts";
+import { formatTable } from "./table.ts";
 import { VERSION } from "./version.ts";
 import { formatSize } from "./size.ts";
 import { settingsWithoutEffect, START, type StartOptions, startOptions } from "./start_options.ts";
@@ -37,8 +39,12 @@ const SECOND_SIGNAL_MS = 1_000;
 
 export const definition = command({
   ...START,
-  async run({ values, terminal }) {
+  async run({ values, origins, terminal }) {
     const options = startOptions(values, inspectHost());
+    if (values.printConfig) {
+      terminal.out(formatTable(terminal, CONFIG_COLUMNS, configRows(options, origins)));
+      return EXIT_OK;
+    }
     const logger = new LogPrinter(LEVELS[options.logLevel], options.logFormat === "json");
     for (const line of settingsWithoutEffect(options.settings)) logger.log(LogLevel.INFO, line);
     const shim = openShim();

@@ -31,6 +31,15 @@ import {
 import { plainValue } from "./plain_configs.ts";
 
 export const START_FLAGS = {
+  "config-file": text({
+    value: "FILE",
+    help:
+      "Read flags and settings from a file, a line each: `memory = 8GiB`, `log.retention.ms = 7d`. The command line and " +
+      "the environment win over it",
+  }),
+  "print-config": toggle({
+    help: "Print every value that would be used, and where it comes from, instead of starting",
+  }),
   "data-dir": text({ value: "DIR", default: "gregor-data", help: "Where the data lives" }),
   "kafka-addr": address({
     value: "HOST:PORT",
@@ -338,6 +347,10 @@ export const START: Omit<Command<typeof START_FLAGS>, "run"> = {
       line: "start --node-id 1 --rack r1 --kafka-addr 10.0.0.1:9092 --rpc-addr 10.0.0.1:33145 " +
         "--seeds 10.0.0.1:33145,10.0.0.2:33145,10.0.0.3:33145",
       says: "One of the three nodes of a cluster; all have the same seeds:",
+    },
+    {
+      line: "start --config-file gregor.conf --print-config",
+      says: "What a file, the environment and the defaults come to:",
     },
     {
       line: "start --cores 4 --memory 8GiB --set log.retention.ms=3d",
