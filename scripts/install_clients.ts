@@ -61,6 +61,12 @@ const PREPARATIONS: readonly Preparation[] = [
     prepare: () => prepareJava("tools"),
   },
   {
+    name: "streams",
+    sources: ["streams"],
+    makes: `${CACHE}streams/classes/Streams.class`,
+    prepare: () => prepareJava("streams"),
+  },
+  {
     name: "go",
     sources: ["go"],
     makes: `${CACHE}go/client`,

@@ -94,6 +94,7 @@ export const CLIENTS: readonly Client[] = [
     program: () => [`${CACHE}go/client`],
     hasAdmin: true,
     hasTransactions: true,
+    copies: true,
     writesPlain: false,
     otherAcks: ["1", "0"],
     groupProtocols: ["classic", "consumer"],

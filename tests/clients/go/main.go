@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -58,8 +59,13 @@ func (o *options) wantedIn(partition int64) int64 {
 	return (o.count - partition + o.partitions - 1) / o.partitions
 }
 
+// seeds are the addresses of any brokers of the cluster.
+func (o *options) seeds() []string {
+	return strings.Split(o.brokers, ",")
+}
+
 func (o *options) client(more ...kgo.Opt) (*kgo.Client, error) {
-	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(o.brokers)}, more...)...)
+	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(o.seeds()...)}, more...)...)
 }
 
 type result map[string]any
@@ -74,6 +80,7 @@ var commands = map[string]func(context.Context, *options) (result, error){
 	"committed":   committed,
 	"admin":       admin,
 	"transaction": transaction,
+	"copy":        copyTopic,
 }
 
 func main() {

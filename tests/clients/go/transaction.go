@@ -20,7 +20,7 @@ func transaction(parent context.Context, o *options) (result, error) {
 	}
 	// In a transaction, a group reads what it finds and writes it once more.
 	session, err := kgo.NewGroupTransactSession(
-		kgo.SeedBrokers(o.brokers),
+		kgo.SeedBrokers(o.seeds()...),
 		kgo.TransactionalID(o.topic),
 		kgo.ConsumerGroup(o.group),
 		kgo.ConsumeTopics(o.topic),
