@@ -67,6 +67,12 @@ const PREPARATIONS: readonly Preparation[] = [
     prepare: () => prepareJava("streams"),
   },
   {
+    name: "connect",
+    sources: ["connect"],
+    makes: `${CACHE}connect/classes/Connect.class`,
+    prepare: () => prepareJava("connect"),
+  },
+  {
     name: "go",
     sources: ["go"],
     makes: `${CACHE}go/client`,
