@@ -279,7 +279,7 @@ const GROUP_SETTINGS = {
   "group.consumer.assignment.interval.ms": intSetting(
     1000,
     "How long to wait between two target assignments of a consumer group.",
-    { ...ms, ...fixed, min: 0 },
+    { ...ms, min: 0 },
   ),
   "group.consumer.min.assignment.interval.ms": intSetting(
     0,
