@@ -51,6 +51,8 @@ interface Held {
   readonly node: SimNode;
   readonly replica: Replica;
   readonly image: PartitionImage;
+  /** Its topic is compacted. */
+  readonly isCompacted: boolean;
 }
 
 /** What was seen of one replica, in this life of its node. */
@@ -276,9 +278,9 @@ export class ClusterWatch {
     const groups = new Map<number, Held[]>();
     for (const node of this.#cluster.nodes) {
       for (const { steps } of node.shards) {
-        for (const { image, replica } of steps.shard?.partitions.all() ?? []) {
+        for (const { image, limits, replica } of steps.shard?.partitions.all() ?? []) {
           const found = groups.get(image.groupId) ?? [];
-          found.push({ node, replica, image });
+          found.push({ node, replica, image, isCompacted: limits.compaction !== null });
           groups.set(image.groupId, found);
         }
       }
@@ -324,7 +326,8 @@ export class ClusterWatch {
       );
     }
     const end = Math.min(...logs.map(({ endOffset }) => endOffset));
-    const areCompacted = logs.some(({ chain }) => chain.cleanOffset > 0);
+    // Each compacts for itself, and passes on what it has.
+    const areCompacted = replicas.some(({ isCompacted }) => isCompacted);
     let first: Uint8Array | null = null;
     for (const [at, { node }] of replicas.entries()) {
       const log = logs[at]!;
