@@ -1,5 +1,5 @@
 /**
- * A simulated cluster with a compacted topic: nodes die and come back, disks rot, leaders change, and each replica compacts
+ * A simulated cluster with a compacted topic: nodes die and come back, leaders change, and each replica compacts
  * for itself. Whoever reads any replica to its end knows the last value of each key that was acknowledged.
  */
 

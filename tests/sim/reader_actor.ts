@@ -4,7 +4,7 @@
  *
  * All of a group write in one {@linkcode ReaderBook}, which holds that
  * - no partition is read by two of them at a time;
- * - neither the group's epoch, as its members see it, nor a committed offset goes back;
+ * - neither a member's epoch nor a committed offset goes back;
  * - who reads a partition can commit its offset.
  *
  * A reader that was not answered, or whose connection ended, begins anew as another member: what it had is nobody's
