@@ -156,9 +156,14 @@ export class ClusterWatch {
     const isSafe = (members: readonly { readonly node: number }[]): boolean =>
       members.length >= 3 || members.every(({ node }) => node !== nodeId);
     for (const held of groups.values()) {
+      // A node that is down may have made it one of two voters.
+      const areAllThere = held.every(({ image: { replicas } }) =>
+        replicas.every((each) => held.some(({ node }) => node.nodeId === each))
+      );
       for (const { replica } of held) {
         const { voters, outgoing } = (replica as GroupReplica).raft.configuration;
         if (!isSafe(voters) || !isSafe(outgoing)) return false;
+        if (!areAllThere && voters.length < 3) return false;
       }
     }
     // A topic that grows to more replicas may have none yet but on this node.
