@@ -19,7 +19,7 @@ const RUN_MS = 60_000;
 const LONGER_MS_MAX = 15_000;
 const SKEW_MS_MAX = 600_000;
 /** Disks are damaged in one seed of so many. */
-const DAMAGED_ONE_IN = 3;
+const DAMAGED_ONE_IN = 8;
 
 export interface ClusterPlan extends SwarmPlan {
   /** For how long things go wrong (virtual ms). */

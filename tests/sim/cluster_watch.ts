@@ -158,7 +158,7 @@ export class ClusterWatch {
     for (const held of groups.values()) {
       // A node that is down may have made it one of two voters.
       const areAllThere = held.every(({ image: { replicas } }) =>
-        replicas.every((each) => held.some(({ node }) => node.nodeId === each))
+        replicas.every((each) => each === nodeId || held.some(({ node }) => node.nodeId === each))
       );
       for (const { replica } of held) {
         const { voters, outgoing } = (replica as GroupReplica).raft.configuration;
